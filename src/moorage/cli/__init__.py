@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from moorage.cli.host import Host
 
-_NEEDED: Final = frozenset({"cyclopts", "rich"})
+_NEEDED_MODULES: Final = frozenset({"cyclopts", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
     try:
         from moorage.cli.frame import run  # noqa: PLC0415 - needs optional packages
     except ImportError as error:
-        if error.name not in _NEEDED:
+        if error.name not in _NEEDED_MODULES:
             raise
         print(
             f"moorage: the command line needs {error.name}, which is not installed."

@@ -37,7 +37,7 @@ PLAIN: Final = Parameter(negative="", show_default=False)
 """The settings of every option: a flag has no `--no-` form."""
 
 _COMPLETION: Final = "--install-completion"
-_HELP: Final = frozenset({"--help", "-h"})
+_HELP_OPTIONS: Final = frozenset({"--help", "-h"})
 _VALUE_OPTIONS: Final = frozenset({"--config", "--environment"})
 """The global options that are followed by a value."""
 _GLOBAL_OPTIONS: Final = Parameter(group=Group("Everywhere", sort_key=9))
@@ -123,7 +123,7 @@ class _Call:
 
     def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
         command, bound_arguments, context_parameters = app.parse_args(tokens)
-        if command.__name__ == "help_print" and not _HELP & {*tokens}:
+        if command.__name__ == "help_print" and not _HELP_OPTIONS & {*tokens}:
             self._names_no_command = True
             if context.as_json:
                 raise CycloptsError(msg="The command is missing.")

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from moorage.cli.stream_worker import StreamWorker
 
-_STUCK_AFTER: Final = 30.0
+_STUCK_SECONDS: Final = 30.0
 """Seconds without a turn of the event loop, after which the process counts as stuck."""
 
-_BEAT: Final = 1.0
+_LOOP_RECORD_SECONDS: Final = 1.0
 """Seconds between two turns of the event loop that are recorded."""
 
-_READY: Final = frozenset({PipelineState.RUNNING, PipelineState.PAUSED})
+_READY_STATES: Final = frozenset({PipelineState.RUNNING, PipelineState.PAUSED})
 _JSON: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
@@ -75,7 +75,7 @@ class StreamPages:
         if page == "metrics" and is_read:
             start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
             return [self._metrics()]
-        if page == "live" and is_read and self._clock() - self._beat > _STUCK_AFTER:
+        if page == "live" and is_read and self._clock() - self._beat > _STUCK_SECONDS:
             start_response("503 Service Unavailable", list(_JSON))
             return [b'{"state": "stuck"}']
         if page == "ready" and is_read:
@@ -83,7 +83,7 @@ class StreamPages:
                 name: pipeline.statistics().state
                 for name, pipeline in dict(self._worker.pipelines).items()
             }
-            is_ready = all(state in _READY for state in states.values())
+            is_ready = all(state in _READY_STATES for state in states.values())
             start_response("200 OK" if is_ready else "503 Service Unavailable", list(_JSON))
             pipelines = {name: state.value for name, state in states.items()}
             return [json.dumps({"pipelines": pipelines}).encode()]
@@ -124,7 +124,7 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
 async def _keep_recording_loop(pages: StreamPages) -> None:
     while True:
         pages.record_running_loop()
-        await asyncio.sleep(_BEAT)
+        await asyncio.sleep(_LOOP_RECORD_SECONDS)
 
 
 async def _keep_measuring_health(pages: StreamPages, worker: StreamWorker) -> None:
@@ -134,7 +134,7 @@ async def _keep_measuring_health(pages: StreamPages, worker: StreamWorker) -> No
         async with AsyncHealthMonitor(hub) as monitor:
             pages.show_health_of(monitor)
             while hub is worker.hub:  # noqa: ASYNC110 - the worker announces no new hub
-                await asyncio.sleep(_BEAT)
+                await asyncio.sleep(_LOOP_RECORD_SECONDS)
 
 
 def _metrics_of(worker: StreamWorker) -> Callable[[], bytes]:

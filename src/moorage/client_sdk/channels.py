@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.client_sdk.limits import Limit
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
-_BRACED: Final = re.compile(r"(\{[^{}]+\})")
+_BRACED_NAME: Final = re.compile(r"(\{[^{}]+\})")
 _WILDCARDS: Final = frozenset("#*+>{}")
 
 
@@ -97,8 +97,8 @@ class Channel:
         names = self.parameters
         part = f"[^{re.escape(self._separators)}]+"
         patterns: list[str] = []
-        for text in _BRACED.split(self.address):
-            group = f"p{names.index(text[1:-1])}" if _BRACED.fullmatch(text) else None
+        for text in _BRACED_NAME.split(self.address):
+            group = f"p{names.index(text[1:-1])}" if _BRACED_NAME.fullmatch(text) else None
             if group is None:
                 patterns.append(re.escape(text))
             elif f"(?P<{group}>{part})" in patterns:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.vendor import Vendor
 
-_OF_ACCOUNTS: Final = ("kind", "cost", "webhook_secrets")
+_ACCOUNT_SETTINGS: Final = ("kind", "cost", "webhook_secrets")
 
 
 class Accounts:
@@ -151,9 +151,9 @@ class Accounts:
         settings = {
             name: value
             for name, value in table.items()
-            if name not in option_names and name not in _OF_ACCOUNTS
+            if name not in option_names and name not in _ACCOUNT_SETTINGS
         }
-        fields = {name: table[name] for name in _OF_ACCOUNTS[1:] if name in table}
+        fields = {name: table[name] for name in _ACCOUNT_SETTINGS[1:] if name in table}
         if tenant is not None:
             fields["tenants"] = {tenant}
         if (

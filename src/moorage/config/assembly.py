@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 _SETTINGS: Final = frozenset(field.name for field in fields_of(Service))
-_OF_REQUESTS: Final = frozenset(
+_REQUEST_SETTINGS: Final = frozenset(
     {"base_url", "cache", "headers", "idempotency_header", "log_content", "timeouts"}
 )
 """The settings of a service that are for HTTP requests."""
@@ -364,7 +364,7 @@ class _Checks:
 
     def _check_unused_settings(self, account: Account, place: str) -> None:
         """Report HTTP settings of an account whose vendor is not called over HTTP."""
-        for name in sorted(account.settings.keys() & _OF_REQUESTS):
+        for name in sorted(account.settings.keys() & _REQUEST_SETTINGS):
             self._report.add(
                 f"{place}.{name}",
                 f"The setting has no effect, because the vendor {account.vendor.name} receives"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "MOORAGE_STATE_DIRECTORY"
 _SCHEME: Final = "sqlite:///"
-_PRIVATE: Final = 0o700
+_PRIVATE_MODE: Final = 0o700
 _REMEDY: Final = (
     f"Set a store, such as state.url = 'sqlite:////var/lib/shop/moorage.db'; or set {VARIABLE}"
     " to a folder that only the user of this process may write to."
@@ -63,7 +63,7 @@ def prepare(url: str) -> None:
     try:
         if not folder.is_absolute():
             raise _default_state_error(path, "the current user has no home folder")
-        folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        folder.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
         open_to_all = folder.stat().st_mode & stat.S_IWOTH
         exists = path.exists()
     except OSError as error:

@@ -28,7 +28,7 @@ _TEXT: Final = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-_PLAIN: Final = re.compile(r"[^,\[\]{}#\r\n]*")
+_PLAIN_VALUE: Final = re.compile(r"[^,\[\]{}#\r\n]*")
 
 
 def lines_of(text: str) -> Mapping[str, int]:
@@ -81,7 +81,7 @@ class _Scanner:
         elif start in {'"', "'"}:
             self._skip(_TEXT)
         else:
-            self._skip(_PLAIN)
+            self._skip(_PLAIN_VALUE)
 
     def _table(self, path: str) -> None:
         self._at += 1

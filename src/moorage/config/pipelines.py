@@ -133,7 +133,7 @@ _CONFIG: Final = table_of(
         "reconnect": _policy("reconnect"),
     },
 )
-_IMPORTED: Final = "such as shop.orders:priced"
+_IMPORT_EXAMPLE: Final = "such as shop.orders:priced"
 
 
 def _kind_table(end: str, find: Callable[[str], SinkKind | SourceKind], name: str) -> Table:
@@ -180,7 +180,7 @@ _PIPELINE: Final = Table(
         ),
         "transforms": Field(
             ListOf(AnyOf((Text(), table_of(SchemaTransformOptions, name="transform")))),
-            f"Functions that change a record or return None to leave it out, {_IMPORTED}; and"
+            f"Functions that change a record or return None to leave it out, {_IMPORT_EXAMPLE}; and"
             " tables with `decode` or `encode`.",
         ),
         "schemas": Field(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Read: TypeAlias = "Callable[[str], Secret | AnyCredentials | None]"
 _FIELD: Final = "secret"
-_LIKE_A_TABLE: Final = re.compile(r'\s*\{\s*"')
+_TABLE_START: Final = re.compile(r'\s*\{\s*"')
 _LONGEST_FILE: Final = 65_536
 
 
@@ -384,7 +384,7 @@ def _field_or_credentials(content: Secret, field: str) -> Secret | AnyCredential
         table = json.loads(content.reveal())
     except (ValueError, RecursionError):
         table = None
-    if table is None and _LIKE_A_TABLE.match(content.reveal()):
+    if table is None and _TABLE_START.match(content.reveal()):
         raise InvalidData(
             "The secret begins like a JSON object, but is not valid JSON.",
             field="secret",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCHEME: Final = "secret://"
 _VARIABLE: Final = late_pattern(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME: Final = late_pattern(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_MISTAKEN: Final = late_pattern(
+_MISTAKEN_REFERENCE: Final = late_pattern(
     r"\$\(?[A-Z_][A-Z0-9_]*\)?|%\(\w+\)s|%[A-Z_][A-Z0-9_]*%|\{\{\s*[\w.]+\s*\}\}|env:/{0,3}[A-Z_][A-Z0-9_]*"
     r"|(?!secret://)(?i:secrets?(?::/{0,3}|//)(?:env|file)/.+|secrets?://[A-Z0-9_-]+/.+)"
 )
@@ -68,7 +68,7 @@ class References:
             ]
         if not isinstance(value, str):
             return value
-        if _MISTAKEN.fullmatch(value) and not isinstance(value, EnvironmentText):
+        if _MISTAKEN_REFERENCE.fullmatch(value) and not isinstance(value, EnvironmentText):
             return self._report.add(
                 path,
                 "The value looks like a reference, but moorage would use the text itself.",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Schema: TypeAlias = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_FILLED: Final[Schema] = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
+_VARIABLE_REFERENCE: Final[Schema] = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
 """A reference to an environment variable, whose value may become a number or a flag."""
 
 
@@ -42,7 +42,9 @@ def json_schema() -> Schema:
     whole_schema = _Writer(definitions, whole=True).table(CONFIGURATION)
     parts = _Writer(definitions, whole=False).table(CONFIGURATION)
     properties: Schema = whole_schema["properties"]
-    overlay = {name: schema for name, schema in parts["properties"].items() if name in _IN_OVERLAYS}
+    overlay = {
+        name: schema for name, schema in parts["properties"].items() if name in _OVERLAY_FIELDS
+    }
     definitions["environment"] = {**parts, "properties": overlay}
     return {
         "$schema": _DIALECT,
@@ -60,7 +62,7 @@ def json_schema() -> Schema:
     }
 
 
-_IN_OVERLAYS: Final = frozenset(CONFIGURATION.fields) - {"version", "$schema"}
+_OVERLAY_FIELDS: Final = frozenset(CONFIGURATION.fields) - {"version", "$schema"}
 
 
 class _Writer:
@@ -159,7 +161,7 @@ class _Writer:
 
 
 def _filled_schema(written: Schema) -> Schema:
-    return {"anyOf": [written, _FILLED]}
+    return {"anyOf": [written, _VARIABLE_REFERENCE]}
 
 
 _TEXT: Final[Schema] = {"type": "string"}

@@ -100,7 +100,7 @@ def _value_of_variable(shape: Shape, text: EnvironmentText) -> Any:
     choices = shape.shapes if isinstance(shape, AnyOf) else ()
     other_choices = [choice for choice in choices if not isinstance(choice, _TEXT_SHAPES)]
     if len(other_choices) == len(choices) or any(
-        _FITS[type(choice)](value) for choice in other_choices
+        _TYPE_CHECKS[type(choice)](value) for choice in other_choices
     ):
         return value
     return text
@@ -288,7 +288,7 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
 
 def _read_any_of(shape: AnyOf, value: Any, path: str, report: Report) -> Any:
     for choice in shape.shapes:
-        if _FITS[type(choice)](value):
+        if _TYPE_CHECKS[type(choice)](value):
             return read(choice, value, path, report)
     return _refuse_value(shape, value, path, report)
 
@@ -296,7 +296,7 @@ def _read_any_of(shape: AnyOf, value: Any, path: str, report: Report) -> Any:
 def _read_list(shape: ListOf, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         is_text = isinstance(shape.of, (Text, SecretText))
-        if not shape.single or (is_text and not _FITS[type(shape.of)](value)):
+        if not shape.single or (is_text and not _TYPE_CHECKS[type(shape.of)](value)):
             return _refuse_value(shape, value, path, report)
         single_value = read(shape.of, value, path, report)
         return REPORTED if single_value is REPORTED else (single_value,)
@@ -375,7 +375,7 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
     TableByKind: _read_kinded,
 }
 
-_FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
+_TYPE_CHECKS: Final[Mapping[type, Callable[[Any], bool]]] = {
     Text: lambda value: isinstance(value, str),
     Function: lambda value: isinstance(value, str),
     OneOf: lambda value: isinstance(value, str),

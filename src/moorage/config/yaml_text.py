@@ -27,7 +27,7 @@ def read_yaml(text: str) -> Any:
         Malformed: the string is not YAML, or uses a feature that a configuration must not use.
         RecursionError: the string is nested too deeply.
     """
-    if _FAST_LOADER is not None and not _READ_DIFFERENTLY.search(text):
+    if _FAST_LOADER is not None and not _AMBIGUOUS_CHARACTERS.search(text):
         try:
             if _first_unsupported(text, _FAST_LOADER) is None:
                 return yaml.load(text, _FAST_LOADER)  # noqa: S506 - a safe loader
@@ -74,7 +74,9 @@ class _Fault(NamedTuple):
 _FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", None)
 """PyYAML's safe loader on libyaml; None if PyYAML was built without it."""
 
-_READ_DIFFERENTLY: Final = re.compile(r"[^\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]|[|>][-+0-9]*#|\?")
+_AMBIGUOUS_CHARACTERS: Final = re.compile(
+    r"[^\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]|[|>][-+0-9]*#|\?"
+)
 """Characters that libyaml handles more liberally than PyYAML: tabs, control characters, `|#`, `?`.
 """
 
@@ -85,7 +87,7 @@ _INTEGER: Final = "tag:yaml.org,2002:int"
 _ODD_INTEGER: Final = re.compile(r"[-+]?0[0-7_]+|.*:.*")
 """Integers with a leading zero, which are octal, and with colons, which have the base 60."""
 
-_WRITE_OUT: Final = "Write the settings out at each place."
+_WRITE_OUT_REMEDY: Final = "Write the settings out at each place."
 _SYNTAX: Final = (
     (
         "mapping values are not allowed",
@@ -165,7 +167,9 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
         if anchor is not None:
             alias = isinstance(event, yaml.AliasEvent)
             kind = f"*{key(anchor)} is an alias" if alias else f"&{key(anchor)} is an anchor"
-            return _Fault(line, f"{kind}, which is not allowed in a configuration", _WRITE_OUT)
+            return _Fault(
+                line, f"{kind}, which is not allowed in a configuration", _WRITE_OUT_REMEDY
+            )
         if getattr(event, "tag", None) is not None:
             return _Fault(
                 line,

@@ -60,7 +60,7 @@ def _hash(name: str) -> RunningChecksum:
     return hashlib.new(name, usedforsecurity=False)
 
 
-_MADE: Final[dict[ChecksumAlgorithm, Callable[[], RunningChecksum]]] = {
+_CHECKSUM_MAKERS: Final[dict[ChecksumAlgorithm, Callable[[], RunningChecksum]]] = {
     ChecksumAlgorithm.CRC32: lambda: _Crc(zlib.crc32),
     ChecksumAlgorithm.CRC32C: lambda: _Crc(crc32c),
     ChecksumAlgorithm.MD5: lambda: _hash("md5"),
@@ -71,7 +71,7 @@ _MADE: Final[dict[ChecksumAlgorithm, Callable[[], RunningChecksum]]] = {
 
 def start_checksum(algorithm: ChecksumAlgorithm) -> RunningChecksum | None:
     """Start a checksum; None if this Python cannot compute the algorithm."""
-    checksum_class = _MADE.get(algorithm)
+    checksum_class = _CHECKSUM_MAKERS.get(algorithm)
     return None if checksum_class is None else checksum_class()
 
 

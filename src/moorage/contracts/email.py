@@ -47,7 +47,7 @@ KIND: Final = "email"
 _HEADER: Final = late_pattern(r"[!-9;-~]{1,76}")
 _MEDIA_TYPE: Final = late_pattern(r"[\w.+-]{1,80}/[\w.+-]{1,80}(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 _CONTENT_ID: Final = late_pattern(r"[!-;=?-~]{1,78}")
-_OURS: Final = frozenset(
+_GENERATED_HEADERS: Final = frozenset(
     {
         "bcc",
         "cc",
@@ -182,7 +182,7 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
         lower_name = name.lower()
         if (
             _HEADER.fullmatch(name) is None
-            or lower_name in _OURS
+            or lower_name in _GENERATED_HEADERS
             or lower_name in seen_names
             or lower_name.startswith("content-")
         ):

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import attrs
 
 _CONTROL: Final = late_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_WRITTEN: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
+_NAME_AND_ADDRESS: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
 # Allowed letters are described by exclusion, because ranges of so many letters compile slowly.
 _ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
 _FORBIDDEN: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
 _ENDS: Final = rf"[^\x00-\-{_FORBIDDEN}]"
 _LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_FORBIDDEN}]*{_ENDS})?"
 _ADDRESS: Final = late_pattern(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
-_KNOWN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ASCII_DOMAIN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DEVIATION: Final = late_pattern("([ßẞς\u200c\u200d])")
 """Characters that IDNA 2003 converts or drops, so that the result is another domain."""
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -78,7 +78,7 @@ def _encoded_domain(domain: str) -> str | None:
     except UnicodeError:
         return None
     # Unicode normalisation has turned some letter into an "@", a comma or a bracket.
-    return encoded if _KNOWN.fullmatch(encoded) else None
+    return encoded if _ASCII_DOMAIN.fullmatch(encoded) else None
 
 
 def _encoded_label(label: str) -> str:
@@ -119,7 +119,7 @@ class EmailAddress:
             InvalidData: the text has neither form.
         """
         check_line(text, "email")
-        match = _WRITTEN.fullmatch(text)
+        match = _NAME_AND_ADDRESS.fullmatch(text)
         if match is None:
             return cls(text.strip())
         return cls(match[3].strip(), match[1] or match[2] or None)

@@ -45,7 +45,12 @@ _LATIN: Final = {"iso8859-1": "cp1252", "iso8859-9": "cp1254"}
 Many mail programs state a charset, and write characters that only a wider charset has. Browsers
 read the wider ones (WHATWG Encoding Standard).
 """
-_WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+_WIDER_CODECS: Final = {
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+}
 """Codecs for texts that cannot be read by the stated codec."""
 _JIS: Final = "iso2022_jp"
 _JIS_NAMES: Final[Mapping[str, str]] = dict.fromkeys(
@@ -67,11 +72,11 @@ Escaped quotes begin no quotation, so that a list of them is read in linear time
 """
 _GROUP: Final = re.compile(r"\A[^\"<@:]{1,100}:")
 _ID: Final = re.compile(r"<([^<>\s]{1,998})>")
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BODIES: Final = {"text/plain": "text", "text/html": "html", "text/x-amp-html": "amp_html"}
 """Fields of a received message with its bodies, by their content types."""
-_AUTOMATIC: Final = frozenset({"bulk", "junk", "auto_reply"})
-_BROKEN: Final = (
+_AUTOMATIC_VALUES: Final = frozenset({"bulk", "junk", "auto_reply"})
+_PARSER_ERRORS: Final = (
     AssertionError,
     AttributeError,
     IndexError,
@@ -194,14 +199,16 @@ def header_text(value: object) -> str:
     joined_text = "".join(
         word if isinstance(word, str) else decode_text(word, charset) for word, charset in words
     )
-    return _UNSAFE.sub(" ", joined_text)
+    return _CONTROL_CHARACTERS.sub(" ", joined_text)
 
 
 def _unfolded(value: object) -> str:
     """The text of a header field as one line; its encoded words are not decoded."""
     # Bytes beyond ASCII are represented by surrogates here.
     encoded_text = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
-    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None)))
+    text = _CONTROL_CHARACTERS.sub(
+        " ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None))
+    )
     return " ".join(text.splitlines())
 
 
@@ -219,7 +226,7 @@ def decode_text(content: bytes, charset: str | None) -> str:
             return _decode_jis(content)
         if codec != "ascii":
             with suppress(LookupError):
-                return content.decode(_WIDER.get(codec, codec), "replace")
+                return content.decode(_WIDER_CODECS.get(codec, codec), "replace")
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -295,7 +302,7 @@ def ids_in(text: str | None) -> tuple[str, ...]:
 
 def plain_filename(text: str | None) -> str | None:
     """The last part of a path as a file name; None if it is empty."""
-    name = _UNSAFE.sub("", (text or "").replace("\\", "/").rpartition("/")[2]).strip()
+    name = _CONTROL_CHARACTERS.sub("", (text or "").replace("\\", "/").rpartition("/")[2]).strip()
     return None if name in {"", ".", ".."} else name[:255]
 
 
@@ -310,7 +317,7 @@ def _is_automatic(values: dict[str, str]) -> bool:
         auto_submitted != "no"
         or "x-auto-response-suppress" in values
         or "list-id" in values
-        or values.get("precedence", "").strip().lower() in _AUTOMATIC
+        or values.get("precedence", "").strip().lower() in _AUTOMATIC_VALUES
     )
 
 
@@ -364,7 +371,7 @@ def _content_parts(message: Message) -> Iterator[Message]:
 
 
 def _bytes_of(part: Message) -> bytes:
-    with suppress(*_BROKEN, RecursionError):
+    with suppress(*_PARSER_ERRORS, RecursionError):
         if part.is_multipart():
             return b"".join(item.as_bytes() for item in part.get_payload())  # type: ignore[union-attr]  # a forwarded message
         content = part.get_payload(decode=True)
@@ -375,7 +382,7 @@ def _bytes_of(part: Message) -> bytes:
 
 def _filename(part: Message) -> str | None:
     for header, parameter in (("content-disposition", "filename"), ("content-type", "name")):
-        with suppress(*_BROKEN):
+        with suppress(*_PARSER_ERRORS):
             value = part.get_param(parameter, header=header)
             if value:
                 return plain_filename(header_text(collapse_rfc2231_value(value)))
@@ -383,7 +390,7 @@ def _filename(part: Message) -> str | None:
 
 
 def _charset(part: Message) -> str | None:
-    with suppress(*_BROKEN):
+    with suppress(*_PARSER_ERRORS):
         return part.get_content_charset()
     return None
 

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
 
 
-_BREAKS: Final = re.compile(r"\r?\n[ \t]*")
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LINE_BREAKS: Final = re.compile(r"\r?\n[ \t]*")
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def single_line(value: Any) -> Any:
     """Return a text with spaces for control characters; other values are returned unchanged."""
-    return _UNSAFE.sub(" ", _BREAKS.sub(" ", value)) if isinstance(value, str) else value
+    return (
+        _CONTROL_CHARACTERS.sub(" ", _LINE_BREAKS.sub(" ", value))
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _single_lines(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "people"
 
-_CLEARABLE: Final = (
+_CLEARABLE_FIELDS: Final = (
     "display_name",
     "emails",
     "phones",
@@ -39,7 +39,7 @@ _CLEARABLE: Final = (
     "language",
     "time_zone",
 )
-_LIMITED: Final = ("external_id",)
+_LIMITED_FIELDS: Final = ("external_id",)
 
 
 class PeopleCapability(StrEnum):
@@ -172,11 +172,11 @@ class NewPerson:
 
 
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, str) or not is_tuple(value) or not set(value) <= set(_CLEARABLE):
+    if isinstance(value, str) or not is_tuple(value) or not set(value) <= set(_CLEARABLE_FIELDS):
         raise InvalidData(
             "`clear` names a field that does not exist or cannot be emptied.",
             field=attribute.name,
-            remedy=f"Use only these names: {', '.join(_CLEARABLE)}.",
+            remedy=f"Use only these names: {', '.join(_CLEARABLE_FIELDS)}.",
         )
 
 
@@ -229,7 +229,7 @@ class PersonChanges:
     @property
     def values(self) -> Mapping[str, Any]:
         """The new value of each changed field; None or an empty tuple if the field is cleared."""
-        fields = {name: getattr(self, name) for name in (*_NAMES, *_CLEARABLE)}
+        fields = {name: getattr(self, name) for name in (*_NAMES, *_CLEARABLE_FIELDS)}
         set_values = {name: value for name, value in fields.items() if value is not None}
         cleared_values = {name: () if name in _LISTS else None for name in self.clear}
         return {**set_values, **cleared_values}
@@ -263,7 +263,7 @@ def check_fits(person: NewPerson | PersonChanges, limits: Mapping[str, int]) -> 
         person: new account, or changes of an account.
         limits: limits of the vendor; only "external_id" is read, which counts characters.
     """
-    for name in _LIMITED:
+    for name in _LIMITED_FIELDS:
         size = len(getattr(person, name) or "")
         if size > limits.get(name, size):
             raise InvalidData(

@@ -56,7 +56,7 @@ _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9_\-]+={0,2}")
 _POINT_BYTES: Final = 65
 _SECRET_BYTES: Final = 16
-_VISIBLE: Final = ("title", "body", "badge", "sound", "image", "link")
+_VISIBLE_FIELDS: Final = ("title", "body", "badge", "sound", "image", "link")
 
 
 class PushCapability(StrEnum):
@@ -339,7 +339,7 @@ class PushMessage:
         """Refuse a notification that shows nothing, is silent but has texts, or has two links."""
         if self.silent:
             visible_field = next(
-                (name for name in _VISIBLE if getattr(self, name) is not None), None
+                (name for name in _VISIBLE_FIELDS if getattr(self, name) is not None), None
             )
             if visible_field is not None:
                 raise InvalidData(
@@ -395,8 +395,8 @@ class PushReceipt:
     raw: Any = field(default=None, repr=False, eq=False)
 
 
-_NOT_SENT_NOW: Final = (BulkheadFull, CircuitBreakerOpen, RateLimitExceeded)
-_PERHAPS_SENT: Final = (
+_UNSENT_ERRORS: Final = (BulkheadFull, CircuitBreakerOpen, RateLimitExceeded)
+_UNCERTAIN_ERRORS: Final = (
     IdempotencyInProgress,
     OutcomeUnknown,
     RetryBudgetExhausted,
@@ -412,9 +412,9 @@ def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
         return PushOutcome.ACCEPTED
     if isinstance(error, DeviceGone):
         return PushOutcome.GONE
-    if isinstance(error, _NOT_SENT_NOW):
+    if isinstance(error, _UNSENT_ERRORS):
         return PushOutcome.THROTTLED
-    if not isinstance(error, ConnectorError) or isinstance(error, _PERHAPS_SENT):
+    if not isinstance(error, ConnectorError) or isinstance(error, _UNCERTAIN_ERRORS):
         return PushOutcome.UNKNOWN
     if error.may_have_been_processed:
         return PushOutcome.UNKNOWN

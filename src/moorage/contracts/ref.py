@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import attrs
 
 _NAME: Final = late_pattern(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_SAFE: Final = "-_.~/@+=,"
+_SAFE_CHARACTERS: Final = "-_.~/@+=,"
 _MAX_LENGTH: Final = 2_000
 _NO_ID: Final = late_pattern("[.]{1,2}|.*[\ud800-\udfff].*", re.DOTALL)
 """"." and ".." are steps in a path; unpaired surrogates fit into JSON, but not into UTF-8."""
@@ -114,7 +114,7 @@ class Ref:
         related_query = "&".join(
             f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.related
         )
-        text = f"{self.vendor}:{self.account}:{quote(self.id, safe=_SAFE)}"
+        text = f"{self.vendor}:{self.account}:{quote(self.id, safe=_SAFE_CHARACTERS)}"
         return f"{text}?{related_query}" if related_query else text
 
 

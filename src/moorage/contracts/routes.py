@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import attrs
 
-_SHARED: Final = 1024
+_MOST_SHARED: Final = 1024
 """Number of routing requests that are held."""
 _ANY_NAME: Final[frozenset[str]] = frozenset()
 
@@ -250,7 +250,7 @@ class RoutingRequest:
     )
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=_MOST_SHARED)
 def shared_request(  # noqa: PLR0917 - keywords would double the time of a look-up
     kind: str,
     operation: str,

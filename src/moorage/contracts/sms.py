@@ -34,7 +34,7 @@ _BASIC: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-_EXTENDED: Final = frozenset("\f^{}\\[~]|€")
+_EXTENDED_CHARACTERS: Final = frozenset("\f^{}\\[~]|€")
 
 
 class SmsCapability(StrEnum):
@@ -331,14 +331,14 @@ class SmsVendor(Protocol):
 
 def is_gsm(text: str) -> bool:
     """True if all characters are in the GSM 03.38 alphabet, in which message parts are longer."""
-    return all(letter in _BASIC or letter in _EXTENDED for letter in text)
+    return all(letter in _BASIC or letter in _EXTENDED_CHARACTERS for letter in text)
 
 
 def segments(text: str) -> int:
     """The number of parts into which a text is split, by its alphabet and length."""
     if is_gsm(text):
         # A character of the extension table takes two places, which must be in the same part.
-        return _parts([2 if letter in _EXTENDED else 1 for letter in text], 160, 153)
+        return _parts([2 if letter in _EXTENDED_CHARACTERS else 1 for letter in text], 160, 153)
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 
 

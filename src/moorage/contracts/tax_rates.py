@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 RATES_AS_OF: Final = date(2026, 10, 4)
 """The day on which the rates were last compared with their sources."""
-_FIRST: Final = date(2016, 1, 1)
+_FIRST_DAY: Final = date(2016, 1, 1)
 
 
 def _rates(text: str) -> tuple[tuple[date, Decimal], ...]:
     """A country's VAT rates, newest first, parsed from a string such as `20 2024-01-01:22`."""
     first_rate, *changes = text.split()
-    rates = [(_FIRST, Decimal(first_rate))]
+    rates = [(_FIRST_DAY, Decimal(first_rate))]
     for change in changes:
         day, _, rate = change.partition(":")
         rates.append((date.fromisoformat(day), Decimal(rate)))

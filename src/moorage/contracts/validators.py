@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Check: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
 """A validator of a field."""
 
-_LONE: Final = late_pattern("[\ud800-\udfff]")
+_LONE_SURROGATE: Final = late_pattern("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):
@@ -60,7 +60,7 @@ def check_kind(value: object, kind: type, field: str) -> None:
 
 def _check_type(value: object, kind: type, field: str) -> None:
     check_kind(value, kind, field)
-    if isinstance(value, str) and _LONE.search(value):
+    if isinstance(value, str) and _LONE_SURROGATE.search(value):
         raise InvalidData(
             f"The {field} contains an unpaired surrogate, which cannot be sent.",
             field=field,

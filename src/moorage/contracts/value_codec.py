@@ -109,7 +109,7 @@ def _lower_value(value: Any, path: str) -> object:
     if kinds().get(name) is type(value):
         return _packed_by_name(value, name, path)
     lower_type = next(
-        (lower_type for type_, lower_type in _LOWERED if isinstance(value, type_)), None
+        (lower_type for type_, lower_type in _ENCODERS if isinstance(value, type_)), None
     )
     if lower_type is None:
         _refuse_kind(value, path)
@@ -135,7 +135,7 @@ def _pairs(table: Mapping[Any, Any], path: str) -> list[object]:
     return [_lower_value(item, f"{path}[…]") for pair in table.items() for item in pair]
 
 
-_LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object]], ...]] = (
+_ENCODERS: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object]], ...]] = (
     (tuple, lambda value, path: (_TUPLE, *_items(value, path))),
     (list, lambda value, path: (_LIST, *_items(value, path))),
     (Headers, lambda value, _: (_HEADERS, *value.pairs)),

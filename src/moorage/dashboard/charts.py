@@ -20,7 +20,7 @@ PERCENTILES: Final = (50, 95, 99)
 _WIDTH: Final = 720
 _HEIGHT: Final = 101
 _BASE: Final = 100
-_TOPS: Final = (
+_SCALE_TOPS: Final = (
     *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     *(1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0),
 )
@@ -111,7 +111,7 @@ def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str
 def _top_of(durations: Iterable[float]) -> float:
     """Return the top of a scale in seconds, above all durations."""
     longest_duration = max(durations, default=0.0)
-    return next((top for top in _TOPS if longest_duration <= top), longest_duration)
+    return next((top for top in _SCALE_TOPS if longest_duration <= top), longest_duration)
 
 
 def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:

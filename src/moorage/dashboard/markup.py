@@ -29,7 +29,7 @@ _ESCAPES: Final = {
 _HIDDEN_CHARACTERS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
-_VOID: Final = frozenset({"br", "input", "link", "meta"})
+_VOID_ELEMENTS: Final = frozenset({"br", "input", "link", "meta"})
 
 
 @attrs.frozen
@@ -67,7 +67,7 @@ def tag(name: str, /, *nodes: Node, **attributes: str | int | bool | None) -> Ht
             attribute without a value, and None or False leaves the attribute out.
     """
     opening = "".join(_attribute(key, value) for key, value in attributes.items())
-    if name in _VOID:
+    if name in _VOID_ELEMENTS:
         return Html(f"<{name}{opening}>")
     return Html(f"<{name}{opening}>{join_nodes(*nodes).text}</{name}>")
 

@@ -66,7 +66,7 @@ PAGE: Final = 50
 
 _MOST_ENTRIES: Final = 100
 """Entries are counted up to this number."""
-_SCANNED: Final = 500
+_MOST_SCANNED: Final = 500
 """Log entries that are looked through for those of one circuit."""
 _TIME_BEFORE: Final = timedelta(minutes=5)
 _GAP: Final = timedelta(minutes=10)
@@ -305,7 +305,7 @@ class Reader:
             tenant=tenant,
             region=region,
             status=IntegrationStatus.HELD_BACK,
-            limit=_SCANNED,
+            limit=_MOST_SCANNED,
         )
         return periods(
             entry.started_at

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.exporting.recording import Exchange
     from moorage.exporting.sent import Pairs
 
-_COMPUTED: Final = frozenset(
+_COMPUTED_METHODS: Final = frozenset(
     {
         AuthMethod.NONE,
         AuthMethod.MTLS,
@@ -248,7 +248,9 @@ def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
         headers.append((credentials.name, variable_in_braces(secret)))
     elif credentials is not None and credentials.name and method is AuthMethod.API_KEY_QUERY:
         query.append((credentials.name, variable_in_braces(secret)))
-    elif method in _COMPUTED or (service.credentials is None and not service.needs_credentials):
+    elif method in _COMPUTED_METHODS or (
+        service.credentials is None and not service.needs_credentials
+    ):
         return tuple(headers), (), dict.fromkeys(names.values(), "")
     else:
         scheme = {AuthMethod.BASIC: "Basic ", AuthMethod.BEARER: "Bearer "}.get(method, "")

@@ -26,7 +26,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _MIN_LENGTH: Final = 4
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _BOUNDARY: Final = re.compile(r"boundary=\"?([^\";]+)")
-_UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connection"})
+_OMITTED_HEADERS: Final = frozenset({"host", "content-length", "accept-encoding", "connection"})
 
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
@@ -81,7 +81,7 @@ class ValueHiding:
         return tuple(
             (name, self._header(name, value))
             for name, value in request.headers.pairs
-            if name.lower() not in _UNSAID
+            if name.lower() not in _OMITTED_HEADERS
         )
 
     def _header(self, name: str, value: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.exporting.sent import DescribedRequest, Description
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_IGNORED: Final = frozenset({"accept", "content-type", "authorization"})
+_IGNORED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})
 """Headers that OpenAPI tells otherwise than as parameters."""
 
 
@@ -114,7 +114,7 @@ def _named_schemas(sent: Sequence[DescribedRequest], where: str) -> Iterator[dic
     """Yield the query parameters or headers of requests as OpenAPI parameters."""
     pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in pairs_by_request for name in item):
-        if where == "header" and name.lower() in _IGNORED:
+        if where == "header" and name.lower() in _IGNORED_HEADERS:
             continue
         values = dict.fromkeys(item[name] for item in pairs_by_request if name in item)
         yield {

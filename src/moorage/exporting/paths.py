@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from moorage.exporting.sent import Path
 
-_BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
+_BRACED_NAME: Final = re.compile(r"\{(\w+)(\*?)\}")
 
 
 def path_of(
@@ -54,8 +54,8 @@ def _named_segments(path: str, route: str | None) -> Iterator[tuple[str | None, 
             yield ("key" if text in KEYS else None), text
         return
     template = route.partition(" ")[2]
-    names = [braced_name[1] for braced_name in _BRACED.finditer(template)]
-    texts = _BRACED.split(template)[::3]
+    names = [braced_name[1] for braced_name in _BRACED_NAME.finditer(template)]
+    texts = _BRACED_NAME.split(template)[::3]
     path_match = re.match(_pattern(template), path)
     yield None, texts[0]
     for name, value, text in zip(
@@ -66,7 +66,7 @@ def _named_segments(path: str, route: str | None) -> Iterator[tuple[str | None, 
 
 
 def _pattern(template: str) -> str:
-    parts = _BRACED.split(template)
+    parts = _BRACED_NAME.split(template)
     return "".join(
         re.escape(part) if number % 3 == 0 else ("(.*)" if part else "([^/]+)")
         for number, part in enumerate(parts)

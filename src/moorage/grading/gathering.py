@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Sandbox
 
 _JSON: Final = {"Content-Type": "application/json"}
-_ACTING_TWICE: Final = frozenset({"PATCH", "POST"})
+_UNREPEATABLE_METHODS: Final = frozenset({"PATCH", "POST"})
 FAULTS: Final[Mapping[str, Response | Lost]] = {
     "401": Response(401, _JSON, b"{}"),
     "404": Response(404, _JSON, b"{}"),
@@ -62,7 +62,12 @@ AMOUNTS: Final = {
 ECHO: Final = "echo"
 """The fault of a refusal that repeats the account's secrets."""
 
-_DAMAGED: Final[tuple[Any, ...]] = ({}, {"type": 7}, {"data": []}, {"id": None, "status": {}})
+_DAMAGED_ANSWERS: Final[tuple[Any, ...]] = (
+    {},
+    {"type": 7},
+    {"data": []},
+    {"id": None, "status": {}},
+)
 _BODY: Final = b'{"id": "1", "type": "paid", "data": {"object": {"id": "1"}}}'
 _WEBHOOK_SECRET: Final = "secret-of-a-webhook"  # noqa: S105 - a made-up secret
 
@@ -155,7 +160,7 @@ def _outcome(
             error=error,
             result=result,
             requests=len(sandbox.requests),
-            effects=sum(request.method in _ACTING_TWICE for request in sandbox.requests),
+            effects=sum(request.method in _UNREPEATABLE_METHODS for request in sandbox.requests),
             bodies="\n".join(
                 f"{request.path} {request.body.decode(errors='replace')}"
                 for request in sandbox.requests
@@ -230,7 +235,7 @@ def _damaged_events(vendor: Vendor) -> Exception | None:
         return Ref(vendor.name, vendor.name, id)
 
     def read() -> None:
-        for data in _DAMAGED:
+        for data in _DAMAGED_ANSWERS:
             event = WebhookEvent(
                 vendor=vendor.webhook or vendor.name,
                 id="1",

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _LONGEST_TIMEOUT: Final = 120.0
 _MOST_ATTEMPTS: Final = 5
 _LONGEST_MODULE: Final = 400
-_SHARED: Final = "_common"
+_SHARED_MODULE: Final = "_common"
 """The module that the vendors of one contract share."""
 _SHORTEST_MEMORY: Final = 60.0
 _SECRET_NAMES: Final = re.compile(
     r"(?:.*_)?(?:credentials|passphrase|password|secret|token"
     r"|(?:private|secret|signing|transaction)_key)"
 )
-_IMPURE: Final = frozenset(
+_IMPURE_MODULES: Final = frozenset(
     {
         *("aiohttp", "asyncio", "concurrent", "ftplib", "http", "httpx", "imaplib", "importlib"),
         *("logging", "multiprocessing", "os", "pathlib", "random", "requests", "sched", "secrets"),
@@ -46,7 +46,7 @@ _IMPURE_CALLS: Final = frozenset(
         *("eval", "exec", "input", "open", "print", "uuid.uuid1", "uuid.uuid4", "uuid1", "uuid4"),
     }
 )
-_ALLOWED: Final = ("moorage.vendor_sdk", "moorage.contracts", "moorage.vendors")
+_ALLOWED_PACKAGES: Final = ("moorage.vendor_sdk", "moorage.contracts", "moorage.vendors")
 _SUCCESSES: Final = frozenset(
     {
         *("AUTHORIZED", "CAPTURED", "CANCELED", "DELIVERED", "MATCH", "PAID", "PASS"),
@@ -208,7 +208,9 @@ def _imports(evidence: Evidence) -> Iterator[Violation]:
         for node in ast.walk(module.tree):
             for name in _imported_modules(node):
                 is_own = bool(package) and (name == package or name.startswith(f"{package}."))
-                if name.startswith("moorage.") and not (is_own or name.startswith(_ALLOWED)):
+                if name.startswith("moorage.") and not (
+                    is_own or name.startswith(_ALLOWED_PACKAGES)
+                ):
                     line = Line(shown_path(module.path), cast("ast.stmt", node).lineno)
                     yield Violation(f"{name} is not promised to vendors.", line)
 
@@ -229,7 +231,7 @@ def _impure_names(node: ast.AST) -> Iterator[str]:
             yield f"{name}()"
     elif not (isinstance(node, ast.ImportFrom) and _imports_only_pure_parts(node)):
         for name in _imported_modules(node):
-            if name.partition(".")[0] in _IMPURE or name in _IMPURE:
+            if name.partition(".")[0] in _IMPURE_MODULES or name in _IMPURE_MODULES:
                 yield name
 
 
@@ -277,7 +279,7 @@ def _method_of(node: ast.expr) -> str | None:
 def _sizes(evidence: Evidence) -> Iterator[Violation]:
     for module in evidence.modules:
         count = module.text.count("\n")
-        is_shared = module.name.endswith(f".{_SHARED}")
+        is_shared = module.name.endswith(f".{_SHARED_MODULE}")
         if count > _LONGEST_MODULE and not is_shared:
             path = shown_path(module.path)
             yield Violation(f"{path} has {count} lines.", Line(path, count))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import Vendor
 
 _SEPARATORS: Final = re.compile(r"[.\[\]\s]+")
-_PROSE: Final = re.compile(r"[A-Z].*\s.*[.?!]|.*\w[,.;:!?]\s.*", re.DOTALL)
+_PROSE_TEXT: Final = re.compile(r"[A-Z].*\s.*[.?!]|.*\w[,.;:!?]\s.*", re.DOTALL)
 
 
 @attrs.frozen(order=True)
@@ -111,7 +111,7 @@ def texts_of(modules: tuple[SourceModule, ...]) -> Mapping[str, Line]:
     for module in modules:
         path = shown_path(module.path)
         for text, number in _texts(module.tree):
-            if not _PROSE.fullmatch(text):
+            if not _PROSE_TEXT.fullmatch(text):
                 for part in (text, *_SEPARATORS.split(text)):
                     if part:
                         lines.setdefault(part, Line(path, number))

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_AT_ONCE: Final = 32
+_MOST_CONCURRENT: Final = 32
 _GRACE: Final = 0.05
 """Seconds by which a connector's health check may exceed its limit before it is cancelled."""
 
 
 async def every_async(steps: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:
     """Run several functions concurrently, and return their results in order."""
-    return await AsyncioGather().run_all(steps, at_once=_AT_ONCE)
+    return await AsyncioGather().run_all(steps, at_once=_MOST_CONCURRENT)
 
 
 async def bounded_async(

@@ -53,7 +53,7 @@ _READING_TIMEOUT: Final = 15.0
 The platform may fail for this file only, and then the run has its result without the file.
 """
 
-_OVERDUE: Final = 5.0
+_OVERDUE_SECONDS: Final = 5.0
 """Seconds after its limit and its grace at which a run is stopped that its platform left alive.
 
 So many seconds later it is stopped again. The limit counts from the first look at which a follower
@@ -222,12 +222,12 @@ class AsyncRunReader:
         if spec is None or status.is_over or status.started_at is None:
             return stop_at
         if stop_at is None:
-            return now + int((spec.step.timeout + spec.step.grace + _OVERDUE) * 1e9)
+            return now + int((spec.step.timeout + spec.step.grace + _OVERDUE_SECONDS) * 1e9)
         if now < stop_at:
             return stop_at
         with suppress(ConnectorError):
             await self._platform.stop(spec.name, 0.0, LOOK)
-        return now + int(_OVERDUE * 1e9)
+        return now + int(_OVERDUE_SECONDS * 1e9)
 
 
 class AsyncFollowerLease:

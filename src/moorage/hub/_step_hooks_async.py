@@ -11,7 +11,7 @@ from moorage.domain.steps.result import hook_timed_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-_FAREWELL: Final = 1.0
+_CANCEL_SECONDS: Final = 1.0
 """Seconds that a hook has to end after it was cancelled."""
 
 
@@ -47,7 +47,7 @@ async def call_hook_async(
 
 async def _cancel(task: asyncio.Future[object]) -> None:
     task.cancel()
-    await asyncio.wait({task}, timeout=_FAREWELL)
+    await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
 
 def _forget(task: asyncio.Future[object]) -> None:

@@ -67,7 +67,7 @@ __all__ = [
     "certificate_expiries",
 ]
 
-_MISSED: Final = 3
+_MOST_MISSED: Final = 3
 """Number of missed checks after which the stored health counts as unknown."""
 
 
@@ -124,7 +124,7 @@ class _Monitor:
 
         The health is unknown before the first check, and when checks have stopped.
         """
-        return self._flows.current(_MISSED * self._every)
+        return self._flows.current(_MOST_MISSED * self._every)
 
 
 def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     _ClientName: TypeAlias = tuple[str, str | None]
 
-_OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
+_REFRESHER_PORTS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
 """The ports of a hub that its token refresher shares."""
 _FEW_CLIENTS: Final = 64
 """The number of OAuth clients from which on those of unused dispatchers are dropped."""
@@ -191,7 +191,9 @@ class HubRuntime:
         with self._making.current:
             # Threads that make dispatchers of several tenants at once share one token refresher.
             if self.refresher is None:
-                ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}
+                ports = {
+                    name: self._ports[name] for name in _REFRESHER_PORTS if name in self._ports
+                }
                 claims = self._ports.get("claims") or self._ports.get("state")
                 self.refresher = refresher(self._client, vault=self._vault, storage=claims, **ports)
         return provider(self.refresher, clients, self._ports.get("credentials"))

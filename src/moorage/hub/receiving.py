@@ -24,9 +24,9 @@ LIMIT: Final = 1_048_576
 """The default limit of a webhook's body, in bytes."""
 
 _PIECE_BYTES: Final = 65_536
-_UNPREFIXED: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+_UNPREFIXED_HEADERS: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _DISCONNECT_ERRORS: Final = frozenset({"ClientDisconnect", "ClientDisconnected", "RequestAborted"})
-_SAFE: Final = "/:@!$&'()*+,;=~-._"
+_SAFE_CHARACTERS: Final = "/:@!$&'()*+,;=~-._"
 
 
 class ReceivedWebhook(TypedDict):
@@ -48,7 +48,7 @@ def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebh
     headers = [
         (name.removeprefix("HTTP_").replace("_", "-"), str(value))
         for name, value in environ.items()
-        if name.startswith("HTTP_") or (name in _UNPREFIXED and value)
+        if name.startswith("HTTP_") or (name in _UNPREFIXED_HEADERS and value)
     ]
     size = _size(environ.get("CONTENT_LENGTH"), limit)
     if size is not None:
@@ -102,7 +102,11 @@ async def from_asgi(
         has_more = message.get("more_body", False)
     body = bytes(received)
     raw_path = scope.get("raw_path")
-    place = quote(scope["path"], safe=_SAFE) if raw_path is None else raw_path.decode("latin-1")
+    place = (
+        quote(scope["path"], safe=_SAFE_CHARACTERS)
+        if raw_path is None
+        else raw_path.decode("latin-1")
+    )
     server = scope.get("server") or ("", None)
     host = headers_by_name.get("host") or ":".join(str(part) for part in server if part)
     query = scope.get("query_string", b"").decode("latin-1")
@@ -154,7 +158,7 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     over_wsgi = "wsgi.input" in request.META
     if over_wsgi and size is None and not body and request.headers.get("Transfer-Encoding"):
         raise _unbounded_rejection()
-    place = quote(request.path, safe=_SAFE)
+    place = quote(request.path, safe=_SAFE_CHARACTERS)
     host, query = _framework_value(request.get_host), str(request.META.get("QUERY_STRING", ""))
     return {
         "headers": [*request.headers.items()],
@@ -292,7 +296,7 @@ def _check_size(body: bytes, limit: int) -> bytes:
 def _endpoint_name(environ: Mapping[str, Any]) -> str:
     """Return the request's path as it was sent, if the WSGI server preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
-    return quote(path.encode("latin-1"), safe=_SAFE)
+    return quote(path.encode("latin-1"), safe=_SAFE_CHARACTERS)
 
 
 def _url(scheme: str, host: str, path: str, query: str) -> str:

@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from moorage.ports.step_log import StepLog
 
 _STORE_TTL: Final = 10 * 365 * 86_400_000_000
-_SETTLING: Final = 300.0
+_SETTLING_SECONDS: Final = 300.0
 _GRACE: Final = 10.0
 _LABEL_STORE: Final = "store"
 _LABEL_SERVICE: Final = "service"
@@ -143,7 +143,7 @@ class StepConnector:
         self._once = Idempotency(
             name=f"{service}.settled",
             storage=ports.claims or ports.state,
-            timeout=max(_SETTLING, self._hook_timeout or 0.0),
+            timeout=max(_SETTLING_SECONDS, self._hook_timeout or 0.0),
             cipher=ports.cipher,
             clock=ports.clock,
         )
@@ -242,7 +242,7 @@ class StepConnector:
         mask = value_mask(values)
         name = run_name(self._service, tenant, key)
         try:
-            reused_result = self._reused_result(step, key, tenant)
+            reused_result = self._reused(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
             if reused_result is None:
                 self._call_pre_hook(step, name, mask)
@@ -519,7 +519,7 @@ class StepConnector:
                 remedy="Correct the problem that the hook reports, and use a new key.",
             )
 
-    def _reused_result(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
+    def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
         """Return the stored result of an equal step, and store it for this idempotency key too.
 
         If the key already has a run or a result of its own, that is used instead.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.ports.pipelines import PollLimits, Revocation
 
-_MOST: Final = 100
+_MOST_WEBHOOKS: Final = 100
 """The largest number of webhooks that are taken together."""
 
 
@@ -100,7 +100,7 @@ class WebhookSource:
         time = asyncio.get_running_loop().time
         deadline = time() + limits.wait
         while not self._ready:
-            await self._take_records(min(limits.records, _MOST))
+            await self._take_records(min(limits.records, _MOST_WEBHOOKS))
             time_left = deadline - time()
             if not self._ready:
                 if time_left <= 0:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_WIDE: Final = Context(prec=100)
+_WIDE_CONTEXT: Final = Context(prec=100)
 PLAIN: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})")
 """A number as `xs:decimal` writes it, of a bounded length."""
 
@@ -40,7 +40,7 @@ def exact_sum(amounts: Iterable[Decimal | None]) -> Fraction:
 
 def exact_total(*amounts: Decimal | None) -> Decimal:
     """Return the sum of the amounts without rounding; None counts as zero."""
-    with localcontext(_WIDE):
+    with localcontext(_WIDE_CONTEXT):
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 

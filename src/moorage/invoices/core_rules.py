@@ -60,7 +60,7 @@ def value_at(value: Any, path: str) -> Any:
     return value
 
 
-_MANDATORY: Final = (
+_MANDATORY_FIELDS: Final = (
     needed_field("BR-01", "specification", "identifier of the specification"),
     needed_field("BR-02", "number", "invoice number"),
     needed_field("BR-03", "issue_date", "date of issue"),
@@ -740,7 +740,7 @@ _CODES: Final = (
 )
 
 CORE_RULES: Final = (
-    *_MANDATORY,
+    *_MANDATORY_FIELDS,
     *_PARTIES,
     *_LINES,
     *_PERIODS,

@@ -29,15 +29,15 @@ _MOST_INFLATED: Final = 24 * 1024 * 1024
 _MOST_VALUES: Final = 100_000
 _MOST_ROWS: Final = 500_000
 _MOST_SECTIONS: Final = 1_000
-_START: Final = re.compile(rb"startxref\s+([0-9]{1,10})\s")
+_START_POSITION: Final = re.compile(rb"startxref\s+([0-9]{1,10})\s")
 _ROW: Final = re.compile(rb"\s{0,3}([0-9]{10}) ([0-9]{5}) ([nf])")
 _STREAM: Final = re.compile(rb"stream(?:\r\n|\n|\r)")
 _MAX_DEPTH: Final = 10
 _MOST_PREDICTED: Final = 4 * 1024 * 1024
-_PLAIN: Final = 1
+_NO_PREDICTOR: Final = 1
 _PACKED: Final = 2
 _PNG: Final = 10
-_UP: Final = 2
+_UP_FILTER: Final = 2
 _STREAM_SHARE: Final = 8
 """The part of a stream's bytes that counts as read, since they are copied only."""
 
@@ -86,7 +86,7 @@ class PdfFile:
         self._places: dict[int, tuple[int, int]] = {}
         self._generations: dict[int, int] = {}
         self._object_streams: dict[int, tuple[bytes, dict[int, int]]] = {}
-        starts = list(_START.finditer(data[-2048:] + b"\n"))
+        starts = list(_START_POSITION.finditer(data[-2048:] + b"\n"))
         if not starts:
             raise damaged_error("its end is missing")
         self.start = int(starts[-1][1])
@@ -118,7 +118,7 @@ class PdfFile:
         if self._depth > _MAX_DEPTH:
             raise damaged_error("its references form a cycle")
         try:
-            if kind == _PLAIN:
+            if kind == _NO_PREDICTOR:
                 return self._object_at(position, value.number)
             return self._object_in_stream(position, value.number) if kind == _PACKED else None
         finally:
@@ -167,9 +167,9 @@ class PdfFile:
                 if row is None:
                     raise damaged_error("a row of its table is unreadable")
                 reader.position = row.end()
-                kind = _PLAIN if row[3] == b"n" else 0
+                kind = _NO_PREDICTOR if row[3] == b"n" else 0
                 self._places.setdefault(number, (kind, int(row[1])))
-                self._generations.setdefault(number, int(row[2]) if kind == _PLAIN else 0)
+                self._generations.setdefault(number, int(row[2]) if kind == _NO_PREDICTOR else 0)
         trailer = reader.value()
         if not isinstance(trailer, dict):
             raise damaged_error("its trailer is not a dictionary")
@@ -203,9 +203,9 @@ class PdfFile:
                 for width in widths:
                     parts.append(int.from_bytes(rows[at : at + width], "big"))
                     at += width
-                kind = parts[0] if widths[0] else _PLAIN
+                kind = parts[0] if widths[0] else _NO_PREDICTOR
                 self._places.setdefault(number, (kind, parts[1]))
-                self._generations.setdefault(number, parts[2] if kind == _PLAIN else 0)
+                self._generations.setdefault(number, parts[2] if kind == _NO_PREDICTOR else 0)
         return stream.fields
 
     def _object_at(self, position: int, number: int | None) -> PdfValue | PdfStream:
@@ -228,7 +228,7 @@ class PdfFile:
 
     def _object_in_stream(self, holder: int, number: int) -> PdfValue:
         if holder not in self._object_streams:
-            if self._places.get(holder, (0,))[0] != _PLAIN:
+            if self._places.get(holder, (0,))[0] != _NO_PREDICTOR:
                 raise damaged_error(f"object {number} is in no stream")
             stream = self._object_at(self._places[holder][1], holder)
             if not isinstance(stream, PdfStream):
@@ -371,11 +371,11 @@ def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
 def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
     if kind == 0:
         return row
-    if kind == _UP:
+    if kind == _UP_FILTER:
         return bytes(
             (byte + upper_byte) & 0xFF for byte, upper_byte in zip(row, previous_row, strict=True)
         )
-    predict = _GUESSES.get(kind)
+    predict = _PREDICTORS.get(kind)
     if predict is None:
         raise damaged_error("a row of a stream has an unknown predictor")
     unfiltered_row = bytearray(len(row))
@@ -405,7 +405,7 @@ def _average(left: int, up: int, _corner: int) -> int:
     return (left + up) // 2
 
 
-_GUESSES: Final[Mapping[int, Callable[[int, int, int], int]]] = {
+_PREDICTORS: Final[Mapping[int, Callable[[int, int, int], int]]] = {
     1: _left_byte,
     3: _average,
     4: _paeth,

@@ -16,10 +16,10 @@ _PROPERTIES: Final = (
     ("ConformanceLevel", "conformance level of the embedded invoice"),
 )
 _PART: Final = re.compile(r"(pdfaid:part\s*=\s*['\"]|<pdfaid:part>\s*)([0-9]+)")
-_BAG: Final = re.compile(r"<pdfaExtension:schemas>\s*<rdf:Bag>")
-_END: Final = "</rdf:RDF>"
+_SCHEMA_BAG: Final = re.compile(r"<pdfaExtension:schemas>\s*<rdf:Bag>")
+_RDF_END: Final = "</rdf:RDF>"
 _HEAD: Final = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-_EMPTY: Final = (
+_EMPTY_METADATA: Final = (
     f'{_HEAD}\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n</rdf:RDF>\n'
     '</x:xmpmeta>\n<?xpacket end="w"?>'
@@ -45,7 +45,7 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
         InvalidData: the metadata is unreadable, describes an invoice already, or does not claim
             PDF/A-1, PDF/A-2 or PDF/A-3.
     """
-    text = _EMPTY if existing is None else _readable_metadata(existing)
+    text = _EMPTY_METADATA if existing is None else _readable_metadata(existing)
     if _NAMESPACE in text:
         raise already_there()
     part = _PART.search(text)
@@ -63,10 +63,10 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
             remedy="Write the file as PDF/A-3.",
         )
     text = _PART.sub(lambda match: f"{match[1]}3", text)
-    bag_match = _BAG.search(text)
+    bag_match = _SCHEMA_BAG.search(text)
     if bag_match is not None:
         text = f"{text[: bag_match.end()]}{_schema()}{text[bag_match.end() :]}"
-    head_text, end, tail_text = text.rpartition(_END)
+    head_text, end, tail_text = text.rpartition(_RDF_END)
     new_metadata = (
         _invoice(name, level) if bag_match is not None else _extension() + _invoice(name, level)
     )
@@ -88,7 +88,7 @@ def _readable_metadata(existing: bytes) -> str:
         text = existing.decode("utf-8")
     except UnicodeDecodeError:
         text = ""
-    if _END not in text:
+    if _RDF_END not in text:
         raise _unreadable_error()
     return text
 

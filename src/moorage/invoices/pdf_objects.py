@@ -16,7 +16,7 @@ _MOST_VALUES: Final = 100_000
 _BYTES_OF_A_VALUE: Final = 256
 """Bytes of a text or of white space that count as another value."""
 _WHITE: Final = rb"\x00\t\n\x0c\r "
-_SKIP: Final = re.compile(rb"(?:[" + _WHITE + rb"]+|%[^\r\n]*)*+")
+_SPACE_AND_COMMENTS: Final = re.compile(rb"(?:[" + _WHITE + rb"]+|%[^\r\n]*)*+")
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})")
 _NAME: Final = re.compile(rb"[^" + _WHITE + rb"()<>\[\]{}/%]{0,1000}")
 _REFERENCE: Final = re.compile(
@@ -91,7 +91,7 @@ class Reader:
     def skip(self) -> None:
         """Skip white space and comments."""
         start = self.position
-        self.position = _match_end(_SKIP, self.data, start)
+        self.position = _match_end(_SPACE_AND_COMMENTS, self.data, start)
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:

@@ -47,7 +47,7 @@ PROCESS: Final = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
 """The identifier of the business process Billing."""
 
 _PROCESS: Final = re.compile(r"urn:fdc:peppol\.eu:2017:poacc:billing:[0-9]{2}:1\.0")
-_SLACK: Final = Fraction(2, 100)
+_LARGEST_DEVIATION: Final = Fraction(2, 100)
 _DIRECT_DEBITS: Final = ("49", "59")
 _ALL_ALLOWANCES: Final = join_scopes(allowances, charges, LINE_ALLOWANCES, LINE_CHARGES)
 
@@ -81,7 +81,7 @@ def _inexact_amounts(
     """Return a search for amounts that deviate by more than rounding can cause."""
 
     def search(invoice: Invoice) -> Iterator[str]:
-        slack = huf_slack if invoice.currency == "HUF" else _SLACK
+        slack = huf_slack if invoice.currency == "HUF" else _LARGEST_DEVIATION
         for path, value in scope(invoice):
             if error(value) > slack:
                 yield f"{path}.{field}"
@@ -89,7 +89,7 @@ def _inexact_amounts(
     return search
 
 
-def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
+def sum_rules(huf_slack: Fraction = _LARGEST_DEVIATION) -> tuple[Rule, ...]:
     """Return the rules for percentages and net amounts; amounts in forint may be less exact."""
     return (
         Rule(

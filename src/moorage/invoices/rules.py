@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from moorage.invoices.values import Invoice, Party
 
-_SHOWN: Final = 20
+_MOST_SHOWN: Final = 20
 Search: TypeAlias = "Callable[[Invoice], Iterable[str]]"
 """A function that finds the fields which violate a rule."""
 
@@ -82,8 +82,10 @@ def raise_violations(violations: Iterable[Violation], problem: str, function: st
     """
     problems = tuple(violations)
     if problems:
-        problem_list = "; ".join(map(str, problems[:_SHOWN]))
-        remainder_text = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        problem_list = "; ".join(map(str, problems[:_MOST_SHOWN]))
+        remainder_text = (
+            f"; and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
+        )
         raise InvalidData(
             f"{problem}: {problem_list}{remainder_text}",
             field=problems[0].field,

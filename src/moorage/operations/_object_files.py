@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.operations._storage import AsyncDownload, Download
     from moorage.operations.storage import AsyncStorage, Storage
 
-_IN_MEMORY: Final = 8 * 1024 * 1024
+_MEMORY_BYTES: Final = 8 * 1024 * 1024
 """The bytes of a file being written that are held in memory; further ones go to the disk."""
 
 
@@ -276,7 +276,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._key = key
         self._options = options
         self._timeout = timeout
-        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed below
+        self._file = SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - closed below
 
     def writable(self) -> bool:
         """Return True."""
@@ -491,7 +491,7 @@ class AsyncObjectWriter:
         self._key = key
         self._options = options
         self._timeout = timeout
-        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed below
+        self._file = SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 - closed below
 
     @property
     def closed(self) -> bool:

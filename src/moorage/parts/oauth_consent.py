@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 _DEFAULT_RETRY: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
 _REQUEST_TIMEOUT: Final = 10.0
-_WHOLE: Final = 20.0
+_WHOLE_TIMEOUT: Final = 20.0
 _LONGEST_CONSENT: Final = 3_600.0
 
 
@@ -97,7 +97,7 @@ class OAuthConsent(Part):
         self._patience = RequestLimits(
             retry=_DEFAULT_RETRY if retry is None else retry,
             request=request,
-            whole=max(_WHOLE, 2 * request),
+            whole=max(_WHOLE_TIMEOUT, 2 * request),
         )
         self._consent_timeout = timedelta(seconds=seconds(consent_timeout, "consent_timeout"))
 

@@ -59,7 +59,7 @@ R = TypeVar("R")
 _DEFAULT_RETRY: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
 _REQUEST_TIMEOUT: Final = 10.0
 _RENEWAL_WAIT: Final = 30.0
-_BELIEVED: Final = 60.0
+_TRUSTED_SECONDS: Final = 60.0
 _NAME: Final = "oauth"
 
 
@@ -115,7 +115,7 @@ class _Refresher(Part):
             request=request,
             renewal=2 * request,
             patience=seconds(patience, "patience"),
-            believed=_BELIEVED,
+            believed=_TRUSTED_SECONDS,
         )
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AFTER_RETRIES: Final = {
+_VERDICTS_AFTER_RETRIES: Final = {
     FailureConsequence.RETRY: Verdict.RETRY,
     FailureConsequence.DEAD_LETTER: Verdict.DEAD_LETTER,
     FailureConsequence.STOP: Verdict.STOP,
@@ -104,7 +104,7 @@ class ActionRepeater:
         self._numbers.count_failure(error)
         consequence = self._judge(error, self._policy)
         if consequence is Verdict.RETRY and attempt >= self._policy.max_attempts:
-            consequence = _AFTER_RETRIES[self._exhausted]
+            consequence = _VERDICTS_AFTER_RETRIES[self._exhausted]
         if consequence is Verdict.STOP:
             raise error
         if consequence is Verdict.DEAD_LETTER:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONGEST: Final = 0.1
+_LONGEST_SECONDS: Final = 0.1
 """Seconds after which a batch of a slow function is divided, so that its first part is stored."""
 
 
@@ -61,7 +61,7 @@ class RecordSink(_FunctionSink):
         error, so that they need not be processed again.
         """
         time = asyncio.get_running_loop().time
-        until = time() + _LONGEST
+        until = time() + _LONGEST_SECONDS
         results: list[Result[object]] = []
         for record in records:
             try:

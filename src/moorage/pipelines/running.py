@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LEFT_BEHIND: Final = 0.05
+_END_SECONDS: Final = 0.05
 """Seconds in which tasks that are left after a run may end."""
 
 
@@ -74,7 +74,7 @@ async def _end_tasks() -> None:
     for task in tasks:
         task.cancel()
     generators = asyncio.create_task(asyncio.get_running_loop().shutdown_asyncgens())
-    await asyncio.wait([*tasks, generators], timeout=_LEFT_BEHIND)
+    await asyncio.wait([*tasks, generators], timeout=_END_SECONDS)
 
 
 async def arun_pipelines(

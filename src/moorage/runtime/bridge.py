@@ -42,7 +42,7 @@ S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERATOR: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_ENDLESS: Final = 10 * 365 * 86_400.0
+_ENDLESS_SECONDS: Final = 10 * 365 * 86_400.0
 """Whoever gives so many seconds gives no bound."""
 
 _NO_BOUND: Final = (
@@ -56,7 +56,7 @@ plain_sync: Final = frozenset({type(None), bool, bytes, dict, float, int, list, 
 plain_async: Final[frozenset[type]] = frozenset()
 """Types of results that an asynchronous function may return without an awaitable: none."""
 
-_LIFTED: Final = "lifted_function"
+_FUNCTION_ATTRIBUTE: Final = "lifted_function"
 _NEEDS_NO_FLOW: Final = "needs_no_flow"
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
@@ -90,7 +90,7 @@ def as_async(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs)
 
-    setattr(run_lifted, _LIFTED, function)
+    setattr(run_lifted, _FUNCTION_ATTRIBUTE, function)
     return run_lifted
 
 
@@ -394,8 +394,8 @@ def rest_within(
     """Limit the time of a coroutine like `within_async`, after it has yielded `first_yield`."""
     bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
-    time_bound = bound_here(seconds) if seconds < _ENDLESS else None
-    if time_bound is None and seconds < _ENDLESS:
+    time_bound = bound_here(seconds) if seconds < _ENDLESS_SECONDS else None
+    if time_bound is None and seconds < _ENDLESS_SECONDS:
         give_notice(_NO_BOUND, stacklevel=2)
     end = _is_no_timeout if time_bound is None else time_bound.end
     item = first_yield
@@ -579,7 +579,7 @@ def _function_of_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[]
     function = getattr(step, "func", None)
     if hasattr(function, _NEEDS_NO_FLOW):
         return cast("Callable[[], R]", step)
-    lifted_function = getattr(function, _LIFTED, None)
+    lifted_function = getattr(function, _FUNCTION_ATTRIBUTE, None)
     if lifted_function is None:
         return functools.partial(_run_step, step)
     call: Any = step

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from moorage.contracts.declaration import ContractOperation
     from moorage.testing.sandbox_scenarios.runner import Scenario
 
-_NOT_OF_A_VENDOR: Final = frozenset({"extra", "raw", "replayed"})
+_INTERNAL_FIELDS: Final = frozenset({"extra", "raw", "replayed"})
 """Fields of values that no vendor gets or answers."""
-_LEAVES: Final = frozenset({Money, Ref})
+_ATOMIC_CLASSES: Final = frozenset({Money, Ref})
 """The values that are sent as one."""
 _REF: Final = Ref("acme", "acme", "1")
 
@@ -254,7 +254,7 @@ def _set_members(value: Any, basic_fields: Container[Any] | None) -> Iterator[tu
     if isinstance(value, tuple):
         for item in value:  # pyright: ignore[reportUnknownVariableType]  # any content
             yield from _set_members(item, basic_fields)
-    elif attrs.has(kind) and kind not in _LEAVES:
+    elif attrs.has(kind) and kind not in _ATOMIC_CLASSES:
         for field in attrs.fields(kind):
             member = getattr(value, field.name)
             if not field.init or member == _default(field.default):
@@ -313,7 +313,7 @@ def fields_of(kind: Any) -> list[ValueField]:
     return [
         _field(field.name, hints[field.name], required=field.default is attrs.NOTHING)
         for field in attrs.fields(kind)
-        if field.init and field.name not in _NOT_OF_A_VENDOR
+        if field.init and field.name not in _INTERNAL_FIELDS
     ]
 
 

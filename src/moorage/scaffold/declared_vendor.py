@@ -39,7 +39,7 @@ _EXAMPLES: Final[dict[Any, str]] = {
     datetime: '"2031-05-06T07:08:09Z"',
 }
 """The values of a type in the sandbox's answers, as Python writes them."""
-_SENT: Final = {
+_SENT_EXPRESSIONS: Final = {
     bytes: "b64encode({}).decode()",
     datetime: "{}.isoformat()",
     date: "{}.isoformat()",
@@ -49,7 +49,7 @@ _SENT: Final = {
     Money: '{{"amount": str({0}.amount), "currency": {0}.currency}}',
 }
 """The expressions by which values of a type are sent."""
-_OF_SDK: Final = frozenset({Money, Ref})
+_SDK_CLASSES: Final = frozenset({Money, Ref})
 """The classes of values that `vendor_sdk` has."""
 
 
@@ -116,7 +116,7 @@ def _imports(kind: str, declared: DeclaredContract, code: str) -> Iterator[str]:
     for read_kind in _read_kinds(operation.result for operation in declared.operations):
         classes |= {read_kind, *(field.type for field in fields_of(read_kind))}
     names: dict[str, list[str]] = {}
-    for item in classes - _OF_SDK:
+    for item in classes - _SDK_CLASSES:
         is_class = isinstance(item, type) and item.__module__ != str.__module__
         # A name in backquotes is a word of a docstring.
         if is_class and re.search(rf"(?<!`)\b{item.__name__}\b", code):
@@ -199,9 +199,9 @@ def _return_lines(fields: Mapping[str, str]) -> str:
 
 def annotation(field: ValueField) -> str:
     """Return the type of a parameter, as Python writes it."""
-    if field.type not in {str, int, bool, *_OF_SDK} and not attrs.has(field.type):
+    if field.type not in {str, int, bool, *_SDK_CLASSES} and not attrs.has(field.type):
         return "Any"
-    name = f"{'sdk.' if field.type in _OF_SDK else ''}{field.type.__name__}"
+    name = f"{'sdk.' if field.type in _SDK_CLASSES else ''}{field.type.__name__}"
     return f"{name} | None" if field.optional else name
 
 
@@ -212,7 +212,7 @@ def _sent_fields(declared: DeclaredContract, operation: DeclaredOperation) -> di
     for item in (*operation.values, *operation.named):
         if (operation.verb, item.name) in declared.optional_fields and not item.required:
             continue
-        if is_only_value and attrs.has(item.type) and item.type not in _SENT:
+        if is_only_value and attrs.has(item.type) and item.type not in _SENT_EXPRESSIONS:
             fields |= _sent_members(declared, item.name, item.type)
         else:
             fields |= sent_field(item.name, item)
@@ -237,7 +237,7 @@ def sent_field(expression: str, field: ValueField) -> dict[str, str]:
     if sent_value is None:
         return {}
     if field.optional and sent_value != expression:
-        is_object = attrs.has(field.type) and field.type not in _SENT
+        is_object = attrs.has(field.type) and field.type not in _SENT_EXPRESSIONS
         sent_value = (
             f"{expression} and {sent_value}"
             if is_object
@@ -251,8 +251,8 @@ def _sent_value(expression: str, kind: Any) -> str | None:
     """Return the code that turns a value into JSON; None if its type has no usual JSON form."""
     if kind in {str, int, float, bool} or is_word(kind):
         return expression
-    if kind in _SENT:
-        return _SENT[kind].format(expression)
+    if kind in _SENT_EXPRESSIONS:
+        return _SENT_EXPRESSIONS[kind].format(expression)
     if is_mapping(kind):
         return f"dict({expression})"
     if (item_type := item_of(kind)) is not None:
@@ -269,7 +269,7 @@ def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
 
     def add(field: ValueField, *, is_body: bool) -> None:
         kind = item_of(field.type) or field.type
-        if not attrs.has(kind) or kind in _SENT or kind in kinds:
+        if not attrs.has(kind) or kind in _SENT_EXPRESSIONS or kind in kinds:
             return
         for member in _required_members(declared, kind):
             add(member, is_body=False)
@@ -328,7 +328,7 @@ def _row(kind: Any, field: ValueField) -> str | None:
 
 def _is_readable(kind: Any) -> bool:
     """Return whether a class of values has required fields, all of which can be parsed."""
-    if not attrs.has(kind) or kind in _SENT:
+    if not attrs.has(kind) or kind in _SENT_EXPRESSIONS:
         return False
     types = [field.type for field in fields_of(kind) if field.required]
     return bool(types) and all(item in {*_ROWS, Ref} or is_word(item) for item in types)
@@ -362,7 +362,7 @@ def _example(kind: Any) -> str | None:
     if (item_type := item_of(kind)) is not None:
         item = _example(item_type)
         return item and f"[{item}]"
-    if attrs.has(kind) and kind not in _SENT:
+    if attrs.has(kind) and kind not in _SENT_EXPRESSIONS:
         members = ((item.name, _example(item.type)) for item in fields_of(kind) if item.required)
         return "{" + ", ".join(f'"{name}": {value}' for name, value in members if value) + "}"
     return f'"{_first_word(kind)}"' if is_word(kind) else _EXAMPLES.get(kind)

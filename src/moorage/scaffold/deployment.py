@@ -25,10 +25,10 @@ _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
 _SECRET: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/([^\s}]+)")
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NOT_PLAIN: Final = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
 """Words that YAML does not read as strings."""
-_NOT_IN_BLOCKS: Final = re.compile(
+_UNBLOCKABLE_CHARACTERS: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 """Characters that a YAML block cannot contain, or that end its lines."""
@@ -259,19 +259,19 @@ spec:
 
 def _scalar(text: str) -> str:
     """Return a string as YAML, in quotes only if they are needed."""
-    is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _NOT_PLAIN
+    is_plain = _PLAIN_WORD.fullmatch(text) is not None and text.lower() not in _NOT_PLAIN
     return text if is_plain else _quoted(text)
 
 
 def _quoted(text: str) -> str:
-    return _NOT_IN_BLOCKS.sub(
+    return _UNBLOCKABLE_CHARACTERS.sub(
         lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False)
     )
 
 
 def _file_content(text: str) -> str:
     """Return a file's text as a YAML block, or in quotes if a block cannot contain it."""
-    if _NOT_IN_BLOCKS.search(text.replace("\r\n", "\n")) is not None:
+    if _UNBLOCKABLE_CHARACTERS.search(text.replace("\r\n", "\n")) is not None:
         return _quoted(text)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     return "\n".join(["|2", *(f"    {line}" if line else "" for line in lines)])

@@ -30,9 +30,9 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 _ENDING: Final = ".txt"
 _CHOICE: Final = "{choice}"
 """The place of the contract or port in files that all templates of a kind share."""
-_INSTALL: Final = "{install}"
+_INSTALL_PLACEHOLDER: Final = "{install}"
 """The place in READMEs of vendors for the file `install.md`, which is the same for all."""
-_DECLARED: Final = "vendor-declared"
+_DECLARED_TEMPLATE: Final = "vendor-declared"
 """The template of a vendor whose contract has no template of its own.
 
 A contract with a conformance kit of its own has a template, whose tests run that kit.
@@ -74,7 +74,7 @@ def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
     )
 
     return _named_texts(
-        name, ["vendor", _DECLARED], {_CHOICE: contract, **declared_parts(contract)}
+        name, ["vendor", _DECLARED_TEMPLATE], {_CHOICE: contract, **declared_parts(contract)}
     )
 
 
@@ -92,7 +92,7 @@ def _named_texts(name: str, folders: Iterable[str], parts: Mapping[str, str]) ->
         for path, file in _template_files(_TEMPLATES / folder, "")
     }
     install = (_TEMPLATES / f"install.md{_ENDING}").read_text("utf-8").removesuffix("\n")
-    places = {_INSTALL: install, **parts}
+    places = {_INSTALL_PLACEHOLDER: install, **parts}
     texts = {
         path: _fill(files_by_path[path].read_text("utf-8"), places)
         for path in sorted(files_by_path)

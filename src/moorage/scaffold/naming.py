@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _MAX_LENGTH: Final = 40
-_TAKEN: Final = sys.stdlib_module_names | {
+_TAKEN_NAMES: Final = sys.stdlib_module_names | {
     *("attrs", "django", "flask", "moorage", "moorage_django", "moorage_flask", "pytest", "tests"),
 }
 """Modules that a module of the same name would hide."""
@@ -38,7 +38,7 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
     module_name = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > _MAX_LENGTH or keyword.iskeyword(module_name):
         problem = f"The name {name[:_MAX_LENGTH]!r} is not valid."
-    elif module_name in _TAKEN or _is_used(_class_name(module_name), codes):
+    elif module_name in _TAKEN_NAMES or _is_used(_class_name(module_name), codes):
         problem = f"The name {name!r} is taken by a module or class."
     else:
         return module_name

@@ -24,12 +24,12 @@ _CONDITION: Final = re.compile(
 )
 _ENTRY: Final = re.compile(r"\s*(?P<path>[\w.:$-]+\[[^\]]*\])\s*")
 """A condition on an entry of a list, such as `emails[type eq "work" and value eq "a"]`."""
-_AND: Final = re.compile(r"\band\s", re.IGNORECASE)
+_AND_WORD: Final = re.compile(r"\band\s", re.IGNORECASE)
 _PATH: Final = re.compile(
     r"(?:(?P<urn>urn:[\w.:-]+):)?(?P<name>[A-Za-z$][\w$]*)"
     r"(?:\[(?P<filter>.*)\])?(?:\.(?P<sub>[A-Za-z$][\w$]*))?"
 )
-_EXACT: Final = frozenset({"externalId", "id", "value"})
+_EXACT_ATTRIBUTES: Final = frozenset({"externalId", "id", "value"})
 """Attributes whose letters' case matters; that of an email address does not."""
 
 
@@ -111,7 +111,7 @@ def _pairs(text: str, *, entries: bool = False) -> Iterator[tuple[str, str | boo
         yield match["path"], value
         if match.end() == len(text):
             return
-        next_match = _AND.match(text, match.end())
+        next_match = _AND_WORD.match(text, match.end())
         if next_match is None:
             raise _no_filter()
         position = next_match.end()
@@ -220,7 +220,7 @@ def _is_same(path: tuple[str, ...], expected: str | bool, value: Any) -> bool:  
 
 def is_exact(path: tuple[str, ...]) -> bool:
     """Return whether the case of letters matters in an attribute's values."""
-    return path[-1] in _EXACT and path[0] != "emails"
+    return path[-1] in _EXACT_ATTRIBUTES and path[0] != "emails"
 
 
 def _values(node: Any, names: tuple[str, ...]) -> Iterator[Any]:

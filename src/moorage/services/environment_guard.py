@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _OWNER: Final = state_key("fence", "moorage", None, "home")
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
-_RESTS: Final = 9
+_PAUSE_FACTOR: Final = 9
 """The pause after a failed check of the environment, as a multiple of that check's duration."""
 
 
@@ -66,7 +66,7 @@ class EnvironmentGuard:
             is_allowed = owner in {None, self._environment} or await self._has_permission(end_time)
         except StorageUnavailable:
             now = core.nanoseconds()
-            self._rests_until = now + _RESTS * (now - start_time)
+            self._rests_until = now + _PAUSE_FACTOR * (now - start_time)
             return
         if not is_allowed:
             raise self._refusal(owner)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
 
 _PAGE: Final = 500
-_SIMPLE: Final = (str, int, float, type(None))
+_SIMPLE_TYPES: Final = (str, int, float, type(None))
 
 
 @attrs.frozen(kw_only=True)
@@ -185,7 +185,7 @@ def _plain_value(value: Any) -> Any:
         return {_name(name): _plain_value(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain_value(item) for item in cast("list[Any]", value)]
-    if isinstance(value, _SIMPLE):
+    if isinstance(value, _SIMPLE_TYPES):
         return value
     return _plain_value(_simplify(value))
 
@@ -194,7 +194,9 @@ def _name(name: Any) -> Any:
     """Convert a mapping's key to a type that JSON allows for keys."""
     json_name = _plain_value(name)
     return (
-        json_name if isinstance(json_name, _SIMPLE) else json.dumps(json_name, ensure_ascii=False)
+        json_name
+        if isinstance(json_name, _SIMPLE_TYPES)
+        else json.dumps(json_name, ensure_ascii=False)
     )
 
 

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 _MAX_LENGTH: Final = 300
 _LEFT: Final = frozenset({408, 425})
-_USUAL: Final = Redaction()
+_USUAL_REDACTION: Final = Redaction()
 _TIMED_OUT: Final = frozenset({408, 425})
 """The statuses that leave open whether the request was carried out, as those from 500 on do."""
-_EMPTY: Final[Mapping[Any, Any]] = {}
+_EMPTY_TABLE: Final[Mapping[Any, Any]] = {}
 
 
 def masked_words(text: str | None) -> str | None:
     """Return a vendor's text without secrets, cut to 300 characters; None if it is empty."""
-    return _USUAL.words(text or "", _MAX_LENGTH) or None
+    return _USUAL_REDACTION.words(text or "", _MAX_LENGTH) or None
 
 
 def refusal(
@@ -98,10 +98,10 @@ class Refusals:
     """
 
     vendor: str
-    codes_at: Mapping[int, Mapping[str, Kind]] = _EMPTY
-    codes: Mapping[str, Kind] = _EMPTY
-    statuses: Mapping[int, Kind] = _EMPTY
-    reading: Mapping[int, Kind] = _EMPTY
+    codes_at: Mapping[int, Mapping[str, Kind]] = _EMPTY_TABLE
+    codes: Mapping[str, Kind] = _EMPTY_TABLE
+    statuses: Mapping[int, Kind] = _EMPTY_TABLE
+    reading: Mapping[int, Kind] = _EMPTY_TABLE
     otherwise: Kind = VendorRejected
     left: frozenset[int] = _LEFT
     needs_code: bool = False
@@ -120,7 +120,7 @@ class Refusals:
         return refusal(kind, self.vendor, response, code, words and self.mask(words))
 
     def _kind(self, request: Request, status: int, code: str) -> Kind:
-        kind = self.codes_at.get(status, _EMPTY).get(code) or self.codes.get(code)
+        kind = self.codes_at.get(status, _EMPTY_TABLE).get(code) or self.codes.get(code)
         if kind is None and request.method is not HttpMethod.POST:
             kind = self.reading.get(status)
         return kind or self.statuses.get(status, self.otherwise)

@@ -34,7 +34,7 @@ TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
 GROUP: Final = "moorage.transports"
 """The group of entry points by which other packages provide transports."""
 
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def account_path(account: Account) -> str:
@@ -65,7 +65,7 @@ def _clients(vendor: Vendor) -> Mapping[str, OAuthClient]:
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else f'"{name}"'
+    return name if _BARE_NAME.fullmatch(name) else f'"{name}"'
 
 
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:

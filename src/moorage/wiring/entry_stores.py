@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _VERBS: Final = ("add", "due", "swap", "find", "remove", "now")
-_OF_BATCHES: Final = ("claim", "settle")
+_BATCH_METHODS: Final = ("claim", "settle")
 
 
 def sync_entry_store(storage: Any) -> EntryStore[Any]:
@@ -32,7 +32,7 @@ def async_entry_store(storage: Any) -> EntryStore[Any]:
 
 
 def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -> EntryStore[Any]:
-    batches = _OF_BATCHES if all(hasattr(storage, name) for name in _OF_BATCHES) else ()
+    batches = _BATCH_METHODS if all(hasattr(storage, name) for name in _BATCH_METHODS) else ()
     for name in (*_VERBS, *batches):
         check_verb(storage, "storage", name)
         if inspect.iscoroutinefunction(getattr(storage, name)) is not is_async:

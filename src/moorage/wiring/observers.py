@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 _REPORT_INTERVAL: Final = 1_000_000_000
 """Nanoseconds between two events of lost log entries."""
 
-_MOST_WISHES: Final = 64
+_MOST_COMBINATIONS: Final = 64
 """The maximum number of combinations of momentary wishes whose listeners are kept."""
 
-_OF_SUCCESSES: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
+_SUCCESS_EVENTS: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
 
 class Observers:
@@ -202,7 +202,7 @@ class Observers:
         listeners = self._listeners.get(accepted_events)
         if listeners is None:
             listeners = self._listeners_with(accepted_events)
-            if len(self._listeners) < _MOST_WISHES:
+            if len(self._listeners) < _MOST_COMBINATIONS:
                 self._listeners[accepted_events] = listeners
         return listeners
 
@@ -218,9 +218,9 @@ class Observers:
             tuple(
                 observer
                 for observer in self._successes[kind]
-                if kind in momentary.get(id(observer), _OF_SUCCESSES)
+                if kind in momentary.get(id(observer), _SUCCESS_EVENTS)
             )
-            for kind in _OF_SUCCESSES
+            for kind in _SUCCESS_EVENTS
         ]
         if not any(methods):
             return NO_LISTENERS

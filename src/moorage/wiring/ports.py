@@ -115,7 +115,7 @@ class Ports:
 PORT_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in fields_of(Ports)}
 """The default of each port, in the order in which they are documented."""
 
-_AWAITED: Final = {
+_AWAITED_METHODS: Final = {
     "http": ("send", "open"),
     "state": ("execute",),
     "claims": ("execute",),
@@ -128,7 +128,7 @@ _AWAITED: Final = {
 }
 """The methods that an asynchronous manager awaits. Only the first must exist from the start."""
 
-_PLAIN: Final = {
+_PLAIN_METHODS: Final = {
     "state": ("post",),
     "claims": ("post",),
     "locks": ("release",),
@@ -144,13 +144,13 @@ _PLAIN: Final = {
 
 def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
     """Refuse a port of the other mode: synchronous in an async manager, or the reverse."""
-    for name, verbs in _AWAITED.items():
+    for name, verbs in _AWAITED_METHODS.items():
         port = getattr(ports, name)
         if port is not None:
             check_verb(port, name, verbs[0])
             for verb in verbs:
                 _check_async(port, name, verb, is_async=is_async)
-    for name, verbs in _PLAIN.items():
+    for name, verbs in _PLAIN_METHODS.items():
         port = getattr(ports, name)
         if port is not None:
             for verb in verbs:

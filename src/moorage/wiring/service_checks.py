@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.wiring.core_assembly import WiredCore
 
 
-_EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient can limit every step"
+_STEP_LIMIT_REMEDY: Final = "StdlibHttpClient and PyreqwestHttpClient can limit every step"
 
 
 CLAIMS_ONLY: Final = (
@@ -28,9 +28,9 @@ CLAIMS_ONLY: Final = (
     " store in Redis, SQL, SQLite or memory for limits and circuits."
 )
 
-_NOWHERE: Final[Mapping[str, str]] = {}
-_OF_MANAGERS: Final = "Pass a durable store, such as SqliteStorage, as `claims=`"
-_OF_HUBS: Final = "Set a durable store, such as state.url = 'sqlite:///moorage.db'"
+_NO_PATHS: Final[Mapping[str, str]] = {}
+_MANAGER_REMEDY: Final = "Pass a durable store, such as SqliteStorage, as `claims=`"
+_HUB_REMEDY: Final = "Set a durable store, such as state.url = 'sqlite:///moorage.db'"
 _REGISTER_OF_MANAGERS: Final = "Pass a durable store, such as SqliteStorage, as `state=` too"
 _REGISTER_OF_HUBS: Final = (
     "Set a durable store beside state.keys_url, such as state.url = 'sqlite:///moorage.db'"
@@ -38,7 +38,7 @@ _REGISTER_OF_HUBS: Final = (
 
 
 def check_steps(
-    services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
+    services: Iterable[Service], http: object, places: Mapping[str, str] = _NO_PATHS
 ) -> None:
     """Refuse a time limit for a step, such as connecting, that the HTTP client cannot keep."""
     missing_steps: frozenset[str] = getattr(http, "lacks", frozenset())
@@ -54,12 +54,12 @@ def check_steps(
                         f"{type(http).__name__} cannot limit the duration of {step!r}.",
                         path=f"{_field_path(service, places)}.timeouts.{step}",
                         remedy="Remove the limit of this step, because the whole attempt has"
-                        f" a limit; or pass another client: {_EVERY_STEP}.",
+                        f" a limit; or pass another client: {_STEP_LIMIT_REMEDY}.",
                     )
 
 
 def check_http2(
-    services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
+    services: Iterable[Service], http: object, places: Mapping[str, str] = _NO_PATHS
 ) -> None:
     """Refuse an HTTP client without HTTP/2 for a service that requires it.
 
@@ -80,7 +80,7 @@ def check_http2(
 
 
 def check_money(
-    services: Iterable[Service], claims: object, places: Mapping[str, str] = _NOWHERE
+    services: Iterable[Service], claims: object, places: Mapping[str, str] = _NO_PATHS
 ) -> None:
     """For a service that moves money, refuse a store that loses idempotency keys in a crash."""
     if getattr(claims, "durable", True):
@@ -92,7 +92,7 @@ def check_money(
                 f"The service moves money, but {name} loses the used keys in a crash, so a"
                 " repeated call could act twice.",
                 path=f"{_field_path(service, places)}.moves_money",
-                remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS}; or set"
+                remedy=f"{_HUB_REMEDY if service.name in places else _MANAGER_REMEDY}; or set"
                 " volatile_keys to accept that risk.",
             )
 
@@ -101,7 +101,7 @@ def check_register(
     services: Iterable[Service],
     state: object,
     claims: object,
-    places: Mapping[str, str] = _NOWHERE,
+    places: Mapping[str, str] = _NO_PATHS,
 ) -> None:
     """For a service that moves money, refuse to keep its lost payments in memory.
 
@@ -129,7 +129,7 @@ def check_register(
 
 
 def check_guards(
-    services: Iterable[Service], state: object, places: Mapping[str, str] = _NOWHERE
+    services: Iterable[Service], state: object, places: Mapping[str, str] = _NO_PATHS
 ) -> None:
     """Refuse limits and circuits if the state store can store only idempotency claims."""
     if not getattr(state, "claims_only", False):
@@ -148,7 +148,7 @@ def check_guards(
                     )
 
 
-def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
+def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NO_PATHS) -> None:
     """Refuse to call a service that moves money without TLS, except on this machine."""
     for service in services:
         if service.moves_money and is_exposed(service):
@@ -180,7 +180,7 @@ def is_exposed(service: Service) -> bool:
 
 
 def refuse_async_functions(
-    services: Iterable[Service], places: Mapping[str, str] = _NOWHERE
+    services: Iterable[Service], places: Mapping[str, str] = _NO_PATHS
 ) -> None:
     """Refuse asynchronous transforms and fallbacks in a synchronous manager."""
     for service in services:

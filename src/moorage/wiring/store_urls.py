@@ -33,7 +33,7 @@ _VARIABLES: Final = "environment:"
 GROUP: Final = "moorage.stores"
 """The group of entry points that provide stores, each by the scheme of its URL."""
 
-_OF_URLS: Final = frozenset({"url", "path", "state"})
+_URL_ARGUMENTS: Final = frozenset({"url", "path", "state"})
 """What the classes of stores call the place of their URL."""
 
 _HOMES: Final = {
@@ -69,7 +69,7 @@ _STORE_NAMES: Final = {
 }
 """What the stores in a folder of adapters are called; entry stores go by their classes."""
 
-_SERVED: Final[dict[str, Callable[..., Any]]] = {}
+_REGISTERED_OPENERS: Final[dict[str, Callable[..., Any]]] = {}
 
 
 def serve(scheme: str, make: Callable[..., Any]) -> None:
@@ -80,7 +80,7 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
         make: returns the store for a URL; its argument `is_async` is True if the store must be
             asynchronous.
     """
-    _SERVED[scheme] = make
+    _REGISTERED_OPENERS[scheme] = make
 
 
 def _with_url(build: Callable[P, R]) -> Callable[P, R]:
@@ -245,8 +245,8 @@ def _hosts_and_path(rest: str, *, is_database: bool) -> str:
 
 def _opener_of_scheme(scheme: str) -> Callable[..., Any] | None:
     """Return the function that opens stores of a URL scheme."""
-    if scheme in _SERVED:
-        return _SERVED[scheme]
+    if scheme in _REGISTERED_OPENERS:
+        return _REGISTERED_OPENERS[scheme]
     point = installed_entry_points(GROUP).get(scheme)
     return None if point is None else load_entry_point(point, "state.url")
 
@@ -549,7 +549,7 @@ def _errors_at(path: str) -> Generator[None]:
     try:
         yield
     except ConfigurationError as error:
-        if error.path in _OF_URLS:
+        if error.path in _URL_ARGUMENTS:
             error.path = path
         raise
 

@@ -20,7 +20,7 @@ Owner = TypeVar("Owner")
 _KIND: Final = "kind"
 """The setting of a table that says what the owner is, and is none of its options."""
 
-_PLAIN: Final = "a1"
+_VALID_TEXT: Final = "a1"
 """A text that is valid for most options."""
 
 
@@ -74,7 +74,7 @@ def wrong_option(
             other_name: values[other_name] for other_name in names if other_name != name
         }
         if _can_make(make, owner, other_values) or _can_make(
-            make, owner, other_values | {name: _PLAIN}
+            make, owner, other_values | {name: _VALID_TEXT}
         ):
             return named_option if name == root else name
     return named_option if root in values else None

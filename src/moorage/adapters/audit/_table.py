@@ -42,12 +42,12 @@ _COLUMNS: Final = {
     "previous": "VARCHAR(64) NOT NULL",
     "hash": "VARCHAR(64) NOT NULL",
 }
-_RENAMED: Final = {"at": "acted_at", "before": "state_before", "after": "state_after"}
+_COLUMN_NAMES: Final = {"at": "acted_at", "before": "state_before", "after": "state_after"}
 """The columns whose fields have names that are reserved words of a database."""
 
-_NAMES: Final = tuple(_RENAMED.get(name, name) for name in _COLUMNS)
+_NAMES: Final = tuple(_COLUMN_NAMES.get(name, name) for name in _COLUMNS)
 _PAGE: Final = 1_000
-_BEFORE_ALL: Final = -(2**63)
+_LEAST_TIME: Final = -(2**63)
 
 _INDEXES: Final = (
     Index("time", "acted_at, number"),
@@ -75,7 +75,7 @@ class AuditSql:
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
         """Return the definitions of the trail's tables; the table of records is the first."""
         options = collation_options(self.kind, mariadb=mariadb)
-        columns = {_RENAMED.get(name, name): kind for name, kind in _COLUMNS.items()}
+        columns = {_COLUMN_NAMES.get(name, name): kind for name, kind in _COLUMNS.items()}
         head_columns = {
             "id": "BIGINT PRIMARY KEY",
             "number": "BIGINT NOT NULL",
@@ -173,7 +173,7 @@ class AuditTable:
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
         """Return the page of audit records after a record number, or the first page for None."""
-        last_number = _BEFORE_ALL if number is None else number
+        last_number = _LEAST_TIME if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))
         )

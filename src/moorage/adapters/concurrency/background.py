@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_BEGUN_AT_ONCE: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_EAGER_TASK_OPTIONS: Final[dict[str, Any]] = (
+    {"eager_start": True} if sys.version_info >= (3, 12) else {}
+)
 """The options of a task that makes its first step where it is created."""
 
 
@@ -68,7 +70,7 @@ class _AwaitedWork(Generic[R]):
 
     def begin(self) -> None:
         """Start the coroutine; the event loop calls this."""
-        self._task = asyncio.Task(self._finish(), loop=self._loop, **_BEGUN_AT_ONCE)
+        self._task = asyncio.Task(self._finish(), loop=self._loop, **_EAGER_TASK_OPTIONS)
 
     def cancel(self) -> None:
         """Cancel the coroutine, or close it if it has not started; the event loop calls this."""

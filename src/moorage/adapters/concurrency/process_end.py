@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_AFTER_OTHERS: Final = -1
+_LATE_PRIORITY: Final = -1
 """A priority: the finalizers of the program, which may still make calls, have higher ones."""
 
 _everywhere: Final[set[Callable[[], object]]] = set()
@@ -37,7 +37,7 @@ def at_process_end(work: Callable[[], object]) -> None:
     if processes is not None and processes.parent_process() is not None:
         from multiprocessing.util import Finalize  # noqa: PLC0415 - loaded in such a process already
 
-        Finalize(None, work, exitpriority=_AFTER_OTHERS)
+        Finalize(None, work, exitpriority=_LATE_PRIORITY)
     if signals is not None:
 
         def on_shutdown(**_: Any) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-_NOW: Final = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+_SERVER_TIME_SQL: Final = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 _STATEMENT_TIME: Final = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
 """The time at which the statement began, with which an index can be searched."""
 
@@ -54,12 +54,12 @@ _NOT_RETRYABLE: Final = {
 }
 _DUPLICATE: Final = 1062
 _NO_TABLE: Final = (1146, 1054, 1049)
-_DENIED: Final = (1142, 1143, 1044)
-_UNANSWERED: Final = (0, 1158, 1159, 1160, 1161, 1184)
+_DENIED_CODES: Final = (1142, 1143, 1044)
+_NO_REPLY_CODES: Final = (0, 1158, 1159, 1160, 1161, 1184)
 _CONNECTION_UNUSABLE: Final = (1053, 1077, 1079, 1080, 1290, 1317, 1836, 1927)
 """Error codes after which the connection cannot be used any more."""
 
-_FIRST_OF_CLIENT: Final = 2000
+_FIRST_CLIENT_CODE: Final = 2000
 _LAST_OF_CLIENT: Final = 2999
 
 COMMIT: Final = "COMMIT"
@@ -224,7 +224,7 @@ class MysqlLink:
         """Begin a transaction, lock existing rows, and return them and the server's time."""
         statement = (
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
-            f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
+            f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_SERVER_TIME_SQL}"
         )
         ((selected_rows, _),) = await self._run_round_trip((statement,), until)
         *rows, (_, _, now) = selected_rows
@@ -234,7 +234,7 @@ class MysqlLink:
         """Return existing rows and the server's time, without locking."""
         statement = (
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - quoted names; values are numbers or hexadecimal
-            f" UNION ALL SELECT NULL, NULL, {_NOW}"
+            f" UNION ALL SELECT NULL, NULL, {_SERVER_TIME_SQL}"
         )
         (selected_rows, _), _ = await self._run_round_trip((statement, ROLLBACK), until)
         *rows, (_, _, now) = selected_rows
@@ -339,7 +339,7 @@ class MysqlLink:
         else:
             self.ready = statements[-1] in (COMMIT, ROLLBACK)
             return results
-        is_answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
+        is_answered = not (code in _NO_REPLY_CODES or _FIRST_CLIENT_CODE <= code <= _LAST_OF_CLIENT)
         reached_count = (
             len(statements) if self._run.sends_together and not is_answered else len(results) + 1
         )
@@ -376,7 +376,7 @@ def _error_of(code: int) -> Exception:
         return _Duplicate()
     if code in _NO_TABLE:
         return MissingTable()
-    if code in _DENIED:
+    if code in _DENIED_CODES:
         return ConnectionDenied()
     return NotExecuted(f"was refused with error {code}", again=False)
 

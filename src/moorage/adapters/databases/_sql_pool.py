@@ -23,7 +23,7 @@ _LOOK_SECONDS: Final = 2.0
 _CROWDED_LOOK_SECONDS: Final = 0.5
 _CLOSING_SHARE: Final = 0.5
 
-_HANGS_AFTER: Final = 3.0
+_HANGING_SECONDS: Final = 3.0
 """Seconds after which a connection that is not open yet counts as hanging."""
 
 
@@ -86,7 +86,7 @@ class PendingConnection:
 
     def is_hanging(self) -> bool:
         """Return whether opening takes so long that a second connection may open sooner."""
-        return monotonic() - self._began > _HANGS_AFTER
+        return monotonic() - self._began > _HANGING_SECONDS
 
     def claim(self) -> bool:
         """Start to wait for this connection; return False if its opening has ended."""

@@ -68,7 +68,7 @@ _COUNT_OF_CONNECTIONS: Final = (
     b" (SELECT count(*) AS connections FROM pg_stat_get_backend_idset() AS id"
     b" WHERE pg_stat_get_backend_dbid(id) <> 0) AS backends"
 )
-_CROWDED: Final = (b"moorage_crowded", _COUNT_OF_CONNECTIONS)
+_COUNT_CONNECTIONS: Final = (b"moorage_crowded", _COUNT_OF_CONNECTIONS)
 
 _INT64: Final = Struct("!q")
 _SINCE_1970: Final = 946_684_800_000_000
@@ -98,7 +98,7 @@ _READ_ONLY: Final = b"25006"
 _TIMED_OUT: Final = "got no response in time"
 _NO_TABLE: Final = (b"42P01", b"42703", b"3F000")
 _OTHER_TYPES: Final = (b"22P03", b"42804", b"42883")
-_DENIED: Final = b"42501"
+_DENIED_CODE: Final = b"42501"
 
 _left_to_the_parent: Final[list[object]] = []
 
@@ -273,7 +273,7 @@ class PostgresLink:
 
     async def is_crowded(self, until: float) -> bool:
         """Return whether the server has almost no connections left."""
-        (result,) = await self._round_trip([(_CROWDED, ())], until)
+        (result,) = await self._round_trip([(_COUNT_CONNECTIONS, ())], until)
         return result.get_value(0, 0) == b"\1"
 
     async def delete_expired(self, limit: int, until: float) -> int:
@@ -530,7 +530,7 @@ def _error_of(failure: PGresult) -> NotExecuted | MissingTable | ConnectionDenie
             "Another program created the table, such as moorage-flask. Use that program's"
             " store, or set another `prefix`.",
         )
-    if code == _DENIED:
+    if code == _DENIED_CODE:
         return ConnectionDenied()
     if code == _READ_ONLY:
         return NotExecuted("reached a read-only server", lost=True)

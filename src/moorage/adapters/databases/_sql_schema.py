@@ -40,9 +40,13 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 _KINDS: Final = ("mysql", "mariadb")
-_LIKE_BYTES: Final = {"charset": "utf8mb4", "collate": "utf8mb4_bin", "engine": "InnoDB"}
+_BYTE_COMPARISON_OPTIONS: Final = {
+    "charset": "utf8mb4",
+    "collate": "utf8mb4_bin",
+    "engine": "InnoDB",
+}
 _LOCK: Final = 5_911_650_442_318_370_049
-_UNLESS: Final = "CONFLICT DO NOTHING"
+_CONFLICT_CLAUSE: Final = "CONFLICT DO NOTHING"
 _LOCK_TIMEOUT: Final = 60
 DIGEST: Final = LargeBinary(32).with_variant(mysql.BINARY(32), *_KINDS)
 BYTES: Final = LargeBinary().with_variant(mysql.LONGBLOB(), *_KINDS)
@@ -96,7 +100,7 @@ class Tables:
         """Return the SQL statement that stores the version of the tables, unless one is stored."""
         meta = dialect.identifier_preparer.format_table(self.meta)
         conflict_clause = (
-            "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _UNLESS
+            "DUPLICATE KEY UPDATE value = value" if dialect.name in _KINDS else _CONFLICT_CLAUSE
         )
         return f"INSERT INTO {meta} (name, value) VALUES ('schema', {VERSION}) ON {conflict_clause}"  # noqa: S608 - quoted names; values are parameters
 
@@ -192,7 +196,11 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
 
 def byte_comparison() -> dict[str, Any]:
     """Return the table options that make the database compare text byte by byte."""
-    return {f"{kind}_{option}": value for kind in _KINDS for option, value in _LIKE_BYTES.items()}
+    return {
+        f"{kind}_{option}": value
+        for kind in _KINDS
+        for option, value in _BYTE_COMPARISON_OPTIONS.items()
+    }
 
 
 def dialect_of(name: str) -> Dialect:

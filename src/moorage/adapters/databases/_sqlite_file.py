@@ -44,7 +44,9 @@ _JOURNALS: Final = ("-wal", "-shm", "-journal")
 _NEW_FILE_SUFFIX: Final = "-new"
 _LONGEST_JOURNAL: Final = 64 << 20
 
-_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_LOCKED_CODES: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+)
 _ERRORS: Final = {
     sqlite3.SQLITE_FULL: ("the disk is full", "Free space on the disk; nothing was written."),
     sqlite3.SQLITE_READONLY: (
@@ -181,7 +183,7 @@ class StateFile:
     def failure(self, error: Exception) -> DatabaseBusy | StorageUnavailable:
         """Convert an error of SQLite to an error of moorage."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
-        if code in _LOCKED:
+        if code in _LOCKED_CODES:
             return DatabaseBusy()
         description, remedy = _ERRORS.get(code, _OTHER_ERROR)
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)

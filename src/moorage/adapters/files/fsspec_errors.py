@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 _FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-_BROKEN: Final = frozenset(
+_BROKEN_CLASSES: Final = frozenset(
     {"SSHException", "TransportError", "ClientConnectionError", "error_proto", "error_reply"}
 )
 """Classes of paramiko, httpx, aiohttp and ftplib for a connection that cannot be used."""
@@ -107,7 +107,9 @@ def filesystem_error(error: Exception, *, changed: bool) -> ConnectorError:
         return _refusal(status, names)
     if names & _LOGINS:
         return _no_access("authentication")
-    if names & _BROKEN or isinstance(error, (ConnectionError, TimeoutError, EOFError, gaierror)):
+    if names & _BROKEN_CLASSES or isinstance(
+        error, (ConnectionError, TimeoutError, EOFError, gaierror)
+    ):
         return ConnectionFailed(
             f"The connection to the filesystem failed ({type(error).__name__}).",
             may_have_been_processed=changed,

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from moorage.domain.service.operation import OperationAttempt
 
 _PATTERN: Final = late_pattern(r"refs/(?:[A-Za-z0-9_.+@-]+/)*(?:[A-Za-z0-9_.+@-]+|\*)")
-_FORBIDDEN: Final = (".lock", "..", "@{")
+_FORBIDDEN_TEXTS: Final = (".lock", "..", "@{")
 _SHOWN_CHARACTERS: Final = 1000
-_LISTED: Final = 20
-_AT_ONCE: Final = 500
-_LEFT_AFTER: Final = 600.0
+_MOST_SHOWN_REFS: Final = 20
+_REFS_PER_COMMAND: Final = 500
+_STALE_SECONDS: Final = 600.0
 """Seconds after which a lock or an unfinished pack belongs to a git that was killed."""
 
-_TIDYING: Final = (
+_PACK_ARGUMENTS: Final = (
     *("-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "-c", "gc.bigPackThreshold=256m"),
     *("gc", "--auto", "--quiet"),
 )
@@ -52,7 +52,7 @@ _TIDYING: Final = (
 A large pack is left as it is, so that this never takes long.
 """
 
-_LOCKED: Final = ".lock': File exists"
+_LOCKED_TEXT: Final = ".lock': File exists"
 _NOTHING_TO_PUSH: Final = "No refs in common and none specified; doing nothing."
 """What git says if no ref matches and the target is empty, and then fails."""
 
@@ -122,7 +122,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
     ),
     (
         VendorFailed,
-        (_LOCKED,),
+        (_LOCKED_TEXT,),
         "Wait for the other git to end. A lock of a killed git is removed after 10 minutes.",
     ),
 )
@@ -195,7 +195,7 @@ class GitMirror:
         """Check the patterns of the refs."""
         for pattern in self.refs:
             is_wrong = _PATTERN.fullmatch(pattern) is None or pattern.startswith("refs/-")
-            if is_wrong or any(part in pattern for part in _FORBIDDEN):
+            if is_wrong or any(part in pattern for part in _FORBIDDEN_TEXTS):
                 raise InvalidData(
                     f"{pattern[:80]!r} is not the name or pattern of a ref.",
                     field="refs",
@@ -266,7 +266,7 @@ class GitMirror:
 
     def _remove_left_files(self, *patterns: str) -> bool:
         """Remove old files that a killed git has left, and return whether there were any."""
-        latest = time() - _LEFT_AFTER
+        latest = time() - _STALE_SECONDS
         is_any = False
         for path in (path for pattern in patterns for path in self.folder.glob(pattern)):
             with suppress(OSError):
@@ -284,7 +284,7 @@ class GitMirror:
             *(f"+{pattern}:{pattern}" for pattern in self.refs),
         ]
         ending = self._git(arguments, max(1.0, deadline - monotonic()), self.source)
-        if _LOCKED in ending.err and self._remove_left_files("refs/**/*.lock"):
+        if _LOCKED_TEXT in ending.err and self._remove_left_files("refs/**/*.lock"):
             ending = self._git(arguments, max(1.0, deadline - monotonic()), self.source)
         if ending.code:
             raise _failure("The source", ending)
@@ -318,14 +318,14 @@ class GitMirror:
     def _tidy(self, timeout: float) -> None:
         """Pack the objects of many fetches together; the next run tries again after a failure."""
         with suppress(ConnectorError):
-            run_git(self.program, _TIDYING, timeout, folder=str(self.folder))
+            run_git(self.program, _PACK_ARGUMENTS, timeout, folder=str(self.folder))
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
         """Return the ids of the git objects that these refs point to."""
         objects: dict[str, str] = {}
-        for start in range(0, len(refs), _AT_ONCE):
+        for start in range(0, len(refs), _REFS_PER_COMMAND):
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
-            arguments = [*command, *refs[start : start + _AT_ONCE]]
+            arguments = [*command, *refs[start : start + _REFS_PER_COMMAND]]
             ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
             # No other character ends a line, because names of refs may contain some line
             # separators.
@@ -380,7 +380,9 @@ def _updates(output: str) -> Iterable[_Update]:
 
 def _refusal(refused_updates: Sequence[_Update]) -> ConnectorError:
     """Return the error for refs that the target refused."""
-    list_text = ", ".join(f"{update.ref} {update.text}" for update in refused_updates[:_LISTED])
+    list_text = ", ".join(
+        f"{update.ref} {update.text}" for update in refused_updates[:_MOST_SHOWN_REFS]
+    )
     texts = " ".join(update.text for update in refused_updates)
     message = f"The target did not take {len(refused_updates)} refs: {list_text}"[
         :_SHOWN_CHARACTERS

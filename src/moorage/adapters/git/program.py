@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LARGEST_OUTPUT: Final = 4 * 1024 * 1024
 """The number of bytes of each output of `git` that are kept; the rest is read and dropped."""
 
-_SPELLED: Final = 16
+_LONGEST_ESCAPE: Final = 16
 """The largest number of bytes that one byte of a secret takes in an output, with escapes."""
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -120,7 +120,7 @@ def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)
-    return output[: len(output) - _SPELLED * longest]
+    return output[: len(output) - _LONGEST_ESCAPE * longest]
 
 
 def _run_to_end(

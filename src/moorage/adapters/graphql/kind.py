@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import AsyncPerformer, Performer
 
 
-_PERSISTED: Final = ("automatic", "registered")
+_PERSISTED_CHOICES: Final = ("automatic", "registered")
 
 
 @checked_options
@@ -47,7 +47,7 @@ class GraphQLSettings:
     path: str = "/graphql"
     documents: dict[str, str] = attrs.field(factory=dict[str, str])
     schema: str | None = None
-    persisted: str | None = attrs.field(default=None, metadata={"choices": _PERSISTED})
+    persisted: str | None = attrs.field(default=None, metadata={"choices": _PERSISTED_CHOICES})
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -83,7 +83,7 @@ class GraphQLSettings:
 
         persisted = schema = None
         if self.persisted is not None:
-            if self.persisted not in _PERSISTED:
+            if self.persisted not in _PERSISTED_CHOICES:
                 raise ConfigurationError(
                     f"The kind of persisted documents {self.persisted[:80]!r} is unknown.",
                     path="persisted",

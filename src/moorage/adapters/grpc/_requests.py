@@ -26,7 +26,7 @@ Metadata: TypeAlias = "Mapping[str, str | bytes]"
 Authorization: TypeAlias = "tuple[tuple[tuple[str, str], ...], str]"
 """The metadata that carry credentials, and the secret in them."""
 
-_RESERVED: Final = ("grpc-", ":")
+_RESERVED_PREFIXES: Final = ("grpc-", ":")
 _HEADERS_OF_HTTP: Final = frozenset({"content-type", "te", "user-agent", "host", "connection"})
 
 
@@ -91,7 +91,7 @@ def metadata_of(values: Metadata) -> Pairs:
     """
     for name, value in values.items():
         plain = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        reserved = name.lower().startswith(_RESERVED) or name.lower() in _HEADERS_OF_HTTP
+        reserved = name.lower().startswith(_RESERVED_PREFIXES) or name.lower() in _HEADERS_OF_HTTP
         if not plain or reserved:
             raise InvalidData(
                 "The metadata contains a name that gRPC reserves or does not allow.",

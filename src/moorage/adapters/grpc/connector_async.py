@@ -72,12 +72,12 @@ _CONNECT_TIMEOUT: Final = 5.0
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _KEEPALIVE_TIMEOUT: Final = 20.0
 HEALTH: Final = "/grpc.health.v1.Health/Check"
-_SERVING: Final = 1
+_SERVING_STATUS: Final = 1
 NOT_SERVING: Final = (
     "The gRPC service reports that it is not serving requests.",
     "Read the server's log, and check the services that it depends on.",
 )
-_REFUSED_FOR: Final = 60.0
+_NO_RENEWAL_SECONDS: Final = 60.0
 """Seconds in which credentials are not renewed again after renewed ones were refused too."""
 
 
@@ -555,7 +555,7 @@ class AsyncGrpcConnector(Uncopyable):
             status = None
         if status is None:
             raise unreadable_answer_error(_ASK_HEALTH.method.name)
-        return None if status == _SERVING else NOT_SERVING
+        return None if status == _SERVING_STATUS else NOT_SERVING
 
     async def _authorization(
         self,
@@ -582,7 +582,7 @@ class AsyncGrpcConnector(Uncopyable):
 
     def _may_renew(self, failure: Exception, tenant: str | None) -> bool:
         """Return whether a failed call may be repeated with renewed credentials."""
-        allowed_from = self._renewal_refused.get(tenant, -inf) + _REFUSED_FOR
+        allowed_from = self._renewal_refused.get(tenant, -inf) + _NO_RENEWAL_SECONDS
         return is_of_code(failure, "UNAUTHENTICATED") and allowed_from < monotonic()
 
     async def _close_channel(self) -> None:

@@ -242,10 +242,10 @@ def _type_of(field: Any) -> str:
 
 def _is_repeated(field: Any) -> bool:
     is_repeated = getattr(field, "is_repeated", None)
-    return bool(field.label == _REPEATED if is_repeated is None else is_repeated)
+    return bool(field.label == _REPEATED_LABEL if is_repeated is None else is_repeated)
 
 
-_REPEATED: Final = 3
+_REPEATED_LABEL: Final = 3
 _SCALARS: Final[tuple[str, ...]] = (
     *("", "double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string"),
     *("group", "message", "bytes", "uint32", "enum", "sfixed32", "sfixed64", "sint32", "sint64"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.operation import OperationAttempt
     from moorage.ports.connector import AsyncPerformer
 
-_WRITTEN: Final = "_proxy_writes_as_request_iterator"
+_WRITTEN_REQUESTS_NAME: Final = "_proxy_writes_as_request_iterator"
 """The name of the generator of grpcio with the requests that a program writes one by one."""
 
 
@@ -114,7 +114,7 @@ class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-
     ) -> Any:
         """Protect a call with a stream of requests."""
         code = getattr(request_iterator, "ag_code", None)
-        if code is not None and code.co_name == _WRITTEN:
+        if code is not None and code.co_name == _WRITTEN_REQUESTS_NAME:
             # The requests and the response are only available after this function has returned.
             refusal = InvalidData(
                 "A protected call with a single response cannot receive its requests through"

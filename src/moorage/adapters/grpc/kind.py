@@ -70,7 +70,9 @@ class GrpcSettings:
         """Return the constructor arguments of a connector with these settings."""
         has_tls = any((self.authorities, self.certificate, self.key, self.key_password))
         tls = tls_of(self)
-        settings = attrs.asdict(self, filter=attrs.filters.exclude(*_OF_OTHERS), recurse=False)
+        settings = attrs.asdict(
+            self, filter=attrs.filters.exclude(*_FOREIGN_OPTIONS), recurse=False
+        )
         return {
             **settings,
             "name": name,
@@ -88,7 +90,7 @@ def _descriptors(path: str) -> GrpcDescriptors:
     return GrpcDescriptors.of_file(path)
 
 
-_OF_OTHERS: Final = ("token", "authorities", "certificate", "key", "key_password")
+_FOREIGN_OPTIONS: Final = ("token", "authorities", "certificate", "key", "key_password")
 
 
 def _build(name: str, settings: GrpcSettings, _: Performer) -> GrpcConnector:

@@ -88,7 +88,7 @@ class AsyncGrpcReflection:
 
     async def perform(self, attempt: OperationAttempt, /) -> GrpcDescriptors:
         """Ask the server for its services and methods."""
-        descriptors = await _reflected_services(self._connector, attempt)
+        descriptors = await _reflection(self._connector, attempt)
         if self._connector.descriptors is None or self._connector.is_reflected:
             self._connector.descriptors, self._connector.is_reflected = descriptors, True
         return descriptors
@@ -160,9 +160,7 @@ class AsyncGrpcNamedCall:
         return method
 
 
-async def _reflected_services(
-    connector: AsyncGrpcConnector, attempt: OperationAttempt
-) -> GrpcDescriptors:
+async def _reflection(connector: AsyncGrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
     """Return the descriptions that the server reports by reflection, within one attempt's time."""
     until = monotonic() + attempt.timeout
     for path in PATHS:

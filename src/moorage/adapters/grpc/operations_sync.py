@@ -88,7 +88,7 @@ class GrpcReflection:
 
     def perform(self, attempt: OperationAttempt, /) -> GrpcDescriptors:
         """Ask the server for its services and methods."""
-        descriptors = _reflected_services(self._connector, attempt)
+        descriptors = _reflection(self._connector, attempt)
         if self._connector.descriptors is None or self._connector.is_reflected:
             self._connector.descriptors, self._connector.is_reflected = descriptors, True
         return descriptors
@@ -160,7 +160,7 @@ class GrpcNamedCall:
         return method
 
 
-def _reflected_services(connector: GrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
+def _reflection(connector: GrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
     """Return the descriptions that the server reports by reflection, within one attempt's time."""
     until = monotonic() + attempt.timeout
     for path in PATHS:

@@ -29,7 +29,7 @@ AsyncEndOfStream: Final = StopAsyncIteration
 EndOfStream: Final = StopIteration
 
 _LAST_NUMBER: Final = 2**31 - 1
-_ENDS: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
+_FINAL_CODES: Final = frozenset({SUCCESS, IS_FALSE, IS_TRUE})
 _ABOUT_SERVER: Final = ("vendorName", "vendorVersion")
 _ANY_ENTRY: Final = has_attribute("objectClass").encoded
 _TOO_MANY: Final = 4

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 _ENTRY: Final = {"entry": "The DN of the entry, such as uid=ada,ou=people,dc=example."}
 _VALUES: Final = 'An object such as {"mail": ["ada@example.org"]}'
-_WHERE: Final = 'The condition, such as {"equals": {"uid": "ada"}}; all entries by default.'
-_REPEATABLE: Final = "true if repeating the operation is harmless."
+_CONDITION_TEXT: Final = (
+    'The condition, such as {"equals": {"uid": "ada"}}; all entries by default.'
+)
+_REPEATABLE_TEXT: Final = "true if repeating the operation is harmless."
 
 _FORMS: Final[dict[str, OperationForm]] = {
     "search": OperationForm(
         about="Reads the entries that match a condition.",
         optional={
-            "where": _WHERE,
+            "where": _CONDITION_TEXT,
             "base": "The DN of the entry below which to search.",
             "scope": '"subtree", "one" or "base".',
             "attributes": "The names of the attributes to read, as a list.",
@@ -49,14 +51,14 @@ _FORMS: Final[dict[str, OperationForm]] = {
             "delete": f"{_VALUES} with the values to delete; [] deletes the whole attribute.",
             "add": f"{_VALUES} with the values to add.",
             "replace": f"{_VALUES} with the values that replace all existing ones.",
-            "repeatable": _REPEATABLE,
+            "repeatable": _REPEATABLE_TEXT,
         },
         positional=("entry",),
     ),
     "delete": OperationForm(
         about="Deletes an entry.",
         required=_ENTRY,
-        optional={"repeatable": _REPEATABLE},
+        optional={"repeatable": _REPEATABLE_TEXT},
         positional=("entry",),
     ),
     "rename": OperationForm(

@@ -52,12 +52,12 @@ _REMOVAL_BATCH: Final = 1_000
 """The number of rows that one transaction deletes, so that others do not wait long for it."""
 
 _WILDCARD: Final = re.compile("[%_!]")
-_CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
+_CONTAINS_SQL: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
 
 _NO_SUCCESS: Final = f"status <> '{IntegrationStatus.SUCCESS.value}'"
 
-_USABLE: Final = ", ".join(f"'{status.value}'" for status in USABLE_STATUSES)
-_FAILURES: Final = f"status NOT IN ({_USABLE})"
+_USABLE_LIST: Final = ", ".join(f"'{status.value}'" for status in USABLE_STATUSES)
+_FAILURES: Final = f"status NOT IN ({_USABLE_LIST})"
 """The condition of failures, with its values, because a partial index needs them."""
 
 _INDEXES: Final = (
@@ -305,7 +305,9 @@ def _conditions_of(query: LogQuery, kind: str) -> tuple[list[str], list[Value]]:
     if query.failures:
         sql_conditions.append(_FAILURES)
     if query.text is not None:
-        sql_conditions.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
+        sql_conditions.append(
+            f"({' OR '.join(_CONTAINS_SQL.format(name) for name in TEXT_FIELDS)})"
+        )
         escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, TEXT_LENGTH))
         values += [f"%{escaped_query}%"] * len(TEXT_FIELDS)
     return sql_conditions, values

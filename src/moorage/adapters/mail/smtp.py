@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.methods import Credentials
 
-_ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 _INVALID_CODES: Final = frozenset({500, 501, 552, 553, 555})
 _DONE_CODE: Final = 250
-_SHUTTING_DOWN: Final = 421
-_ACCEPTED: Final = frozenset({250, 251, 252})
-_PERMANENT: Final = 500
+_SHUTDOWN_CODE: Final = 421
+_ACCEPTED_CODES: Final = frozenset({250, 251, 252})
+_FIRST_PERMANENT_CODE: Final = 500
 _REDACTION: Final = Redaction()
 _MAX_LENGTH: Final = 300
 
@@ -231,14 +231,14 @@ def _send_envelope(
         answers = [(recipient, *server.rcpt(recipient)) for recipient in envelope["recipients"]]
     except (OSError, smtplib.SMTPException) as error:
         raise _connection_error(error) from None
-    refusals = [(code, words) for _, code, words in answers if code not in _ACCEPTED]
+    refusals = [(code, words) for _, code, words in answers if code not in _ACCEPTED_CODES]
     if len(refusals) == len(answers):
         # The mildest refusal counts, because a temporary one is not final.
         raise _refusal(*min(refusals))
     return {
         recipient: [code, _code(code, words), _redacted_text(words)]
         for recipient, code, words in answers
-        if code not in _ACCEPTED
+        if code not in _ACCEPTED_CODES
     }
 
 
@@ -267,7 +267,7 @@ def _redacted_text(words: bytes) -> str:
 
 
 def _code(code: int, words: bytes) -> str:
-    enhanced_code = _ENHANCED.match(words.decode(errors="replace"))
+    enhanced_code = _ENHANCED_CODE.match(words.decode(errors="replace"))
     return str(code) if enhanced_code is None else f"{code} {enhanced_code[0]}"
 
 
@@ -301,9 +301,9 @@ def _refusal(number: int, text: bytes | str) -> ConnectorError:
         kind = AuthenticationFailed
     elif " 4.7." in code:
         kind, fields = RateLimitExceeded, {"by_vendor": True}
-    elif number == _SHUTTING_DOWN:
+    elif number == _SHUTDOWN_CODE:
         kind = VendorFailed
-    elif number < _PERMANENT:
+    elif number < _FIRST_PERMANENT_CODE:
         kind, fields = VendorRejected, {"retryable": True, "remedy": "Try again later."}
     else:
         kind = InvalidRequest if number in _INVALID_CODES else VendorRejected

@@ -24,7 +24,7 @@ KNOWN_TOPIC: Final = "__consumer_offsets"
 ALL_DOWN: Final = "_ALL_BROKERS_DOWN"
 
 _MOST_EVENTS: Final = 20
-_FINAL: Final = frozenset(
+_FINAL_ERRORS: Final = frozenset(
     {PublishFault.HOST, PublishFault.PASSWORD, PublishFault.REFUSED, PublishFault.TLS}
 )
 
@@ -67,7 +67,7 @@ class ClusterWatch:
             except KafkaException:
                 self._serve()
                 names = {name for name, _ in self._events}
-                if ALL_DOWN in names and connecting_fault(self._events) in _FINAL:
+                if ALL_DOWN in names and connecting_fault(self._events) in _FINAL_ERRORS:
                     break
         raise publish_error(connecting_fault(self._events), RULES)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _ANY_PARTITION: Final = -1
-_NOW: Final = 0
+_NO_WAIT: Final = 0
 _ACKNOWLEDGED: Final = itemgetter(None)
 _PARTITION: Final = Message.partition
 _OFFSET: Final = Message.offset
@@ -181,7 +181,7 @@ class KafkaProducer:
                     _ANY_PARTITION,
                     report.setdefault,
                     None,
-                    _NOW,
+                    _NO_WAIT,
                     headers,
                 )
             except BufferError:

@@ -66,7 +66,7 @@ _PARTS: Final = 4
 
 _ERROR: Final = Message.error
 
-_HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
+_HARMLESS_ERRORS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
 """Reports of a consumer that goes on by itself, at most after it has joined the group again."""
 
 
@@ -241,7 +241,7 @@ class KafkaReader:
             error = message.error()
             if error is None:
                 self._buffer.append(message)
-            elif error.name() not in _HARMLESS:
+            elif error.name() not in _HARMLESS_ERRORS:
                 self._failure = reading_error(error.name(), message.topic())
 
     def _note_error(self, error: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BUFFER: Final = 32768
-_HUNG_UP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
+_HANGUP_EVENT: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class NatsClient(Client):
@@ -72,7 +72,7 @@ class NatsClient(Client):
         if connected is None or connected.fileno() < 0:
             return True
         poll = select.poll()
-        poll.register(connected.fileno(), _HUNG_UP)
+        poll.register(connected.fileno(), _HANGUP_EVENT)
         return bool(poll.poll(0))
 
     def abort(self) -> None:

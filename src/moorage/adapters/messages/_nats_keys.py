@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError
 
-_SEED: Final = 18 << 3
+_SEED_PREFIX: Final = 18 << 3
 _USER: Final = 20 << 3
 _LENGTH: Final = 36
 _JWT: Final = re.compile(r"-+BEGIN NATS USER JWT-+\s+(\S+)")
@@ -57,7 +57,7 @@ def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
         raw = b""
     body = raw[:-2]
     is_seed = len(raw) == _LENGTH and _checksum(body) == raw[-2:]
-    if not is_seed or raw[0] & 0xF8 != _SEED or (raw[0] & 7) << 5 | raw[1] >> 3 != _USER:
+    if not is_seed or raw[0] & 0xF8 != _SEED_PREFIX or (raw[0] & 7) << 5 | raw[1] >> 3 != _USER:
         raise ConfigurationError(
             "The NKEY seed is not the seed of a NATS user.",
             path=path,

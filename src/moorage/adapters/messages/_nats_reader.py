@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition
     from moorage.ports.pipelines import PollLimits
 
-_ACKNOWLEDGE: Final = b"+ACK"
+_ACKNOWLEDGEMENT: Final = b"+ACK"
 _GIVE_BACK: Final = b"-NAK"
 _PROGRESS: Final = b"+WPI"
 
@@ -85,7 +85,7 @@ _ATTEMPTS: Final = 5
 
 _PIN_HEADER: Final = "Nats-Pin-Id"
 _HEARTBEAT: Final = "100"
-_EXPIRED: Final = "408"
+_EXPIRED_STATUS: Final = "408"
 _OTHER_PIN: Final = "423"
 _NO_RESPONDERS: Final = "503"
 
@@ -325,7 +325,7 @@ class NatsReader:
                     consumer.pin = None
                 elif status == _NO_RESPONDERS or ends_consumer(headers.get("Description", "")):
                     self._failure = unavailable(consumer.name)
-                elif status != _EXPIRED:
+                elif status != _EXPIRED_STATUS:
                     consumer.until = monotonic() + _PAUSE_AFTER_REFUSAL
                 self._arrived.set()
 
@@ -340,7 +340,7 @@ class NatsReader:
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
         """Acknowledge records, and wait for the server's confirmation."""
-        await self._settle(records, _ACKNOWLEDGE)
+        await self._settle(records, _ACKNOWLEDGEMENT)
 
     async def give_back(self, records: Sequence[SinkRecord]) -> None:
         """End the source's requests, return its records, and wait for the confirmation."""

@@ -17,7 +17,7 @@ _CODES: Final = {
 }
 """Codes with which RabbitMQ closes a channel: it does not store the message that caused it."""
 
-_CONNECTING: Final = {403: PublishFault.PASSWORD, 530: PublishFault.NAMESPACE}
+_CONNECT_FAULTS: Final = {403: PublishFault.PASSWORD, 530: PublishFault.NAMESPACE}
 """Codes with which RabbitMQ refuses a connection."""
 
 _CLASSES: Final = {
@@ -63,8 +63,8 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
         fault = network_fault(error)
         if fault is not None:
             return fault
-        if code in _CONNECTING:
-            return _CONNECTING[code]
+        if code in _CONNECT_FAULTS:
+            return _CONNECT_FAULTS[code]
         if type(error).__name__ == "InvalidFrameError" and "OpenOk" in str(error.args):
             # aiormq does not expect that the server refuses a virtual host.
             return PublishFault.NAMESPACE

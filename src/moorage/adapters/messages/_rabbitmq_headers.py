@@ -22,10 +22,17 @@ _KINDS: Final = (
 _PROPERTIES: Final = tuple((1 << (15 - number), kind) for number, kind in enumerate(_KINDS))
 _FLAGS: Final = slice(12, 14)
 _BEGIN: Final = 14
-_LATEST: Final = 253_402_300_799_000
+_LATEST_TIME: Final = 253_402_300_799_000
 """The end of the year 9999 in milliseconds; the library reads large numbers as milliseconds."""
 
-_UNREADABLE: Final = (ValueError, OverflowError, OSError, LookupError, TypeError, StructError)
+_UNREADABLE_ERRORS: Final = (
+    ValueError,
+    OverflowError,
+    OSError,
+    LookupError,
+    TypeError,
+    StructError,
+)
 
 
 def readable_header(content: bytes) -> bytes:
@@ -70,7 +77,7 @@ def _size(content: bytes, position: int, kind: int) -> int:
 def _is_readable(value: bytes, kind: int) -> bool:
     """Return whether the client library can decode a property."""
     if kind == _TIME:
-        return int.from_bytes(value) <= _LATEST
+        return int.from_bytes(value) <= _LATEST_TIME
     if kind == _OCTET or (value.isascii() and (kind == _TEXT or b"T" not in value)):
         # Only times (type T) and texts that are not UTF-8 cannot be decoded.
         return True
@@ -79,6 +86,6 @@ def _is_readable(value: bytes, kind: int) -> bool:
             decode.short_str(value)
         else:
             decode.field_table(value)
-    except _UNREADABLE:
+    except _UNREADABLE_ERRORS:
         return False
     return True

@@ -52,7 +52,7 @@ _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
 
 _ASSIGNORS: Final = ("cooperative-sticky", "range", "roundrobin")
-_STARTS: Final = ("earliest", "latest")
+_START_CHOICES: Final = ("earliest", "latest")
 
 
 @with_careful_constructor
@@ -110,7 +110,7 @@ class KafkaSource:
                 remedy='Set a name such as "billing-1", or leave the id out.',
             )
         for path, value, choices in (
-            ("start", start, _STARTS),
+            ("start", start, _START_CHOICES),
             ("assignor", assignor, _ASSIGNORS),
         ):
             if value not in choices:

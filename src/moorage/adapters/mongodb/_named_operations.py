@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.named_operation import NamedOperation
 
 _COLLECTION: Final = "The name of the collection."
-_WHERE: Final = 'The condition as a JSON object, such as {"status": "open"}; {} for all documents.'
+_CONDITION_TEXT: Final = (
+    'The condition as a JSON object, such as {"status": "open"}; {} for all documents.'
+)
 _CHANGE: Final = 'The change as a JSON object, such as {"$set": {"status": "paid"}}.'
 _DOCUMENT: Final = "The document as a JSON object."
 _FIELDS: Final = "The names of the fields to read, as a list; all by default."
 _SORT: Final = 'The fields to sort by, such as {"total": -1}.'
 _UPSERT: Final = "true to insert a document if no document matches."
-_REPEATABLE: Final = "true if repeating the operation is harmless."
+_REPEATABLE_TEXT: Final = "true if repeating the operation is harmless."
 
 _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
     "find": (
         "Reads the documents that match a condition.",
-        {"where": _WHERE},
+        {"where": _CONDITION_TEXT},
         {
             "fields": _FIELDS,
             "sort": _SORT,
@@ -44,14 +46,14 @@ _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
     ),
     "find_one": (
         "Reads the first document that matches a condition.",
-        {"where": _WHERE},
+        {"where": _CONDITION_TEXT},
         {"fields": _FIELDS, "sort": _SORT},
     ),
-    "count": ("Counts the documents that match a condition.", {"where": _WHERE}, {}),
+    "count": ("Counts the documents that match a condition.", {"where": _CONDITION_TEXT}, {}),
     "aggregate": (
         "Runs an aggregation, and reads its result.",
         {"stages": "The stages of the aggregation, as a list of JSON objects."},
-        {"repeatable": _REPEATABLE},
+        {"repeatable": _REPEATABLE_TEXT},
     ),
     "insert_one": ("Inserts a document, and returns its id.", {"document": _DOCUMENT}, {}),
     "insert_many": (
@@ -61,28 +63,28 @@ _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
     ),
     "update_one": (
         "Changes the first document that matches a condition.",
-        {"where": _WHERE, "change": _CHANGE},
-        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+        {"where": _CONDITION_TEXT, "change": _CHANGE},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE_TEXT},
     ),
     "update_many": (
         "Changes all documents that match a condition.",
-        {"where": _WHERE, "change": _CHANGE},
-        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+        {"where": _CONDITION_TEXT, "change": _CHANGE},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE_TEXT},
     ),
     "replace_one": (
         "Replaces the first document that matches a condition.",
-        {"where": _WHERE, "document": _DOCUMENT},
-        {"upsert": _UPSERT, "repeatable": _REPEATABLE},
+        {"where": _CONDITION_TEXT, "document": _DOCUMENT},
+        {"upsert": _UPSERT, "repeatable": _REPEATABLE_TEXT},
     ),
     "delete_one": (
         "Deletes the first document that matches a condition.",
-        {"where": _WHERE},
-        {"repeatable": _REPEATABLE},
+        {"where": _CONDITION_TEXT},
+        {"repeatable": _REPEATABLE_TEXT},
     ),
     "delete_many": (
         "Deletes all documents that match a condition.",
-        {"where": _WHERE},
-        {"repeatable": _REPEATABLE},
+        {"where": _CONDITION_TEXT},
+        {"repeatable": _REPEATABLE_TEXT},
     ),
 }
 """The operations: what each does, the arguments that it needs, and those that it takes."""

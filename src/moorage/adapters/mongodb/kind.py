@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.connector import AsyncPerformer, Performer
 
-_OF_TLS: Final = ("tls", "tls_authorities", "tls_certificate", "tls_key_password")
+_TLS_OPTIONS: Final = ("tls", "tls_authorities", "tls_certificate", "tls_key_password")
 
 
 @checked_options
@@ -63,7 +63,7 @@ class MongoSettings:
 
     def __attrs_post_init__(self) -> None:
         """Refuse contradictory settings."""
-        if not self.tls and any(getattr(self, name) is not None for name in _OF_TLS[1:]):
+        if not self.tls and any(getattr(self, name) is not None for name in _TLS_OPTIONS[1:]):
             raise ConfigurationError(
                 "The connector has files for TLS, but TLS is not turned on.",
                 path="tls",
@@ -77,7 +77,7 @@ class MongoSettings:
             certificate=self.tls_certificate,
             password=self.tls_key_password,
         )
-        settings = attrs.asdict(self, filter=attrs.filters.exclude(*_OF_TLS), recurse=False)
+        settings = attrs.asdict(self, filter=attrs.filters.exclude(*_TLS_OPTIONS), recurse=False)
         return {**settings, "name": name, "tls": trust if self.tls else None}
 
 

@@ -40,7 +40,7 @@ _TIMEOUT: Final = 10.0
 _CLOSING_SECONDS: Final = 0.3
 """Seconds in which a broker should answer when the connection is closed."""
 
-_MOST_BEYOND: Final = 1_000
+_MOST_UNCOUNTED: Final = 1_000
 """Messages without acknowledgement that are held in memory, beyond those that are limited."""
 
 _FULL_PAUSE: Final = 1.0
@@ -60,7 +60,7 @@ class MqttReader:
         self._name = token_hex(8)
         self._count = 0
         self._prefetch = prefetch
-        self._most = prefetch + _MOST_BEYOND
+        self._most = prefetch + _MOST_UNCOUNTED
         self._out = 0
         self._buffer: deque[SinkRecord] = deque()
         self._unsettled: dict[str, tuple[int, int]] = {}

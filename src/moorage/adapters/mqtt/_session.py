@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _LARGEST_INCOMING: Final = 65_536
 """The bytes of a packet of the broker at most; no packet that a publisher gets is as large."""
 
-_EXACTLY_ONCE: Final = 2
+_QOS_EXACTLY_ONCE: Final = 2
 _PUBACK: Final = Struct("!BBH")
 """An acknowledgement of QoS 1: the kind of packet, the number of further bytes, the message."""
 
@@ -140,7 +140,7 @@ class _Client(Client):
         if qos == 1:
             # paho would queue the four bytes first, and then take them from its queue.
             self._session.memory.outgoing += _PUBACK.pack(PacketTypes.PUBACK << 4, 2, number)
-        elif qos == _EXACTLY_ONCE:
+        elif qos == _QOS_EXACTLY_ONCE:
             super()._send_pubrec(number)
 
     def _handle_on_message(self, message: Any) -> None:

@@ -28,8 +28,8 @@ POOL_NUMBERS: Final[Mapping[str, Callable[[PoolStatistics], int | None]]] = {
 _DATABASES: Final = frozenset({"sql"})
 """The kinds of connectors whose pools also have the names of the conventions for databases."""
 
-_OF_ALL: Final = "moorage.connector"
-_OF_DATABASES: Final = "db.client.connection.pool.name"
+_CONNECTOR_ATTRIBUTE: Final = "moorage.connector"
+_POOL_ATTRIBUTE: Final = "db.client.connection.pool.name"
 """The attributes that name a connector in metrics of all connectors, and of databases."""
 
 
@@ -93,20 +93,25 @@ def pool_callbacks(
     def numbers(name: str, attribute: str, _: object) -> Iterator[Any]:
         for pool in readings.read():
             number = POOL_NUMBERS[name](pool.statistics)
-            if number is not None and (attribute == _OF_ALL or pool.kind in _DATABASES):
+            if number is not None and (
+                attribute == _CONNECTOR_ATTRIBUTE or pool.kind in _DATABASES
+            ):
                 yield observation(number, {attribute: pool.connector})
 
     def states(_: object) -> Iterator[Any]:
         for pool in readings.read():
-            name = {_OF_DATABASES: pool.connector}
+            name = {_POOL_ATTRIBUTE: pool.connector}
             if pool.kind in _DATABASES:
                 idle, used_count = pool.statistics.idle, pool.statistics.active
                 yield observation(idle, {**name, "db.client.connection.state": "idle"})
                 yield observation(used_count, {**name, "db.client.connection.state": "used"})
 
     return {
-        **{f"moorage.pool.{name}": partial(numbers, name, _OF_ALL) for name in POOL_NUMBERS},
+        **{
+            f"moorage.pool.{name}": partial(numbers, name, _CONNECTOR_ATTRIBUTE)
+            for name in POOL_NUMBERS
+        },
         "db.client.connection.count": states,
-        "db.client.connection.max": partial(numbers, "maximum", _OF_DATABASES),
-        "db.client.connection.pending_requests": partial(numbers, "waiting", _OF_DATABASES),
+        "db.client.connection.max": partial(numbers, "maximum", _POOL_ATTRIBUTE),
+        "db.client.connection.pending_requests": partial(numbers, "waiting", _POOL_ATTRIBUTE),
     }

@@ -67,15 +67,15 @@ if TYPE_CHECKING:
     from moorage.domain.observation.operation_target import OperationTarget
     from moorage.domain.pipelines.settings import ObservedPipeline
 
-_OF_METRICS: Final = ("service", "operation", "vendor", "account", "region")
+_METRIC_FIELDS: Final = ("service", "operation", "vendor", "account", "region")
 _MOST_KEPT: Final = 1_000
 """The number of series whose attributes are kept; those of others are made for each call."""
 
-_BEGINNINGS: Final = (CallStarted, AttemptStarted)
-_ENDS: Final = (AttemptFinished, CallFinished)
-_ALL_OF_A_CALL: Final = (*_BEGINNINGS, *_ENDS)
+_START_EVENTS: Final = (CallStarted, AttemptStarted)
+_END_EVENTS: Final = (AttemptFinished, CallFinished)
+_CALL_EVENTS: Final = (*_START_EVENTS, *_END_EVENTS)
 
-_OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
+_SPAN_FIELDS: Final = (*_METRIC_FIELDS, "tenant", "request_id", "idempotency_key")
 
 
 @attrs.define(eq=False)
@@ -175,11 +175,11 @@ class OpenTelemetryObserver:
     def current_event_classes(self) -> tuple[type[Event], ...]:
         """Return those event classes of successful calls that are recorded or continue a trace."""
         if self._records_spans():
-            return _ALL_OF_A_CALL
+            return _CALL_EVENTS
         continues_trace = bool(self._current_context())
         if self._records_metrics():
-            return _ALL_OF_A_CALL if continues_trace else _ENDS
-        return _BEGINNINGS if continues_trace else ()
+            return _CALL_EVENTS if continues_trace else _END_EVENTS
+        return _START_EVENTS if continues_trace else ()
 
     def __call__(self, event: Event, /) -> None:
         """Record an event in spans and metrics."""
@@ -233,7 +233,7 @@ class OpenTelemetryObserver:
             return
         call.trace_id = self._trace.format_trace_id(context.trace_id)
         if span.is_recording():
-            span.set_attributes(_attributes(event, _OF_SPANS))
+            span.set_attributes(_attributes(event, _SPAN_FIELDS))
         self._calls[call] = _CallSpans(span)
 
     def _attempt_started(self, event: AttemptStarted, spans: _CallSpans | None) -> None:
@@ -251,7 +251,7 @@ class OpenTelemetryObserver:
         if span.is_recording():
             span.set_attributes(
                 {
-                    **_attributes(event, _OF_METRICS),
+                    **_attributes(event, _METRIC_FIELDS),
                     **attributes,
                     **without_none({"moorage.hedge": event.hedge or None}),
                 }
@@ -329,7 +329,7 @@ class OpenTelemetryObserver:
         attributes = self._attributes.get(key)
         if attributes is None:
             error = without_none({"error.type": event.error})
-            attributes = self._keep(key, {**_attributes(event, _OF_METRICS), **error})
+            attributes = self._keep(key, {**_attributes(event, _METRIC_FIELDS), **error})
         self._call_duration.record((now - identity.started) / 1e9, attributes)
         self._call_count.add(1, attributes)
 
@@ -348,7 +348,7 @@ class OpenTelemetryObserver:
                 severity_number=self._levels.ERROR,
                 body=event.error,
                 attributes=without_none(
-                    {**_attributes(event, _OF_SPANS), "error.type": event.error}
+                    {**_attributes(event, _SPAN_FIELDS), "error.type": event.error}
                 ),
             )
         if spans is None:
@@ -387,7 +387,7 @@ class OpenTelemetryObserver:
             )
         if own_span is not None:
             own_span.end(end_time=_time(event.at))
-        self._measure(event, {**_attributes(event, _OF_METRICS), **holder_attributes})
+        self._measure(event, {**_attributes(event, _METRIC_FIELDS), **holder_attributes})
 
         if isinstance(event, ConnectorChecked) and self._log is not None:
             self._log_health(event)
@@ -406,12 +406,12 @@ class OpenTelemetryObserver:
         if isinstance(event, (RetryScheduled, RateLimitWaited, BulkheadWaited)):
             self._instruments["moorage.wait.duration"].record(event.delay, attributes)
         if isinstance(event, RetryScheduled):
-            self._instruments["moorage.retry.count"].add(1, _attributes(event, _OF_METRICS))
+            self._instruments["moorage.retry.count"].add(1, _attributes(event, _METRIC_FIELDS))
         elif isinstance(event, VendorPaused):
             self._instruments["moorage.pause.duration"].record(event.delay, attributes)
         elif isinstance(event, BulkheadShrank):
             self._instruments["moorage.bulkhead.shrink.count"].add(
-                1, _attributes(event, _OF_METRICS)
+                1, _attributes(event, _METRIC_FIELDS)
             )
         elif isinstance(event, CallRefused):
             attributes["error.type"] = event.error

@@ -68,7 +68,7 @@ OTHER: Final = "other"
 """The label of whatever is beyond the limit of a label's values."""
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_BOUNDS: Final = tuple(round(bound * 1e9) for bound in _BUCKETS)
+_BOUNDS_IN_NANOSECONDS: Final = tuple(round(bound * 1e9) for bound in _BUCKETS)
 """The upper bounds of the buckets in nanoseconds."""
 
 _LONGEST_ID: Final = 64
@@ -76,9 +76,9 @@ _MOST_PENDING: Final = 500
 """The number of successful calls of a series that wait to be added to the metrics at most."""
 
 _CONNECTIONS: Final = "moorage_pool_connections"
-_WAITING: Final = "moorage_pool_waiting"
+_WAITING_METRIC: Final = "moorage_pool_waiting"
 _MAXIMUM: Final = "moorage_pool_maximum"
-_OF_POOLS: Final = (_CONNECTIONS, _WAITING, _MAXIMUM)
+_POOL_METRICS: Final = (_CONNECTIONS, _WAITING_METRIC, _MAXIMUM)
 """The metrics that are read from pools, and not counted by events."""
 
 _POOL_INTERVAL: Final = 1_000_000_000
@@ -87,7 +87,7 @@ _POOL_INTERVAL: Final = 1_000_000_000
 _SHARED_FOLDER: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """The variables of the environment that turn on the multiprocess mode of prometheus-client."""
 
-_UP: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
+_UP_STATES: Final = frozenset({HealthState.HEALTHY, HealthState.DEGRADED})
 _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 """The least nanoseconds between two exemplars of a bucket, because making one is expensive."""
 
@@ -122,10 +122,10 @@ class _Metrics:
                 **options.get(definition["type"], {}),
             )
             for name, definition in NAMES["prometheus"].items()
-            if name not in _OF_POOLS and name not in OF_PIPELINES
+            if name not in _POOL_METRICS and name not in OF_PIPELINES
         }
         if self.is_shared:
-            for name in _OF_POOLS:
+            for name in _POOL_METRICS:
                 definition = NAMES["prometheus"][name]
                 self._metrics[name] = client.Gauge(
                     name,
@@ -183,7 +183,7 @@ def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], i
         statistics = pool.statistics
         for state, number in (("idle", statistics.idle), ("active", statistics.active)):
             yield _CONNECTIONS, (pool.connector, state), number
-        yield _WAITING, (pool.connector,), statistics.waiting
+        yield _WAITING_METRIC, (pool.connector,), statistics.waiting
         if statistics.maximum is not None:
             yield _MAXIMUM, (pool.connector,), statistics.maximum
 
@@ -204,13 +204,13 @@ class _PoolCollector:
 
     def describe(self) -> Iterator[Any]:
         """Yield the metrics of connection pools without values, for registries that need names."""
-        for name in _OF_POOLS:
+        for name in _POOL_METRICS:
             definition = NAMES["prometheus"][name]
             yield self._family(name, definition["description"], labels=definition["labels"])
 
 
 _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
-_MAKING: Final = ForkSafeLock()
+_CREATION_LOCK: Final = ForkSafeLock()
 
 
 def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
@@ -311,7 +311,7 @@ class _Successes:
             elapsed: the duration of the call.
             now: a time of the local clock.
         """
-        bucket = bisect_left(_BOUNDS, elapsed)
+        bucket = bisect_left(_BOUNDS_IN_NANOSECONDS, elapsed)
         if not 0 <= now - self._exemplars[bucket] < _EXEMPLAR_INTERVAL:
             self._exemplars[bucket] = now
             return False
@@ -337,7 +337,11 @@ class _Successes:
         if not number:
             return
         durations.sort()
-        bucket_ends = (0, *[bisect_right(durations, bound) for bound in _BOUNDS], number)
+        bucket_ends = (
+            0,
+            *[bisect_right(durations, bound) for bound in _BOUNDS_IN_NANOSECONDS],
+            number,
+        )
         self._ends.add_many(
             [end - start for start, end in pairwise(bucket_ends)], sum(durations) / 1e9
         )
@@ -393,7 +397,7 @@ class PrometheusObserver:
         self._attempts: dict[_AttemptKey, Any] = {}
         self._successes: dict[tuple[str, str | None, int | None], _Successes] = {}
         registry = client.REGISTRY if registry is None else registry
-        with _MAKING.current:
+        with _CREATION_LOCK.current:
             metrics = _METRICS.get(registry)
             if metrics is None:
                 metrics = _METRICS[registry] = _Metrics(client, registry)
@@ -517,7 +521,7 @@ class PrometheusObserver:
             metrics.series("circuit_changes_total", *circuit, event.state.value).inc()
             return
         if isinstance(event, ConnectorChecked):
-            is_up = event.state in _UP
+            is_up = event.state in _UP_STATES
             metrics.series("connector_up", event.connector).set(1 if is_up else 0)
             metrics.set_pools(None)
             return

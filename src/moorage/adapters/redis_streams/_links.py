@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import Tls
     from moorage.domain.messages.message import OutgoingMessage
 
-_LOST = (redis_errors.RedisError, OSError)
+_LOSS_ERRORS = (redis_errors.RedisError, OSError)
 
 
 def connect(settings: RedisStreams, timeout: float) -> RedisLink:
@@ -125,7 +125,7 @@ def _connecting_error(error: Exception) -> Exception:
         fault = _connecting_fault(cause)
         if fault is not None:
             return publish_error(fault, RULES)
-    return publish_error(PublishFault.UNSENT, RULES) if isinstance(error, _LOST) else error
+    return publish_error(PublishFault.UNSENT, RULES) if isinstance(error, _LOSS_ERRORS) else error
 
 
 def _connecting_fault(error: BaseException) -> PublishFault | None:
@@ -235,7 +235,7 @@ class RedisLink(_Link):
             return False
         try:
             return not self._connection.can_read(0)
-        except _LOST:
+        except _LOSS_ERRORS:
             return False
 
     def greet(self) -> None:
@@ -263,7 +263,7 @@ class RedisLink(_Link):
             self._connection.send_packed_command(packed, check_health=False)
             for _ in items:
                 replies.append(self._next_reply())  # noqa: PERF401 - a failure keeps those before it
-        except _LOST as error:
+        except _LOSS_ERRORS as error:
             self.close()
             replies += [error] * (len(items) - len(replies))
         except BaseException:
@@ -274,7 +274,7 @@ class RedisLink(_Link):
     def close(self) -> None:
         """Drop the connection to Redis."""
         self._is_closed = True
-        with suppress(*_LOST):
+        with suppress(*_LOSS_ERRORS):
             self._connection.disconnect()
 
     def _bound(self, timeout: float) -> None:
@@ -327,7 +327,7 @@ class AsyncRedisLink(_Link):
                 await self._connection.send_packed_command(packed, check_health=False)
                 for _ in items:
                     replies.append(await self._next_reply())  # noqa: PERF401 - a failure keeps those before it
-        except _LOST as error:
+        except _LOSS_ERRORS as error:
             self.close()
             replies += [error] * (len(items) - len(replies))
         except BaseException:

@@ -47,7 +47,7 @@ _TOPIC: Final = attrgetter("topic")
 _MARGIN: Final = 5.0
 """Seconds in which Redis must answer, beyond the time that it was asked to wait."""
 
-_TEMPORARY: Final = (
+_TEMPORARY_ERRORS: Final = (
     PublishFault.FULL,
     PublishFault.BLOCKED,
     PublishFault.READ_ONLY,
@@ -55,7 +55,7 @@ _TEMPORARY: Final = (
     PublishFault.REJECTED,
 )
 
-_BEGINNING: Final = "0-0"
+_FIRST_POSITION: Final = "0-0"
 """The position from which Redis examines unacknowledged entries, and to which it returns."""
 
 _USUAL_SIZE: Final = 1_000
@@ -182,7 +182,7 @@ class RedisStreamsSource:
         idle = str(int(self._claim_after * 1000))
         for stream in self.streams:
             words = ["XAUTOCLAIM", stream, self.group, self.consumer, idle]
-            position = _BEGINNING
+            position = _FIRST_POSITION
             while True:
                 # Redis examines only some of the entries at a time.
                 reply = await self._request(self._polling, [*words, position, "COUNT", str(count)])
@@ -190,7 +190,7 @@ class RedisStreamsSource:
                 if records:
                     return records
                 position = reply[0].decode()
-                if position == _BEGINNING:
+                if position == _FIRST_POSITION:
                     break
         return []
 
@@ -325,7 +325,7 @@ def _by_stream(records: Iterable[SinkRecord]) -> Iterable[tuple[str, list[str]]]
 def _refusal_error(error: Exception) -> ConnectorError:
     """Return the error for a reply that refuses a source's command."""
     fault = refusal((kind.__name__ for kind in type(error).__mro__), str(error))
-    if fault in _TEMPORARY or str(error).startswith("NOGROUP"):
+    if fault in _TEMPORARY_ERRORS or str(error).startswith("NOGROUP"):
         return ConnectionFailed(
             "The stream or its consumer group is not available in Redis.",
             remedy="Wait until the pipeline opens the source again and creates a missing"

@@ -29,7 +29,7 @@ from moorage.errors import (
 if TYPE_CHECKING:
     from os import PathLike
 
-_ENDINGS: Final = {
+_FORMATS_BY_ENDING: Final = {
     ".avsc": SchemaFormat.AVRO,
     ".json": SchemaFormat.JSON,
     ".protoset": SchemaFormat.PROTOBUF,
@@ -177,7 +177,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
 
     def _read(self, path: Path) -> None:
         match = _NAME.fullmatch(path.stem)
-        kind = _ENDINGS.get(path.suffix)
+        kind = _FORMATS_BY_ENDING.get(path.suffix)
         if match is None or kind is None:
             raise ConfigurationError(
                 f"The name of the file {path.name[:80]!r} of the subject {path.parent.name!r}"
@@ -219,7 +219,7 @@ def schema_of_file(file: str | PathLike[str]) -> Schema:
         InvalidData: the file is empty or too long.
     """
     path = Path(file)
-    kind = _ENDINGS.get(path.suffix)
+    kind = _FORMATS_BY_ENDING.get(path.suffix)
     if kind is None:
         raise ConfigurationError(
             f"The file {path.name[:80]!r} does not have the extension of a schema format.",

@@ -36,8 +36,8 @@ _VERSION: Final = 1
 
 _GET: Final = "SELECT sealed FROM credential WHERE about = ?"
 _PUT: Final = "INSERT OR REPLACE INTO credential (about, sealed) VALUES (?, ?)"
-_DROP: Final = "DELETE FROM credential WHERE about = ?"
-_CLEAR: Final = "DELETE FROM credential"
+_DELETE_ONE: Final = "DELETE FROM credential WHERE about = ?"
+_DELETE_ALL: Final = "DELETE FROM credential"
 _SWAP: Final = "UPDATE credential SET sealed = ? WHERE about = ? AND sealed = ?"
 _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY about LIMIT ?"
 
@@ -80,12 +80,12 @@ class SealedFile:
     def drop(self, about: bytes, /) -> bool:
         """Delete the encrypted string with this id; return whether it existed."""
         with self._transaction() as link:
-            return bool(link.execute(_DROP, (about,)).rowcount)
+            return bool(link.execute(_DELETE_ONE, (about,)).rowcount)
 
     def clear(self) -> int:
         """Delete all rows, and return their number."""
         with self._transaction() as link:
-            return link.execute(_CLEAR).rowcount
+            return link.execute(_DELETE_ALL).rowcount
 
     def page(self, after: bytes, size: int, /) -> list[Row]:
         """Return at most `size` rows that follow this id in the table's order."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 _NO_TABLE: Final = frozenset({"42P01", "42703", "3F000", 1146, 1054, 1049})
-_DENIED: Final = frozenset({"42501", 1142, 1143})
+_DENIED_CODES: Final = frozenset({"42501", 1142, 1143})
 _MAX_LENGTH: Final = 1_000
 
 
@@ -201,7 +201,7 @@ def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorEr
             remedy="Call `migrate()` of the store once, or run the statements that `ddl()`"
             " returns.",
         )
-    if codes & _DENIED:
+    if codes & _DENIED_CODES:
         return ConfigurationError(
             f"The database user of {source.where} has no access to {name}.",
             path="url",

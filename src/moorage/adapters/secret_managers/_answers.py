@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 _REFUSED_STATUSES: Final = (401, 403)
-_TEMPORARY: Final = (408, 412, 425, 429, 472, 473)
+_TEMPORARY_STATUSES: Final = (408, 412, 425, 429, 472, 473)
 """Temporary failures: a timeout, an inconsistent replica, a rate limit or a standby node."""
 
 
@@ -101,7 +101,7 @@ def failure_error(where: str, response: Response, code: str | None, remedy: str)
     if status in _REFUSED_STATUSES:
         return refusal(where, response, code, remedy)
     status_and_code = f"status {status}{f', {code}' if code else ''}"
-    if status >= 500 or status in _TEMPORARY:
+    if status >= 500 or status in _TEMPORARY_STATUSES:
         return StorageUnavailable(
             f"{where} is not available ({status_and_code}).",
             remedy="Check the status and the rate limits of the secret manager, and try again.",

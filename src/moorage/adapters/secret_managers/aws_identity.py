@@ -38,7 +38,7 @@ _INSTANCE: Final = "http://169.254.169.254"
 _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 _HOUR: Final = "3600"
 _TOKEN_SERVICE: Final = "AWS's token service"  # noqa: S105 - the name of a service
-_TRY_AGAIN: Final = "IDPCommunicationError"
+_RETRYABLE_CODE: Final = "IDPCommunicationError"
 """The token service could not reach the issuer of the token, such as a Kubernetes cluster."""
 _LOGIN_REFUSED: Final = (400, 401, 403)
 _TRUSTED_HOSTS: Final = frozenset(
@@ -249,7 +249,7 @@ def _role_request(role: str, session: str, token: Secret) -> Request:
 def _role_error(answer: Response) -> ConnectorError:
     """Return the error for a token that AWS's token service did not exchange."""
     code = _xml_text(answer, "Code")
-    if code == _TRY_AGAIN:
+    if code == _RETRYABLE_CODE:
         return StorageUnavailable(
             f"{_TOKEN_SERVICE} cannot reach the issuer of the token (status {answer.status}).",
             remedy="Try again, and check the address of the role's identity provider.",

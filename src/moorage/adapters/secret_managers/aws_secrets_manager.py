@@ -52,7 +52,7 @@ _REFUSED_CODES: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_TEMPORARY: Final = frozenset(
+_TEMPORARY_CODES: Final = frozenset(
     {
         "InternalFailure",
         "InternalServiceError",
@@ -147,7 +147,7 @@ class AwsSecretsManager:
                 code,
                 f"{remedy} Check the access keys, and the clock of this machine.",
             )
-        if code in _TEMPORARY:
+        if code in _TEMPORARY_CODES:
             return StorageUnavailable(
                 f"{self.where} is not available ({code}).",
                 remedy="Send fewer requests, for example with a cache in front of the secret"

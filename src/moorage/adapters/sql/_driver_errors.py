@@ -21,7 +21,7 @@ from moorage.errors import ConnectionFailed, ConnectorError, InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNSUITABLE = (OverflowError, UnicodeError)
+_UNSENDABLE_ERRORS = (OverflowError, UnicodeError)
 """Errors of drivers for a value that they cannot send."""
 
 
@@ -33,7 +33,7 @@ class AnswerCutError(OversizedResultError):
     """Raised if a response was too large, so that the rest of the response was not read."""
 
 
-_UNREADABLE = (LookupError, ValueError, StructError)
+_UNREADABLE_ERRORS = (LookupError, ValueError, StructError)
 """Errors of drivers for bytes of a server that are not of its protocol."""
 
 _DRIVERS = frozenset({"psycopg", "pymysql", "asyncmy", "sqlite3"})
@@ -58,7 +58,7 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
             may_have_been_processed=phase is SqlPhase.SENT,
             remedy="Check the host, the port, and any proxy in front of the server.",
         )
-    if isinstance(error, _UNSUITABLE) or (
+    if isinstance(error, _UNSENDABLE_ERRORS) or (
         isinstance(error, StatementError) and not isinstance(error, DBAPIError)
     ):
         return InvalidRequest(
@@ -79,7 +79,7 @@ def is_unreadable(error: Exception) -> bool:
     trace = error.__traceback__
     if (
         trace is None
-        or not isinstance(error, _UNREADABLE)
+        or not isinstance(error, _UNREADABLE_ERRORS)
         or isinstance(error, UnicodeEncodeError)
         or _is_of_driver(error)
     ):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _READ, _WRITE = 1, 2
 _INTERVAL = 0.1
-_UNCOUNTED: Final = 64
+_READS_PER_COUNT: Final = 64
 """The number of reads of an answer after which its bytes are counted again."""
-_EARLY: Final = frozenset({2, 4, 8, 16, 32})
+_EARLY_COUNTS: Final = frozenset({2, 4, 8, 16, 32})
 """Further reads after which the bytes are counted: libpq may read megabytes at once."""
 _COUNTER: Final = slice(128, 136)
 """The place of the number of received bytes in Linux's `tcp_info`."""
@@ -103,7 +103,7 @@ def _run_counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
         while True:
             ready_state = yield awaited_state
             reads += 1
-            if reads in _EARLY or not reads % _UNCOUNTED:
+            if reads in _EARLY_COUNTS or not reads % _READS_PER_COUNT:
                 connection.had_large_answer = True
                 received_bytes = _received_bytes(connection.pgconn.socket)
                 first = first or received_bytes

@@ -12,7 +12,7 @@ from moorage.adapters.sql.statements import Command, Query
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_INSERTS: Final[dict[str, Any]] = {
+_INSERT_FUNCTIONS: Final[dict[str, Any]] = {
     "postgresql": postgresql.insert,
     "mysql": mysql.insert,
     "sqlite": sqlite.insert,
@@ -39,7 +39,7 @@ def upsert(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
         name: _parameter(parameter)
         for name, parameter in zip(names, parameter_names(names), strict=True)
     }
-    insertion = _INSERTS[system](table).values(values)
+    insertion = _INSERT_FUNCTIONS[system](table).values(values)
     return Command(
         _with_update_clause(system, insertion, names, key),
         name=f"{table.name}.write",
@@ -55,7 +55,7 @@ def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command
     """Return a statement that changes no rows, but fails if the table cannot be upserted by key."""
     names = [column.name for column in table.columns]
     empty_select = sa.select(*table.columns).where(sa.false())
-    insertion = _INSERTS[system](table).from_select(names, empty_select)
+    insertion = _INSERT_FUNCTIONS[system](table).from_select(names, empty_select)
     return Command(
         _with_update_clause(system, insertion, names, key),
         name=f"{table.name}.check",

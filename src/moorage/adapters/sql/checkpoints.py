@@ -44,7 +44,7 @@ _CREATE: Final = Command(
     name="checkpoints.create",
     repeatable=True,
 )
-_EXISTS: Final = Query(sa.select(_TABLE).where(sa.false()), name="checkpoints.exist")
+_TABLE_CHECK: Final = Query(sa.select(_TABLE).where(sa.false()), name="checkpoints.exist")
 _CLAIM: Final = Command(
     "INSERT INTO moorage_checkpoints (name, owner, epoch, positions)"
     " VALUES (:name, :owner, :epoch, :positions) ON CONFLICT (name)"
@@ -99,7 +99,7 @@ class SqlCheckpoints:
         If it exists, the user of the database needs no right to create tables.
         """
         try:
-            await self._access.query(_EXISTS)
+            await self._access.query(_TABLE_CHECK)
         except VendorRejected:
             await self._access.execute(_CREATE)
 
@@ -129,7 +129,7 @@ class SqlCheckpoints:
 
     async def _check_table(self) -> None:
         try:
-            await self._access.query(_EXISTS)
+            await self._access.query(_TABLE_CHECK)
         except VendorRejected as error:
             raise ConfigurationError(
                 f"The database has no table {_TABLE.name!r}, or the table lacks columns.",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from moorage.adapters.sql._access import AnyPerformer, AnySqlConnector
     from moorage.domain.pipelines.records import Offset
 
-_BEGINNING: Final = "1:1:"
+_EMPTY_SNAPSHOT: Final = "1:1:"
 """A snapshot of PostgreSQL that sees no transaction."""
 
 
@@ -223,7 +223,7 @@ class OutboxTable:
 
     def _window(self, position: Offset | None) -> _Window:
         if position is None:
-            return _Window(0, 0, _BEGINNING, _BEGINNING)
+            return _Window(0, 0, _EMPTY_SNAPSHOT, _EMPTY_SNAPSHOT)
         try:
             number, id, before, now = str(position).split("/")
             window = _Window(int(number), int(id), before, now)

@@ -37,7 +37,7 @@ LEADERLESS: Final = frozenset({10008, 10009, 10118})
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_-]")
+_UNSAFE_BYTES: Final = re.compile(rb"[^A-Za-z0-9_-]")
 _MAX_LENGTH: Final = 700
 _HOME_END: Final = "}:"
 _MARK_LINE: Final = re.compile(rb"(?:^|\r\n)Moorage-Write: *([^\r\n]*)")
@@ -71,7 +71,7 @@ class Refused(NamedTuple):
 
 def subject_word(text: str) -> str:
     """Encode a string as one token of a NATS subject; different strings differ in the token."""
-    encoded = _UNSAFE.sub(
+    encoded = _UNSAFE_BYTES.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
     if len(encoded) > _MAX_LENGTH:

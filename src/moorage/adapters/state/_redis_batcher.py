@@ -46,7 +46,7 @@ REQUEST_ERRORS: Final = (
 )
 """The errors of a request."""
 
-_UNEXECUTED: Final = (
+_UNEXECUTED_ERRORS: Final = (
     UnsentError,
     redis_errors.ReadOnlyError,
     redis_errors.BusyLoadingError,
@@ -94,7 +94,7 @@ def can_resend(error: BaseException, *, once: bool) -> bool:
     A command that Redis has refused would be refused again, unless the server only refuses it now:
     it is a replica, is loading its data, or lacks a node of its cluster. It executed nothing then.
     """
-    if isinstance(error, _UNEXECUTED):
+    if isinstance(error, _UNEXECUTED_ERRORS):
         return True
     return not once and isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError))
 

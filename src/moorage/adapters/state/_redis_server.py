@@ -75,7 +75,7 @@ _NODE_SETTINGS: Final = ("connection_class", "db", "host", "path", "port", "redi
 """Settings of one connection, which the client of a cluster sets itself."""
 
 _DATABASE: Final = re.compile(r"/?[0-9]{0,5}/?")
-_OLDEST: Final = (6, 2)
+_OLDEST_VERSION: Final = (6, 2)
 _USUAL_PORT: Final = 6379
 _USUAL_SENTINEL: Final = 26379
 
@@ -303,7 +303,7 @@ class RedisServer:
         fields = _info_fields(info) if isinstance(info, bytes) else info
         version = str(fields.get("redis_version", ""))
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-        if numbers and numbers < _OLDEST:
+        if numbers and numbers < _OLDEST_VERSION:
             raise ConfigurationError(
                 f"Redis at {self.address} has version {version}, which is too old.",
                 path="state",

@@ -66,15 +66,15 @@ _LIMIT: Final = struct.Struct("<BqqqqB")
 _RULE: Final = struct.Struct("<BqqqqqqqqqBqqqB")
 _THREE_INTEGERS: Final = struct.Struct("<qqq")
 _FOUR_INTEGERS: Final = struct.Struct("<qqqq")
-_CLAIMING: Final = struct.Struct("<qqqqq")
+_CLAIM_FORMAT: Final = struct.Struct("<qqqqq")
 _REPORT: Final = struct.Struct("<Bqqq")
-_SETTLE: Final = struct.Struct("<qBq")
+_SETTLE_FORMAT: Final = struct.Struct("<qBq")
 _PAUSE: Final = struct.Struct("<Bq")
 _TWO_INTEGERS: Final = struct.Struct("<qq")
 _ONE_INTEGER: Final = struct.Struct("<q")
 _SIZE: Final = struct.Struct("<I")
 _SWAP: Final = struct.Struct("<BBI")
-_WRITTEN: Final = struct.Struct("<qI")
+_WRITTEN_FORMAT: Final = struct.Struct("<qI")
 
 _ANSWERS: Final = tuple(Answer)
 _VERDICTS: Final = tuple(Verdict)
@@ -211,7 +211,7 @@ class ScriptCalls:
         fingerprint = digest_of(command.fingerprint)
         request_bytes = (
             b"\6"
-            + _CLAIMING.pack(
+            + _CLAIM_FORMAT.pack(
                 command.owner, command.lease, command.term, command.ttl, command.remembered
             )
             + _SIZE.pack(len(fingerprint))
@@ -228,7 +228,7 @@ class ScriptCalls:
 
     def settle(self, command: Settle) -> ScriptCall:
         """Encode the settlement of an idempotency key's claim."""
-        request_bytes = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
+        request_bytes = b"\7" + _SETTLE_FORMAT.pack(command.fence, command.stage, command.ttl)
         return self._call(command, request_bytes + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
@@ -577,7 +577,7 @@ class CompareAndSwap:
             state = states.get(name)
             if name in packed and state is not None:
                 lifetime = max(0, min(state[0] + state[1] - now, FOREVER))
-                parts += (_WRITTEN.pack(lifetime, len(packed[name])), packed[name])
+                parts += (_WRITTEN_FORMAT.pack(lifetime, len(packed[name])), packed[name])
         runs_once = any(command.once for command in self._commands)
         return ScriptCall(tuple(keys), b"".join(parts), int, once=runs_once)
 

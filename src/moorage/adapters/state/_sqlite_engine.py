@@ -48,7 +48,9 @@ _MAX_PRUNED: Final = 3 * MAINTENANCE_INTERVAL
 _CHECK_INTERVAL: Final = 100_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 30e-6, 2e-3
 _DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeEncodeError)
-_PRUNE: Final = "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE until < ? LIMIT ?)"
+_DELETE_EXPIRED: Final = (
+    "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE until < ? LIMIT ?)"
+)
 
 
 class WouldBlock(Exception):
@@ -193,7 +195,7 @@ class Engine:
         run("BEGIN IMMEDIATE")
         now = (self._nanoseconds() + self._origin) // 1000
         run("UPDATE clock SET latest = ?", (now * 1000,))
-        pruned_count: int = run(_PRUNE, (now // HOUR, limit)).rowcount
+        pruned_count: int = run(_DELETE_EXPIRED, (now // HOUR, limit)).rowcount
         run("COMMIT")
         return pruned_count
 

@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _MEASURE_EVERY: Final = 30 * SECOND
-_CLEAN_EVERY: Final = 100
+_WRITES_PER_CLEANUP: Final = 100
 """Writes of a process after which it looks for expired states."""
-_CLEAN_AT_ONCE: Final = 200
+_CLEANUP_SIZE: Final = 200
 _DURABLE_REPLICAS: Final = 3
 _BUCKET: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
 _BACKGROUND_LOOP: Final = Background()
@@ -245,7 +245,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
             self._is_unavailable = True
             raise
         self._is_unavailable = False
-        if self._writes >= _CLEAN_EVERY:
+        if self._writes >= _WRITES_PER_CLEANUP:
             self._writes = 0
             _BACKGROUND_LOOP.start(_housekeep_quietly(self._bucket, self._timeout))
         return answer
@@ -316,7 +316,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         if posts.queue or posts.task:
             await posts.settle(timeout)
         answer: Answer = await self._execute(command, seconds_until(end_time))
-        if self._writes >= _CLEAN_EVERY:
+        if self._writes >= _WRITES_PER_CLEANUP:
             self._writes = 0
             self._cleaning = asyncio.create_task(_housekeep_quietly(self._bucket, self._timeout))
         return answer
@@ -347,6 +347,6 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
 async def _housekeep_quietly(bucket: Bucket, timeout: float) -> None:
     """Purge some expired states, and ignore failures: the next command will show them."""
     try:
-        await bucket.housekeep(_CLEAN_AT_ONCE, monotonic() + timeout * _CLEAN_AT_ONCE)
+        await bucket.housekeep(_CLEANUP_SIZE, monotonic() + timeout * _CLEANUP_SIZE)
     except StorageUnavailable:
         return

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_REACHES: Final = ("process", "machine", "network")
+_REACH_ORDER: Final = ("process", "machine", "network")
 _SETTLE_SECONDS: Final = 0.5
 
 
@@ -74,7 +74,7 @@ class _Shards:
         stores = self._stores.values()
         self.durable = all(getattr(store, "durable", True) for store in stores)
         self.reach = min(
-            (getattr(store, "reach", _REACHES[-1]) for store in stores), key=_REACHES.index
+            (getattr(store, "reach", _REACH_ORDER[-1]) for store in stores), key=_REACH_ORDER.index
         )
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from moorage.ports.clock import Clock
 
 _SECOND: Final = 1_000_000_000
-_APPEARS_IN: Final = 60.0
+_LISTING_SECONDS: Final = 60.0
 """Seconds after a start in which the cloud must show the run."""
 
 _LARGE_CHUNK: Final = 16 * 1024
@@ -211,7 +211,7 @@ class CloudRuns:
             if (
                 last_status is not None
                 and started is not None
-                and now < started + _APPEARS_IN * _SECOND
+                and now < started + _LISTING_SECONDS * _SECOND
             ):
                 return last_status.run
             self._forget(name)

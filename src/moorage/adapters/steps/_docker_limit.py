@@ -19,7 +19,7 @@ from moorage.errors import ConnectionFailed
 if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
-_PRIVATE: Final = 0o700
+_PRIVATE_MODE: Final = 0o700
 _PARTS_OF_RECORD: Final = 6
 
 _PROGRAM: Final = Path(__file__).with_name("_docker_watchdog.py")
@@ -139,7 +139,7 @@ class TimeLimits:
     def _is_private(self) -> bool:
         """Return whether the folder of records exists, and is private to this user."""
         try:
-            self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
+            self._folder.mkdir(mode=_PRIVATE_MODE, exist_ok=True)
             facts = self._folder.lstat()
         except OSError:
             return False

@@ -56,10 +56,10 @@ _PART: Final = 1024 * 1024
 _ENTRY: Final = 16 * 1024
 """The number of bytes at which the Engine cuts a line into entries."""
 
-_FULL: Final = (_FILE_MEGABYTES - 1) * (_MOST_FILES - 2) * 1024 * 1024
+_FULL_SIZE: Final = (_FILE_MEGABYTES - 1) * (_MOST_FILES - 2) * 1024 * 1024
 """The bytes of a log, with those around its entries, from which on the oldest may be gone."""
 
-_AROUND_ENTRY: Final = 28
+_ENTRY_OVERHEAD: Final = 28
 """The number of bytes that the driver writes around an entry, at least."""
 
 _LATEST: Final = 10
@@ -67,7 +67,7 @@ _CHECK_PAUSE: Final = 1.0
 """Seconds between two checks of whether the clock of the Engine was set back."""
 
 _GONE_STATUSES: Final = frozenset({404, 409})
-_REFUSED: Final = 400
+_FIRST_ERROR_STATUS: Final = 400
 _MOST_CHECKS: Final = 1000
 _MOST_OPEN: Final = 16
 """The number of logs whose connections stay open; further ones are read from their beginning."""
@@ -81,7 +81,7 @@ class DockerLogs:
         full_size: the bytes of a log from which on its oldest entries may be gone.
     """
 
-    def __init__(self, engine: Engine, full_size: int = _FULL) -> None:
+    def __init__(self, engine: Engine, full_size: int = _FULL_SIZE) -> None:
         self._engine = engine
         self._full = full_size
         self._checks: dict[tuple[str, LogStream], float] = {}
@@ -120,7 +120,7 @@ class DockerLogs:
                         # Another follower removes the container; the next status request finds
                         # none.
                         return LogChunk(b"", position, is_last=False)
-                    if answer.status >= _REFUSED:
+                    if answer.status >= _FIRST_ERROR_STATUS:
                         raise refusal(answer.status, answer.read(_PART))
                     reading.begin(answer)
                     if reading.is_divided:
@@ -174,13 +174,13 @@ class DockerLogs:
         """Return the oldest entry that the Engine still has of a container's log."""
         query = {"stdout": "1", "stderr": "1", "timestamps": "1"}
         with self._engine.answer("GET", container_path(name, "logs"), timeout, query=query) as log:
-            return None if log.status >= _REFUSED else next(entries(log), None)
+            return None if log.status >= _FIRST_ERROR_STATUS else next(entries(log), None)
 
     def _latest(self, name: str, stream: LogStream, timeout: float) -> Entry | None:
         """Return the last entry of an output, if it is among the container's last entries."""
         query = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(_LATEST)}
         with self._engine.answer("GET", container_path(name, "logs"), timeout, query=query) as log:
-            latest_entries = () if log.status >= _REFUSED else tuple(entries(log))
+            latest_entries = () if log.status >= _FIRST_ERROR_STATUS else tuple(entries(log))
         return next((entry for entry in reversed(latest_entries) if entry.stream == stream), None)
 
     def _keep(self, key: tuple[str, LogStream, str], reading: _LogPosition) -> None:
@@ -276,7 +276,7 @@ class _LogPosition:
     def read(self) -> bool:
         """Read about a megabyte; return whether the log ended before that."""
         for entry in self._entries:
-            self._room -= len(entry.data) + _AROUND_ENTRY
+            self._room -= len(entry.data) + _ENTRY_OVERHEAD
             if self._first:
                 with check_understood():
                     time = nanoseconds_of(entry.time)

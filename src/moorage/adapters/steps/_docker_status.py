@@ -25,11 +25,11 @@ TOMBSTONE: Final = f"{LABEL}.stopped-before-start"
 """The label of a container that only marks that a run was stopped before it started."""
 
 _NOTES: Final = "/.moorage"
-_MISSING: Final = frozenset({404})
-_REFUSED: Final = 400
-_CANNOT_RUN: Final = frozenset({126, 127})
+_MISSING_STATUSES: Final = frozenset({404})
+_FIRST_ERROR_STATUS: Final = 400
+_CANNOT_RUN_CODES: Final = frozenset({126, 127})
 _NEVER_YEAR: Final = "0001"
-_BEGAN: Final = "start"
+_START_ACTION: Final = "start"
 _PUT: Final = "extract-to-dir"
 _STOPPED_CODE: Final = 128 + signal.SIGTERM
 _KILLED_CODE: Final = 128 + signal.SIGKILL
@@ -41,7 +41,7 @@ _EVENTS_TIMEOUT: Final = 2.0
 
 _LARGEST_EVENTS: Final = 1024 * 1024
 _PHASES: Final = {"exited": RunPhase.ENDED, "created": RunPhase.STARTING}
-_REMOVED: Final = frozenset({"removing", "dead"})
+_REMOVED_STATES: Final = frozenset({"removing", "dead"})
 """The states of a container whose output the Engine does not show any more."""
 
 
@@ -58,13 +58,13 @@ class ContainerStates:
     def facts(self, name: str, timeout: float) -> dict[str, Any] | None:
         """Return a container's description; None if it does not exist or is being removed."""
         code, content = self._engine.ask(
-            "GET", container_path(name, "json"), timeout, allowed=_MISSING
+            "GET", container_path(name, "json"), timeout, allowed=_MISSING_STATUSES
         )
-        if code in _MISSING:
+        if code in _MISSING_STATUSES:
             return None
         with check_understood():
             facts: dict[str, Any] = json.loads(content)
-            return None if facts["State"]["Status"] in _REMOVED else facts
+            return None if facts["State"]["Status"] in _REMOVED_STATES else facts
 
     def status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
         """Return a run's status from its container's description."""
@@ -124,7 +124,7 @@ class ContainerStates:
         The Engine remembers its last 256 events. Looking into a container instead takes much
         longer, because the Engine mounts the files.
         """
-        filters = {"container": [facts["Id"]], "event": [_BEGAN, _PUT]}
+        filters = {"container": [facts["Id"]], "event": [_START_ACTION, _PUT]}
         query = {
             "since": seconds_of(facts["Created"]),
             "until": seconds_of(facts["State"]["FinishedAt"]),
@@ -138,20 +138,22 @@ class ContainerStates:
                 *_, last = [None, *(json.loads(line)["Action"] for line in content.splitlines())]
         except ConnectorError:
             return False
-        return bool(last == _BEGAN)
+        return bool(last == _START_ACTION)
 
     def was_started(self, container: str, timeout: float) -> bool:
         """Return whether Docker's events show that a container was started, even if it is gone.
 
         Podman shows no events until a time that has passed, so it is asked for all past ones.
         """
-        filters = json.dumps({"container": [container], "event": [_BEGAN]})
+        filters = json.dumps({"container": [container], "event": [_START_ACTION]})
         seconds = min(timeout, _EVENTS_TIMEOUT)
         try:
             for end in ({"until": f"{time():.9f}"}, {"stream": "false"}):
                 query = {"since": "1", "filters": filters, **end}
                 with self._engine.answer("GET", "/events", seconds, query=query) as answer:
-                    events = answer.read(_LARGEST_EVENTS) if answer.status < _REFUSED else b""
+                    events = (
+                        answer.read(_LARGEST_EVENTS) if answer.status < _FIRST_ERROR_STATUS else b""
+                    )
                     if events.strip() or not is_of_podman(answer):
                         break
         except ConnectorError:
@@ -167,7 +169,7 @@ class ContainerStates:
         with self._engine.answer(
             "HEAD", container_path(name, "archive"), timeout, query=query
         ) as answer:
-            return answer.status < _REFUSED
+            return answer.status < _FIRST_ERROR_STATUS
 
 
 def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus | None:
@@ -183,7 +185,7 @@ def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus
     """
     state: str = item["State"]
     labels: dict[str, str] = item["Labels"] or {}
-    if state in _REMOVED:
+    if state in _REMOVED_STATES:
         return None
     is_over = TOMBSTONE in labels
     return RunStatus(
@@ -217,7 +219,7 @@ def phase_of(facts: Mapping[str, Any]) -> RunPhase:
     state = facts["State"]
     phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
     # The Engine could not, or was not allowed to, run the program.
-    is_over = state["ExitCode"] in _CANNOT_RUN or is_tombstone(facts)
+    is_over = state["ExitCode"] in _CANNOT_RUN_CODES or is_tombstone(facts)
     return RunPhase.ENDED if phase is RunPhase.STARTING and is_over else phase
 
 

@@ -46,7 +46,7 @@ _PODMAN: Final = "Libpod/"
 """The beginning of Podman's name in the header `Server`."""
 
 _CLIENT_ERROR: Final = 400
-_STRANGE: Final = (
+_MISREADING_ERRORS: Final = (
     *(ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError),
 )
 """The errors of a block that looks for something that an answer does not have."""
@@ -201,7 +201,7 @@ def check_understood() -> Generator[None]:
     """
     try:
         yield
-    except _STRANGE:
+    except _MISREADING_ERRORS:
         raise VendorFailed(
             "The Docker Engine sent a response that moorage cannot read.",
             remedy="Check that the socket is that of a Docker Engine.",

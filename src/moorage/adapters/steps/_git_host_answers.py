@@ -31,7 +31,7 @@ NOT_FOUND: Final = 404
 _PAUSE: Final = 60.0
 """Seconds of a pause that a host asks for without a number."""
 _SECONDS: Final = late_pattern(r"[0-9]{1,10}")
-_UNREADABLE: Final = (
+_UNREADABLE_ERRORS: Final = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -147,7 +147,7 @@ def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | Non
         host: the name of the host in messages.
         error: the exception that was raised while reading the answer.
     """
-    if isinstance(error, ConnectorError) or not isinstance(error, _UNREADABLE):
+    if isinstance(error, ConnectorError) or not isinstance(error, _UNREADABLE_ERRORS):
         return None
     return VendorFailed(
         f"{host} answered with something that cannot be read ({type(error).__name__})."
@@ -177,7 +177,7 @@ def reading_answer(request: Callable[P, R], host: str) -> Callable[P, R]:
     def send(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return request(*args, **kwargs)
-        except _UNREADABLE as error:
+        except _UNREADABLE_ERRORS as error:
             problem = unreadable_answer_error(host, error)
             if problem is None:
                 raise

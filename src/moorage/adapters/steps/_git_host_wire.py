@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LARGEST_ANSWER: Final = 128 * 1024 * 1024
 """The largest number of bytes of an answer, such as a job's log."""
 
-_UNCHANGED: Final = 304
+_UNCHANGED_STATUS: Final = 304
 _UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HOPS: Final = 3
@@ -178,7 +178,7 @@ class GitHostApi:
             )
             if answer.status == _UNAUTHORIZED and not is_last and access.renew(value):
                 continue
-            if answer.status == _UNCHANGED and cached_answer is not None:
+            if answer.status == _UNCHANGED_STATUS and cached_answer is not None:
                 return cached_answer[1]._replace(now=answer.now)
             self._remember(method, url, answer)
             if answer.status < 400 or answer.status in allowed:

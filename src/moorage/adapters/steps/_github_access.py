@@ -32,7 +32,7 @@ _CLOCK_SKEW: Final = timedelta(seconds=60)
 _LIFETIME: Final = timedelta(minutes=9)
 """The lifetime of an app's own token, of which GitHub allows ten minutes."""
 
-_RENEWED_BEFORE: Final = timedelta(minutes=5)
+_RENEWAL_MARGIN: Final = timedelta(minutes=5)
 _SHORTEST: Final = 0.01
 """Seconds that a request has at least, since a socket without a time limit would not wait."""
 
@@ -96,7 +96,7 @@ class AppAccess:
         try:
             now = datetime.now(UTC)
             token = self._token
-            if token is None or now >= token[1] - _RENEWED_BEFORE:
+            if token is None or now >= token[1] - _RENEWAL_MARGIN:
                 token = self._fetched(api, max(_SHORTEST, until - monotonic()), now)
                 self._token = token
             return "Authorization", token[0]

@@ -17,14 +17,14 @@ NOTE: Final = "moorage.step"
 CANNOT_START: Final = 125
 """The exit code of a run whose image could not be had."""
 
-_KILLED: Final = 137
-_DYING: Final = 15
+_KILLED_CODE: Final = 137
+_END_REPORT_SECONDS: Final = 15
 """Seconds after its grace in which the cluster reports the end of a container."""
 
 _IMAGE_PROBLEMS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
-_THROTTLED: Final = "toomanyrequests"
+_THROTTLED_TEXT: Final = "toomanyrequests"
 
 
 def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,10 +57,12 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
             problem = f"{held_back['reason']}: {held_back.get('message', '')}"[:300]
     is_settled = bool(condition)
     if is_settled and is_late and pod is not None:
-        grace = timedelta(seconds=pod["spec"].get("terminationGracePeriodSeconds", 0) + _DYING)
+        grace = timedelta(
+            seconds=pod["spec"].get("terminationGracePeriodSeconds", 0) + _END_REPORT_SECONDS
+        )
         is_settled = datetime.now(UTC) > moment_of(condition["lastTransitionTime"]) + grace
     phase, code = _phase(state, container, problem, is_settled=is_settled, is_late=is_late)
-    is_cut_short = is_settled or is_late or (problem is not None and _THROTTLED not in problem)
+    is_cut_short = is_settled or is_late or (problem is not None and _THROTTLED_TEXT not in problem)
     is_reading = reader is not None and "terminated" not in reading
     if code == 0 and is_reading and not is_cut_short:
         # The run of a successful step must include its files.
@@ -130,13 +132,13 @@ def _phase(
         # The pod ends at its time limit before its container, and old clusters never report its
         # end.
         is_dying = bool(container) and not is_settled
-        return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED)
+        return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED_CODE)
     if is_settled or state.get("phase") in {"Failed", "Unknown"}:
         return RunPhase.LOST, None
     if state.get("phase") == "Running" or "running" in container.get("state", {}):
         return RunPhase.RUNNING, None
     # If an image registry asks for a pause, the cluster tries again by itself.
-    if "waiting" in container.get("state", {}) and problem and _THROTTLED not in problem:
+    if "waiting" in container.get("state", {}) and problem and _THROTTLED_TEXT not in problem:
         return RunPhase.ENDED, CANNOT_START
     return RunPhase.STARTING, None
 

@@ -50,7 +50,7 @@ _CONTAINER: Final = "step"
 _CPUS: Final = 1.0
 _GIGABYTES: Final = 1.5
 _CONFLICT: Final = frozenset({409})
-_MISSING: Final = frozenset({404})
+_MISSING_STATUSES: Final = frozenset({404})
 _NO_LOG: Final = frozenset({400, 404, 409})
 _LOG_SETTLE_SECONDS: Final = 5.0
 """Seconds after the end of a container in which Azure still stores its last lines."""
@@ -195,14 +195,16 @@ class _AzureContainers:
         return run
 
     def find(self, name: str, place: str | None, timeout: float, /) -> CloudRun | None:  # noqa: ARG002 - found by name
-        answer = self._ask("GET", name, timeout, allowed=_MISSING)
+        answer = self._ask("GET", name, timeout, allowed=_MISSING_STATUSES)
         return None if answer.status == NOT_FOUND else self.api.read(self._run, answer)
 
     def end(self, run: CloudRun, reason: EndReason, timeout: float, /) -> None:
         if "stopped_for" not in run.status.metadata:
             tags = {**self._tags(run.note), END_TAG: reason.value}
-            self._ask("PATCH", run.note.name, timeout, body={"tags": tags}, allowed=_MISSING)
-        self._ask("POST", f"{run.note.name}/stop", timeout, allowed=_MISSING)
+            self._ask(
+                "PATCH", run.note.name, timeout, body={"tags": tags}, allowed=_MISSING_STATUSES
+            )
+        self._ask("POST", f"{run.note.name}/stop", timeout, allowed=_MISSING_STATUSES)
 
     def log(self, run: CloudRun, stream: LogStream, position: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
         """Return a part of the log; `position` is a number of bytes."""
@@ -228,7 +230,7 @@ class _AzureContainers:
         return [run for run in runs if run is not None]
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:
-        self._ask("DELETE", run.note.name, timeout, allowed=_MISSING)
+        self._ask("DELETE", run.note.name, timeout, allowed=_MISSING_STATUSES)
 
     def close(self) -> None:
         self.api.close()

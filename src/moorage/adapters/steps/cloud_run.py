@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _WORD: Final = late_pattern(r"[a-z][a-z0-9:.-]{0,62}")
 _TOKEN: Final = "run"  # noqa: S105 - the end of the name of an execution
 _CONFLICT: Final = frozenset({409})
-_MISSING: Final = frozenset({404})
+_MISSING_STATUSES: Final = frozenset({404})
 _PAGE: Final = 1000
 _SECOND: Final = 10**9
 _MAX_SECONDS: Final = 7 * 86_400
@@ -257,7 +257,7 @@ class _CloudRun:
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:
         path = f"{self._jobs}/{run.note.name}"
-        self.api.ask("DELETE", self._settings.endpoint, path, timeout, allowed=_MISSING)
+        self.api.ask("DELETE", self._settings.endpoint, path, timeout, allowed=_MISSING_STATUSES)
 
     def close(self) -> None:
         self.api.close()
@@ -334,7 +334,9 @@ class _CloudRun:
         return job_run(job, execution, task, self.api.now(answer))
 
     def _get(self, path: str, timeout: float) -> Response:
-        return self.api.ask("GET", self._settings.endpoint, path, timeout, allowed=_MISSING)
+        return self.api.ask(
+            "GET", self._settings.endpoint, path, timeout, allowed=_MISSING_STATUSES
+        )
 
     def _page(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
         path, base = "/v2/entries:list", self._settings.logging_endpoint

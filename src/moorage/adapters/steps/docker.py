@@ -76,13 +76,13 @@ _DRAFT: Final = "draft-"
 _LONGEST_DRAFT: Final = 3600.0
 """Seconds after which nobody puts files into a container any more that has no run's name yet."""
 
-_MISSING: Final = frozenset({404})
-_DONE: Final = 204
+_MISSING_STATUSES: Final = frozenset({404})
+_DONE_STATUS: Final = 204
 _CONFLICT: Final = 409
-_MISSING_OR_CHANGED: Final = frozenset({*_MISSING, _CONFLICT})
+_MISSING_OR_CHANGED: Final = frozenset({*_MISSING_STATUSES, _CONFLICT})
 """The statuses of a request for a container that does not exist, or is in another state."""
 
-_REFUSED: Final = 400
+_FIRST_ERROR_STATUS: Final = 400
 _LONGEST_REFUSAL: Final = 65_536
 _ROOT: Final = frozenset({"", "0", "root"})
 _PAUSE: Final = 0.02
@@ -339,9 +339,9 @@ class DockerPlatform:
             with self._engine.answer(
                 "GET", container_path(name, "archive"), timeout, query=query
             ) as answer:
-                if answer.status in _MISSING:
+                if answer.status in _MISSING_STATUSES:
                     return None
-                if answer.status >= _REFUSED:
+                if answer.status >= _FIRST_ERROR_STATUS:
                     raise refusal(answer.status, answer.read(_LONGEST_REFUSAL))
                 with tarfile.open(fileobj=answer, mode="r|") as tar:
                     member = tar.next()
@@ -417,8 +417,8 @@ class DockerPlatform:
             query={"name": draft},
             body=self._options.container(spec, self._log_driver(timeout)),
         )
-        code, content = create(allowed=_MISSING if self._pulls else frozenset[int]())
-        if code in _MISSING:
+        code, content = create(allowed=_MISSING_STATUSES if self._pulls else frozenset[int]())
+        if code in _MISSING_STATUSES:
             pull_image(self._engine, str(spec.step.image), self._login, timeout)
             _, content = create()
         try:
@@ -453,9 +453,9 @@ class DockerPlatform:
         Root alone can write to the Engine's directories.
         """
         code, content = self._engine.ask(
-            "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING
+            "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING_STATUSES
         )
-        if code in _MISSING:
+        if code in _MISSING_STATUSES:
             return False
         user = self._options.user
         if user is None:
@@ -486,13 +486,13 @@ class DockerPlatform:
             *("POST", container_path(created.id, "start"), timeout),
             allowed=frozenset({400, 500, *_MISSING_OR_CHANGED}),
         )
-        if code == _DONE:
+        if code == _DONE_STATUS:
             return created.running
         status = self.status(created.spec.name, timeout)
         is_over = status is not None and status.is_over
         if code in _MISSING_OR_CHANGED:
             return status if is_over else None
-        if code >= _REFUSED and not is_over:
+        if code >= _FIRST_ERROR_STATUS and not is_over:
             self._delete(created.id, timeout)
             raise refusal(code, content)
         return status

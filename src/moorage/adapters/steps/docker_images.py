@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 SOCKET: Final = "/var/run/docker.sock"
 """The usual Unix socket of a Docker Engine."""
 
-_REFUSED: Final = 400
+_FIRST_ERROR_STATUS: Final = 400
 _BAD_REQUEST: Final = 400
 _LARGEST_MESSAGE: Final = 64 * 1024
 _SHOWN_CHARACTERS: Final = 500
-_IGNORE: Final = ".dockerignore"
+_IGNORE_FILE: Final = ".dockerignore"
 
 
 @with_careful_constructor
@@ -207,7 +207,7 @@ def _id_of(content: bytes, image: str) -> str:
 
 def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str, Any]]:
     """Yield the progress of a pull or build until a deadline; an `error` line raises an error."""
-    is_refused = answer.status >= _REFUSED
+    is_refused = answer.status >= _FIRST_ERROR_STATUS
     refusal = ({"error": message_of(answer.read(_LARGEST_MESSAGE))} for _ in range(is_refused))
     for line in chain(refusal, progress(answer)):
         yield line
@@ -283,7 +283,7 @@ def _built_image_id(
 
 def _failed_build(image: str, message: str) -> ConnectorError:
     if PullFailure.of(message).is_throttled:
-        return _failed_pull(image, _REFUSED, message)
+        return _failed_pull(image, _FIRST_ERROR_STATUS, message)
     return VendorRejected(
         f"The image {image} cannot be built: {message}",
         vendor_message=message,
@@ -294,9 +294,9 @@ def _failed_build(image: str, message: str) -> ConnectorError:
 def _pack(folder: Path, dockerfile: str, file: IO[bytes], until: float) -> None:
     """Write the archive of a build context to a file."""
     try:
-        ignore = folder / _IGNORE
+        ignore = folder / _IGNORE_FILE
         text = ignore.read_text("utf-8", "replace") if ignore.is_file() else ""
-        rules = IgnoredFiles.of(text, {dockerfile, _IGNORE})
+        rules = IgnoredFiles.of(text, {dockerfile, _IGNORE_FILE})
         with tarfile.open(fileobj=file, mode="w") as archive:
             for path, name in _context(folder):
                 if monotonic() >= until:

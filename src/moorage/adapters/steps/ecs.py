@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 _LAUNCH_TYPES: Final = ("FARGATE", "EC2", "EXTERNAL")
 _LONGEST_OVERRIDES: Final = 8192
 _MEBIBYTE: Final = 1024 * 1024
-_DESCRIBED: Final = 100
+_TASKS_PER_REQUEST: Final = 100
 _LOG_SETTLE_SECONDS: Final = 5.0
 """Seconds after the end of a task in which CloudWatch Logs still stores its last lines."""
 
@@ -348,10 +348,10 @@ class _Ecs:
     def _described(self, arns: list[str], left: Callable[[], float]) -> list[CloudRun]:
         """Return those tasks of the list that belong to this scope, as runs."""
         runs: list[CloudRun] = []
-        for start in range(0, len(arns), _DESCRIBED):
+        for start in range(0, len(arns), _TASKS_PER_REQUEST):
             fields = {
                 "cluster": self._settings.cluster,
-                "tasks": arns[start : start + _DESCRIBED],
+                "tasks": arns[start : start + _TASKS_PER_REQUEST],
                 "include": ["TAGS"],
             }
             answer = self.ecs.act("DescribeTasks", fields, left())

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 _WORKFLOW: Final = late_pattern(r"[A-Za-z0-9_.-]+\.ya?ml|[0-9]+")
 _STAMP: Final = late_pattern(rb"^(?:\xef\xbb\xbf)?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
-_MISSING: Final = frozenset({NOT_FOUND})
+_MISSING_STATUSES: Final = frozenset({NOT_FOUND})
 _GONE_STATUSES: Final = frozenset({404, 410})
-_TAKEN: Final = frozenset({409, 422})
+_TAKEN_STATUSES: Final = frozenset({409, 422})
 _CONFLICT: Final = 409
 _PART: Final = 1024 * 1024
 _INPUTS: Final = 25
@@ -153,7 +153,7 @@ class _GitHub:
 
     def claim_of(self, name: str, timeout: float, /) -> Claim | None:
         path = f"/git/ref/{self._refs}{name}"
-        answer = self._ask("GET", path, timeout, allowed=_MISSING)
+        answer = self._ask("GET", path, timeout, allowed=_MISSING_STATUSES)
         if answer.status == NOT_FOUND:
             return None
         sha: str = answer.json()["object"]["sha"]
@@ -183,8 +183,8 @@ class _GitHub:
             sha = self._commit(note, claim.version, timeout)
             body = {"sha": sha, "force": False}
             path = f"/git/refs/{self._refs}{name}"
-            answer = self._ask("PATCH", path, timeout, body=body, allowed=_TAKEN)
-            if answer.status not in _TAKEN:
+            answer = self._ask("PATCH", path, timeout, body=body, allowed=_TAKEN_STATUSES)
+            if answer.status not in _TAKEN_STATUSES:
                 return Claim(note, answer.now, sha)
         raise VendorFailed(
             f"GitHub did not accept a change of the claim {name} in {_CHANGES} tries."
@@ -192,7 +192,7 @@ class _GitHub:
 
     def give_back(self, name: str, timeout: float, /) -> None:
         path = f"/git/refs/{self._refs}{name}"
-        self._ask("DELETE", path, timeout, allowed=frozenset({NOT_FOUND, *_TAKEN}))
+        self._ask("DELETE", path, timeout, allowed=frozenset({NOT_FOUND, *_TAKEN_STATUSES}))
 
     def begin(self, spec: RunSpec, timeout: float, /) -> int | None:
         step, settings = spec.step, self._settings
@@ -227,7 +227,7 @@ class _GitHub:
     def run(self, note: RunNote, number: int, timeout: float, /) -> HostedRun | None:  # noqa: ARG002 - as of all hosts
         # If a person runs it again, that counts as another attempt.
         path = f"/actions/runs/{number}/attempts/1"
-        answer = self._ask("GET", path, timeout, allowed=_MISSING)
+        answer = self._ask("GET", path, timeout, allowed=_MISSING_STATUSES)
         if answer.status == NOT_FOUND:
             return None
         run = answer.json()
@@ -355,7 +355,7 @@ class _GitHub:
     def _note(self, sha: str, timeout: float) -> RunNote | None:
         note = self._notes.get(sha)
         if note is None:
-            answer = self._ask("GET", f"/git/commits/{sha}", timeout, allowed=_MISSING)
+            answer = self._ask("GET", f"/git/commits/{sha}", timeout, allowed=_MISSING_STATUSES)
             if answer.status == NOT_FOUND:
                 return None
             note = RunNote.unpacked(answer.json()["message"])

@@ -21,9 +21,9 @@ from moorage.errors import AlreadyExists, InvalidRequest, VendorRejected
 if TYPE_CHECKING:
     from moorage.adapters.steps.github_settings import GitHubSettings
 
-_PUBLIC: Final = "https://api.github.com"
+_PUBLIC_API: Final = "https://api.github.com"
 _UPLOADS: Final = "https://uploads.github.com"
-_MISSING: Final = frozenset({NOT_FOUND})
+_MISSING_STATUSES: Final = frozenset({NOT_FOUND})
 
 
 @with_careful_constructor
@@ -36,7 +36,7 @@ class GitHubRepository:
 
     def __init__(self, settings: GitHubSettings) -> None:
         self._api = github_api(settings)
-        self._uploads = (_UPLOADS,) if settings.api == _PUBLIC else ()
+        self._uploads = (_UPLOADS,) if settings.api == _PUBLIC_API else ()
         self._root = f"/repos/{settings.repository}"
 
     def release(
@@ -167,7 +167,7 @@ class GitHubRepository:
 
     def _release_of_tag(self, tag: str, timeout: float) -> dict[str, Any] | None:
         path = f"{self._root}/releases/tags/{quote(tag)}"
-        answer = self._api.ask("GET", path, timeout, allowed=_MISSING)
+        answer = self._api.ask("GET", path, timeout, allowed=_MISSING_STATUSES)
         release: dict[str, Any] | None = None
         if answer.status != NOT_FOUND:
             release = answer.json()
@@ -190,7 +190,7 @@ class GitHubRepository:
                     continue
                 if asset["state"] != "uploaded":
                     path = f"{self._root}/releases/assets/{asset['id']}"
-                    self._api.ask("DELETE", path, timeout, allowed=_MISSING)
+                    self._api.ask("DELETE", path, timeout, allowed=_MISSING_STATUSES)
                 elif asset["digest"] in {digest, None} and asset["size"] == len(content):
                     return _file(asset)
                 else:

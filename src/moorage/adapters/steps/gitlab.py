@@ -52,11 +52,11 @@ _STAMP: Final = late_pattern(
 )
 _MISSING: Final = frozenset({NOT_FOUND})
 _NO_TRACE: Final = frozenset({404, 416})
-_PARTIAL: Final = 206
-_OPEN: Final = "#428bca"
-_STOPPED: Final = "#cc0033"
-_LATE: Final = "#ed9121"
-_DONE: Final = frozenset({"success", "failed", "canceled", "skipped", "manual"})
+_PARTIAL_STATUS: Final = 206
+_OPEN_COLOR: Final = "#428bca"
+_STOPPED_COLOR: Final = "#cc0033"
+_LATE_COLOR: Final = "#ed9121"
+_DONE_STATUSES: Final = frozenset({"success", "failed", "canceled", "skipped", "manual"})
 _TIMEOUTS: Final = frozenset({"job_execution_timeout", "job_execution_server_timeout"})
 _PART: Final = 1024 * 1024
 _SEARCH_MARGIN: Final = timedelta(minutes=2)
@@ -173,7 +173,7 @@ class _GitLab:
     def claim(self, note: RunNote, timeout: float, /) -> Claim | None:
         body = {
             "name": self._title(note.name),
-            "color": _OPEN,
+            "color": _OPEN_COLOR,
             "description": note.packed(),
         }
         problem: ConnectorError
@@ -215,7 +215,7 @@ class _GitLab:
         if note.run != claim.note.run:
             body["description"] = note.changed(is_stopped=False, is_late=False).packed()
         if (note.is_stopped, note.is_late) != (claim.note.is_stopped, claim.note.is_late):
-            body["color"] = _STOPPED if note.is_stopped else _LATE
+            body["color"] = _STOPPED_COLOR if note.is_stopped else _LATE_COLOR
         if body:
             self._ask("PUT", f"/labels/{self._title(name)}", timeout, body=body)
         return claim._replace(note=note)
@@ -301,7 +301,7 @@ class _GitLab:
         while remaining_jobs:
             job = remaining_jobs.pop(0)
             start = int(place or 0) if str(job["id"]) == first else 0
-            is_done = is_over or job["status"] in _DONE
+            is_done = is_over or job["status"] in _DONE_STATUSES
             log, base = self._trace(job["id"], start, timeout)
             part = log_part(log, start - base, _PART, _STAMP, is_complete=is_done)
             end = base + part.end
@@ -343,7 +343,7 @@ class _GitLab:
         answer = self._ask("GET", f"/jobs/{job}/trace", timeout, headers=headers, allowed=_NO_TRACE)
         if answer.status in _NO_TRACE:
             return b"", start
-        base = start if answer.status == _PARTIAL else 0
+        base = start if answer.status == _PARTIAL_STATUS else 0
         return self._api.masked(answer.data, timeout), base
 
     def _jobs(self, number: int, timeout: float) -> list[dict[str, Any]]:
@@ -362,7 +362,7 @@ def _note_of_label(label: dict[str, Any]) -> RunNote | None:
     """Return the note of a run in a GitLab label; None if another program made the label."""
     note = RunNote.unpacked(label["description"] or "")
     color = label["color"].lower()
-    return note and note.changed(is_stopped=color == _STOPPED, is_late=color == _LATE)
+    return note and note.changed(is_stopped=color == _STOPPED_COLOR, is_late=color == _LATE_COLOR)
 
 
 GITLAB: Final = PlatformKind(name="gitlab", settings=GitLabSettings, build=GitLabPlatform)

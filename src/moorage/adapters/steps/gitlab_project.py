@@ -21,7 +21,7 @@ from moorage.errors import AlreadyExists, VendorRejected
 if TYPE_CHECKING:
     from moorage.adapters.steps.gitlab import GitLabSettings
 
-_MISSING: Final = frozenset({NOT_FOUND})
+_MISSING_STATUSES: Final = frozenset({NOT_FOUND})
 _CONFLICT: Final = frozenset({409})
 _REFUSED_CHANGE: Final = re.compile(r"Cannot transition status via :\w+ from :(\w+)")
 
@@ -126,7 +126,7 @@ class GitLabProject:
         place = f"{self._root}/packages/generic/{package}/{tag}/{name}"
         entries = [link for page in self._api.pages(links, timeout) for link in page]
         link = next((entry for entry in entries if entry["name"] == name), None)
-        package_file = self._api.download(place, timeout, allowed=_MISSING)
+        package_file = self._api.download(place, timeout, allowed=_MISSING_STATUSES)
         if package_file.status == NOT_FOUND:
             headers = {"Content-Type": "application/octet-stream"}
             self._api.ask("PUT", place, timeout, body=content, headers=headers)

@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_IN_CLUSTER: Final = "https://kubernetes.default.svc"
+_CLUSTER_URL: Final = "https://kubernetes.default.svc"
 _USER: Final = 65534
 _FILE: Final = "file-{}"
 """The names of files in a Secret, which no name of a step's secret can be."""
 _LARGEST_SECRET: Final = 1024 * 1024
 _SECRETS: Final = "/run/secrets/moorage"
 _WORKSPACE: Final = "/workspace"
-_MISSING: Final = frozenset({404})
+_MISSING_STATUSES: Final = frozenset({404})
 _NO_LOG: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
 _PART: Final = 4 * 1024 * 1024
@@ -59,7 +59,7 @@ _LONGEST_LOOK: Final = 5.0
 _SCHEDULING_SECONDS: Final = 120
 """Seconds for finding a node and an image, which the Job has beyond the time limit of its pod."""
 
-_RIGHTS: Final = (
+_NEEDED_PERMISSIONS: Final = (
     *(("batch", "jobs", "", verb) for verb in ("create", "get", "list", "patch", "delete")),
     *(("", "pods", "", verb) for verb in ("list", "patch")),
     *(("", "pods", "log", verb) for verb in ("get",)),
@@ -89,7 +89,7 @@ class KubernetesSettings:
         keep: seconds for which the cluster keeps a Job that has ended.
     """
 
-    server: str = _IN_CLUSTER
+    server: str = _CLUSTER_URL
     namespace: str = "default"
     scope: str = "default"
     ca_file: str | None = str(_ACCOUNT / "ca.crt")
@@ -162,7 +162,7 @@ class KubernetesPlatform:
         Raises:
             ConfigurationError: the account lacks a right, which the message names.
         """
-        for group, resource, part, verb in _RIGHTS:
+        for group, resource, part, verb in _NEEDED_PERMISSIONS:
             attributes = {
                 "namespace": self._settings.namespace,
                 "group": group,
@@ -312,10 +312,10 @@ class KubernetesPlatform:
         is_new = code != _CONFLICT
         if not is_new:
             code, content = self._cluster.ask(
-                "GET", f"{self._jobs}/{spec.name}", timeout, allowed=_MISSING
+                "GET", f"{self._jobs}/{spec.name}", timeout, allowed=_MISSING_STATUSES
             )
         job = json.loads(content)
-        if data and code not in _MISSING and not condition_of(job):
+        if data and code not in _MISSING_STATUSES and not condition_of(job):
             # The process that created the Job may have died before this step.
             secret = self._secret(spec.name, data, job["metadata"]["uid"])
             path = f"{self._core}/secrets"
@@ -337,8 +337,8 @@ class KubernetesPlatform:
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name."""
         path = f"{self._jobs}/{name}"
-        code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING)
-        if code in _MISSING:
+        code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING_STATUSES)
+        if code in _MISSING_STATUSES:
             return None
         return status_of(json.loads(content), self._pod(name, timeout))
 
@@ -385,8 +385,10 @@ class KubernetesPlatform:
 
         Nothing happens if its time limit has passed, because it is ending already.
         """
-        code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
-        if code in _MISSING:
+        code, content = self._cluster.ask(
+            "GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING_STATUSES
+        )
+        if code in _MISSING_STATUSES:
             return
         current, pod = json.loads(content), self._pod(name, timeout)
         if has_exceeded_limit(current, pod) or status_of(current, pod).is_over:
@@ -395,10 +397,12 @@ class KubernetesPlatform:
         end = {"spec": {"activeDeadlineSeconds": 1}}
         has_begun = pod is not None and "startTime" in pod["status"]
         job = notes if has_begun else {**notes, **end}
-        self._cluster.ask("PATCH", f"{self._jobs}/{name}", timeout, body=job, allowed=_MISSING)
+        self._cluster.ask(
+            "PATCH", f"{self._jobs}/{name}", timeout, body=job, allowed=_MISSING_STATUSES
+        )
         if pod is not None and has_begun:
             path = f"{self._core}/pods/{pod['metadata']['name']}"
-            self._cluster.ask("PATCH", path, timeout, body=end, allowed=_MISSING)
+            self._cluster.ask("PATCH", path, timeout, body=end, allowed=_MISSING_STATUSES)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
         """Return the status of all runs of this scope, by name."""
@@ -418,8 +422,12 @@ class KubernetesPlatform:
         Raises:
             VendorFailed: the files did not arrive completely.
         """
-        code, content = self._cluster.ask("GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING)
-        paths: list[str] = [] if code in _MISSING else note_of(json.loads(content)).get("files", [])
+        code, content = self._cluster.ask(
+            "GET", f"{self._jobs}/{name}", timeout, allowed=_MISSING_STATUSES
+        )
+        paths: list[str] = (
+            [] if code in _MISSING_STATUSES else note_of(json.loads(content)).get("files", [])
+        )
         pod = self._pod(name, timeout)
         if path not in paths or pod is None:
             return None
@@ -441,7 +449,7 @@ class KubernetesPlatform:
     def _delete(self, name: str, timeout: float) -> None:
         query = {"propagationPolicy": "Background"}
         path = f"{self._jobs}/{name}"
-        self._cluster.ask("DELETE", path, timeout, query=query, allowed=_MISSING)
+        self._cluster.ask("DELETE", path, timeout, query=query, allowed=_MISSING_STATUSES)
 
     def _pod(self, name: str, timeout: float) -> dict[str, Any] | None:
         query = {"labelSelector": f"job-name={name}"}

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
 _SUPERVISOR: Final = Path(__file__).with_name("_supervisor.py")
-_UNREADABLE: Final = frozenset({EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM})
+_UNREADABLE_ERRORS: Final = frozenset({EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM})
 """Errors because of the path itself; a later attempt would fail in the same way."""
 
 _PART: Final = 1024 * 1024
@@ -205,7 +205,7 @@ class LocalPlatform:
             except RuntimeError:  # before Python 3.13, a loop of symbolic links
                 return None
             except OSError as error:
-                if error.errno in _UNREADABLE:
+                if error.errno in _UNREADABLE_ERRORS:
                     return None
                 raise
 

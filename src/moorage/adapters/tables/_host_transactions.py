@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLACEHOLDERS: Final = {"sqlite": "?", "postgresql": "%s", "mysql": "%s"}
 """The placeholder of a value in a statement, as the usual drivers of a database expect it."""
 
-_SELECTS: Final = ("SELECT ", "WITH ")
+_QUERY_STARTS: Final = ("SELECT ", "WITH ")
 """The beginnings of statements that return rows. A cursor's description is slow to read."""
 
 _MYSQL_IN_TRANSACTION: Final = 1
@@ -68,7 +68,7 @@ class HostConnection:
             cursor = await _result_of(connection.cursor())
             try:
                 await _result_of(cursor.execute(text, values))
-                rows = await _result_of(cursor.fetchall()) if text.startswith(_SELECTS) else ()
+                rows = await _result_of(cursor.fetchall()) if text.startswith(_QUERY_STARTS) else ()
                 return StatementResult(list(map(_values_of_row, rows)), cursor.rowcount)
             finally:
                 await _result_of(cursor.close())

@@ -44,7 +44,7 @@ _WINDOW: Final = 128
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
-_NULLABLE: Final = frozenset(
+_NULLABLE_COLUMNS: Final = frozenset(
     {
         "tenant",
         "subject",
@@ -77,14 +77,14 @@ NUMBER_KINDS: Final = {
 _BYTES: Final = {"sqlite": "BLOB", "postgresql": "BYTEA", "mysql": "LONGBLOB"}
 _CASTS: Final = {"state": "text", "holds": "boolean", "error": "text"}
 
-_NOW: Final = {
+_SERVER_TIME_SQL: Final = {
     "postgresql": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 }
 _STATEMENT_TIME: Final = {
     # An index cannot be used with `clock_timestamp()`, which changes within a statement.
     "postgresql": "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
-    "mysql": _NOW["mysql"],
+    "mysql": _SERVER_TIME_SQL["mysql"],
     "sqlite": "?",
 }
 
@@ -135,7 +135,7 @@ class EntrySql:
     @cached_property
     def now(self) -> str:
         """The SQL query for the database server's time; empty for SQLite, which has no server."""
-        return f"SELECT {_NOW[self.kind]}"
+        return f"SELECT {_SERVER_TIME_SQL[self.kind]}"
 
     @cached_property
     def insert(self) -> str:
@@ -184,7 +184,7 @@ class EntrySql:
         """The SQL query for the server's time and the row with an id, if it exists."""
         columns = ", ".join(f"entry.{name}" for name in ("number", *COLUMNS))
         return (
-            f"SELECT {_NOW[self.kind]}, {columns}"  # noqa: S608 - quoted names; values are parameters
+            f"SELECT {_SERVER_TIME_SQL[self.kind]}, {columns}"  # noqa: S608 - quoted names; values are parameters
             f" FROM (SELECT 1) AS one LEFT JOIN {self.table} AS entry ON entry.id = ?"
         )
 
@@ -380,7 +380,7 @@ class EntrySql:
             kind = "BOOLEAN"
         else:
             kind = f"VARCHAR({_TEXT_LENGTHS[name]})" if name in _TEXT_LENGTHS else "BIGINT"
-        return kind if name in _NULLABLE else f"{kind} NOT NULL"
+        return kind if name in _NULLABLE_COLUMNS else f"{kind} NOT NULL"
 
 
 def collation_options(kind: str, *, mariadb: bool) -> str:

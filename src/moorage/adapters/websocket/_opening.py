@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from moorage.errors import ConnectorError
 
-_WHOLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
-_DATA: Final = _WHOLE | {Opcode.CONT}
+_WHOLE_OPCODES: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
+_DATA: Final = _WHOLE_OPCODES | {Opcode.CONT}
 
 
 class DirectConnection(ClientConnection):
@@ -76,7 +76,7 @@ class DirectConnection(ClientConnection):
     def process_event(self, event: Request | Response | Frame) -> None:
         """Deliver a message; let the library handle all other events."""
         if type(event) is Frame and event.fin and event.opcode in _DATA:
-            if not self.queued and event.opcode in _WHOLE and self._was_received(event):
+            if not self.queued and event.opcode in _WHOLE_OPCODES and self._was_received(event):
                 return
             self.queued += 1
         super().process_event(event)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.ports.message_codec import MessageCodec
 
-_UNREADABLE = 1003
+_UNREADABLE_CODE = 1003
 _APPLICATION_CODES = range(4000, 5000)
 
 
@@ -203,7 +203,7 @@ class Session:
                 message = await self._connection.recv()
                 outcome, self._outcome = self._outcome, None
                 if isinstance(outcome, Exception):
-                    closure = Closure(_UNREADABLE, by_client=True)
+                    closure = Closure(_UNREADABLE_CODE, by_client=True)
                     break
                 if outcome is None:
                     outcome = self._deliver(self._codec.read(message), message)
@@ -214,11 +214,11 @@ class Session:
         except ConnectionClosed as error:
             closure = closure_of(error)
         except Exception:  # noqa: BLE001 - whatever a codec raises
-            closure = Closure(_UNREADABLE, by_client=True)
+            closure = Closure(_UNREADABLE_CODE, by_client=True)
         finally:
             self._end(closure)
-        if closure.code == _UNREADABLE:
-            await self._connection.close(_UNREADABLE)
+        if closure.code == _UNREADABLE_CODE:
+            await self._connection.close(_UNREADABLE_CODE)
 
     def _deliver(self, arrival: Arrival, message: str | bytes) -> tuple[str | bytes, ...]:
         """Deliver a message, and return the messages to send in response."""

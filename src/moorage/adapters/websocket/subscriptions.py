@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.messages import Arrival
     from moorage.ports.message_codec import MessageCodec
 
-_RESUMING = 30.0
+_RESUME_TIMEOUT = 30.0
 """Seconds that one attempt to go on may take, before the next one."""
 
 
@@ -155,7 +155,7 @@ class AsyncSubscription:
         failures = 0
         while True:
             try:
-                await self.begin(_RESUMING)
+                await self.begin(_RESUME_TIMEOUT)
             except ConnectorError as error:
                 if not error.retryable or monotonic() >= until:
                     self._is_over = True

@@ -50,10 +50,10 @@ class Records:
     after: int | None = None
 
 
-_NEWEST: Final = Records()
+_DEFAULT_RECORDS: Final = Records()
 
 
-def list_records(*, which: Records = _NEWEST, context: Context) -> CommandResult:
+def list_records(*, which: Records = _DEFAULT_RECORDS, context: Context) -> CommandResult:
     """List manual actions and changes of the configuration, newest first.
 
     Args:

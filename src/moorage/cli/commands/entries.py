@@ -95,7 +95,7 @@ class Selection:
 
 _OUTBOX: Final = OutboxPlace()
 _INBOX: Final = InboxPlace()
-_NEWEST: Final = Selection()
+_DEFAULT_SELECTION: Final = Selection()
 
 
 def run_outbox(
@@ -164,7 +164,7 @@ def run_inbox(
 def list_outbox(
     *,
     place: OutboxPlace = _OUTBOX,
-    selection: Selection = _NEWEST,
+    selection: Selection = _DEFAULT_SELECTION,
     context: Context,
 ) -> CommandResult:
     """List the outbox's calls, newest first, without their contents.
@@ -181,7 +181,7 @@ def list_outbox(
 def list_inbox(
     *,
     place: InboxPlace = _INBOX,
-    selection: Selection = _NEWEST,
+    selection: Selection = _DEFAULT_SELECTION,
     context: Context,
 ) -> CommandResult:
     """List received webhooks, newest first, without their contents.

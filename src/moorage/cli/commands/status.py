@@ -13,7 +13,7 @@ from moorage.cli.places import opened_hub
 from moorage.cli.service_status import service_statuses
 from moorage.errors import ConfigurationError
 
-_HEALTHY: Final = frozenset({None, "closed", "disabled"})
+_HEALTHY_MODES: Final = frozenset({None, "closed", "disabled"})
 _COLUMNS: Final = ("service", "circuit", "calls", "failures", "limits", "retries")
 
 
@@ -35,7 +35,7 @@ def status(
         if watch:
             _watch_status(lambda: service_statuses(hub, tenant), every, context)
         rows = service_statuses(hub, tenant)
-    all_healthy = all(row["circuit"] in _HEALTHY for row in rows)
+    all_healthy = all(row["circuit"] in _HEALTHY_MODES for row in rows)
     tables = [] if watch else [table(rows)]
     return CommandResult({"services": rows}, tables, OK if all_healthy or watch else FAILED)
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from moorage.hub.step_connector_sync import StepConnector
     from moorage.hub.step_manager_sync import StepManager
 
-_SINGLE: Final = Parameter(consume_multiple=False)
-_ENDINGS: Final = {
+_SINGLE_VALUE: Final = Parameter(consume_multiple=False)
+_OUTCOME_TEXTS: Final = {
     StepOutcome.SUCCESS: "succeeded",
     StepOutcome.FAILURE: "failed",
     StepOutcome.CANCELLED: "was stopped",
@@ -45,8 +45,8 @@ def run(
     /,
     *,
     key: str | None = None,
-    env: Annotated[tuple[str, ...], _SINGLE] = (),
-    file: Annotated[tuple[str, ...], _SINGLE] = (),
+    env: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
+    file: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
     output: Path | None = None,
     tenant: str | None = None,
     context: Context,
@@ -364,7 +364,9 @@ def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -
     suffix = "" if seconds is None else f" after {seconds:.1f} s"
     if result.metadata.get("cached"):
         suffix = " in an earlier run with the same input; its result is reused"
-    ending = f"{name} {_ENDINGS[result.outcome]}{suffix}, exit code {result.exit_code}; key {key}"
+    ending = (
+        f"{name} {_OUTCOME_TEXTS[result.outcome]}{suffix}, exit code {result.exit_code}; key {key}"
+    )
     problems = result.metadata.get("not_stored", {}).items()
     log.end("\n".join([ending, *(f"{path} was not stored: {text}" for path, text in problems)]))
     texts = [] if log.has_lines else [result.stdout, result.stderr]

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.control import PipelineStatus
     from moorage.domain.pipelines.settings import PipelineReport
 
-_SILENT_AFTER: Final = 30.0
+_SILENT_SECONDS: Final = 30.0
 """Seconds after the last report of a running worker, when it is presumed dead."""
 
-_ENDED: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
+_END_STATES: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
 _NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
-_NUMBERS_NOW: Final = (*_NUMBERS, "lag")
+_CURRENT_NUMBERS: Final = (*_NUMBERS, "lag")
 
 
 def run(
@@ -96,7 +96,7 @@ def status(*names: str, context: Context) -> CommandResult:
     with opened_store(context.state()) as store:
         statuses = [store.execute(ReadPipeline(control_key(item.name))) for item in settings]
     rows = [_row(item.name, current) for item, current in zip(settings, statuses, strict=True)]
-    columns = ("pipeline", "state", "worker", "seconds ago", *_NUMBERS_NOW, "last error")
+    columns = ("pipeline", "state", "worker", "seconds ago", *_CURRENT_NUMBERS, "last error")
     lines = [_table_row(row, worker) for row in rows for worker in row["workers"] or [None]]
     needs_person = any(row["state"] in {"failed", "silent"} for row in rows)
     refused_letters = {
@@ -262,7 +262,7 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
 def _table_row(row: Mapping[str, Any], worker: Mapping[str, Any] | None) -> list[Any]:
     """Return the row of a pipeline and one of its workers, with the state of this worker."""
     report = worker or {}
-    names = ("worker", "seconds_ago", *_NUMBERS_NOW, "last_error")
+    names = ("worker", "seconds_ago", *_CURRENT_NUMBERS, "last_error")
     if worker is None or row["paused"] is not None:
         state = row["state"]
     else:
@@ -281,7 +281,7 @@ def _state(current: PipelineStatus) -> str:
 
 
 def _is_silent(report: WorkerReport) -> bool:
-    return report.age > _SILENT_AFTER and report.fields["state"] not in _ENDED
+    return report.age > _SILENT_SECONDS and report.fields["state"] not in _END_STATES
 
 
 def _position(text: str) -> int | str:

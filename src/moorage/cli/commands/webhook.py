@@ -20,7 +20,7 @@ from moorage.domain.webhooks.replies import reply_to
 from moorage.errors import ConfigurationError, ConnectorError, WebhookRejected
 from moorage.parts.webhook_verifier import WebhookVerifier
 
-_SINGLE = Parameter(consume_multiple=False)
+_SINGLE_VALUE = Parameter(consume_multiple=False)
 _EXAMPLE = b'{"id": "evt_1", "type": "example"}'
 _URL = "https://localhost/"
 
@@ -32,7 +32,7 @@ def sign(
     secret_env: str,
     body: str | None = None,
     id: str | None = None,
-    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
     url: str = _URL,
     context: Context,
 ) -> CommandResult:
@@ -67,9 +67,9 @@ def verify(
     /,
     *,
     secret_env: str | None = None,
-    header: Annotated[tuple[str, ...], _SINGLE] = (),
+    header: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
     body: str = "@-",
-    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
     url: str = _URL,
     method: str = "POST",
     tolerance: Seconds | None = None,
@@ -106,7 +106,7 @@ def listen(
     /,
     *,
     secret_env: str | None = None,
-    parameter: Annotated[tuple[str, ...], _SINGLE] = (),
+    parameter: Annotated[tuple[str, ...], _SINGLE_VALUE] = (),
     port: Port = 8080,
     count: Count | None = None,
     context: Context,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _DECIMALS: Final = 4
-_BOUND: Final = Decimal(10**9)
+_AMOUNT_BOUND: Final = Decimal(10**9)
 EXACT: Final = decimal.Context(prec=64, traps=[decimal.Inexact, decimal.InvalidOperation])
 ZERO: Final = Decimal(0)
 
@@ -22,7 +22,7 @@ def _check_number(value: object, field: str, *, least: Decimal | None) -> None:
     if (
         not isinstance(value, Decimal)
         or not value.is_finite()
-        or abs(value) >= _BOUND
+        or abs(value) >= _AMOUNT_BOUND
         or int(value.normalize(EXACT).as_tuple().exponent) < -_DECIMALS
     ):
         raise InvalidData(

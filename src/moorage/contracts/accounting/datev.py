@@ -180,7 +180,7 @@ _FIELDS: Final = (
 )
 _BASE_CURRENCY: Final = 6
 _DATE: Final = 10
-_LOCKED: Final = 114
+_LOCKED_COLUMN: Final = 114
 _REVERSAL: Final = 118
 _REVERSAL_MARKS: Final = frozenset({"1", "G"})
 
@@ -235,7 +235,7 @@ def _row(batch: DatevBatch, booking: DatevBooking) -> str:
         if value is not None:
             cells[column.number - 1] = column.write(value)
     cells[_DATE - 1] = f"{booking.date:%d%m}"
-    cells[_LOCKED - 1] = str(int(batch.is_locked))
+    cells[_LOCKED_COLUMN - 1] = str(int(batch.is_locked))
     if booking.base_amount is not None:
         cells[_BASE_CURRENCY - 1] = _quote(batch.currency)
     if booking.is_reversal:
@@ -271,7 +271,7 @@ def read_datev(body: bytes) -> DatevBatch:
         if row:
             bookings.append(_read_row(row, f"line {line}", header, columns))
             # One locked booking makes the whole batch locked.
-            header["is_locked"] |= row[_LOCKED - 1] == "1"
+            header["is_locked"] |= row[_LOCKED_COLUMN - 1] == "1"
     return DatevBatch(**header, bookings=tuple(bookings))
 
 

@@ -31,7 +31,7 @@ _ACCOUNT: Final = re.compile("[1-9][0-9]{0,8}|0[0-9]{1,8}")
 _DOCUMENT: Final = "[A-Za-z0-9$&%*+/-]"
 _RATE_DECIMALS: Final = 6
 _MOST_BOOKINGS: Final = 99_999
-_PRINTABLE: Final = "[^\x00-\x1f\x7f]"
+_PRINTABLE_CHARACTER: Final = "[^\x00-\x1f\x7f]"
 
 
 class DebitCredit(OneOf, field="side"):
@@ -165,7 +165,7 @@ class DatevBooking:
         default=None,
         repr=False,
         validator=_matches(
-            f"{_PRINTABLE}{{1,60}}",
+            f"{_PRINTABLE_CHARACTER}{{1,60}}",
             "Shorten the text to 60 printable characters.",
             is_optional=True,
         ),
@@ -227,7 +227,7 @@ class DatevBatch:
     title: str = field(
         default="Buchungsstapel",
         validator=_matches(
-            f"{_PRINTABLE}{{1,30}}", "Shorten the title to 30 printable characters."
+            f"{_PRINTABLE_CHARACTER}{{1,30}}", "Shorten the title to 30 printable characters."
         ),
     )
     initials: str | None = field(

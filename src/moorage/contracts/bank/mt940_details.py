@@ -19,9 +19,9 @@ from moorage.domain.values.frozen_values import frozen
 if TYPE_CHECKING:
     from moorage.domain.values.money import Money
 
-_NUMBERED: Final = re.compile(r"\s*([0-9]{3})([^0-9A-Za-z\s])(?=[0-9]{2})")
+_NUMBERED_PART: Final = re.compile(r"\s*([0-9]{3})([^0-9A-Za-z\s])(?=[0-9]{2})")
 _FULL_PART: Final = 27
-_RETURN: Final = re.compile("9[0-9]{2}")
+_RETURN_CODE: Final = re.compile("9[0-9]{2}")
 _TEXT_PARTS: Final = (*range(20, 30), *range(60, 64))
 _KEYWORD: Final = re.compile(
     r"(?:^|(?<=[\x00 ]))(EREF|KREF|MREF|CRED|DEBT|COAM|OAMT|SVWZ|ABWA|ABWE|IBAN|BIC|PURP)\+"
@@ -53,7 +53,7 @@ class Details:
 def read_details(lines: list[str], amount: Money) -> Details:
     """Parse the lines of a field 86."""
     text = "".join(lines)
-    match = _NUMBERED.match(text)
+    match = _NUMBERED_PART.match(text)
     if match is not None:
         return _german_details(match[1], text[match.end(1) :], amount)
     if text.lstrip().startswith("/") and _ISO_KEYWORD.search(text):
@@ -103,7 +103,7 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
         mandate_id=_identifier(sections.get("MREF")),
         creditor_id=_identifier(sections.get("CRED")),
         remittance=_plain_details(_remittance(texts, sections)),
-        return_reason=reason if _RETURN.fullmatch(reason) else None,
+        return_reason=reason if _RETURN_CODE.fullmatch(reason) else None,
     )
     return Details(transaction, code, _plain_details(parts.get(0)))
 

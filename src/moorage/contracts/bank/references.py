@@ -13,7 +13,7 @@ from moorage.errors import InvalidData
 _REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
 _BODY: Final = re.compile(r"[A-Z0-9]{1,21}")
 _CREDITOR_ID: Final = re.compile(r"([A-Z]{2})[0-9]{2}[A-Z0-9]{3}[A-Z0-9+?/:().,'-]{1,28}")
-_NOT_COUNTED: Final = re.compile(r"[^A-Z0-9]")
+_SEPARATORS: Final = re.compile(r"[^A-Z0-9]")
 
 
 def _compact(value: Any) -> Any:
@@ -72,7 +72,7 @@ def _is_creditor_id(_: object, __: object, value: Any) -> None:
     match = _CREDITOR_ID.fullmatch(value) if isinstance(value, str) else None
     if match is not None and match[1] in COUNTRIES:
         # Neither the business code in positions five to seven nor signs count.
-        counted = match[0][:4] + _NOT_COUNTED.sub("", match[0][7:])
+        counted = match[0][:4] + _SEPARATORS.sub("", match[0][7:])
         if len(counted) > 4 and are_right(counted):
             return
     raise InvalidData(

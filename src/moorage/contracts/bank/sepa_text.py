@@ -10,8 +10,8 @@ from typing import Final
 from moorage.contracts.validators import OneOf
 from moorage.errors import InvalidData
 
-_OTHER: Final = re.compile(r"[^A-Za-z0-9/?:().,'+ -]")
-_SEVERAL: Final = re.compile(r" {2,}")
+_OTHER_CHARACTER: Final = re.compile(r"[^A-Za-z0-9/?:().,'+ -]")
+_SEVERAL_SPACES: Final = re.compile(r" {2,}")
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -78,7 +78,7 @@ class Characters(OneOf, field="characters"):
 
 def is_latin(text: str) -> bool:
     """True if all characters are in the Latin set that SEPA requires of every bank."""
-    return _OTHER.search(text) is None
+    return _OTHER_CHARACTER.search(text) is None
 
 
 def transliterate(text: str) -> str:
@@ -88,7 +88,7 @@ def transliterate(text: str) -> str:
     Latin form becomes a dot.
     """
     plain_text = "".join(map(_latin, unicodedata.normalize("NFC", text)))
-    return _SEVERAL.sub(" ", plain_text).strip(" ")
+    return _SEVERAL_SPACES.sub(" ", plain_text).strip(" ")
 
 
 def _latin(character: str) -> str:
@@ -120,7 +120,7 @@ def sepa_text(text: str, field: str, longest: int, characters: Characters) -> st
     if characters is Characters.TRANSLITERATE:
         text = transliterate(text)
     else:
-        match = _OTHER.search(text)
+        match = _OTHER_CHARACTER.search(text)
         if match is not None:
             raise InvalidData(
                 f"The {field} has a character at position {match.start() + 1} that SEPA's Latin"

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
 
-_CLEARABLE: Final = ("description", "location", "attendees", "recurrence")
-_CHANGEABLE: Final = ("title", "start", "end", *_CLEARABLE)
+_CLEARABLE_FIELDS: Final = ("description", "location", "attendees", "recurrence")
+_CHANGEABLE_FIELDS: Final = ("title", "start", "end", *_CLEARABLE_FIELDS)
 
 
 class CalendarsCapability(StrEnum):
@@ -178,11 +178,11 @@ class NewEvent:
 
 
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not is_tuple(value) or not all(name in _CLEARABLE for name in value):
+    if not is_tuple(value) or not all(name in _CLEARABLE_FIELDS for name in value):
         raise InvalidData(
             "`clear` names a field that does not exist or cannot be emptied.",
             field=attribute.name,
-            remedy=f"Use only these names: {', '.join(_CLEARABLE)}.",
+            remedy=f"Use only these names: {', '.join(_CLEARABLE_FIELDS)}.",
         )
 
 
@@ -247,7 +247,7 @@ class EventChanges:
     @property
     def values(self) -> Mapping[str, Any]:
         """The new value of each changed field; None or an empty tuple if the field is cleared."""
-        fields = {name: getattr(self, name) for name in _CHANGEABLE}
+        fields = {name: getattr(self, name) for name in _CHANGEABLE_FIELDS}
         set_values = {name: value for name, value in fields.items() if value is not None}
         return {**set_values, **{name: () if name == "attendees" else None for name in self.clear}}
 

@@ -19,7 +19,7 @@ WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _MAX_LENGTH: Final = 500
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,3}")
-_UNTIL: Final = re.compile(r"([0-9]{8})(?:T([0-9]{6})Z)?")
+_UNTIL_TEXT: Final = re.compile(r"([0-9]{8})(?:T([0-9]{6})Z)?")
 _LISTS: Final[Mapping[str, str]] = {
     "BYDAY": r"(?:[+-]?[1-5])?(?:MO|TU|WE|TH|FR|SA|SU)",
     "BYMONTHDAY": r"-?(?:[12][0-9]|3[01]|[1-9])",
@@ -30,7 +30,7 @@ _SINGLE: Final[Mapping[str, str]] = {
     "FREQ": "|".join(_FREQUENCIES),
     "INTERVAL": _NUMBER.pattern,
     "COUNT": _NUMBER.pattern,
-    "UNTIL": _UNTIL.pattern,
+    "UNTIL": _UNTIL_TEXT.pattern,
     "WKST": "|".join(WEEKDAYS),
 }
 _FORMS: Final = {

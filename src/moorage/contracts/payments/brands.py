@@ -6,7 +6,7 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-_BREAKS: Final = re.compile(r"[\W_]+")
+_WORD_BREAKS: Final = re.compile(r"[\W_]+")
 _NAMES: Final = MappingProxyType(
     {
         "american_express": "amex",
@@ -35,5 +35,5 @@ def card_brand(word: str | None) -> str | None:
     For an unknown brand this is the vendor's word in lower case, with an underscore between words.
     For None, or a word without a letter or digit, it is None.
     """
-    name = _BREAKS.sub("_", word or "").strip("_").lower()
+    name = _WORD_BREAKS.sub("_", word or "").strip("_").lower()
     return _NAMES.get(name, name) or None

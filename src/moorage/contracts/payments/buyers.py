@@ -80,7 +80,7 @@ _TEXTS: Final = {
 }
 """A lost, stolen or suspected card is merely declined, so that its holder learns no more."""
 
-_ALWAYS_UNKNOWN: Final = (
+_UNKNOWN_OUTCOME_ERRORS: Final = (
     IdempotencyConflict,
     IdempotencyInProgress,
     OutcomeUnknown,
@@ -88,7 +88,7 @@ _ALWAYS_UNKNOWN: Final = (
 )
 """Errors after which the earlier user of the key may have been charged."""
 
-_REFUSED_BY_US: Final = (
+_LOCAL_REFUSALS: Final = (
     ConfigurationError,
     CredentialNotFound,
     CredentialRefreshFailed,
@@ -103,13 +103,13 @@ def told_buyer(error: BaseException) -> BuyerNotice:
         return _buyer_notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
     if _may_be_charged(error):
         return _buyer_notice(BuyerOutcome.UNKNOWN)
-    if isinstance(error, (*_REFUSED_BY_US, VendorRejected, AuthenticationFailed)):
+    if isinstance(error, (*_LOCAL_REFUSALS, VendorRejected, AuthenticationFailed)):
         return _buyer_notice(BuyerOutcome.NOT_ATTEMPTED)
     return _buyer_notice(BuyerOutcome.UNAVAILABLE)
 
 
 def _may_be_charged(error: BaseException) -> bool:
-    if not isinstance(error, Exception) or isinstance(error, _ALWAYS_UNKNOWN):
+    if not isinstance(error, Exception) or isinstance(error, _UNKNOWN_OUTCOME_ERRORS):
         return True
     details = vars(error)
     if isinstance(error, (InvalidData, ConfigurationError)):

@@ -39,7 +39,7 @@ KIND: Final = "payments"
 _CARD: Final = re.compile(r"[0-9](?:[ .-]?[0-9]){11,18}")
 _LONGEST_TEXT: Final = 1_000
 _MAX_LENGTH: Final = 200
-_BEGUN_BY: Final = ("charge", "authorize", "create_intent")
+_START_OPERATIONS: Final = ("charge", "authorize", "create_intent")
 
 
 class ThreeDs(OneOf, field="three_ds"):
@@ -199,11 +199,11 @@ def _is_key(_: object, __: object, value: Any) -> None:
 
 
 def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value not in _BEGUN_BY:
+    if value not in _START_OPERATIONS:
         raise InvalidData(
             f"The {attribute.name} is not an operation that starts a payment.",
             field=attribute.name,
-            remedy=f"Give one of: {', '.join(_BEGUN_BY)}.",
+            remedy=f"Give one of: {', '.join(_START_OPERATIONS)}.",
         )
 
 

@@ -29,7 +29,7 @@ class LengthUnit(OneOf, field="length_unit"):
     FOOT = "ft"
 
 
-_EXACT: Final[dict[str, Fraction]] = {
+_UNIT_SIZES: Final[dict[str, Fraction]] = {
     WeightUnit.GRAM: Fraction(1),
     WeightUnit.KILOGRAM: Fraction(1_000),
     WeightUnit.OUNCE: Fraction("28.349523125"),
@@ -76,7 +76,7 @@ def convert_measure(
             field="unit",
             remedy="Convert a weight to a weight, and a length to a length.",
         )
-    exact_value = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**decimals
+    exact_value = Fraction(value) * _UNIT_SIZES[unit] / _UNIT_SIZES[to] * 10**decimals
     return Decimal(f"{-(-exact_value.numerator // exact_value.denominator)}E-{decimals}")
 
 

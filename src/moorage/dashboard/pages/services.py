@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from moorage.hub.service_status import LimitStatus, ServiceStatus
 
 
-_HEALTHY: Final = frozenset({"closed", "no circuit"})
-_RECENT: Final = 10
+_HEALTHY_STATES: Final = frozenset({"closed", "no circuit"})
+_RECENT_COUNT: Final = 10
 
 _MOST_LISTED: Final = 200
 """The number of services, and of their problems, that the first page lists at most."""
@@ -59,7 +59,9 @@ def now_page(view: PageContext) -> Page:
     failures = readable_section(
         "Latest failures",
         lambda: calls_table(
-            view, view.reader.failures(service=None, tenant=tenant, limit=_RECENT), "No failures."
+            view,
+            view.reader.failures(service=None, tenant=tenant, limit=_RECENT_COUNT),
+            "No failures.",
         ),
     )
     return Page("What happens now", [todo, services_section, _chart(view, None), failures])
@@ -199,7 +201,7 @@ def _problems(
         target_link = link(
             view.request, _name(status), "/service", service=status.service, tenant=tenant
         )
-        if word not in _HEALTHY:
+        if word not in _HEALTHY_STATES:
             problems.append(
                 join_nodes(
                     state_mark(f"circuit {word}", kind), " ", target_link, f": {explanation}"
@@ -294,7 +296,7 @@ def service_page(view: PageContext) -> Page:
         lambda: join_nodes(
             calls_table(
                 view,
-                view.reader.failures(service=service, tenant=tenant, limit=_RECENT),
+                view.reader.failures(service=service, tenant=tenant, limit=_RECENT_COUNT),
                 "No failures.",
             ),
             tag("p", link(view.request, "All its calls", "/calls", service=service, tenant=tenant)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.document import Node
 
 _VERSION: Final = re.compile(r"(2\.[0-6]|3\.[01])\.[0-9]+(-.+)?")
-_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
+_NAME_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _KINDS: Final = {
     "amqp": "rabbitmq",
     "amqps": "rabbitmq",
@@ -88,7 +88,7 @@ class AsyncApi:
     @property
     def name(self) -> str:
         """The application's title as a name of small letters, digits and hyphens."""
-        return _NOT_IN_NAMES.sub("-", self.title.lower()).strip("-")[:100] or "events"
+        return _NAME_SEPARATORS.sub("-", self.title.lower()).strip("-")[:100] or "events"
 
     @property
     def servers(self) -> tuple[DescribedServer, ...]:

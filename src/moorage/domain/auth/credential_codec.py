@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 AnyCredentials: TypeAlias = "Credentials | OAuthCredentials"
 """The credentials of a service, of either class."""
 
-_PLAIN: Final = 1
+_PLAIN_FORMAT: Final = 1
 _OAUTH: Final = 2
-_GRANTED: Final = 3
+_TOKEN_FORMAT: Final = 3
 """The format of OAuth tokens with fields that earlier releases cannot read."""
-_IN_HEADER: Final = 4
+_HEADER_TOKEN_FORMAT: Final = 4
 """The format of OAuth tokens that a header of the service's own carries."""
-_LATE_FIELDS: Final = {_OAUTH: 0, _GRANTED: 2, _IN_HEADER: 3}
+_LATE_FIELDS: Final = {_OAUTH: 0, _TOKEN_FORMAT: 2, _HEADER_TOKEN_FORMAT: 3}
 """The number of fields that each format of OAuth tokens has after those of the first one."""
 
 
@@ -43,8 +43,8 @@ def pack_credentials(credentials: AnyCredentials) -> bytes:
             _bytes(credentials.dpop_key),
             credentials.header,
         )
-        kind = _GRANTED if any(late_fields) else _OAUTH
-        kind = kind if credentials.header is None else _IN_HEADER
+        kind = _TOKEN_FORMAT if any(late_fields) else _OAUTH
+        kind = kind if credentials.header is None else _HEADER_TOKEN_FORMAT
         return pack_values(
             (
                 kind,
@@ -58,7 +58,7 @@ def pack_credentials(credentials: AnyCredentials) -> bytes:
         )
     return pack_values(
         (
-            _PLAIN,
+            _PLAIN_FORMAT,
             credentials.method.value,
             credentials.username,
             _bytes(credentials.secret),
@@ -110,7 +110,7 @@ def _unpack_credentials(packed: bytes) -> AnyCredentials | None:
 def _read_credentials(values: tuple[Any, ...]) -> AnyCredentials:
     kind, *fields = values
     if kind in _LATE_FIELDS:
-        fields += [None] * (_LATE_FIELDS[_IN_HEADER] - _LATE_FIELDS[kind])
+        fields += [None] * (_LATE_FIELDS[_HEADER_TOKEN_FORMAT] - _LATE_FIELDS[kind])
         access, refresh, token_type, expires_at, scope, issued_at, dpop_key, header = fields
         return OAuthCredentials(
             access_token=_text(access),
@@ -122,7 +122,7 @@ def _read_credentials(values: tuple[Any, ...]) -> AnyCredentials:
             dpop_key=None if dpop_key is None else _text(dpop_key),
             header=header,
         )
-    if kind != _PLAIN:
+    if kind != _PLAIN_FORMAT:
         raise ValueError("The stored credential is of an unknown kind.")
     method, username, secret, name, expires_at, signing = fields
     return Credentials(

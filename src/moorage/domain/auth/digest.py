@@ -29,7 +29,7 @@ _ALGORITHMS: Final[dict[str, Callable[[bytes], Any]]] = {
 }
 """The hash functions of Digest authentication, strongest first; most servers offer only MD5."""
 
-_AVAILABLE: Final = frozenset(
+_AVAILABLE_HASHES: Final = frozenset(
     name
     for name in _ALGORITHMS
     if name != "SHA-512-256" or "sha512_256" in hashlib.algorithms_available
@@ -72,7 +72,7 @@ def digest_challenge(
     `algorithms` are the names of the allowed hashes; by default all hashes that this machine
     supports.
     """
-    usable_algorithms = _AVAILABLE if algorithms is None else algorithms
+    usable_algorithms = _AVAILABLE_HASHES if algorithms is None else algorithms
     challenges = (
         _read_challenge(challenge, usable_algorithms) for challenge in read_challenges(headers)
     )

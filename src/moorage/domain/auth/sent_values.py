@@ -44,7 +44,7 @@ _ELEMENT: Final = late_pattern(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4
 _PART_NAME: Final = late_pattern(rb'name="([^"]*)"', re.IGNORECASE)
 _BOUNDARY: Final = late_pattern(r'boundary="?([^";,]+)', re.IGNORECASE)
 _JSON_TOKEN: Final = late_pattern(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
-_SINGLE: Final = late_pattern(rb"[^\s;,=]+=*")
+_SINGLE_WORD: Final = late_pattern(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
 """Bytes that are searched beyond the stored part, so that no secret is cut in two."""
 
@@ -276,7 +276,7 @@ def _values_of(
         *distinctive_values(secret_segments(base_url)),
     }
     # A part that itself has parts, such as a scheme, is no secret.
-    single_line_values = {value for value in values if _SINGLE.fullmatch(value)}
+    single_line_values = {value for value in values if _SINGLE_WORD.fullmatch(value)}
     words = [
         *(values - single_line_values),
         *distinctive_values(names.credentials_in_body(body, kind)),

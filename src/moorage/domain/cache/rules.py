@@ -57,11 +57,11 @@ _HOP_BY_HOP: Final = frozenset(
         "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-_OF_THE_BODY: Final = frozenset(
+_BODY_HEADERS: Final = frozenset(
     {"content-encoding", "content-length", "content-range", "content-type"}
 )
 """Headers of a 304 response that describe only that response and not the cached one."""
-_OF_THE_MESSAGE: Final = frozenset({"age", "date"})
+_MESSAGE_HEADERS: Final = frozenset({"age", "date"})
 """Headers that only tell when a message was made."""
 _NO_DIRECTIVES: Final[Mapping[str, str]] = MappingProxyType({})
 _MOST_SELECTORS: Final = 16
@@ -144,7 +144,7 @@ class FreshAnswer:
     """The decision to return the cached response, because it is fresh."""
 
 
-_SERVE_FRESH: Final = FreshAnswer()
+_FRESH_DECISION: Final = FreshAnswer()
 
 
 @attrs.frozen
@@ -345,14 +345,14 @@ def usable_seconds(entry: CacheEntry, policy: CachePolicy) -> float:
 
 def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
     """Return the cached response with the new headers of a 304 response."""
-    dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed_names(not_modified.headers, "connection")
+    dropped_names = _HOP_BY_HOP | _BODY_HEADERS | _listed_names(not_modified.headers, "connection")
     new_headers = Headers(
         [pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped_names]
     )
     pairs = [
         pair
         for pair in entry.response.headers.pairs
-        if pair[0] not in new_headers and pair[0].lower() not in _OF_THE_MESSAGE
+        if pair[0] not in new_headers and pair[0].lower() not in _MESSAGE_HEADERS
     ]
     return entry.response.evolve(
         headers=Headers([*pairs, *new_headers.pairs]), elapsed=not_modified.elapsed
@@ -393,7 +393,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     directives = cache_control(entry.response.headers)
     if not request_directives and "no-cache" not in directives and entry.age < entry.lifetime:
         # A fast path for the usual case, with the same result as the rules below.
-        return _SERVE_FRESH
+        return _FRESH_DECISION
     needs_check = "no-cache" in request_directives or directives.get("no-cache") == ""
     strict = needs_check or "must-revalidate" in directives
     remaining_lifetime = entry.lifetime - entry.age
@@ -409,7 +409,7 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
         else _delta(request_directives["max-stale"] or "9" * 10)
     )
     if is_young_enough and not needs_check and spare_seconds + tolerated_staleness > 0:
-        return _SERVE_FRESH
+        return _FRESH_DECISION
     if request.method is HttpMethod.HEAD:
         return NoCachedAnswer()
     accepts_stale = is_young_enough and not strict and "min-fresh" not in request_directives

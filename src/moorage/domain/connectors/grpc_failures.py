@@ -103,7 +103,7 @@ _REFUSALS: Final[dict[str, tuple[type[VendorRejected | AuthenticationFailed], st
     ),
 }
 
-_BROKEN: Final = {
+_BROKEN_CALLS: Final = {
     "INTERNAL": ("The gRPC service failed", "Check the server's log.", True),
     "UNKNOWN": (
         "The gRPC service failed and gave no reason",
@@ -143,8 +143,8 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
         return kind(f"{message}{f' (fields: {fields})' if fields else ''}.", remedy=remedy, **words)
     if code == "RESOURCE_EXHAUSTED":
         return _exhaustion_error(fault, words)
-    if code in _BROKEN:
-        message, remedy, retryable = _BROKEN[code]
+    if code in _BROKEN_CALLS:
+        message, remedy, retryable = _BROKEN_CALLS[code]
         return VendorFailed(f"{message}.", remedy=remedy, retryable=retryable, **words)
     if code == "DEADLINE_EXCEEDED":
         return AttemptTimeout(

@@ -71,7 +71,7 @@ _CODES: Final[dict[str, tuple[type[ConnectorError], str, str]]] = {
         "Use fewer connections, or wait.",
     ),
 }
-_TEMPORARY: Final = frozenset({"UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN"})
+_TEMPORARY_CODES: Final = frozenset({"UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN"})
 
 
 def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
@@ -82,7 +82,7 @@ def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
         is_login: whether the command authenticated the user.
     """
     code = reply.code.partition(" ")[0].upper()
-    if code in _TEMPORARY:
+    if code in _TEMPORARY_CODES:
         return ConnectionFailed(
             "The server cannot execute the command now.",
             may_have_been_processed=False,

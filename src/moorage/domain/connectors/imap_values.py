@@ -44,7 +44,7 @@ _DATE_TIME: Final = late_pattern(
 )
 _MAX_DEPTH: Final = 20
 _UIDS: Final = 2**32
-_SHOWN: Final = 80
+_MOST_SHOWN: Final = 80
 
 
 @attrs.frozen
@@ -93,7 +93,7 @@ def has_flag(flag: str) -> ImapCondition:
     if word in _SYSTEM_FLAGS:
         return ImapCondition((word,))
     raise InvalidData(
-        f"IMAP cannot search for the flag {name[:_SHOWN]!r}.",
+        f"IMAP cannot search for the flag {name[:_MOST_SHOWN]!r}.",
         field="flag",
         remedy="Pass one of \\Answered, \\Deleted, \\Draft, \\Flagged, \\Recent and \\Seen, or a"
         " keyword without a backslash.",
@@ -119,7 +119,7 @@ def header_contains(name: str, text: str) -> ImapCondition:
     """Return the condition that a header field contains a text; "" accepts any value."""
     if not _HEADER.fullmatch(name):
         raise InvalidData(
-            f"{name[:_SHOWN]!r} is not the name of a header field.",
+            f"{name[:_MOST_SHOWN]!r} is not the name of a header field.",
             field="name",
             remedy="Pass a name such as List-Id.",
         )
@@ -159,7 +159,7 @@ def flag_name(flag: object) -> str:
     if isinstance(flag, str) and _FLAG.fullmatch(flag):
         return flag
     raise InvalidData(
-        f"{str(flag)[:_SHOWN]!r} is not the name of a flag.",
+        f"{str(flag)[:_MOST_SHOWN]!r} is not the name of a flag.",
         field="flag",
         remedy="Pass a flag such as \\Seen, or a keyword of letters and digits.",
     )

@@ -22,8 +22,8 @@ _STATUS: Final = re.compile(
 )
 _TOKEN: Final = re.compile(rb'[ ]*(?:(\()|(\))|"((?:[^"\\\r\n]|\\["\\])*)"|([^ ()"\r\n]+))')
 _ESCAPE: Final = re.compile(rb"\\(.)")
-_SAFE: Final = late_pattern(r"[ -~]*")
-_SHIFTED: Final = late_pattern(r"[^ -~]+|&")
+_PRINTABLE_ASCII: Final = late_pattern(r"[ -~]*")
+_ENCODED_CHARACTERS: Final = late_pattern(r"[^ -~]+|&")
 _MAX_DEPTH: Final = 20
 _LONGEST_LINE: Final = 1_000_000
 _NIL: Final = b"NIL"
@@ -228,7 +228,7 @@ def command_chunks(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
     for item in words:
         if isinstance(item, str):
             line += b" " + item.encode("ascii")
-        elif _SAFE.fullmatch(text := item.decode("latin-1")) and len(text) <= 1_000:
+        elif _PRINTABLE_ASCII.fullmatch(text := item.decode("latin-1")) and len(text) <= 1_000:
             line += b' "' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'
         else:
             chunks.append(line + b" {%d}\r\n" % len(item))
@@ -245,7 +245,7 @@ def mailbox_bytes(name: str) -> bytes:
         code = b64encode(text.encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
         return f"&{code.decode()}-"
 
-    return _SHIFTED.sub(lambda match: utf7_text(match[0]), name).encode()
+    return _ENCODED_CHARACTERS.sub(lambda match: utf7_text(match[0]), name).encode()
 
 
 def uid_set(uids: Sequence[int]) -> str:

@@ -75,7 +75,7 @@ _IDENTITY: Final[dict[int, tuple[str, str]]] = {
     ),
 }
 
-_REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
+_REJECTION_CODES: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
     4: (
         VendorRejected,
         "The search found more entries than the server or the search allows.",
@@ -147,7 +147,7 @@ _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
         "Check the server's log, and check if the server accepts changes or requires encryption.",
     ),
 }
-_OTHER: Final = (
+_OTHER_REJECTION: Final = (
     VendorRejected,
     "The server refused the operation.",
     "Look up the vendor code in the list of LDAP result codes.",
@@ -155,9 +155,9 @@ _OTHER: Final = (
 _NO_PAGES: Final = 12
 _TIME: Final = 3
 _ADMIN: Final = 11
-_BUSY: Final = {51, 52}
-_BROKEN: Final = {1, 2, 54, 80}
-_UNSURE: Final = 80
+_BUSY_CODES: Final = {51, 52}
+_BROKEN_CODES: Final = {1, 2, 54, 80}
+_UNCERTAIN_CODE: Final = 80
 
 
 def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
@@ -185,7 +185,7 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
             remedy="Narrow the search, or create an index on the server for the attributes of"
             " the search.",
         )
-    if code in _BUSY:
+    if code in _BUSY_CODES:
         return ConnectionFailed(
             "The server is busy or shutting down.",
             may_have_been_processed=False,
@@ -197,20 +197,20 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
             remedy="Narrow the search, or raise the limit of the connector's user.",
             vendor_code=str(code),
         )
-    if code == _UNSURE and has_effect:
+    if code == _UNCERTAIN_CODE and has_effect:
         return ConnectionFailed(
             "The server failed during the change.",
             may_have_been_processed=True,
             remedy="Check the server's log, and check if the change was made.",
         )
-    if code in _BROKEN:
+    if code in _BROKEN_CODES:
         return VendorFailed(
             "The server reported an internal error, or did not understand the request.",
             may_have_been_processed=False,
             remedy="Check the server's log.",
             vendor_code=str(code),
         )
-    kind, text, remedy = _REJECTED.get(code, _OTHER)
+    kind, text, remedy = _REJECTION_CODES.get(code, _OTHER_REJECTION)
     return kind(text, remedy=remedy, vendor_code=str(code))
 
 

@@ -26,9 +26,9 @@ LdapValue: TypeAlias = "str | bytes"
 _ATTRIBUTE: Final = late_pattern(
     r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9=*-]+)*"
 )
-_SPECIAL: Final = frozenset('"+,;<>\\=')
+_SPECIAL_CHARACTERS: Final = frozenset('"+,;<>\\=')
 _MAX_DEPTH: Final = 50
-_SHOWN: Final = 80
+_MOST_SHOWN: Final = 80
 
 
 @attrs.frozen
@@ -141,7 +141,7 @@ def attribute_name(name: object) -> str:
     if isinstance(name, str) and _ATTRIBUTE.fullmatch(name):
         return name
     raise InvalidData(
-        f"{str(name)[:_SHOWN]!r} is not the name of an attribute.",
+        f"{str(name)[:_MOST_SHOWN]!r} is not the name of an attribute.",
         field="attribute",
         remedy="Pass a name such as mail, or a number such as 2.5.4.3.",
     )
@@ -214,7 +214,7 @@ def escaped_value(value: str) -> str:
         "\\00"
         if letter == "\0"
         else f"\\{letter}"
-        if letter in _SPECIAL
+        if letter in _SPECIAL_CHARACTERS
         or (letter == " " and place in {0, last_index})
         or (letter == "#" and not place)
         else letter
@@ -304,7 +304,7 @@ class LdapSearchResult:
     references: tuple[str, ...] = ()
 
 
-_LEAVES: Final[dict[str, Callable[[str, LdapValue], LdapFilter]]] = {
+_SIMPLE_FILTERS: Final[dict[str, Callable[[str, LdapValue], LdapFilter]]] = {
     "equals": equals,
     "at_least": at_least,
     "at_most": at_most,
@@ -330,9 +330,9 @@ def filter_of(value: object, depth: int = 0) -> LdapFilter:
             return ~filter_of(content, depth + 1)
         if word == "present":
             return has_attribute(attribute_name(content))
-        if word in _LEAVES and is_object(content) and len(content) == 1:
+        if word in _SIMPLE_FILTERS and is_object(content) and len(content) == 1:
             ((attribute, text),) = content.items()
-            return _LEAVES[word](attribute, text)
+            return _SIMPLE_FILTERS[word](attribute, text)
     raise InvalidData(
         "The condition has the wrong form.",
         field="where",

@@ -43,10 +43,10 @@ _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
 _REFERRALS: Final = 0xA3
 _CONTROLS: Final = 0xA0
-_SHORT: Final = 0x80
+_SHORT_LENGTH_BOUND: Final = 0x80
 _LONGEST_LENGTH: Final = 4
-_YES: Final = b"\x01\x01\xff"
-_NO: Final = b"\x01\x01\x00"
+_TRUE_VALUE: Final = b"\x01\x01\xff"
+_FALSE_VALUE: Final = b"\x01\x01\x00"
 
 
 class LdapResult(NamedTuple):
@@ -85,10 +85,10 @@ def tlv(tag: int, *parts: bytes) -> bytes:
     """Return a value in BER, LDAP's encoding: its tag, its length and its content."""
     content = b"".join(parts)
     size = len(content)
-    if size < _SHORT:
+    if size < _SHORT_LENGTH_BOUND:
         return bytes((tag, size)) + content
     length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes((tag, _SHORT | len(length))) + length + content
+    return bytes((tag, _SHORT_LENGTH_BOUND | len(length))) + length + content
 
 
 def octets(value: str | bytes, tag: int = _OCTETS) -> bytes:
@@ -140,7 +140,7 @@ def search(
         integer(0, _ENUMERATED),
         integer(limit),
         integer(seconds),
-        _NO,
+        _FALSE_VALUE,
         condition,
         tlv(_SEQUENCE, *map(octets, attributes)),
     )
@@ -149,7 +149,7 @@ def search(
 def page_control(size: int, cookie: bytes) -> bytes:
     """Return the LDAP control that asks for one page; a server without paging must refuse it."""
     place = tlv(_SEQUENCE, integer(size), octets(cookie))
-    return tlv(_SEQUENCE, octets(_PAGES), _YES, octets(place))
+    return tlv(_SEQUENCE, octets(_PAGES), _TRUE_VALUE, octets(place))
 
 
 def add(name: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
@@ -174,7 +174,9 @@ def delete(name: str) -> bytes:
 def rename(name: str, new_name: str, parent: str | None, *, keeps_old: bool) -> bytes:
     """Return the request that renames an entry, and moves it if a parent is given."""
     new_parent = b"" if parent is None else octets(parent, 0x80)
-    return tlv(0x6C, octets(name), octets(new_name), _NO if keeps_old else _YES, new_parent)
+    return tlv(
+        0x6C, octets(name), octets(new_name), _FALSE_VALUE if keeps_old else _TRUE_VALUE, new_parent
+    )
 
 
 def compare(name: str, attribute: str, value: bytes) -> bytes:
@@ -248,9 +250,9 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
     if len(data) < place + 2:
         return None
     length_byte = data[place + 1]
-    if length_byte < _SHORT:
+    if length_byte < _SHORT_LENGTH_BOUND:
         return place + 2, length_byte
-    count = length_byte - _SHORT
+    count = length_byte - _SHORT_LENGTH_BOUND
     if not 0 < count <= _LONGEST_LENGTH:
         raise ValueError("a value's length is encoded in an unsupported form")
     start = place + 2 + count

@@ -82,7 +82,7 @@ _CODES: Final = {
     **dict.fromkeys((1, 8, 14031, 96, 365), _ErrorMeaning.BROKEN),
 }
 
-_REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
+_REJECTION_CODES: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
     **dict.fromkeys(
         (11000, 11001, 12582),
         (
@@ -121,13 +121,13 @@ _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
         ),
     ),
 }
-_OTHER: Final = (
+_OTHER_REJECTION: Final = (
     VendorRejected,
     "The server refused the operation",
     "Look up the code in the MongoDB manual.",
 )
 
-_ANSWERED: Final[
+_KNOWN_OUTCOMES: Final[
     dict[_ErrorMeaning, tuple[type[AuthenticationFailed | VendorFailed], str, str]]
 ] = {
     _ErrorMeaning.PASSWORD: (
@@ -148,7 +148,7 @@ _ANSWERED: Final[
 }
 """MongoDB failures whose error determines the outcome."""
 
-_TRANSIENT: Final = "TransientTransactionError"
+_TRANSIENT_LABEL: Final = "TransientTransactionError"
 _UNKNOWN: Final = "UnknownTransactionCommitResult"
 
 _WORDS: Final = (
@@ -186,19 +186,19 @@ _WORDS: Final = (
 def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
     """Return the error for a failure that the MongoDB server reported."""
     code: dict[str, Any] = {"vendor_code": None if fault.code is None else str(fault.code)}
-    if _TRANSIENT in fault.labels:
+    if _TRANSIENT_LABEL in fault.labels:
         return _conflict()
     if _UNKNOWN in fault.labels:
         return timeout_error(MongoPhase.SENT)
     meaning = _CODES.get(fault.code or 0)
     if meaning is None:
-        kind, message, remedy = _REJECTED.get(fault.code or 0, _OTHER)
+        kind, message, remedy = _REJECTION_CODES.get(fault.code or 0, _OTHER_REJECTION)
         outcome = (
             "Nothing was changed." if fault.is_whole else "Some documents may have been changed."
         )
         return kind(f"{message}.", remedy=f"{remedy} {outcome}", **code)
-    if meaning in _ANSWERED:
-        failure, message, remedy = _ANSWERED[meaning]
+    if meaning in _KNOWN_OUTCOMES:
+        failure, message, remedy = _KNOWN_OUTCOMES[meaning]
         return failure(message, remedy=remedy, **code)
     return _interruption_error(meaning, phase, MongoPhase.UNDONE if fault.is_whole else phase)
 
@@ -282,7 +282,7 @@ def not_replicated_error(*, in_time: bool) -> ConnectionFailed:
 
 def partly_refused_error(done: int, code: int | None) -> VendorRejected:
     """Return the error for a set of MongoDB changes that the server refused in part."""
-    _, message, remedy = _REJECTED.get(code or 0, _OTHER)
+    _, message, remedy = _REJECTION_CODES.get(code or 0, _OTHER_REJECTION)
     count = "1 document was" if done == 1 else f"{done} documents were"
     return VendorRejected(
         f"{message}; {count} changed before.",

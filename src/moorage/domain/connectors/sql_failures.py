@@ -180,7 +180,7 @@ _WORDS: Final = (
 )
 """Words of drivers that give no error code while connecting; the first one found decides."""
 
-_UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
+_UNSENT_FAILURES: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
     _ErrorMeaning.FULL: (
         "The database accepts no more connections.",
         "Lower `connections`, or raise the server's limit.",
@@ -219,7 +219,7 @@ _UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
 }
 """Database failures after which certainly nothing was done."""
 
-_REJECTED: Final[dict[_ErrorMeaning, tuple[type[VendorRejected], str, str]]] = {
+_REJECTIONS: Final[dict[_ErrorMeaning, tuple[type[VendorRejected], str, str]]] = {
     _ErrorMeaning.CONSTRAINT: (
         VendorRejected,
         "The change violates a constraint of the table",
@@ -252,14 +252,14 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
     """Return the error for a failure of a database."""
     meaning = _meaning(fault, phase)
     code: dict[str, Any] = {"vendor_code": fault.code}
-    if meaning in _UNSENT:
-        message, remedy = _UNSENT[meaning]
+    if meaning in _UNSENT_FAILURES:
+        message, remedy = _UNSENT_FAILURES[meaning]
         retryable = meaning not in {_ErrorMeaning.TLS, _ErrorMeaning.HOST}
         return ConnectionFailed(
             message, may_have_been_processed=False, remedy=remedy, retryable=retryable
         )
-    if meaning in _REJECTED:
-        kind, message, remedy = _REJECTED[meaning]
+    if meaning in _REJECTIONS:
+        kind, message, remedy = _REJECTIONS[meaning]
         constraint_note = f" ({fault.constraint})" if fault.constraint else ""
         return kind(f"{message}{constraint_note}.", remedy=remedy, **code)
     if meaning is _ErrorMeaning.PASSWORD:
@@ -373,11 +373,11 @@ def server_time_limit(seconds: float) -> float:
     that proves that nothing happened. It is a multiple of 40 milliseconds, so that calls with
     nearly the same timeout share it, and it is set once per connection.
     """
-    if seconds >= _FINE:
+    if seconds >= _FINE_SECONDS:
         return int((seconds - _MARGIN) / _GRID) * _GRID
     return max(0.001, int(seconds * 800) / 1000)
 
 
 _GRID: Final = 0.04
 _MARGIN: Final = 0.01
-_FINE: Final = 0.1
+_FINE_SECONDS: Final = 0.1

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from moorage.domain.connectors.sql_text import SqlToken
 
 _COMMANDS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "CALL"})
-_BEFORE_TABLE: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "USING", "CALL"})
-_NO_COMMAND_AFTER: Final = frozenset({"FOR", "DO", "KEY", "ON", "NO", "THEN", "BEFORE", "AFTER"})
+_WORDS_BEFORE_TABLE: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "USING", "CALL"})
+_WORDS_WITHOUT_COMMAND: Final = frozenset(
+    {"FOR", "DO", "KEY", "ON", "NO", "THEN", "BEFORE", "AFTER"}
+)
 """Words after which UPDATE or DELETE belongs to another SQL command."""
 
-_BETWEEN: Final = frozenset({"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "IGNORE", "LOW_PRIORITY"})
+_WORDS_BETWEEN: Final = frozenset(
+    {"IF", "NOT", "EXISTS", "ONLY", "LATERAL", "IGNORE", "LOW_PRIORITY"}
+)
 _OBJECTS: Final = frozenset({"TABLE", "VIEW", "INDEX", "SEQUENCE", "SCHEMA", "DATABASE"})
 _MAX_LENGTH: Final = 255
 
@@ -84,9 +88,9 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
         elif word in _COMMANDS and _is_command(tokens, number, previous_word):
             yield True, token.text
         if (
-            word in _BEFORE_TABLE
+            word in _WORDS_BEFORE_TABLE
             and in_query[-1]
-            and previous_word not in {"DISTINCT", *_NO_COMMAND_AFTER}
+            and previous_word not in {"DISTINCT", *_WORDS_WITHOUT_COMMAND}
         ):
             in_list = word == "FROM"
             yield from _table_name_at(tokens, number + 1, own_names)
@@ -99,14 +103,16 @@ def _parts(tokens: Sequence[SqlToken]) -> Iterator[tuple[bool, str]]:
 def _is_command(tokens: Sequence[SqlToken], number: int, before: str) -> bool:
     next_text = tokens[number + 1].text if number + 1 < len(tokens) else ""
     # REPLACE(name, …) and INSERT(text, …) are functions.
-    return before not in _NO_COMMAND_AFTER and (next_text != "(" or tokens[number].word == "SELECT")
+    return before not in _WORDS_WITHOUT_COMMAND and (
+        next_text != "(" or tokens[number].word == "SELECT"
+    )
 
 
 def _table_name_at(
     tokens: Sequence[SqlToken], number: int, own_names: frozenset[str]
 ) -> Iterator[tuple[bool, str]]:
     """Yield the table name that begins at a token, with its schema; nothing if there is none."""
-    while number < len(tokens) and tokens[number].word in _BETWEEN:
+    while number < len(tokens) and tokens[number].word in _WORDS_BETWEEN:
         number += 1
     if number >= len(tokens) or tokens[number].kind not in {"word", "identifier"}:
         return

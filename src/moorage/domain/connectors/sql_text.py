@@ -42,7 +42,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_BEFORE_VALUE: Final = frozenset(
+_WORDS_BEFORE_VALUE: Final = frozenset(
     {
         "AND", "BETWEEN", "FETCH", "FIRST", "HAVING", "ILIKE", "IN", "IS", "LIKE", "LIMIT",
         "NEXT", "NOT", "OFFSET", "ON", "OR", "REGEXP", "RLIKE", "TOP", "VALUES", "WHEN", "WHERE",
@@ -53,8 +53,10 @@ _BEFORE_VALUE: Final = frozenset(
 
 _LIST_KEYWORDS: Final = frozenset({"IN", "VALUES"})
 
-_READING: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE"})
-_WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "INTO"})
+_READING_WORDS: Final = frozenset(
+    {"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE"}
+)
+_WRITING_WORDS: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "INTO"})
 
 _CONTROLS: Final = frozenset(
     {
@@ -64,10 +66,10 @@ _CONTROLS: Final = frozenset(
 )  # fmt: skip
 """First words of SQL statements that change the connection for its next user."""
 
-_DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP"})
+_DEFINITION_WORDS: Final = frozenset({"ALTER", "CREATE", "DROP"})
 """First words of SQL statements that take no parameters."""
 
-_UNCLOSED: Final = frozenset('"`')
+_QUOTATION_MARKS: Final = frozenset('"`')
 
 
 @attrs.frozen
@@ -163,8 +165,8 @@ def sql_tokens(text: str) -> list[SqlToken]:
 
 def _reads_only(tokens: Sequence[SqlToken]) -> bool:
     first_word = next((token.word for token in tokens if token.text != "("), "")
-    return first_word in _READING and not any(
-        token.word in _WRITING
+    return first_word in _READING_WORDS and not any(
+        token.word in _WRITING_WORDS
         and (
             tokens[number - 1].text in {"(", ")"} or token.word == "INTO" or first_word == "EXPLAIN"
         )
@@ -228,7 +230,7 @@ def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
         left_index -= 1
     left_token = tokens[left_index] if left_index >= 0 else None
     if left_token is not None and (
-        left_token.kind == "comparison" or left_token.word in _BEFORE_VALUE
+        left_token.kind == "comparison" or left_token.word in _WORDS_BEFORE_VALUE
     ):
         return True
     right_index = number + 1
@@ -261,7 +263,7 @@ def _refusal(first: str, token: SqlToken) -> InvalidData | None:
         )
     if token.kind == "quoted":
         return _value_refusal(first, token)
-    if token.kind == "other" and token.text in _UNCLOSED:
+    if token.kind == "other" and token.text in _QUOTATION_MARKS:
         return InvalidData(
             f"The SQL statement contains an unclosed quote, at character {token.at + 1}.",
             field="text",
@@ -279,7 +281,7 @@ def _refusal(first: str, token: SqlToken) -> InvalidData | None:
 
 def _value_refusal(first: str, token: SqlToken) -> InvalidData:
     """Return the error for a value in a statement with this first word."""
-    if first in _DEFINING:
+    if first in _DEFINITION_WORDS:
         return InvalidData(
             f"The {first} statement contains a value, at character {token.at + 1}, but {first}"
             " accepts no parameters.",

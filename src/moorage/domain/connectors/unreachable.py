@@ -13,12 +13,12 @@ def unreachable_error(reason: str) -> ConnectionFailed:
     Args:
         reason: "host", "TLS", "refused", "slow", or anything else.
     """
-    text, remedy, retryable = _CONNECTING.get(reason, _CONNECTING[""])
+    text, remedy, retryable = _CONNECT_PROBLEMS.get(reason, _CONNECT_PROBLEMS[""])
     kind = AttemptTimeout if reason == "slow" else ConnectionFailed
     return kind(text, may_have_been_processed=False, remedy=remedy, retryable=retryable)
 
 
-_CONNECTING: Final[dict[str, tuple[str, str, bool]]] = {
+_CONNECT_PROBLEMS: Final[dict[str, tuple[str, str, bool]]] = {
     "host": (
         "The host name of the server could not be resolved.",
         "Correct the host in the URL, or check the DNS server.",

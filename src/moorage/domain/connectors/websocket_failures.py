@@ -18,7 +18,7 @@ from moorage.errors import (
 )
 
 OVERSIZED: Final = 1009
-_LOST: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})
+_LOSS_CODES: Final = frozenset({1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014})
 """WebSocket close codes after which the same request may succeed on another connection."""
 
 _LONGEST_REASON: Final = 123
@@ -143,13 +143,13 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
             "The server sent a message larger than `max_message_bytes`.",
             "Raise `max_message_bytes`, or request less data at once.",
         )
-    if closure.by_client and closure.code not in _LOST:
+    if closure.by_client and closure.code not in _LOSS_CODES:
         return _closure_error(
             closure,
             "The server sent a message that violates the protocol or that the codec cannot read.",
             "Check that the codec matches the server, and inform the vendor.",
         )
-    if not was_sent or closure.code in _LOST:
+    if not was_sent or closure.code in _LOSS_CODES:
         return ConnectionFailed(
             f"The WebSocket connection was lost (code {closure.code}).",
             may_have_been_processed=was_sent,

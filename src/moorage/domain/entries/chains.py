@@ -38,8 +38,8 @@ _GRACE: Final = timedelta(hours=1)
 """The time for which a missing predecessor may still be committed by its own transaction."""
 
 _SUFFIX: Final = "-undo"
-_UNUSED: Final = frozenset({EntryState.PREPARED, EntryState.DROPPED})
-_FAILED: Final = frozenset({EntryState.DEAD, EntryState.UNDOING})
+_UNUSED_STATES: Final = frozenset({EntryState.PREPARED, EntryState.DROPPED})
+_FAILED_STATES: Final = frozenset({EntryState.DEAD, EntryState.UNDOING})
 
 _REMEDY: Final = "Pass the values that `put` returned, or the ids of stored calls."
 
@@ -102,13 +102,13 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
             if not is_missing_yet:
                 return give_up(entry, now, f"The store does not have the earlier call {id}.")
             waits = True
-        elif predecessor.state in _FAILED:
+        elif predecessor.state in _FAILED_STATES:
             return give_up(entry, now, f"The earlier call {id} failed permanently.")
         elif predecessor.state is EntryState.DROPPED:
             return give_up(entry, now, f"The earlier call {id} was cancelled.")
         elif predecessor.state is not EntryState.DONE:
             waits = True
-        elif undo is not None and undo.state not in _UNUSED:
+        elif undo is not None and undo.state not in _UNUSED_STATES:
             return give_up(
                 entry, now, f"The earlier call {id} is being undone, or cannot be undone."
             )

@@ -15,7 +15,7 @@ from moorage.errors import (
     VendorRejected,
 )
 
-_FINAL: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
+_FINAL_ERRORS: Final = (IdempotencyConflict, InvalidData, UnsupportedByVendor)
 """Errors that the same call would raise again."""
 
 
@@ -52,4 +52,4 @@ def fate_of(error: Exception) -> ErrorConsequence:
         return ErrorConsequence.DOUBT
     if isinstance(error, VendorRejected) and not error.retryable:
         return ErrorConsequence.SPENT
-    return ErrorConsequence.NEVER if isinstance(error, _FINAL) else ErrorConsequence.AGAIN
+    return ErrorConsequence.NEVER if isinstance(error, _FINAL_ERRORS) else ErrorConsequence.AGAIN

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _LONGEST_ERROR: Final = 500
 _MAX_LENGTH: Final = 255
 _LONGEST_NUMBER: Final = 18  # every database can store this number
-_HIGHEST: Final = 32_767
+_HIGHEST_NUMBER: Final = 32_767
 _MONTH: Final = 31 * 86_400.0
 
 _LARGEST_BATCH: Final = 50
@@ -169,9 +169,9 @@ def _check_predecessors(_: object, attribute: attrs.Attribute[Any], value: objec
 
 
 def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _HIGHEST_NUMBER:
         raise InvalidData(
-            f"{attribute.name} must be an integer from -{_HIGHEST} to {_HIGHEST}.",
+            f"{attribute.name} must be an integer from -{_HIGHEST_NUMBER} to {_HIGHEST_NUMBER}.",
             field=attribute.name,
             remedy="Pass 0 for the usual priority, and a higher number for entries that"
             " workers take first.",

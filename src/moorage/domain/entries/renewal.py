@@ -35,8 +35,8 @@ sixth of it has passed, so a transaction of seven seconds ends before the lease 
 UNRENEWED: Final = 300.0
 """Seconds that a worker's lease on an entry lasts in a process that cannot renew it."""
 
-_SOON: Final = (LEASE - RENEWAL // 2) * 1000
-_SPARE: Final = _SOON / CLAIM_LEASE
+_DUE_MICROSECONDS: Final = (LEASE - RENEWAL // 2) * 1000
+_SPARE_SHARE: Final = _DUE_MICROSECONDS / CLAIM_LEASE
 """The fraction of an entry's lease that is left when it is due for renewal."""
 
 H = TypeVar("H")
@@ -100,7 +100,7 @@ def entries_due(entries: Iterable[HeldEntry], now: int) -> list[HeldEntry]:
     selected_entries = [
         held_entry
         for held_entry in entries
-        if held_entry.until <= now + held_entry.lease * _SPARE * 1e9
+        if held_entry.until <= now + held_entry.lease * _SPARE_SHARE * 1e9
     ]
     return sorted(selected_entries, key=lambda held: held.until)
 
@@ -113,7 +113,7 @@ def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[l
     """
     # If two callers seem to hold a key, only the later one can still hold it.
     latest = {claim.key: claim for claim in claims}
-    selected_claims = [claim for claim in latest.values() if claim.until <= now + _SOON]
+    selected_claims = [claim for claim in latest.values() if claim.until <= now + _DUE_MICROSECONDS]
     if not by_tag:
         return _chunks(selected_claims)
     selected_claims.sort(key=_tag)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     """Returns the JSON object in an answer."""
 
 _LONGEST_MESSAGE: Final = 500
-_USUAL: Final = Redaction()
+_USUAL_REDACTION: Final = Redaction()
 _MOST_PROBLEMS: Final = 100
 _LARGEST_NUMBER: Final = 2**53
 
@@ -47,7 +47,7 @@ _CODES_OF_MESSAGES: Final = {
 }
 """GraphQL error codes by message, for services that send no code."""
 
-_REFUSED: Final = {
+_ERRORS_BY_CODE: Final = {
     **dict.fromkeys(
         ("UNAUTHENTICATED", "UNAUTHORIZED", "FORBIDDEN", "ACCESS_DENIED", "INVALID_JWT"),
         AuthenticationFailed,
@@ -323,7 +323,7 @@ def _refusal_of(
     """
     problem = next((item for item in problems if _error_class(item) is not None), problems[0])
     kind = (_error_class(problem) if by_code else None) or otherwise
-    text = _USUAL.words(problem.message, _LONGEST_MESSAGE)
+    text = _USUAL_REDACTION.words(problem.message, _LONGEST_MESSAGE)
     details: dict[str, Any] = {
         "status": None if response is None else response.status,
         "vendor_code": problem.code,
@@ -343,7 +343,7 @@ def _refusal_of(
 
 
 def _error_class(problem: GraphQLProblem) -> type[ConnectorError] | None:
-    return _REFUSED.get(_normalized_code(problem))
+    return _ERRORS_BY_CODE.get(_normalized_code(problem))
 
 
 def _normalized_code(problem: GraphQLProblem) -> str:

@@ -22,8 +22,8 @@ _LEXEME: Final = late_pattern(
     r"|(?P<other>\.\.\.|[-+.0-9eE]+|[!$&()\[\]{}:=@|])"
 )
 _KINDS: Final = ("query", "mutation", "subscription")
-_OPENING: Final = frozenset("{([")
-_CLOSING: Final = frozenset("})]")
+_OPENING_BRACKETS: Final = frozenset("{([")
+_CLOSING_BRACKETS: Final = frozenset("})]")
 
 
 @attrs.frozen
@@ -79,9 +79,9 @@ def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
     for lexeme, next_lexeme in pairwise([*lexemes, ""]):
         if at_start:
             yield lexeme, next_lexeme
-        if lexeme in _OPENING:
+        if lexeme in _OPENING_BRACKETS:
             depth += 1
-        elif lexeme in _CLOSING:
+        elif lexeme in _CLOSING_BRACKETS:
             depth -= 1
         # A GraphQL definition ends with its selection of fields, not with its list of variables.
         at_start = depth == 0 and lexeme == "}"

@@ -24,8 +24,10 @@ SAME_FINGERPRINT: Final = bytes.fromhex(
 It is a literal, because computing it would load OpenSSL.
 """
 
-_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_USUAL: Final = json.JSONEncoder(allow_nan=False)
+_COMPACT_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+)
+_USUAL_ENCODER: Final = json.JSONEncoder(allow_nan=False)
 _SORTED_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
@@ -121,7 +123,7 @@ def _canonical_body(body: bytes) -> bytes | None:
     """
     try:
         value = json.loads(body)
-        layout = _USUAL if b'": ' in body else _COMPACT
+        layout = _USUAL_ENCODER if b'": ' in body else _COMPACT_ENCODER
         if layout.encode(value).encode() != body:
             return None
     except ValueError:

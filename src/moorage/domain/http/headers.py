@@ -16,7 +16,7 @@ HeadersInput: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 _Default = TypeVar("_Default")
 
 _TOKEN = late_pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_UNSENDABLE = late_pattern(r"[^\t\x20-\x7e\x80-\xff]")
+_UNSENDABLE_CHARACTER = late_pattern(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 OF_TRANSPORT: Final = frozenset(
@@ -74,7 +74,7 @@ def _lower_name(name: str) -> str:
 
 def _value(name: str, value: object) -> str:
     if isinstance(value, str):
-        if (value.isascii() and value.isprintable()) or _UNSENDABLE.search(value) is None:
+        if (value.isascii() and value.isprintable()) or _UNSENDABLE_CHARACTER.search(value) is None:
             return value.strip(" \t")
         raise InvalidData(
             f"The value of the header {name!r} contains a line break, a control character, or"

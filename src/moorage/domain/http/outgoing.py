@@ -75,7 +75,7 @@ _MAPPED_NETWORKS: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/
 """IPv6 networks whose addresses contain an IPv4 address and lead to it."""
 
 _TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
-_CANONICAL: Final = late_pattern(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
+_CANONICAL_IPV4: Final = late_pattern(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 _NUMBER: Final = late_pattern(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _HOST: Final = late_pattern(r"\.?[\w-]+(?:\.[\w-]+)*|\[?[0-9a-f:.%]+\]?")
 _LAST_PORT: Final = 65_535
@@ -156,7 +156,7 @@ class OutgoingGuard:
             return f"would be contacted at port {port}, which is not allowed"
         host = host.lower().rstrip(".")
         last_label = host.rpartition(".")[2]
-        if _NUMBER.fullmatch(last_label) and not _CANONICAL.fullmatch(host):
+        if _NUMBER.fullmatch(last_label) and not _CANONICAL_IPV4.fullmatch(host):
             return "is an IP address in an unusual form"
         if "%" in host:
             return "is a link-local address"

@@ -46,18 +46,18 @@ _LINE_BREAKS = late_pattern(r"[\t-\r\x85\u2028\u2029]+")
 _CONTROLS = late_pattern(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that move a terminal's cursor, or show a text in another order than it is read."""
 
-_OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
+_LONG_TOKEN = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
 _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 
 _LABELS = frozenset({"name", "key"})
 """Keys whose value may be the name of the `value` beside them."""
 
 _FORM = "application/x-www-form-urlencoded"
-_TEXTUAL = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
+_TEXT_TYPES = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
 _USER_INFO = late_pattern(r"(?<=://)[^/?#]*@")
 _TOKEN = late_pattern(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
-_JSON_BEGINS = late_pattern(r'"?\{')
-_NAMED = (
+_JSON_START = late_pattern(r'"?\{')
+_NAMED_VALUES = (
     (
         late_pattern(r"<(?:[\w.\-]{1,64}:)?([\w.\-]{1,64})(?:\s[^<>]{0,1024})?>"),
         late_pattern(r"<!\[CDATA\[(?:[^\]]|\](?!\]>))*+(?:\]\]>)?|[^<]+"),
@@ -77,7 +77,7 @@ _NAMED = (
 def is_text(content_type: str | None) -> bool:
     """Return whether a body of this type is text; `Redaction.body` shows only text."""
     kind = essence(content_type)
-    return kind == _FORM or is_json(content_type) or _TEXTUAL.fullmatch(kind) is not None
+    return kind == _FORM or is_json(content_type) or _TEXT_TYPES.fullmatch(kind) is not None
 
 
 def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
@@ -181,7 +181,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return a string with its secrets masked, also in JSON that it contains."""
-        json_start = _JSON_BEGINS.search(text)
+        json_start = _JSON_START.search(text)
         if json_start is None:
             return self._redact_text(text)
         return self._redact_text(text[: json_start.start()]) + self._json(
@@ -200,7 +200,7 @@ class Redaction:
     def _redact_text(self, text: str) -> str:
         if len(text) < _MIN_LENGTH:
             return text
-        for name, value in _NAMED:
+        for name, value in _NAMED_VALUES:
             masked_parts: list[str] = []
             copied_end = 0
             for match in name.finditer(text):
@@ -358,7 +358,7 @@ def mask_keys(text: str) -> str:
 
 
 def _without_keys(text: str) -> str:
-    return _OPAQUE.sub(_redact_match, mask_keys(text))
+    return _LONG_TOKEN.sub(_redact_match, mask_keys(text))
 
 
 def _redact_match(match: re.Match[str]) -> str:

@@ -51,7 +51,7 @@ class HttpMethod(StrEnum):
     @property
     def safe(self) -> bool:
         """True if a request with this method changes nothing at the server."""
-        return self in _SAFE
+        return self in _SAFE_METHODS
 
     @property
     def idempotent(self) -> bool:
@@ -59,8 +59,8 @@ class HttpMethod(StrEnum):
         return self in _IDEMPOTENT
 
 
-_SAFE = frozenset({HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS})
-_IDEMPOTENT = _SAFE | {HttpMethod.PUT, HttpMethod.DELETE}
+_SAFE_METHODS = frozenset({HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS})
+_IDEMPOTENT = _SAFE_METHODS | {HttpMethod.PUT, HttpMethod.DELETE}
 
 
 def as_method(value: HttpMethod | str) -> HttpMethod:

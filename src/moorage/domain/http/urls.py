@@ -33,7 +33,7 @@ _ORIGIN = late_pattern(
     r"(?P<rest>[/?#].*)?",
     re.ASCII | re.IGNORECASE | re.DOTALL,  # otherwise a long s would match the s of https
 )
-_UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
+_UNWANTED_CHARACTERS = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
 _PLACEHOLDER = late_pattern(r"[{}<>]")
 _NUMBER = late_pattern(r"[0-9]+")
 _PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/:@!$&'()*+,;=]*")
@@ -217,7 +217,7 @@ def _is_sendable(text: object) -> bool:
         return False
     if text.isascii():
         return text.isprintable() and " " not in text
-    return is_encodable(text) and not _UNWANTED.search(text)
+    return is_encodable(text) and not _UNWANTED_CHARACTERS.search(text)
 
 
 def _escape(text: str, safe: str) -> str:

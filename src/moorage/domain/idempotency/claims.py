@@ -151,7 +151,7 @@ class SettleResult(NamedTuple):
     answer: Any = None
 
 
-_STILL_HELD: Final = SettleResult(held=True)
+_HELD_RESULT: Final = SettleResult(held=True)
 
 
 class Claim:
@@ -339,7 +339,7 @@ class Settle:
             is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
             if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
                 ended_entry = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
-                return (ended_entry,), _STILL_HELD
+                return (ended_entry,), _HELD_RESULT
             # A claim that was never sent was abandoned, which has freed its key.
             is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
             return with_times_moved_back(CLAIMS, states, now), SettleResult(

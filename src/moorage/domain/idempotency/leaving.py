@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MARK_LASTS: Final = 7 * DAY
 """Microseconds within which all processes must know the new shards, once one process knows them."""
 
-_REFRESHED: Final = DAY
-_MOVED: Final = "moved"
+_REFRESH_TIME: Final = DAY
+_MOVED_MARK: Final = "moved"
 _PLACES: Final = 4
 
 
@@ -72,13 +72,13 @@ def _related_keys(key: str) -> tuple[str, ...]:
 
 
 def _is_mark(state: State | None) -> bool:
-    return state is not None and len(state) == 3 and state[2] == _MOVED
+    return state is not None and len(state) == 3 and state[2] == _MOVED_MARK
 
 
 def _mark_left(state: State | None, now: int) -> State:
-    if state is not None and _is_mark(state) and 0 <= now - state[0] < _REFRESHED:
+    if state is not None and _is_mark(state) and 0 <= now - state[0] < _REFRESH_TIME:
         return state
-    return (now, MARK_LASTS, _MOVED)
+    return (now, MARK_LASTS, _MOVED_MARK)
 
 
 def _may_have_effect(state: State | None, now: int) -> bool:

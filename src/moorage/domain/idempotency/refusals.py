@@ -10,7 +10,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LEFT_OUT = ("_acted", "_final", "_signature", "response")
+_OMITTED_FIELDS = ("_acted", "_final", "_signature", "response")
 
 
 def pack_refusal(error: ConnectorError) -> bytes:
@@ -23,7 +23,7 @@ def pack_refusal(error: ConnectorError) -> bytes:
     args = error.args if _is_plain(error.args) else (error.message,)
     fields = {**vars(error), "_request_id": error.request_id}.items()
     plain_attributes = {
-        name: value for name, value in fields if name not in _LEFT_OUT and _is_plain(value)
+        name: value for name, value in fields if name not in _OMITTED_FIELDS and _is_plain(value)
     }
     return pack_values((names, args, plain_attributes))
 

@@ -110,13 +110,13 @@ _READING_FAULTS: Final[dict[str, PublishFault]] = {
     **dict.fromkeys(("_FATAL", "_FENCED", "FENCED_INSTANCE_ID"), PublishFault.CONFLICT),
 }
 
-_CONNECTING: Final[dict[str, PublishFault]] = {
+_CONNECT_FAULTS: Final[dict[str, PublishFault]] = {
     "_AUTHENTICATION": PublishFault.PASSWORD,
     "SASL_AUTHENTICATION_FAILED": PublishFault.PASSWORD,
     "_RESOLVE": PublishFault.HOST,
     "_SSL": PublishFault.TLS,
 }
-_OF_TRANSPORT: Final = (
+_TRANSPORT_ERRORS: Final = (
     ("ssl handshake", PublishFault.TLS),
     ("certificate", PublishFault.TLS),
     ("refused", PublishFault.REFUSED),
@@ -176,10 +176,10 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
             searched for known causes and never shown.
     """
     for name, text in events:
-        if name in _CONNECTING:
-            return _CONNECTING[name]
+        if name in _CONNECT_FAULTS:
+            return _CONNECT_FAULTS[name]
         words = text.lower()
-        for phrase, fault in _OF_TRANSPORT:
+        for phrase, fault in _TRANSPORT_ERRORS:
             if name == "_TRANSPORT" and phrase in words:
                 return fault
     return PublishFault.SLOW_CONNECT

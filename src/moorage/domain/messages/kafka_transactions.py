@@ -24,8 +24,8 @@ P = TypeVar("P")
 """A partition of a topic."""
 
 _FENCED: Final = frozenset({"_FENCED", "INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"})
-_INVALID: Final = frozenset({"INVALID_TRANSACTION_TIMEOUT", "TRANSACTIONAL_ID_NOT_FOUND"})
-_MOVED: Final = frozenset(
+_INVALID_ERRORS: Final = frozenset({"INVALID_TRANSACTION_TIMEOUT", "TRANSACTIONAL_ID_NOT_FOUND"})
+_MOVED_ERRORS: Final = frozenset(
     {
         "_NO_OFFSET",
         "FENCED_INSTANCE_ID",
@@ -34,7 +34,7 @@ _MOVED: Final = frozenset(
         "UNKNOWN_MEMBER_ID",
     }
 )
-_NOT_FOR_MESSAGES: Final = frozenset(
+_TRANSACTION_ERRORS: Final = frozenset(
     {PublishFault.LOST, PublishFault.TIMEOUT, PublishFault.STARTING, PublishFault.FULL}
 )
 
@@ -91,7 +91,7 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
             path="transactional_id",
             remedy="Set a different id in each running worker, and restart this worker.",
         )
-    if name in _INVALID:
+    if name in _INVALID_ERRORS:
         return ConfigurationError(
             f"Kafka refused the transactions of the source ({name}).",
             path="transactional_id",
@@ -103,7 +103,7 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
             remedy="Grant the user WRITE and DESCRIBE on the transactional id.",
             vendor_code=name,
         )
-    if name in _MOVED:
+    if name in _MOVED_ERRORS:
         return ConnectionFailed(
             "The transaction was aborted because its partitions moved to another member of"
             " the group.",
@@ -111,7 +111,7 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
             remedy="The pipeline continues with its remaining partitions.",
         )
     fault = delivery_fault(name)
-    if fault in _NOT_FOR_MESSAGES:
+    if fault in _TRANSACTION_ERRORS:
         return ConnectionFailed(
             "The transaction was aborted because Kafka did not complete it in time.",
             may_have_been_processed=False,

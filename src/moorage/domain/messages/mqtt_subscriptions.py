@@ -24,7 +24,7 @@ NEVER: Final = 2**32 - 1
 _FILTER: Final = late_pattern(r"(?!\$share/)(?:(?:[^+#/\x00]*|\+)/)*(?:[^+#/\x00]*|\+|#)")
 _GROUP: Final = late_pattern(r"[^+#/\x00]{1,100}")
 _FIRST_FAILURE: Final = 0x80
-_TAKEN_OVER: Final = 0x8E
+_TAKEN_OVER_CODE: Final = 0x8E
 _NOT_AUTHORIZED: Final = 0x87
 
 
@@ -149,7 +149,7 @@ def end_error(code: int | None) -> ConnectorError:
     Args:
         code: the code with which the broker ended the connection; None if it sent no code.
     """
-    if code == _TAKEN_OVER:
+    if code == _TAKEN_OVER_CODE:
         return ConfigurationError(
             "Another client has connected with the same client id.",
             path="client_id",

@@ -56,7 +56,9 @@ STREAM_RULES: Final = BrokerRules(system="nats", title="NATS", topic="stream for
 _NO_RESPONDERS: Final = "503"
 _NANOSECONDS: Final = 1_000_000_000
 _STREAM_NAME: Final = late_pattern(r"[A-Za-z0-9_-]{1,64}")
-_DENIED: Final = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)\"")
+_DENIED_TEXT: Final = re.compile(
+    r"permissions violation for (publish|subscription) to \"([^\"]*)\""
+)
 
 _CODES: Final = {
     10008: PublishFault.STARTING,  # the cluster's metadata are not available
@@ -169,7 +171,7 @@ def denied_operation(text: str) -> tuple[str, str] | None:
     Args:
         text: the error of the server, in lower case.
     """
-    match = _DENIED.search(text)
+    match = _DENIED_TEXT.search(text)
     return None if match is None else (match.group(1), match.group(2))
 
 

@@ -42,7 +42,7 @@ IN_USE: Final = 10148
 
 _NO_STREAM: Final = 10059
 _DIFFERENT_CONSUMER_CODES: Final = frozenset({10012, 10013, 10105, IN_USE})
-_TEMPORARY: Final = frozenset({503, 10008, 10009, 10023, 10028, 10047, 10118})
+_TEMPORARY_CODES: Final = frozenset({503, 10008, 10009, 10023, 10028, 10047, 10118})
 _NO_JETSTREAM: Final = frozenset({10035, 10039, 10076})
 
 _TOKEN: Final = r"[^\s\x00-\x20\x7f.*>]+"  # noqa: S105 - a part of a subject
@@ -308,7 +308,7 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
             path="url",
             remedy="Enable JetStream on the server and for the account, or set `domain`.",
         )
-    if code in _TEMPORARY or code == NO_CONSUMER:
+    if code in _TEMPORARY_CODES or code == NO_CONSUMER:
         return unavailable(name)
     if code in _DIFFERENT_CONSUMER_CODES:
         return consumer_differs(stream, name, "configuration")

@@ -71,7 +71,7 @@ class PublishFault(Enum):
     BROKEN = "broken"
 
 
-_UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
+_UNSENT_FAULTS: Final[dict[PublishFault, tuple[str, str]]] = {
     PublishFault.HOST: (
         "The host name of {0} could not be resolved.",
         "Correct the host, or check the DNS server.",
@@ -118,7 +118,7 @@ _UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
 }
 """Failures after which the message is certainly not stored, and a retry may help."""
 
-_REFUSED: Final[
+_REPORTED_FAULTS: Final[
     dict[
         PublishFault,
         tuple[type[AuthenticationFailed | VendorRejected | VendorFailed], str, str | None],
@@ -191,16 +191,16 @@ def publish_error(
         code: the broker's code for the failure.
     """
     title, place = rules.title, rules.topic if topic is None else f"{rules.topic} {topic!r}"
-    if fault in _UNSENT:
-        message, remedy = _UNSENT[fault]
+    if fault in _UNSENT_FAULTS:
+        message, remedy = _UNSENT_FAULTS[fault]
         return ConnectionFailed(
             message.format(title, place),
             may_have_been_processed=False,
             remedy=remedy,
             retryable=fault not in _NO_REPEAT,
         )
-    if fault in _REFUSED:
-        kind, message, refused_remedy = _REFUSED[fault]
+    if fault in _REPORTED_FAULTS:
+        kind, message, refused_remedy = _REPORTED_FAULTS[fault]
         return kind(message.format(title, place), remedy=refused_remedy, vendor_code=code)
     if fault is PublishFault.TIMEOUT:
         return AttemptTimeout(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from moorage.domain.messages.broker_rules import BrokerRules
     from moorage.errors import ConnectorError
 
-_LOST: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT, PublishFault.UNSENT})
+_LOSS_FAULTS: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT, PublishFault.UNSENT})
 
 
 def read_error(
@@ -38,7 +38,7 @@ def read_error(
             remedy="Create it, or correct the names of the source.",
             vendor_code=code,
         )
-    if fault in _LOST:
+    if fault in _LOSS_FAULTS:
         return ConnectionFailed(
             f"The connection to {title} was lost.",
             remedy="The pipeline opens the connection again. If the error persists, check the"

@@ -28,7 +28,7 @@ MESSAGE_ID: Final = "message-id"
 FIELDS: Final = frozenset({PAYLOAD, CONTENT_TYPE, MESSAGE_ID, KEY_HEADER})
 """Fields of a Redis stream entry that no message header may be named after."""
 
-_COPIED: Final = 6_000
+_MOST_COPIED_BYTES: Final = 6_000
 """The largest number of bytes of a word that is copied next to others to be sent with them."""
 
 _CODES: Final = {
@@ -100,7 +100,7 @@ def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
         small_parts.append(b"*%d\r\n" % len(words))
         for word in words:
             data = word.encode() if isinstance(word, str) else word
-            if len(data) > _COPIED:
+            if len(data) > _MOST_COPIED_BYTES:
                 pieces += (b"".join((*small_parts, b"$%d\r\n" % len(data))), data)
                 small_parts = [b"\r\n"]
             else:

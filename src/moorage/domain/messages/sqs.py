@@ -272,7 +272,7 @@ _FAULTS: Final[dict[str, PublishFault]] = {
     ),
     "BatchRequestTooLong": PublishFault.TOO_LARGE,
 }
-_THROTTLED: Final = frozenset(
+_THROTTLED_CODES: Final = frozenset(
     {
         "KmsThrottled",
         "OverLimit",
@@ -299,7 +299,7 @@ def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorEr
         status: the status of the response.
     """
     name = code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
-    if name in _THROTTLED or status == 429:
+    if name in _THROTTLED_CODES or status == 429:
         return RateLimitExceeded(
             "Amazon SQS does not accept more requests for now.", by_vendor=True, vendor_code=name
         )

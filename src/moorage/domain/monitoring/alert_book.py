@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 KEY: Final = state_key("alerts", "moorage", None, "book")
-_KEPT_FOR: Final = 90 * DAY
+_RETENTION: Final = 90 * DAY
 _MOST_WAITING: Final = 200
 """The number of notifications that wait for one channel at most."""
 
@@ -229,7 +229,7 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, Alert
 def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
     return (
         seen,
-        _KEPT_FOR,
+        _RETENTION,
         until,
         owner,
         json.dumps(attrs.asdict(book, value_serializer=_plain_value)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_ABSENCE: Final = "absence"
+_ABSENCE_METRIC: Final = "absence"
 _BURN_RATE: Final = "burn_rate"
 _ERROR_RATE: Final = "error_rate"
 LATENCIES: Final = ("p50", "p90", "p95", "p99")
@@ -16,7 +16,7 @@ LATENCIES: Final = ("p50", "p90", "p95", "p99")
 
 _RATES: Final = (_ERROR_RATE, *LATENCIES, _BURN_RATE)
 
-FIGURES: Final = (_ERROR_RATE, "calls", *LATENCIES, _BURN_RATE, _ABSENCE)
+FIGURES: Final = (_ERROR_RATE, "calls", *LATENCIES, _BURN_RATE, _ABSENCE_METRIC)
 """The figures of calls that an alert rule can watch."""
 
 _USERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -69,7 +69,7 @@ class Contradiction(NamedTuple):
 def contradictions(condition: Condition) -> Iterator[Contradiction]:
     """Yield each contradiction in the condition of an alert rule."""
     metric = condition.when
-    if metric == _ABSENCE:
+    if metric == _ABSENCE_METRIC:
         yield from _thresholds_of_absence(condition)
     else:
         yield from _contradicting_thresholds(condition)

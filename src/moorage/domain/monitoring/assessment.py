@@ -35,7 +35,7 @@ _RANK: Final = {
     HealthState.DEGRADED: 2,
     HealthState.UNAVAILABLE: 3,
 }
-_DEGRADED: Final = HealthState.DEGRADED
+_DEGRADED_STATE: Final = HealthState.DEGRADED
 _UNAVAILABLE: Final = HealthState.UNAVAILABLE
 
 
@@ -53,8 +53,8 @@ def assess_health(readings: HealthReadings, now: datetime, policy: HealthPolicy)
         reason.part in policy.required and reason.state is _UNAVAILABLE for reason in every_reason
     ):
         state = _UNAVAILABLE
-    elif reasons or states & {_DEGRADED, _UNAVAILABLE}:
-        state = _DEGRADED
+    elif reasons or states & {_DEGRADED_STATE, _UNAVAILABLE}:
+        state = _DEGRADED_STATE
     elif states == {HealthState.UNKNOWN}:
         state = HealthState.UNKNOWN
     else:
@@ -152,7 +152,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
         yield HealthReason(
             name,
             HealthConcern.CIRCUIT_PROBING,
-            _DEGRADED,
+            _DEGRADED_STATE,
             "The circuit admits a few calls to test whether the service works again.",
             "Wait. The circuit closes after enough successes.",
         )
@@ -169,7 +169,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
         yield HealthReason(
             name,
             HealthConcern.VENDOR_PAUSE,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The vendor asked for a pause. {reading.pause:.0f} s of it are left.",
             "Wait, or end the pause with `moorage limits reset"
             f" {name}{_option('--tenant', reading.tenant)}`.",
@@ -179,7 +179,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
         yield HealthReason(
             name,
             HealthConcern.LIMIT_SPENT,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The rate limit is used up: the next call waits for {wait:.0f} s.",
             "Send fewer calls, or agree on a higher limit with the vendor and configure it.",
             wait,
@@ -188,7 +188,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
         yield HealthReason(
             name,
             HealthConcern.BUDGET_SPENT,
-            _DEGRADED,
+            _DEGRADED_STATE,
             "The retry budget is used up, so failed calls are not retried.",
             "Find the cause of the failures. The budget recovers with successful calls.",
         )
@@ -202,7 +202,7 @@ def _probe_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     yield HealthReason(
         reading.service,
         HealthConcern.PROBE_FAILED,
-        _UNAVAILABLE if probe.failures >= probe.threshold else _DEGRADED,
+        _UNAVAILABLE if probe.failures >= probe.threshold else _DEGRADED_STATE,
         f"The probe failed {times}: {probe.error}",
         f"Check the address and the credentials with `moorage ping {reading.service}`.",
         probe.failures,
@@ -213,7 +213,7 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     token = reading.token
     if token is None:
         return
-    state = _DEGRADED if token.still_works else _UNAVAILABLE
+    state = _DEGRADED_STATE if token.still_works else _UNAVAILABLE
     if token.consent:
         yield HealthReason(
             reading.service,
@@ -265,7 +265,7 @@ def _general_reasons(
         yield HealthReason(
             "payments",
             HealthConcern.UNKNOWN_OUTCOMES,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The outcome of {_number_of(readings.unsettled, 'payment')} is unknown.",
             "Run `moorage payments settle`. List the remaining payments with `moorage"
             " payments unsettled`, and look them up at the vendor.",
@@ -275,7 +275,7 @@ def _general_reasons(
         yield HealthReason(
             "idempotency keys",
             HealthConcern.UNKNOWN_OUTCOMES,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The outcome of {_number_of(readings.unknown_keys, 'idempotency key')} is unknown.",
             "List the calls with `moorage logs list --status unknown`, check at the vendor"
             " whether each call took effect, and record the outcome with `moorage keys"
@@ -286,7 +286,7 @@ def _general_reasons(
         yield HealthReason(
             "log",
             HealthConcern.LOG_ENTRIES_LOST,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The integration log could not store {_number_of(readings.lost_entries, 'entry')}.",
             "Check the database of the log, its disk, and the size of the log's queue.",
             readings.lost_entries,
@@ -296,7 +296,7 @@ def _general_reasons(
             yield HealthReason(
                 f"tenant {tenant}",
                 HealthConcern.TENANT_RECORDS,
-                _DEGRADED,
+                _DEGRADED_STATE,
                 f"The tenant {tenant} uses {records.used:,} of {records.bound:,} idempotency"
                 " records. At the limit, its calls with new keys are refused.",
                 "Find out why the tenant sends so many keys, or raise `records_per_tenant` in"
@@ -322,7 +322,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
         yield HealthReason(
             name,
             HealthConcern.DEAD_LETTERS,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"{count_prefix}{_number_of(backlog.dead, 'entry')} of the {name} "
             f"{'was' if backlog.dead == 1 else 'were'} given up.",
             f"Run `moorage {name} list --stuck`, then replay or drop the entries.",
@@ -332,7 +332,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
         yield HealthReason(
             name,
             HealthConcern.UNKNOWN_OUTCOMES,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"{count_prefix}{_number_of(backlog.unknown, 'entry')} of the {name}"
             f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
             f"Run `moorage {name} list --stuck`, and look up the outcomes at the vendor.",
@@ -342,7 +342,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
         yield HealthReason(
             name,
             HealthConcern.LATE_ENTRIES,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"An entry of the {name} has been due for {backlog.late:.0f} s.",
             f"Check that a worker runs, such as `moorage {name} run`.",
             backlog.late,
@@ -365,7 +365,7 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
         yield HealthReason(
             expiry.name,
             HealthConcern.EXPIRES_SOON,
-            _DEGRADED,
+            _DEGRADED_STATE,
             f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
             "Replace it before this date.",
             seconds_to_expiry,

@@ -18,7 +18,7 @@ _JSON: Final = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 )
-_READING: Final = frozenset({"GET", "HEAD"})
+_READING_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 @attrs.frozen
@@ -58,7 +58,7 @@ def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthA
         return _health_answer(
             method, 404, {"error": ("This page does not exist. Use /live or /ready.")}
         )
-    if method not in _READING:
+    if method not in _READING_METHODS:
         answer = _health_answer("GET", 405, {"error": "Only GET and HEAD are allowed."})
         return attrs.evolve(answer, headers=(*answer.headers, ("Allow", "GET, HEAD")))
     if page == "live":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.figures import Figures, WindowFigures
 
 
-_WITHIN: Final = 0.95
+_DEFAULT_WITHIN: Final = 0.95
 
 
 def _maybe_plain(value: Any) -> Any:
@@ -75,7 +75,7 @@ class Objective:
     latency: float | None = field(
         default=None, converter=_maybe_plain, validator=if_given(is_seconds)
     )
-    within: float = field(default=_WITHIN, validator=_is_target)
+    within: float = field(default=_DEFAULT_WITHIN, validator=_is_target)
 
     def __attrs_post_init__(self) -> None:
         if self.availability is None and self.latency is None:
@@ -84,7 +84,7 @@ class Objective:
                 field="availability",
                 remedy="Set an availability such as 0.999, a latency such as 0.8, or both.",
             )
-        if self.latency is None and self.within != _WITHIN:
+        if self.latency is None and self.within != _DEFAULT_WITHIN:
             raise InvalidData(
                 f"The objective {self.name!r} has `within`, but no latency objective that uses it.",
                 field="within",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.oauth.grants import Grant
 
-_PRINTABLE: Final = 255
+_LONGEST_TEXT: Final = 255
 
 
 class ClientAuthentication(StrEnum):
@@ -92,7 +92,7 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_id(_: object, __: object, value: str) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
         raise ConfigurationError(
             "The client_id is empty or contains characters that are not allowed.",
             path="client_id",

@@ -50,7 +50,7 @@ _MAX_LENGTH: Final = 16_384
 _MOST_PARAMETERS: Final = 100
 _OPENID: Final = "openid"
 _S256: Final = "S256"
-_OURS: Final = frozenset(
+_OWN_PARAMETERS: Final = frozenset(
     {
         "client_id",
         "code_challenge",
@@ -63,7 +63,7 @@ _OURS: Final = frozenset(
         "state",
     }
 )
-_OF_AN_APP: Final = re.compile(r"[a-z][a-z0-9+\-]*(?:\.[a-z0-9+\-]+)+:/[!-~]*")
+_APP_URL: Final = re.compile(r"[a-z][a-z0-9+\-]*(?:\.[a-z0-9+\-]+)+:/[!-~]*")
 _IS_URL: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.\-]*:/")
 
 
@@ -228,7 +228,7 @@ def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[s
             remedy="Use a server that supports PKCE with S256. Without PKCE, an intercepted"
             " code can be used by others.",
         )
-    if not (isinstance(redirect_uri, str) and _OF_AN_APP.fullmatch(redirect_uri)):
+    if not (isinstance(redirect_uri, str) and _APP_URL.fullmatch(redirect_uri)):
         checked_url(redirect_uri, "redirect_uri")
     if "#" in redirect_uri:
         raise ConfigurationError(
@@ -237,7 +237,7 @@ def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[s
             remedy="Pass the URL that is registered at the authorisation server.",
         )
     for name in parameters:
-        if name in _OURS:
+        if name in _OWN_PARAMETERS:
             raise ConfigurationError(
                 f"moorage sets the parameter {name} automatically.",
                 path=f"parameters.{name}",

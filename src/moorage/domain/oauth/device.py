@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _USUAL_INTERVAL: Final = 5.0
-_SLOWER: Final = 5.0
+_SLOW_DOWN_SECONDS: Final = 5.0
 _SHORTEST_INTERVAL: Final = 1.0
 _USUAL_LIFE: Final = 600.0
 _LONGEST_LIFE: Final = 86_400.0
 _LONGEST_CODE: Final = 64
-_LATEST: Final = 300.0
+_LONGEST_PAUSE: Final = 300.0
 
 
 def _convert_to_utc(value: datetime) -> datetime:
@@ -138,13 +138,15 @@ class PollingPace:
         Return None if no further poll can bring a token.
         """
         if isinstance(answer, ConnectorError):
-            doubled_pause = min(2 * self.pause, _LATEST)
+            doubled_pause = min(2 * self.pause, _LONGEST_PAUSE)
             return PollingPace(self.interval, doubled_pause) if answer.retryable else None
         if answer.why is Refusal.PENDING:
             return PollingPace(self.interval, self.interval)
         if answer.code == "slow_down":
-            slower_interval = self.interval + _SLOWER
+            slower_interval = self.interval + _SLOW_DOWN_SECONDS
             return PollingPace(slower_interval, max(slower_interval, answer.wait or 0.0))
         if answer.why is Refusal.LATER:
-            return PollingPace(self.interval, max(min(2 * self.pause, _LATEST), answer.wait or 0.0))
+            return PollingPace(
+                self.interval, max(min(2 * self.pause, _LONGEST_PAUSE), answer.wait or 0.0)
+            )
         return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _EARLY_SHARE: Final = 0.25
 _LEEWAY_SHARE: Final = 0.1
-_SPREAD: Final = 0.5
+_RENEWAL_SPREAD: Final = 0.5
 
 
 class Freshness(Enum):
@@ -67,9 +67,9 @@ class EarlyRenewal:
         if end_time is None:
             return Span(float("inf"), float("inf"))
         remaining_seconds = (end_time - now).total_seconds()
-        renewal_lead, leeway = self.early * (1 + draw * _SPREAD), self.leeway
+        renewal_lead, leeway = self.early * (1 + draw * _RENEWAL_SPREAD), self.leeway
         if issued_at is not None:
             lifetime = max(0.0, (end_time - issued_at).total_seconds())
-            renewal_lead = min(renewal_lead, lifetime * _EARLY_SHARE * (1 + draw * _SPREAD))
+            renewal_lead = min(renewal_lead, lifetime * _EARLY_SHARE * (1 + draw * _RENEWAL_SPREAD))
             leeway = min(leeway, lifetime * _LEEWAY_SHARE)
         return Span(remaining_seconds - max(renewal_lead, leeway), remaining_seconds - leeway)

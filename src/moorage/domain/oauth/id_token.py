@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_SKEW: Final = 60.0
+_CLOCK_SKEW: Final = 60.0
 
 
 def id_token_problem(
@@ -52,7 +52,7 @@ def id_token_problem(
     expiry = claims.get("exp")
     if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
         return "has no expiry"
-    if not now.timestamp() - _SKEW < expiry:
+    if not now.timestamp() - _CLOCK_SKEW < expiry:
         return "has expired"
     if nonce is not None and not _is_nonce(nonce, claims.get("nonce")):
         return "belongs to another consent"

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PAST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def as_expired(credentials: OAuthCredentials) -> OAuthCredentials:
     """Return the credentials marked as expired, so that no caller uses them any more."""
-    return attrs.evolve(credentials, expires_at=_LONG_AGO)
+    return attrs.evolve(credentials, expires_at=_PAST_EXPIRY)
 
 
 def no_client_error(service: str) -> ConfigurationError:

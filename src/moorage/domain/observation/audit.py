@@ -57,13 +57,13 @@ _FORMAT: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PURPOSE: Final = b"moorage: seal of an audit trail\0"
-_CUT: Final = "..."
+_CUT_MARK: Final = "..."
 _SEAL_TEXT: Final = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{64})")
 
 
 def _shorten(value: object, longest: int) -> str:
     text = storable_text(str(value))
-    return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
+    return text if len(text) <= longest else text[: longest - len(_CUT_MARK)] + _CUT_MARK
 
 
 def _name(value: object) -> str:

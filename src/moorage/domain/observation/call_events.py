@@ -227,7 +227,7 @@ hears of the attempt, its start, bytes out and bytes in."""
 FACTS_OF_SUCCESS: Final = 8
 """The number of facts of a success, which distinguishes them from all other facts."""
 
-_OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
+_CALL_FIELDS: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),
     "service": lambda facts: facts[1].service.name,
     "operation": lambda facts: operation_of(facts[0], facts[1]),
@@ -238,8 +238,8 @@ _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "account": lambda facts: getattr(facts[0].contract, "account", None),
     "idempotency_key": lambda facts: facts[0].idempotency_key,
 }
-_OF_AN_ATTEMPT: Final[dict[str, Callable[[Any], object]]] = {
-    **_OF_A_CALL,
+_ATTEMPT_FIELDS: Final[dict[str, Callable[[Any], object]]] = {
+    **_CALL_FIELDS,
     "host": lambda facts: facts[1].host,
     "route": lambda facts: facts[1].route,
     "target": lambda facts: target_of(facts[0]),
@@ -360,9 +360,9 @@ def trace_of(identity: CallIdentity, traceparent: str | None) -> str | None:
     return None if match is None or not match[1].strip("0") else match[1]
 
 
-CallStarted.late_fields = _OF_A_CALL
+CallStarted.late_fields = _CALL_FIELDS
 AttemptStarted.late_fields = {
-    **_OF_AN_ATTEMPT,
+    **_ATTEMPT_FIELDS,
     "attempt": itemgetter(3),
     "hedge": itemgetter(4),
     "span_id": lambda facts: span_of(facts[0], facts[4]),
@@ -370,7 +370,7 @@ AttemptStarted.late_fields = {
     "bytes_out": itemgetter(6),
 }
 AttemptFinished.late_fields = {
-    **_OF_AN_ATTEMPT,
+    **_ATTEMPT_FIELDS,
     "attempt": itemgetter(3),
     "duration": lambda facts: facts[4] / 1e9,
     "error": itemgetter(5),
@@ -393,7 +393,7 @@ _AFTER_END: Final = 3 + len(_END)
 complete_facts_with(full_call_facts, CallFinished)
 complete_facts_with(full_attempt_facts, AttemptFinished)
 CallFinished.late_fields = {
-    **_OF_A_CALL,
+    **_CALL_FIELDS,
     "started_at": lambda facts: facts[0].started_at,
     "duration": lambda facts: (facts[2] - facts[0].started) / 1e9,
     **{name: itemgetter(number) for number, name in enumerate(_END, 3)},

@@ -95,7 +95,7 @@ _GOOD_STATUSES: Final = (
     IntegrationStatus.REPLAYED,
     IntegrationStatus.CACHED,
 )
-_NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
+_NEUTRAL_STATUSES: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
 
 USABLE_STATUSES: Final = (*_GOOD_STATUSES, IntegrationStatus.FALLBACK)
 """The statuses of calls that returned a result; all other calls are failures."""
@@ -290,7 +290,7 @@ class LogSummary:
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
         statuses = self.by_status.items()
-        counted_calls = sum(count for status, count in statuses if status not in _NEUTRAL)
+        counted_calls = sum(count for status, count in statuses if status not in _NEUTRAL_STATUSES)
         good_count = sum(count for status, count in statuses if status in _GOOD_STATUSES)
         return good_count / counted_calls if counted_calls else None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE: Final = 500
 _MOST_DETAILS: Final = 100
-_CHANGED: Final = 412
+_CHANGED_STATUS: Final = 412
 _NEEDS_ETAG: Final = 428
 _NO_CONTENT: Final = 204
 
@@ -221,7 +221,7 @@ def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | N
 
 def failure_of(response: Response) -> ConnectorError | None:
     """Return the error if the service refused a change for the entity's version; else None."""
-    if response.status not in {_CHANGED, _NEEDS_ETAG}:
+    if response.status not in {_CHANGED_STATUS, _NEEDS_ETAG}:
         return None
     problem_description = _problem(_error_in(response) or {})
     details: dict[str, Any] = {

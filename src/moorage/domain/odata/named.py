@@ -46,13 +46,13 @@ _FILTER: Final = {
         " the operators are eq, ne, gt, ge, lt, le, contains, startswith and endswith."
     )
 }
-_SHOWN: Final = {
+_PROJECTION_ARGUMENTS: Final = {
     "select": "A list of the properties to return.",
     "expand": "A list of the related entities to return.",
 }
 _QUERY: Final = {
     **_FILTER,
-    **_SHOWN,
+    **_PROJECTION_ARGUMENTS,
     "order_by": 'A list of properties, each followed by " desc" for the reverse order.',
     "top": "The largest number of entities.",
     "skip": "The number of entities to skip.",
@@ -60,7 +60,7 @@ _QUERY: Final = {
     "page_size": "The number of entities on a page.",
 }
 _ETAG: Final = {"etag": 'The version of the entity as it was read, or "*" for any.'}
-_BOUND: Final = {
+_BINDING_ARGUMENTS: Final = {
     "name": "The name, with its namespace if it is bound.",
     "parameters": "The parameters by name.",
     "entity_set": "The entity set that it is bound to.",
@@ -88,7 +88,7 @@ def named_operations(client: OData) -> tuple[NamedOperation, ...]:
         NamedOperation(
             name="get",
             about="Reads one entity.",
-            arguments={**_SET, **_KEY, **_SHOWN},
+            arguments={**_SET, **_KEY, **_PROJECTION_ARGUMENTS},
             required=frozenset({"entity_set", "key"}),
             build=lambda values: client.get(
                 values["entity_set"], _value(values["key"]), _options(values)
@@ -128,7 +128,7 @@ def named_operations(client: OData) -> tuple[NamedOperation, ...]:
         NamedOperation(
             name="action",
             about="Runs an action, which may change something.",
-            arguments=_BOUND,
+            arguments=_BINDING_ARGUMENTS,
             required=frozenset({"name"}),
             build=lambda values: client.action(
                 values["name"], _object(values, "parameters"), **_binding(values)
@@ -137,7 +137,7 @@ def named_operations(client: OData) -> tuple[NamedOperation, ...]:
         NamedOperation(
             name="function",
             about="Runs a function, which changes nothing.",
-            arguments=_BOUND,
+            arguments=_BINDING_ARGUMENTS,
             required=frozenset({"name"}),
             build=lambda values: client.function(
                 values["name"],

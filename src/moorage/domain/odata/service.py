@@ -47,7 +47,7 @@ _ORDER: Final = late_pattern(r"(\S+)(?: (asc|desc))?")
 _REFERENCE: Final = late_pattern(r"(\$[0-9]{1,4})(?:/(.+))?")
 _VERSION: Final = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
 _JSON: Final = {**_VERSION, "Accept": "application/json"}
-_READING: Final = Headers(_JSON)
+_READING_HEADERS: Final = Headers(_JSON)
 _LARGEST_NUMBER: Final = 2**31
 
 
@@ -195,7 +195,7 @@ class OData:
         """
         path = self._path(entity_set) + key_path(key) + _question(query)
         return _json_operation(
-            name or f"{entity_set}.get", Request.get(path, headers=_READING), read_entity
+            name or f"{entity_set}.get", Request.get(path, headers=_READING_HEADERS), read_entity
         )
 
     def create(
@@ -302,7 +302,9 @@ class OData:
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(function, 'function'))}"
         path += f"({arguments(parameters or {}, 'parameters')})"
-        return _json_operation(name or function, Request.get(path, headers=_READING), read_value)
+        return _json_operation(
+            name or function, Request.get(path, headers=_READING_HEADERS), read_value
+        )
 
     def batch(
         self,
@@ -366,7 +368,7 @@ class OData:
         return self._path(entity_set) + ("" if key is None else key_path(key))
 
     def _page(self, path: str, page_size: int | None, name: str) -> HttpOperation[ODataPage]:
-        headers = _READING
+        headers = _READING_HEADERS
         if page_size is not None:
             size = _checked_number(page_size, "page_size")
             headers = headers.with_header("Prefer", f"odata.maxpagesize={size}")

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.operations import ApiOperation
 
 _VERSION: Final = re.compile(r"3\.[01]\.[0-9]+(?:-.+)?")
-_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
+_NAME_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _KEY: Final = "idempotency-key"
-_UNSAFE: Final = frozenset({HttpMethod.POST, HttpMethod.PATCH})
+_UNSAFE_METHODS: Final = frozenset({HttpMethod.POST, HttpMethod.PATCH})
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -81,7 +81,7 @@ class OpenApi:
     @property
     def name(self) -> str:
         """The API's title as a service name of small letters, digits and hyphens."""
-        return _NOT_IN_NAMES.sub("-", self.title.lower()).strip("-")[:100] or "api"
+        return _NAME_SEPARATORS.sub("-", self.title.lower()).strip("-")[:100] or "api"
 
     @property
     def limit_headers(self) -> dict[str, bool]:
@@ -277,5 +277,5 @@ def _key_problems(operations: Sequence[ApiOperation], memory: float | None) -> l
             "Describe the parameter, or create two services with operations=.",
         )
         for operation in operations
-        if operation.method in _UNSAFE and _key_of(operation) is None
+        if operation.method in _UNSAFE_METHODS and _key_of(operation) is None
     ]

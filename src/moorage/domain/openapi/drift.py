@@ -24,7 +24,7 @@ from moorage.errors import DescriptionRefused, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_LISTED: Final = 5
+_MOST_LISTED: Final = 5
 _NO_WORDS: Final[frozenset[str]] = frozenset()
 
 
@@ -42,7 +42,7 @@ class ChangeKind(StrEnum):
     WORDS_ADDED = "words added"
 
 
-_HARMLESS: Final = frozenset({ChangeKind.DEPRECATED, ChangeKind.WORDS_ADDED})
+_HARMLESS_CHANGES: Final = frozenset({ChangeKind.DEPRECATED, ChangeKind.WORDS_ADDED})
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +68,7 @@ class Change:
     @property
     def breaks(self) -> bool:
         """True if requests may fail, or if their responses may no longer be readable."""
-        return self.kind not in _HARMLESS
+        return self.kind not in _HARMLESS_CHANGES
 
 
 @attrs.frozen(kw_only=True)
@@ -313,6 +313,6 @@ def _word_changes(
 
 def _join_words(words: Iterable[str]) -> str:
     sorted_words = sorted(words)
-    hidden_count = len(sorted_words) - _LISTED
-    list_text = ", ".join(sorted_words[:_LISTED]) or "anything"
+    hidden_count = len(sorted_words) - _MOST_LISTED
+    list_text = ", ".join(sorted_words[:_MOST_LISTED]) or "anything"
     return f"{list_text} and {hidden_count} more" if hidden_count > 0 else list_text

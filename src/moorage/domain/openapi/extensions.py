@@ -21,7 +21,7 @@ _SAMPLES: Final = ("1", '"default";r=1;t=1', '"default";q=1;w=1')
 _POLICY: Final = "ratelimit-policy"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_LARGEST: Final = 1e300
+_LARGEST_TIMEOUT: Final = 1e300
 """An integer may be too large for a float."""
 
 _TIMEOUTS: Final = (
@@ -40,7 +40,7 @@ def timeout_of(node: Node) -> float | None:
             part = part.child(name)
         number = part.value
         if isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0:
-            return float(min(number, _LARGEST)) * unit
+            return float(min(number, _LARGEST_TIMEOUT)) * unit
     return None
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
-_SHOWN: Final = 5
+_MOST_SHOWN: Final = 5
 
 
 def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str]) -> str:
@@ -72,7 +72,7 @@ def _chosen_server(servers: list[Node], choice: int | str | None, pointer: str) 
         return servers[0]
     if not servers:
         raise refusal(pointer, "The description has no servers.", "Pass server='https://…'.")
-    urls = ", ".join(str(server.text("url"))[:100] for server in servers[:_SHOWN])
+    urls = ", ".join(str(server.text("url"))[:100] for server in servers[:_MOST_SHOWN])
     raise refusal(pointer, f"There are {len(servers)} servers: {urls}.", remedy)
 
 

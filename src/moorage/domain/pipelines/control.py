@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 _SECOND: Final = 1_000_000
-_KEPT: Final = 86_400 * _SECOND
+_REPORT_LIFE: Final = 86_400 * _SECOND
 """Microseconds for which a worker's report is kept."""
 
 _MAX_REPORTS: Final = 20
@@ -99,7 +99,7 @@ class ReportWorker(_Control):
             :_MAX_REPORTS
         ]
         recent_reports = {
-            worker: report for worker, report in newest_reports if now - report[0] < _KEPT
+            worker: report for worker, report in newest_reports if now - report[0] < _REPORT_LIFE
         }
         return (_write_state(now, pause_reason, recent_reports),), pause_reason is not None
 
@@ -147,4 +147,4 @@ def _read_state(state: State | None) -> tuple[str | None, dict[str, Any]]:
 
 def _write_state(now: int, pause_reason: str | None, reports: Mapping[str, Any]) -> State:
     text = json.dumps([pause_reason, reports], sort_keys=True)
-    return (now, _KEPT if pause_reason is None else FOREVER, text)
+    return (now, _REPORT_LIFE if pause_reason is None else FOREVER, text)

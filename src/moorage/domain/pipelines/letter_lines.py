@@ -14,7 +14,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PLAIN: Final = (
+_PLAIN_FIELDS: Final = (
     "topic",
     "partition",
     "offset",
@@ -37,7 +37,7 @@ def line_of(letter: DeadLetter, id: str) -> bytes:
         "error": letter.error,
         "message": letter.message,
         "attempts": letter.attempts,
-        **{name: getattr(record, name) for name in _PLAIN},
+        **{name: getattr(record, name) for name in _PLAIN_FIELDS},
         "published_at": None if record.published_at is None else record.published_at.isoformat(),
         "key": None if record.key is None else _base64(record.key),
         "headers": [[name, _header(value)] for name, value in record.attributes],
@@ -60,7 +60,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
             key=None if key is None else b64decode(key, validate=True),
             attributes=[(name, _header_value(value)) for name, value in document["headers"]],
             published_at=None if published_at is None else datetime.fromisoformat(published_at),
-            **{name: document[name] for name in _PLAIN},
+            **{name: document[name] for name in _PLAIN_FIELDS},
         )
         letter = DeadLetter(
             pipeline=document["pipeline"],

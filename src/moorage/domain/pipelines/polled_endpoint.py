@@ -37,7 +37,7 @@ _LONGEST_PAGE: Final = 8_000
 """The characters of a cursor or of the URL of a page."""
 
 _LINK: Final = re.compile(r"<([^<>]*)>([^<]*)")
-_IS_NEXT: Final = re.compile(r';\s*rel\s*=(?:\s*")?[^";]*\bnext\b', re.IGNORECASE)
+_NEXT_RELATION: Final = re.compile(r';\s*rel\s*=(?:\s*")?[^";]*\bnext\b', re.IGNORECASE)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"seconds": SECOND, "milliseconds": 1_000}
 """Microseconds of a time that is a number."""
@@ -366,7 +366,7 @@ def _absolute(url: str, response: Response) -> str:
 def _link(header: str) -> str | None:
     """Return the URL of the next page in a Link header."""
     for link in _LINK.finditer(header):
-        if _IS_NEXT.search(link[2]):
+        if _NEXT_RELATION.search(link[2]):
             return link[1]
     return None
 

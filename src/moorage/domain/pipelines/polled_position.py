@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.polled_endpoint import PolledEndpoint, PolledItem, PolledPage
     from moorage.domain.pipelines.records import Offset
 
-_EMPTY: Final[dict[str, int]] = {}
+_NO_DIGESTS: Final[dict[str, int]] = {}
 
 
 class PolledPosition(NamedTuple):
@@ -47,7 +47,7 @@ class PolledPosition(NamedTuple):
     page: str | None = None
     newest: int | None = None
     base: int | None = None
-    remembered: Mapping[str, int] = _EMPTY
+    remembered: Mapping[str, int] = _NO_DIGESTS
     pages: int = 0
     known_page: str | None = None
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import attrs
 
 _SECOND: Final = 10**9
-_OVERLOADED: Final = frozenset({503, 504, 529})
+_OVERLOAD_STATUSES: Final = frozenset({503, 504, 529})
 _NO_OVERLOAD: Final = (DestinationRefused, HostKeyRefused, LocalFailure, TransactionConflict)
 
 
@@ -132,7 +132,7 @@ def is_overload(rule: AdaptiveLimit, error: BaseException | None, *, began: int,
     if isinstance(error, RateLimitExceeded):
         return error.by_vendor
     if isinstance(error, VendorFailed):
-        return error.status in _OVERLOADED
+        return error.status in _OVERLOAD_STATUSES
     if isinstance(error, ConnectionFailed):
         return not isinstance(error, _NO_OVERLOAD)
     return isinstance(error, (ConnectionError, TimeoutError))

@@ -241,7 +241,7 @@ class Admission:
         if claim is not None or ticketed:
             return
         if len(gates.limits) <= 1 and gates.budget is None:
-            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
+            self.__class__ = _FAST_CLASSES[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
         elif not retry:
             self.__class__ = _SeveralAdmission  # pyright: ignore[reportAttributeAccessIssue]  # a subclass without attributes of its own
 
@@ -506,7 +506,7 @@ class _SeveralAdmission(Admission):
         raise failure
 
 
-_SHORT_CUTS: Final = {
+_FAST_CLASSES: Final = {
     (True, True): _UsualAdmission,
     (True, False): _CircuitAdmission,
     (False, True): _LimitAdmission,

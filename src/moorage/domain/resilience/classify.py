@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Response
 
 _MAX_LENGTH: Final = 300
-_USUAL: Final = Redaction()
+_USUAL_REDACTION: Final = Redaction()
 _CODE: Final = late_pattern(r"[A-Za-z0-9_.:/-]{1,64}")
 _CODES: Final = ("code", "type", "error_code")
 _WORDS: Final = ("message", "detail", "title", "error_message")
@@ -40,11 +40,11 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
 _RETRYABLE_STATUSES: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
 _CONFLICT: Final = 409
-_END: Final = 4_096
-_BLANK: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+_END_SIZE: Final = 4_096
+_BLANK_BYTES: Final = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """White space, byte order marks, and the zeros of UTF-16 and UTF-32."""
-_ENDS: Final = frozenset({b"{}", b"[]", b'""'})
-_NOT_HERE: Final = frozenset({301, 307, 308})
+_BRACKET_PAIRS: Final = frozenset({b"{}", b"[]", b'""'})
+_REDIRECT_STATUSES: Final = frozenset({301, 307, 308})
 """Redirects to send the same request elsewhere, because it was not processed here."""
 
 
@@ -54,7 +54,11 @@ def is_success(status: int) -> bool:
 
 
 def classify(
-    response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
+    response: Response,
+    redaction: Redaction = _USUAL_REDACTION,
+    *,
+    safe: bool = True,
+    keyed: bool = False,
 ) -> ConnectorError | None:
     """Return the error that a response's HTTP status stands for; None for a success.
 
@@ -80,7 +84,7 @@ def classify(
         )
     if status >= 500 or status in _RETRYABLE_STATUSES:
         return VendorFailed(f"The vendor failed (HTTP {status}).", **details)
-    if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
+    if status < 200 or (status < 400 and not safe and status not in _REDIRECT_STATUSES):
         return VendorFailed(
             f"The response (HTTP {status}) does not show whether the request was processed.",
             retryable=False,
@@ -144,9 +148,9 @@ def _is_balanced(body: bytes) -> bool:
 
 def _ends_as_json(body: bytes) -> bool:
     """Return whether a long body looks like JSON, judging from its beginning and end."""
-    first_byte = body[:_END].lstrip(_BLANK)[:1]
-    last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
-    return first_byte + last_bytes in _ENDS
+    first_byte = body[:_END_SIZE].lstrip(_BLANK_BYTES)[:1]
+    last_bytes = body[-_END_SIZE:].rstrip(_BLANK_BYTES)[-1:]
+    return first_byte + last_bytes in _BRACKET_PAIRS
 
 
 def unreadable_answer_error(
@@ -182,7 +186,7 @@ def as_unreadable(exception: Exception, response: Response) -> ConnectorError:
 
 
 def vendor_code_and_message(
-    response: Response, redaction: Redaction = _USUAL
+    response: Response, redaction: Redaction = _USUAL_REDACTION
 ) -> tuple[str | None, str | None]:
     """Return the vendor's error code and message, if they are at a usual place in the body.
 

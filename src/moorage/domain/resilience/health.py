@@ -37,7 +37,7 @@ SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
 REFUSED = (VendorRejected, AuthenticationFailed)
 """Errors of a service that responded with a refusal."""
 
-_HEALTHY: Final = (*REFUSED, TransactionConflict)
+_HEALTHY_ERRORS: Final = (*REFUSED, TransactionConflict)
 """Errors of a healthy service; a conflict between transactions is no outage of the database."""
 
 UNASKED = (
@@ -63,7 +63,7 @@ BUGS: Final = (
 )
 """Errors of the program itself, which a retry would only repeat."""
 
-_INTERNAL: Final = (
+_INTERNAL_ERRORS: Final = (
     ConfigurationError,
     CredentialNotFound,
     InvalidData,
@@ -86,7 +86,7 @@ def is_exhaustion(error: BaseException) -> bool:
 
 def is_internal(error: Exception) -> bool:
     """Return whether an error comes from this program or machine, and not from the service."""
-    return isinstance(error, _INTERNAL) or is_exhaustion(error)
+    return isinstance(error, _INTERNAL_ERRORS) or is_exhaustion(error)
 
 
 def health(error: Exception) -> Outcome:
@@ -98,7 +98,7 @@ def health(error: Exception) -> Outcome:
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
-    if isinstance(error, _HEALTHY):
+    if isinstance(error, _HEALTHY_ERRORS):
         return Outcome.GOOD
     if isinstance(error, SICK):
         return Outcome.FAILED

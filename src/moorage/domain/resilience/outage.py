@@ -38,7 +38,7 @@ _SHARE: Final = 0.75
 _MAX_SECONDS: Final = 10.0
 _LONGEST_PATIENCE: Final = 60.0
 _SILENCE: Final = 5_000_000_000
-_NEARLY: Final = 0.9
+_SLOW_SHARE: Final = 0.9
 
 
 @frozen(eq=False)
@@ -103,7 +103,7 @@ def is_slow(waited_time: int, bound: float | None, silent: int | None) -> bool:
     there was no reply yet. `bound` is the time in seconds that the caller could wait; an error
     before that time means that the store is unreachable.
     """
-    if bound is None or silent is None or waited_time < bound * 1e9 * _NEARLY:
+    if bound is None or silent is None or waited_time < bound * 1e9 * _SLOW_SHARE:
         return False
     return silent < min(3 * waited_time, max(waited_time, _SILENCE))
 
@@ -140,12 +140,12 @@ def is_local(command: Command[Any]) -> bool:
             return False
 
 
-_GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
+_LOCAL_COMMANDS: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 
 def needs_no_store(command: Command[Any]) -> bool:
     """Return whether this process can execute a command without the store."""
-    if not isinstance(command, _GOING_ON) or command.durable:
+    if not isinstance(command, _LOCAL_COMMANDS) or command.durable:
         return False
     return not isinstance(command, Admission) or command.gates.grants_alone
 
@@ -182,7 +182,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
     A claim has no substitute: an effect that was done under one key would be done again under the
     other.
     """
-    if not isinstance(command, _GOING_ON) or key not in command.keys:
+    if not isinstance(command, _LOCAL_COMMANDS) or key not in command.keys:
         return False
     return not (isinstance(command, Admission) and command.claim and command.claim[0] == key)
 

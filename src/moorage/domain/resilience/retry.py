@@ -237,7 +237,7 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
         longest_delay = max(shortest_delay, min(max_delay, 3 * (previous or policy.base_delay)))
         return shortest_delay + draw * (longest_delay - shortest_delay)
     full_delay = min(_GROWTH[policy.backoff](policy, attempt), max_delay)
-    return _SPREAD[policy.jitter](full_delay, max_delay, draw)
+    return _JITTER_FUNCTIONS[policy.jitter](full_delay, max_delay, draw)
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:
@@ -278,7 +278,7 @@ _GROWTH: Final[dict[Backoff, Callable[[RetryPolicy, int], float]]] = {
 }
 """The delay before jitter and upper limit, by policy and number of the attempt."""
 
-_SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
+_JITTER_FUNCTIONS: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
     Jitter.NONE: lambda full, _, __: full,
     Jitter.FULL: lambda full, _, draw: draw * full,
     Jitter.EQUAL: lambda full, _, draw: full * (1 + draw) / 2,

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
-_ACCEPT: Final = f"{CONTENT_TYPE}, application/json; q=0.9"
-_SERIALIZED: Final = {"format": "serialized"}
+_ACCEPT_TYPES: Final = f"{CONTENT_TYPE}, application/json; q=0.9"
+_SERIALIZED_FORMAT: Final = {"format": "serialized"}
 """Asks for descriptors in place of the text of a .proto file; other formats have no such form."""
 
 _TYPES: Final = {"AVRO": SchemaFormat.AVRO, "JSON": SchemaFormat.JSON} | {
@@ -52,8 +52,8 @@ _TYPES: Final = {"AVRO": SchemaFormat.AVRO, "JSON": SchemaFormat.JSON} | {
 }
 _NAMES: Final = {kind: name for name, kind in _TYPES.items()}
 _NOT_FOUND: Final = frozenset({40401, 40402, 40403})
-_INVALID: Final = frozenset({422, 42201, 42202})
-_INCOMPATIBLE: Final = 409
+_INVALID_CODES: Final = frozenset({422, 42201, 42202})
+_INCOMPATIBLE_STATUS: Final = 409
 _LONGEST_MESSAGE: Final = 500
 
 
@@ -100,7 +100,7 @@ def compatibility_check(subject: str, schema: Schema) -> HttpOperation[tuple[str
 
 
 def _get(path: str) -> Request:
-    return Request.get(path, query=_SERIALIZED, headers={"Accept": _ACCEPT})
+    return Request.get(path, query=_SERIALIZED_FORMAT, headers={"Accept": _ACCEPT_TYPES})
 
 
 def _post(path: str, schema: Schema) -> Request:
@@ -112,7 +112,7 @@ def _post(path: str, schema: Schema) -> Request:
             {"name": item.name, "subject": item.subject, "version": item.version}
             for item in schema.references
         ]
-    headers = {"Accept": _ACCEPT, "Content-Type": CONTENT_TYPE}
+    headers = {"Accept": _ACCEPT_TYPES, "Content-Type": CONTENT_TYPE}
     request = Request.post(path, json=document, headers=headers)
     return attrs.evolve(request, idempotent=True)
 
@@ -148,11 +148,11 @@ def _failure(response: Response) -> ConnectorError | None:
             return SchemaNotFound(
                 "The registry does not have this schema, subject or version.", **details
             )
-        if code == _INCOMPATIBLE:
+        if code == _INCOMPATIBLE_STATUS:
             return SchemaIncompatible(
                 "The registry refused the schema because it is incompatible.", **details
             )
-        if code in _INVALID:
+        if code in _INVALID_CODES:
             return InvalidRequest("The registry cannot read the schema or its version.", **details)
     if response.status == 404:
         return ConfigurationError(

@@ -33,7 +33,7 @@ MOST_CHECKS: Final = 100_000
 
 _PROPERTY: Final = "property"
 _ITEM: Final = "item"
-_REST: Final = {
+_REMAINING_KEYWORDS: Final = {
     "additionalItems": _ITEM,
     "items": _ITEM,
     "unevaluatedItems": _ITEM,
@@ -122,7 +122,9 @@ def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
 
 def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
     """Yield the parts of a schema that check child values, with the label of each child."""
-    other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
+    other_keywords = [
+        ((kind, None), part.get(keyword)) for keyword, kind in _REMAINING_KEYWORDS.items()
+    ]
     labelled_parts = [
         *_labelled_parts(part, "properties"),
         *_labelled_parts(part, "prefixItems"),

@@ -37,7 +37,7 @@ _EQUAL_RULES: Final = frozenset(
 )
 """Rules that can be judged only if the writer has the same."""
 
-_UNJUDGED: Final = frozenset({
+_DEPENDENT_KEYWORDS: Final = frozenset({
     "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef",
     "additionalItems", "contains", "dependencies", "dependentRequired", "dependentSchemas",
     "else", "if", "maxContains", "minContains", "prefixItems", "then", "unevaluatedItems",
@@ -46,7 +46,7 @@ _UNJUDGED: Final = frozenset({
 """Rules whose meaning depends on others, so that they are never judged alone."""
 
 
-_NARROWING_RULES: Final = _UNJUDGED | _EQUAL_RULES | {"allOf", "const", "enum"}
+_NARROWING_RULES: Final = _DEPENDENT_KEYWORDS | _EQUAL_RULES | {"allOf", "const", "enum"}
 """Rules that may forbid a writer what its other rules allow."""
 
 
@@ -228,8 +228,8 @@ class _Comparison:
     ) -> Iterator[Incompatibility]:
         """Yield the rules of the reader's part that values of the writer's part may break."""
         types = _types(writer)
-        for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
-            if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
+        for keyword in sorted((_DEPENDENT_KEYWORDS | _EQUAL_RULES) & reader.keys()):
+            if keyword in _DEPENDENT_KEYWORDS or not _is_same(reader[keyword], writer.get(keyword)):
                 yield _uncheckable_change(path, f"the rule {keyword!r}")
         extra_types = types - _declared_types(reader)
         if extra_types:

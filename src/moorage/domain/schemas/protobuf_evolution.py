@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.domain.schemas.protobuf_files import ProtobufField
     from moorage.domain.schemas.schema import CompleteSchema
 
-_WIDER: Final = frozenset({
+_COMPATIBLE_TYPES: Final = frozenset({
     ("bool", "int32"), ("bool", "int64"), ("bool", "uint32"), ("bool", "uint64"),
     ("int32", "int64"), ("uint32", "int64"), ("uint32", "uint64"), ("enum", "int32"),
     ("enum", "int64"), ("sint32", "sint64"), ("string", "bytes"),
@@ -88,7 +88,7 @@ class _Comparison:
             yield Incompatibility(path, "The field is repeated in only one of the schemas.")
         if field.type == written.type == "enum":
             yield from self._enum(field, written, path)
-        elif field.type != written.type and (written.type, field.type) not in _WIDER:
+        elif field.type != written.type and (written.type, field.type) not in _COMPATIBLE_TYPES:
             problem = f"The reader expects {field.type}; the writer has {written.type}."
             yield Incompatibility(path, problem)
 

@@ -19,8 +19,8 @@ _TYPES: Final[tuple[str, ...]] = (
     *("", "double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string"),
     *("group", "message", "bytes", "uint32", "enum", "sfixed32", "sfixed64", "sint32", "sint64"),
 )
-_REQUIRED: Final = 2
-_REPEATED: Final = 3
+_REQUIRED_LABEL: Final = 2
+_REPEATED_LABEL: Final = 3
 _PATH, _PACKAGE, _MESSAGES, _ENUMS, _SYNTAX, _EDITION = 1, 2, 4, 5, 12, 14
 
 
@@ -199,7 +199,7 @@ def _field(field: bytes) -> ProtobufField:
         number=number_of(field, 3),
         type=_TYPES[kind] if 0 < kind < len(_TYPES) else "",
         type_name=_text(field, 6).removeprefix("."),
-        is_repeated=number_of(field, 4) == _REPEATED,
-        is_required=number_of(field, 4) == _REQUIRED,
+        is_repeated=number_of(field, 4) == _REPEATED_LABEL,
+        is_required=number_of(field, 4) == _REQUIRED_LABEL,
         oneof=number_of(field, 9) if has_oneof and not is_optional else None,
     )

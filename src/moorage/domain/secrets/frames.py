@@ -28,11 +28,11 @@ K = TypeVar("K")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_DEEP: Final = 4
-_KEY_LIKE: Final = late_pattern(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
+_MOST_LEVELS: Final = 4
+_KEY_LIKE_TEXT: Final = late_pattern(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
 """A pattern for texts that may be secrets, and are not only words."""
 
-_OPAQUE: Final = late_pattern(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
+_OPAQUE_TEXT: Final = late_pattern(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
 """A pattern for texts that are more likely keys than names."""
 
 _PASSWORD: Final = late_pattern(r"(?<=://)[^/?#]*(?=@)")
@@ -175,18 +175,18 @@ def _secret_texts(
             value = value.decode("latin-1")
         if isinstance(value, str):
             text = value.strip()
-            pattern = _KEY_LIKE if is_sensitive_value else _OPAQUE
+            pattern = _KEY_LIKE_TEXT if is_sensitive_value else _OPAQUE_TEXT
             if is_telling(text) and "${" not in text and pattern.fullmatch(text):
                 yield text
             yield from _PASSWORD.findall(text)
-        elif depth < _DEEP and isinstance(value, Mapping):
+        elif depth < _MOST_LEVELS and isinstance(value, Mapping):
             items = cast("Mapping[object, Any]", value)
             pending_arguments += [(False, name, depth + 1) for name in items]
             pending_arguments += [
                 (is_sensitive_value or is_sensitive(str(name)), item, depth + 1)
                 for name, item in items.items()
             ]
-        elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
+        elif depth < _MOST_LEVELS and isinstance(value, (list, tuple, set, frozenset)):
             pending_arguments += [
                 (is_sensitive_value, item, depth + 1) for item in cast("Iterable[Any]", value)
             ]

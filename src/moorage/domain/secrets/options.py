@@ -35,7 +35,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 
 _SERIES: Final = late_pattern(r"(?:tuple\[(\w+), \.\.\.\]|(?:frozenset|list)\[(\w+)\])")
 _TABLE: Final = late_pattern(r"(?:dict|Mapping)\[str, (\w+)\]")
-_LONE: Final = "a str without unpaired surrogates"
+_VALID_TEXT: Final = "a str without unpaired surrogates"
 
 
 def checked_options(kind: type[K]) -> type[K]:
@@ -173,7 +173,7 @@ def _expectation(name: str, value: Any) -> str | None:
     if types is not None:
         is_kind = isinstance(value, types[0]) and (name == "bool" or not isinstance(value, bool))
         if is_kind and isinstance(value, str) and not is_encodable(value):
-            return _LONE
+            return _VALID_TEXT
         return None if is_kind else types[1]
     series, table = _SERIES.fullmatch(name), _TABLE.fullmatch(name)
     if series is not None:

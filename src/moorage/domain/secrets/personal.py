@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _EDGE = 4
-_LONG_ENOUGH = 4 * _EDGE
+_SHORTEST_MASKED = 4 * _EDGE
 _MOST_GROUPS = 9
 _GAP = late_pattern(r"([ -])")
-_CARD_BEGINS = late_pattern(r"[2-6]")
-_IBAN_BEGINS = late_pattern(r"[A-Z]{2}[0-9]{2}", re.ASCII | re.IGNORECASE)
-_DOUBLED = str.maketrans("0123456789", "0246813579")
+_CARD_START = late_pattern(r"[2-6]")
+_IBAN_START = late_pattern(r"[A-Z]{2}[0-9]{2}", re.ASCII | re.IGNORECASE)
+_DOUBLED_DIGITS = str.maketrans("0123456789", "0246813579")
 
 
 class Personal(StrEnum):
@@ -40,7 +40,7 @@ def mask(text: str) -> str:
 
     A short text is masked completely.
     """
-    return f"{text[:_EDGE]}{MASK}{text[-_EDGE:]}" if len(text) >= _LONG_ENOUGH else MASK
+    return f"{text[:_EDGE]}{MASK}{text[-_EDGE:]}" if len(text) >= _SHORTEST_MASKED else MASK
 
 
 def mask_personal(text: str, kinds: Iterable[Personal]) -> str:
@@ -58,7 +58,7 @@ def _is_card(number: str) -> bool:
     """Return whether a number has the length and check digit of a payment card number."""
     if not 13 <= len(number) <= 19:
         return False
-    digits = number[-1::-2] + number[-2::-2].translate(_DOUBLED)
+    digits = number[-1::-2] + number[-2::-2].translate(_DOUBLED_DIGITS)
     return sum(map(int, digits)) % 10 == 0
 
 
@@ -94,11 +94,11 @@ def _mask_numbers(
 _RULES: Final[dict[Personal, tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]] = {
     Personal.CARD: (
         late_pattern(r"(?<![0-9])[0-9]{3,}(?:[ -][0-9]{3,})*"),
-        lambda match: _mask_numbers(match[0], _CARD_BEGINS, _is_card),
+        lambda match: _mask_numbers(match[0], _CARD_START, _is_card),
     ),
     Personal.IBAN: (
         late_pattern(r"(?<![A-Z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,}", re.ASCII | re.IGNORECASE),
-        lambda match: _mask_numbers(match[0], _IBAN_BEGINS, _is_iban),
+        lambda match: _mask_numbers(match[0], _IBAN_START, _is_iban),
     ),
     Personal.EMAIL: (
         late_pattern(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63})+"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MAX_CACHED = 16
-_SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_SENDABLE_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 @final
@@ -155,7 +155,7 @@ def as_secrets(values: Secret | str | Iterable[Secret | str]) -> tuple[Secret, .
 
 def check_sendable(secret: Secret, field: str) -> None:
     """Raise an error if the secret has characters that no HTTP header can carry."""
-    if _SENDABLE.fullmatch(secret.reveal()) is None:
+    if _SENDABLE_TEXT.fullmatch(secret.reveal()) is None:
         raise InvalidData(
             "The secret is empty, begins or ends with white space, or contains a line break"
             " or a character outside ASCII.",

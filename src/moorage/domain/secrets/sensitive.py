@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_SENSITIVE = late_pattern(
+_SENSITIVE_NAME = late_pattern(
     r"auth(?!or)|authori[sz]|cookie|token|secret|signature|passw|passphrase|credential|session"
     r"|appid|apikey|accesskey|privatekey|jwt|pwd|dpop"
     r"|key(?![a-z])|(?<![a-z])(?:sig|sid|otp|pin|cvv|cvc)(?![a-z])",
@@ -40,7 +40,9 @@ def is_sensitive(name: str) -> bool:
     in logs.
     """
     lower_name = name.lower()
-    return _SENSITIVE.search(lower_name) is not None and _IDEMPOTENCY.search(lower_name) is None
+    return (
+        _SENSITIVE_NAME.search(lower_name) is not None and _IDEMPOTENCY.search(lower_name) is None
+    )
 
 
 def is_secret_segment(segment: str, before: str = "") -> bool:

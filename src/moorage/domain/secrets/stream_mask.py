@@ -40,8 +40,8 @@ _Code: TypeAlias = Literal["Q", "I"]
 """The format of a machine word of 8 or of 4 bytes."""
 
 _MASK: Final = MASK.encode()
-_BREAKS: Final = b"\r\n"
-_BREAK: Final = re.compile(rb"[\r\n]")
+_LINE_BREAK_BYTES: Final = b"\r\n"
+_LINE_BREAK: Final = re.compile(rb"[\r\n]")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _PERCENT: Final = re.compile(rb"%[0-9A-F]{2}")
 _ESCAPES: Final = ("%", "\\x", "\\u00")
@@ -98,7 +98,7 @@ class StreamMask:
     def _advance(self, data: bytes, *, is_last: bool) -> bytes:
         seen_length = len(self._before)
         text = self._before + self._held + data
-        text_without_breaks = text.translate(None, _BREAKS)
+        text_without_breaks = text.translate(None, _LINE_BREAK_BYTES)
         line_breaks: _LineBreaks | None = None
         end = len(text) if is_last else self._release_position(text, text_without_breaks)
         masked_parts: list[bytes] = []
@@ -183,7 +183,7 @@ class _LineBreaks:
         self._after: list[int] = []
         self._shift: list[int] = []
         total = 0
-        for match in _BREAK.finditer(text):
+        for match in _LINE_BREAK.finditer(text):
             self._after.append(match.start() - total)
             total += match.end() - match.start()
             self._shift.append(total)
@@ -205,7 +205,7 @@ def _forms(secret: bytes) -> Iterator[bytes]:
         if len(text) < SHORTEST:
             continue
         for form in {text, *_escaped_forms(text), text.hex().encode(), text.hex().upper().encode()}:
-            yield form.translate(None, _BREAKS)
+            yield form.translate(None, _LINE_BREAK_BYTES)
         for bytes_before in range(3):
             # The first and last characters may depend on neighbouring bytes.
             start, end = -(-bytes_before * 8 // 6), (bytes_before + len(text)) * 8 // 6
@@ -265,5 +265,5 @@ def _position_back(text: bytes, length: int) -> int:
     at = len(text)
     while length:
         at -= 1
-        length -= text[at] not in _BREAKS
+        length -= text[at] not in _LINE_BREAK_BYTES
     return at

@@ -38,7 +38,7 @@ SHORTEST: Final = 4
 """The minimum length of secrets that are searched for."""
 
 _SHORTEST_WORD: Final = 6
-_TELLS_NOTHING: Final = late_pattern(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
+_COMMON_WORD: Final = late_pattern(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
 _EDGE: Final = 8
 _MIDDLE: Final = 12
 _BLOCKS: Final = 16
@@ -54,7 +54,7 @@ _ESCAPE: Final = late_pattern(
     rb"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});"
 )
 _SPACE: Final = late_pattern(rb"\s+")
-_ARMOUR: Final = late_pattern(rb"-----(?:BEGIN|END)[A-Z0-9 ]*-----")
+_PEM_LINE: Final = late_pattern(rb"-----(?:BEGIN|END)[A-Z0-9 ]*-----")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _BASE64: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+/=-_")
 _ALPHANUMERIC: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
@@ -98,7 +98,7 @@ class _DecodedText:
     @property
     def is_joined(self) -> bool:
         """True if white space was removed, so that characters now adjacent may have been apart."""
-        return self._step is _JOINING
+        return self._step is _SPACE_STEP
 
     def after(self, step: _Step) -> _DecodedText:
         """Return the text after one more decoding step; the same object if nothing changed."""
@@ -337,7 +337,7 @@ def is_telling(value: str) -> bool:
         len(value) >= _SHORTEST_WORD
         and "://" not in value
         and MASK not in value
-        and _TELLS_NOTHING.fullmatch(value) is None
+        and _COMMON_WORD.fullmatch(value) is None
     )
 
 
@@ -384,8 +384,8 @@ def _parts(secret: bytes) -> Iterator[bytes]:
     """
     if secret.lstrip().startswith(b"{"):
         yield from _values(secret)
-    elif _ARMOUR.search(secret):
-        yield b"".join(_ARMOUR.sub(b"", secret).split())
+    elif _PEM_LINE.search(secret):
+        yield b"".join(_PEM_LINE.sub(b"", secret).split())
     else:
         yield secret.strip()
 
@@ -462,12 +462,12 @@ def _views(text: bytes) -> Iterator[_DecodedText]:
     view = _DecodedText(text.lower())
     yield view
     for _ in range(_STEPS):
-        decoded = view.after(_DECODING)
+        decoded = view.after(_ESCAPE_STEP)
         if decoded is view:
             break
         view = decoded
         yield view
-    unspaced = view.after(_JOINING)
+    unspaced = view.after(_SPACE_STEP)
     if unspaced is not view:
         yield unspaced
 
@@ -495,8 +495,8 @@ def _character(match: re.Match[bytes]) -> bytes:
             return b""
 
 
-_DECODING: Final = _Step(_ESCAPE, _character)
-_JOINING: Final = _Step(_SPACE, b"")
+_ESCAPE_STEP: Final = _Step(_ESCAPE, _character)
+_SPACE_STEP: Final = _Step(_SPACE, b"")
 
 
 def _number(block: bytes, place: int = 0) -> int:

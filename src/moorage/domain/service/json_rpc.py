@@ -35,8 +35,8 @@ _ID: Final = 1
 
 _HEADERS: Final = Headers({"Content-Type": "application/json"})
 _LONGEST_MESSAGE: Final = 500
-_NOT_UNDERSTOOD: Final = range(-32_700, -32_599)
-_FAILED: Final = range(-32_099, -31_999)
+_PROTOCOL_CODES: Final = range(-32_700, -32_599)
+_SERVER_ERROR_CODES: Final = range(-32_099, -31_999)
 _INTERNAL_ERROR: Final = -32_603
 _NOT_ALLOWED: Final = frozenset({"AccessDenied", "AccessError", "SessionExpiredException"})
 """The last parts of Odoo's exception names for callers without permission."""
@@ -158,9 +158,9 @@ def _error_class(
     """Return the error class for a JSON-RPC code and for an exception name of Odoo."""
     if exception.rpartition(".")[2] in _NOT_ALLOWED:
         return AuthenticationFailed
-    if code == _INTERNAL_ERROR or code in _FAILED:
+    if code == _INTERNAL_ERROR or code in _SERVER_ERROR_CODES:
         return VendorFailed
-    return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
+    return InvalidRequest if code in _PROTOCOL_CODES else VendorRejected
 
 
 def _read_any(response: Response) -> None:

@@ -275,7 +275,7 @@ class Plan:
         return own_key_in(self.home, "key", key, *rounds)
 
 
-_OF_TENANT: Final = frozenset(
+_TENANT_ATTRIBUTES: Final = frozenset(
     {
         "admission",
         "admission_at_once",
@@ -291,10 +291,10 @@ _OF_TENANT: Final = frozenset(
 )
 """The attributes of a plan that differ between tenants."""
 
-_SHARED: Final = tuple(
+_SHARED_ATTRIBUTES: Final = tuple(
     (vars(Plan)[name].__set__, vars(Plan)[name].__get__)
     for name in Plan.__slots__
-    if name not in _OF_TENANT
+    if name not in _TENANT_ATTRIBUTES
 )
 
 
@@ -323,7 +323,7 @@ def _cache_wait(service: Service, endpoint_policy: CachePolicy | None) -> float:
 
 def _of_tenant(plan: Plan, tenant: str) -> Plan:
     new_plan: Plan = object.__new__(Plan)
-    for share, get in _SHARED:
+    for share, get in _SHARED_ATTRIBUTES:
         share(new_plan, get(plan))
     name = plan.service.name
     old_home, new_home = home_of(name, None), home_of(name, tenant)

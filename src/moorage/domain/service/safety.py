@@ -18,7 +18,7 @@ from moorage.errors import ConfigurationError, Problem, RecipientRefused
 
 _NUMBER: Final = late_pattern(r"\+[0-9]+\*?")
 _DOMAIN: Final = late_pattern(r"(?:\*\.)?[^\s@*.+]+(?:\.[^\s@*.]+)*")
-_DEVIANT: Final = frozenset("ßς\u200c\u200d")
+_DEVIANT_CHARACTERS: Final = frozenset("ßς\u200c\u200d")
 """Characters that Python's IDNA 2003 converts to other letters, unlike IDNA 2008."""
 _BUSINESS: Final = late_pattern(r"[0-9]{4}:\S+")
 """The electronic address of a business, such as 0208:0123456789."""
@@ -128,7 +128,7 @@ def _normal_address(text: str) -> str:
     if _DEVICE.fullmatch(text):
         return text
     person, at, place = text.strip().lower().rpartition("@")
-    if not place.isascii() and _DEVIANT.isdisjoint(place):
+    if not place.isascii() and _DEVIANT_CHARACTERS.isdisjoint(place):
         place = place.encode("idna").decode()
     return f"{person}{at}{place}"
 

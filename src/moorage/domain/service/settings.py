@@ -52,7 +52,7 @@ Fallback: TypeAlias = "Callable[[ConnectorError], Any]"
 
 
 _USUALLY_MASKED: Final = Redaction()
-_MEANINGFUL: Final = frozenset(
+_MEANINGFUL_HEADERS: Final = frozenset(
     {"accept", "authorization", "content-type", "cookie", "proxy-authorization", "user-agent"}
 )
 """Headers that no vendor uses for idempotency keys."""
@@ -323,7 +323,7 @@ class Endpoint:
 def _is_header(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     Headers({value: ""})
     check_settable(value, attribute.name)
-    if value.lower() in _MEANINGFUL:
+    if value.lower() in _MEANINGFUL_HEADERS:
         raise ConfigurationError(
             f"The header {value} has another purpose, so it cannot carry idempotency keys.",
             path=attribute.name,

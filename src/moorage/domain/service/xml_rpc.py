@@ -32,10 +32,10 @@ _HEADERS: Final = Headers({"Content-Type": "text/xml; charset=utf-8", "Accept": 
 _NOT_ALLOWED: Final = frozenset({3, 4, "AccessDenied"})
 """Odoo's fault codes for callers without permission."""
 
-_FAILED: Final = frozenset({1, -32603, -32500, -32400, -32300})
+_FAILURE_CODES: Final = frozenset({1, -32603, -32500, -32400, -32300})
 """Fault codes for unexpected exceptions of the service; Odoo and Python use 1."""
 
-_NOT_UNDERSTOOD: Final = range(-32_702, -32_599)
+_PROTOCOL_CODES: Final = range(-32_702, -32_599)
 
 
 @attrs.frozen
@@ -141,12 +141,12 @@ def _error_class(code: object) -> type[AuthenticationFailed | VendorFailed | Ven
         return VendorFailed
     if code in _NOT_ALLOWED:
         return AuthenticationFailed
-    if code in _FAILED:
+    if code in _FAILURE_CODES:
         return VendorFailed
     if isinstance(code, str):
         # Odoo's older API reports an unexpected exception by its text in place of the code.
         return VendorRejected if code.startswith("warning --") else VendorFailed
-    return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
+    return InvalidRequest if code in _PROTOCOL_CODES else VendorRejected
 
 
 def _message(text: str) -> str:

@@ -24,13 +24,13 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 _MOST_ELEMENTS: Final = 2_000_000
 _MAX_DEPTH: Final = 200
 _DEEPEST_VALUE: Final = 48
-_FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_CHARACTERS: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _INTEGER: Final = late_pattern(r"[+-]?[0-9]{1,19}", re.ASCII)
-_DOUBLE: Final = late_pattern(
+_DOUBLE_TEXT: Final = late_pattern(
     r"[+-]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
 )
 _SMALLEST, _LARGEST_INTEGER = -(2**63), 2**63 - 1
-_SHORT: Final = range(-(2**31), 2**31)
+_INT_RANGE: Final = range(-(2**31), 2**31)
 
 
 class NotXmlRpcError(ValueError):
@@ -109,7 +109,7 @@ def _scalar(value: object, field: str) -> str | None:
     if isinstance(value, int):
         if not _SMALLEST <= value <= _LARGEST_INTEGER:
             raise _unwritable("The number has more than 64 bits", field)
-        kind = "int" if value in _SHORT else "i8"
+        kind = "int" if value in _INT_RANGE else "i8"
         return f"<{kind}>{value:d}</{kind}>"
     if isinstance(value, float):
         if not isfinite(value):
@@ -143,7 +143,7 @@ def _escape(text: object, field: str) -> str:
         raise _unwritable("A name is not a string", field)
     if text.isascii() and text.isalnum():
         return text  # most names have nothing to escape
-    if _FORBIDDEN.search(text):
+    if _FORBIDDEN_CHARACTERS.search(text):
         raise _unwritable("The text contains a character that XML does not allow", field)
     return escape(text, {"\r": "&#13;"})
 
@@ -237,7 +237,7 @@ def _integer(text: str) -> int:
 
 
 def _parse_double(text: str) -> float:
-    if not _DOUBLE.fullmatch(text.strip()):
+    if not _DOUBLE_TEXT.fullmatch(text.strip()):
         raise ValueError
     return float(text)
 

@@ -40,7 +40,7 @@ _ALGORITHMS = {
     JwtAlgorithm.ES256: SignatureAlgorithm.ECDSA_P256_SHA256,
     JwtAlgorithm.EDDSA: SignatureAlgorithm.ED25519,
 }
-_OURS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
+_OWN_CLAIMS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
 
 
 def compact(algorithm: JwtAlgorithm, key: Secret, header: bytes, payload: bytes) -> Secret:
@@ -69,7 +69,7 @@ def _claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
-    if doubled_names := sorted(_OURS & value.keys()):
+    if doubled_names := sorted(_OWN_CLAIMS & value.keys()):
         raise InvalidData(
             f"The claims {', '.join(doubled_names)} have separate settings.",
             field="claims",

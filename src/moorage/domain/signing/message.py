@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.context import SigningContext
 
-_DERIVED = frozenset(
+_DERIVED_COMPONENTS = frozenset(
     {"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"}
 )
 _PARAMETER = late_pattern(r'@query-param;name="([A-Za-z0-9*\-._%+]+)"')
@@ -37,13 +37,15 @@ _DIGEST = "content-digest"
 
 def _are_components(_: object, __: object, value: tuple[str, ...]) -> None:
     for name in value:
-        is_known = name in _DERIVED or _PARAMETER.fullmatch(name) or _FIELD.fullmatch(name)
+        is_known = (
+            name in _DERIVED_COMPONENTS or _PARAMETER.fullmatch(name) or _FIELD.fullmatch(name)
+        )
         if not is_known or value.count(name) > 1:
             raise InvalidData(
                 f"{name[:80]!r} cannot be signed, or is listed twice.",
                 field="components",
                 remedy="Use header names in lower case, '@query-param;name=\"…\"', or"
-                f" {', '.join(sorted(_DERIVED))}.",
+                f" {', '.join(sorted(_DERIVED_COMPONENTS))}.",
             )
 
 

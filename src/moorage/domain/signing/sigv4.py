@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
     from moorage.domain.signing.context import SigningContext
 
-_TEMPORARY = "ASIA"
+_TEMPORARY_PREFIX = "ASIA"
 """The prefix of AWS access key ids that belong to a session token."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_UNSIGNED = "UNSIGNED-PAYLOAD"
+_UNSIGNED_HASH = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"
 _TOKEN = "X-Amz-Security-Token"  # noqa: S105 - the name of a field
 _OWN_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token")
@@ -106,7 +106,7 @@ class AwsSigV4:
         """Check that headers can carry the session token, and that temporary keys come with one."""
         if self.session_token is not None:
             check_sendable(self.session_token, "session_token")
-        elif self.access_key_id.startswith(_TEMPORARY):
+        elif self.access_key_id.startswith(_TEMPORARY_PREFIX):
             raise InvalidData(
                 "The access key is temporary, and its session token is missing.",
                 field="session_token",
@@ -173,7 +173,7 @@ class AwsSigV4:
         query = "&".join(part for part in (target.query, encode_pairs(tuple(added_pairs))) if part)
         if self.sign_session_token:
             query, token_suffix = query + token_suffix, ""
-        payload = _UNSIGNED if self.service in _S3 else self._payload(request)
+        payload = _UNSIGNED_HASH if self.service in _S3 else self._payload(request)
         signed_target = target._replace(query=query)
         text = _text_to_sign(
             stamp, scope, self._canonical(request.method, signed_target, fields, payload)
@@ -211,7 +211,7 @@ class AwsSigV4:
         if not isinstance(request.body, BodyStream):
             return hashlib.sha256(request.body).hexdigest()
         if self.service in _S3:
-            return _UNSIGNED
+            return _UNSIGNED_HASH
         raise InvalidData(
             "The body is a stream, but this service needs its hash before it is sent.",
             field="body",

@@ -27,7 +27,7 @@ _CREDENTIALS: Final = frozenset({
 })  # fmt: skip
 """WS-Security fault codes for a token that the service does not accept."""
 
-_NOT_UNDERSTOOD: Final = frozenset({"DataEncodingUnknown", "MustUnderstand", "VersionMismatch"})
+_PROTOCOL_CODES: Final = frozenset({"DataEncodingUnknown", "MustUnderstand", "VersionMismatch"})
 _SENDER: Final = frozenset({"Client", "Sender"})
 _NOT_ALLOWED: Final = frozenset({401, 403})
 _TOO_MANY: Final = 429
@@ -78,7 +78,7 @@ def _error_class(fault: SoapFault, status: int) -> type[ConnectorError]:
         return RateLimitExceeded
     if status in _NOT_ALLOWED or codes & _CREDENTIALS:
         return AuthenticationFailed
-    if codes & _NOT_UNDERSTOOD:
+    if codes & _PROTOCOL_CODES:
         return InvalidRequest
     # A fault code that SOAP does not define leaves open whether the operation was performed.
     return VendorRejected if fault.code in _SENDER else VendorFailed

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _OASIS: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 _SECURITY: Final = f"{_OASIS}wssecurity-secext-1.0.xsd"
-_UTILITY: Final = f"{_OASIS}wssecurity-utility-1.0.xsd"
+_UTILITY_NAMESPACE: Final = f"{_OASIS}wssecurity-utility-1.0.xsd"
 _PASSWORD_TYPE: Final = f"{_OASIS}username-token-profile-1.0#Password"
 _BASE64: Final = f"{_OASIS}soap-message-security-1.0#Base64Binary"
-_FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_CHARACTERS: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _NONCE_LENGTH: Final = 16
 _BODY: Final = b"<soap-env:Body"
 _HEADER_END: Final = b"</soap-env:Header>"
@@ -77,7 +77,7 @@ class SoapSecurity:
                 remedy="Set a positive duration, such as timedelta(minutes=5).",
             )
         password = "" if self.password is None else self.password.reveal()
-        if _FORBIDDEN.search(f"{self.username}{password}"):
+        if _FORBIDDEN_CHARACTERS.search(f"{self.username}{password}"):
             del password
             raise InvalidData(
                 "The user name or the password contains a character that XML does not allow.",
@@ -114,7 +114,7 @@ class SoapSecurity:
                 f"{self._proof(self.password, created, context.nonce)}</wsse:UsernameToken>"
             )
         return (
-            f'<wsse:Security xmlns:wsse="{_SECURITY}" xmlns:wsu="{_UTILITY}">'
+            f'<wsse:Security xmlns:wsse="{_SECURITY}" xmlns:wsu="{_UTILITY_NAMESPACE}">'
             f"{''.join(parts)}</wsse:Security>"
         )
 

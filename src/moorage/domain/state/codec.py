@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 _MOST_INTEGERS: Final = 16
-_HEADS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST_INTEGERS + 1)]
+_INTEGER_FORMATS: Final = [struct.Struct(f"<BB{count}q") for count in range(_MOST_INTEGERS + 1)]
 _SHORT: Final = 512
 _REMEMBERED: Final = 1024
-_RULED: Final = 6
+_LEAST_INTEGERS: Final = 6
 """The minimum number of integers with which states of limits, budgets and circuits begin."""
 
 
@@ -48,7 +48,7 @@ def pack(state: State, before: State | None = None, stored: bytes = b"") -> byte
         if type(item) is not int or count == _MOST_INTEGERS:
             break
         count += 1
-    head = _HEADS[count]
+    head = _INTEGER_FORMATS[count]
     try:
         packed_bytes = head.pack(VERSION, count, *state[:count])
     except struct.error:
@@ -89,7 +89,7 @@ def unpack(stored: bytes, key: str | None = None) -> State:
     """
     try:
         count = stored[1]
-        read_state, head = READERS[stored[0]], _HEADS[count]
+        read_state, head = READERS[stored[0]], _INTEGER_FORMATS[count]
         numbers: State = head.unpack_from(stored)[2:]
         return numbers + read_state(stored[head.size :], count)
     except (LookupError, ValueError, struct.error):
@@ -102,7 +102,7 @@ _remembered = lru_cache(_REMEMBERED)(unpack_values)
 def _remaining_values(packed: bytes, count: int) -> tuple[Any, ...]:
     # While a service works, its states differ only in their integers. The answer in a claim may be
     # a list, which two states must not share.
-    if count >= _RULED and len(packed) <= _SHORT:
+    if count >= _LEAST_INTEGERS and len(packed) <= _SHORT:
         return _remembered(packed)
     return unpack_values(packed)
 

@@ -16,8 +16,8 @@ from moorage.errors import InvalidData
 
 LONGEST: Final = 512
 
-_SAFE: Final = re.compile(r"[A-Za-z0-9\-_.]*")
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9\-_.]")
+_SAFE_TEXT: Final = re.compile(r"[A-Za-z0-9\-_.]*")
+_UNSAFE_CHARACTER: Final = re.compile(r"[^A-Za-z0-9\-_.]")
 
 GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
 """Kinds of states that limit calls; without one, a call is treated as the first."""
@@ -36,9 +36,9 @@ CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
 
 
 def _quote(name: str) -> str:
-    if _SAFE.fullmatch(name):
+    if _SAFE_TEXT.fullmatch(name):
         return name
-    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):x};", name)
+    return _UNSAFE_CHARACTER.sub(lambda match: f"%{ord(match[0]):x};", name)
 
 
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:

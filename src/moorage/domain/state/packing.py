@@ -27,7 +27,7 @@ _DATETIME: Final = 4
 _DATE: Final = 5
 _RESPONSE: Final = 6
 
-_UNSIGNED: Final = ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8))
+_UNSIGNED_TAGS: Final = ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8))
 _SIGNED_TAGS: Final = ((0xD0, 1), (0xD1, 2), (0xD2, 4), (0xD3, 8))
 _BINARY: Final = ((0xC4, 1), (0xC5, 2), (0xC6, 4))
 _EXTENSION: Final = ((0xC7, 1), (0xC8, 2), (0xC9, 4))
@@ -40,7 +40,7 @@ _SHORT_TEXT: Final = 0x20
 _NEGATIVE: Final = 0xE0
 _FLOAT: Final = struct.Struct(">d")
 
-_BROKEN: Final = (
+_DECODING_ERRORS: Final = (
     ArithmeticError,
     ConnectorError,
     LookupError,
@@ -76,7 +76,7 @@ def unpack_values(packed: bytes) -> tuple[Any, ...]:
     """
     try:
         return tuple(_all_values(packed))
-    except _BROKEN:
+    except _DECODING_ERRORS:
         raise ValueError("these bytes are not values") from None
 
 
@@ -116,7 +116,7 @@ def _int(value: int) -> bytes:
         return bytes((value & 0xFF,))
     if -(1 << 63) <= value < 1 << 64:
         if value > 0:
-            return _sized_header(_UNSIGNED, value)
+            return _sized_header(_UNSIGNED_TAGS, value)
         code, width = next(sized for sized in _SIGNED_TAGS if value >= -1 << 8 * sized[1] - 1)
         return bytes((code,)) + value.to_bytes(width, "big", signed=True)
     return _extension(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
@@ -200,7 +200,7 @@ def _read_field(packed: bytes, at: int) -> _Read:
         return _read_text(packed, at, code & 0x1F)
     if code in _CONSTANT:
         return _CONSTANT[code], at
-    read_number, width = _SIZED[code]
+    read_number, width = _SIZED_READERS[code]
     number = int.from_bytes(
         _take_bytes(packed, at, width), "big", signed=read_number is _read_signed
     )
@@ -260,10 +260,10 @@ def _read_response(content: bytes) -> Response:
 _CONSTANTS: Final = 0xC0
 _CONSTANT: Final = {0xC0: None, 0xC2: False, 0xC3: True}
 
-_SIZED: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
+_SIZED_READERS: Final[dict[int, tuple[Callable[[bytes, int, int], _Read], int]]] = {
     code: (read_number, width)
     for read_number, codes in (
-        (_read_unsigned, _UNSIGNED),
+        (_read_unsigned, _UNSIGNED_TAGS),
         (_read_signed, _SIGNED_TAGS),
         (_read_float, ((0xCB, 0),)),
         (_read_text, _TEXT),

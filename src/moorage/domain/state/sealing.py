@@ -42,7 +42,7 @@ _LAST_VERSION: Final = (1 << 8 * _VERSION_BYTES) - 1
 
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _SHAPE: Final = "Write the ring as 'version:key,version:key', with 32 bytes in base64 for each key."
-_MAKE: Final = "Create a key with `generate_keys()` from moorage.adapters.ciphers.aes_gcm."
+_MAKE_REMEDY: Final = "Create a key with `generate_keys()` from moorage.adapters.ciphers.aes_gcm."
 
 
 def _key_pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
@@ -63,12 +63,12 @@ class KeyRing:
     def __attrs_post_init__(self) -> None:
         """Check that the keys can encrypt, for example that they have the right length."""
         if not self.keys:
-            raise _unusable_error("The ring has no key.", _MAKE)
+            raise _unusable_error("The ring has no key.", _MAKE_REMEDY)
         versions = [version for version, _ in self.keys]
         for version, key in self.keys:
             problem = _problem(version, key)
             if problem is not None:
-                raise _unusable_error(problem, _MAKE)
+                raise _unusable_error(problem, _MAKE_REMEDY)
             if versions.count(version) > 1:
                 raise _unusable_error(
                     f"Two keys of the ring have the version {version}.",
@@ -100,7 +100,7 @@ class KeyRing:
         del environment
         if problem is not None:
             raise _unusable_error(
-                f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE}"
+                f"The environment variable {variable} {problem}.", f"{_SHAPE} {_MAKE_REMEDY}"
             )
         try:
             return cls.parse(text)

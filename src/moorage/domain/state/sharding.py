@@ -22,7 +22,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CACHED: Final = 4_096
+_CACHE_SIZE: Final = 4_096
 
 
 class Location(NamedTuple):
@@ -61,7 +61,7 @@ def location_of(keys: Sequence[str], shards: tuple[str, ...], former: tuple[str,
     return Location(shard, None if former_shard == shard else former_shard)
 
 
-@lru_cache(_CACHED)
+@lru_cache(_CACHE_SIZE)
 def shard_of(tag: str, shards: tuple[str, ...]) -> str:
     """Return the shard of a tag by rendezvous hashing: the shard with the highest hash."""
     return max(shards, key=lambda shard: blake2b(f"{shard}\0{tag}".encode()).digest())

@@ -27,7 +27,7 @@ SCOPE_LABEL: Final = "moorage-scope"
 
 _SUCCEEDED: Final = "CONDITION_SUCCEEDED"
 _FAILED: Final = "CONDITION_FAILED"
-_CANCELLED: Final = frozenset({"CANCELLED", "CANCELLING"})
+_CANCELLED_REASONS: Final = frozenset({"CANCELLED", "CANCELLING"})
 
 
 def has_failed(execution: Mapping[str, Any] | None) -> bool:
@@ -74,7 +74,7 @@ def _failure(
     if result.get("termSignal"):
         code = exit_code_of_signal(result["termSignal"])
     text = (problem or "").lower()
-    if condition.get("executionReason") in _CANCELLED or execution.get("cancelledCount"):
+    if condition.get("executionReason") in _CANCELLED_REASONS or execution.get("cancelledCount"):
         return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.STOPPED)
     if "timeout" in text:
         return CloudRunEnd(RunPhase.ENDED, code or KILLED, EndReason.DEADLINE, problem)

@@ -26,8 +26,8 @@ SCOPE_TAG: Final = "moorage-scope"
 END_TAG: Final = "moorage-end"
 """The tag with the reason for which a group was stopped."""
 
-_ENDS: Final = {reason.value: reason for reason in (EndReason.STOPPED, EndReason.DEADLINE)}
-_OVER: Final = frozenset({"Succeeded", "Failed"})
+_END_REASONS: Final = {reason.value: reason for reason in (EndReason.STOPPED, EndReason.DEADLINE)}
+_END_STATES: Final = frozenset({"Succeeded", "Failed"})
 _PART: Final = 1024 * 1024
 
 
@@ -36,7 +36,7 @@ def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     properties = part_of(group, "properties")
     state = part_of(properties, "instanceView").get("state")
     group_state = _state(group)
-    reason = _ENDS.get(part_of(group, "tags").get(END_TAG, ""))
+    reason = _END_REASONS.get(part_of(group, "tags").get(END_TAG, ""))
     code: int | None = group_state.get("exitCode")
     if group_state.get("state") == "Terminated" and code is not None:
         detail = str(group_state.get("detailStatus") or "")
@@ -48,7 +48,7 @@ def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     problem = _problem(group)
     if properties.get("provisioningState") == "Failed":
         return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
-    if state in _OVER or group_state.get("state") == "Terminated":
+    if state in _END_STATES or group_state.get("state") == "Terminated":
         return CloudRunEnd(RunPhase.LOST, problem=problem or "Azure did not report an exit code.")
     is_running = group_state.get("state") == "Running"
     return CloudRunEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)

@@ -12,7 +12,7 @@ _STATES: Final[Mapping[str, str]] = {
     "FAILED": "failed",
     "IN_PROGRESS": "in_progress",
 }
-_REPLACED: Final = "replaced"
+_REPLACED_STATE: Final = "replaced"
 
 
 def primary_of(service: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]
     """
     match = next((item for item in service["deployments"] if item["id"] == deployment), None)
     return (
-        {"deployment": deployment, "state": _REPLACED}
+        {"deployment": deployment, "state": _REPLACED_STATE}
         if match is None
         else _deployment_fields(match)
     )

@@ -28,9 +28,11 @@ REASONS: Final[Mapping[EndReason, str]] = {
 }
 """The texts with which tasks are stopped, which ECS returns as the reason of their end."""
 
-_STARTING: Final = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
-_ENDED: Final = frozenset({"STOPPED", "DELETED"})
-_INTERRUPTED: Final = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+_STARTING_STATES: Final = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
+_END_STATES: Final = frozenset({"STOPPED", "DELETED"})
+_INTERRUPTION_CODES: Final = frozenset(
+    {"SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
+)
 _OUT_OF_MEMORY: Final = "OutOfMemory"
 _NO_CAPACITY: Final = ("RESOURCE:", "AGENT", "Capacity is unavailable", "EMPTY CAPACITY")
 
@@ -43,9 +45,9 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
         container: the name of the container in which the step runs.
     """
     state = task.get("lastStatus")
-    if state in _STARTING:
+    if state in _STARTING_STATES:
         return CloudRunEnd(RunPhase.STARTING)
-    if state not in _ENDED:
+    if state not in _END_STATES:
         return CloudRunEnd(RunPhase.RUNNING)
     container_fields = _container(task, container)
     code: int | None = container_fields.get("exitCode")
@@ -62,7 +64,7 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
         return CloudRunEnd(
             RunPhase.ENDED, KILLED if code is None else code, EndReason.STOPPED, problem
         )
-    if stop in _INTERRUPTED and not code:
+    if stop in _INTERRUPTION_CODES and not code:
         # An interrupted program that cleans up may exit with 0, although its work is not done.
         return CloudRunEnd(RunPhase.LOST, problem=problem or str(stop))
     if code is None:

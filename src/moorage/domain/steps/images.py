@@ -29,9 +29,9 @@ _HUB_KEY: Final = "https://index.docker.io/v1/"
 _LONGEST_PATTERN: Final = 4_096
 _SERVER: Final = late_pattern(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 
-_THROTTLED: Final = ("toomanyrequests", "too many requests")
+_THROTTLED_TEXTS: Final = ("toomanyrequests", "too many requests")
 _LOGIN: Final = ("unauthorized", "authentication required", "no basic auth credentials")
-_ABSENT: Final = ("not found", "manifest unknown", "access denied", "does not exist")
+_ABSENT_TEXTS: Final = ("not found", "manifest unknown", "access denied", "does not exist")
 
 
 def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -132,7 +132,7 @@ class PullFailure(NamedTuple):
         return cls(*(any(word in text for word in words) for words in _MEANINGS))
 
 
-_MEANINGS: Final = (_THROTTLED, _LOGIN, _ABSENT)
+_MEANINGS: Final = (_THROTTLED_TEXTS, _LOGIN, _ABSENT_TEXTS)
 
 
 class _IgnoreRule(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LIMIT_CODE: Final = 124
 """The shell's exit code after it has ended its command; the program `timeout` uses the same."""
 
-_SLACK: Final = 2
+_SLACK_SECONDS: Final = 2
 """Seconds by which the shell lets a follower end the step first, which keeps its exit code."""
 
 _LAG: Final = 5.0
@@ -47,7 +47,7 @@ _SCRIPT: Final = (
 
 def limited_command(step: Step) -> list[str]:
     """Return a command that runs a step in a shell which enforces the step's time limit."""
-    limit, grace = ceil(step.timeout) + _SLACK, ceil(step.grace)
+    limit, grace = ceil(step.timeout) + _SLACK_SECONDS, ceil(step.grace)
     return ["sh", "-c", _SCRIPT, "moorage-limit", str(limit), str(grace), *step.command]
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import Final
 
 _POLYNOMIAL: Final = 0x82F63B78
-_LONG: Final = 6_777
+_LONG_SIZE: Final = 6_777
 _PLACES: Final = (6_777 - 484, 6_777 - 100, 6_777)
 """The bit distances at which removed bits are added again, which keeps the checksum."""
-_SHORT: Final = 1_024
-_ONES: Final = 0xFFFFFFFF
+_SHORT_SIZE: Final = 1_024
+_ALL_ONES: Final = 0xFFFFFFFF
 
 
 def _crc_of_byte(value: int) -> int:
@@ -33,18 +33,18 @@ _TABLE: Final = tuple(map(_crc_of_byte, range(256)))
 
 def crc32c(data: bytes, value: int = 0) -> int:
     """Return the CRC-32C of bytes that continue data with the checksum `value`."""
-    state = value ^ _ONES
-    if len(data) > _SHORT:
+    state = value ^ _ALL_ONES
+    if len(data) > _SHORT_SIZE:
         data, state = _folded_bytes(data, state), 0
     for byte in data:
         state = _TABLE[(state ^ byte) & 0xFF] ^ state >> 8
-    return state ^ _ONES
+    return state ^ _ALL_ONES
 
 
 def _folded_bytes(data: bytes, state: int) -> bytes:
     """Return fewer bytes whose CRC from zero equals that of `data` from the CRC `state`."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
-    for power in range((size // _LONG).bit_length() - 1, -1, -1):
+    for power in range((size // _LONG_SIZE).bit_length() - 1, -1, -1):
         first_shift, second_shift, third_shift = (place << power for place in _PLACES)
         # A remainder below a fourth is left to the next power, for which it is one half.
         while size - third_shift >= max(8, third_shift >> 2 if power else 8):

@@ -33,12 +33,12 @@ def decode_json(body: bytes) -> Any:
         RecursionError: the JSON is nested too deeply.
     """
     start = body[:2]
-    if start[:1] in _OPENING and start[1:] != b"\0":
+    if start[:1] in _OPENING_BRACKETS and start[1:] != b"\0":
         # In the usual case there is no byte order mark, no zero byte of a wider encoding and no
         # white space.
         text = body.decode("utf-8", "surrogatepass")
         value, end = _DECODER.raw_decode(text)
-        if end == len(text) or not text[end:].strip(_BLANK):
+        if end == len(text) or not text[end:].strip(_WHITE_SPACE):
             return value
     return _DECODER.decode(body.decode(detect_encoding(body), "surrogatepass"))
 
@@ -58,6 +58,6 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-_BLANK: Final = " \t\n\r"
-_OPENING: Final = frozenset({b"{", b"["})
+_WHITE_SPACE: Final = " \t\n\r"
+_OPENING_BRACKETS: Final = frozenset({b"{", b"["})
 _DECODER: Final = JSONDecoder(parse_constant=refuse_constant)

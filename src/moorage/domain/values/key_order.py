@@ -10,7 +10,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_AFTER_ALL: Final = "\U0010ffff"
+_LAST_CHARACTER: Final = "\U0010ffff"
 
 Children: TypeAlias = "Callable[[str], Iterable[tuple[str, bool]]]"
 """Returns the name of each file and folder in a folder, and True for a folder.
@@ -48,7 +48,7 @@ def page_of_keys(
         if delimiter and delimiter in relative_key:
             folder = prefix + relative_key[: relative_key.index(delimiter)] + delimiter
             folders.append(folder)
-            after = folder + _AFTER_ALL
+            after = folder + _LAST_CHARACTER
             keys = keys_after(children, prefix, after)
         else:
             after = key

@@ -20,7 +20,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<one>\?)"
     r"|\[(?P<not>[!^]?)(?P<set>\][^\]/]*|(?!(?<=\[)[!^]\])[^\]/]+)\]"
 )
-_SPECIAL: Final = re.compile(r"[\\\[\]^&~|]")
+_SPECIAL_CHARACTERS: Final = re.compile(r"[\\\[\]^&~|]")
 """The characters with a meaning in a set of a regular expression, besides the hyphen."""
 _MAX_LENGTH: Final = 1_024
 
@@ -81,7 +81,7 @@ def _expression_of(match: re.Match[str]) -> str:
         return r"[^/]*"
     if kind == "one":
         return r"[^/]"
-    characters = _SPECIAL.sub(r"\\\g<0>", match["set"]).replace("--", r"-\-")
+    characters = _SPECIAL_CHARACTERS.sub(r"\\\g<0>", match["set"]).replace("--", r"-\-")
     # A range such as [.-0] contains the slash, which separates parts.
     return f"(?!/)[{'^' if match['not'] else ''}{characters}]"
 

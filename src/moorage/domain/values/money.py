@@ -19,7 +19,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_BY_EXPONENT = {
+_CURRENCIES_BY_EXPONENT = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: """
         AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
@@ -35,7 +35,11 @@ _BY_EXPONENT = {
 }
 
 EXPONENTS: Final = MappingProxyType(
-    {currency: exponent for exponent, codes in _BY_EXPONENT.items() for currency in codes.split()}
+    {
+        currency: exponent
+        for exponent, codes in _CURRENCIES_BY_EXPONENT.items()
+        for currency in codes.split()
+    }
 )
 """The number of decimals of each currency of ISO 4217.
 
@@ -44,8 +48,8 @@ The last line of two decimals was withdrawn lately: old invoices are still refun
 
 _PLAIN_NUMBER = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _MAX_AMOUNT: Final = 10**24
-_WIDEST: Final = 64
-_ROUNDINGS = frozenset(
+_MOST_DIGITS: Final = 64
+_ROUNDING_MODES = frozenset(
     {
         decimal.ROUND_CEILING,
         decimal.ROUND_DOWN,
@@ -119,13 +123,13 @@ class Money:
 
     def times(self, factor: Decimal | int, *, rounding: str) -> Money:
         """Multiply the amount, and round it to minor units with a mode of the `decimal` module."""
-        if rounding not in _ROUNDINGS:
+        if rounding not in _ROUNDING_MODES:
             raise InvalidData(
                 f"{rounding!r} is not a valid rounding mode.",
                 field="rounding",
                 remedy="Pass a mode of the decimal module, such as decimal.ROUND_HALF_EVEN.",
             )
-        with decimal.localcontext(_EXACT):
+        with decimal.localcontext(_EXACT_CONTEXT):
             product = (self.minor * _exact_decimal(factor, "factor")).to_integral_value(rounding)
         return Money.from_minor(int(product), self.currency)
 
@@ -205,7 +209,9 @@ class Money:
         )
 
 
-_EXACT = decimal.Context(prec=4 * _WIDEST, traps=[decimal.Inexact, decimal.InvalidOperation])
+_EXACT_CONTEXT = decimal.Context(
+    prec=4 * _MOST_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation]
+)
 
 
 def _exact_decimal(value: object, field: str = "amount") -> Decimal:
@@ -222,11 +228,11 @@ def _exact_decimal(value: object, field: str = "amount") -> Decimal:
             remedy="Pass a Decimal, an int, or a str such as '149.90'. A float is not exact.",
         )
     _, digits, exponent = number.as_tuple()
-    if len(digits) > _WIDEST or abs(int(exponent)) > _WIDEST:
+    if len(digits) > _MOST_DIGITS or abs(int(exponent)) > _MOST_DIGITS:
         raise InvalidData(
             "The amount has too many digits.",
             field=field,
-            remedy=f"Pass a number of at most {_WIDEST} digits.",
+            remedy=f"Pass a number of at most {_MOST_DIGITS} digits.",
         )
     return number
 

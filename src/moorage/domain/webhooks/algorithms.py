@@ -87,7 +87,7 @@ PLAIN: Final = frozenset({_A.TOKEN, _A.BASIC, _A.CLIENT_CERTIFICATE})
 """Algorithms that prove only the sender of a webhook, not its content."""
 LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.MD5_KEY_IN_BODY_LEGACY, _A.RSA_SHA1_LEGACY})
 
-_STRAY: Final = re.compile(r"\s.*|.*\s", re.DOTALL)
+_STRAY_SPACE: Final = re.compile(r"\s.*|.*\s", re.DOTALL)
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _MD5: Final = re.compile(rb"[0-9a-f]{32}")
 
@@ -167,7 +167,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 def _is_stray(value: bytes) -> bool:
     """Return whether a secret begins or ends with white space, as after careless copying."""
     try:
-        return _STRAY.fullmatch(value.decode()) is not None
+        return _STRAY_SPACE.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:
         return False
 

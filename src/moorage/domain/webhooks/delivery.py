@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HeaderFields: TypeAlias = "Mapping[str, Any] | Iterable[tuple[Any, Any]]"
 
 MOST_FIELDS: Final = 1_000
-_READ: Final = json.JSONDecoder(parse_constant=refuse_constant).decode
+_DECODE: Final = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 
 class Delivery:
@@ -143,7 +143,7 @@ def json_of(body: bytes) -> Any:
     """
     # The parser's error contains the whole document, so it must not become the context.
     with suppress(ValueError, RecursionError):
-        return _READ(str(body, "utf-8"))
+        return _DECODE(str(body, "utf-8"))
     raise _unreadable_error("JSON")
 
 

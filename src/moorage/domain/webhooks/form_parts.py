@@ -25,7 +25,7 @@ _FIRST_LINE: Final = re.compile(rb"--([^\r\n]{1,70})\r\n(?=content-)", re.IGNORE
 _PARAMETER: Final = re.compile(r";[ \t]*([\w*]{1,20})=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s\"]*))")
 _ESCAPE: Final = re.compile(r'\\([\\"])')
 _BROWSER_ESCAPES: Final = {"%22": '"', "%0D": " ", "%0A": " "}
-_PLAIN: Final = "text/plain"
+_PLAIN_TYPE: Final = "text/plain"
 
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class FormPart:
     name: str
     content: bytes = attrs.field(repr=False)
     filename: str | None = attrs.field(default=None, repr=False)
-    content_type: str = _PLAIN
+    content_type: str = _PLAIN_TYPE
 
 
 def is_multipart(body: bytes) -> bool:
@@ -110,7 +110,7 @@ def _part(body: bytes, start: int, end: int) -> FormPart:
         parameters["name"],
         body[head_end + 4 : end],
         parameters.get("filename"),
-        headers.get("content-type", _PLAIN),
+        headers.get("content-type", _PLAIN_TYPE),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.delivery import Delivery
     from moorage.domain.webhooks.scheme import WebhookScheme
 
-_ENCLOSED: Final = "bt_payload"
+_PAYLOAD_FIELD: Final = "bt_payload"
 _JSON_FIELDS: Final = frozenset({"json", "mandrill_events", "payload"})
 """The names of a form's only field in which JSON stands."""
 _XML_FIELDS: Final = {
@@ -29,7 +29,7 @@ def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
     if scheme.body is BodyForm.RAW:
         return None
     if scheme.body is BodyForm.ENCLOSED_XML:
-        return _parse_enclosed(delivery.field(_ENCLOSED) or "")
+        return _parse_enclosed(delivery.field(_PAYLOAD_FIELD) or "")
     if scheme.body is BodyForm.JSON or (scheme.body is BodyForm.EITHER and _is_json(delivery)):
         return delivery.json()
     if not delivery.body:

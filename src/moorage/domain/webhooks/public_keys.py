@@ -30,7 +30,7 @@ Verify: TypeAlias = "Callable[[bytes, bytes], bool]"
 """A function that returns whether the first argument is a signature of the second."""
 
 _KINDS: Final = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
-_RAW: Final = 32
+_RAW_KEY_SIZE: Final = 32
 _LEAST_BITS: Final = 2048
 _NO_KEY: Final = (
     AttributeError,
@@ -65,10 +65,10 @@ def _read_key(value: bytes) -> object:
         return _from_jwk(json.loads(value))
     if value.startswith(b"whpk_"):
         return ed25519.Ed25519PublicKey.from_public_bytes(_base64(value[5:]))
-    if len(value) == 2 * _RAW:
+    if len(value) == 2 * _RAW_KEY_SIZE:
         return ed25519.Ed25519PublicKey.from_public_bytes(a2b_hex(value))
     decoded_bytes = _base64(value)
-    if len(decoded_bytes) == _RAW:
+    if len(decoded_bytes) == _RAW_KEY_SIZE:
         return ed25519.Ed25519PublicKey.from_public_bytes(decoded_bytes)
     return load_der_public_key(decoded_bytes)
 
@@ -142,11 +142,11 @@ def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | Non
         return verify
 
     def verify_all(signature: bytes, content: bytes) -> bool:
-        if len(signature) != 2 * _RAW:
+        if len(signature) != 2 * _RAW_KEY_SIZE:
             return False
         numbers = (
             int.from_bytes(half_number, "big")
-            for half_number in (signature[:_RAW], signature[_RAW:])
+            for half_number in (signature[:_RAW_KEY_SIZE], signature[_RAW_KEY_SIZE:])
         )
         return verify(utils.encode_dss_signature(*numbers), content)
 

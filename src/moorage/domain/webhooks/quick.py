@@ -37,8 +37,8 @@ _LATER_PREFIXES: Final = ("header:", "json:", "root:", "form:")
 _MAX_LENGTH: Final = 14
 _MARGIN: Final = 0.001
 """Seconds; this near to the tolerance's limit, the full verifier decides."""
-_INNER: Final = bytes(number ^ 0x36 for number in range(256))
-_OUTER: Final = bytes(number ^ 0x5C for number in range(256))
+_INNER_PAD: Final = bytes(number ^ 0x36 for number in range(256))
+_OUTER_PAD: Final = bytes(number ^ 0x5C for number in range(256))
 
 
 class _UnusualError(ValueError):
@@ -253,7 +253,9 @@ def _states(key: bytes, name: str) -> tuple[Any, Any]:
 
     size = new(name).block_size
     padded_bytes = (new(name, key).digest() if len(key) > size else key).ljust(size, b"\0")
-    return new(name, padded_bytes.translate(_INNER)), new(name, padded_bytes.translate(_OUTER))
+    return new(name, padded_bytes.translate(_INNER_PAD)), new(
+        name, padded_bytes.translate(_OUTER_PAD)
+    )
 
 
 _URL_SAFE: Final = str.maketrans("+/", "-_", "=")

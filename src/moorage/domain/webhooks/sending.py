@@ -17,11 +17,11 @@ from moorage.errors import ConfigurationError, InvalidData
 if TYPE_CHECKING:
     from datetime import datetime
 
-_SHARED: Final = "whsec_"
-_PRIVATE: Final = "whsk_"
+_SHARED_PREFIX: Final = "whsec_"
+_PRIVATE_PREFIX: Final = "whsk_"
 _ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,128}")
 _SHORTEST_SECRET: Final = 24
-_SEED: Final = 32
+_SEED_SIZE: Final = 32
 
 
 @with_careful_constructor
@@ -79,21 +79,21 @@ class WebhookSigner:
 
 def _key(secret: Secret) -> bytes | None:
     text = secret.reveal_bytes()
-    if text.startswith(_PRIVATE.encode()):
-        private_seed = hmac_key(secret, SecretForm.BASE64, _PRIVATE)
+    if text.startswith(_PRIVATE_PREFIX.encode()):
+        private_seed = hmac_key(secret, SecretForm.BASE64, _PRIVATE_PREFIX)
         # Some key files contain the public key after the seed.
         return (
-            private_seed[:_SEED]
-            if private_seed is not None and len(private_seed) in {_SEED, 2 * _SEED}
+            private_seed[:_SEED_SIZE]
+            if private_seed is not None and len(private_seed) in {_SEED_SIZE, 2 * _SEED_SIZE}
             else None
         )
-    key = hmac_key(secret, SecretForm.BASE64, _SHARED)
+    key = hmac_key(secret, SecretForm.BASE64, _SHARED_PREFIX)
     return key if key is not None and len(key) >= _SHORTEST_SECRET else None
 
 
 def _signature_header(secret: Secret, content: bytes) -> str:
     key = _key(secret) or b""
-    if secret.reveal_bytes().startswith(_PRIVATE.encode()):
+    if secret.reveal_bytes().startswith(_PRIVATE_PREFIX.encode()):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - loads OpenSSL
             Ed25519PrivateKey,
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-_SEVERAL: Final = frozenset({"signature", "signs", "weaker_headers"})
+_LIST_SETTINGS: Final = frozenset({"signature", "signs", "weaker_headers"})
 _PAIRS: Final = frozenset({"requires", "types"})
 _FLAGS: Final = frozenset({"repeats", "each_signed", "only_hints"})
 _NUMBERS: Final = frozenset({"tolerance"})
@@ -71,7 +71,7 @@ def _read_value(key: str, value: Any, convert: Any, path: str) -> Any:
     if key in _PAIRS:
         pairs = _items(value, path)
         return tuple(_pair(name, item, convert, _path_of_key(path, name)) for name, item in pairs)
-    if key in _SEVERAL and isinstance(value, (list, tuple)):
+    if key in _LIST_SETTINGS and isinstance(value, (list, tuple)):
         numbered_items = enumerate(cast("Iterable[object]", value))
         return tuple(
             _single_value(item, convert, f"{path}[{number}]") for number, item in numbered_items

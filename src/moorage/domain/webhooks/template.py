@@ -97,7 +97,7 @@ def _joined_lines(scene: TemplateValues, names: str) -> str:
     return text
 
 
-_JOINTS: Final = {ord("&"): "_", ord("="): "_"}
+_SEPARATOR_TABLE: Final = {ord("&"): "_", ord("="): "_"}
 
 
 def _pairs_text(scene: TemplateValues, excluded_name: str) -> str:
@@ -109,12 +109,12 @@ def _pairs_text(scene: TemplateValues, excluded_name: str) -> str:
     for name in sorted(fields):
         value = as_text(fields[name])
         # A name with special characters could hide another field.
-        if value is None or not name.isascii() or name.translate(_JOINTS) != name:
+        if value is None or not name.isascii() or name.translate(_SEPARATOR_TABLE) != name:
             raise rejection_error(
                 WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."
             )
         if name != excluded_name:
-            text += f"&{name}={value.translate(_JOINTS)}"
+            text += f"&{name}={value.translate(_SEPARATOR_TABLE)}"
     return text
 
 
@@ -174,8 +174,8 @@ _WITH_ARGUMENT: Final[dict[str, Read]] = {
     "mark": _mark_position,
     "parameter": lambda scene, name: scene.parameters[name],
 }
-_READS: Final = _WITHOUT_ARGUMENT | _WITH_ARGUMENT
-_COVERS: Final = {
+_PLACE_READERS: Final = _WITHOUT_ARGUMENT | _WITH_ARGUMENT
+_COVERED_PARTS: Final = {
     "body_sha256": "body",
     "body_crc32": "checksum",
     "sorted_form": "form",
@@ -216,7 +216,7 @@ class Template:
             if name is not None:
                 kind, _, argument = name.partition(":")
                 argument = argument.lower() if kind == "header" else argument
-                pieces.append((_READS[kind], argument, name, optional))
+                pieces.append((_PLACE_READERS[kind], argument, name, optional))
         self._pieces = pieces
         self.places = tuple(piece[2] for piece in pieces if not isinstance(piece, bytes))
         single_bytes = pieces[0] if len(pieces) == 1 else None
@@ -317,8 +317,8 @@ def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
         raise ConfigurationError(
             f"{wrong_part[:80]!r} is not a known placeholder of a template.",
             path="scheme",
-            remedy=f"{nearest_hint(_name_in(wrong_part), _READS)}Use"
-            f" {', '.join(sorted(_READS))}, with an argument after a colon where one is"
+            remedy=f"{nearest_hint(_name_in(wrong_part), _PLACE_READERS)}Use"
+            f" {', '.join(sorted(_PLACE_READERS))}, with an argument after a colon where one is"
             " required, such as {header:X-Signature}. Write a literal brace twice.",
         )
     return parsed_pieces
@@ -342,7 +342,7 @@ def covered_parts(places: tuple[str, ...]) -> set[str]:
     names: set[str] = set()
     for place in places:
         kind, _, argument = place.partition(":")
-        names.add(_COVERS.get(kind) or argument or kind)
+        names.add(_COVERED_PARTS.get(kind) or argument or kind)
     return names
 
 

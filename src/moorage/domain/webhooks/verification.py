@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.scheme import WebhookScheme
     from moorage.domain.webhooks.template import Template
 
-_CLOCKS_DIFFER: Final = 60.0
+_CLOCK_DIFFERENCE: Final = 60.0
 """Seconds by which a store's clock may be ahead of the verifier's."""
 
 
@@ -205,7 +205,7 @@ def acceptable_for(tolerance: float | None) -> float:
     """
     if tolerance is None:
         return 0.0
-    return min(2 * tolerance + _CLOCKS_DIFFER, float(FOREVER // SECOND))
+    return min(2 * tolerance + _CLOCK_DIFFERENCE, float(FOREVER // SECOND))
 
 
 def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> None:

@@ -35,8 +35,8 @@ from moorage.invoices.values import Invoice, InvoiceLine, Note, Party, Preceding
 if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
-_STANDARD: Final = "urn:un:unece:uncefact:data:standard:"
-NAMESPACE: Final = f"{_STANDARD}CrossIndustryInvoice:100"
+_STANDARD_NAMESPACE: Final = "urn:un:unece:uncefact:data:standard:"
+NAMESPACE: Final = f"{_STANDARD_NAMESPACE}CrossIndustryInvoice:100"
 """The namespace of the root element."""
 _SETTLEMENT: Final = ElementEntry(
     "ram:ApplicableHeaderTradeSettlement",
@@ -176,8 +176,8 @@ def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<rsm:CrossIndustryInvoice xmlns:rsm="{NAMESPACE}"'
-        f' xmlns:qdt="{_STANDARD}QualifiedDataType:100"'
-        f' xmlns:ram="{_STANDARD}ReusableAggregateBusinessInformationEntity:100"'
-        f' xmlns:udt="{_STANDARD}UnqualifiedDataType:100">{content}'
+        f' xmlns:qdt="{_STANDARD_NAMESPACE}QualifiedDataType:100"'
+        f' xmlns:ram="{_STANDARD_NAMESPACE}ReusableAggregateBusinessInformationEntity:100"'
+        f' xmlns:udt="{_STANDARD_NAMESPACE}UnqualifiedDataType:100">{content}'
         "</rsm:CrossIndustryInvoice>\n"
     ).encode()

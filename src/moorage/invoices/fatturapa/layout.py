@@ -195,9 +195,9 @@ class Cause:
     text: str | None = latin_text("", 200, needed=True)
 
 
-_SENT: Final = "FatturaElettronicaHeader/DatiTrasmissione"
-_GENERAL: Final = "FatturaElettronicaBody/DatiGenerali"
-_DOCUMENT: Final = f"{_GENERAL}/DatiGeneraliDocumento"
+_TRANSMISSION_PATH: Final = "FatturaElettronicaHeader/DatiTrasmissione"
+_GENERAL_PATH: Final = "FatturaElettronicaBody/DatiGenerali"
+_DOCUMENT: Final = f"{_GENERAL_PATH}/DatiGeneraliDocumento"
 _GOODS: Final = "FatturaElettronicaBody/DatiBeniServizi"
 
 
@@ -205,16 +205,22 @@ _GOODS: Final = "FatturaElettronicaBody/DatiBeniServizi"
 class Document:
     """The content of a FatturaPA file with one invoice."""
 
-    sender_country: str | None = text_at(f"{_SENT}/IdTrasmittente/IdPaese", COUNTRY, needed=True)
+    sender_country: str | None = text_at(
+        f"{_TRANSMISSION_PATH}/IdTrasmittente/IdPaese", COUNTRY, needed=True
+    )
     sender_code: str | None = text_at(
-        f"{_SENT}/IdTrasmittente/IdCodice", f"{ASCII}{{1,28}}", needed=True
+        f"{_TRANSMISSION_PATH}/IdTrasmittente/IdCodice", f"{ASCII}{{1,28}}", needed=True
     )
-    progressive: str | None = short_text(f"{_SENT}/ProgressivoInvio", 10, needed=True)
-    format: str | None = text_at(f"{_SENT}/FormatoTrasmissione", "FP[AR]12", needed=True)
+    progressive: str | None = short_text(f"{_TRANSMISSION_PATH}/ProgressivoInvio", 10, needed=True)
+    format: str | None = text_at(
+        f"{_TRANSMISSION_PATH}/FormatoTrasmissione", "FP[AR]12", needed=True
+    )
     recipient_code: str | None = text_at(
-        f"{_SENT}/CodiceDestinatario", "[A-Z0-9]{6,7}", needed=True
+        f"{_TRANSMISSION_PATH}/CodiceDestinatario", "[A-Z0-9]{6,7}", needed=True
     )
-    recipient_pec: str | None = text_at(f"{_SENT}/PECDestinatario", "(?=.{3,256}$)[!-~]+@[!-~]+")
+    recipient_pec: str | None = text_at(
+        f"{_TRANSMISSION_PATH}/PECDestinatario", "(?=.{3,256}$)[!-~]+@[!-~]+"
+    )
     seller: TaxPerson | None = part_at(
         "FatturaElettronicaHeader/CedentePrestatore", TaxPerson, needed=True
     )
@@ -238,14 +244,18 @@ class Document:
     rounding: Decimal | None = number_at(f"{_DOCUMENT}/Arrotondamento", AMOUNT2)
     causes: tuple[Cause, ...] = parts_at(f"{_DOCUMENT}/Causale", Cause)
     orders: tuple[RelatedDocument, ...] = parts_at(
-        f"{_GENERAL}/DatiOrdineAcquisto", RelatedDocument
+        f"{_GENERAL_PATH}/DatiOrdineAcquisto", RelatedDocument
     )
-    contracts: tuple[RelatedDocument, ...] = parts_at(f"{_GENERAL}/DatiContratto", RelatedDocument)
-    receipts: tuple[RelatedDocument, ...] = parts_at(f"{_GENERAL}/DatiRicezione", RelatedDocument)
+    contracts: tuple[RelatedDocument, ...] = parts_at(
+        f"{_GENERAL_PATH}/DatiContratto", RelatedDocument
+    )
+    receipts: tuple[RelatedDocument, ...] = parts_at(
+        f"{_GENERAL_PATH}/DatiRicezione", RelatedDocument
+    )
     preceding: tuple[RelatedDocument, ...] = parts_at(
-        f"{_GENERAL}/DatiFattureCollegate", RelatedDocument
+        f"{_GENERAL_PATH}/DatiFattureCollegate", RelatedDocument
     )
-    delivery_notes: tuple[DeliveryNote, ...] = parts_at(f"{_GENERAL}/DatiDDT", DeliveryNote)
+    delivery_notes: tuple[DeliveryNote, ...] = parts_at(f"{_GENERAL_PATH}/DatiDDT", DeliveryNote)
     lines: tuple[DetailLine, ...] = parts_at(f"{_GOODS}/DettaglioLinee", DetailLine)
     summaries: tuple[VatSummary, ...] = parts_at(f"{_GOODS}/DatiRiepilogo", VatSummary)
     payments: tuple[PaymentTerms, ...] = parts_at(

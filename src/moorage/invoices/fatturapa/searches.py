@@ -21,7 +21,7 @@ Search: TypeAlias = "Callable[[Document], Iterable[str]]"
 _ITALIAN: Final = re.compile("[0-9]{11}")
 _CENT: Final = Fraction(1, 100)
 _NOT_GENERIC: Final = frozenset({"N2", "N3", "N6"})
-_BOTH_RATES: Final = "TD16"
+_BOTH_RATES_TYPE: Final = "TD16"
 _OTHER_PARTIES: Final = frozenset(
     {"TD01", "TD02", "TD03", "TD06", "TD16", "TD17", "TD18", "TD19", "TD20", "TD24", "TD25", "TD28"}
 )
@@ -48,7 +48,7 @@ def with_nature(name: str) -> Search:
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
-        if item.rate and item.nature is not None and document.type != _BOTH_RATES
+        if item.rate and item.nature is not None and document.type != _BOTH_RATES_TYPE
     )
 
 

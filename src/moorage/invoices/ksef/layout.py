@@ -22,8 +22,8 @@ _RATE: Final = "23|22|8|7|5|4|3|0 KR|0 WDT|0 EX|zw|oo|np I|np II"
 _KSEF_NUMBER: Final = (
     r"(?:[1-9]\d{9}|M\d{9}|[A-Z]{3}\d{7})-\d{8}-[0-9A-F]{6}-?[0-9A-F]{6}-[0-9A-F]{2}"
 )
-_ONE: Final = "1"
-_EITHER: Final = "[12]"
+_ONE_PATTERN: Final = "1"
+_ONE_OR_TWO_PATTERN: Final = "[12]"
 
 
 def _token(path: str, most: int, *, needed: bool = False) -> Any:
@@ -53,14 +53,14 @@ class FaPerson:
     eu_number: str | None = text_at("DaneIdentyfikacyjne/NrVatUE", r"[0-9A-Z+*]{1,12}")
     id_country: str | None = text_at("DaneIdentyfikacyjne/KodKraju", _COUNTRY)
     other_id: str | None = _token("DaneIdentyfikacyjne/NrID", 50)
-    has_no_id: str | None = text_at("DaneIdentyfikacyjne/BrakID", _ONE)
+    has_no_id: str | None = text_at("DaneIdentyfikacyjne/BrakID", _ONE_PATTERN)
     name: str | None = _token("DaneIdentyfikacyjne/Nazwa", 512)
     country: str | None = text_at("Adres/KodKraju", _COUNTRY)
     address: str | None = _token("Adres/AdresL1", 512)
     city: str | None = _token("Adres/AdresL2", 512)
     contacts: tuple[FaContact, ...] = parts_at("DaneKontaktowe", FaContact)
-    local_unit: str | None = text_at("JST", _EITHER)
-    group_member: str | None = text_at("GV", _EITHER)
+    local_unit: str | None = text_at("JST", _ONE_OR_TWO_PATTERN)
+    group_member: str | None = text_at("GV", _ONE_OR_TWO_PATTERN)
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +69,9 @@ class CorrectedInvoice:
 
     day: date | None = day_at("DataWystFaKorygowanej", needed=True)
     number: str | None = _token("NrFaKorygowanej", 256, needed=True)
-    in_ksef: str | None = text_at("NrKSeF", _ONE)
+    in_ksef: str | None = text_at("NrKSeF", _ONE_PATTERN)
     ksef_number: str | None = text_at("NrKSeFFaKorygowanej", _KSEF_NUMBER)
-    outside_ksef: str | None = text_at("NrKSeFN", _ONE)
+    outside_ksef: str | None = text_at("NrKSeFN", _ONE_PATTERN)
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +91,7 @@ class FaLine:
     gross: Decimal | None = _amount("P_11A")
     rate: str | None = text_at("P_12", _RATE)
     exchange_rate: Decimal | None = number_at("KursWaluty", _QUANTITY, codec=NUMBER)
-    before: str | None = text_at("StanPrzed", _ONE)
+    before: str | None = text_at("StanPrzed", _ONE_PATTERN)
 
 
 @attrs.frozen(kw_only=True)
@@ -190,20 +190,20 @@ class FaDocument:
     net_margin: Decimal | None = _amount(f"{_FA}/P_13_11")
     gross: Decimal | None = _amount(f"{_FA}/P_15", needed=True)
     exchange_rate: Decimal | None = number_at(f"{_FA}/KursWalutyZ", _QUANTITY, codec=NUMBER)
-    cash_method: str | None = text_at(f"{_NOTES}/P_16", _EITHER, needed=True)
-    self_billed: str | None = text_at(f"{_NOTES}/P_17", _EITHER, needed=True)
-    reverse_charge: str | None = text_at(f"{_NOTES}/P_18", _EITHER, needed=True)
-    split_payment: str | None = text_at(f"{_NOTES}/P_18A", _EITHER, needed=True)
-    exempt: str | None = text_at(f"{_NOTES}/Zwolnienie/P_19", _ONE)
+    cash_method: str | None = text_at(f"{_NOTES}/P_16", _ONE_OR_TWO_PATTERN, needed=True)
+    self_billed: str | None = text_at(f"{_NOTES}/P_17", _ONE_OR_TWO_PATTERN, needed=True)
+    reverse_charge: str | None = text_at(f"{_NOTES}/P_18", _ONE_OR_TWO_PATTERN, needed=True)
+    split_payment: str | None = text_at(f"{_NOTES}/P_18A", _ONE_OR_TWO_PATTERN, needed=True)
+    exempt: str | None = text_at(f"{_NOTES}/Zwolnienie/P_19", _ONE_PATTERN)
     exemption_law: str | None = _token(f"{_NOTES}/Zwolnienie/P_19A", 256)
     exemption_directive: str | None = _token(f"{_NOTES}/Zwolnienie/P_19B", 256)
     exemption_basis: str | None = _token(f"{_NOTES}/Zwolnienie/P_19C", 256)
-    not_exempt: str | None = text_at(f"{_NOTES}/Zwolnienie/P_19N", _ONE)
-    vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22", _ONE)
-    no_vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22N", _ONE)
-    triangular: str | None = text_at(f"{_NOTES}/P_23", _EITHER, needed=True)
-    margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzy", _ONE)
-    no_margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzyN", _ONE)
+    not_exempt: str | None = text_at(f"{_NOTES}/Zwolnienie/P_19N", _ONE_PATTERN)
+    vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22", _ONE_PATTERN)
+    no_vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22N", _ONE_PATTERN)
+    triangular: str | None = text_at(f"{_NOTES}/P_23", _ONE_OR_TWO_PATTERN, needed=True)
+    margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzy", _ONE_PATTERN)
+    no_margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzyN", _ONE_PATTERN)
     kind: str | None = text_at(
         f"{_FA}/RodzajFaktury", "VAT|KOR|ZAL|ROZ|UPR|KOR_ZAL|KOR_ROZ", needed=True
     )
@@ -216,11 +216,11 @@ class FaDocument:
     deducted: Decimal | None = _amount(f"{_FA}/Rozliczenie/SumaOdliczen")
     due: Decimal | None = _amount(f"{_FA}/Rozliczenie/DoZaplaty")
     overpaid: Decimal | None = _amount(f"{_FA}/Rozliczenie/DoRozliczenia")
-    paid: str | None = text_at(f"{_PAYMENT}/Zaplacono", _ONE)
+    paid: str | None = text_at(f"{_PAYMENT}/Zaplacono", _ONE_PATTERN)
     paid_on: date | None = day_at(f"{_PAYMENT}/DataZaplaty")
     terms: tuple[FaTerm, ...] = parts_at(f"{_PAYMENT}/TerminPlatnosci", FaTerm)
     means: str | None = text_at(f"{_PAYMENT}/FormaPlatnosci", "[1-7]")
-    other_means: str | None = text_at(f"{_PAYMENT}/PlatnoscInna", _ONE)
+    other_means: str | None = text_at(f"{_PAYMENT}/PlatnoscInna", _ONE_PATTERN)
     means_text: str | None = _token(f"{_PAYMENT}/OpisPlatnosci", 256)
     accounts: tuple[FaAccount, ...] = parts_at(f"{_PAYMENT}/RachunekBankowy", FaAccount)
     contracts: tuple[FaContract, ...] = parts_at(f"{_TERMS}/Umowy", FaContract)

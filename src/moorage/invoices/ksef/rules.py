@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.invoices.ksef.layout import FaPerson
 
 _WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
-_DISCOURAGED: Final = re.compile(
+_REFUSED_CHARACTERS: Final = re.compile(
     "[\x7f-\x84\x86-\x9f\ufdd0-\ufdef"
     + "".join(
         f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
@@ -82,7 +82,7 @@ def _characters(value: Any, field: str = "") -> Iterator[Violation]:
         part: Any = getattr(value, attribute.name)
         path = f"{field}.{attribute.name}" if field else attribute.name
         element = attribute.metadata[PATH].rpartition("/")[2]
-        if isinstance(part, str) and _DISCOURAGED.search(part):
+        if isinstance(part, str) and _REFUSED_CHARACTERS.search(part):
             yield Violation(
                 element or field.partition("[")[0],
                 path,

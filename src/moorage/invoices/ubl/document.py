@@ -60,10 +60,10 @@ from moorage.invoices.values import (
 if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
 
-_COMMON: Final = "urn:oasis:names:specification:ubl:schema:xsd:"
+_COMMON_NAMESPACE: Final = "urn:oasis:names:specification:ubl:schema:xsd:"
 NAMESPACES: Final = {
-    f"{_COMMON}Invoice-2": "Invoice",
-    f"{_COMMON}CreditNote-2": "CreditNote",
+    f"{_COMMON_NAMESPACE}Invoice-2": "Invoice",
+    f"{_COMMON_NAMESPACE}CreditNote-2": "CreditNote",
 }
 """The namespace of each document's root."""
 
@@ -244,7 +244,7 @@ def write_ubl(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     content = write_nodes(_DOCUMENTS[root], invoice, invoice.currency)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<{root} xmlns="{_COMMON}{root}-2"'
-        f' xmlns:cac="{_COMMON}CommonAggregateComponents-2"'
-        f' xmlns:cbc="{_COMMON}CommonBasicComponents-2">{content}</{root}>\n'
+        f'<{root} xmlns="{_COMMON_NAMESPACE}{root}-2"'
+        f' xmlns:cac="{_COMMON_NAMESPACE}CommonAggregateComponents-2"'
+        f' xmlns:cbc="{_COMMON_NAMESPACE}CommonBasicComponents-2">{content}</{root}>\n'
     ).encode()

@@ -62,7 +62,7 @@ _MEANS: Final[tuple[Node, ...]] = (
         ),
     ),
 )
-_ONCE: Final = ("code", "text", "due_date", "payment_reference", "card", "direct_debit")
+_SINGLE_FIELDS: Final = ("code", "text", "due_date", "payment_reference", "card", "direct_debit")
 
 
 def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
@@ -78,7 +78,7 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         if not means["accounts"] and len(elements) > 1 and means.get("code") in CREDIT_TRANSFERS:
             means["accounts"] = (PayeeAccount(),)  # a payment account without a number
         payment["accounts"] += means["accounts"]
-        merge_fields(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
+        merge_fields(payment, means, _SINGLE_FIELDS, inner_place, " (UBL-SR-44, UBL-SR-47)")
         is_coded = is_coded and means.get("code") is not None
     if not elements:
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.scaffold.client.schemas import Schemas
 
 _LEAVE_OUT: Final = "Omit the operation."
-_NOT_PARAMETERS: Final = frozenset({"accept", "authorization", "content-type", "idempotency-key"})
+_IGNORED_HEADERS: Final = frozenset({"accept", "authorization", "content-type", "idempotency-key"})
 _STYLES: Final = {"spaceDelimited": "space", "pipeDelimited": "pipe", "deepObject": "deep"}
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
@@ -142,7 +142,7 @@ def _is_argument(parameter: Parameter, operation: ApiOperation) -> bool:
         if parameter.required:
             raise refusal(parameter.node.pointer, "A required cookie is not supported.", _LEAVE_OUT)
         return False
-    return parameter.place == "query" or parameter.name.lower() not in _NOT_PARAMETERS
+    return parameter.place == "query" or parameter.name.lower() not in _IGNORED_HEADERS
 
 
 def _argument(parameter: Parameter, schemas: Schemas, names: set[str], hint: str) -> Argument:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.scaffold.client.calls import Argument, Body, Call
     from moorage.scaffold.client.schemas import ClassField
 
-_MARKED: Final = re.compile(r"«(\w+)»")
+_MARKED_NAME: Final = re.compile(r"«(\w+)»")
 _MODEL_NAMES: Final = (
     *("AS_TEXT", "UNSET", "Items", "Kinds", "Member", "Number", "OneOf", "OpenEnum", "Text"),
     "Unset",
@@ -26,7 +26,7 @@ _CALL_NAMES: Final = (
     *("form_content", "json_answer", "json_content", "make_request", "multipart_content"),
     *("no_answer", "parameter", "segment", "text_answer", "text_content"),
 )
-_STANDARD: Final = (
+_STANDARD_IMPORTS: Final = (
     ("collections.abc", ("Mapping", "Sequence")),
     ("datetime", ("date", "datetime")),
     ("decimal", ("Decimal",)),
@@ -96,7 +96,7 @@ def module_text(
     used_words = set(_WORD.findall(_TEXTS.sub("", body)))
     standard = [
         f"from {module} import {', '.join(name for name in names if name in used_words)}"
-        for module, names in _STANDARD
+        for module, names in _STANDARD_IMPORTS
         if used_words.intersection(names)
     ]
     foreign = ["import attrs"] if "@attrs.frozen" in body else []
@@ -283,12 +283,12 @@ def _content_part(body: Body) -> Group:
 
 def _local_annotation(annotation: str) -> str:
     """Return a type annotation as it is written in the module that defines the classes."""
-    return _MARKED.sub(r"\1", annotation)
+    return _MARKED_NAME.sub(r"\1", annotation)
 
 
 def prefixed_annotation(annotation: str) -> str:
     """Return a type annotation as it is written outside the module of the classes."""
-    return _MARKED.sub(r"models.\1", annotation)
+    return _MARKED_NAME.sub(r"models.\1", annotation)
 
 
 def _module_docstring(source: str) -> str:

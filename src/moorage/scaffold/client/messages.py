@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.document import Document
     from moorage.scaffold.client.schemas import Schemas
 
-_LEAVE_OUT: Final = "Omit the operation."
-_TAKEN: Final = frozenset({"body", "key", "message_id"})
+_OMIT_REMEDY: Final = "Omit the operation."
+_TAKEN_NAMES: Final = frozenset({"body", "key", "message_id"})
 _PLAIN_TYPES: Final = frozenset({"boolean", "integer", "number", "string"})
 
 
@@ -104,7 +104,7 @@ def make_functions(
     """
     functions: list[MakeFunction] = []
     for message in operation.messages:
-        names = set(_TAKEN)
+        names = set(_TAKEN_NAMES)
         arguments = [
             Argument(
                 name=unique(argument_name(name), names),
@@ -179,7 +179,7 @@ def _payload(message: ChannelMessage, schemas: Schemas) -> Payload:
             schema.pointer,
             f"The payload has a schema, but its content type {message.content_type[:100]!r} is"
             " not JSON.",
-            _LEAVE_OUT,
+            _OMIT_REMEDY,
         )
     is_text = message.content_type.startswith("text/")
     return Payload(
@@ -199,7 +199,7 @@ def _headers(
         raise refusal(
             headers.pointer,
             "The headers are not one object with properties.",
-            f"Describe one object. {_LEAVE_OUT}",
+            f"Describe one object. {_OMIT_REMEDY}",
         )
     required = {item.value for item in headers.child("required").items()}
     for name, node in headers.child("properties").children():
@@ -223,5 +223,7 @@ def _header_schema(node: Node, document: Document) -> Node:
     kind = schema.text("type")
     has_choices = kind is None and schema.child("enum").value is not None
     if kind not in _PLAIN_TYPES and not has_choices:
-        raise refusal(schema.pointer, "The header is not described as a single value.", _LEAVE_OUT)
+        raise refusal(
+            schema.pointer, "The header is not described as a single value.", _OMIT_REMEDY
+        )
     return node

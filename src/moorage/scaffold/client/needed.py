@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from moorage.scaffold.client.schemas import Schemas, UnionAlias
 
-_MARKED: Final = re.compile(r"«(\w+)»")
+_MARKED_NAME: Final = re.compile(r"«(\w+)»")
 
 
 def needed_declarations(
@@ -26,7 +26,7 @@ def needed_declarations(
 def needed_names(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
     """Return the names of the classes that annotations refer to; None if a class is incomplete."""
     names: set[str] = set()
-    remaining_names = [name for kind in kinds for name in _MARKED.findall(kind)]
+    remaining_names = [name for kind in kinds for name in _MARKED_NAME.findall(kind)]
     while remaining_names:
         name = remaining_names.pop()
         if name in names:
@@ -35,7 +35,7 @@ def needed_names(kinds: Iterable[str], schemas: Schemas) -> set[str] | None:
         declaration = schemas.declared.get(name)
         if declaration is None:
             return None
-        remaining_names += _MARKED.findall(" ".join(_annotations(declaration)))
+        remaining_names += _MARKED_NAME.findall(" ".join(_annotations(declaration)))
     return names
 
 

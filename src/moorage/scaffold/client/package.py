@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Endpoint, Service
     from moorage.scaffold.client.calls import Call
 
-_SHOWN: Final = 200
+_MOST_SHOWN: Final = 200
 
 
 @attrs.frozen(kw_only=True)

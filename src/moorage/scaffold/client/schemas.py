@@ -44,8 +44,10 @@ _TYPES_OF_VALUES: Final = {
     float: ("integer", "number"),
     None.__class__: ("null",),
 }
-_NOT_MAPPED: Final = ("$dynamicRef", "$recursiveRef")
-_SHAPING: Final = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf", "properties", "type"})
+_UNSUPPORTED_KEYWORDS: Final = ("$dynamicRef", "$recursiveRef")
+_SHAPE_KEYWORDS: Final = frozenset(
+    {"$ref", "allOf", "anyOf", "items", "oneOf", "properties", "type"}
+)
 _ITEMS: Final = frozenset({"items", "prefixItems"})
 _ANY: Final = "Any"
 
@@ -227,7 +229,7 @@ class Schemas:
         schema = node.value
         if schema is True or schema == {}:
             return Kind(_ANY)
-        if not is_object(schema) or any(name in schema for name in _NOT_MAPPED):
+        if not is_object(schema) or any(name in schema for name in _UNSUPPORTED_KEYWORDS):
             raise refusal(node.pointer, "The schema is not supported.", "Omit the operation.")
         if "allOf" in schema:
             return self._merged_kind(node, hint)
@@ -318,12 +320,12 @@ class Schemas:
 
     def _merged_kind(self, node: Node, hint: str) -> Kind:
         """Return the annotation of an object that merges several schemas (`allOf`)."""
-        direct_shaping = _SHAPING - {"allOf"}
+        direct_shaping = _SHAPE_KEYWORDS - {"allOf"}
         all_parts = self._all_parts(node)
         parts = [part for part in all_parts if direct_shaping & part.value.keys()]
         shaping_names = direct_shaping & node.value.keys()
         references = [item for item in node.child("allOf").items() if is_object(item.value)]
-        shaping_parts = [item for item in references if _SHAPING & item.value.keys()]
+        shaping_parts = [item for item in references if _SHAPE_KEYWORDS & item.value.keys()]
         if (
             len(shaping_parts) == 1
             and shaping_names <= {"type"}
@@ -616,6 +618,6 @@ def _only_requires(alternatives: Node) -> bool:
     """Return whether each alternative of a schema only lists required members."""
     items = [*alternatives.items()]
     return bool(items) and all(
-        is_object(item.value) and not (_SHAPING | {"enum", "const"}) & item.value.keys()
+        is_object(item.value) and not (_SHAPE_KEYWORDS | {"enum", "const"}) & item.value.keys()
         for item in items
     )

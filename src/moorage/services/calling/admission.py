@@ -35,10 +35,10 @@ Result = TypeVar("Result")
 _MIN_SECONDS: Final = 0.05
 """The seconds that the store gets to confirm a caller's turn shortly before the deadline."""
 
-_NEVER: Final = (ConnectorError, "The call was not refused.")
+_UNEXPECTED_REFUSAL: Final = (ConnectorError, "The call was not refused.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
-    _NEVER,
-    _NEVER,
+    _UNEXPECTED_REFUSAL,
+    _UNEXPECTED_REFUSAL,
     (CircuitBreakerOpen, "The circuit breaker is open because calls to the service failed."),
     (RateLimitExceeded, "The rate limit is reached, and the wait would be too long."),
     (RetryBudgetExhausted, "The retry budget is used up."),
@@ -53,7 +53,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
 )
 """The error class and the message for each refusing `Answer`, in the order of its values."""
 
-_BY_CIRCUIT: Final = (Answer.CIRCUIT_OPEN, Answer.PROBES_TAKEN)
+_CIRCUIT_ANSWERS: Final = (Answer.CIRCUIT_OPEN, Answer.PROBES_TAKEN)
 
 
 async def be_admitted(
@@ -135,7 +135,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
     """Return the error of a refused attempt, and emit the attempt's event."""
     error = admission_error(core, call.plan, answer, wait)
-    if core.observers and not (call.undecided and answer in _BY_CIRCUIT):
+    if core.observers and not (call.undecided and answer in _CIRCUIT_ANSWERS):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
     return error
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Answer: TypeAlias = "tuple[str, Any]"
 """The kind of a stored result, and its content."""
 
-_SEALED: Final = "sealed"
+_SEALED_FORMAT: Final = "sealed"
 
 
 def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
@@ -26,7 +26,7 @@ def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> 
     """
     if cipher is None:
         return answer
-    return _SEALED, cipher.seal(pack_values(answer), _binding(plan, key))
+    return _SEALED_FORMAT, cipher.seal(pack_values(answer), _binding(plan, key))
 
 
 def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
@@ -36,7 +36,7 @@ def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> 
         ConnectorError: the result is encrypted, and cannot be decrypted here.
     """
     kind, content = stored
-    if kind != _SEALED:
+    if kind != _SEALED_FORMAT:
         return stored
     if cipher is None:
         raise ConfigurationError(

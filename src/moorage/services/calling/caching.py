@@ -77,8 +77,8 @@ if TYPE_CHECKING:
 
 _NOT_MODIFIED: Final = 304
 _REDIRECTION: Final = 300
-_NAMED_BY: Final = ("location", "content-location")
-_AWAY_ERRORS: Final = (
+_URL_HEADERS: Final = ("location", "content-location")
+_UNAVAILABLE_ERRORS: Final = (
     BulkheadFull,
     CircuitBreakerOpen,
     ConnectionFailed,
@@ -403,7 +403,7 @@ class CacheInvalidation:
         """Return the cache keys of the written URL and of URLs in the response's headers."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
-        for name in _NAMED_BY:
+        for name in _URL_HEADERS:
             if headers is None or name not in headers:
                 continue
             with suppress(ValueError, InvalidData):
@@ -445,4 +445,7 @@ def _other_version_error(response: Response) -> VendorFailed:
 
 def _is_unavailable(error: Exception) -> bool:
     """Return whether the service was unreachable, or failed with a status from 500 to 504."""
-    return isinstance(error, _AWAY_ERRORS) and getattr(error, "status", None) in _BROKEN_STATUSES
+    return (
+        isinstance(error, _UNAVAILABLE_ERRORS)
+        and getattr(error, "status", None) in _BROKEN_STATUSES
+    )

@@ -70,7 +70,7 @@ class FirstAttempt(NamedTuple):
 
 _UNAUTHORIZED = 401
 _UNBOUNDED_QUEUE = 10**9
-_REFUSED_ANEW: Final = (
+_REFUSED_AGAIN_REMEDY: Final = (
     "The vendor refused the credentials, and then the renewed credentials too. Check their"
     " permissions and the account. moorage renews them again after some minutes."
 )
@@ -485,7 +485,7 @@ class Exchange:
             failed.__cause__ = failed.__cause__ or error
             return result._replace(error=failed)
         if current_credentials is None:
-            error.remedy = _REFUSED_ANEW
+            error.remedy = _REFUSED_AGAIN_REMEDY
             return result
         self._credentials = current_credentials
         return result._replace(repeats=call.replayable)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
-_FIRST_LOOK: Final = 0.005
+_FIRST_POLL_SECONDS: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
 _MARGIN: Final = micros(MARGIN)
@@ -63,7 +63,7 @@ _LOST_ANSWER: Final = ("lost", None)
 """The placeholder to store under a key if the real result cannot be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
 """Numbers for the owners of claims in this process's memory; no random owner number equals them."""
-_UNCLAIMED: Final = (
+_UNCLAIMED_ERRORS: Final = (
     IdempotencyConflict,
     IdempotencyInProgress,
     OutcomeUnknown,
@@ -150,7 +150,7 @@ async def run_once_for_key(
             call.take_over()
         claim = HeldClaim(once.at, claim_result.fence, ttl=ttl, until=lease_end)
         return await run_with_claim(core, call, once, claim, act)
-    except _UNCLAIMED:
+    except _UNCLAIMED_ERRORS:
         raise
     except BaseException:
         # The store may have made the claim although its reply was lost.
@@ -246,7 +246,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
-    look_interval = _FIRST_LOOK
+    look_interval = _FIRST_POLL_SECONDS
     busy_claim: ClaimResult | None = None
     is_bounded = core.tenant_records is not None and call.plan.tenant is not None
     ask_claim = (

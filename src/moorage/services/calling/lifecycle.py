@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NO_REQUEST: Final[Any] = object()
 
-_NOT_MASKED: Final = (
+_ERRORS_WITHOUT_FALLBACK: Final = (
     ConfigurationError,
     IdempotencyConflict,
     IdempotencyInProgress,
@@ -178,7 +178,7 @@ class CallLifecycle(ManualOperations):
             fallback = None if call.keeps_permit or error is None else plan.fallback
             if fallback is None or not isinstance(error, ConnectorError):
                 return self._end_of_call(call, value, error)
-            if isinstance(error, _NOT_MASKED):
+            if isinstance(error, _ERRORS_WITHOUT_FALLBACK):
                 return self._end_of_call(call, None, error)
             return await self._run_fallback(call, fallback, error)
         except BaseException as error:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_ELSEWHERE: Final = (
+_FAILOVER_ERRORS: Final = (
     BulkheadFull,
     CircuitBreakerOpen,
     ConnectionFailed,
@@ -49,7 +49,7 @@ _ELSEWHERE: Final = (
     RetryBudgetExhausted,
 )
 """Errors after which an operation may still succeed at another vendor."""
-_REPEATS: Final[Mapping[UnknownOutcome | None, bool]] = {
+_REPEAT_RULES: Final[Mapping[UnknownOutcome | None, bool]] = {
     UnknownOutcome.REPEATED: True,
     UnknownOutcome.LOOKED_UP: False,
 }
@@ -63,7 +63,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 def is_certainly_undone(error: ConnectorError, wire: VendorWire) -> bool:
     """Return whether the vendor certainly did nothing, so that another account may be tried."""
     return (
-        (isinstance(error, _ELSEWHERE) or is_token_failure(error))
+        (isinstance(error, _FAILOVER_ERRORS) or is_token_failure(error))
         and not isinstance(error, DestinationRefused)
         and not wire.acted
         and not vars(error).get("_acted", True)
@@ -197,7 +197,7 @@ class Dispatcher:
         self, account: Account, operation: RoutingRequest, timeout: float | None, key: str | None
     ) -> VendorWire:
         rehearses = operation.full_name if self.rehearses(operation) else None
-        repeat_rule = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
+        repeat_rule = _REPEAT_RULES.get(account.vendor.unknown_outcomes.get(operation.operation))
         key_use = (
             operation.use if repeat_rule is None else evolve(operation.use, repeats=repeat_rule)
         )

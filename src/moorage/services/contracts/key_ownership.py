@@ -37,7 +37,7 @@ from moorage.services.core.tenant_records import CountedClaim, NewRecord
 if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
-_FIRST_LOOK: Final = 0.005
+_FIRST_POLL_SECONDS: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
 
@@ -170,7 +170,7 @@ class KeyOwnership:
 
         Also returns the end of the claim, in nanoseconds of the local clock.
         """
-        core, pause = self._core, _FIRST_LOOK
+        core, pause = self._core, _FIRST_POLL_SECONDS
         owner, lease = core.token(), core.renewals.lease(self._term)
         while True:
             start_time = core.nanoseconds()

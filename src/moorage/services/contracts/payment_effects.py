@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 
 _DECLINED_AS_ERROR: Final = frozenset({"charge", "authorize", "complete"})
 """The operations that raise `PaymentDeclined` if the vendor declines the payment."""
-_SEALED: Final = "sealed"
+_SEALED_FORMAT: Final = "sealed"
 _LEAST: Final = 0.001
-_SETTLE: Final = (
+_SETTLE_REMEDY: Final = (
     "Money may have moved. Repeat the call with the same idempotency key, or call"
     " `hub.settle_payments()`, which looks the payment up. `hub.unsettled_payments()` lists"
     " it until then."
@@ -191,7 +191,7 @@ class PaymentEffects:
                 if self._reach is not AllowedActions.STORED and _sent_nothing(error):
                     self._allow_settling(key, registration)
                 if self._reach is AllowedActions.FRESH:
-                    error.remedy = f"{error.remedy} {_SETTLE}"
+                    error.remedy = f"{error.remedy} {_SETTLE_REMEDY}"
             raise
         if has_open_key:
             self._core.post(self._settling_command(key, done=True, receipt=receipt))
@@ -375,12 +375,12 @@ def request_fingerprint(request: Request) -> bytes:
 def _seal_payload(core: Core, tenant: str | None, key: str, packed: bytes) -> tuple[str, bytes]:
     if core.cipher is None:
         return "", packed
-    return _SEALED, core.cipher.seal(packed, _binding_of(tenant, key))
+    return _SEALED_FORMAT, core.cipher.seal(packed, _binding_of(tenant, key))
 
 
 def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
     encoding, content = sealed
-    if encoding != _SEALED:
+    if encoding != _SEALED_FORMAT:
         return content
     if core.cipher is None:
         raise InvalidData(

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 200
 
 
-_BY_DOUBT: Final = (
+_REASONS_BY_UNCERTAINTY: Final = (
     Inconclusive.NO_ANSWER,
     Inconclusive.REFUSED,
     Inconclusive.SEVERAL_LISTED,
@@ -326,7 +326,7 @@ class UnsettledFlows:
     ) -> None:
         """Record why an operation could not be settled; of several reasons, the most uncertain."""
         by_reason = dict(results)
-        reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
+        reason = next(reason for reason in _REASONS_BY_UNCERTAINTY if reason in by_reason)
         error = by_reason[reason]
         command = RecordLookup(
             effect.opened.name,

@@ -62,7 +62,7 @@ _WORST: Final = (
     ErrorConsequence.SPENT,
 )
 
-_CANCELLABLE: Final = frozenset({EntryState.WAITING, EntryState.BLOCKED, EntryState.DEAD})
+_CANCELLABLE_STATES: Final = frozenset({EntryState.WAITING, EntryState.BLOCKED, EntryState.DEAD})
 
 REQUEST: Final = "call"
 """The operation's name for an outbox entry that is a request to a service."""
@@ -345,7 +345,7 @@ class OutboxFlows(ChainProcessing):
         id = _digest(tenant, checked_key(key))
         while True:
             entry = await self.get(id)
-            if entry.state not in _CANCELLABLE:
+            if entry.state not in _CANCELLABLE_STATES:
                 return entry.state is EntryState.DROPPED
             if await self.store.swap(cancel_entry(entry, await self.store.now()), entry.fence):
                 return True

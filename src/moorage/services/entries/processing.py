@@ -59,8 +59,8 @@ Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 _SLOW: Final = 50_000_000
 """Nanoseconds; after work that took longer, results are written at once instead of together."""
 
-_PLAIN: Final = b"\0"
-_SEALED: Final = b"\1"
+_PLAIN_MARK: Final = b"\0"
+_SEALED_MARK: Final = b"\1"
 
 
 @attrs.define
@@ -597,9 +597,9 @@ class EntryProcessing(EntryManagement[E]):
         """Return a copy of the entry with this content, encrypted if there is a cipher."""
         cipher = self.core.cipher
         if cipher is None:
-            return attrs.evolve(entry, content=_PLAIN + content)
+            return attrs.evolve(entry, content=_PLAIN_MARK + content)
         sealed_bytes = cipher.seal(content, self._binding_of(entry))
-        return attrs.evolve(entry, content=_SEALED + sealed_bytes)
+        return attrs.evolve(entry, content=_SEALED_MARK + sealed_bytes)
 
     def open_content(self, entry: E) -> bytes:
         """Return the decrypted content of an entry.
@@ -608,7 +608,7 @@ class EntryProcessing(EntryManagement[E]):
             ConfigurationError: the content is encrypted, and no cipher is configured.
             InvalidData: the content was changed since it was stored.
         """
-        if entry.content[:1] == _PLAIN:
+        if entry.content[:1] == _PLAIN_MARK:
             return entry.content[1:]
         cipher: Cipher | None = self.core.cipher
         if cipher is None:

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 2.0
 """Seconds that the store of shared state may take to respond to a health check."""
-_AT_ONCE: Final = 16
+_MOST_CONCURRENT: Final = 16
 _STATE: Final = "state"
 _KEYS: Final = "claims"
-_ABSENT: Final = ReadRecord(state_key("health", "moorage", None, "check"))
+_TEST_COMMAND: Final = ReadRecord(state_key("health", "moorage", None, "check"))
 """A command that only a reachable store of idempotency keys can execute."""
 
 
@@ -152,11 +152,11 @@ class HealthFlows:
         signals = sources.signals()
         outages = dict(signals.outages)
         problem = keys_problem = await self._store_problem(
-            ReadAlerts() if sources.separate_keys else _ABSENT
+            ReadAlerts() if sources.separate_keys else _TEST_COMMAND
         )
         problems = {_STATE: problem}
         if sources.separate_keys:
-            problems[_KEYS] = keys_problem = await self._store_problem(_ABSENT)
+            problems[_KEYS] = keys_problem = await self._store_problem(_TEST_COMMAND)
         for store, outage in problems.items():
             if outage is None:
                 outages.pop(store, None)
@@ -201,7 +201,7 @@ class HealthFlows:
         )
         if probes:
             steps = [partial(self._probe, probe) for probe in probes]
-            await self.core.run_all(steps, at_once=_AT_ONCE)
+            await self.core.run_all(steps, at_once=_MOST_CONCURRENT)
         return tuple(probe.service for probe in probes)
 
     async def refresh(self) -> float:

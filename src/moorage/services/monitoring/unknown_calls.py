@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RECENT: Final = timedelta(days=7)
 """The maximum age of the calls that are searched."""
 
-_MOST: Final = 100
+_MOST_ENTRIES: Final = 100
 """The maximum number of log entries that are searched, because each key is read from the store."""
 
 _PAYMENTS: Final = f"{KIND}."
@@ -40,7 +40,7 @@ async def unknown_calls(
         timeout: the seconds that the store of shared state may take for each key.
     """
     since = calling.core.utc() - RECENT
-    page = await find(LogQuery(status=IntegrationStatus.UNKNOWN, since=since, limit=_MOST))
+    page = await find(LogQuery(status=IntegrationStatus.UNKNOWN, since=since, limit=_MOST_ENTRIES))
     calls: dict[str, IntegrationLog] = {}
     for call in page.items:
         is_payment = (call.operation or "").startswith(_PAYMENTS)

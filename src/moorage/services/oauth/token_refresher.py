@@ -40,7 +40,7 @@ Apart: TypeAlias = "Callable[[Flow[Any]], Awaitable[Any]]"
 
 _SECOND: Final = 10**9
 _UNBOUNDED_QUEUE: Final = 10**9
-_AGAIN_AFTER: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
 
 
 class CachedToken:
@@ -190,7 +190,7 @@ class TokenRefreshFlows:
         cached_token, now = self._cached.get(owner), self._core.nanoseconds()
         if cached_token is None or cached_token.freshness(now) is Freshness.PAST:
             raise error
-        cached_token.postpone_renewal(now + int(_AGAIN_AFTER * _SECOND))
+        cached_token.postpone_renewal(now + int(_RETRY_SECONDS * _SECOND))
         return cached_token.credentials
 
     def _cache_token(self, owner: Owner, token: OAuthCredentials) -> CachedToken:
@@ -228,7 +228,7 @@ class TokenRefreshFlows:
                 else self._adopted(owner, new_credentials)
             )
         except ConnectorError as error:
-            wait = _AGAIN_AFTER
+            wait = _RETRY_SECONDS
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
             cached_token.postpone_renewal(core.nanoseconds() + int(wait * _SECOND))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import ObjectInfo, OpenedObject, StorageVendor
     from moorage.contracts.wire import Wire
 
-_IN_A_ROW: Final = 3
+_MOST_BROKEN_CONNECTIONS: Final = 3
 """The number of consecutive broken connections, without a new byte, after which a download fails.
 """
 
@@ -128,7 +128,7 @@ class DownloadSession:
         """Continue a broken download with the rest of the same object version."""
         self._opened.arriving.settle()
         self._idle += 1
-        if not self._resumes or self._length is None or self._idle > _IN_A_ROW:
+        if not self._resumes or self._length is None or self._idle > _MOST_BROKEN_CONNECTIONS:
             self._over = True
             raise error
         remaining_range = ByteRange(self._first + self.done, self._length - self.done)

@@ -29,7 +29,7 @@ UploadSource: TypeAlias = "Content | Callable[[], Content]"
 
 _END: Final = object()
 _UNBOUNDED_QUEUE: Final = 1_000_000
-_A_DAY: Final = 86_400.0
+_DAY_SECONDS: Final = 86_400.0
 
 
 class Pieces:
@@ -268,7 +268,7 @@ class UploadSession:
     async def _next_part(self) -> tuple[int, bytes]:
         core, lock_holder = self._core, object()
         is_taken = await core.acquire(
-            self._name, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
+            self._name, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=_DAY_SECONDS
         )
         try:
             return await self._next_piece_bytes() if is_taken else _raise_stalled_source()

@@ -50,7 +50,7 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
 _TIMEOUT: Final = 10 * 10**9
 """Nanoseconds for claiming the events of one webhook; vendors hardly wait longer for a response."""
-_KEPT_FOR: Final = 3_600 * 10**9
+_CERTIFICATE_LIFE: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
 _MAX_BYTES: Final = 65_536
 _FINGERPRINT: Final = b"webhook"
@@ -222,7 +222,7 @@ class WebhookReceiver:
             )
         now = self._core.nanoseconds()
         cached_key = self._certificates.get(address)
-        if cached_key is not None and now - cached_key[0] < _KEPT_FOR:
+        if cached_key is not None and now - cached_key[0] < _CERTIFICATE_LIFE:
             return cached_key[1]
         content = await self._fetched(address)
         key = self._certified_key(content)

@@ -66,7 +66,7 @@ TIMEOUT_MEANINGS: Final = {
 }
 
 
-_BEFORE_SENDING: Final = {
+_FAILURES_BEFORE_SENDING: Final = {
     ExceptionMeaning.NO_CONNECTION,
     ExceptionMeaning.NOT_REACHED,
     ExceptionMeaning.NOT_REACHED_IN_TIME,
@@ -353,7 +353,7 @@ class LibraryExchange(ABC):
         if (source_error := self.outgoing.pieces.error) is not None:
             return BodySourceFailed(source_error)
         meaning = self.meaning(error)
-        if meaning in _BEFORE_SENDING:
+        if meaning in _FAILURES_BEFORE_SENDING:
             self.sent = self._ever_sent
         refusal = None if self.sent else self.proxy_status(error)
         if refusal is not None:

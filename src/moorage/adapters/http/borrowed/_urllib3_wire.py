@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 Urllib3Pool: TypeAlias = Any  # its types lack most of the members used here
 Urllib3Connection: TypeAlias = Any  # its types lack most of the members used here
-_USUAL: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
+_USUAL_CONNECT: Final[Any] = vars(HTTPConnection)["_new_conn"]  # subclasses may connect differently
 _UNGUARDED_RESOLVER: Final = Resolver(ThreadNetwork())
 _READ_SIZE: Final = 65_536
 _REFUSED_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 
 def _connects_as_usual(kind: Any) -> bool:
-    return kind._new_conn is _USUAL  # noqa: SLF001 - an identity
+    return kind._new_conn is _USUAL_CONNECT  # noqa: SLF001 - an identity
 
 
 class Connections:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PARTIAL_CONTENT: Final = 206
 _PIECE_SIZE: Final = 65_536
 _ZLIB: Final = 15
-_RAW: Final = -15
+_RAW_DEFLATE_BITS: Final = -15
 _GZIP: Final = 31
 _MAX_CODINGS: Final = 3
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
@@ -184,8 +184,8 @@ class SingleDecompressor:
             if not is_first or self._window != _ZLIB:
                 raise NotHttp("has a malformed compressed body") from None
         # Some vendors send deflate without a header.
-        self._window = _RAW
-        self._inflate = zlib.decompressobj(_RAW)
+        self._window = _RAW_DEFLATE_BITS
+        self._inflate = zlib.decompressobj(_RAW_DEFLATE_BITS)
         return self._decompress(data)
 
     def _next_member(self) -> bool:

@@ -42,12 +42,12 @@ _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 BODILESS: Final = frozenset({204, 304})
 """Statuses of responses without a body, whatever their headers say."""
 _CONNECTION_FIELDS: Final = frozenset({"connection", "keep-alive"})
-_SWITCHING: Final = 101
+_SWITCHING_STATUS: Final = 101
 _FIRST_FINAL: Final = 200
 _LAST_STATUS: Final = 999
 _LEAST_HEAD: Final = len("HTTP/1.1 200 \r\n\r\n")
 
-_START: Final = b"HTTP/1."
+_VERSION_START: Final = b"HTTP/1."
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _REASON: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -268,7 +268,7 @@ class ResponseReader:
 
     def _head(self) -> bool:
         buffer, limit = self._buffer, self._limits.head - self._interim_bytes
-        if not (buffer.startswith(_START) or _START.startswith(buffer)):
+        if not (buffer.startswith(_VERSION_START) or _VERSION_START.startswith(buffer)):
             raise NotHttp("is not HTTP/1.1")
         end = self._find_end(limit, "has a head")
         if not end:
@@ -449,7 +449,7 @@ def _header_lines(head: bytearray) -> list[str]:
 
 def check_status(status: int) -> None:
     """Refuse a response that switches protocols, because moorage never requests this."""
-    if status == _SWITCHING:
+    if status == _SWITCHING_STATUS:
         raise NotHttp("switches to another protocol")
 
 

@@ -18,7 +18,9 @@ from pyreqwest.exceptions import DecodeError, RequestTimeoutError
 
 from moorage.domain.resilience.health import is_exhaustion
 
-_CUT_OFF: Final = re.compile(r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE)
+_CUT_OFF_TEXT: Final = re.compile(
+    r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE
+)
 _ERROR_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
 _UNAUTHENTICATED: Final = "proxy authorization required"
 _HEAD_TOO_LARGE: Final = "message head is too large"
@@ -55,7 +57,7 @@ def meaning_of(error: Exception) -> ExceptionMeaning:
     return ExceptionMeaning(
         sent=not is_unsent,
         timed_out=isinstance(error, RequestTimeoutError),
-        malformed=isinstance(error, DecodeError) and not _CUT_OFF.search(reason),
+        malformed=isinstance(error, DecodeError) and not _CUT_OFF_TEXT.search(reason),
         too_large=_HEAD_TOO_LARGE in reason,
         reason="" if "://" in reason or "client error" in reason else reason,
         exhausted=is_exhaustion(OSError(int(number[1]), reason)) if number else False,

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
 
 _IDENTITY: Final = ("Accept-Encoding", "identity")
-_AFTER_SCHEME: Final = 8
+_HOST_START: Final = 8
 _HEAD: Final = HttpMethod.HEAD
-_SPECIAL: Final = BODILESS | {101, AUTHENTICATION_REQUIRED}
+_SPECIAL_STATUSES: Final = BODILESS | {101, AUTHENTICATION_REQUIRED}
 
 
 def address_of(url: str) -> tuple[Origin, Url]:
@@ -55,7 +55,7 @@ def _parsed_address(url: str) -> tuple[Origin, Url]:
     except ValueError:
         raise _inexact_url_error("has a host that pyreqwest does not accept") from None
     text = str(parsed_url)
-    if text[text.find("/", _AFTER_SCHEME) :] != target:
+    if text[text.find("/", _HOST_START) :] != target:
         raise _inexact_url_error("has a part that pyreqwest would change")
     return origin, parsed_url
 
@@ -134,7 +134,7 @@ def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | Non
     length = first_values.get("content-length")
     if (
         length is None
-        or status in _SPECIAL
+        or status in _SPECIAL_STATUSES
         or method is _HEAD
         or "transfer-encoding" in first_values
         or "content-encoding" in first_values

@@ -19,7 +19,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FORBIDDEN: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_CHARACTERS: Final = late_pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _INTEGER: Final = late_pattern(r"[+-]?[0-9]+")
 _DECIMAL: Final = late_pattern(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _FLOAT: Final = late_pattern(rf"{_DECIMAL.pattern}(?:[eE][+-]?[0-9]+)?|-?INF|NaN")
@@ -144,7 +144,7 @@ def _single_value(kind: Any, value: Any) -> Any:
     Raises:
         _UnfitError: the value is not of its type.
     """
-    if isinstance(value, str) and _FORBIDDEN.search(value):
+    if isinstance(value, str) and _FORBIDDEN_CHARACTERS.search(value):
         raise _UnfitError("contains a character that XML does not allow")
     builtins = zeep("xsd.types.builtins")
     for name, write in _WRITERS.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FACET: Final = late_pattern(r"\[facet '(\w+)'\]")
-_UNREADABLE: Final = frozenset({
+_UNREADABLE_ERRORS: Final = frozenset({
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_1",
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_2",
     "SCHEMAV_CVC_DATATYPE_VALID_1_2_3",
@@ -63,7 +63,7 @@ class Validator:
         for error in errors:
             if error.type_name == "SCHEMAV_CVC_ELT_1":
                 return None  # no schema declares the element
-            if only_values and error.type_name not in _UNREADABLE:
+            if only_values and error.type_name not in _UNREADABLE_ERRORS:
                 continue
             facet = _FACET.search(error.message)
             rule = error.type_name.removeprefix("SCHEMAV_CVC_").lower().rstrip("_0123456789")
