@@ -179,7 +179,7 @@ class RabbitMqReader:
         raise without_frames(failure)
 
     async def lag(self) -> int:
-        """Return the number of messages in the queues, including unacknowledged ones here."""
+        """Return the number of messages in the queues, and of this reader's unacknowledged ones."""
         self._check()
         waiting = len(self._buffer) + len(self._unsettled)
         try:

@@ -113,7 +113,7 @@ class RabbitMqSource:
         )
 
     async def lag(self) -> int | None:
-        """Return the number of messages in the queues, also those delivered to this consumer."""
+        """Return the number of messages that wait in the queues or are unacknowledged here."""
         return await self._connected().lag()
 
     async def close(self) -> None:

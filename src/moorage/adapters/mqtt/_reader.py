@@ -102,7 +102,7 @@ class MqttReader:
         return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
-        """Acknowledge processed messages, each only after all that arrived before it."""
+        """Acknowledge processed messages, each after all messages that arrived earlier."""
         self._check()
         offsets = {str(record.offset) for record in records}
         self._done.update(offsets.intersection(self._unsettled))

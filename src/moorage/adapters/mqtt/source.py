@@ -120,7 +120,7 @@ class MqttSource:
         return await self._connected().take(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Acknowledge processed messages, each only after all that arrived before it."""
+        """Acknowledge processed messages, each after all messages that arrived earlier."""
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:

@@ -159,7 +159,7 @@ class RedisStreamsSource:
     async def _read(
         self, stream: str, position: str, count: int
     ) -> tuple[list[SinkRecord], str | None]:
-        """Return own unacknowledged entries after a position, and the id of the last one."""
+        """Return this consumer's unacknowledged entries after a position, and the last one's id."""
         reply = await self._request(
             self._polling, [*self._read_command(count), "STREAMS", stream, position]
         )

@@ -313,7 +313,7 @@ class _PunctualSocket(RawIOBase):
         self._socket: socket.socket = connection._sock  # noqa: SLF001 - PyMySQL has no other way
 
     def readable(self) -> bool:
-        """Return True, because it is only read."""
+        """Return True, because this object is only read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:

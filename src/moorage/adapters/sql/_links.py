@@ -118,7 +118,7 @@ class SqlLink:
                 return self.answers() and bool(driver.server_status & _IN_TRANSACTION_OF_MYSQL)
 
     def may_have_large_values(self) -> bool:
-        """Return whether a few rows may have many bytes; psycopg's connections know it."""
+        """Return whether a few rows may have many bytes, as the driver's last results suggest."""
         return self._is_counted or getattr(self._driver, "had_large_answer", False)
 
     def forget_unread_rows(self) -> None:

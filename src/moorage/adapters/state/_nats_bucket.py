@@ -111,7 +111,7 @@ class Bucket:
         return True
 
     async def housekeep(self, limit: int, until: float) -> int:
-        """Purge the expired among the bucket's next `limit` states, and return their number."""
+        """Purge the expired states among the bucket's next `limit`, and return their number."""
         await self.prepare(until)
         if self._position is None:
             # Each process begins at another message, so that not all read the same ones.

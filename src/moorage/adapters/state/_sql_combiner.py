@@ -172,7 +172,7 @@ class _Batch:
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
-        """Fix the rows that the batch locks, and its deadline: the latest one of its callers."""
+        """Set the rows that the batch locks, and its deadline: the latest of its callers'."""
         self.begun = True
         row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):

@@ -257,7 +257,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
             self._send(None)
 
     def housekeep(self, *, limit: int = 10_000) -> int:
-        """Purge the expired ones among the next `limit` states, and return their number.
+        """Purge the expired states among the next `limit` states, and return their number.
 
         Commands that write also do so from time to time.
         """
@@ -326,7 +326,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         self._posts.post(command)
 
     async def housekeep(self, *, limit: int = 10_000) -> int:
-        """Purge the expired ones among the next `limit` states, and return their number.
+        """Purge the expired states among the next `limit` states, and return their number.
 
         Commands that write also do so from time to time.
         """

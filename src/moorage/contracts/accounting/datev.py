@@ -346,7 +346,7 @@ def _raise_wrong_value(number: int) -> NoReturn:
 
 
 def _read_row(row: list[str], place: str, header: dict[str, Any], columns: int) -> DatevBooking:
-    """Return the booking in a row, which is filled up with the columns that its version lacks."""
+    """Return the booking in a row; columns that the file's version lacks count as empty."""
     if len(row) != columns:
         _unreadable_error(place, f"has {len(row)} columns, but must have {columns}")
     row += [""] * (len(COLUMNS) - columns)

@@ -126,7 +126,7 @@ class MatchResult:
 
 
 def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> MatchResult:
-    """Match payments with open items, in any order of either.
+    """Match payments with open items; their order does not matter.
 
     Several invoices that a payment names are matched if the sum of their amounts is equal.
 

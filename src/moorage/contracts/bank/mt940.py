@@ -217,7 +217,7 @@ def _report(fields: list[_Field]) -> Statement:
 
 
 def _floor_limit(field: _Field) -> tuple[str, str, bool]:
-    """Return the currency, the sign that the limit is for (or both), and whether it is zero."""
+    """Return a limit's currency, its sign (C, D or CD for both), and whether it is zero."""
     match = _FLOOR_LIMIT.fullmatch(field.lines[0].strip())
     if match is None:
         field.refuse("is not a floor limit such as EURC0,00")

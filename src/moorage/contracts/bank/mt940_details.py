@@ -109,7 +109,7 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
 
 
 def _remittance(texts: list[str], sections: dict[str, str]) -> str:
-    """Join the parts of a remittance text, with a space after each part that is not full."""
+    """Join the parts of a remittance text, with a space after each part below full length."""
     full_text = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
     return _sections(full_text)["SVWZ" if "SVWZ" in sections else ""]
 

@@ -71,14 +71,14 @@ class Node:
         return None
 
     def needed(self, path: str) -> Node:
-        """The element at a path; the file is refused if it is missing."""
+        """The element at a path; a file without this element is refused."""
         node = self.node(path)
         if node is None:
             self.wrong(path, "is missing")
         return node
 
     def needed_text(self, path: str) -> str:
-        """The text at a path; the file is refused if it is missing."""
+        """The text at a path; a file without this text is refused."""
         text = self.text(path)
         if text is None:
             self.wrong(path, "is missing or empty")
@@ -135,7 +135,7 @@ class Node:
         return int(text)
 
     def flag(self, path: str) -> bool:
-        """True if the text at a path is 'true' or '1'; False otherwise, and if there is no text."""
+        """True if the text at a path is 'true' or '1'; False for any other text, or none."""
         text = self.text(path)
         if text not in {None, "true", "false", "1", "0"}:
             self.wrong(path, "is neither true nor false")

@@ -164,7 +164,7 @@ class Customs:
     invoice_file: bytes | None = field(default=None, repr=False, validator=is_maybe(bytes))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a declaration without items, and an invoice that is no PDF or is there twice."""
+        """Refuse a declaration without items, and an invoice that is no PDF or is given twice."""
         if self.invoice_file is not None and not self.invoice_file.startswith(_PDF):
             raise InvalidData(
                 "The invoice file must be a PDF file.",

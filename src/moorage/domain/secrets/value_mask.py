@@ -260,7 +260,7 @@ class _EncodedSecrets:
 
     @cached_property
     def _block_places(self) -> dict[int, set[tuple[int, int]]]:
-        """For each four bytes as a number: where they occur in blocks, and the sizes of those."""
+        """The places in blocks of each four bytes (as a number), and the sizes of these blocks."""
         places: dict[int, set[tuple[int, int]]] = {}
         for block in self._long_blocks:
             for place in range(len(block) - _GRAM + 1):

@@ -127,27 +127,23 @@ def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> 
             " does the request come from the vendor, and does every proxy forward this"
             " part?",
         )
-    marks = texts
+    parts = texts
     if scheme.separator:
-        marks = [
-            first_mark.strip() for text in texts for first_mark in text.split(scheme.separator)
-        ]
-    if len(marks) > MOST_SIGNATURES:
+        parts = [part.strip() for text in texts for part in text.split(scheme.separator)]
+    if len(parts) > MOST_SIGNATURES:
         raise rejection_error(WebhookReason.MALFORMED, "The webhook has too many signatures.")
-    scene.marks[:] = marks
+    scene.marks[:] = parts
     prefix = scheme.prefix
     if prefix:
         if scene.parameters:
             prefix = prefix.format_map(scene.parameters)
-        signatures = [
-            first_mark[len(prefix) :] for first_mark in marks if first_mark.startswith(prefix)
-        ]
+        signatures = [part[len(prefix) :] for part in parts if part.startswith(prefix)]
         if not signatures:
             raise rejection_error(
                 WebhookReason.DOWNGRADED, f"No signature of the webhook begins with {scheme.prefix}"
             )
     else:
-        signatures = [*marks]
+        signatures = [*parts]
     if scheme.algorithm is WebhookAlgorithm.CLIENT_CERTIFICATE:
         return _fingerprints(signatures, now)
     return signatures
@@ -249,12 +245,12 @@ def decide(
     reply = answer_to_question(scheme.handshake, payload, () if secret is None else (secret,))
     answer = expected_answer(scheme.handshake, values.delivery)
     items = [payload] if reply is not None else items_of(payload, scheme.items)
-    marks = _Marks(contents)
+    event_ids = _EventIds(contents)
     return tuple(
         _event(
             scheme,
             values.of(item),
-            marks.of(number),
+            event_ids.of(number),
             tenant=tenant,
             reply=reply,
             answer=answer,
@@ -263,7 +259,7 @@ def decide(
     )
 
 
-class _Marks:
+class _EventIds:
     """Create ids for events without an id, so that replays of an event are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
@@ -274,14 +270,14 @@ class _Marks:
         """Return a function that returns the id of the batch item with this number."""
         part = min(number, len(self._contents) - 1)
 
-        def first_mark() -> str:
+        def event_id() -> str:
             from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
 
             if part not in self._digests:
                 self._digests[part] = sha256(self._contents[part]).hexdigest()
             return self._digests[part] if part == number else f"{self._digests[part]}.{number}"
 
-        return first_mark
+        return event_id
 
 
 def _matched_signature(
@@ -352,14 +348,14 @@ class Reader:
         delivery = self._delivery(values, body)
         text = scheme.signature[0].read(TemplateValues(delivery, None, self._parameters, [])) or ""
         items = text.split(scheme.separator) if scheme.separator else [text]
-        marks = [first_mark.strip() for first_mark in items]
-        template_values = TemplateValues(delivery, payload, self._parameters, marks)
+        parts = [item.strip() for item in items]
+        template_values = TemplateValues(delivery, payload, self._parameters, parts)
 
-        def first_mark() -> str:
-            return _Marks([scheme.signs[0].fill(template_values)]).of(0)()
+        def event_id() -> str:
+            return _EventIds([scheme.signs[0].fill(template_values)]).of(0)()
 
         try:
-            return _event(scheme, template_values, first_mark, tenant=tenant, reply=None)
+            return _event(scheme, template_values, event_id, tenant=tenant, reply=None)
         except WebhookRejected as error:
             error.service = self._name
             raise
@@ -378,7 +374,7 @@ def _own_type(scheme: WebhookScheme, vendor_type: str, scene: TemplateValues) ->
 def _event(
     scheme: WebhookScheme,
     scene: TemplateValues,
-    mark_of: Callable[[], str],
+    make_id: Callable[[], str],
     *,
     tenant: str | None,
     reply: WebhookReply | None,
@@ -390,11 +386,11 @@ def _event(
     if vendor_id and scheme.fetch is not None:
         fetch = scheme.fetch.replace("{id}", quote(vendor_id, safe="", errors="replace"))
     is_signed_id = scheme.algorithm in PLAIN or scheme.vouches_for_id
-    first_mark = vendor_id if vendor_id and is_signed_id else mark_of()
+    claim_id = vendor_id if vendor_id and is_signed_id else make_id()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,
-        id=vendor_id or first_mark,
+        id=vendor_id or claim_id,
         type=_own_type(scheme, vendor_type, scene),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
@@ -408,5 +404,5 @@ def _event(
         reply=reply,
         answer=answer,
         body=scene.delivery.body,
-        claim=(first_mark, 0),
+        claim=(claim_id, 0),
     )
