@@ -319,7 +319,7 @@ def outbox_in_postgresql(rounds: int) -> Comparison:
     return Comparison("from a transaction in PostgreSQL to the settled call", table, PEERS)
 
 
-def _durable(rounds: int, peer: str) -> Comparison:
+def _compare_durably(rounds: int, peer: str) -> Comparison:
     # Celery's workers of two brokers cannot run in one process, so each has its own table.
     with Vendor() as url, StdlibHttpClient() as http:
         table = _compare(rounds, (PROCRASTINATE, peer, OURS), http, url, durable=True)
@@ -328,12 +328,12 @@ def _durable(rounds: int, peer: str) -> Comparison:
 
 def outbox_durable_redis(rounds: int) -> Comparison:
     """Measure outbox calls against Celery on Redis; all servers write to disk before replying."""
-    return _durable(rounds, DURABLE_CELERY)
+    return _compare_durably(rounds, DURABLE_CELERY)
 
 
 def outbox_durable_rabbitmq(rounds: int) -> Comparison:
     """Measure outbox calls against Celery on RabbitMQ, which confirms durable messages."""
-    return _durable(rounds, CELERY_OVER_RABBITMQ)
+    return _compare_durably(rounds, CELERY_OVER_RABBITMQ)
 
 
 def outbox_beside_settled(rounds: int) -> Comparison:

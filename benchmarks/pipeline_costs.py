@@ -157,7 +157,7 @@ def reading_rows(
     *,
     block_seconds: float = 0.1,
 ) -> Table:
-    """Measure reading in blocks long enough for connecting and stopping to count little."""
+    """Measure reading in blocks so long that connecting and stopping hardly count."""
     peer_contenders = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,

@@ -151,7 +151,7 @@ def _calls(stack: ExitStack, url: str, http: HttpClient | None) -> dict[str, Cal
 
 
 class _ReadLog(MemoryIntegrationLogger):
-    """A log that computes all fields of each entry already when the entry is written."""
+    """A log that computes all fields of an entry when the entry is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         """Compute the entry's fields, as a reader of the fields would, and store the entry."""
@@ -391,7 +391,7 @@ class _AwaitedStore:
 
 
 def production_awaited(rounds: int) -> Comparison:
-    """Measure an asynchronous function whose limit and circuit are in a store to be awaited."""
+    """Measure an asynchronous function whose limit and circuit are in an asynchronous store."""
     loop = asyncio.new_event_loop()
     observers = [_observer, lambda _: None, lambda _: None]
 

@@ -90,7 +90,7 @@ def rabbitmq() -> Iterator[tuple[str, int]]:
     variables = [f"{name}={value}" for name, value in settings.items()]
     command = ("env", *variables, str(_RABBITMQ), "-noinput")
     with Supervisor(_RUN, str(folder), *command) as supervisor:
-        _wait_for(lambda: _listens(port), "rabbitmq-server")
+        _wait_for(lambda: _is_listening(port), "rabbitmq-server")
         yield f"amqp://guest:guest@127.0.0.1:{port}//", supervisor.pid
 
 
@@ -107,7 +107,7 @@ def mosquitto() -> Iterator[int]:
         "log_type none\nuser root\n"
     )
     with Supervisor(_RUN, str(folder), program, "-c", str(folder / "settings")):
-        _wait_for(lambda: _listens(port), program)
+        _wait_for(lambda: _is_listening(port), program)
         yield port
 
 
@@ -119,7 +119,7 @@ def free_port() -> int:
         return port
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

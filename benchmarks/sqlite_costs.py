@@ -174,7 +174,7 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
     return block
 
 
-def _work(path: str) -> None:
+def _run_blocks(path: str) -> None:
     """Run blocks of calls with all protections, and print each call's seconds."""
     service = Service(
         "ours",
@@ -195,4 +195,4 @@ def _work(path: str) -> None:
 ALL = (limiter_in_a_file, sqlite_calls, sqlite_slow_calls, sqlite_keys)
 
 if __name__ == "__main__":
-    _work(sys.argv[1])
+    _run_blocks(sys.argv[1])

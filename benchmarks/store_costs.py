@@ -116,7 +116,9 @@ def costs(url: str) -> list[Cost]:
                 measure_calls("refused by an open circuit", lambda: calls("shut")),
             ]
     name_at_once = f"granted, {AT_ONCE} tasks at once"
-    measurements.insert(1, measure_calls(name_at_once, lambda: asyncio.run(_at_once(url, free))))
+    measurements.insert(
+        1, measure_calls(name_at_once, lambda: asyncio.run(_call_concurrently(url, free)))
+    )
     server.close()
     return measurements
 
@@ -197,7 +199,7 @@ def processor_seconds(server: Redis) -> float:
     return float(usage["used_cpu_user"] + usage["used_cpu_sys"])
 
 
-async def _at_once(url: str, service: Service) -> None:
+async def _call_concurrently(url: str, service: Service) -> None:
     """Make the calls in concurrent tasks of one event loop.
 
     The tasks share round trips to the store.

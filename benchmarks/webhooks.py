@@ -39,12 +39,12 @@ def webhook_signature_large(rounds: int) -> Comparison:
 
 def webhook_standard_signature_small(rounds: int) -> Comparison:
     """Verify the signature of a 1 KB Standard Webhook, without parsing its content."""
-    return _standard("1 KB", rounds, read=False)
+    return _standard_webhook("1 KB", rounds, read=False)
 
 
 def webhook_standard_signature_large(rounds: int) -> Comparison:
     """Verify the signature of a 100 KB Standard Webhook, without parsing its content."""
-    return _standard("100 KB", rounds, read=False)
+    return _standard_webhook("100 KB", rounds, read=False)
 
 
 def webhook_stripe_small(rounds: int) -> Comparison:
@@ -59,12 +59,12 @@ def webhook_stripe_large(rounds: int) -> Comparison:
 
 def webhook_standard_small(rounds: int) -> Comparison:
     """Verify and parse a 1 KB Standard Webhook."""
-    return _standard("1 KB", rounds, read=True)
+    return _standard_webhook("1 KB", rounds, read=True)
 
 
 def webhook_standard_large(rounds: int) -> Comparison:
     """Verify and parse a 100 KB Standard Webhook."""
-    return _standard("100 KB", rounds, read=True)
+    return _standard_webhook("100 KB", rounds, read=True)
 
 
 def _body(size: str) -> bytes:
@@ -126,7 +126,7 @@ def _stripe(size: str, rounds: int) -> Comparison:
     return _comparison(f"a webhook of Stripe, {size}", peers, our_contenders, rounds)
 
 
-def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
+def _standard_webhook(size: str, rounds: int, *, read: bool) -> Comparison:
     body, stamp = _body(size), int(time.time())
     key = base64.b64decode(_SECRET.removeprefix("whsec_"))
     signed_bytes = hmac.new(key, b"msg_1.%d.%s" % (stamp, body), hashlib.sha256).digest()

@@ -30,13 +30,13 @@ them at work.
 def page() -> str:
     """Return the page as Markdown."""
     app = build([], None)
-    parts = [_ABOUT, *_everywhere(app), *_codes()]
+    parts = [_ABOUT, *_global_options(app), *_codes()]
     for words in COMMANDS:
         parts += _command(app, words)
     return "\n".join(parts)
 
 
-def _everywhere(app: App) -> Iterator[str]:
+def _global_options(app: App) -> Iterator[str]:
     yield "## Anywhere\n"
     yield "These stand before a command or after it.\n"
     yield from _table(app.meta)

@@ -146,8 +146,8 @@ class _Csdl:
 
     def _result(self, type_: str) -> Json:
         if not type_.startswith("Collection("):
-            return self._single(type_)
-        items = self._single(type_.removeprefix("Collection(").removesuffix(")"))
+            return self._single_type(type_)
+        items = self._single_type(type_.removeprefix("Collection(").removesuffix(")"))
         properties = {
             "@odata.context": _TEXT,
             "@odata.count": {"type": "integer"},
@@ -181,7 +181,7 @@ class _Csdl:
     def _value(self, member: Element) -> Json:
         type_ = self._type(member)
         name = type_.removeprefix("Collection(").removesuffix(")")
-        schema = self._single(name)
+        schema = self._single_type(name)
         if name != type_:
             return {"type": "array", "items": schema}
         return (
@@ -193,7 +193,7 @@ class _Csdl:
             }
         )
 
-    def _single(self, name: str) -> Json:
+    def _single_type(self, name: str) -> Json:
         if name.startswith("Edm."):
             return {"type": _EDM_TYPES.get(name.removeprefix("Edm."), "string")}
         return self._reference(name)

@@ -52,7 +52,7 @@ _MEDIA_TYPES: Final = {
 def as_openapi(root: Json) -> Json:
     """Convert a description to OpenAPI; an OpenAPI description stays almost unchanged."""
     if root.get("kind") == "discovery#restDescription":
-        return _of_discovery(root)
+        return _discovery_as_openapi(root)
     if "operations" in root and "shapes" in root:
         is_query = root["metadata"]["protocol"] == "query"
         return (_QueryModel if is_query else _ServiceModel)(root).description()
@@ -87,7 +87,7 @@ def _azure_template(root: Json, label: str, parameters: list[Json]) -> str:
     return f"{path}{'?' * bool(fields)}{'&'.join(fields)}#{words}"
 
 
-def _of_discovery(root: Json) -> Json:
+def _discovery_as_openapi(root: Json) -> Json:
     paths: dict[str, Json] = {}
     for method in _methods(root):
         operation = _method(root, method)

@@ -165,9 +165,9 @@ class _Types:
             Keys: self._keys,
             Listing: self._listing,
             Literal: self._literal,
-            MappedType: self._mapped,
+            MappedType: self._mapped_schema,
             Member: self._member,
-            Name: self._named,
+            Name: self._named_schema,
             Union: self._choice,
             Values: self._values,
         }
@@ -241,7 +241,7 @@ class _Types:
         return schema
 
     def _member(self, type_: Member, bound: Mapping[str, Json]) -> Json:
-        declared_field = self._declared(type_, bound)
+        declared_field = self._declaration_of(type_, bound)
         if declared_field is not None and len(declared_field[0]) > _DIRECT:
             return self._reference(*declared_field)
         owner = self._resolved_schema(self._schema(type_.owner, bound))
@@ -251,7 +251,7 @@ class _Types:
         fields = owner.get("properties", {})
         return _union([fields.get(name, {}) for name in index.get("enum", ())] or [{}])
 
-    def _declared(
+    def _declaration_of(
         self, type_: Type, bound: Mapping[str, Json]
     ) -> tuple[tuple[str, ...], Type] | None:
         """Return where a type, or a field of it, is declared, and the declared type.
@@ -264,10 +264,10 @@ class _Types:
                 return None
             declared_type = self._declarations[place].type
             is_alias = isinstance(declared_type, Member)
-            return self._declared(declared_type, {}) if is_alias else (place, declared_type)
+            return self._declaration_of(declared_type, {}) if is_alias else (place, declared_type)
         if not (isinstance(type_, Member) and isinstance(type_.index, Literal)):
             return None
-        owner = self._declared(type_.owner, bound)
+        owner = self._declaration_of(type_.owner, bound)
         if owner is None or not isinstance(owner[1], Fields):
             return None
         name = str(type_.index.value)
@@ -282,7 +282,7 @@ class _Types:
             self.schemas[name] = self._schema(type_, {})
         return {"$ref": f"#/components/schemas/{self._names[place]}"}
 
-    def _mapped(self, type_: MappedType, bound: Mapping[str, Json]) -> Json:
+    def _mapped_schema(self, type_: MappedType, bound: Mapping[str, Json]) -> Json:
         """Return the schema of a mapped type.
 
         One of a type's own names maps the items of a list and the choices of a union, and leaves
@@ -295,7 +295,7 @@ class _Types:
             if "anyOf" in owner and isinstance(keys.owner, Name):
                 name = keys.owner.name
                 choices = [{**bound, name: part} for part in owner["anyOf"]]
-                return _union([self._mapped(type_, choice) for choice in choices])
+                return _union([self._mapped_schema(type_, choice) for choice in choices])
             if owner.get("type") == "array":
                 return {"type": "array", "items": self._schema(type_.value, bound)}
             if "properties" not in owner:
@@ -311,7 +311,7 @@ class _Types:
             "required": [] if type_.is_optional else required,
         }
 
-    def _named(self, use: Name, bound: Mapping[str, Json]) -> Json:
+    def _named_schema(self, use: Name, bound: Mapping[str, Json]) -> Json:
         if use.name in bound:
             return bound[use.name]
         place = self._place(use)

@@ -23,7 +23,7 @@ FOLDER: Final = Path(__file__).parents[1] / "tests" / "vendors" / "documented"
 
 
 def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the table, word and meaning of each documented entry; members of a set mean "has"."""
+    """Yield the table, word and meaning of each entry; a set's members have the meaning "has"."""
     file: dict[str, Any] = tomllib.loads((FOLDER / f"{vendor}.toml").read_text("utf-8"))
     del file["documents"]
     for table, meanings in file.items():

@@ -209,7 +209,7 @@ class _VendorTrials:
             )
             if self._watch.failed:
                 print(f"  fail without a change, and are left out: {self._watch.failed}")
-            for fact, exit_code in in_parallel(facts, self._work_for, self._options.workers):
+            for fact, exit_code in in_parallel(facts, self._trial_of, self._options.workers):
                 result = verdict(0 if exit_code == ONLY_COPIED else exit_code)
                 counts[result] += 1
                 copied += exit_code == ONLY_COPIED
@@ -308,7 +308,7 @@ class _VendorTrials:
         likely = self._catching[self._place(fact)]
         return sorted(tests, key=lambda test: likely.index(test) if test in likely else len(likely))
 
-    def _work_for(self, fact: Plant) -> Callable[[], int]:
+    def _trial_of(self, fact: Plant) -> Callable[[], int]:
         tests = self._tests(fact)
 
         def work() -> int:

@@ -137,14 +137,14 @@ class _FactEdits(SourceEdits):
         self._lists = {
             argument.id
             for node in ast.walk(self.tree)
-            for argument in self._listed(node)
+            for argument in self._word_values(node)
             if isinstance(argument, ast.Name)
         }
 
-    def _listed(self, node: ast.AST) -> list[ast.expr]:
+    def _word_values(self, node: ast.AST) -> list[ast.expr]:
         """Return the values whose words a node lists."""
         match node:
-            case ast.Call() if self._called(node) in _WORD_LISTS:
+            case ast.Call() if self._function_name(node) in _WORD_LISTS:
                 return [*node.args, *(keyword.value for keyword in node.keywords)]
             case ast.Attribute(attr="split"):
                 return [node.value]
@@ -168,7 +168,7 @@ class _FactEdits(SourceEdits):
                     return False
                 case ast.keyword(arg=str(name)) if name in _FOR_PEOPLE | _ALSO_OURS:
                     return False
-                case ast.Call() if child is not parent.func and self._is_aside(parent):
+                case ast.Call() if child is not parent.func and self._has_no_facts(parent):
                     return False
                 case ast.Call(func=ast.Name(id=name)) if any(
                     parent.args[position : position + 1] == [child]
@@ -187,11 +187,11 @@ class _FactEdits(SourceEdits):
             child = parent
         return True
 
-    def _is_aside(self, call: ast.Call) -> bool:
-        name = self._called(call)
+    def _has_no_facts(self, call: ast.Call) -> bool:
+        name = self._function_name(call)
         return name in _NOT_FACTS or name in _ERRORS or name.endswith("Error")
 
-    def _called(self, call: ast.Call) -> str:
+    def _function_name(self, call: ast.Call) -> str:
         return self.text(call.func).split(".")[-1]
 
     def _edits(self, node: ast.expr) -> Iterator[Plant]:
@@ -236,10 +236,10 @@ class _FactEdits(SourceEdits):
     def _texts(self, node: ast.Constant) -> Iterator[Plant]:
         text = str(node.value)
         parent = self.parents[node]
-        called = self._called(parent) if isinstance(parent, ast.Call) else ""
+        called = self._function_name(parent) if isinstance(parent, ast.Call) else ""
         if isinstance(parent, ast.keyword):
             call = self.parents[parent]
-            called = self._called(call) if isinstance(call, ast.Call) else ""
+            called = self._function_name(call) if isinstance(call, ast.Call) else ""
         if self._is_split(parent) or called in _WORD_LISTS | _MEMBER_LISTS:
             yield from self._words(node, removed=called in _MEMBER_LISTS)
         elif isinstance(parent, ast.JoinedStr):
@@ -261,7 +261,7 @@ class _FactEdits(SourceEdits):
             yield self.edit_at("word", node, start + match.start(), start + match.end(), changed)
 
     def _is_split(self, parent: ast.AST) -> bool:
-        """Return whether a text is split into words, here or where the name is used that it has."""
+        """Return whether the code splits a text into words, here or where its name is used."""
         match parent:
             case ast.Attribute(attr="split"):
                 return True

@@ -86,7 +86,7 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         if comparison is not None and _is_steady(comparison):
             parts.append(_table(name, comparison))
         else:
-            left_out.append(_left_out(name, comparison))
+            left_out.append(_unpublished_row(name, comparison))
     sizes = next((item for item in map(_sizes, reversed(reports)) if item), None)
     if sizes:
         rows = "\n".join(f"| {name} | {size:.0f} |" for name, size in sizes.items())
@@ -134,7 +134,7 @@ def _is_steady(comparison: dict[str, Any]) -> bool:
     return is_steady(control["low"], control["high"])
 
 
-def _left_out(name: str, comparison: dict[str, Any] | None) -> str:
+def _unpublished_row(name: str, comparison: dict[str, Any] | None) -> str:
     control = "not measured"
     if comparison is not None:
         control = _figure(_control(comparison), 1, "{:.2f}", " ×")

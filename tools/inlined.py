@@ -118,11 +118,11 @@ class _Inlining(ast.NodeTransformer):
             body += visited if isinstance(visited, list) else [visited]
         self.attributes[owner] = inlined.attributes
         loop = ast.While(ast.Constant(True), body, [])
-        unless = loop if condition is None else ast.If(_negated(condition), [loop], [])
+        unless = loop if condition is None else ast.If(_negated_condition(condition), [loop], [])
         return [ast.Assign([target], ast.Constant(None)), unless]
 
 
-def _negated(condition: ast.expr) -> ast.expr:
+def _negated_condition(condition: ast.expr) -> ast.expr:
     assert isinstance(condition, ast.Compare)
     return ast.Compare(condition.left, [ast.IsNot()], condition.comparators)
 

@@ -61,50 +61,53 @@ class _Scope:
         """Yield the names and types in a document."""
         if isinstance(root, dict) and "$schema" in root:
             for name, schema in root.get("definitions", {}).items():
-                yield name, self._of_schema(schema)
+                yield name, self._schema_type(schema)
         elif isinstance(root, list):
             for schema in root:
                 if isinstance(schema, dict) and "attributes" in schema:
-                    yield schema["name"].replace(" ", ""), self._of_attributes(schema["attributes"])
+                    yield (
+                        schema["name"].replace(" ", ""),
+                        self._attributes_type(schema["attributes"]),
+                    )
 
-    def _of_schema(self, schema: Json) -> Type:
+    def _schema_type(self, schema: Json) -> Type:
         """Return a JSON Schema's type; its objects have only the described fields."""
         if "$ref" in schema:
             return self._name(schema["$ref"].rpartition("/")[2])
         types: list[Type] = [
-            Union(tuple(map(self._of_schema, schema[word])))
+            Union(tuple(map(self._schema_type, schema[word])))
             for word in ("anyOf", "oneOf")
             if word in schema
         ]
-        types += map(self._of_schema, schema.get("allOf", ()))
+        types += map(self._schema_type, schema.get("allOf", ()))
         if "enum" in schema:
             types.append(Union(tuple(map(Literal, schema["enum"]))))
         elif "properties" in schema or schema.get("type") == "object":
-            types.append(self._of_object(schema))
+            types.append(self._object_type(schema))
         elif schema.get("type") == "array":
-            types.append(Listing(self._of_schema(schema.get("items", {}))))
+            types.append(Listing(self._schema_type(schema.get("items", {}))))
         elif "type" in schema:
             types.append(self._name(_NAMES.get(schema["type"], "unknown")))
         return types[0] if len(types) == 1 else Intersection(tuple(types)) if types else AnyType()
 
-    def _of_object(self, schema: Json) -> Type:
+    def _object_type(self, schema: Json) -> Type:
         additional = schema.get("additionalProperties")
         fields = [
-            Field(name, self._of_schema(part), name in schema.get("required", ()))
+            Field(name, self._schema_type(part), name in schema.get("required", ()))
             for name, part in schema.get("properties", {}).items()
         ]
         return Fields(
-            tuple(fields), self._of_schema(additional) if isinstance(additional, dict) else None
+            tuple(fields), self._schema_type(additional) if isinstance(additional, dict) else None
         )
 
-    def _of_attributes(self, attributes: Json) -> Type:
+    def _attributes_type(self, attributes: Json) -> Type:
         fields = [Field(part["name"], self._type_of(part), part["required"]) for part in attributes]
         return Fields(tuple(fields), None)
 
     def _type_of(self, attribute: Json) -> Type:
         kind = attribute["type"]
         if kind == "complex":
-            type_ = self._of_attributes(attribute["subAttributes"])
+            type_ = self._attributes_type(attribute["subAttributes"])
         else:
             type_ = self._name("string" if kind in _TEXTS else _NAMES[kind])
         return Listing(type_) if attribute["multiValued"] else type_

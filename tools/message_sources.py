@@ -205,7 +205,7 @@ def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
             function.name: sink
             for function, inner in calls.items()
             if function.name not in sinks
-            for sink in (_passed_on(function, inner, sinks, is_method=methods[function]),)
+            for sink in (_forwarding_sink(function, inner, sinks, is_method=methods[function]),)
             if sink is not None
         }
         if not passing:
@@ -213,7 +213,7 @@ def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
         sinks |= passing
 
 
-def _passed_on(
+def _forwarding_sink(
     function: Function, calls: list[ast.Call], sinks: dict[str, Sink], *, is_method: bool
 ) -> Sink | None:
     """Return a function as sink if it passes one of its arguments on as an error message."""
@@ -221,7 +221,7 @@ def _passed_on(
     names = names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
     for call in calls:
         sink = sinks.get(_name_of(call.func))
-        passed = None if sink is None else _passed_name(_argument(call, *sink.message))
+        passed = None if sink is None else _message_variable(_argument(call, *sink.message))
         if sink is None or passed not in names:
             continue
         remedy = names.index("remedy") if "remedy" in names else -1
@@ -229,7 +229,7 @@ def _passed_on(
     return None
 
 
-def _passed_name(node: ast.expr | None) -> str | None:
+def _message_variable(node: ast.expr | None) -> str | None:
     """Return the variable name that makes up an expression or nearly all of its text."""
     match node:
         case ast.Name(id=name):

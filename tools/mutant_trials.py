@@ -232,7 +232,7 @@ class LineRecorder:
         self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later
         tool = self._monitoring.COVERAGE_ID
         self._monitoring.use_tool_id(tool, "mutants")
-        self._monitoring.register_callback(tool, self._monitoring.events.LINE, self._reach)
+        self._monitoring.register_callback(tool, self._monitoring.events.LINE, self._record_line)
         self._monitoring.set_events(tool, self._monitoring.events.LINE)
 
     def begin(self, test: int) -> None:
@@ -240,7 +240,7 @@ class LineRecorder:
         self._test = test
         self._monitoring.restart_events()
 
-    def _reach(self, code: CodeType, line: int) -> object:
+    def _record_line(self, code: CodeType, line: int) -> object:
         if path := self._files.get(code.co_filename):
             tests = self.reached[path, line]
             if not tests or tests[-1] != self._test:
@@ -366,7 +366,7 @@ class Trials:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Test all mutants, nearest tests first; explained mutants only with the nearest tests."""
         items = session.items
-        signal.signal(signal.SIGINT, self._hurry)
+        signal.signal(signal.SIGINT, self._stop_soon)
         _read_constants()
         gc.collect()
         gc.freeze()  # forked children share memory that they do not write to
@@ -375,7 +375,7 @@ class Trials:
             self._try_all(Tests(items, self._measured(items)))
         return True
 
-    def _hurry(self, *_: object) -> None:
+    def _stop_soon(self, *_: object) -> None:
         self._until = 0.0
 
     def _measured(self, items: list[pytest.Item]) -> BaselineMeasurements:

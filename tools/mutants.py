@@ -49,7 +49,7 @@ def explained() -> set[Change]:
 
 
 def noticed_before() -> set[Function]:
-    """Read the functions of which tests noticed every mutant in earlier runs."""
+    """Read the functions in which tests noticed every mutant in earlier runs."""
     lines = NOTICED.read_text("utf-8").splitlines() if NOTICED.exists() else []
     pairs = (line.split() for line in lines)
     return {Function(name, digest) for digest, name in pairs}
@@ -58,7 +58,7 @@ def noticed_before() -> set[Function]:
 def noticed_now(
     fates: dict[Change, str], existing: set[Change], before: set[Function]
 ) -> set[Function]:
-    """Return the functions of which tests noticed every mutant, in this or earlier runs."""
+    """Return the functions in which tests noticed every mutant, in this or earlier runs."""
     fate_of = {change: fate for change, fate in fates.items() if change not in existing}
     unfinished_functions = {
         change.whole for change, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}

@@ -218,7 +218,7 @@ class {mode}{name}({base}):
 
 def _method(name: str, mode: str, method: Any) -> str:
     start, run = ("async def", "await {}") if mode else ("def", "run_now({})")
-    arguments = ", ".join([f"{name}Flows.{method.name}", *_passed_on(method.args)])
+    arguments = ", ".join([f"{name}Flows.{method.name}", *_forwarded_arguments(method.args)])
     doc = textwrap.indent(ast.get_docstring(method) or "", "        ").strip()
     end = "\n        " if "\n" in doc else ""
     return f'''
@@ -228,7 +228,7 @@ def _method(name: str, mode: str, method: Any) -> str:
 '''
 
 
-def _passed_on(parameters: ast.arguments) -> Iterator[str]:
+def _forwarded_arguments(parameters: ast.arguments) -> Iterator[str]:
     yield from (parameter.arg for parameter in parameters.args[1:])
     yield from (f"{parameter.arg}={parameter.arg}" for parameter in parameters.kwonlyargs)
 

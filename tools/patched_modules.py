@@ -46,7 +46,7 @@ _SKIPPED: Final = frozenset(
 
 
 def imports_of(prefixes: Sequence[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Return who imports which name of `moorage.vendors`: the module and its name for the value."""
+    """Return, for each imported name, the importing modules and their names for the value."""
     users: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)

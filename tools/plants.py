@@ -273,19 +273,19 @@ class _MistakePlanter(SourceEdits):
                 yield self.edit("key changed", keyword.value, changed_key)
         if name == "key_for_vendor" and len(node.args) == 3:
             yield self.edit("key too long", node.args[2], "100000")
-        yield from self._repeated(node)
+        yield from self._repeated_requests(node)
         if name in {"ref", "payment_ref", "ref_at"} and node.args:
             target = node.args[1 if name == "payment_ref" and len(node.args) > 1 else 0]
             if not isinstance(target, (ast.Constant, ast.Starred)):
                 yield self.edit("reference", target, f'f"{{{self.text(target)}}}x"')
-        yield from self._shown(node)
+        yield from self._revealed_secrets(node)
         if name == "replace" and any(key.arg == "microsecond" for key in node.keywords):
             assert isinstance(node.func, ast.Attribute)
             yield self.edit("time", node, self.text(node.func.value))
         if name == "as_money" or name.endswith("from_minor"):
             yield self.edit("unit", node, f"({self.text(node)} or 0) * 100")
 
-    def _shown(self, node: ast.Call) -> Iterator[Plant]:
+    def _revealed_secrets(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that reveal a secret."""
         if self.text(node.func).endswith("masked_words"):
             yield self.edit("secret", node, self.text(node.args[0]))
@@ -293,7 +293,7 @@ class _MistakePlanter(SourceEdits):
             if keyword.arg == "repr" and self.text(keyword.value) == "False":
                 yield self.edit("secret", keyword.value, "True")
 
-    def _repeated(self, node: ast.Call) -> Iterator[Plant]:
+    def _repeated_requests(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that send a request twice."""
         parent = self.parents[node]
         if self.text(node.func) == "wire.send" and isinstance(parent, ast.Await):

@@ -128,7 +128,7 @@ class _Scope:
         if isinstance(node, ast.Name):
             return self._name(node.id)
         if isinstance(node, ast.Subscript):
-            return self._generic(node)
+            return self._generic_type(node)
         return AnyType()
 
     def _constant(self, value: object) -> Type:
@@ -141,7 +141,7 @@ class _Scope:
             return Listing(AnyType())
         return Name(_NAMES.get(name, name), (), (self._file,))
 
-    def _generic(self, node: ast.Subscript) -> Type:
+    def _generic_type(self, node: ast.Subscript) -> Type:
         owner = node.value
         name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]

@@ -77,7 +77,7 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
         yield from _describe_class(name, value)
     elif inspect.isroutine(value):
         kind = "async " if inspect.iscoroutinefunction(value) else ""
-        yield f"```text\n{kind}{_of_call(name, value)}\n```"
+        yield f"```text\n{kind}{_call_signature(name, value)}\n```"
         yield _prose(value)
     for member, attribute, kind in _members(value):
         description = _prose(attribute)
@@ -85,7 +85,7 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
             continue  # Its signature stands above, and the port's docstring speaks for all.
         yield f"### {name}.{member}"
         if kind != "property":
-            yield f"```text\n{kind}{_of_call(member, attribute)}\n```"
+            yield f"```text\n{kind}{_call_signature(member, attribute)}\n```"
         if description:
             yield description
 
@@ -111,14 +111,14 @@ def _shape(name: str, kind: type[Any]) -> str:
         lines = [
             f"{member}{_annotation(inspect.signature(attribute.fget).return_annotation, ': ')}"
             if member_kind == "property"
-            else f"{member_kind}{_of_call(member, attribute)}"
+            else f"{member_kind}{_call_signature(member, attribute)}"
             for member, attribute, member_kind in _members(kind)
         ]
         return "\n".join(lines)
-    return _of_attrs(kind) if attrs.has(kind) else _of_call(name, kind)
+    return _attrs_signature(kind) if attrs.has(kind) else _call_signature(name, kind)
 
 
-def _of_call(name: str, value: Callable[..., Any]) -> str:
+def _call_signature(name: str, value: Callable[..., Any]) -> str:
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
@@ -153,7 +153,7 @@ def _split_text(parameters: str) -> Iterator[str]:
     yield parameters[begin:].strip()
 
 
-def _of_attrs(kind: type[Any]) -> str:
+def _attrs_signature(kind: type[Any]) -> str:
     lines: list[str] = []
     keywords = False
     accepted_types = inspect.get_annotations(kind.__init__)

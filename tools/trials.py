@@ -112,11 +112,13 @@ class TrialRecorder:
         """Assign the lines reached from now on to this test."""
         self._test = item.nodeid
         events = self._monitoring.events
-        self._monitoring.register_callback(self._monitoring.COVERAGE_ID, events.LINE, self._reach)
+        self._monitoring.register_callback(
+            self._monitoring.COVERAGE_ID, events.LINE, self._record_line
+        )
         self._monitoring.set_events(self._monitoring.COVERAGE_ID, events.LINE)
         self._monitoring.restart_events()
 
-    def _reach(self, code: CodeType, line: int) -> object:
+    def _record_line(self, code: CodeType, line: int) -> object:
         if path := self._files.get(code.co_filename):
             tests = self.reached[path, line]
             if not tests or tests[-1] != self._test:

@@ -208,7 +208,7 @@ class _Parser:
                 self.declarations.setdefault((*scope, name), declaration)
             elif word in _CLOSING:
                 self._position -= 1
-                self._skip()
+                self._skip_bracket()
 
     def _token(self, offset: int = 0) -> str:
         position = self._position + offset
@@ -225,7 +225,7 @@ class _Parser:
         self._position += is_next
         return is_next
 
-    def _skip(self) -> None:
+    def _skip_bracket(self) -> None:
         """Skip a bracket and everything up to its closing bracket."""
         pending_brackets: list[str] = []
         while token := self._next():
@@ -284,9 +284,9 @@ class _Parser:
             if self._token() in {"(", "<"}:
                 self._type_of_member()
             elif self._token() == "[" and self._token(2) == "in":
-                mapped_type = self._mapped()
+                mapped_type = self._mapped_type()
             elif self._token() == "[":
-                self._skip()
+                self._skip_bracket()
                 additional = self._type_of_member()
             else:
                 name = self._next().strip("'\"")
@@ -296,7 +296,7 @@ class _Parser:
                 fields += [] if is_hidden else [field]
         return mapped_type or Fields(tuple(fields), additional)
 
-    def _mapped(self) -> MappedType:
+    def _mapped_type(self) -> MappedType:
         parameter = self._token(1)
         self._position += 3
         keys = self.type()
@@ -309,7 +309,7 @@ class _Parser:
     def _type_of_member(self) -> Type:
         while self._token() in {"!", "(", "+", "-", "<", "?"}:
             if self._token() in _CLOSING:
-                self._skip()
+                self._skip_bracket()
             else:
                 self._position += 1
         return self.type() if self._take(":") else AnyType()
@@ -355,10 +355,10 @@ class _Parser:
         if token in {"(", "<"}:
             return self._parenthesis()
         if token == "[":
-            self._skip()
+            self._skip_bracket()
             return Listing(AnyType())
         if token.isidentifier() and token not in _OPERATORS:
-            return self._name(self._dotted())
+            return self._name(self._dotted_name())
         self._position += 1
         if token == "keyof":
             return Keys(self._postfix())
@@ -368,17 +368,17 @@ class _Parser:
         if token == "readonly":
             return self._postfix()
         if token == "typeof":
-            return Values(self._name(value_name(self._dotted())))
+            return Values(self._name(value_name(self._dotted_name())))
         if token == "import":
-            return self._imported()
+            return self._imported_type()
         return self._value(token)
 
-    def _imported(self) -> Type:
+    def _imported_type(self) -> Type:
         """Read `import("file").Name`, where a file name without dots is in the package."""
         file = self._token(1).strip("'\"")
-        self._skip()
+        self._skip_bracket()
         self._take(".")
-        return self._name(self._dotted(), self._scope if file.startswith(".") else (file,))
+        return self._name(self._dotted_name(), self._scope if file.startswith(".") else (file,))
 
     def _value(self, token: str) -> Type:
         if token[0] == "`":
@@ -401,7 +401,7 @@ class _Parser:
         """Read a type in parentheses, or skip a function's type."""
         start = self._position
         while self._token() in {"(", "<"}:
-            self._skip()
+            self._skip_bracket()
         if self._take("=>"):
             self.type()
             return AnyType()
@@ -410,7 +410,7 @@ class _Parser:
         self._take(")")
         return result
 
-    def _dotted(self) -> str:
+    def _dotted_name(self) -> str:
         name = self._next()
         while self._take("."):
             name += f".{self._next()}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _silence() -> Iterator[str]:
+def _silent_server() -> Iterator[str]:
     """Yield the URL of a fake Redis that accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
@@ -42,14 +42,14 @@ def silent_store() -> dict[str, Trial]:
         return Observation(f"back after {seconds:.1f} s", seconds <= 2.5)
 
     def call_with_moorage() -> Observation:
-        with _silence() as url, RedisStorage(url) as state:
+        with _silent_server() as url, RedisStorage(url) as state:
             limiter = RateLimiter(RateLimitConfig.per_second(10), storage=state)
             return time_call(lambda: limiter.acquire(timeout=2.0))
 
     def limits_() -> Observation:
         import limits
 
-        with _silence() as url:
+        with _silent_server() as url:
 
             def take() -> None:
                 store = limits.storage.storage_from_string(url)

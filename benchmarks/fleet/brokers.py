@@ -73,7 +73,7 @@ class Hosts:
             leases.after_call(broker.lease, self.questions[host], patience, now, self._most),
         )
 
-    def ask_for_others(self, now: float) -> None:
+    def grant_other_tenant(self, now: float) -> None:
         """Grant a call of another tenant directly from the store."""
         start = max(now / 1e6, self.free_at)
         self.free_at = start + self.costs.granted
@@ -94,9 +94,9 @@ class Hosts:
             self._request(now, host, step.request, step.within)
         elif step.wake is not None and step.wake != broker.wake:
             broker.wake = step.wake
-            self.at(step.wake, host, lambda time: self._wake(time, host))
+            self.at(step.wake, host, lambda time: self._wake_broker(time, host))
 
-    def _wake(self, now: int, host: int) -> None:
+    def _wake_broker(self, now: int, host: int) -> None:
         broker = self.brokers[host]
         if broker.wake == now:
             broker.wake = 0
@@ -183,7 +183,7 @@ def run_hosts(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0, others: 
             return hosts
         else:
             if others and dice.random() * all_calls < others:
-                hosts.ask_for_others(next_question)
+                hosts.grant_other_tenant(next_question)
             else:
                 hosts.ask(int(next_question), dice.randrange(number))
             next_question += dice.expovariate(all_calls) * 1e6

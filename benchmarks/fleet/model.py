@@ -127,7 +127,7 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
 def outcome_of(
     fleet: Fleet, grants: list[float], in_time: Counter[int], *, busiest: float
 ) -> Outcome:
-    """Compute a run's outcome from the times of its grants and each host's calls in time."""
+    """Compute a run's outcome from the times of its grants and each host's timely calls."""
     possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
     return Outcome(
         goodput=sum(in_time.values()) / possible,

@@ -96,7 +96,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
             next_token = start + 1 / storm.rate
         else:
             ask_again[process] = now + next_token - start
-    return _effect(storm, answers, work_time, questions)
+    return _effect_of(storm, answers, work_time, questions)
 
 
 def _run_with_brokers(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
@@ -110,10 +110,12 @@ def _run_with_brokers(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
     )
     hosts = brokers.run_hosts(fleet, costs, seed, others=storm.others)
     answers = [seconds + WAY for seconds in hosts.others]
-    return _effect(storm, answers, hosts.worked, hosts.requests)
+    return _effect_of(storm, answers, hosts.worked, hosts.requests)
 
 
-def _effect(storm: TenantStorm, answers: list[float], work_time: float, questions: int) -> Effect:
+def _effect_of(
+    storm: TenantStorm, answers: list[float], work_time: float, questions: int
+) -> Effect:
     p99 = sorted(answers)[int(len(answers) * 0.99)]
     return Effect(p99, min(1.0, work_time / storm.seconds), questions / storm.seconds)
 
@@ -134,13 +136,13 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
         times = effect.p99 / without_storm.p99
         mark = "" if times <= WITHIN else ", too long"
         rows.append(
-            f"| {storm.offered:,} | {_askers(storm)} | {storm.rate:,} | {effect.questions:,.0f}"
+            f"| {storm.offered:,} | {_callers(storm)} | {storm.rate:,} | {effect.questions:,.0f}"
             f" | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"
         )
     return rows
 
 
-def _askers(storm: TenantStorm) -> str:
+def _callers(storm: TenantStorm) -> str:
     """Return the number and kind of the callers that use the store in a storm, as text."""
     if storm.has_brokers:
         return f"{storm.processes // WORKERS_PER_HOST:,} brokers"

@@ -121,7 +121,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
 
 
 def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
-    """Return a function that makes a payment, which the tested call is then about."""
+    """Return a function that makes the payment on which the tested call operates."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
         order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")

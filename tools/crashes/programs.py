@@ -114,16 +114,16 @@ class GatedOutbox(SqlOutbox):
     ) -> Sequence[bool]:
         """Store the results of entries, then stop if this is the crash point."""
         outcomes = super().settle(entries, fences, timeout)
-        self._wrote(entries)
+        self._stop_after_write(entries)
         return outcomes
 
     def swap(self, entry: OutboxEntry, fence: int, /, timeout: float | None = None) -> bool:
         """Store the result of one entry, then stop if this is the crash point."""
         is_written = super().swap(entry, fence, timeout)
-        self._wrote([entry])
+        self._stop_after_write([entry])
         return is_written
 
-    def _wrote(self, entries: Sequence[OutboxEntry]) -> None:
+    def _stop_after_write(self, entries: Sequence[OutboxEntry]) -> None:
         is_renewed = any(entry.state is EntryState.CLAIMED for entry in entries)
         self._gate.stop_at("renewed" if is_renewed else "settled")
 

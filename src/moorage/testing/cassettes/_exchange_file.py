@@ -106,7 +106,7 @@ class RecordedRequest:
         ]
 
     def fits(self, recorded: RecordedRequest) -> bool:
-        """Return whether this request may be a recorded one whose masked values are not known yet.
+        """Return whether this request equals a recorded one, if any value may stand for a mask.
 
         A recording masks values that turned out to be credentials only in a later exchange.
         """

@@ -80,7 +80,7 @@ class Scrubber:
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
-        """Mask these secrets everywhere, but these words only where a whole value equals one."""
+        """Mask the secrets everywhere, and the words only where a word is a complete value."""
         new_chunks = {*secrets} - self._secrets, {*words} - self._words
         if any(new_chunks):
             self._secrets |= new_chunks[0]
@@ -159,7 +159,7 @@ class Scrubber:
         return masked_text(text, self._masks()[1])
 
     def _masks(self) -> tuple[Masker, Masker]:
-        """Return a function that masks known secrets, and one that also masks possible secrets."""
+        """Return two functions: one masks known secrets, the other also masks possible ones."""
         if self._made is None:
             secret_mask = value_mask(self._secrets, self._words)
             self._made = secret_mask, value_mask(self._secrets, self._words | self._doubtful)

@@ -232,7 +232,7 @@ class CassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = self._read(request)
         if not self._cassette.recording:
-            return _all_of(self._cassette.find_response(request, url), url)
+            return _whole_response(self._cassette.find_response(request, url), url)
         recording = self._cassette.begin_exchange(request, url)
         response = _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
@@ -277,7 +277,7 @@ class AsyncCassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = await self._read(request)
         if not self._cassette.recording:
-            return _all_of(self._cassette.find_response(request, url), url)
+            return _whole_response(self._cassette.find_response(request, url), url)
         recording = self._cassette.begin_exchange(request, url)
         response = await _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
@@ -393,7 +393,7 @@ def _inner_client(inner: Client | None) -> Client:
     return inner
 
 
-def _all_of(answered: RecordedResponse, url: str) -> Response:
+def _whole_response(answered: RecordedResponse, url: str) -> Response:
     end_error = _unread_rest_error(answered)
     if end_error is not None:
         raise end_error

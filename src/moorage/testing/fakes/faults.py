@@ -283,7 +283,7 @@ class _CutIncoming:
     def read(self) -> bytes:
         piece = self._inner.read()[: self._left]
         self._left -= len(piece)
-        return _or_cut(piece)
+        return _piece_or_error(piece)
 
     def close(self) -> None:
         self._inner.close()
@@ -298,7 +298,7 @@ class _AsyncCutIncoming:
     async def read(self) -> bytes:
         piece = (await self._inner.read())[: self._left]
         self._left -= len(piece)
-        return _or_cut(piece)
+        return _piece_or_error(piece)
 
     def close(self) -> None:
         self._inner.close()
@@ -324,12 +324,12 @@ async def _head_of_response(
     exchange: Callable[[], Awaitable[Arrived]],
 ) -> Arrived | Response:
     """Return the part of a response that the client receives before the body."""
-    instead = _on_the_way_there(fault)
+    instead = _fail_request(fault)
     if instead is not None:
         return instead
     head = await exchange()
     try:
-        await _on_the_way_back(fault, timeouts, sleep)
+        await _fail_response(fault, timeouts, sleep)
     except BaseException:
         if not isinstance(head, Response):
             head.close()
@@ -337,13 +337,13 @@ async def _head_of_response(
     return head
 
 
-def _on_the_way_there(fault: Fault | None) -> Response | None:
+def _fail_request(fault: Fault | None) -> Response | None:
     """Apply a fault that stops a request before the vendor: return a response or raise an error."""
     match fault:
         case Refused():
             raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)
         case LostRequest():
-            raise _hung_up()
+            raise _closed_connection()
         case RateLimited(retry_after=seconds):
             wait = {} if seconds is None else {"Retry-After": f"{math.ceil(seconds)}"}
             return Response(429, wait)
@@ -353,13 +353,13 @@ def _on_the_way_there(fault: Fault | None) -> Response | None:
             return None
 
 
-async def _on_the_way_back(
+async def _fail_response(
     fault: Fault | None, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
 ) -> None:
-    """Return the vendor's response with a fault applied."""
+    """Apply a fault to the vendor's response: raise an error, or delay the response."""
     match fault:
         case LostAnswer():
-            raise _hung_up()
+            raise _closed_connection()
         case Garbage():
             raise VendorFailed("The vendor's answer is not HTTP.")
         case Delay(seconds=seconds):
@@ -386,13 +386,13 @@ def _draw_fault(draw: float, rates: Mapping[Fault, float]) -> Fault | None:
     return None
 
 
-def _hung_up() -> ConnectionFailed:
+def _closed_connection() -> ConnectionFailed:
     # The same error for a lost request and a lost response, because the client cannot distinguish
     # them.
     return ConnectionFailed("The vendor closed the connection without an answer.")
 
 
-def _or_cut(piece: bytes) -> bytes:
+def _piece_or_error(piece: bytes) -> bytes:
     if piece:
         return piece
     raise _connection_cut()

@@ -95,7 +95,7 @@ class ProxyServer:
         self._door.bind((_LOCALHOST, 0))
         self._door.listen()
         self.address = self._door.getsockname()
-        self._start(self._welcome)
+        self._start(self._accept_connections)
         return self
 
     def __enter__(self) -> Self:
@@ -116,7 +116,7 @@ class ProxyServer:
             pass  # this wakes the thread that accepts connections
         self._threads[0].join()
         for sock in self._sockets:
-            _hang_up(sock)
+            _shut_down(sock)
         for thread in self._threads:
             thread.join()
         for sock in (self._door, *self._sockets):
@@ -129,7 +129,7 @@ class ProxyServer:
         thread.start()
         return thread
 
-    def _welcome(self) -> None:
+    def _accept_connections(self) -> None:
         while True:
             sock, _ = self._door.accept()
             if self._leaving:
@@ -161,7 +161,7 @@ class ProxyServer:
                     self._tunnel(sock)
                 else:
                     self._forward(sock, head, read_body(file, head.headers))
-        _hang_up(sock)
+        _shut_down(sock)
         with self._changed:
             self._closed += 1
             self._changed.notify_all()
@@ -174,16 +174,16 @@ class ProxyServer:
             self._credentials
         )
 
-    def _upstream(self) -> socket.socket:
+    def _connect_to_target(self) -> socket.socket:
         upstream = socket.create_connection(self._target)
         self._sockets.append(upstream)
         return upstream
 
     def _tunnel(self, sock: socket.socket) -> None:
-        upstream = self._upstream()
+        upstream = self._connect_to_target()
         sock.sendall(b"HTTP/1.1 200 Connected\r\nConnection: close\r\n\r\n")
-        returned_thread = self._start(_pass_on, upstream, sock)
-        _pass_on(sock, upstream)
+        returned_thread = self._start(_copy_bytes, upstream, sock)
+        _copy_bytes(sock, upstream)
         returned_thread.join()
 
     def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
@@ -194,7 +194,7 @@ class ProxyServer:
         ]
         lines = [f"{head.method} {path}{'?' if query else ''}{query} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in (*fields, ("Connection", "close"))]
-        upstream = self._upstream()
+        upstream = self._connect_to_target()
         upstream.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         answer = b""
         while data := upstream.recv(_MOST_BYTES_AT_ONCE):
@@ -203,14 +203,14 @@ class ProxyServer:
         sock.sendall(start + b"\r\nConnection: close\r\n" + remaining_bytes)
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _copy_bytes(source: socket.socket, target: socket.socket) -> None:
     """Copy all bytes from one socket to another, then signal the end of the stream."""
     with contextlib.suppress(OSError):
         while data := source.recv(_MOST_BYTES_AT_ONCE):
             target.sendall(data)
-    _hang_up(target)
+    _shut_down(target)
 
 
-def _hang_up(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -161,9 +161,9 @@ class VendorServer:
         self.address = self._door.getsockname()
         if self._mode == "open":
             self._door.listen(_QUEUE)
-            self._start(self._welcome)
+            self._start(self._accept_connections)
         elif self._mode == "ignoring":
-            self._fill_up()
+            self._fill_backlog()
         return self
 
     def __enter__(self) -> Self:
@@ -198,7 +198,7 @@ class VendorServer:
         self._threads.append(thread)
         thread.start()
 
-    def _fill_up(self) -> None:
+    def _fill_backlog(self) -> None:
         """Fill the queue of waiting connections, so that the system ignores new ones."""
         self._door.listen(0)
         let_in = True
@@ -209,7 +209,7 @@ class VendorServer:
             sock.connect_ex(self.address)
             let_in = bool(select.select([], [sock], [], _LET_IN_WITHIN)[1])
 
-    def _welcome(self) -> None:
+    def _accept_connections(self) -> None:
         while True:
             sock, _ = self._door.accept()
             if self._leaving.is_set():
@@ -239,7 +239,7 @@ class VendorServer:
                 if behaviour is not None:
                     self._perform(sock, behaviour, "GET")
                 else:
-                    while self._converse(sock, file, connection):
+                    while self._serve_request(sock, file, connection):
                         pass
         finally:
             # The test's handler may raise any error; the client must then not wait for more data.
@@ -249,7 +249,7 @@ class VendorServer:
                 self.closed += 1
                 self._changed.notify_all()
 
-    def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
+    def _serve_request(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
         """Serve one request; return whether the connection can be used for another."""
         head = read_head(file)
         if head is None:

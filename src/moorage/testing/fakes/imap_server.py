@@ -163,15 +163,13 @@ class ImapServer(TcpServer):
             yield b"+ waiting\r\n"
             return
         lines: list[bytes] = []
-        ending = self._performed(client, verb, arguments, lines)
+        ending = self._execute(client, verb, arguments, lines)
         if verb == "UID SEARCH" and client.folder is not None:
             client.last_uid = self._last_uids.get(client.folder, 0)
         yield from lines
         yield f"{tag} {ending}\r\n".encode()
 
-    def _performed(
-        self, client: _Client, verb: str, arguments: list[Any], lines: list[bytes]
-    ) -> str:
+    def _execute(self, client: _Client, verb: str, arguments: list[Any], lines: list[bytes]) -> str:
         """Execute a command and return its last reply line; add earlier reply lines to `lines`."""
         if verb == "CAPABILITY":
             lines.append(f"* CAPABILITY {_CAPABILITIES}\r\n".encode())
@@ -204,7 +202,7 @@ class ImapServer(TcpServer):
     def _search(self, folder: str, arguments: list[Any], lines: list[bytes]) -> str:
         if arguments[0] == b"CHARSET":
             del arguments[:2]
-        test = _all_of(arguments)
+        test = _all_conditions(arguments)
         uids = [str(uid) for uid, message in self._folders[folder].items() if test(message)]
         lines.append(f"* SEARCH {' '.join(uids)}".strip().encode() + b"\r\n")
         return _OK
@@ -212,14 +210,14 @@ class ImapServer(TcpServer):
     def _fetch(self, folder: str, arguments: list[Any], lines: list[bytes]) -> str:
         messages = self._folders[folder]
         positions = {uid: position for position, uid in enumerate(messages, 1)}
-        for message in self._chosen(folder, arguments[0]):
+        for message in self._messages_in(folder, arguments[0]):
             field_texts = b" ".join(_field(message, name.decode().upper()) for name in arguments[1])
             lines.append(b"* %d FETCH (%s)\r\n" % (positions[message.uid], field_texts))
         return _OK
 
     def _store(self, folder: str, arguments: list[Any], _: list[bytes]) -> str:
         changed_flags = [flag.decode() for flag in arguments[2]]
-        for message in self._chosen(folder, arguments[0]):
+        for message in self._messages_in(folder, arguments[0]):
             other_flags = [flag for flag in message.flags if flag not in changed_flags]
             added = changed_flags if arguments[1].startswith(b"+") else []
             flags = (*other_flags, *added)
@@ -231,7 +229,7 @@ class ImapServer(TcpServer):
         target = names.get(arguments[1])
         if target is None:
             return "NO [TRYCREATE] no such folder"
-        for message in self._chosen(folder, arguments[0]):
+        for message in self._messages_in(folder, arguments[0]):
             del self._folders[folder][message.uid]
             self._stored(target, message.content, message.flags)
         return _OK
@@ -249,7 +247,7 @@ class ImapServer(TcpServer):
         )
         return uid
 
-    def _chosen(self, folder: str, uids: bytes) -> list[ImapMessage]:
+    def _messages_in(self, folder: str, uids: bytes) -> list[ImapMessage]:
         """Return the messages whose uids are in a set such as "1:3,7"."""
         ranges = [part.partition(":") for part in uids.decode().split(",")]
         return [
@@ -301,16 +299,16 @@ def _field(message: ImapMessage, name: str) -> bytes:
     return name.replace(".PEEK", "").encode() + b" {%d}\r\n" % len(content) + content
 
 
-def _all_of(words: list[Any]) -> Callable[[ImapMessage], bool]:
+def _all_conditions(words: list[Any]) -> Callable[[ImapMessage], bool]:
     """Return a test whether a message meets all conditions of a search."""
     remaining_words = deque(words)
     tests: list[Callable[[ImapMessage], bool]] = []
     while remaining_words:
-        tests.append(_test(remaining_words))
+        tests.append(_read_condition(remaining_words))
     return lambda message: all(test(message) for test in tests)
 
 
-def _test(words: deque[Any]) -> Callable[[ImapMessage], bool]:
+def _read_condition(words: deque[Any]) -> Callable[[ImapMessage], bool]:
     """Parse the next condition of a search, and return a test for it.
 
     Raises:
@@ -318,15 +316,15 @@ def _test(words: deque[Any]) -> Callable[[ImapMessage], bool]:
     """
     word = words.popleft()
     if is_list(word):
-        return _all_of(word)
+        return _all_conditions(word)
     name = word.decode().upper()
     if name == "ALL":
         return lambda _: True
     if name == "NOT":
-        inner = _test(words)
+        inner = _read_condition(words)
         return lambda message: not inner(message)
     if name == "OR":
-        first, second = _test(words), _test(words)
+        first, second = _read_condition(words), _read_condition(words)
         return lambda message: first(message) or second(message)
     if name == "KEYWORD" or name.removeprefix("UN") in _FLAGS:
         flag = words.popleft().decode() if name == "KEYWORD" else f"\\{name.removeprefix('UN')}"

@@ -194,11 +194,11 @@ class LdapServer(TcpServer):
         if _key(name) in self._entries:
             return _EXISTS
         attributes = self._entries.pop(_key(old_name))[1]
-        attribute, value = _named_by(old_name)
+        attribute, value = _naming_attribute(old_name)
         if deletes_old and value in _values(attributes, attribute):
             _values(attributes, attribute).remove(value)
-        attribute, value = _named_by(new_name)
-        values = attributes.setdefault(_own_name(attributes, attribute), [])
+        attribute, value = _naming_attribute(new_name)
+        values = attributes.setdefault(_stored_name(attributes, attribute), [])
         if value not in values:
             values.append(value)
         self._entries[_key(name)] = name, attributes
@@ -236,7 +236,7 @@ def _parent(name: str) -> str:
     return ",".join(_name_parts(name)[1:])
 
 
-def _named_by(name: str) -> tuple[str, bytes]:
+def _naming_attribute(name: str) -> tuple[str, bytes]:
     """Return the attribute and value that identify an entry below its parent."""
     attribute, _, value = _name_parts(name)[0].partition("=")
     return attribute, _ESCAPED.sub(r"\1", value).encode()
@@ -250,13 +250,13 @@ def _is_below(key: str, base: str, scope: int) -> bool:
     return not base or key == base or key.endswith(f",{base}")
 
 
-def _own_name(attributes: Attributes, attribute: str) -> str:
+def _stored_name(attributes: Attributes, attribute: str) -> str:
     """Return an attribute's name as an entry spells it."""
     return next((name for name in attributes if name.lower() == attribute.lower()), attribute)
 
 
 def _values(attributes: Attributes, attribute: str) -> list[bytes]:
-    return attributes.get(_own_name(attributes, attribute), [])
+    return attributes.get(_stored_name(attributes, attribute), [])
 
 
 def _condition_list(content: bytes) -> Iterator[bytes]:
@@ -274,7 +274,7 @@ def _attributes(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 def _change(attributes: Attributes, kind: int, attribute: str, values: list[bytes]) -> int:
     """Change an attribute of an entry, and return the result code."""
-    name = _own_name(attributes, attribute)
+    name = _stored_name(attributes, attribute)
     current_values = attributes.get(name, [])
     if kind == ldap_wire.REPLACES:
         current_values = values

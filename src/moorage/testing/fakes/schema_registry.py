@@ -103,7 +103,7 @@ class SchemaRegistryServer(VendorServer):
         return _json({"subject": subject, "version": number, "id": id, **_fields(schema)})
 
     def _register(self, request: ReceivedRequest, subject: str) -> Behaviour:
-        judged = self._judged(request, subject)
+        judged = self._checked_schema(request, subject)
         if isinstance(judged, Behaviour):
             return judged
         schema, problems = judged
@@ -112,12 +112,12 @@ class SchemaRegistryServer(VendorServer):
         return _json({"id": self.register(subject, schema)})
 
     def _check(self, request: ReceivedRequest, subject: str) -> Behaviour:
-        judged = self._judged(request, subject)
+        judged = self._checked_schema(request, subject)
         if isinstance(judged, Behaviour):
             return judged
         return _json({"is_compatible": not judged[1], "messages": judged[1]})
 
-    def _judged(
+    def _checked_schema(
         self, request: ReceivedRequest, subject: str
     ) -> tuple[Schema, list[str]] | Behaviour:
         """Return a request's schema and the reasons against accepting it, or an error response."""

@@ -147,7 +147,7 @@ class TcpProxy:
             server.connect(self._target)
             for sock in (client, server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sender = self._start(self._pass_back, server, client, waiting_flag)
+            sender = self._start(self._forward_responses, server, client, waiting_flag)
             while data := client.recv(_MOST_BYTES_AT_ONCE):
                 self.requests += not waiting_flag[0]
                 waiting_flag[0] = True
@@ -162,7 +162,9 @@ class TcpProxy:
         client.close()
         server.close()
 
-    def _pass_back(self, server: socket.socket, client: socket.socket, waiting: list[bool]) -> None:
+    def _forward_responses(
+        self, server: socket.socket, client: socket.socket, waiting: list[bool]
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(_MOST_BYTES_AT_ONCE):
                 self._responses_pass.wait()

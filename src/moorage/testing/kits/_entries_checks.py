@@ -397,7 +397,7 @@ class Checks:
 
     async def queries_find_all_matching_entries(self, factory: Factory) -> None:
         """Each query of a store finds all matching entries, newest first, without gaps."""
-        store, entries = await self._filled(factory)
+        store, entries = await self._filled_store(factory)
         for query in self._queries():
             expected = [entry.id for entry in entries if query.matches(entry)]
             for limit in (1, 7, 40):
@@ -405,7 +405,7 @@ class Checks:
 
     async def removal_deletes_matching_entries(self, factory: Factory) -> None:
         """Removal deletes exactly the entries that match the query."""
-        store, entries = await self._filled(factory)
+        store, entries = await self._filled_store(factory)
         for query in self._queries():
             matching_entries = [entry for entry in entries if query.matches(entry)]
             remaining_ids = sorted(entry.id for entry in entries if entry not in matching_entries)
@@ -496,7 +496,7 @@ class Checks:
             predecessors="p" * LONGEST_PREDECESSORS,
         )
 
-    async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
+    async def _filled_store(self, factory: Factory) -> tuple[Any, list[Entry]]:
         """Return a store with thirty different entries, and these entries, newest first."""
         store, states = factory(), tuple(EntryState)
         entries: list[Entry] = []

@@ -155,7 +155,7 @@ async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
                 first_answer is None or first_answer.body == b"",
                 f"An answer to {method} got a body.",
             )
-            await _next_is_its_own(vendor, client, f"the body of an answer to {method}")
+            await _require_own_response(vendor, client, f"the body of an answer to {method}")
 
 
 async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
@@ -186,12 +186,12 @@ async def line_breaks_inject_no_headers(clients: Clients) -> None:
         vendor.always(Behaviour(204))
         for text in (_INJECTED, "\n", "\r", "\0", "a\r\n b"):
             for fields in ({"X": text + "a"}, {"X": "a" + text + "a"}, {text: "a"}):
-                await _refused_or_harmless(client, vendor, f"{vendor.url}/", fields)
+                await _require_no_effect(client, vendor, f"{vendor.url}/", fields)
             for url in (f"{vendor.url}/{text}", f"{vendor.url}/?a={text}b", f"{vendor.url}{text}/"):
-                await _refused_or_harmless(client, vendor, url, {})
+                await _require_no_effect(client, vendor, url, {})
 
 
-async def _refused_or_harmless(
+async def _require_no_effect(
     client: AsyncHttpClient, vendor: VendorServer, url: str, fields: dict[str, str]
 ) -> None:
     request_count = len(vendor.requests)
@@ -241,7 +241,7 @@ async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
                 answer is None or answer.body in {b"ok", b"ok" + _STRAY},
                 f"{answer and answer.body!r} was made of an answer with {reason}.",
             )
-            await _next_is_its_own(vendor, client, reason)
+            await _require_own_response(vendor, client, reason)
 
 
 async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
@@ -252,10 +252,12 @@ async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
         brief = Timeouts(read=BRIEFLY, total=PATIENCE)
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
         require(answer is None or answer.status == 101, f"{answer!r} was made of a switch.")
-        await _next_is_its_own(vendor, client, "a switch to another protocol")
+        await _require_own_response(vendor, client, "a switch to another protocol")
 
 
-async def _next_is_its_own(vendor: VendorServer, client: AsyncHttpClient, because: str) -> None:
+async def _require_own_response(
+    vendor: VendorServer, client: AsyncHttpClient, because: str
+) -> None:
     answer = await client.send(Request.get("/"), vendor.url, PATIENT)
     require(answer.status == 201, f"{answer!r} was made of what came before it: {because}.")
 

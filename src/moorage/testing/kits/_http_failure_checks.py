@@ -116,7 +116,7 @@ async def _secure_call(clients: Clients, behaviour: Behaviour, timeouts: Timeout
         return await client.send(_POST, vendor.url.replace("http:", "https:"), timeouts)
 
 
-async def _strange_answer(clients: Clients) -> object:
+async def _non_http_answer(clients: Clients) -> object:
     from moorage.testing.fakes.http_tls import tls_pem  # noqa: PLC0415 - costs milliseconds to load
 
     async with lab(clients, tls=tls_pem()[0]) as (vendor, client):
@@ -197,7 +197,7 @@ FAILURES: Final = (
         False,
         partial(_secure_call, behaviour=_SILENT_TLS, timeouts=_CONNECT),
     ),
-    Failure("the vendor's certificate is not trusted", ConnectionFailed, False, _strange_answer),
+    Failure("the vendor's certificate is not trusted", ConnectionFailed, False, _non_http_answer),
     Failure(
         "the source of the request's body fails before its first byte",
         LocalFailure,

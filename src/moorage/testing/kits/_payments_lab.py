@@ -162,7 +162,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return next((key for key in keys if key is not None), None)
 
     def unanswered(self, kind: type[ConnectorError]) -> type[ConnectorError] | UnionType:
-        """Return the error of a charge without an answer, which may have been made.
+        """Return the error of a charge whose response was lost, so that its outcome is unknown.
 
         For a vendor at which the charge must be looked up, it may be `OutcomeUnknown`, too.
         """

@@ -50,7 +50,7 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
     keys = [new_key() for _ in range(_BOUND // 2)]
     for key in keys:
         await store.execute(Write({key: "kept"}))
-    with _never_full("A full store did not remove states that are no longer in use."):
+    with _require_room("A full store did not remove states that are no longer in use."):
         for _ in range(3):
             for _ in range(_BOUND - len(keys)):
                 await store.execute(Write({new_key(): "dust"}, keep_for=SHORT))
@@ -65,7 +65,7 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
 async def reads_store_nothing(stores: Stores) -> None:
     """Reading a missing state does not create it."""
     store = stores(_BOUND)
-    with _never_full("A store refused to be read."):
+    with _require_room("A store refused to be read."):
         for _ in range(2 * _BOUND):
             await store.read(new_key())
         await _fill_store(store, DAY)
@@ -75,14 +75,14 @@ async def reads_store_nothing(stores: Stores) -> None:
 async def _fill_store(store: Subject, keep_for: int) -> list[str]:
     """Write as many states as the store has room for."""
     keys = [new_key() for _ in range(_BOUND)]
-    with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
+    with _require_room(f"A store for {_BOUND} states that matter refused one before it had them."):
         for key in keys:
             await store.execute(Write({key: "full"}, keep_for=keep_for))
     return keys
 
 
 @contextmanager
-def _never_full(sentence: str) -> Generator[None]:
+def _require_room(sentence: str) -> Generator[None]:
     try:
         yield
     except StorageUnavailable:

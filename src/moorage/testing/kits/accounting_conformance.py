@@ -322,7 +322,7 @@ async def an_unreadable_answer_writes_once(make: Open) -> None:
                 lab.sandbox.fail(*[None] * skipped, AlteredAnswer(partial(with_body, body)))
                 await lab.refused(
                     VendorFailed | OutcomeUnknown,
-                    _unless_done(call, f"k-{name}-{number}", lab, records, count_before),
+                    _call_unless_done(call, f"k-{name}-{number}", lab, records, count_before),
                     f"{name} with the answer {body!r}",
                 )
                 lab.sandbox.forget_faults()
@@ -335,7 +335,7 @@ async def an_unreadable_answer_writes_once(make: Open) -> None:
                     break  # a name is unique, and an invoice takes no second payment
 
 
-async def _unless_done(
+async def _call_unless_done(
     call: Callable[..., Any], key: str, lab: Lab, records: str, before: int
 ) -> Any:
     """Call an operation; if its record had to be looked up, raise OutcomeUnknown."""

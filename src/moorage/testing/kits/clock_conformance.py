@@ -56,7 +56,7 @@ def sleep_is_never_early(sleepers: Sleepers) -> None:
     for nap in _NAPS:
         start = clock.nanoseconds()
         sleeper.sleep(nap)
-        _long_enough(nap, clock.nanoseconds() - start)
+        _require_duration(nap, clock.nanoseconds() - start)
 
 
 async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
@@ -65,7 +65,7 @@ async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
     for nap in _NAPS:
         start = clock.nanoseconds()
         await sleeper.sleep(nap)
-        _long_enough(nap, clock.nanoseconds() - start)
+        _require_duration(nap, clock.nanoseconds() - start)
 
 
 async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
@@ -107,7 +107,7 @@ async def _answer() -> None:
     """Do nothing; this task must run during another task's sleep."""
 
 
-def _long_enough(seconds: float, slept: int) -> None:
+def _require_duration(seconds: float, slept: int) -> None:
     require(slept >= seconds * 1e9, f"A sleep of {seconds} s took only {slept} ns.")
 
 

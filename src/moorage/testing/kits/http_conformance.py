@@ -78,7 +78,7 @@ ProxyCheck: TypeAlias = Callable[[ProxyFactory], None]
 AsyncProxyCheck: TypeAlias = Callable[[AsyncProxyFactory], Coroutine[Any, Any, None]]
 
 
-async def _asynchronously() -> AsyncIterator[bytes]:
+async def _async_pieces() -> AsyncIterator[bytes]:
     yield b"one"
     yield b"two"
 
@@ -87,7 +87,7 @@ async def async_bodies_are_sent(clients: Clients) -> None:
     """A body from an asynchronous source arrives completely."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
-        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        request = Request.put("/", body=BodyStream.of(_async_pieces))
         await client.send(request, vendor.url, PATIENT)
         require(vendor.requests[0].body == b"onetwo", "A streamed body arrived changed.")
 
@@ -96,7 +96,7 @@ async def async_bodies_are_refused(clients: Clients) -> None:
     """A synchronous client refuses a body from an asynchronous source, and sends nothing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
-        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        request = Request.put("/", body=BodyStream.of(_async_pieces))
         reason = "a plain client cannot read an async source."
         failed = await failure_of(
             client.send(request, vendor.url, PATIENT), InvalidData, because=reason

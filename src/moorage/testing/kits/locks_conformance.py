@@ -65,25 +65,28 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
     locks = factory()
     holders = [object(), object(), object()]
     for slots, holder in enumerate(holders, 1):
-        is_admitted = await _enters(locks, holder, slots=slots)
+        is_admitted = await _gets_slot(locks, holder, slots=slots)
         require(is_admitted, f"Of {slots} free slots, one was refused.")
-    require(not await _enters(locks, slots=3), "A fourth caller got one of three slots.")
+    require(not await _gets_slot(locks, slots=3), "A fourth caller got one of three slots.")
     locks.release(_NAME, holders[1])
-    require(await _enters(locks, slots=3), "A released slot was not granted to the next caller.")
-    require(not await _enters(locks, slots=3), "One slot was released, but two were granted.")
+    require(await _gets_slot(locks, slots=3), "A released slot was not granted to the next caller.")
+    require(not await _gets_slot(locks, slots=3), "One slot was released, but two were granted.")
 
 
 async def names_are_separate(factory: AsyncFactory) -> None:
     """Semaphores with different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
-    require(await _enters(locks, first_holder, name="a"), "A free slot of key 'a' was not granted.")
     require(
-        await _enters(locks, second_holder, name="b"),
+        await _gets_slot(locks, first_holder, name="a"), "A free slot of key 'a' was not granted."
+    )
+    require(
+        await _gets_slot(locks, second_holder, name="b"),
         "A slot of key 'b' was blocked by a holder of key 'a'.",
     )
     locks.release("a", first_holder)
     require(
-        not await _enters(locks, name="b"), "Returning a slot of key 'a' freed a slot of key 'b'."
+        not await _gets_slot(locks, name="b"),
+        "Returning a slot of key 'a' freed a slot of key 'b'.",
     )
 
 
@@ -91,21 +94,21 @@ async def only_a_holder_releases(factory: AsyncFactory) -> None:
     """Releasing a semaphore without holding a slot does nothing."""
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
-    await _enters(locks, holder)
-    require(not await _enters(locks, refused_caller), "A slot was granted twice.")
+    await _gets_slot(locks, holder)
+    require(not await _gets_slot(locks, refused_caller), "A slot was granted twice.")
     locks.release(_NAME, refused_caller)
     locks.release("elsewhere", holder)
-    require(not await _enters(locks), "A caller without a slot returned a slot.")
+    require(not await _gets_slot(locks), "A caller without a slot returned a slot.")
     locks.release(_NAME, holder)
-    await _enters(locks)
+    await _gets_slot(locks)
     locks.release(_NAME, holder)
-    require(not await _enters(locks), "A caller returned its slot twice.")
+    require(not await _gets_slot(locks), "A caller returned its slot twice.")
 
 
 async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
     """Without a timeout or a queue, a caller of a busy semaphore is refused immediately."""
     locks = factory()
-    await _enters(locks)
+    await _gets_slot(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
         acquisition = locks.acquire(_NAME, object(), slots=1, queue=queue, timeout=timeout)
         is_refused = not await wait_soon(
@@ -117,7 +120,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
 async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     """A caller that gets no slot waits until its timeout, and then leaves the queue."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
+    await _gets_slot(locks, holder)
     start = time.monotonic()
     is_waited = not await wait_soon(
         _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
@@ -125,36 +128,37 @@ async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     require(is_waited, "A slot was granted twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended too early.")
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A slot was granted to a caller that had given up.")
+    require(await _gets_slot(locks), "A slot was granted to a caller that had given up.")
 
 
 async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     """A semaphore with a full queue refuses further callers immediately."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
-    waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
+    await _gets_slot(locks, holder)
+    waiting_guests = [await _join_queue(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), slots=1, queue=3, timeout=patience() * 2)
     is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
     require(is_refused, "A slot was granted twice.")
-    await _everybody_enters(locks, holder, waiting_guests)
+    await _require_slots_in_order(locks, holder, waiting_guests)
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
     """A semaphore grants slots in order of arrival."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
-    waiting_guests = [await _joins(locks, ahead) for ahead in range(4)]
-    await _everybody_enters(locks, holder, waiting_guests)
+    await _gets_slot(locks, holder)
+    waiting_guests = [await _join_queue(locks, ahead) for ahead in range(4)]
+    await _require_slots_in_order(locks, holder, waiting_guests)
 
 
 async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     """A released slot goes to the longest waiting caller, not to a new caller."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
-    guest = await _joins(locks, 0)
+    await _gets_slot(locks, holder)
+    guest = await _join_queue(locks, 0)
     locks.release(_NAME, holder)
     require(
-        not await _enters(locks), "A new caller got the slot for which another caller was waiting."
+        not await _gets_slot(locks),
+        "A new caller got the slot for which another caller was waiting.",
     )
     require(await wait_soon(guest.acquisition, _NEVER), _NEVER)
 
@@ -162,16 +166,16 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
 async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
     """A released slot is never granted to a caller that has left the queue."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
+    await _gets_slot(locks, holder)
     patient_guests: list[_SlotCaller] = []
     for ahead in range(5):
         if ahead % 2:
-            patient_guests.append(await _joins(locks, ahead // 2))
+            patient_guests.append(await _join_queue(locks, ahead // 2))
         else:
             await wait_soon(
                 _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
             )
-    await _everybody_enters(locks, holder, patient_guests)
+    await _require_slots_in_order(locks, holder, patient_guests)
 
 
 async def no_caller_waits_forever(factory: AsyncFactory) -> None:
@@ -194,31 +198,31 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
     await wait_soon(visits, "A caller waits forever although a slot is free.")
     require(largest_count <= 2, f"{largest_count} were in two slots at once.")
     require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
-    require(await _enters(locks), "A slot is counted as taken without a holder.")
+    require(await _gets_slot(locks), "A slot is counted as taken without a holder.")
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
     """A caller cancelled while waiting leaves the queue, and gets no slot later."""
     locks, holder = factory(), object()
-    await _enters(locks, holder)
-    lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
+    await _gets_slot(locks, holder)
+    lost_guest, lasting_guest = await _join_queue(locks, 0), await _join_queue(locks, 1)
     await _cancel_and_wait(lost_guest)
     locks.release(_NAME, lost_guest)
-    require(not await _enters(locks), "A cancelled caller released a slot that it did not have.")
-    await _everybody_enters(locks, holder, [lasting_guest])
+    require(not await _gets_slot(locks), "A cancelled caller released a slot that it did not have.")
+    await _require_slots_in_order(locks, holder, [lasting_guest])
 
 
 async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
     """If a caller is cancelled just as it gets a slot, the next caller gets the slot."""
     for cancelled_first in (False, True):
         locks, holder = factory(), object()
-        await _enters(locks, holder)
-        lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
+        await _gets_slot(locks, holder)
+        lost_guest, lasting_guest = await _join_queue(locks, 0), await _join_queue(locks, 1)
         if cancelled_first:
             lost_guest.acquisition.cancel()
         locks.release(_NAME, holder)
         await _cancel_and_wait(lost_guest)
-        await _everybody_enters(locks, lost_guest, [lasting_guest])
+        await _require_slots_in_order(locks, lost_guest, [lasting_guest])
 
 
 def threads_never_exceed_the_limit(factory: Factory) -> None:
@@ -255,14 +259,14 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
         require(sum(are_admitted) == 1, f"{sum(are_admitted)} threads got a single free slot.")
 
 
-async def _enters(
+async def _gets_slot(
     locks: AsyncLocks, holder: object = None, *, name: str = _NAME, slots: int = 1
 ) -> bool:
     """Return whether a new caller gets a slot without waiting."""
     return await locks.acquire(name, holder or object(), slots=slots, queue=0, timeout=0)
 
 
-async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
+async def _join_queue(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     """Add a caller behind `ahead` waiting callers, and return when it waits."""
     guest = _SlotCaller(locks)
     end = time.monotonic() + patience()
@@ -279,7 +283,9 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     raise AssertionError("A caller whose time limit allows a wait was refused at once.")
 
 
-async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_SlotCaller]) -> None:
+async def _require_slots_in_order(
+    locks: AsyncLocks, holder: object, waiting: list[_SlotCaller]
+) -> None:
     """Release the slots one by one, and check that each goes to the next caller."""
     requests = [guest.acquisition for guest in waiting]
     for guest in waiting:
@@ -292,7 +298,7 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Sl
         requests.remove(guest.acquisition)
         holder = guest
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A slot is counted as taken without a holder.")
+    require(await _gets_slot(locks), "A slot is counted as taken without a holder.")
 
 
 async def _cancel_and_wait(guest: _SlotCaller) -> None:

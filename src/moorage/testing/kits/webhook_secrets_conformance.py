@@ -178,7 +178,9 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
     body = b"{}"
     headers = WebhookSigner(_secret(0)).sign(body, id="msg_1", at=datetime.now(UTC))
-    verdicts = [await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")]
+    verdicts = [
+        await _is_accepted(verifier, headers, body, tenant) for tenant in ("acme", "globex")
+    ]
     require(verdicts[0], "A verifier refused a webhook that the tenant's secret signed.")
     require(
         not verdicts[1],
@@ -186,7 +188,7 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     )
 
 
-async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
+async def _is_accepted(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
     try:
         return bool(await verifier.averify(headers=headers, body=body, tenant=tenant))
     except WebhookRejected:

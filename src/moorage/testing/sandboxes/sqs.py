@@ -1,4 +1,4 @@
-"""A local sandbox that imitates sending to Amazon SQS.
+"""A local sandbox that imitates the sending of messages to Amazon SQS.
 
 Only the named queues exist. The limits on messages are the same as at SQS.
 """
@@ -57,12 +57,12 @@ class AmazonSqsSandbox(AwsSandbox):
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
-        return {"POST /": self._act}
+        return {"POST /": self._run_action}
 
     def _unauthorized(self, problem: str) -> Refusal:
         return _refusal(_WHO[problem], problem, 403)
 
-    def _act(self, request: SandboxRequest) -> Response:
+    def _run_action(self, request: SandboxRequest) -> Response:
         action = (request.headers.get("x-amz-target") or "").removeprefix("AmazonSQS.")
         fields = json.loads(request.body)
         if action == "ListQueues":

@@ -90,7 +90,7 @@ def payment_consent_body(order: PaymentOrder, instruction: str, *, is_old: bool)
         "DebtorAccount": None if order.debtor is None else _account(order.debtor),
         **details,
     }
-    return {"Data": {"Initiation": _stated(initiation)}, "Risk": {}}
+    return {"Data": {"Initiation": _stated_fields(initiation)}, "Risk": {}}
 
 
 def payment_body(consent: str, answer: Answer, response: Response) -> dict[str, Any]:
@@ -158,14 +158,14 @@ def _read(ref: Ref, response: Response, words: Mapping[str, BankPaymentStatus]) 
     return BankPayment(ref=ref, status=status, vendor_status=word, raw=answer.raw)
 
 
-def _stated(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _stated_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _account(account: Iban | SortCodeAccount, name: str | None = None) -> dict[str, Any]:
     scheme = "IBAN" if isinstance(account, Iban) else "SortCodeAccountNumber"
     identification = {"SchemeName": f"UK.OBIE.{scheme}", "Identification": account.value}
-    return _stated({**identification, "Name": name})
+    return _stated_fields({**identification, "Name": name})
 
 
 def _sterling_fields(transfer: SterlingTransfer, *, is_old: bool) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _agent(creditor: BankParty) -> dict[str, str] | None:
 
 
 def _address(address: PartyAddress) -> dict[str, Any]:
-    return _stated(
+    return _stated_fields(
         {
             "StreetName": address.street,
             "BuildingNumber": address.building,
@@ -224,7 +224,7 @@ def _remittance(reference: str | None, text: str | None, *, is_old: bool) -> dic
     if reference is None and text is None:
         return None
     if is_old:
-        return _stated({"Reference": reference, "Unstructured": text})
+        return _stated_fields({"Reference": reference, "Unstructured": text})
     details = {"CreditorReferenceInformation": {"Reference": reference}}
     return {
         "Structured": [] if reference is None else [details],

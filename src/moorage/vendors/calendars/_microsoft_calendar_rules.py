@@ -80,7 +80,7 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
 
 
 def _day_of_month(rule: RecurrenceRule, start: date | datetime, month: int | None) -> int:
-    """The day of a month in Graph, which moves it to the last day of a month without that day."""
+    """The day of the month in Graph's pattern; in a shorter month, Graph uses the last day."""
     shortest, longest = _month_lengths(month)
     for day in range(shortest + 1, longest):
         if {"by_month_day": rule.by_month_day, "by_set_pos": rule.by_set_pos} == _rule_days(
@@ -102,7 +102,7 @@ def _day_of_month(rule: RecurrenceRule, start: date | datetime, month: int | Non
 
 
 def _rule_days(day: int, month: int | None) -> dict[str, Any]:
-    """The parts of a rule for a day of a month in Graph; a shorter month has its last day."""
+    """The parts of a rule for Graph's day of the month; a shorter month uses its last day."""
     shortest, longest = _month_lengths(month)
     if day <= shortest:
         return {"by_month_day": (day,)}
@@ -153,7 +153,7 @@ def _range(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
 
 
 def _last_day(until: datetime, start: datetime) -> date:
-    """The last day with an occurrence (at the start's clock time) not later than a given time."""
+    """The last day on which the start's clock time is not later than `until`."""
     local_until = until.astimezone(start.tzinfo)
     occurrence = datetime.combine(local_until.date(), start.time(), start.tzinfo)
     is_included = occurrence.astimezone(UTC) <= until

@@ -151,7 +151,7 @@ class GoogleCalendar(sdk.GoogleVendor):
         if after is not None and after.other("page") is not None:
             pairs["pageToken"] = str(after.other("page"))
         elif after is not None and token is None:
-            raise _no_look(after)
+            raise _cursor_error(after)
         response = await wire.send(sdk.Request.get(_events(ref.id), query=pairs))
         answer = sdk.read_answer(response)
         page, sync_token = answer.text("nextPageToken"), answer.text("nextSyncToken")
@@ -185,7 +185,7 @@ class GoogleCalendar(sdk.GoogleVendor):
         )
 
 
-def _no_look(after: Ref) -> sdk.InvalidData:
+def _cursor_error(after: Ref) -> sdk.InvalidData:
     return sdk.InvalidData(
         f"The reference {str(after)[:80]!r} is not a cursor of changes of a calendar.",
         field="after",

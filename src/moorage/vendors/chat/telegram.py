@@ -108,7 +108,7 @@ async def _send_once(
     read: Callable[[Response], ChatReceipt],
     done: ChatReceipt,
 ) -> ChatReceipt:
-    """Send a request; an error response with certain words shows that it was carried out before."""
+    """Send a request; an error response with these words counts as success and returns `done`."""
     try:
         return await wire.send(request.evolve(idempotent=True), parse=read)
     except sdk.VendorRejected as refusal:

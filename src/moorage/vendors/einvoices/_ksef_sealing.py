@@ -99,7 +99,9 @@ class KsefEncryption:
             sealed = self._invoice(body)
         elif "publicKey" in body:
             key = PublicKey(*body.pop("publicKey"))
-            sealed = self._login(body, key) if "challenge" in body else self._opening(body, key)
+            sealed = (
+                self._login(body, key) if "challenge" in body else self._opening_body(body, key)
+            )
         else:
             return request
         return request.evolve(body=sdk.encode_json(body | sealed))
@@ -108,8 +110,8 @@ class KsefEncryption:
         text = b"%b|%d" % (self.token.reveal_bytes(), body.pop("timestampMs"))
         return {"encryptedToken": key.encrypted(text), "publicKeyId": key.id}
 
-    def _opening(self, body: dict[str, Any], key: PublicKey) -> dict[str, Any]:
-        symmetric_key, vector = self._derived(body.pop("seed"))
+    def _opening_body(self, body: dict[str, Any], key: PublicKey) -> dict[str, Any]:
+        symmetric_key, vector = self._derived_key(body.pop("seed"))
         return {
             "encryption": {
                 "encryptedSymmetricKey": key.encrypted(symmetric_key),
@@ -120,7 +122,7 @@ class KsefEncryption:
 
     def _invoice(self, body: dict[str, Any]) -> dict[str, Any]:
         document = b64decode(body.pop("document"))
-        symmetric_key, vector = self._derived(body.pop("seed"))
+        symmetric_key, vector = self._derived_key(body.pop("seed"))
         padder = PKCS7(_BLOCK_BITS).padder()
         encryptor = Cipher(AES256(symmetric_key), CBC(vector)).encryptor()
         padded = padder.update(document) + padder.finalize()
@@ -133,7 +135,7 @@ class KsefEncryption:
             "encryptedInvoiceContent": b64encode(encrypted).decode(),
         }
 
-    def _derived(self, seed: str) -> tuple[bytes, bytes]:
+    def _derived_key(self, seed: str) -> tuple[bytes, bytes]:
         info = b"moorage ksef " + seed.encode()
         kdf = HKDF(SHA256(), _KEY_BYTES + _VECTOR_BYTES, None, info)
         content = kdf.derive(self.token.reveal_bytes())

@@ -178,11 +178,11 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         return sdk.IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
         return sdk.IdempotencyConflict("Resend received this key before, with another request.")
-    kind: Any = _KINDS.get(name, _by_status(status))
+    kind: Any = _KINDS.get(name, _error_class(status))
     return sdk.refusal(kind, "Resend", response, name, sdk.masked_words(error.text("message")))
 
 
-def _by_status(status: int) -> type[sdk.ConnectorError]:
+def _error_class(status: int) -> type[sdk.ConnectorError]:
     if status >= 500:
         return sdk.VendorFailed
     return _STATUSES.get(status, sdk.VendorRejected)

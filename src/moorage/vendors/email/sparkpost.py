@@ -195,7 +195,7 @@ def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
 def _contents(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
     reply_to = in_utf8(message.reply_to)
     if message.template is not None:
-        return _of_template(vendor, message, reply_to)
+        return _template_content(vendor, message, reply_to)
     headers = {name: in_braces(value) for name, value in message.headers.items()}
     if message.cc:
         headers["CC"] = in_utf8(message.cc)
@@ -216,7 +216,7 @@ def _contents(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
     return {"content": sender | subject | filled_fields(content)}
 
 
-def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dict[str, Any]:
+def _template_content(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dict[str, Any]:
     parts = {"cc": message.cc, "headers": message.headers, "attachments": message.attachments}
     for name, value in parts.items():
         if value:

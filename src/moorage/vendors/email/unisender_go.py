@@ -227,13 +227,13 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
     }
     has_braces = any(_BRACES in (text or "") for text in (message.subject, *texts.values()))
     return {
-        "subject": _literally(message.subject),
-        "body": {name: _literally(text) for name, text in texts.items() if text},
+        "subject": _literal_text(message.subject),
+        "body": {name: _literal_text(text) for name, text in texts.items() if text},
         "global_substitutions": {_BRACES_NAME: _BRACES} if has_braces else {},
     }
 
 
-def _literally(text: str) -> str:
+def _literal_text(text: str) -> str:
     """A text in which nothing is filled in, though a part may look like a substitution."""
     return text.replace(_BRACES, f"{{{{{_BRACES_NAME}}}}}")
 

@@ -101,7 +101,7 @@ def has_mark(details: sdk.Answer, mark: str) -> bool:
 
 
 def is_done_before(transaction: sdk.Answer) -> bool:
-    """True if a response says that the requested change was made before, and not now.
+    """True if a response says that an earlier request has already made the change.
 
     Authorize.Net approves a second capture and a second void; only the message's code differs.
     """
@@ -278,7 +278,7 @@ def stored_of(ref: sdk.MakeRef, customer: str, profile: sdk.Answer) -> StoredMea
 
 
 def _stored_id(profile: sdk.Answer) -> str | None:
-    """The id of a stored means of payment: that of its customer, a slash and its own."""
+    """The id of a stored means of payment: the ids of its customer and its payment profile."""
     customer = profile.text("customerProfileId")
     listed_ids = profile.texts("customerPaymentProfileIdList")
     payment = profile.text("customerPaymentProfileId") or next(iter(listed_ids), None)

@@ -83,7 +83,7 @@ class CredentialsInBody:
 
 
 def question(name: str, **fields: Any) -> sdk.Request:
-    """The request for an API method that changes nothing, or the same thing if it is repeated."""
+    """The request for an API method that can be repeated without any further effect."""
     body = {f"{name}Request": fields}
     return sdk.Request.post(PATH, json=body).evolve(idempotent=True)
 
@@ -309,7 +309,7 @@ def _address_fields(address: Address | None, name: str) -> dict[str, Any] | None
 
 
 def _masked_means(payment: sdk.Answer) -> dict[str, Any]:
-    """The means of payment of a refund, as far as Authorize.Net shows it with the payment."""
+    """The means of payment for a refund, masked as in the details of the payment."""
     number = payment.text("creditCard.cardNumber")
     if number is not None:
         return {"creditCard": {"cardNumber": number[-4:], "expirationDate": "XXXX"}}

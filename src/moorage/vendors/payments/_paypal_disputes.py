@@ -173,7 +173,7 @@ def _path(ref: sdk.Ref) -> str:
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
-    """True if a dispute began before the query's end, which PayPal cannot filter by."""
+    """True if a dispute began before the query's end; PayPal cannot filter by the end."""
     start_time = dispute.created_at
     return query.until is None or start_time is None or start_time < query.until
 

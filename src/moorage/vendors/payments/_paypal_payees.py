@@ -112,7 +112,7 @@ def _id_of_used_batch(error: sdk.VendorRejected, key: str) -> str:
 
 
 def _check_same_item(payout: PayeePayout, item: sdk.Answer) -> None:
-    """Refuse a batch whose item is known and is not the one that was sent.
+    """Refuse a batch whose known item differs from the item that was sent.
 
     Raises:
         IdempotencyConflict: the key was used before, for another amount or reference.

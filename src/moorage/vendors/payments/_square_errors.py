@@ -28,7 +28,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     """Return the error for a response's category and code, more specific than the status."""
     body = sdk.error_answer(response)
     if sdk.is_success(response.status):
-        return _failed_at_once(request, response, body)
+        return _immediate_decline(request, response, body)
     error = next(body.objects("errors"), sdk.Answer({}))
     category, code = error.text("category"), error.text("code")
     words = safe_text(error.text("detail"))
@@ -53,7 +53,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     return None if kind is None else kind(f"Square refused: {words or code}", **details)
 
 
-def _failed_at_once(
+def _immediate_decline(
     request: sdk.Request, response: sdk.Response, body: sdk.Answer
 ) -> sdk.PaymentDeclined | None:
     payment = body.object("payment")

@@ -234,7 +234,7 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
 
 
 def _marked_value(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
-    """The value of a list's first entry in which a field has the wanted content."""
+    """The value of a list's first entry whose field `mark` contains `mark_value`."""
     entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == mark_value)
     return next((item for item in entries if item), None)
 

@@ -169,7 +169,7 @@ def _is_key(_: object, attribute: attrs.Attribute[sdk.Secret], value: sdk.Secret
     )
 
 
-def _ten_letters(what: str) -> Any:
+def _apple_id_option(what: str) -> Any:
     return attrs.field(
         validator=sdk.matches(
             r"[A-Z0-9]{10}",
@@ -198,8 +198,8 @@ class Apns(sdk.Vendor):
     limits: ClassVar[Mapping[str, int]] = {"message_bytes": _MOST_BYTES}
 
     private_key: sdk.Secret = attrs.field(converter=sdk.as_secret, validator=_is_key)
-    key_id: str = _ten_letters("a key")
-    team_id: str = _ten_letters("a team")
+    key_id: str = _apple_id_option("a key")
+    team_id: str = _apple_id_option("a team")
     topic: str = attrs.field(
         validator=sdk.matches(
             r"[A-Za-z0-9.\-]{1,255}",

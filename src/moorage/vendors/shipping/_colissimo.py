@@ -169,7 +169,7 @@ def read_label(
 
 
 def tracked_shipment(ref: sdk.Ref, tracking: Tracking | None) -> Shipment:
-    """A shipment whose progress is known; None for one that the tracking does not know yet."""
+    """A shipment whose progress is known; None if the tracking does not know the shipment yet."""
     return Shipment(
         ref=ref,
         state=ShipmentState.UNKNOWN if tracking is None else ShipmentState.BOUGHT,

@@ -250,12 +250,12 @@ def shipment_body(
             "receiverDetails": _party(request.recipient),
         },
         "content": content,
-        "documentImages": customs and _own_invoice(customs),
+        "documentImages": customs and _attached_invoice(customs),
     }
     return merged(filled(body.items()), extra_of(CARRIER, request, "shipment"))
 
 
-def _own_invoice(customs: Customs) -> list[dict[str, Any]] | None:
+def _attached_invoice(customs: Customs) -> list[dict[str, Any]] | None:
     if customs.invoice_file is None:
         return None
     content = b64encode(customs.invoice_file).decode()

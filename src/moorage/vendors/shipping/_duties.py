@@ -47,7 +47,7 @@ def goods_lines(customs: Customs) -> dict[int, GoodsLine]:
 def item_charges(
     response: sdk.Response, customs: Customs, charges: Mapping[str, ItemDuties]
 ) -> tuple[ItemDuties, ...]:
-    """The charges on each item, from the charges on the lines by number.
+    """The charges on each item, computed from the charges on its numbered lines.
 
     Raises:
         VendorFailed: the response lacks a line, so that the estimate would be too low.

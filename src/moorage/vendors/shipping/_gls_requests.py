@@ -32,7 +32,7 @@ def services_request(request: RateRequest, contact_id: str) -> Request:
         "Destination": _location(request.recipient),
         "ContactID": contact_id,
     }
-    return _reading("allowedservices", merged(body, extra_of(CARRIER, request, "rates")))
+    return _read_request("allowedservices", merged(body, extra_of(CARRIER, request, "rates")))
 
 
 def label_request(
@@ -66,7 +66,7 @@ def label_request(
     }
     body = {
         "Shipment": filled(shipment.items()),
-        "PrintingOptions": _printing(request.label, zebra_template),
+        "PrintingOptions": _printing_options(request.label, zebra_template),
     }
     body = merged(body, extra_of(CARRIER, request, "shipment"))
     return Request.post(_SHIPMENTS, json=body, headers=_HEADERS)
@@ -83,9 +83,9 @@ def reprint_request(
     fields = {
         "TrackID": track_id,
         "CreationDate": day,
-        "PrintingOptions": _printing(label, zebra_template),
+        "PrintingOptions": _printing_options(label, zebra_template),
     }
-    return _reading("reprintparcel", filled(fields.items()))
+    return _read_request("reprintparcel", filled(fields.items()))
 
 
 def search_request(mark: str, since: date, until: date) -> Request:
@@ -109,12 +109,12 @@ def cancel_request(track_id: str) -> Request:
     return Request.post(f"{_SHIPMENTS}/cancel/{quote(track_id, safe='')}", headers=_HEADERS)
 
 
-def _reading(name: str, body: dict[str, Any]) -> Request:
+def _read_request(name: str, body: dict[str, Any]) -> Request:
     request = Request.post(f"{_SHIPMENTS}/{name}", json=body, headers=_HEADERS)
     return request.evolve(idempotent=True)
 
 
-def _printing(label: LabelFormat, zebra_template: str) -> dict[str, Any]:
+def _printing_options(label: LabelFormat, zebra_template: str) -> dict[str, Any]:
     if label not in _FORMATS:
         raise UnsupportedByVendor(f"GLS does not print {label.upper()} labels.")
     template = zebra_template if label is LabelFormat.ZPL else "NONE"

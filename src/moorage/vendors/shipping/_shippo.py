@@ -112,7 +112,7 @@ _MAX_LENGTH: Final = 300
 _PLACES: Final = 4
 
 
-def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
+def _measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
     return measure_text(convert_measure(value, unit, unit, decimals=_PLACES))
 
 
@@ -163,12 +163,12 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
 
 def _parcel(parcel: Parcel) -> dict[str, Any]:
     body = {
-        "weight": _plain_measure(parcel.weight, parcel.weight_unit),
+        "weight": _measure(parcel.weight, parcel.weight_unit),
         "mass_unit": parcel.weight_unit.value,
     }
     if parcel.sides is not None:
         for name, side in zip(("length", "width", "height"), parcel.sides, strict=True):
-            body[name] = _plain_measure(side, parcel.length_unit)
+            body[name] = _measure(side, parcel.length_unit)
         body["distance_unit"] = parcel.length_unit.value
     if parcel.reference is not None:
         body["metadata"] = parcel.reference
@@ -192,7 +192,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
                 {
                     "description": item.description,
                     "quantity": item.quantity,
-                    "net_weight": _plain_measure(item.weight, item.weight_unit),
+                    "net_weight": _measure(item.weight, item.weight_unit),
                     "mass_unit": item.weight_unit.value,
                     "value_amount": str(item.value.amount),
                     "value_currency": item.value.currency,

@@ -80,7 +80,7 @@ def _party(address: Address) -> dict[str, Any]:
     return filled(fields.items())
 
 
-def _reachable(address: Address) -> dict[str, Any]:
+def _party_with_phone(address: Address) -> dict[str, Any]:
     """A sender's or recipient's name, address and contact details."""
     digits = re.sub(r"\D", "", address.phone or "")
     return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
@@ -139,7 +139,7 @@ def _unit(code: str) -> dict[str, str]:
     return {"Code": code, "Description": code}
 
 
-def _at_home(request: RateRequest) -> bool:
+def _is_domestic(request: RateRequest) -> bool:
     return (request.sender.country, request.recipient.country) in _DOMESTIC_ROUTES
 
 
@@ -150,7 +150,7 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     shares: Iterable[sdk.Money | None] = (
         [None] * count if worth is None else worth.allocate([1] * count)
     )
-    signed_signature = request.signature if _at_home(request) else None
+    signed_signature = request.signature if _is_domestic(request) else None
     kinds = {Signature.ANYBODY: "2", Signature.ADULT: "3"}
     packages: list[dict[str, Any]] = []
     for parcel, share in zip(request.parcels, shares, strict=True):
@@ -191,7 +191,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
         "TermsOfShipment": customs.incoterm,
         "CurrencyCode": customs.value.currency,
         "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
-        "Contacts": {"SoldTo": _reachable(request.recipient)},
+        "Contacts": {"SoldTo": _party_with_phone(request.recipient)},
         "Product": [
             _product(item, count, unit_price)
             for item in customs.items
@@ -219,7 +219,7 @@ def _product(item: CustomsItem, count: int, unit_price: sdk.Money) -> dict[str, 
 
 def _options(request: RateRequest) -> dict[str, Any] | None:
     kinds = {Signature.ANYBODY: "1", Signature.ADULT: "2"}
-    abroad = request.signature if not _at_home(request) else None
+    abroad = request.signature if not _is_domestic(request) else None
     options = {
         "SaturdayDeliveryIndicator": _EMPTY_TAG if request.saturday else None,
         "DeliveryConfirmation": abroad and {"DCISType": kinds[abroad]},
@@ -259,7 +259,7 @@ def shipment_body(
 ) -> dict[str, Any]:
     """The request that buys a shipment; its date is for the customs invoice."""
     _check_label(request)
-    is_home = _at_home(request)
+    is_home = _is_domestic(request)
     references = [
         {"Value": value}
         for value in (reference_on_label(request.reference, "reference"), marked)
@@ -275,7 +275,7 @@ def shipment_body(
         packages.append({**fields, "ReferenceNumber": references} if is_home else fields)
     shipment = {
         "Description": goods[:50],
-        **_parties(request, account, _reachable),
+        **_parties(request, account, _party_with_phone),
         "PaymentInformation": {
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },

@@ -72,7 +72,7 @@ def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -
         )
 
 
-def _as_ready(value: time | str) -> time:
+def _as_time_of_day(value: time | str) -> time:
     try:
         return value if isinstance(value, time) else time.fromisoformat(value)
     except (TypeError, ValueError):
@@ -119,7 +119,7 @@ class DhlExpress(sdk.ApiVendor):
     account_number: str = attrs.field(repr=False)
     username: str | None = attrs.field(default=None, repr=False)
     goods: str = "Merchandise"
-    ready: time = attrs.field(default=time(17), converter=_as_ready)
+    ready: time = attrs.field(default=time(17), converter=_as_time_of_day)
     utc_offset: str = attrs.field(default="+00:00", validator=_checked_offset)
     base_url: str = "https://express.api.dhl.com/mydhlapi"
 
@@ -139,7 +139,7 @@ class DhlExpress(sdk.ApiVendor):
         """Get the rates for a shipment."""
 
         def request_for(day: date) -> sdk.Request:
-            body = rates_body(request, self.account_number, self._planned(day))
+            body = rates_body(request, self.account_number, self._planned_time(day))
             return sdk.Request.post("/rates", json=body).evolve(idempotent=True)
 
         try:
@@ -161,7 +161,7 @@ class DhlExpress(sdk.ApiVendor):
                 request,
                 rate,
                 account=self.account_number,
-                planned=self._planned(day),
+                planned=self._planned_time(day),
                 goods=self.goods,
                 marked=shipment_mark,
             )
@@ -227,7 +227,7 @@ class DhlExpress(sdk.ApiVendor):
         timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(timezone).date()
 
-    def _planned(self, day: date) -> str:
+    def _planned_time(self, day: date) -> str:
         """The time on a date at which DHL gets the shipment."""
         return handover_time(day, self.ready, self.utc_offset)
 

@@ -223,7 +223,7 @@ class FedEx(sdk.Vendor):
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
-        track, response = await self._tracked(wire, number)
+        track, response = await self._fetch_tracking(wire, number)
         error = unheard_of(track, response)
         if error is not None:
             raise error
@@ -231,7 +231,7 @@ class FedEx(sdk.Vendor):
 
     async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account, which FedEx may not know yet."""
-        track, response = await self._tracked(wire, ref.id)
+        track, response = await self._fetch_tracking(wire, ref.id)
         tracking = read_tracking(track, ref.id)
         error = unheard_of(track, response)
         if error is not None and not is_unheard_of(tracking):
@@ -267,7 +267,7 @@ class FedEx(sdk.Vendor):
         )
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
-    async def _tracked(self, wire: sdk.Wire, number: str) -> tuple[sdk.Answer, sdk.Response]:
+    async def _fetch_tracking(self, wire: sdk.Wire, number: str) -> tuple[sdk.Answer, sdk.Response]:
         body = {
             "includeDetailedScans": True,
             "trackingInfo": [{"trackingNumberInfo": {"trackingNumber": number}}],

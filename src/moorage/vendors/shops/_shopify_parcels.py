@@ -143,7 +143,7 @@ def parcel_input(
     }
     filled = {name: value for name, value in tracking.items() if value is not None}
     parcel_lines = (
-        _named_lines(parcels, parts, fulfilment)
+        _parcel_lines(parcels, parts, fulfilment)
         if fulfilment.lines
         else _whole_parts(parcels, parts)
     )
@@ -167,7 +167,7 @@ def _whole_parts(parcels: Parcels, parts: tuple[Part, ...]) -> list[dict[str, An
     return [{"fulfillmentOrderId": id_} for id_ in open_ids]
 
 
-def _named_lines(
+def _parcel_lines(
     parcels: Parcels, parts: tuple[Part, ...], fulfilment: Fulfilment
 ) -> list[dict[str, Any]]:
     quantities = {line.id: line.quantity for line in fulfilment.lines}

@@ -184,7 +184,7 @@ class AmazonSpApi(sdk.ApiVendor):
                 "token": None,
             }
         return OrderPage(
-            items=tuple(order for _, order in sorted(enumerate(orders), key=_by_change)),
+            items=tuple(order for _, order in sorted(enumerate(orders), key=_change_order)),
             next=None if next_cursor is None else wire.ref("next", **next_cursor),
             resume_at=max(changes, default=since) if next_cursor is None else since,
         )
@@ -299,7 +299,7 @@ def _order_path(ref: Ref) -> str:
     return f"{_ORDERS}/{quote(ref.id, safe='')}"
 
 
-def _by_change(entry: tuple[int, ShopOrder]) -> Any:
+def _change_order(entry: tuple[int, ShopOrder]) -> Any:
     place, order = entry
     return order.updated_at, place
 

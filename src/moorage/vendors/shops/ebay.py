@@ -89,7 +89,7 @@ class Ebay(sdk.ApiVendor):
         next_cursor = cursor.after(changes, len(orders), total)
         is_end = next_cursor is None
         return OrderPage(
-            items=tuple(order for _, order in sorted(enumerate(orders), key=_by_change)),
+            items=tuple(order for _, order in sorted(enumerate(orders), key=_change_order)),
             next=None if next_cursor is None else wire.ref("next", **next_cursor.related),
             resume_at=max(changes, default=cursor.since) if is_end else cursor.since,
         )
@@ -194,7 +194,7 @@ def _order_path(ref: Ref) -> str:
     return f"{_ORDERS}/{quote(ref.id, safe='')}"
 
 
-def _by_change(entry: tuple[int, ShopOrder]) -> Any:
+def _change_order(entry: tuple[int, ShopOrder]) -> Any:
     place, order = entry
     return order.updated_at, place
 

@@ -38,7 +38,7 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
 
 
 def template_sender(message: TemplateMessage, usual: str | None, vendor: str) -> str:
-    """The sender of a message from a template, which each channel has its own of.
+    """The sender of a message from a template; each channel has a separate sender.
 
     Args:
         message: message to send.

@@ -81,7 +81,7 @@ _EVENT: Final = sdk.Reading(
 
 
 def read_message(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt:
-    """The receipt in a response; that to a cancellation is the message itself."""
+    """The receipt in a response; the response to a cancellation is the message itself."""
     body = sdk.read_answer(response)
     message = body.object("data") if body.value("data") is not None else body
     receipts = _MESSAGE.parse_if_complete(ref, message)

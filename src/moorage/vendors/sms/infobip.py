@@ -186,7 +186,7 @@ def _event_status(fields: sdk.Answer) -> SmsStatus:
     return SmsStatus.READ if fields.text(_SEEN) is not None else _status("status")(fields)
 
 
-def _as_it_is(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
+def _unchanged_body(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
@@ -247,8 +247,8 @@ class Infobip(sdk.ApiVendor):
     pin_application: str | None = None
     pin_message: str | None = None
 
-    post_message = sdk.post("/sms/3/messages", json=_as_it_is, reads=_ACCEPTED)
-    post_template = sdk.post("/messages-api/1/messages", json=_as_it_is, reads=_ACCEPTED)
+    post_message = sdk.post("/sms/3/messages", json=_unchanged_body, reads=_ACCEPTED)
+    post_template = sdk.post("/messages-api/1/messages", json=_unchanged_body, reads=_ACCEPTED)
     get_log = sdk.get("/sms/3/logs", query=_log_query, reads=read_log)
     get_bulk = sdk.get(_BULK_STATUS, query=_bulk_query, reads=_BULK)
     cancel_bulk = sdk.put(_BULK_STATUS, query=_bulk_query, json={"status": "CANCELED"}, reads=_BULK)

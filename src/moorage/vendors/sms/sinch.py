@@ -74,7 +74,7 @@ def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 
 def _state(fields: sdk.Answer) -> sdk.Answer:
-    """The status in a batch's report with a single status, or the report of one recipient."""
+    """The fields with the status: the report's only status, or else the report itself."""
     states = list(fields.objects("statuses"))
     return states[0] if len(states) == 1 else fields
 

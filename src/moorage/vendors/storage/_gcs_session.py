@@ -38,17 +38,17 @@ class Chunks:
             chunk_size = len(data) // requests.STEP * requests.STEP
             if chunk_size:
                 self._left = data[chunk_size:] + piece
-                return self._hashed(data[:chunk_size])
+                return self._hash_bytes(data[:chunk_size])
             data += piece
         self.over = True
-        return self._hashed(data)
+        return self._hash_bytes(data)
 
     @property
     def md5(self) -> str:
         """The base64 MD5 of all bytes that were added."""
         return b64encode(self._md5.digest()).decode()
 
-    def _hashed(self, data: bytes) -> bytes:
+    def _hash_bytes(self, data: bytes) -> bytes:
         self._md5.update(data)
         return data
 
@@ -89,7 +89,7 @@ class Session:
                 raise _lost_session_error(offset, self.reached)
             idle_count = 0 if self.reached > offset else idle_count + 1
             if self.object is None and idle_count > _IN_A_ROW:
-                raise cut_error or _nothing_comes()
+                raise cut_error or _upload_ended_error()
             await self._pause_before_retry(idle_count)
 
     async def _try_request(self, request: sdk.Request) -> Exception | None:
@@ -106,7 +106,7 @@ class Session:
         return cut
 
     async def _pause_before_retry(self, idle: int) -> None:
-        """Pause before a retry, except the first, which follows a response of Google's at once."""
+        """Pause before a retry; the first retry after a response of Google has no pause."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 
@@ -133,7 +133,7 @@ def _lost_session_error(before: int, reached: int) -> sdk.VendorFailed:
     )
 
 
-def _nothing_comes() -> sdk.VendorFailed:
+def _upload_ended_error() -> sdk.VendorFailed:
     return sdk.VendorFailed(
         "Google no longer accepts bytes of the upload.", remedy="Resume the upload later."
     )

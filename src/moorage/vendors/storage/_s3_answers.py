@@ -70,7 +70,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _replaces(request: sdk.Request) -> bool:
-    """True if a request replaces an object only if it has this ETag, and is not a copy."""
+    """True if a request writes an object only if its ETag is unchanged, and is not a copy."""
     headers = request.headers
     is_reading = request.method in {"GET", "HEAD"}
     return "if-match" in headers and "x-amz-copy-source" not in headers and not is_reading

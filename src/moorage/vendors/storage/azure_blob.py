@@ -371,7 +371,7 @@ class AzureBlob(sdk.Vendor):
             response = await wire.send(requests.commit(path, names, options, block_upload.kept))
         except sdk.VendorRejected as error:
             # An earlier attempt, whose response was lost, may have made the condition false.
-            if error.status != 412 or await self._committed(wire, path) != names:
+            if error.status != 412 or await self._committed_blocks(wire, path) != names:
                 raise
             return await self.head(wire, upload.key, version=None)
         if response.header("etag") is None:
@@ -379,7 +379,7 @@ class AzureBlob(sdk.Vendor):
         size = sum(part.size for part in parts)
         return answers.put(wire, upload.key, response, sdk.Headers(block_upload.kept), size=size)
 
-    async def _committed(self, wire: sdk.Wire, path: str) -> Sequence[str]:
+    async def _committed_blocks(self, wire: sdk.Wire, path: str) -> Sequence[str]:
         """Return the committed blocks of a blob."""
         try:
             response = await wire.send(requests.blocks(path))

@@ -87,7 +87,7 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
         )
 
 
-def _usual_style(vendor: S3) -> bool:
+def _default_path_style(vendor: S3) -> bool:
     """True if URLs need the bucket in their path: if an endpoint is set, or the name has a dot."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
@@ -131,7 +131,7 @@ class S3(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     endpoint: str | None = None
-    path_style: bool = attrs.field(default=attrs.Factory(_usual_style, takes_self=True))
+    path_style: bool = attrs.field(default=attrs.Factory(_default_path_style, takes_self=True))
     checksum: ChecksumAlgorithm | None = attrs.field(
         default=ChecksumAlgorithm.SHA256,
         converter=attrs.converters.optional(ChecksumAlgorithm),

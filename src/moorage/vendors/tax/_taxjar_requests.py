@@ -141,10 +141,10 @@ async def create(
     try:
         return await wire.send(sdk.Request.post(records.path, json=body), key=key, parse=read)
     except sdk.VendorRejected as refusal:
-        return read(await _taken(wire, records, body, refusal))
+        return read(await _existing_record(wire, records, body, refusal))
 
 
-async def _taken(
+async def _existing_record(
     wire: sdk.Wire, records: Records, body: Mapping[str, Any], refusal: sdk.VendorRejected
 ) -> sdk.Response:
     """The existing record with this id if its content is the same; otherwise raise the error."""
@@ -208,7 +208,7 @@ def _read_record(
     )
 
 
-def _negative(response: sdk.Response, order: sdk.Answer, name: str) -> int | float:
+def _negated_number(response: sdk.Response, order: sdk.Answer, name: str) -> int | float:
     value = sdk.required(_size(order.value(name)), response, name)
     return exact_number(-value)
 
@@ -222,11 +222,14 @@ def _whole_refund(response: sdk.Response, order: sdk.Answer) -> dict[str, Any]:
             {
                 **{name: value for name, value in texts.items() if value is not None},
                 "quantity": sdk.required(line.integer("quantity"), response, "quantity"),
-                **{name: _negative(response, line, name) for name in amounts},
+                **{name: _negated_number(response, line, name) for name in amounts},
             }
         )
     totals = ("amount", "shipping", "sales_tax")
-    return {**{name: _negative(response, order, name) for name in totals}, "line_items": lines}
+    return {
+        **{name: _negated_number(response, order, name) for name in totals},
+        "line_items": lines,
+    }
 
 
 def _partial_refund(order: sdk.Answer, reversal: TaxReversal, currency: str) -> dict[str, Any]:

@@ -296,16 +296,16 @@ class QuickBooksSandbox(AccountingSandbox):
     def _write(self, request: base.SandboxRequest, kind: str) -> Response:
         key = dict(request.query).get("requestid")
         if key is None:
-            return self._written(request, kind)
+            return self._write_record(request, kind)
         if not 0 < len(key) <= 50:
             raise _fault("ValidationFault", "2040", "Invalid request id", "requestid")
-        return self._replays.respond(key, None, lambda: self._written(request, kind))
+        return self._replays.respond(key, None, lambda: self._write_record(request, kind))
 
-    def _written(self, request: base.SandboxRequest, kind: str) -> Response:
+    def _write_record(self, request: base.SandboxRequest, kind: str) -> Response:
         name, operation = _name_of(kind), dict(request.query).get("operation")
         body: dict[str, Any] = request.json()
         if operation is not None:
-            return self._ended(name, operation, body)
+            return self._end_record(name, operation, body)
         invalid_fields = [
             f"{location}/{field}: {problem}"
             for location, field, problem in problems(FIELDS[name], body)
@@ -336,14 +336,14 @@ class QuickBooksSandbox(AccountingSandbox):
         self.records[name][id_] = record
         return base.reply({name: record, "time": "2031-05-06T07:08:09.000-07:00"})
 
-    def _current(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _current_record(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         record = base.existing(self.records[name], body.get("Id", ""), _gone_refusal())
         if body.get("SyncToken") != record["SyncToken"]:
             raise _fault("ValidationFault", "5010", "Stale Object Error", "SyncToken")
         return record
 
     def _changed(self, name: str, body: dict[str, Any]) -> Response:
-        record = self._current(name, body)
+        record = self._current_record(name, body)
         if body.get("sparse") is not True:
             raise _fault("ValidationFault", "2020", "Required param missing", "sparse")
         self._check_name(body.get("DisplayName"), body["Id"])
@@ -351,8 +351,8 @@ class QuickBooksSandbox(AccountingSandbox):
         record |= {**changes, "SyncToken": str(int(record["SyncToken"]) + 1)}
         return base.reply({name: record, "time": "2031-05-06T07:08:09.000-07:00"})
 
-    def _ended(self, name: str, operation: str, body: Mapping[str, Any]) -> Response:
-        record = self._current(name, body)
+    def _end_record(self, name: str, operation: str, body: Mapping[str, Any]) -> Response:
+        record = self._current_record(name, body)
         if (name, operation) == ("Bill", "delete"):
             del self.records[name][record["Id"]]
             return base.reply({name: {"Id": record["Id"], "status": "Deleted"}})

@@ -127,7 +127,7 @@ class PaymentInterface:
 
     def _consent(self, _: base.SandboxRequest, id_: str) -> Response:
         base.existing(self.consents, id_, self._refuse(400, "U011", "No such consent."))
-        return self._shown(self.consents, id_)
+        return self._object_reply(self.consents, id_)
 
     def _funds(self, request: base.SandboxRequest, id_: str) -> Response:
         self._check_owner(request, id_)
@@ -157,9 +157,9 @@ class PaymentInterface:
 
     def _payment(self, _: base.SandboxRequest, id_: str) -> Response:
         base.existing(self.payments, id_, self._refuse(400, "U011", "No such payment."))
-        return self._shown(self.payments, id_)
+        return self._object_reply(self.payments, id_)
 
-    def _shown(
+    def _object_reply(
         self, records: Mapping[str, dict[str, Any]], id_: str, status: int = 200
     ) -> Response:
         is_consent = records is self.consents
@@ -182,7 +182,7 @@ class PaymentInterface:
             raise self._refuse(
                 400, "U006", "The idempotency key was used with another body.", "x-idempotency-key"
             )
-        return self._shown(records, earlier.id, 201)
+        return self._object_reply(records, earlier.id, 201)
 
     def _check_owner(self, request: base.SandboxRequest, consent: str) -> None:
         token = request.bearer() or ""

@@ -102,14 +102,14 @@ class _Tokens(base.Sandbox):
                 raise _oauth_error("invalid_scope")
             token = f"sandbox-client-token-{self.number():04d}"
             self.client_tokens[token] = form["scope"]
-            return _granted(token)
+            return _token_reply(token)
         if kind == "authorization_code":
             return self._exchange(form)
         if kind == "refresh_token":
             consent = self.refresh_tokens.get(form.get("refresh_token", ""))
             if consent is None or self.bank.consents[consent]["Status"] != "AUTH":
                 raise _oauth_error("invalid_grant")
-            return _granted(self._token_of(consent), expires_in=self.bank.lifetime)
+            return _token_reply(self._token_of(consent), expires_in=self.bank.lifetime)
         raise _oauth_error("unsupported_grant_type")
 
     def _check_client(self, form: dict[str, str]) -> None:
@@ -153,7 +153,7 @@ class _Tokens(base.Sandbox):
             "openbanking_intent_id": consent,
         }
         parts = (_encode(encode_json(part)) for part in ({"alg": "PS256"}, claims))
-        return _granted(
+        return _token_reply(
             self._token_of(consent),
             expires_in=self.bank.lifetime,
             **fields,
@@ -482,7 +482,7 @@ def _signed(amount: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _granted(token: str, *, expires_in: int = 3_600, **fields: str) -> Response:
+def _token_reply(token: str, *, expires_in: int = 3_600, **fields: str) -> Response:
     kind = {"token_type": "Bearer", "expires_in": expires_in}
     return base.reply({"access_token": token, **kind, **fields})
 

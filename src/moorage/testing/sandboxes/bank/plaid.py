@@ -149,7 +149,7 @@ class PlaidSandbox(BankSandbox):
         """Link an Item, as happens when its owner agrees."""
         public = f"public-sandbox-{self.uuid()}"
         self._links_of_tokens[public] = consent
-        accounts = [{"id": id_, **_chosen(iban)} for id_, iban in self._accounts.items()]
+        accounts = [{"id": id_, **_account_fields(iban)} for id_, iban in self._accounts.items()]
         institution = {"name": "Tartan Bank", "institution_id": "ins_1"}
         added = {"public_token": public, "accounts": accounts, "institution": institution}
         self._end_session(consent, results={**_NO_RESULTS, "item_add_results": [added]})
@@ -230,22 +230,22 @@ class PlaidSandbox(BankSandbox):
         return self._reply({"access_token": token, "item_id": id_})
 
     def _item(self, request: base.SandboxRequest) -> Response:
-        return self._reply({"item": _shown_item(self._found(request)), "status": None})
+        return self._reply({"item": _shown_item(self._item_of(request)), "status": None})
 
     def _remove(self, request: base.SandboxRequest) -> Response:
-        self._found(request)
+        self._item_of(request)
         del self.items[request.json()["access_token"]]
         return self._reply({})
 
     def _list(self, request: base.SandboxRequest) -> Response:
-        item = self._working(request)
+        item = self._working_item(request)
         ids = self._ids(request)
         return self._reply(
             {"accounts": [self._account(id_) for id_ in ids], "item": _shown_item(item)}
         )
 
     def _numbers(self, request: base.SandboxRequest) -> Response:
-        item = self._working(request)
+        item = self._working_item(request)
         if "auth" not in self.links[item["link"]]["metadata"]["initial_products"]:
             message = "the product auth is not supported for this item"
             raise _error("ITEM_ERROR", "PRODUCTS_NOT_SUPPORTED", message)
@@ -258,7 +258,7 @@ class PlaidSandbox(BankSandbox):
         return self._reply({"accounts": accounts, "numbers": numbers, "item": _shown_item(item)})
 
     def _transactions(self, request: base.SandboxRequest) -> Response:
-        item, body = self._working(request), request.json()
+        item, body = self._working_item(request), request.json()
         ids, options = self._ids(request), body.get("options", {})
         for name in ("start_date", "end_date"):
             if _DAY.fullmatch(body[name]) is None:
@@ -290,14 +290,14 @@ class PlaidSandbox(BankSandbox):
             }
         )
 
-    def _found(self, request: base.SandboxRequest) -> dict[str, Any]:
+    def _item_of(self, request: base.SandboxRequest) -> dict[str, Any]:
         missing = _error(
             "INVALID_INPUT", "INVALID_ACCESS_TOKEN", "could not find matching access token"
         )
         return base.existing(self.items, request.json()["access_token"], missing)
 
-    def _working(self, request: base.SandboxRequest) -> dict[str, Any]:
-        item = self._found(request)
+    def _working_item(self, request: base.SandboxRequest) -> dict[str, Any]:
+        item = self._item_of(request)
         if item["error"] is not None:
             raise base.refusal(item["error"], 400)
         return item
@@ -312,7 +312,7 @@ class PlaidSandbox(BankSandbox):
     def _account(self, id_: str) -> dict[str, Any]:
         booked, available = (item["balanceAmount"] for item in BALANCES)
         return {
-            **_chosen(self._accounts[id_]),
+            **_account_fields(self._accounts[id_]),
             "account_id": id_,
             "balances": {
                 "available": float(available["amount"]),
@@ -329,7 +329,7 @@ class PlaidSandbox(BankSandbox):
         return base.reply({**body, "request_id": f"{self.number():015d}"})
 
 
-def _chosen(iban: str) -> dict[str, Any]:
+def _account_fields(iban: str) -> dict[str, Any]:
     return {
         "name": "Current account",
         "mask": iban[-4:],

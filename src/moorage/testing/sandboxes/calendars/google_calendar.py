@@ -216,7 +216,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         if item.pop("conferenceData", None) and dict(request.query).get("conferenceDataVersion"):
             item["hangoutLink"] = f"https://meet.google.com/{id_[:10]}"
         self.items[id_] = item
-        self._touch(request, item)
+        self._record_change(request, item)
         return base.reply(_event_answer(item))
 
     def _get(self, _: base.SandboxRequest, calendar: str, id: str) -> Response:
@@ -233,7 +233,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         item |= body
         for name in ("start", "end"):
             item[name] = {key: value for key, value in item[name].items() if value is not None}
-        self._touch(request, item)
+        self._record_change(request, item)
         return base.reply(_event_answer(item))
 
     def _delete(self, request: base.SandboxRequest, calendar: str, id: str) -> Response:
@@ -241,7 +241,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         if item["status"] == "cancelled":
             raise _error(410, "deleted", "Resource has been deleted")
         item["status"] = "cancelled"
-        self._touch(request, item)
+        self._record_change(request, item)
         return Response(204)
 
     def _free_busy(self, request: base.SandboxRequest) -> Response:
@@ -259,7 +259,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         times = [times for times in self.busy[email] if times[0] < end and times[1] > start]
         return {"busy": [{"start": a.isoformat(), "end": b.isoformat()} for a, b in times]}
 
-    def _touch(self, request: base.SandboxRequest, item: dict[str, Any]) -> None:
+    def _record_change(self, request: base.SandboxRequest, item: dict[str, Any]) -> None:
         number = self._changed[item["id"]] = self.number()
         item["etag"] = f'"{number}"'
         if item.get("attendees") and dict(request.query).get("sendUpdates") == "all":

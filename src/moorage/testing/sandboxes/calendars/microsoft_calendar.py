@@ -213,7 +213,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         """Return an event as a calendar view shows it: a series as its first occurrence."""
         if id_ not in self.items:
             return [{"@removed": {"reason": "deleted"}, "id": id_}]
-        item = self._shown(self.items[id_])
+        item = self._event_fields(self.items[id_])
         if item.get("recurrence") is None:
             return [{**item, "type": "singleInstance"}]
         first = {name: item[name] for name in ("start", "end")}
@@ -245,7 +245,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             raise _error(400, "ErrorInvalidParameter", "The filter is not supported.")
         searched_property = {"id": match[1], "value": match[2]}
         matches = [
-            self._shown(item)
+            self._event_fields(item)
             for item in self.items.values()
             if searched_property in item.get("singleValueExtendedProperties", [])
         ]
@@ -263,11 +263,11 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             item["onlineMeeting"] = {"joinUrl": url}
         item["organizer"] = {"emailAddress": {"address": self.user}}
         self.items[item["id"]] = item
-        self._touch(item)
-        return base.reply(self._shown(item), 201)
+        self._record_change(item)
+        return base.reply(self._event_fields(item), 201)
 
     def _get(self, _: base.SandboxRequest, id: str) -> Response:
-        return base.reply(self._shown(self._item(id)))
+        return base.reply(self._event_fields(self._item(id)))
 
     def _update(self, request: base.SandboxRequest, id: str) -> Response:
         item, body = self._item(id), request.json()
@@ -284,12 +284,12 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             if status is not None:
                 attendee["status"] = status
         item |= body
-        self._touch(item)
-        return base.reply(self._shown(item))
+        self._record_change(item)
+        return base.reply(self._event_fields(item))
 
     def _delete(self, _: base.SandboxRequest, id: str) -> Response:
         item = self._item(id)
-        self._touch(item)
+        self._record_change(item)
         del self.items[id]
         return Response(204)
 
@@ -314,7 +314,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         working = {"status": "workingElsewhere", "start": _date_time(start), "end": _date_time(end)}
         return {"scheduleId": email, "scheduleItems": [*items, working]}
 
-    def _touch(self, item: dict[str, Any]) -> None:
+    def _record_change(self, item: dict[str, Any]) -> None:
         number = self._changed[item["id"]] = self.number()
         item["changeKey"] = f"key{number}"
         if item.get("attendees"):
@@ -348,7 +348,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             code = "ErrorCalendarEndDateIsEarlierThanStartDate"
             raise _error(400, code, "The end is before the start.")
 
-    def _shown(self, item: dict[str, Any]) -> dict[str, Any]:
+    def _event_fields(self, item: dict[str, Any]) -> dict[str, Any]:
         answer = {
             **item,
             "start": _date_time(_instant(item["start"])),

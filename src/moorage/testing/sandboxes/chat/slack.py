@@ -131,7 +131,7 @@ class SlackSandbox(ChatSandbox):
             thread: timestamp of the message to which it replies.
             subtype: Slack's word for a special kind of message.
         """
-        stamp = self._stamp()
+        stamp = self._new_timestamp()
         person = {"bot_id" if sender.startswith("B") else "user": sender}
         event = {
             "type": "message",
@@ -165,7 +165,7 @@ class SlackSandbox(ChatSandbox):
         }
         return self.notify(url, body, headers)
 
-    def _stamp(self) -> str:
+    def _new_timestamp(self) -> str:
         number = self.number()
         return f"{_FIRST + number}.{number:06d}"
 
@@ -179,7 +179,7 @@ class SlackSandbox(ChatSandbox):
             raise _error("cannot_reply_to_message")
         if thread is not None and (channel, thread) not in self.messages:
             raise _error("cannot_reply_to_message")
-        stamp = self._stamp()
+        stamp = self._new_timestamp()
         message = {**_content(body), "type": "message", "bot_id": "B0000000001", "ts": stamp}
         if thread is not None:
             message["thread_ts"] = thread

@@ -112,7 +112,7 @@ class TelegramSandbox(ChatSandbox):
             edited: True if an earlier message was changed.
         """
         message: dict[str, Any] = {
-            **self._numbered(GROUP),
+            **self._message_head(GROUP),
             "from": {"id": sender, "is_bot": bot, "first_name": "Ada"},
             "text": text,
         }
@@ -126,7 +126,7 @@ class TelegramSandbox(ChatSandbox):
         }
         return self.notify(url, body, headers)
 
-    def _numbered(self, chat: str) -> dict[str, Any]:
+    def _message_head(self, chat: str) -> dict[str, Any]:
         number = self.number()
         place = {"id": int(chat), "type": "supergroup", "title": "Orders"}
         return {"message_id": number, "date": _FIRST + number, "chat": place}
@@ -140,7 +140,7 @@ class TelegramSandbox(ChatSandbox):
         answered_id = body.get("reply_parameters", {}).get("message_id")
         if answered_id is not None and (chat, answered_id) not in self.messages:
             raise _error(400, "Bad Request: message to be replied not found")
-        message = {**self._numbered(chat), **_content(body)}
+        message = {**self._message_head(chat), **_content(body)}
         if answered_id is not None:
             message["reply_to_message"] = {"message_id": answered_id}
         self.messages[chat, message["message_id"]] = message

@@ -196,7 +196,7 @@ class KsefSandbox(EinvoicesSandbox):
 
     def deliver(self, id_: str) -> None:
         """Check a waiting invoice, and assign a number unless it is a duplicate."""
-        invoice = self._waiting(id_)
+        invoice = self._waiting_invoice(id_)
         identity = _identity(invoice.document)
         for other_invoice in self._sent.values():
             if (
@@ -211,9 +211,9 @@ class KsefSandbox(EinvoicesSandbox):
 
     def fail_check(self, id_: str, code: int) -> None:
         """End the check of a waiting invoice with an error code, such as 450."""
-        self._waiting(id_).code = code
+        self._waiting_invoice(id_).code = code
 
-    def _waiting(self, id_: str) -> _SentInvoice:
+    def _waiting_invoice(self, id_: str) -> _SentInvoice:
         """Return an invoice that KSeF has not checked yet."""
         invoice = self._sent.get(id_)
         if invoice is None or invoice.code != _WAITING:

@@ -89,7 +89,7 @@ class StorecoveSandbox(EinvoicesSandbox):
             "POST /api/v2/document_submissions": self._submit,
             "GET /api/v2/document_submissions/{guid}/evidence/sending": self._evidence,
             "POST /api/v2/discovery/receives": self._discover,
-            "GET /api/v2/received_documents/{guid}/original": self._original,
+            "GET /api/v2/received_documents/{guid}/original": self._original_document,
             "GET /api/v2/legal_entities/{id}": self._legal_entity,
         }
 
@@ -192,7 +192,7 @@ class StorecoveSandbox(EinvoicesSandbox):
         is_known = not body["identifier"].endswith("9")
         return base.reply({"code": "OK" if is_known else "NOK", "email": False})
 
-    def _original(self, _: base.SandboxRequest, *, guid: str) -> Response:
+    def _original_document(self, _: base.SandboxRequest, *, guid: str) -> Response:
         document = base.existing(self.received, guid, _missing_error())
         return base.reply({"guid": guid, "original": b64encode(document).decode()})
 

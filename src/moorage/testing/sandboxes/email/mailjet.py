@@ -141,11 +141,11 @@ class MailjetSandbox(EmailSandbox):
         self._check_magic(message)
         result: dict[str, Any] = {"Status": "success", "CustomID": message.get("CustomID", "")}
         for field in ("To", "Cc", "Bcc"):
-            result[field] = [self._accepted(person) for person in message.get(field, [])]
+            result[field] = [self._accepted_result(person) for person in message.get(field, [])]
         accepted.append(_delivered_email(str(result["To"][0]["MessageID"]), message))
         return result
 
-    def _accepted(self, person: dict[str, str]) -> dict[str, Any]:
+    def _accepted_result(self, person: dict[str, str]) -> dict[str, Any]:
         number = 576460765503090000 + self.number()
         return {
             "Email": person["Email"],

@@ -156,7 +156,7 @@ class PostmarkSandbox(EmailSandbox):
         return self._answer_alone(request, self._check_plain)
 
     def _send_template(self, request: base.SandboxRequest) -> Response:
-        return self._answer_alone(request, self._filled)
+        return self._answer_alone(request, self._check_template)
 
     def _batch(self, request: base.SandboxRequest) -> Response:
         return self._answer_batch(request.json(), self._check_plain)
@@ -165,7 +165,7 @@ class PostmarkSandbox(EmailSandbox):
         body = request.json()
         if not is_object(body) or set(body) != {"Messages"}:
             raise _refusal(403, "Invalid request field(s) - Messages")
-        return self._answer_batch(body["Messages"], self._filled)
+        return self._answer_batch(body["Messages"], self._check_template)
 
     def _answer_alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
         [result] = self._results_of([request.json()], check)
@@ -226,7 +226,7 @@ class PostmarkSandbox(EmailSandbox):
         if not body.get("TextBody") and not body.get("HtmlBody"):
             raise _MessageRefused(300, "Provide either email TextBody or HtmlBody or both.")
 
-    def _filled(self, body: Any) -> None:
+    def _check_template(self, body: Any) -> None:
         _check_fields(body, _MESSAGE | _FILLED)
         if "TemplateModel" not in body:
             raise _MessageRefused(403, "Invalid request field(s) - TemplateModel")

@@ -187,7 +187,7 @@ class ResendSandbox(EmailSandbox):
         refusals = {
             number: error
             for number, message in enumerate(bodies)
-            if (error := self._wrong(message))
+            if (error := self._refusal_of(message))
         }
         if refusals and mode != "permissive":
             first_error = next(iter(refusals.values()))
@@ -202,7 +202,7 @@ class ResendSandbox(EmailSandbox):
             {"data": accepted_messages} | ({"errors": errors} if mode == "permissive" else {})
         )
 
-    def _wrong(self, body: Any) -> _MessageRefused | None:
+    def _refusal_of(self, body: Any) -> _MessageRefused | None:
         try:
             self._check_message(body, batch=True)
         except _MessageRefused as refusal:
@@ -212,7 +212,7 @@ class ResendSandbox(EmailSandbox):
     def _take_message(self, body: Any, *, batch: bool) -> dict[str, str]:
         self._check_message(body, batch=batch)
         id_ = self.uuid()
-        if not any(map(_is_odd, body.get("attachments", []))):
+        if not any(map(_has_wrong_type, body.get("attachments", []))):
             self.delivered.append(_delivery_event(body, id_))
         return {"id": id_}
 
@@ -315,7 +315,7 @@ def _type_of_file(file: dict[str, Any]) -> str | None:
     return _TYPES.get(file["filename"].rpartition(".")[2].lower())
 
 
-def _is_odd(file: dict[str, Any]) -> bool:
+def _has_wrong_type(file: dict[str, Any]) -> bool:
     expected, stated_type = _type_of_file(file), file.get("content_type", "").partition(";")[0]
     return expected is not None and stated_type not in {"", expected}
 

@@ -139,7 +139,7 @@ class _Conversation(StreamRequestHandler):
         with suppress(OSError, ValueError):
             if sandbox.implicit:
                 self._start_tls()
-            self._say(sandbox.greeting)
+            self._send_lines(sandbox.greeting)
             while sandbox.greeting.startswith("220") and (line := self.rfile.readline(4_096)):
                 text = line.decode(errors="replace").strip()
                 verb = text.partition(" ")[0].upper()
@@ -155,7 +155,7 @@ class _Conversation(StreamRequestHandler):
         with suppress(OSError):
             self.connection.close()
 
-    def _say(self, *lines: str) -> None:
+    def _send_lines(self, *lines: str) -> None:
         *leading_lines, last_line = lines
         text = "".join(f"{line[:3]}-{line[4:]}\r\n" for line in leading_lines) + f"{last_line}\r\n"
         self.wfile.write(text.encode())
@@ -172,7 +172,7 @@ class _Conversation(StreamRequestHandler):
             return False
         answer = self._commands().get(verb)
         if answer is None:
-            self._say("502 5.5.1 There is no such command")
+            self._send_lines("502 5.5.1 There is no such command")
             return True
         return answer(text)
 
@@ -197,16 +197,16 @@ class _Conversation(StreamRequestHandler):
 
     def _helo(self, _: str) -> bool:
         self._forget_message()
-        self._say("250 sandbox")
+        self._send_lines("250 sandbox")
         return True
 
     def _rset(self, _: str) -> bool:
         self._forget_message()
-        self._say("250 2.0.0 Fine")
+        self._send_lines("250 2.0.0 Fine")
         return True
 
     def _noop(self, _: str) -> bool:
-        self._say("250 2.0.0 Fine")
+        self._send_lines("250 2.0.0 Fine")
         return True
 
     def _ehlo(self, _: str) -> bool:
@@ -217,11 +217,11 @@ class _Conversation(StreamRequestHandler):
             offers.append("250 STARTTLS")
         if sandbox.login:
             offers.append("250 AUTH PLAIN XOAUTH2")
-        self._say("250 sandbox", *offers)
+        self._send_lines("250 sandbox", *offers)
         return True
 
     def _starttls(self, _: str) -> bool:
-        self._say("220 2.0.0 Go ahead")
+        self._send_lines("220 2.0.0 Go ahead")
         self._start_tls()
         return True
 
@@ -234,22 +234,22 @@ class _Conversation(StreamRequestHandler):
         }
         method = method.upper()
         if method not in expected:
-            self._say("504 5.5.4 There is no such authentication")
+            self._send_lines("504 5.5.4 There is no such authentication")
             return True
         try:
             credentials = b64decode(encoded_credentials, validate=True).decode()
         except ValueError:
-            self._say("501 5.5.2 The credentials cannot be decoded")
+            self._send_lines("501 5.5.2 The credentials cannot be decoded")
             return True
         self.known = credentials == expected[method]
         if self.known:
-            self._say("235 2.7.0 Welcome")
+            self._send_lines("235 2.7.0 Welcome")
         elif method == "XOAUTH2":
-            self._say("334 eyJzdGF0dXMiOiI0MDEifQ==")
+            self._send_lines("334 eyJzdGF0dXMiOiI0MDEifQ==")
             self.rfile.readline(4_096)
-            self._say("535 5.7.8 Nobody is known by that")
+            self._send_lines("535 5.7.8 Nobody is known by that")
         else:
-            self._say("535 5.7.8 Nobody is known by that")
+            self._send_lines("535 5.7.8 Nobody is known by that")
         return True
 
     def _mail(self, text: str) -> bool:
@@ -258,47 +258,47 @@ class _Conversation(StreamRequestHandler):
         is_wide = "SMTPUTF8" in self.sandbox.extensions and "SMTPUTF8" in text.upper().split()
         size = _SIZE.search(text)
         if not self.known:
-            self._say("530 5.7.0 Say who you are first")
+            self._send_lines("530 5.7.0 Say who you are first")
         elif sender is None:
-            self._say("501 5.1.7 There is no address in angle brackets")
+            self._send_lines("501 5.1.7 There is no address in angle brackets")
         elif sender.endswith("@unverified.example"):
-            self._say("553 5.1.8 Nobody here sends from there")
+            self._send_lines("553 5.1.8 Nobody here sends from there")
         elif not sender.isascii() and not is_wide:
-            self._say(_NOT_ASCII)
+            self._send_lines(_NOT_ASCII)
         elif size is not None and int(size[1]) > self._most_bytes():
-            self._say(_TOO_LARGE)
+            self._send_lines(_TOO_LARGE)
         else:
             self.sender, self.is_wide = sender, is_wide
-            self._say("250 2.1.0 Fine")
+            self._send_lines("250 2.1.0 Fine")
         return True
 
     def _rcpt(self, text: str) -> bool:
         recipient = _path(text)
         sandbox = self.sandbox
         if self.sender is None:
-            self._say("503 5.5.1 Name the sender first")
+            self._send_lines("503 5.5.1 Name the sender first")
             return True
         if not recipient:
-            self._say("501 5.1.3 There is no address in angle brackets")
+            self._send_lines("501 5.1.3 There is no address in angle brackets")
             return True
         if not recipient.isascii() and not self.is_wide:
-            self._say(_NOT_ASCII)
+            self._send_lines(_NOT_ASCII)
             return True
         with sandbox.lock:
             refusal = sandbox.refusals.pop(0) if sandbox.refusals else _MAGIC.get(recipient)
         if refusal is not None:
-            self._say(refusal)
+            self._send_lines(refusal)
             return not refusal.startswith("421")
         self.recipients.append(recipient)
-        self._say("250 2.1.5 Fine")
+        self._send_lines("250 2.1.5 Fine")
         return True
 
     def _data(self, _: str) -> bool:
         sandbox, sender, recipients = self.sandbox, self.sender, tuple(self.recipients)
         if sender is None or not recipients:
-            self._say("503 5.5.1 Name the sender and a recipient first")
+            self._send_lines("503 5.5.1 Name the sender and a recipient first")
             return True
-        self._say(sandbox.invitation)
+        self._send_lines(sandbox.invitation)
         if not sandbox.invitation.startswith("354"):
             return True
         lines: list[bytes] = []
@@ -310,12 +310,12 @@ class _Conversation(StreamRequestHandler):
         message = b"".join(lines)
         self._forget_message()
         if not sandbox.taken.startswith("250") or len(message) > self._most_bytes():
-            self._say(_TOO_LARGE if sandbox.taken.startswith("250") else sandbox.taken)
+            self._send_lines(_TOO_LARGE if sandbox.taken.startswith("250") else sandbox.taken)
             return True
         number = sandbox.take(sender, recipients, message)
         if _LOST_ADDRESS in recipients:
             return False
-        self._say(sandbox.taken.format(number=number))
+        self._send_lines(sandbox.taken.format(number=number))
         return True
 
     def _most_bytes(self) -> float:
@@ -324,7 +324,7 @@ class _Conversation(StreamRequestHandler):
         return int(sizes[0]) if sizes and sizes[0] != "0" else inf
 
     def _quit(self, _: str) -> bool:
-        self._say("221 2.0.0 Goodbye")
+        self._send_lines("221 2.0.0 Goodbye")
         return False
 
 

@@ -88,7 +88,7 @@ class UnisenderGoSandbox(EmailSandbox):
         return self.notify(url, body, {"Content-Type": "application/json"})
 
     def signed(self, payload: Mapping[str, Any]) -> bytes:
-        """Return a webhook's body whose `auth`, 32 zeros, is replaced by its signature."""
+        """Return a webhook's body with its signature in place of the 32 zeros of `auth`."""
         body = encode_json(dict(payload))
         keyed_body = body.replace(_AUTH.encode(), self.api_key.encode(), 1)
         signature = md5(keyed_body, usedforsecurity=False).hexdigest()
@@ -220,7 +220,7 @@ def _delivered_message(message: _Fields, job: str, accepted: set[str]) -> Delive
     to, cc = (emails([headers[name]]) if headers.get(name) else () for name in ("to", "cc"))
     people = [person["email"].lower() for person in message["recipients"]]
     values = message.get("global_substitutions", {})
-    texts = {name: _filled(text, values) for name, text in message.get("body", {}).items()}
+    texts = {name: _filled_text(text, values) for name, text in message.get("body", {}).items()}
     extra_headers = {
         name: decoded_header(value) for name, value in headers.items() if name.startswith("x-")
     }
@@ -232,7 +232,7 @@ def _delivered_message(message: _Fields, job: str, accepted: set[str]) -> Delive
         to=tuple(email for email in to if email in accepted),
         cc=tuple(email for email in cc if email in accepted),
         bcc=tuple(email for email in people if email not in {*to, *cc} and email in accepted),
-        subject=_filled(message.get("subject", ""), values),
+        subject=_filled_text(message.get("subject", ""), values),
         text=texts.get("plaintext"),
         html=texts.get("html"),
         amp_html=texts.get("amp"),
@@ -251,7 +251,7 @@ def _delivered_message(message: _Fields, job: str, accepted: set[str]) -> Delive
     )
 
 
-def _filled(text: str, values: Mapping[str, Any]) -> str:
+def _filled_text(text: str, values: Mapping[str, Any]) -> str:
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
         if _NAME.fullmatch(name) is None:

@@ -96,7 +96,7 @@ class PayPalDisputes:
         ]
         dispute["evidences"] = [*dispute.get("evidences", []), *evidences]
         dispute |= {"status": "UNDER_REVIEW", "update_time": moment}
-        return self._linked(id)
+        return self._link_reply(id)
 
     def accept(self, request: SandboxRequest, id: str) -> Response:
         """Close a dispute in the buyer's favour, if PayPal waits for the seller."""
@@ -104,7 +104,7 @@ class PayPalDisputes:
         checked_body(request.json(), _CLAIM)
         self._check_open(dispute)
         self._resolve(id, "RESOLVED_BUYER_FAVOUR")
-        return self._linked(id)
+        return self._link_reply(id)
 
     def _check_open(self, dispute: Resource) -> None:
         if dispute["status"] != "WAITING_FOR_SELLER_RESPONSE":
@@ -116,7 +116,7 @@ class PayPalDisputes:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
         return disputes[id]
 
-    def _linked(self, id: str) -> Response:
+    def _link_reply(self, id: str) -> Response:
         return reply({"links": [link("self", f"{_PATH}/{id}")]})
 
 

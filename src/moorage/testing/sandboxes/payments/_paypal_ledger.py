@@ -140,7 +140,7 @@ class PayPalLedger(Sandbox):
         self._move(order, "COMPLETED", ())
         amount = order["purchase_units"][0]["amount"]
         if order["intent"] == "CAPTURE":
-            self._take(order, amount, vault_id, final=True)
+            self._add_capture(order, amount, vault_id, final=True)
         else:
             self._authorize(order, amount, vault_id)
 
@@ -151,7 +151,9 @@ class PayPalLedger(Sandbox):
             authorization["status"] = "CREATED"
             self._notify_about("PAYMENT.AUTHORIZATION.CREATED", "authorization", authorization)
 
-    def _take(self, order: Resource, amount: Resource, vault_id: str, *, final: bool) -> Resource:
+    def _add_capture(
+        self, order: Resource, amount: Resource, vault_id: str, *, final: bool
+    ) -> Resource:
         capture = self._create_under(order, "captures", "3C", amount, vault_id)
         capture["final_capture"] = final
         if _is_declined(capture, vault_id, "DECLINED"):

@@ -151,7 +151,7 @@ class PayPalSubscriptions:
 
     def show(self, request: SandboxRequest, id: str) -> Response:
         """Return a subscription, with its plan if requested."""
-        subscription = self._found(id)
+        subscription = self._subscription(id)
         if dict(request.query).get("fields") != "plan":
             return reply(subscription)
         return reply({**subscription, "plan": self._plan_of(subscription)})
@@ -159,7 +159,7 @@ class PayPalSubscriptions:
     def change(self, request: SandboxRequest, id: str) -> Response:
         """Ask the buyer of an active subscription to approve a change."""
         body = checked_body(request.json(), _CHANGE)
-        subscription = self._found(id)
+        subscription = self._subscription(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
             raise unprocessable("SUBSCRIPTION_STATUS_INVALID")
         sequences = {cycle["sequence"] for cycle in self._plan_of(subscription)["billing_cycles"]}
@@ -176,7 +176,7 @@ class PayPalSubscriptions:
     def cancel(self, request: SandboxRequest, id: str) -> Response:
         """Cancel a subscription that was approved."""
         checked_body(request.json(), {"reason!": 128})
-        subscription = self._found(id)
+        subscription = self._subscription(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
             raise unprocessable("SUBSCRIPTION_STATUS_INVALID")
         self._requested_changes.pop(id, None)
@@ -215,7 +215,7 @@ class PayPalSubscriptions:
             "status_update_time": self._time(),
             "subscriber": {**subscription.get("subscriber", {}), "payer_id": "QYR5Z8XDVJNXQ"},
             "billing_info": {
-                "outstanding_balance": self._nothing(subscription),
+                "outstanding_balance": self._zero_amount(subscription),
                 "failed_payments_count": 0,
                 "next_billing_time": subscription["start_time"],
             },
@@ -261,7 +261,7 @@ class PayPalSubscriptions:
 
     # --- helpers ------------------------------------------------------------
 
-    def _found(self, id: str) -> dict[str, Any]:
+    def _subscription(self, id: str) -> dict[str, Any]:
         if id not in self.subscriptions:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
         return self.subscriptions[id]
@@ -281,7 +281,7 @@ class PayPalSubscriptions:
         fixed: dict[str, Any] = price["fixed_price"]
         return fixed
 
-    def _nothing(self, subscription: dict[str, Any]) -> dict[str, str]:
+    def _zero_amount(self, subscription: dict[str, Any]) -> dict[str, str]:
         return {"currency_code": self._price(subscription)["currency_code"], "value": "0.0"}
 
 

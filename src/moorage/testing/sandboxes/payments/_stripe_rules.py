@@ -110,7 +110,7 @@ def check_currency(currency: str) -> None:
 
 
 def capture_method_of(fields: Mapping[str, str]) -> str | None:
-    """Return the time of capture that a request asks for; None if it leaves that out."""
+    """Return the value of a request's field `capture_method`; None if the field is missing."""
     method = fields.get("capture_method")
     if method not in {None, "automatic", "automatic_async", "manual"}:
         text = f"Invalid capture_method: {method}"
@@ -121,7 +121,7 @@ def capture_method_of(fields: Mapping[str, str]) -> str | None:
 def after_cursor(
     resources: Mapping[str, dict[str, Any]], fields: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the resources of the pages that a list request is about, the newest first."""
+    """Return the resources after or before the cursor of a list request, newest first."""
     names = [*resources][::-1]
     start, end = fields.get("starting_after"), fields.get("ending_before")
     if start is not None and end is not None:

@@ -131,17 +131,17 @@ class AdyenSandbox(Sandbox):
         routes: dict[str, Callable[..., Response]] = {}
         for base in ("/v72", "/checkout/v72"):
             routes |= {
-                f"POST {base}{path}": self._handled_once(handle)
+                f"POST {base}{path}": self._keyed_handler(handle)
                 for path, handle in lower_functions.items()
             }
             routes |= {
                 f"GET {base}/storedPaymentMethods": self._list_stored,
                 f"DELETE {base}/storedPaymentMethods/{{id}}": self._remove_stored,
                 f"GET {base}/paymentLinks/{{id}}": self._show_link,
-                f"PATCH {base}/paymentLinks/{{id}}": self._handled_once(self._close_link),
+                f"PATCH {base}/paymentLinks/{{id}}": self._keyed_handler(self._close_link),
             }
         accept = "/ca/services/DisputeService/v30/acceptDispute"
-        return {**routes, f"POST {accept}": self._handled_once(self._accept_dispute)}
+        return {**routes, f"POST {accept}": self._keyed_handler(self._accept_dispute)}
 
     def unknown(self, request: SandboxRequest) -> Response:
         """Return the response to a request that matches no route."""
@@ -236,17 +236,17 @@ class AdyenSandbox(Sandbox):
         if request.headers.get("x-api-key") != self.api_key:
             raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
 
-    def _handled_once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+    def _keyed_handler(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         def answer(request: SandboxRequest, **names: str) -> Response:
             body = body_of(request)
             key = request.headers.get("idempotency-key")
             if key is None:
                 return handle(body, **names)
-            return self._once_per_key(key, (request.path, body), lambda: handle(body, **names))
+            return self._reply_once(key, (request.path, body), lambda: handle(body, **names))
 
         return answer
 
-    def _once_per_key(self, key: str, content: object, act: Callable[[], Response]) -> Response:
+    def _reply_once(self, key: str, content: object, act: Callable[[], Response]) -> Response:
         if not 0 < len(key) <= 64:
             raise error(400, "702", "Idempotency-Key has more than 64 characters")
         if key in self._busy:

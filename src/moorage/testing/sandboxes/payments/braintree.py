@@ -148,7 +148,7 @@ class BraintreeSandbox(Sandbox):
     def _node(self, field: Field) -> Any:
         id_ = field.arguments["id"]
         if id_ in self.transactions:
-            return self._shown(self.transactions[id_])
+            return self._transaction_fields(self.transactions[id_])
         if id_ in self.refunds:
             return self._shown_refund(self.refunds[id_])
         means = [item for item in self.vault.values() if item["customer"] == id_]
@@ -170,7 +170,7 @@ class BraintreeSandbox(Sandbox):
         searches: dict[str, Any] = {}
         for inner in field.selection:
             records = self.transactions if inner.name == "transactions" else self.refunds
-            show = self._shown if inner.name == "transactions" else self._shown_refund
+            show = self._transaction_fields if inner.name == "transactions" else self._shown_refund
             filters = inner.arguments["input"]
             period = filters.get("createdAt", {})
             order_id = filters.get("orderId", {}).get("is")
@@ -228,7 +228,7 @@ class BraintreeSandbox(Sandbox):
             self._move(transaction, "PROCESSOR_DECLINED", code)
         else:
             self._move(transaction, "GATEWAY_REJECTED", code)
-        return {"transaction": self._shown(transaction)}
+        return {"transaction": self._transaction_fields(transaction)}
 
     def _capture(self, field: Field) -> Any:
         fields = checked_input(field.name, field.arguments["input"])
@@ -239,7 +239,7 @@ class BraintreeSandbox(Sandbox):
         text = fields.get("transaction", {}).get("amount", str(transaction["amount"]))
         transaction["amount"] = amount_of(field.name, text, transaction["amount"], "91522")
         self._move(transaction, "SUBMITTED_FOR_SETTLEMENT")
-        return {"transaction": self._shown(transaction)}
+        return {"transaction": self._transaction_fields(transaction)}
 
     def _reverse(self, field: Field) -> Any:
         fields = checked_input(field.name, field.arguments["input"])
@@ -252,7 +252,7 @@ class BraintreeSandbox(Sandbox):
         if transaction["status"] not in {"AUTHORIZED", "SUBMITTED_FOR_SETTLEMENT"}:
             raise invalid(field.name, "Transaction cannot be voided.", "91504")
         self._move(transaction, "VOIDED")
-        return {"reversal": self._shown(transaction)}
+        return {"reversal": self._transaction_fields(transaction)}
 
     def _refund(self, field: Field) -> Any:
         fields = checked_input(field.name, field.arguments["input"])
@@ -324,7 +324,7 @@ class BraintreeSandbox(Sandbox):
             event["gatewayRejectionReason"] = code
         record["statusHistory"].insert(0, event)
 
-    def _shown(self, transaction: dict[str, Any]) -> dict[str, Any]:
+    def _transaction_fields(self, transaction: dict[str, Any]) -> dict[str, Any]:
         return {
             "__typename": "Transaction",
             **transaction,

@@ -227,7 +227,7 @@ class CheckoutComSandbox(base.Sandbox):
         self.payments[payment.id] = payment
         if outcome != CONFIRMED:
             self._decide(payment, outcome)
-            return base.reply(self._decided(payment), 201)
+            return base.reply(self._decided_reply(payment), 201)
         links = {"self": _link(payment.id), "redirect": {"href": f"{_API}/3ds/{payment.id}"}}
         body = {"id": payment.id, "status": payment.status, "_links": links}
         body |= {name: fields[name] for name in ("reference", "customer") if name in fields}
@@ -241,10 +241,10 @@ class CheckoutComSandbox(base.Sandbox):
         if source is not None and not any(source in cards for cards in self.customers.values()):
             raise invalid_data("source_id_invalid")
 
-    def _decided(self, payment: CheckoutComPayment) -> dict[str, Any]:
+    def _decided_reply(self, payment: CheckoutComPayment) -> dict[str, Any]:
         """Return the response for a new payment whose authorisation is decided."""
         action = payment.actions[-1]
-        body = self._shown(payment)
+        body = self._payment_fields(payment)
         del body["requested_on"], body["payment_type"]
         return body | {
             "action_id": action["id"],
@@ -259,13 +259,13 @@ class CheckoutComSandbox(base.Sandbox):
         payment.code = code
         payment.status = "Authorized" if approved else "Declined"
         payment.source = self._source_of(payment.fields, approved=approved)
-        action = self._act(payment, "Authorization", amount, approved=approved)
+        action = self._add_action(payment, "Authorization", amount, approved=approved)
         action |= {"response_code": code, "response_summary": SUMMARIES[code]}
         if approved:
             payment.authorized = amount
             if payment.fields.get("capture", True):
                 payment.capturing = amount
-                self._open.append((payment, self._act(payment, "Capture", amount), True))
+                self._open.append((payment, self._add_action(payment, "Capture", amount), True))
         extra = {name: payment.fields[name] for name in ("reference",) if name in payment.fields}
         name = "payment_approved" if approved else "payment_declined"
         self._send_webhook(name, payment, action, **extra)
@@ -282,7 +282,7 @@ class CheckoutComSandbox(base.Sandbox):
             self.customers[customer][card["id"]] = card
         return card
 
-    def _act(
+    def _add_action(
         self, payment: CheckoutComPayment, kind: str, amount: int, *, approved: bool = True
     ) -> dict[str, Any]:
         action = {
@@ -299,9 +299,9 @@ class CheckoutComSandbox(base.Sandbox):
         return action
 
     def _show(self, _: base.SandboxRequest, id: str) -> Response:
-        return base.reply(self._shown(self._payment(id)))
+        return base.reply(self._payment_fields(self._payment(id)))
 
-    def _shown(self, payment: CheckoutComPayment) -> dict[str, Any]:
+    def _payment_fields(self, payment: CheckoutComPayment) -> dict[str, Any]:
         fields = payment.fields
         body: dict[str, Any] = {
             "id": payment.id,
@@ -366,7 +366,7 @@ class CheckoutComSandbox(base.Sandbox):
         *,
         is_final: bool = False,
     ) -> Response:
-        action = self._act(payment, kind, amount)
+        action = self._add_action(payment, kind, amount)
         self._open.append((payment, action, is_final))
         body = {"action_id": action["id"], "_links": {"payment": _link(payment.id)}}
         body |= {name: fields[name] for name in ("reference",) if name in fields}

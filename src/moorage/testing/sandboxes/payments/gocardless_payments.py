@@ -102,21 +102,21 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
         return {
             "POST /payments": self._create(self._pay),
             "GET /payments": self._list_payments,
-            "GET /payments/{id}": self._shower("payments"),
+            "GET /payments/{id}": self._show_handler("payments"),
             "POST /payments/{id}/actions/cancel": self._cancel_payment,
             "POST /billing_requests": self._create(self._request),
-            "GET /billing_requests/{id}": self._shower("billing_requests"),
+            "GET /billing_requests/{id}": self._show_handler("billing_requests"),
             "POST /billing_requests/{id}/actions/cancel": self._cancel_request,
             "POST /billing_request_flows": self._open_page,
             "POST /refunds": self._create(self._refund),
-            "GET /refunds/{id}": self._shower("refunds"),
+            "GET /refunds/{id}": self._show_handler("refunds"),
             "GET /payouts": self._list_payouts,
             "GET /mandates": self._list_mandates,
-            "GET /mandates/{id}": self._shower("mandates"),
+            "GET /mandates/{id}": self._show_handler("mandates"),
             "POST /mandates/{id}/actions/cancel": self._cancel_mandate,
             "POST /subscriptions": self._create(self.billing.create),
             "GET /subscriptions": self._list_subscriptions,
-            "GET /subscriptions/{id}": self._shower("subscriptions"),
+            "GET /subscriptions/{id}": self._show_handler("subscriptions"),
             "PUT /subscriptions/{id}": self.billing.change,
             "POST /subscriptions/{id}/actions/cancel": self.billing.cancel,
         }
@@ -268,7 +268,7 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
 
         return create
 
-    def _shower(self, name: str) -> Callable[..., Response]:
+    def _show_handler(self, name: str) -> Callable[..., Response]:
         def show(_: base.SandboxRequest, id: str) -> Response:
             now = datetime.fromtimestamp(self.now(), UTC)
             return base.reply(

@@ -103,25 +103,25 @@ class MollieSandbox(base.Sandbox):
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
-            f"POST {_PAYMENTS}": self._handled_once(self._create),
+            f"POST {_PAYMENTS}": self._keyed_handler(self._create),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments),
             f"GET {payment_path}": self._as_hal(self._show),
             f"DELETE {payment_path}": self._as_hal(self._cancel),
-            f"POST {payment_path}/release-authorization": self._handled_once(self._release),
-            f"POST {payment_path}/captures": self._handled_once(self._capture),
-            f"POST {payment_path}/refunds": self._handled_once(self._refund),
+            f"POST {payment_path}/release-authorization": self._keyed_handler(self._release),
+            f"POST {payment_path}/captures": self._keyed_handler(self._capture),
+            f"POST {payment_path}/refunds": self._keyed_handler(self._refund),
             f"GET {payment_path}/refunds/{{refund}}": self._as_hal(self._show_refund),
-            f"POST {_MANDATES}": self._handled_once(self._store_mandate),
+            f"POST {_MANDATES}": self._keyed_handler(self._store_mandate),
             f"GET {_MANDATES}": self._list_mandates,
             f"DELETE {_MANDATES}/{{id}}": self._revoke_mandate,
-            f"POST {_SUBSCRIPTIONS}": self._handled_once(self.billing.create),
+            f"POST {_SUBSCRIPTIONS}": self._keyed_handler(self.billing.create),
             f"GET {_SUBSCRIPTIONS}/{{id}}": self._as_hal(self.billing.show),
-            f"PATCH {_SUBSCRIPTIONS}/{{id}}": self._handled_once(self.billing.change),
-            f"DELETE {_SUBSCRIPTIONS}/{{id}}": self._handled_once(self.billing.cancel),
+            f"PATCH {_SUBSCRIPTIONS}/{{id}}": self._keyed_handler(self.billing.change),
+            f"DELETE {_SUBSCRIPTIONS}/{{id}}": self._keyed_handler(self.billing.cancel),
             "GET /v2/subscriptions": self._lists(lambda: self.billing.subscriptions),
-            "POST /v2/payment-links": self._handled_once(self._create_link),
+            "POST /v2/payment-links": self._keyed_handler(self._create_link),
             "GET /v2/payment-links/{id}": self._as_hal(self._show_link),
-            "PATCH /v2/payment-links/{id}": self._handled_once(self._change_link),
+            "PATCH /v2/payment-links/{id}": self._keyed_handler(self._change_link),
             "GET /v2/chargebacks": self._lists(lambda: self.chargebacks),
         }
 
@@ -238,7 +238,7 @@ class MollieSandbox(base.Sandbox):
 
         return answer
 
-    def _handled_once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
+    def _keyed_handler(self, handle: Callable[..., Response]) -> Callable[..., Response]:
         return self._as_hal(self._replays.once(handle))
 
     def _lists(self, resources: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:

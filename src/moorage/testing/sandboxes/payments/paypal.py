@@ -58,7 +58,7 @@ _BILLING_MEMORY: Final = 72 * 3_600.0
 _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
-_WISHES: Final = words("billing_address experience_context stored_credential vault_id")
+_HIDDEN_FIELDS: Final = words("billing_address experience_context stored_credential vault_id")
 _DONE_ISSUES: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
 _DISPUTES: Final = words(
     "start_time disputed_transaction_id page_size next_page_token dispute_state update_time_before"
@@ -173,7 +173,7 @@ class PayPalSandbox(PayPalLedger):
 
     def _shows(self, resources: Callable[[], Mapping[str, Resource]]) -> Callable[..., Response]:
         def answer(_: SandboxRequest, id: str) -> Response:
-            return reply(_without_wishes(self._found_or_404(resources(), id)))
+            return reply(_without_hidden_fields(self._found_or_404(resources(), id)))
 
         return answer
 
@@ -262,7 +262,7 @@ class PayPalSandbox(PayPalLedger):
         if (captured_amount + amount).minor * 100 > authorized_amount.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
         is_final = bool(body.get("final_capture", False))
-        capture = self._take(order, amount_fields(amount), "", final=is_final)
+        capture = self._add_capture(order, amount_fields(amount), "", final=is_final)
         is_finished = captured_amount + amount >= authorized_amount
         authorization["status"] = "CAPTURED" if is_finished else "PARTIALLY_CAPTURED"
         return _representation(request, capture, 201)
@@ -357,15 +357,15 @@ def _wants_all(request: SandboxRequest) -> bool:
 def _representation(request: SandboxRequest, resource: Resource, status: int) -> Response:
     """Return the response with a resource, complete if the request asks for that."""
     summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
-    return reply(_without_wishes(resource) if _wants_all(request) else summary, status)
+    return reply(_without_hidden_fields(resource) if _wants_all(request) else summary, status)
 
 
-def _without_wishes(resource: Resource) -> Resource:
+def _without_hidden_fields(resource: Resource) -> Resource:
     """Return a resource without payment fields that PayPal accepts but never returns."""
     if "payment_source" not in resource:
         return resource
     means = {
-        kind: {name: value for name, value in fields.items() if name not in _WISHES}
+        kind: {name: value for name, value in fields.items() if name not in _HIDDEN_FIELDS}
         for kind, fields in resource["payment_source"].items()
     }
     for fields in means.values():

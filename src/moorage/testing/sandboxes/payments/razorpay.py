@@ -263,7 +263,7 @@ class RazorpaySandbox(base.Sandbox):
             if name not in fields:
                 raise invalid_request(f"The {name} field is required.", name)
         amount, currency = check_amount(fields)
-        order = self._found(self.orders, fields["order_id"])
+        order = self._object_with(self.orders, fields["order_id"])
         if (amount, currency) != (order["amount"], order["currency"]):
             raise invalid_request("The amount differs from the amount of the order.", "amount")
         token = self.tokens.get(fields["customer_id"], {}).get(fields["token"])
@@ -314,10 +314,10 @@ class RazorpaySandbox(base.Sandbox):
         order["status"] = "attempted"
         self._notify("payment.failed" if is_declined else "payment.authorized", payment=payment)
         if not is_declined and order["id"] in self._captures:
-            self._take(payment)
+            self._capture_payment(payment)
         return payment
 
-    def _take(self, payment: dict[str, Any]) -> None:
+    def _capture_payment(self, payment: dict[str, Any]) -> None:
         payment |= {"status": "captured", "captured": True}
         order = self.orders[payment["order_id"]]
         order |= {"status": "paid", "amount_paid": payment["amount"], "amount_due": 0}
@@ -325,20 +325,20 @@ class RazorpaySandbox(base.Sandbox):
 
     def _capture(self, request: base.SandboxRequest, id: str) -> Response:
         fields = check_fields(request.json(), CAPTURE)
-        payment = self._found(self.payments, id)
+        payment = self._object_with(self.payments, id)
         if payment["status"] == "captured":
             raise invalid_request("This payment has already been captured")
         if payment["status"] != "authorized":
             raise invalid_request("Only payments which have been authorized can be captured")
         if check_amount(fields) != (payment["amount"], payment["currency"]):
             raise invalid_request("Capture amount must be equal to the amount authorized", "amount")
-        self._take(payment)
+        self._capture_payment(payment)
         return base.reply(payment)
 
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         check_key(request.headers.get("x-refund-idempotency"))
         fields = check_fields(request.json(), REFUND)
-        payment = self._found(self.payments, id)
+        payment = self._object_with(self.payments, id)
         if payment["status"] == "refunded":
             raise invalid_request("The payment has been fully refunded already")
         if payment["status"] != "captured":
@@ -371,18 +371,18 @@ class RazorpaySandbox(base.Sandbox):
         return base.reply(refund)
 
     def _show_payment(self, request: base.SandboxRequest, id: str) -> Response:
-        payment = self._found(self.payments, id)
-        return self._dated(_payment_answer(payment, dict(request.query)))
+        payment = self._object_with(self.payments, id)
+        return self._dated_reply(_payment_answer(payment, dict(request.query)))
 
     def _show_order(self, _: base.SandboxRequest, id: str) -> Response:
-        return self._dated(self._found(self.orders, id))
+        return self._dated_reply(self._object_with(self.orders, id))
 
     def _show_attempts(self, _: base.SandboxRequest, id: str) -> Response:
-        attempts = self._attempts_of(self._found(self.orders, id))
-        return self._dated(_collection(_payment_answer(payment, {}) for payment in attempts))
+        attempts = self._attempts_of(self._object_with(self.orders, id))
+        return self._dated_reply(_collection(_payment_answer(payment, {}) for payment in attempts))
 
     def _show_refund(self, _: base.SandboxRequest, id: str) -> Response:
-        return base.reply(self._found(self.refunds, id))
+        return base.reply(self._object_with(self.refunds, id))
 
     def _list_payments(self, request: base.SandboxRequest) -> Response:
         filters = dict(request.query)
@@ -457,10 +457,10 @@ class RazorpaySandbox(base.Sandbox):
         return base.reply({"payment_links": links})
 
     def _show_link(self, _: base.SandboxRequest, id: str) -> Response:
-        return base.reply(self._found(self.links, id))
+        return base.reply(self._object_with(self.links, id))
 
     def _cancel_link(self, _: base.SandboxRequest, id: str) -> Response:
-        link = self._found(self.links, id)
+        link = self._object_with(self.links, id)
         if link["status"] != "created":
             raise invalid_request(f"A {link['status']} payment link cannot be cancelled.")
         link["status"] = "cancelled"
@@ -472,7 +472,7 @@ class RazorpaySandbox(base.Sandbox):
         payments = reversed(self.payments.values())
         return [payment for payment in payments if payment["order_id"] == order["id"]]
 
-    def _found(self, objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
+    def _object_with(self, objects: dict[str, dict[str, Any]], id: str) -> dict[str, Any]:
         if id not in objects:
             raise invalid_request("The id provided does not exist")
         return objects[id]
@@ -480,7 +480,7 @@ class RazorpaySandbox(base.Sandbox):
     def _moment(self, later: float = 0) -> int:
         return int(self.now() + later)
 
-    def _dated(self, body: dict[str, Any]) -> Response:
+    def _dated_reply(self, body: dict[str, Any]) -> Response:
         now = datetime.fromtimestamp(self.now(), UTC)
         return base.reply(body, Date=format_datetime(now, usegmt=True))
 

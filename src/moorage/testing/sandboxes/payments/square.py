@@ -85,22 +85,22 @@ class SquareSandbox(base.Sandbox):
         """The sandbox's routes, by method and path."""
         payment_path = f"{_PAYMENTS}/{{id}}"
         return {
-            f"POST {_PAYMENTS}": self._handled_once(PAY, self._pay),
+            f"POST {_PAYMENTS}": self._keyed_handler(PAY, self._pay),
             f"GET {_PAYMENTS}": self._lists(lambda: self.payments, "created_at"),
             f"GET {payment_path}": self._show_payment,
-            f"PUT {payment_path}": self._handled_once(UPDATE, self._update),
+            f"PUT {payment_path}": self._keyed_handler(UPDATE, self._update),
             f"POST {payment_path}/complete": self._complete,
             f"POST {payment_path}/cancel": self._cancel,
-            "POST /v2/refunds": self._handled_once(REFUND, self._refund),
+            "POST /v2/refunds": self._keyed_handler(REFUND, self._refund),
             "GET /v2/refunds/{id}": self._show_refund,
             "GET /v2/disputes": self._lists(lambda: self.disputes),
             "GET /v2/disputes/{id}": self._show_dispute,
             "POST /v2/disputes/{id}/accept": self._accept_dispute,
-            "POST /v2/disputes/{id}/evidence-text": self._handled_once(
+            "POST /v2/disputes/{id}/evidence-text": self._keyed_handler(
                 EVIDENCE, self._store_evidence
             ),
             "POST /v2/disputes/{id}/submit-evidence": self._submit_evidence,
-            "POST /v2/cards": self._handled_once(CARD, self._store),
+            "POST /v2/cards": self._keyed_handler(CARD, self._store),
             "GET /v2/cards": self._list_cards,
             "POST /v2/cards/{id}/disable": self._disable,
             "GET /v2/payouts/{id}/payout-entries": self._list_entries,
@@ -237,7 +237,7 @@ class SquareSandbox(base.Sandbox):
                 "INVALID_SQUARE_VERSION_FORMAT", "The value is not a version of the API."
             )
 
-    def _handled_once(
+    def _keyed_handler(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
     ) -> Callable[..., Response]:
         def answer(request: base.SandboxRequest, **names: str) -> Response:

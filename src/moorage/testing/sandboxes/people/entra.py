@@ -149,7 +149,7 @@ class EntraSandbox(PeopleSandbox):
         users = list(self.users.values())
         if "$filter" in query:
             users = [user for user in users if _fulfils(user, query["$filter"])]
-        return self._page(request, [self._shown(user, query) for user in users])
+        return self._page(request, [self._user_fields(user, query) for user in users])
 
     def _list_groups(self, request: base.SandboxRequest) -> Response:
         return self._page(request, [self._group()])
@@ -180,10 +180,10 @@ class EntraSandbox(PeopleSandbox):
             raise _error(400, "Request_BadRequest", f"Required: {missing_fields}.")
         user = {**body, "id": self.uuid()}
         self.users[user["id"]] = user
-        return base.reply(self._shown(user, {}), 201)
+        return base.reply(self._user_fields(user, {}), 201)
 
     def _get_user(self, request: base.SandboxRequest, key: str) -> Response:
-        return base.reply(self._shown(self._user(key), dict(request.query)))
+        return base.reply(self._user_fields(self._user(key), dict(request.query)))
 
     def _update(self, request: base.SandboxRequest, key: str) -> Response:
         user, body = self._user(key), request.json()
@@ -203,7 +203,7 @@ class EntraSandbox(PeopleSandbox):
         return Response(204)
 
     def _set_manager(self, request: base.SandboxRequest, key: str) -> Response:
-        self.managers[self._user(key)["id"]] = self._linked(request, "users")
+        self.managers[self._user(key)["id"]] = self._linked_id(request, "users")
         return Response(204)
 
     def _remove_manager(self, _: base.SandboxRequest, key: str) -> Response:
@@ -223,7 +223,7 @@ class EntraSandbox(PeopleSandbox):
 
     def _add_member(self, request: base.SandboxRequest, group: str) -> Response:
         self._check_group(group)
-        id_ = self._linked(request, "directoryObjects")
+        id_ = self._linked_id(request, "directoryObjects")
         if id_ in self.members:
             message = "One or more added object references already exist for: 'members'."
             raise _error(400, "Request_BadRequest", message)
@@ -237,7 +237,7 @@ class EntraSandbox(PeopleSandbox):
         self.members.remove(key)
         return Response(204)
 
-    def _linked(self, request: base.SandboxRequest, collection: str) -> str:
+    def _linked_id(self, request: base.SandboxRequest, collection: str) -> str:
         body = request.json()
         if list(problems(_LINK, body)):
             raise _error(400, "Request_BadRequest", "A link is invalid.")
@@ -267,7 +267,7 @@ class EntraSandbox(PeopleSandbox):
             ]
             raise _error(400, "Request_BadRequest", message, details)
 
-    def _shown(self, user: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    def _user_fields(self, user: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         names = query["$select"].split(",") if "$select" in query else _DEFAULT
         user_fields = {name: user.get(name) for name in names}
         for name in {"businessPhones", "otherMails"} & user_fields.keys():

@@ -158,7 +158,7 @@ class ScimSandbox(PeopleSandbox):
         user.setdefault("name", {})["middleName"] = _NOTE
         user["emails"][0]["display"] = _NOTE
         user.setdefault(_ENTERPRISE, {})["costCenter"] = _NOTE
-        self._stamp(user)
+        self._set_meta(user)
 
     def _configuration(self, _: base.SandboxRequest) -> Response:
         return _reply(
@@ -216,7 +216,7 @@ class ScimSandbox(PeopleSandbox):
         body = _body(request)
         self._check(body)
         user: dict[str, Any] = {"active": True, **body, "id": self.uuid()}
-        self._stamp(user)
+        self._set_meta(user)
         self.users[user["id"]] = user
         return self._answer(user, 201)
 
@@ -228,7 +228,7 @@ class ScimSandbox(PeopleSandbox):
         self._check_version(request, user)
         self._check(body, id)
         replaced = {"password": user.get("password"), **body, "id": id}
-        self._stamp(replaced)
+        self._set_meta(replaced)
         self.users[id] = replaced
         return self._answer(replaced)
 
@@ -239,7 +239,7 @@ class ScimSandbox(PeopleSandbox):
         self._check_version(request, user)
         changed_user = self._patched(user, request)
         self._check(changed_user, id)
-        self._stamp(changed_user)
+        self._set_meta(changed_user)
         self.users[id] = changed_user
         return Response(204, {"ETag": changed_user["meta"]["version"]} if self.versions else {})
 
@@ -308,7 +308,7 @@ class ScimSandbox(PeopleSandbox):
         if self.versions and version not in (None, user["meta"]["version"]):
             raise _error(412, "The version in If-Match is not the current version.")
 
-    def _stamp(self, user: dict[str, Any]) -> None:
+    def _set_meta(self, user: dict[str, Any]) -> None:
         meta = {"resourceType": "User", "location": f"{self.base_url}/Users/{user['id']}"}
         if self.versions:
             meta["version"] = f'W/"{self.number()}"'

@@ -138,7 +138,7 @@ class FirebaseSandbox(PushSandbox):
             raise _invalid("Android message is too big")
         token = message.get("token")
         if token in self.removed:
-            raise _fcm(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.")
+            raise _fcm_error(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.")
         if token is not None and token not in self.devices:
             raise _invalid("The registration token is not a valid FCM registration token")
 
@@ -169,12 +169,12 @@ def _error(status: int, word: str, message: str, details: list[Any] | None = Non
     return base.refusal({"error": error}, status)
 
 
-def _fcm(status: int, word: str, code: str, message: str) -> base.Refusal:
+def _fcm_error(status: int, word: str, code: str, message: str) -> base.Refusal:
     return _error(status, word, message, [{"@type": _DETAIL, "errorCode": code}])
 
 
 def _invalid(message: str) -> base.Refusal:
-    return _fcm(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message)
+    return _fcm_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message)
 
 
 def fixture(_: Path) -> SandboxFixture:

@@ -401,7 +401,7 @@ def _product(code: str, name: str, price: float, days: int) -> dict[str, Any]:
 
 
 def _check_invoice(body: Mapping[str, Any]) -> None:
-    """Refuse a shipment whose invoice is electronic without the service, or the other way round."""
+    """Refuse an electronic invoice without its service, and the service without such an invoice."""
     options = body.get("outputImageProperties", {}).get("imageOptions", [])
     has_invoice = "documentImages" in body or any(
         option["typeCode"] == "invoice" for option in options

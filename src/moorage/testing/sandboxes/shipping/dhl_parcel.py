@@ -70,7 +70,7 @@ class DhlParcelSandbox(base.Sandbox):
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {
-            f"POST {_ORDERS}": self._sell,
+            f"POST {_ORDERS}": self._sell_label,
             f"GET {_ORDERS}": self._get,
             f"DELETE {_ORDERS}": self._delete,
             f"GET {_TRACKING}": self._track,
@@ -98,7 +98,7 @@ class DhlParcelSandbox(base.Sandbox):
         event = {"timestamp": f"{event_time(len(events))}Z", "statusCode": word}
         events.insert(0, {**event, "description": text, "location": {"address": place}})
 
-    def _sell(self, request: base.SandboxRequest) -> Response:
+    def _sell_label(self, request: base.SandboxRequest) -> Response:
         kind, body = _format(request), request.json()
         for location, name, problem in problems(_ORDER, body):
             raise _schema_refusal(f"{location}/{name}", problem)

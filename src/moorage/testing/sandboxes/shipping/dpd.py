@@ -88,7 +88,7 @@ class DpdSandbox(base.Sandbox):
         """The sandbox's routes, by method and path."""
         return {
             f"POST {_LOGIN}": self._sign_in,
-            "POST /shipping/v1/shipment": self._sell,
+            "POST /shipping/v1/shipment": self._sell_label,
             "POST /shipping/v1/label": self._print_again,
         }
 
@@ -106,7 +106,7 @@ class DpdSandbox(base.Sandbox):
         self.logins += 1
         return Response(200, {"X-DPD-TOKEN": _token(self.logins)})
 
-    def _sell(self, request: base.SandboxRequest) -> Response:
+    def _sell_label(self, request: base.SandboxRequest) -> Response:
         kind = _format(request)
         body = request.json()
         for location, name, problem in problems([_SHIPMENT], body):

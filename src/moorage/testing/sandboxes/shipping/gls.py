@@ -145,9 +145,9 @@ class GlsSandbox(base.Sandbox):
         self.numbers[number] = track_id
         self.tracks[track_id] = {"unitno": number[:-1], "events": []}
         self.move(number, _WAITING)
-        return self._printed(track_id, body["PrintingOptions"])
+        return self._label_reply(track_id, body["PrintingOptions"])
 
-    def _printed(self, track_id: str, printing: _Fields) -> Response:
+    def _label_reply(self, track_id: str, printing: _Fields) -> Response:
         shipment = self.shipments[track_id]
         word = printing["ReturnLabels"]["LabelFormat"]
         content = b64encode(LABEL_TEXTS[_CONTENTS[word]] + track_id.encode()).decode()
@@ -172,7 +172,7 @@ class GlsSandbox(base.Sandbox):
         base.existing(
             self.shipments, track_id, _refusal(404, "NOT_FOUND", "The parcel is unknown.")
         )
-        return self._printed(track_id, body["PrintingOptions"])
+        return self._label_reply(track_id, body["PrintingOptions"])
 
     def _search(self, request: base.SandboxRequest) -> Response:
         body = _body(request, _SEARCH)

@@ -143,20 +143,20 @@ class RoyalMailSandbox(base.Sandbox):
         return base.reply({"orders": [*self.orders.values()]})
 
     def _get(self, request: base.SandboxRequest, **_: str) -> Response:
-        return base.reply(self._found(request))
+        return base.reply(self._orders_in_path(request))
 
     def _label(self, request: base.SandboxRequest, **_: str) -> Response:
         if dict(request.query).get("documentType") != "postageLabel":
             raise base.Refusal(
                 base.reply([{"code": "DocumentType", "message": "It is missing."}], 400)
             )
-        texts = [_label(order["orderIdentifier"]) for order in self._found(request)]
+        texts = [_label(order["orderIdentifier"]) for order in self._orders_in_path(request)]
         return Response(200, {"Content-Type": "application/pdf"}, b"".join(texts))
 
     def _delete(self, request: base.SandboxRequest, **_: str) -> Response:
         deleted: list[_Fields] = []
         errors: list[_Fields] = []
-        for order in self._found(request):
+        for order in self._orders_in_path(request):
             names = {name: order[name] for name in ("orderIdentifier", "orderReference")}
             if "shippedOn" in order:
                 text = "A despatched order cannot be deleted."
@@ -166,7 +166,7 @@ class RoyalMailSandbox(base.Sandbox):
                 deleted.append({**names, "orderInfo": "The label is no longer valid."})
         return base.reply({"deletedOrders": deleted, "errors": errors})
 
-    def _found(self, request: base.SandboxRequest) -> list[_Fields]:
+    def _orders_in_path(self, request: base.SandboxRequest) -> list[_Fields]:
         # A reference may have an encoded semicolon, so the path is split before it is decoded.
         encoded_text = request.path.removeprefix("/api/v1/orders/").partition("/")[0]
         identifiers = [unquote(text) for text in encoded_text.split(";")]

@@ -200,20 +200,20 @@ class ShippoSandbox(base.Sandbox):
             "object_id": id,
             "status": "SUCCESS",
             "messages": messages,
-            "parcels": [{**parcel, **self._made_fields("VALID")} for parcel in body["parcels"]],
+            "parcels": [{**parcel, **self._object_fields("VALID")} for parcel in body["parcels"]],
             "rates": [] if messages else [self._offer(id, *service) for service in SERVICES],
         }
         for name in ("address_from", "address_to", "address_return"):
             if name in body:
-                shipment[name] = {**body[name], **self._made_fields()}
+                shipment[name] = {**body[name], **self._object_fields()}
         if "customs_declaration" in body:
             items = [f"{self.number():032x}" for _ in body["customs_declaration"]["items"]]
             declaration = {**body["customs_declaration"], "items": items}
-            shipment["customs_declaration"] = {**declaration, **self._made_fields("VALID")}
+            shipment["customs_declaration"] = {**declaration, **self._object_fields("VALID")}
         self.shipments[id] = shipment
         return base.reply(shipment, 201)
 
-    def _made_fields(self, state: str | None = None) -> dict[str, Any]:
+    def _object_fields(self, state: str | None = None) -> dict[str, Any]:
         """Return the fields that Shippo adds to an object."""
         fields: dict[str, Any] = {**_OWNED, "object_id": f"{self.number():032x}"}
         return fields if state is None else {**fields, "object_state": state}
@@ -350,7 +350,7 @@ class ShippoSandbox(base.Sandbox):
                 }
                 address, results = body, {"is_valid": False, "messages": [message]}
         fields = {name: value for name, value in address.items() if name != "validate"}
-        return base.reply({**fields, **self._made_fields(), "validation_results": results}, 201)
+        return base.reply({**fields, **self._object_fields(), "validation_results": results}, 201)
 
     def _shipment(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(_found_or_404(self.shipments, id))
@@ -365,7 +365,7 @@ class ShippoSandbox(base.Sandbox):
         if body["location"].get("building_location_type") not in _DOORS:
             raise _field_refusal("building_location_type", "This is not a valid choice.")
         _check(PICKUP_ADDRESS, body["location"].get("address"), "location")
-        transactions = self._bought(body)
+        transactions = self._bought_labels(body)
         is_refused = body["location"]["address"].get("zip") == NO_RATES
         id = f"{self.number():032x}"
         self.pickups[id] = {
@@ -392,7 +392,7 @@ class ShippoSandbox(base.Sandbox):
                 raise _field_refusal(name, "This field is required.")
         for name in set(body) - _MANIFEST_FIELDS:
             raise _field_refusal(name, "This field is not known.")
-        transactions = [item["object_id"] for item in self._bought(body)]
+        transactions = [item["object_id"] for item in self._bought_labels(body)]
         used_codes = {
             label
             for item in self.manifests.values()
@@ -415,7 +415,7 @@ class ShippoSandbox(base.Sandbox):
         }
         return base.reply(self.manifests[id], 201)
 
-    def _bought(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+    def _bought_labels(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the bought labels named in a request."""
         ids: list[str] = body.get("transactions") or []
         transactions = [self.transactions.get(id) for id in ids]

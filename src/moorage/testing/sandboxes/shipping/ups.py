@@ -417,7 +417,7 @@ class UpsSandbox(base.Sandbox):
             return base.reply({"XAVResponse": {**result, "NoCandidatesIndicator": ""}})
         kind = {"Code": "2", "Description": "Residential"}
         form = {
-            **{name: _upper(value) for name, value in address.items()},
+            **{name: _upper_case(value) for name, value in address.items()},
             "PostcodeExtendedLow": "2506",
         }
         result |= {
@@ -534,7 +534,7 @@ def _image(name: str, kind: str, number: str) -> dict[str, Any]:
     return {name: {"Code": kind}, "GraphicImage": content}
 
 
-def _upper(value: Any) -> Any:
+def _upper_case(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else [line.upper() for line in value]
 
 

@@ -179,11 +179,11 @@ class UspsSandbox(base.Sandbox):
             if earlier_label[0] != body:
                 raise _refusal(400, "160003", "The idempotency key is of another label.")
             return base.reply(earlier_label[1])
-        label = self._sold_label(body)
+        label = self._new_label(body)
         self.labels[key or self.uuid()] = (body, label)
         return base.reply(label)
 
-    def _sold_label(self, body: _Fields) -> _Fields:
+    def _new_label(self, body: _Fields) -> _Fields:
         package = body["packageDescription"]
         prices = {row[:3]: row[4] for row in _RATED}
         price = prices.get(
@@ -202,7 +202,7 @@ class UspsSandbox(base.Sandbox):
             "labelAddress": body["toAddress"],
             "trackingNumber": code,
             "postage": float(price),
-            "extraServices": _extras(package),
+            "extraServices": _extra_services(package),
             "fees": [],
             "labelImage": b64encode(LABEL_TEXTS[_KINDS[image]] + code.encode()).decode(),
         }
@@ -251,7 +251,7 @@ def _body(request: base.SandboxRequest, shape: Any) -> Any:
     return body
 
 
-def _extras(package: _Fields) -> list[_Fields]:
+def _extra_services(package: _Fields) -> list[_Fields]:
     codes = package.get("extraServices", [])
     return [
         {"name": f"Service {code}", "extraService": str(code), "price": float(_EXTRAS[code])}
@@ -262,7 +262,7 @@ def _extras(package: _Fields) -> list[_Fields]:
 
 def _option(row: tuple[str, ...], package: _Fields) -> _Fields:
     mail_class, indicator, category, name, price, days = row
-    extras = _extras(package)
+    extras = _extra_services(package)
     total = Decimal(price) + sum(Decimal(str(extra["price"])) for extra in extras)
     rate = {
         "description": f"{name} Single-piece",

@@ -126,7 +126,7 @@ class ShopifySandbox(ShopSandbox):
                 "name": "Rope - 10 m",
                 "quantity": quantity,
                 "unfulfilledQuantity": quantity,
-                "originalUnitPriceSet": _bag("19.9"),
+                "originalUnitPriceSet": _money_bag("19.9"),
                 "discountAllocations": [],
             }
             for position, quantity in enumerate(quantities or (1,), start=1)
@@ -152,10 +152,10 @@ class ShopifySandbox(ShopSandbox):
             "email": "ada@quayle.example",
             "displayFinancialStatus": "PAID",
             "displayFulfillmentStatus": "UNFULFILLED",
-            "currentTotalPriceSet": _bag(total),
-            "currentTotalTaxSet": _bag("0.0"),
-            "currentTotalDiscountsSet": _bag("0.0"),
-            "currentShippingPriceSet": _bag("4.5"),
+            "currentTotalPriceSet": _money_bag(total),
+            "currentTotalTaxSet": _money_bag("0.0"),
+            "currentTotalDiscountsSet": _money_bag("0.0"),
+            "currentShippingPriceSet": _money_bag("4.5"),
             "billingAddress": _address(),
             "shippingAddress": _address(),
             "lineItems": {"nodes": lines},
@@ -233,7 +233,7 @@ class ShopifySandbox(ShopSandbox):
             kind, fields = read_operation(body["query"], body.get("variables") or {})
             cost = sum(map(_cost_of, fields))
             if cost > _MOST_POINTS:
-                return _errors(_too_expensive(cost))
+                return _errors(_cost_error(cost))
             data = {field.name: self._root(kind, field) for field in fields}
         except UnreadableError as error:
             return _errors({"message": str(error), "extensions": {"code": "undefinedField"}})
@@ -433,7 +433,7 @@ class ShopifySandbox(ShopSandbox):
 
 
 def _cost_of(field: Field) -> int:
-    """The points of a field by Shopify's rules, for full pages: one point for each object."""
+    """Return the cost of a field in points, by Shopify's rules for full pages: one per object."""
     if not field.selection:
         return 0
     costs = {inner.name: _cost_of(inner) for inner in field.selection}
@@ -443,7 +443,7 @@ def _cost_of(field: Field) -> int:
     return size * (1 + sum(costs.values()))
 
 
-def _too_expensive(cost: int) -> dict[str, Any]:
+def _cost_error(cost: int) -> dict[str, Any]:
     message = f"Query cost is {cost}, which exceeds the single query max cost limit (1000)."
     code = {"code": "MAX_COST_EXCEEDED", "cost": cost, "maxCost": _MOST_POINTS}
     return {"message": message, "extensions": code}
@@ -462,7 +462,7 @@ def _input(field: Field, name: str, shape: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _bag(amount: str) -> dict[str, Any]:
+def _money_bag(amount: str) -> dict[str, Any]:
     """Return an amount in euros, together with the buyer's Danish crowns."""
     crowns = f"{float(amount) * 7.5:.2f}"
     return {

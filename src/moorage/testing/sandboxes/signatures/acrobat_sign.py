@@ -112,7 +112,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
             "webhookNotificationId": f"{self.number():032x}",
             "webhookScope": "ACCOUNT",
             "event": event,
-            "eventDate": _stamp(base.moment(None)),
+            "eventDate": _time_text(base.moment(None)),
             "eventResourceType": "AGREEMENT",
             "agreement": {"id": id_, "name": envelope.fields["name"], "status": _status(envelope)},
         }
@@ -201,7 +201,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
             **envelope.fields,
             "id": id,
             "status": _status(envelope),
-            "createdDate": _stamp(envelope.created_at),
+            "createdDate": _time_text(envelope.created_at),
             "senderEmail": "me@erp.example",
         }
         del answer["state"]
@@ -313,7 +313,12 @@ def _event(
     type_: str, at: datetime, person: StoredSigner | None = None, comment: str | None = None
 ) -> dict[str, Any]:
     email = "me@erp.example" if person is None else person.email
-    event = {"type": type_, "date": _stamp(at), "participantEmail": email, "actingUserEmail": email}
+    event = {
+        "type": type_,
+        "date": _time_text(at),
+        "participantEmail": email,
+        "actingUserEmail": email,
+    }
     return event if comment is None else {**event, "comment": comment}
 
 
@@ -322,7 +327,7 @@ def _tag(envelope: StoredEnvelope) -> str:
     return f'"{_status(envelope)}-{sum(progress)}"'
 
 
-def _stamp(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

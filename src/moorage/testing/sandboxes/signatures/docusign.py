@@ -125,7 +125,10 @@ class DocusignSandbox(SignaturesSandbox):
         """Send a signed Connect webhook about an envelope."""
         envelope = self.envelopes[id_]
         data: dict[str, Any] = {"accountId": self.account_id, "userId": self.user_id}
-        data |= {"envelopeId": id_, "envelopeSummary": self._shown(envelope, with_signers=True)}
+        data |= {
+            "envelopeId": id_,
+            "envelopeSummary": self._envelope_fields(envelope, with_signers=True),
+        }
         if email is not None:
             data["recipientId"] = self.person(id_, email).id
         path = f"/restapi/v2.1/accounts/{self.account_id}/envelopes/{id_}"
@@ -207,7 +210,7 @@ class DocusignSandbox(SignaturesSandbox):
 
     def _get(self, request: base.SandboxRequest, account: str, id: str) -> Response:  # noqa: ARG002 - the route names it
         with_signers = "recipients" in dict(request.query).get("include", "").split(",")
-        return base.reply(self._shown(self._existing(id), with_signers=with_signers))
+        return base.reply(self._envelope_fields(self._existing(id), with_signers=with_signers))
 
     def _change(self, request: base.SandboxRequest, account: str, id: str) -> Response:  # noqa: ARG002 - the route names it
         envelope = self._existing(id)
@@ -244,7 +247,9 @@ class DocusignSandbox(SignaturesSandbox):
         ]
         if not matching:
             raise _error("UNKNOWN_ENVELOPE_RECIPIENT", "The recipient is not an embedded one.")
-        if envelope.is_draft or not (envelope.is_complete or matching[0] in _reached(envelope)):
+        if envelope.is_draft or not (
+            envelope.is_complete or matching[0] in _reached_signers(envelope)
+        ):
             message = "The token for an out of sequence recipient cannot be generated."
             raise _error("RECIPIENT_NOT_IN_SEQUENCE", message)
         number = self.number()
@@ -274,7 +279,7 @@ class DocusignSandbox(SignaturesSandbox):
         missing_error = _error("ENVELOPE_DOES_NOT_EXIST", "The envelope does not exist.", 404)
         return base.existing(self.envelopes, id_, missing_error)
 
-    def _shown(self, envelope: StoredEnvelope, *, with_signers: bool) -> dict[str, Any]:
+    def _envelope_fields(self, envelope: StoredEnvelope, *, with_signers: bool) -> dict[str, Any]:
         answer = {
             "envelopeId": envelope.id,
             "status": _status(envelope),
@@ -340,7 +345,7 @@ def _check_anchors(body: dict[str, Any]) -> None:
                 raise _error("ANCHOR_TAG_PROCESSING_FAILURE", "The anchor was not found.")
 
 
-def _reached(envelope: StoredEnvelope) -> list[StoredSigner]:
+def _reached_signers(envelope: StoredEnvelope) -> list[StoredSigner]:
     """Return the signers who have signed, or whose turn it is."""
     signed = [person for person in envelope.persons if person.signed_at is not None]
     return [*signed, *envelope.in_turn()]

@@ -118,7 +118,7 @@ class DropboxSignSandbox(SignaturesSandbox):
                 "event_hash": hex_hmac(self.key, f"{time}{event}".encode()),
                 "event_metadata": {"related_signature_id": signature, "event_message": None},
             },
-            "signature_request": self._shown(self.envelopes[id_]),
+            "signature_request": self._request_fields(self.envelopes[id_]),
         }
         boundary = "------------------------cdbbc9813ec9"
         body = (
@@ -166,16 +166,18 @@ class DropboxSignSandbox(SignaturesSandbox):
         )
         self.envelopes[envelope.id] = envelope
         self.write_to_next(envelope)
-        return base.reply({"signature_request": self._shown(envelope)})
+        return base.reply({"signature_request": self._request_fields(envelope)})
 
     def _list(self, request: base.SandboxRequest) -> Response:
         match = _METADATA.search(dict(request.query).get("query", ""))
-        shown_event = [self._shown(item) for item in (self.found(match[1]) if match else [])]
+        shown_event = [
+            self._request_fields(item) for item in (self.found(match[1]) if match else [])
+        ]
         info = {"page": 1, "num_pages": 1, "num_results": len(shown_event), "page_size": 20}
         return base.reply({"list_info": info, "signature_requests": shown_event})
 
     def _get(self, _: base.SandboxRequest, id: str) -> Response:
-        return base.reply({"signature_request": self._shown(self._existing(id))})
+        return base.reply({"signature_request": self._request_fields(self._existing(id))})
 
     def _remind(self, request: base.SandboxRequest, id: str) -> Response:
         envelope, body = self._existing(id), as_dict(request.json())
@@ -187,7 +189,7 @@ class DropboxSignSandbox(SignaturesSandbox):
         if not matching or not envelope.is_open or matching[0].embedded:
             raise _error("bad_request", "This signer cannot be reminded.")
         self.emails.append(matching[0].email)
-        return base.reply({"signature_request": self._shown(envelope)})
+        return base.reply({"signature_request": self._request_fields(envelope)})
 
     def _cancel(self, _: base.SandboxRequest, id: str) -> Response:
         envelope = self._existing(id)
@@ -219,7 +221,7 @@ class DropboxSignSandbox(SignaturesSandbox):
             raise _error("deleted", "This resource has been deleted.", 410)
         return envelope
 
-    def _shown(self, envelope: StoredEnvelope) -> dict[str, Any]:
+    def _request_fields(self, envelope: StoredEnvelope) -> dict[str, Any]:
         fields = envelope.fields
         return {
             "signature_request_id": envelope.id,

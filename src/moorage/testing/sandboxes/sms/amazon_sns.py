@@ -73,12 +73,12 @@ class AmazonSnsSandbox(AwsSandbox):
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
-        return {"POST /": self._act}
+        return {"POST /": self._run_action}
 
     def _unauthorized(self, problem: str) -> base.Refusal:
         return _refusal(403, _WHO[problem], problem)
 
-    def _act(self, request: base.SandboxRequest) -> Response:
+    def _run_action(self, request: base.SandboxRequest) -> Response:
         form = dict(request.form)
         if form.get("Action") in _OPT_OUT_FIELDS:
             return self._act_on_opt_outs(form)

@@ -132,7 +132,7 @@ class InfobipSandbox(SmsSandbox):
 
     def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response for an unknown path."""
-        return _old_error(404, "NOT_FOUND", f"There is no {request.path}.").response
+        return _legacy_error(404, "NOT_FOUND", f"There is no {request.path}.").response
 
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
         message = self.messages[id_]
@@ -260,17 +260,19 @@ class InfobipSandbox(SmsSandbox):
 
     def _bulk(self, request: base.SandboxRequest) -> Response:
         bulk_id = dict(request.query).get("bulkId", "")
-        missing_error = _old_error(404, "NOT_FOUND", "There is no such bulk.")
+        missing_error = _legacy_error(404, "NOT_FOUND", "There is no such bulk.")
         status = base.existing(self.bulks, bulk_id, missing_error)
         return base.reply({"bulkId": bulk_id, "status": status})
 
     def _change_bulk(self, request: base.SandboxRequest) -> Response:
         response, body = self._bulk(request), request.json()
         if list(problems({"status!": _BULK_STATUSES}, body)):
-            raise _old_error(400, "BAD_REQUEST", "status is required, and no word of its own.")
+            raise _legacy_error(400, "BAD_REQUEST", "status is required, and no word of its own.")
         bulk_id = dict(request.query)["bulkId"]
         if self.bulks[bulk_id] not in _OPEN_BULKS:
-            raise _old_error(400, "BAD_REQUEST", "The status of this bulk cannot change any more.")
+            raise _legacy_error(
+                400, "BAD_REQUEST", "The status of this bulk cannot change any more."
+            )
         self.bulks[bulk_id] = body["status"]
         return response.evolve(body=encode_json({"bulkId": bulk_id, "status": body["status"]}))
 
@@ -280,7 +282,7 @@ class InfobipSandbox(SmsSandbox):
     def _send_code(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if list(problems(_CODE, body)):
-            raise _old_error(400, "BAD_REQUEST", "The request is invalid.")
+            raise _legacy_error(400, "BAD_REQUEST", "The request is invalid.")
         pin = f"{self.number():032X}"
         self.verifications.send(pin, f"+{body['to']}")
         is_call = request.path.endswith("/voice")
@@ -290,7 +292,7 @@ class InfobipSandbox(SmsSandbox):
     def _check_code(self, request: base.SandboxRequest, pin: str) -> Response:
         result = self.verifications.check(pin, request.json()["pin"])
         if result == "missing":
-            raise _old_error(404, "NOT_FOUND", "There is no such PIN.")
+            raise _legacy_error(404, "NOT_FOUND", "There is no such PIN.")
         errors = {"wrong": "WRONG_PIN", "ended": "NO_MORE_PIN_ATTEMPTS"}
         return base.reply(
             {
@@ -310,7 +312,7 @@ class InfobipSandbox(SmsSandbox):
         if request.headers.get("authorization") != f"App {self.api_key}":
             if request.path.startswith(("/sms/3/", "/messages-api/")):
                 raise _error(401, "E401", "The API key is invalid.")
-            raise _old_error(401, "UNAUTHORIZED", "Invalid login details")
+            raise _legacy_error(401, "UNAUTHORIZED", "Invalid login details")
 
 
 def _status(name: str) -> dict[str, Any]:
@@ -429,7 +431,7 @@ def _error(
     return base.refusal({"errorCode": code, "description": description, **advice}, status)
 
 
-def _old_error(status: int, code: str, text: str) -> base.Refusal:
+def _legacy_error(status: int, code: str, text: str) -> base.Refusal:
     exception = {"messageId": code, "text": text}
     return base.refusal({"requestError": {"serviceException": exception}}, status)
 

@@ -37,7 +37,7 @@ class Key:
     region: str
 
 
-def _stamp(text: str) -> datetime:
+def _parsed_time(text: str) -> datetime:
     try:
         return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
     except ValueError:
@@ -102,7 +102,7 @@ def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) 
     pairs = (part.strip().partition("=") for part in authorization_fields.split(","))
     parts = {name: value for name, _, value in pairs}
     stamp = request.headers.get("x-amz-date") or ""
-    if abs(now - _stamp(stamp)) > _SKEW:
+    if abs(now - _parsed_time(stamp)) > _SKEW:
         raise AuthenticationError(
             "RequestTimeTooSkewed", message="The difference in time is too large"
         )
@@ -135,7 +135,7 @@ def check_query(request: SandboxRequest, key: Key, now: datetime) -> None:
     """Check the signature of a signed URL."""
     query = dict(request.query)
     stamp, expires = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
-    start_time = _stamp(stamp)
+    start_time = _parsed_time(stamp)
     if not expires.isdigit() or not 0 < int(expires) <= 604_800:
         raise AuthenticationError(
             "AuthorizationQueryParametersError", 400, "X-Amz-Expires is wrong"

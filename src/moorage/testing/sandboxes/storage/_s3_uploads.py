@@ -69,7 +69,7 @@ class UploadSandbox(SpoolingSandbox):
         ):
             raise ErrorAnswer("PreconditionFailed", 412, Condition="If-Match")
 
-    def _keep(self, key: str, stored: StoredContent) -> StoredContent:
+    def _store(self, key: str, stored: StoredContent) -> StoredContent:
         if self.versioned:
             stored = attrs.evolve(stored, version=f"v{self.number()}")
             self.versions.setdefault(key, []).append(stored)
@@ -177,7 +177,7 @@ class UploadSandbox(SpoolingSandbox):
             headers=upload.headers,
             modified=self._now(),
         )
-        version = self._keep(key, stored_object).version_header
+        version = self._store(key, stored_object).version_header
         del self.uploads[query["uploadId"]]
         child_elements = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
         # S3 sends white space while it works.

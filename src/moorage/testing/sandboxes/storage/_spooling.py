@@ -53,7 +53,7 @@ class SpoolingSandbox(Sandbox):
 
     @abstractmethod
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request and return the response; raise `No` to refuse it."""
+        """Execute a request and return the response; raise `ErrorAnswer` to refuse the request."""
 
     @abstractmethod
     def refused(self, no: ErrorAnswer) -> Reply:

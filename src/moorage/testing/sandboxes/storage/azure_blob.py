@@ -237,7 +237,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         }
         return Reply(status, fields | {name.replace("_", "-"): text for name, text in more.items()})
 
-    def _stamp(self) -> tuple[str, str]:
+    def _new_version(self) -> tuple[str, str]:
         """Return a new unique ETag and version for a write."""
         number = self.number()
         return f"0x8D{number:013X}", f"{self._now():%Y-%m-%dT%H:%M:%S}.{number:07}Z"
@@ -258,7 +258,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         headers = content(request) | {"Content-MD5": md5}
         if "x-ms-blob-content-type" not in request.headers and "content-type" in request.headers:
             headers["Content-Type"] = request.headers["content-type"]
-        etag, version = self._stamp()
+        etag, version = self._new_version()
         blob = Blob(
             etag=etag,
             version=version,
@@ -308,7 +308,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             name: text for name, text in blob.headers.items() if name.startswith("x-ms-")
         }
         changed_blob = attrs.evolve(
-            blob, headers={**content(request), **kept_headers}, etag=self._stamp()[0]
+            blob, headers={**content(request), **kept_headers}, etag=self._new_version()[0]
         )
         self._store_blob(key, changed_blob)
         return self._written_reply(changed_blob, 200)
@@ -319,7 +319,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         blob = self._blob(key, {})
         may_write(request, blob)
         kept_headers = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
-        etag, version = self._stamp()
+        etag, version = self._new_version()
         fields = {**kept_headers, **metadata(request)}
         changed_blob = attrs.evolve(blob, headers=fields, etag=etag, version=version)
         self._store_blob(key, changed_blob)
@@ -341,7 +341,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             if header != "x-ms-tag-count" and not (new_metadata and is_metadata(header))
         }
         copy = "failed" if name == _UNCOPIED else "success"
-        etag, version = self._stamp()
+        etag, version = self._new_version()
         copied_blob = attrs.evolve(
             source,
             headers={**headers, **new_metadata, **stored_headers(request)},
@@ -393,7 +393,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         if any(name not in pieces_by_name for name in names):
             raise ErrorAnswer("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)
-        etag, version = self._stamp()
+        etag, version = self._new_version()
         committed = Blob(
             etag=etag,
             version=version,

@@ -162,9 +162,9 @@ class GcsSandbox(SpoolingSandbox):
         """Execute a request to Google Cloud Storage."""
         query = dict(request.query)
         if "X-Goog-Signature" in query:
-            return self._by_url(request, query, spool)
+            return self._use_signed_url(request, query, spool)
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            return self._by_form(request, spool)
+            return self._upload_form(request, spool)
         if not self.tokens.allows(request):
             raise ErrorAnswer("authError", 401, "Invalid Credentials")
         bucket_path = _BUCKET_PATH.fullmatch(request.path)
@@ -193,9 +193,9 @@ class GcsSandbox(SpoolingSandbox):
             return self._list(request, query)
         if match["to"] is not None:
             return self._rewrite(request, key, unquote(match["to"]), query, spool)
-        return self._of_object(request, key, query)
+        return self._answer_object(request, key, query)
 
-    def _of_object(self, request: SandboxRequest, key: str, query: dict[str, str]) -> Reply:
+    def _answer_object(self, request: SandboxRequest, key: str, query: dict[str, str]) -> Reply:
         if request.method == "DELETE":
             check_query(query, "generation ifGenerationMatch")
             return self._delete(key, query)
@@ -352,7 +352,7 @@ class GcsSandbox(SpoolingSandbox):
                 "conditionNotMet", 412, "At least one of the pre-conditions did not hold."
             )
 
-    def _keep(
+    def _store(
         self, key: str, resource: dict[str, Any], body: Body, query: dict[str, str]
     ) -> StoredObject:
         self._may_put(key, query)
@@ -430,7 +430,7 @@ class GcsSandbox(SpoolingSandbox):
             if name in {*content_fields, "contentType", "metadata", "storageClass"}
         }
         resource = resource_of(spool.content()) if spool.size else properties
-        rewritten_object = self._keep(to, resource, body, query)
+        rewritten_object = self._store(to, resource, body, query)
         result_fields = {
             "totalBytesRewritten": str(size),
             "done": True,
@@ -443,7 +443,7 @@ class GcsSandbox(SpoolingSandbox):
     def _upload(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         kind = query.pop("uploadType", None)
         if "upload_id" in query:
-            return self._of_session(request, query["upload_id"], spool)
+            return self._answer_session(request, query["upload_id"], spool)
         check_query(query, f"name {_HOW}")
         if request.method != "POST" or kind not in {"multipart", "resumable"}:
             raise invalid("Invalid upload type")
@@ -462,7 +462,7 @@ class GcsSandbox(SpoolingSandbox):
         check_sums(
             body, {name: resource[name] for name in ("md5Hash", "crc32c") if name in resource}
         )
-        return json_reply(self._keep(key, resource, body, query).resource)
+        return json_reply(self._store(key, resource, body, query).resource)
 
     def _key_of_new(self, resource: dict[str, Any], query: dict[str, str]) -> str:
         key = query.get("name") or resource.get("name")
@@ -481,7 +481,7 @@ class GcsSandbox(SpoolingSandbox):
         place = f"https://{request.host}{request.path}?uploadType=resumable&name={quote(key)}"
         return Reply(200, {"Location": f"{place}&upload_id={id_}", "X-GUploader-UploadID": id_})
 
-    def _of_session(self, request: SandboxRequest, id_: str, spool: Spool) -> Reply:
+    def _answer_session(self, request: SandboxRequest, id_: str, spool: Spool) -> Reply:
         session = self.sessions.get(id_)
         if session is None:
             raise ErrorAnswer("notFound", 404, "The upload is not known.")
@@ -497,7 +497,7 @@ class GcsSandbox(SpoolingSandbox):
             session.check(request.headers.get("x-goog-hash"))
             name = session.resource["name"]
             resource = {"contentType": "application/octet-stream", **session.resource}
-            session.made = self._keep(name, resource, session.body, session.query)
+            session.made = self._store(name, resource, session.body, session.query)
         return json_reply(session.made.resource)
 
     def _progress_reply(self, request: SandboxRequest, session: Session) -> Reply:
@@ -509,7 +509,9 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- for others --------------------------------------------------------
 
-    def _by_url(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
+    def _use_signed_url(
+        self, request: SandboxRequest, query: dict[str, str], spool: Spool
+    ) -> Reply:
         check_url(request, self.email, self._now())
         bucket, _, key = unquote(request.path).removeprefix("/").partition("/")
         if bucket != self.bucket:
@@ -518,7 +520,7 @@ class GcsSandbox(SpoolingSandbox):
             body = Body(self.folder)
             body.take(part_of(spool))
             kind = request.headers.get("content-type", "application/octet-stream")
-            self._keep(key, {"contentType": kind}, body, {})
+            self._store(key, {"contentType": kind}, body, {})
             return Reply(200)
         if request.method == "DELETE":
             return self._delete(key, {})
@@ -528,14 +530,14 @@ class GcsSandbox(SpoolingSandbox):
                 reply.headers[name.title()] = query[f"response-{name}"]
         return reply
 
-    def _by_form(self, request: SandboxRequest, spool: Spool) -> Reply:
+    def _upload_form(self, request: SandboxRequest, spool: Spool) -> Reply:
         fields, data = parts_of(request, spool)
         check_form(fields, self.email)
         check_policy(fields, len(data), self.bucket, self._now())
         body = Body(self.folder)
         body.take(iter([data]))
         kind = fields.get("content-type", "application/octet-stream")
-        self._keep(fields["key"], {"contentType": kind}, body, {})
+        self._store(fields["key"], {"contentType": kind}, body, {})
         return Reply(204)
 
 

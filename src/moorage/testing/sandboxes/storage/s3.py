@@ -305,7 +305,7 @@ class S3Sandbox(UploadSandbox):
         )
         fields = {
             "ETag": f'"{stored_object.etag}"',
-            **self._keep(key, stored_object).version_header,
+            **self._store(key, stored_object).version_header,
         }
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
@@ -384,7 +384,7 @@ class S3Sandbox(UploadSandbox):
             )
         self._may_put(request, key)
         copied_object = attrs.evolve(source, modified=self._now())
-        copied_object = self._keep(
+        copied_object = self._store(
             key,
             attrs.evolve(copied_object, headers=stored_headers(request))
             if replaces
@@ -408,7 +408,7 @@ class S3Sandbox(UploadSandbox):
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
             modified=self._now(),
         )
-        return Reply(204, self._keep(fields["key"], stored_object).version_header)
+        return Reply(204, self._store(fields["key"], stored_object).version_header)
 
 
 def fixture(_: Path) -> SandboxFixture:

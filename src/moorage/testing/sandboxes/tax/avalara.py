@@ -179,13 +179,13 @@ def _cents(value: object) -> int:
     return int(Decimal(str(value)) * 100)
 
 
-def _major(cents: int) -> int | float:
+def _major_units(cents: int) -> int | float:
     number = cents / 100
     return int(number) if number == int(number) else number
 
 
 def _total(lines: list[dict[str, Any]], name: str) -> int | float:
-    return _major(sum(_cents(line[name]) for line in lines))
+    return _major_units(sum(_cents(line[name]) for line in lines))
 
 
 def _taxed_line(
@@ -206,8 +206,8 @@ def _taxed_line(
             "jurisName": part.rate.name,
             "jurisdictionType": _LEVELS[part.rate.level],
             "rate": float(part.rate.percent / 100),
-            "tax": _major(part.tax),
-            "taxableAmount": _major(part.taxable),
+            "tax": _major_units(part.tax),
+            "taxableAmount": _major_units(part.taxable),
             "taxType": "Sales" if part.rate.level != "country" else "Output",
             "taxName": f"{part.rate.name} TAX",
         }
@@ -216,9 +216,9 @@ def _taxed_line(
     return {
         "lineNumber": line.get("number", "1"),
         "quantity": line.get("quantity", 1),
-        "lineAmount": _major(net),
-        "tax": _major(tax),
-        "taxableAmount": _major(net if parts else 0),
+        "lineAmount": _major_units(net),
+        "tax": _major_units(tax),
+        "taxableAmount": _major_units(net if parts else 0),
         "taxCode": line.get("taxCode", "P0000000"),
         "taxIncluded": is_inclusive,
         "details": details,

@@ -84,7 +84,7 @@ def _cents(value: object) -> int:
     return int(cents)
 
 
-def _major(cents: int) -> int | float:
+def _major_units(cents: int) -> int | float:
     number = cents / 100
     return int(number) if number == int(number) else number
 
@@ -148,7 +148,7 @@ class TaxJarSandbox(base.Sandbox):
             "order_total_amount": body["amount"],
             "shipping": body["shipping"],
             "taxable_amount": body["amount"] if rates else 0,
-            "amount_to_collect": _major(tax),
+            "amount_to_collect": _major_units(tax),
             "rate": float(sum((rate.percent for rate in rates), Decimal(0)) / 100),
             "has_nexus": bool(rates),
             "freight_taxable": bool(rates),
@@ -162,7 +162,7 @@ class TaxJarSandbox(base.Sandbox):
         if rates:
             answer["breakdown"] = {
                 "taxable_amount": body["amount"],
-                "tax_collectable": _major(tax),
+                "tax_collectable": _major_units(tax),
                 "combined_tax_rate": answer["rate"],
                 "shipping": _taxed_line(freight, shipping, is_freight=True),
                 "line_items": [
@@ -249,8 +249,8 @@ def _taxed_line(
 ) -> dict[str, Any]:
     rate = sum((part.rate.percent for part in parts), Decimal(0)) / 100
     fields: dict[str, Any] = {
-        "taxable_amount": _major(taxable) if parts else 0,
-        "tax_collectable": _major(sum(part.tax for part in parts)),
+        "taxable_amount": _major_units(taxable) if parts else 0,
+        "tax_collectable": _major_units(sum(part.tax for part in parts)),
         "combined_tax_rate": float(rate),
     }
     for part in parts:
@@ -258,9 +258,9 @@ def _taxed_line(
         if is_freight:
             taxable_name = taxable_name.replace("special_district", "special")
         fields |= {
-            taxable_name: _major(part.taxable),
+            taxable_name: _major_units(part.taxable),
             rate_name: float(part.rate.percent / 100),
-            amount_name: _major(part.tax),
+            amount_name: _major_units(part.tax),
         }
     return fields
 
