@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.ports.http import AsyncHttpClient, HttpClient
 
 SECONDS = 30.0
-AT_ONCE = 50
+CONCURRENT_CALLS = 50
 ADAPTER_TARGET = Target(1.1, 1.05)
 GET, TIMEOUTS = Request.get("/rates"), Timeouts(total=SECONDS)
 
@@ -150,7 +150,9 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
             connector = aiohttp.TCPConnector(ssl=trust or True)
             total = aiohttp.ClientTimeout(total=SECONDS)
             session = aiohttp.ClientSession(connector=connector, timeout=total)
-            limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+            limits = httpx2.Limits(
+                max_connections=CONCURRENT_CALLS, max_keepalive_connections=CONCURRENT_CALLS
+            )
             return session, httpx2.AsyncClient(verify=trust or True, timeout=SECONDS, limits=limits)
 
         session, httpx = loop.run_until_complete(start_client())
@@ -183,7 +185,7 @@ def _async(rounds: int, clock: Clock, *, secure: bool) -> Comparison:
         loop.run_until_complete(session.close())
         loop.run_until_complete(httpx.aclose())
     loop.close()
-    title = f"HTTP clients, async, {AT_ONCE} at once{', TLS' * secure}"
+    title = f"HTTP clients, async, {CONCURRENT_CALLS} at once{', TLS' * secure}"
     return Comparison(title, rows)
 
 
@@ -204,7 +206,7 @@ def _concurrent_calls(
     """Return a function that measures this many concurrent calls."""
 
     def block(calls: int, read: Read) -> float:
-        calls_per_task = max(1, calls // AT_ONCE)
+        calls_per_task = max(1, calls // CONCURRENT_CALLS)
 
         async def run_share() -> None:
             for _ in range(calls_per_task):
@@ -212,8 +214,8 @@ def _concurrent_calls(
 
         async def timed_run() -> float:
             start = read()
-            await asyncio.gather(*(run_share() for _ in range(AT_ONCE)))
-            return (read() - start) * calls / (calls_per_task * AT_ONCE)
+            await asyncio.gather(*(run_share() for _ in range(CONCURRENT_CALLS)))
+            return (read() - start) * calls / (calls_per_task * CONCURRENT_CALLS)
 
         return loop.run_until_complete(timed_run())
 
@@ -305,7 +307,7 @@ def http_pyreqwest_async(rounds: int) -> Comparison:
         rows = compare(None, contenders, rounds=rounds, clock=PROCESSOR, block_seconds=0.05)
         loop.run_until_complete(client.close())
     loop.close()
-    title = f"exchanges through pyreqwest, async, {AT_ONCE} at once"
+    title = f"exchanges through pyreqwest, async, {CONCURRENT_CALLS} at once"
     return Comparison(title, rows, ADAPTER_TARGET)
 
 
@@ -331,7 +333,9 @@ def http_aiohttp(rounds: int) -> Comparison:
         loop.run_until_complete(client.close())
         loop.run_until_complete(session.close())
     loop.close()
-    return Comparison(f"exchanges through aiohttp, {AT_ONCE} at once", rows, ADAPTER_TARGET)
+    return Comparison(
+        f"exchanges through aiohttp, {CONCURRENT_CALLS} at once", rows, ADAPTER_TARGET
+    )
 
 
 def http_clients_async(rounds: int) -> Comparison:

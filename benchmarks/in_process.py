@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 logging.disable(logging.CRITICAL)
 
-PLENTY = 1_000_000
-AHEAD = 1_000_000_000
+HUGE_RATE = 1_000_000
+HUGE_BURST = 1_000_000_000
 """Limits so wide that no contender is ever refused: what is timed is the asking."""
 
 
@@ -64,12 +64,12 @@ async def nothing_later() -> None:
 
 
 def _wide_limit() -> RateLimitConfig:
-    return RateLimitConfig.per_second(PLENTY, burst=AHEAD)
+    return RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST)
 
 
 def _limits() -> Callable[[], bool]:
     strategy = FixedWindowRateLimiter(LimitsStorage())
-    item = limits.RateLimitItemPerSecond(AHEAD)
+    item = limits.RateLimitItemPerSecond(HUGE_BURST)
     return lambda: strategy.hit(item, "key")
 
 
@@ -224,7 +224,7 @@ def limiter_alone(rounds: int) -> Comparison:
     gcra = throttled.Throttled(
         key="key",
         using=throttled.RateLimiterType.GCRA.value,
-        quota=throttled.per_sec(PLENTY, burst=PLENTY),
+        quota=throttled.per_sec(HUGE_RATE, burst=HUGE_RATE),
         store=throttled.MemoryStore(),
     )
     moving_window = MovingWindowRateLimiter(LimitsStorage())

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 _ENTRIES: Final = 1_000_000
 _ROUNDS: Final = 3
 _STEP: Final = timedelta(milliseconds=100)
-_BAD: Final = [status for status in IntegrationStatus if status is not IntegrationStatus.SUCCESS]
+_FAILED_STATUSES: Final = [
+    status for status in IntegrationStatus if status is not IntegrationStatus.SUCCESS
+]
 
-_FILL: Final = """\
+_FILL_STATEMENT: Final = """\
 WITH RECURSIVE
     services(place, service, operation) AS (
         VALUES (0, 'stripe', 'payments.charge'), (1, 'dhl', 'shipping.buy'),
@@ -72,7 +74,9 @@ JOIN statuses ON statuses.place = status_place
 
 def fill(path: Path, number: int, now: datetime) -> None:
     """Fill a log's table, then create its indexes."""
-    statuses = ", ".join(f"({place}, '{status.value}')" for place, status in enumerate(_BAD))
+    statuses = ", ".join(
+        f"({place}, '{status.value}')" for place, status in enumerate(_FAILED_STATUSES)
+    )
     start = int((now - number * _STEP).timestamp() * 1_000_000)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
@@ -82,7 +86,9 @@ def fill(path: Path, number: int, now: datetime) -> None:
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f'DROP INDEX "{name}"')
-        connection.execute(_FILL.format(statuses=statuses), {"number": number, "start": start})
+        connection.execute(
+            _FILL_STATEMENT.format(statuses=statuses), {"number": number, "start": start}
+        )
         for _, statement in indexes:
             connection.execute(statement)
         connection.commit()

@@ -57,7 +57,7 @@ WITH_PAST_AGAIN = "moorage, beside a million settled calls, once more"
 OURS = "moorage"
 PREFIX = "new_"
 OLD_PREFIX = "old_"
-_MANY = 100_000
+_MOST_CALLS = 100_000
 _MOST_KEYS = 10_000_000
 _ORDER = "INSERT INTO orders VALUES (%s)"
 _PROCESSOR = "processor time of worker and servers"
@@ -100,7 +100,7 @@ def _outbox(url: str, prefix: str, hub: Hub, stack: ExitStack, *, delivery_only:
             connection.commit()
         if delivery_only:
             start = read()
-        delivered_calls = outbox.deliver(hub, limit=_MANY).done
+        delivered_calls = outbox.deliver(hub, limit=_MOST_CALLS).done
         duration = read() - start
         if delivered_calls != calls:
             raise RuntimeError(f"{delivered_calls} of {calls} calls were made")

@@ -49,18 +49,18 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Timeouts
 
 _PROCESSES: Final = 200
-_AWAY: Final = 10.0
-_APART: Final = 0.05
+_OUTAGE_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.05
 _READINGS: Final = 3
 _WORKERS: Final = (1, 2, 4, 8)
-_WAITING: Final = 4_000
+_DUE_CALLS: Final = 4_000
 _VENDOR_SECONDS: Final = (0.0, 0.002)
 _ORDERS: Final = 400
 _SETTLED: Final = 1_000_000
 _DUE: Final = 100_000
 _LANES: Final = 5
 _IN_LANES: Final = 50_000
-_FINDS: Final = 51
+_SEARCHES: Final = 51
 
 _context: Final = multiprocessing.get_context("fork")
 
@@ -110,7 +110,7 @@ def _call_forever(url: str, tenant: str) -> None:
     hub = Hub([], services=[service], state=RedisStorage(url), http=_Vendor(0.0))
     while True:
         hub.manager.call("shop", Request.get("/"), tenant=tenant)
-        time.sleep(_APART)
+        time.sleep(_POLL_SECONDS)
 
 
 def _wait_for_all(path: Path, workers: list[ForkProcess]) -> None:
@@ -155,7 +155,7 @@ def seconds_to_return(processes: int, away: float) -> float:
 def _deliver(url: str, vendor: _Vendor, control: Connection) -> None:
     """Wait for the start signal, then deliver due calls until none are left."""
     service = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
-    storage = MemoryStorage(max_entries=2 * _WAITING)
+    storage = MemoryStorage(max_entries=2 * _DUE_CALLS)
     with Hub([], services=[service], http=vendor, state=storage) as hub, SqlOutbox(url) as store:
         outbox = Outbox(store)
         outbox.deliver(hub, limit=1)
@@ -173,7 +173,7 @@ def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
         store.migrate()
         outbox = Outbox(store)
         # Each worker makes one call before the start, so that all are connected.
-        for number in range(_WAITING + workers):
+        for number in range(_DUE_CALLS + workers):
             outbox.within(connection).put_request(
                 "shop", Request.post("/orders", json={}), order=str(number % _ORDERS)
             )
@@ -191,9 +191,9 @@ def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
     seconds = time.monotonic() - start
     for process in processes:
         process.join()
-    if done_count != _WAITING:
-        raise RuntimeError(f"{done_count} of {_WAITING} calls were made")
-    return _WAITING / seconds
+    if done_count != _DUE_CALLS:
+        raise RuntimeError(f"{done_count} of {_DUE_CALLS} calls were made")
+    return _DUE_CALLS / seconds
 
 
 def _insert(number: int, prefix: str, **columns: str) -> str:
@@ -239,7 +239,7 @@ def seconds_to_find_due_entries(url: str) -> dict[str, float]:
             connection.execute(statement)
             connection.execute("VACUUM ANALYZE moorage_outbox")
             readings = []
-            for _ in range(_FINDS):
+            for _ in range(_SEARCHES):
                 start = time.perf_counter()
                 entries = store.due(100)
                 readings.append(time.perf_counter() - start)
@@ -267,7 +267,7 @@ def _print_workers(url: str, vendor_seconds: float) -> None:
 
 def main() -> None:
     """Measure everything, and print the tables."""
-    returns = [seconds_to_return(_PROCESSES, _AWAY) for _ in range(_READINGS)]
+    returns = [seconds_to_return(_PROCESSES, _OUTAGE_SECONDS) for _ in range(_READINGS)]
     print(f"Of {_PROCESSES} processes the last used a Redis again after its return:")
     print(", ".join(f"{seconds:.2f} s" for seconds in returns), end="\n\n")
     with ExitStack() as stack:

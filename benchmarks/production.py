@@ -20,8 +20,8 @@ import redis_costs
 from client_costs import http_client
 from http_costs import Vendor
 from in_process import (
-    AHEAD,
-    PLENTY,
+    HUGE_BURST,
+    HUGE_RATE,
     call_alone,
     cheapest_async_peers,
     cheapest_peers,
@@ -109,7 +109,7 @@ class _FailureObserver:
 
 
 def _service(url: str | None, **options: Any) -> Service:
-    limits = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
+    limits = RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST)
     return Service("ours", base_url=url, **{"limits": limits} | options)
 
 
@@ -171,8 +171,8 @@ class _Options:
 
 def _function_rows() -> dict[str, _Options]:
     two_limits = (
-        RateLimitConfig.per_second(PLENTY, burst=AHEAD),
-        RateLimitConfig.per_minute(PLENTY, burst=AHEAD),
+        RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST),
+        RateLimitConfig.per_minute(HUGE_RATE, burst=HUGE_BURST),
     )
     observers = [_observer, lambda _: None, lambda _: None]
     protections = {

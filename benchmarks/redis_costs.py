@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 import stamina
 import throttled
-from in_process import AHEAD, PLENTY, call_alone, nothing_later
+from in_process import HUGE_BURST, HUGE_RATE, call_alone, nothing_later
 from limits.storage import RedisStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter
 from measure import (
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 URL = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 PATIENT = 10.0
-TOGETHER = 50
+CONCURRENT_CALLS = 50
 
 
 def _limits() -> Callable[[], bool]:
     strategy = FixedWindowRateLimiter(LimitsStorage(URL))
-    item = limits.RateLimitItemPerSecond(AHEAD)
+    item = limits.RateLimitItemPerSecond(HUGE_BURST)
     return lambda: strategy.hit(item, "moorage-bench")
 
 
@@ -72,7 +72,7 @@ def _usual_script() -> Callable[[], None]:
 
 
 def _service(name: str, **more: Any) -> Service:
-    return Service(name, limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD), **more)
+    return Service(name, limits=RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST), **more)
 
 
 def redis_full_stack(rounds: int) -> Comparison:
@@ -115,11 +115,13 @@ def redis_limiter(rounds: int) -> Comparison:
     gcra = throttled.Throttled(
         key="moorage-bench",
         using=throttled.RateLimiterType.GCRA.value,
-        quota=throttled.per_sec(PLENTY, burst=PLENTY),
+        quota=throttled.per_sec(HUGE_RATE, burst=HUGE_RATE),
         store=throttled.RedisStore(server=URL),
     )
     with RedisStorage(URL, timeout=PATIENT) as state:
-        our_limiter = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
+        our_limiter = RateLimiter(
+            RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST), storage=state
+        )
         rows = compare(
             None,
             [
@@ -142,7 +144,7 @@ def redis_lease(rounds: int) -> Comparison:
     """Measure a limiter's token from a lease; the process fetches twenty tokens at a time."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
-        limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
+        limit = RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST)
         our_limiter = RateLimiter(limit, storage=state, name="leased", lease=20)
         rows = compare(
             None,
@@ -203,15 +205,15 @@ def _concurrent_calls(
 
     async def timed_run(each: int, read: Read) -> float:
         start = read()
-        await asyncio.gather(*(caller(each) for _ in range(TOGETHER)))
+        await asyncio.gather(*(caller(each) for _ in range(CONCURRENT_CALLS)))
         return read() - start
 
     def block(calls: int, read: Read) -> float:
-        calls_per_task = -(-calls // TOGETHER)
+        calls_per_task = -(-calls // CONCURRENT_CALLS)
         return (
             loop.run_until_complete(timed_run(calls_per_task, read))
             * calls
-            / (calls_per_task * TOGETHER)
+            / (calls_per_task * CONCURRENT_CALLS)
         )
 
     return block

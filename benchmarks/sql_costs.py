@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 POSTGRES = os.environ.get("MOORAGE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
 MARIADB = os.environ.get("MOORAGE_TEST_MARIADB_URL", "mariadb://root@127.0.0.1:3306/test")
 PREFIX = "moorage_bench_"
-PLENTY = 1_000_000
-AHEAD = 1_000_000_000
+HUGE_RATE = 1_000_000
+HUGE_BURST = 1_000_000_000
 UPDATE = f"UPDATE {PREFIX}row SET value = value + 1 WHERE id = 7"
 TARGET = Target(2.5, 1.5)
 SQL_TARGET = Target(100.0, 10.0, more=True)
@@ -45,7 +45,7 @@ async def _nothing_later() -> None:
 
 
 def _service() -> Service:
-    return Service("ours", limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
+    return Service("ours", limits=RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST))
 
 
 def _with_key(manager: ConnectorManager) -> Callable[[], object]:

@@ -28,8 +28,8 @@ from moorage.domain.values.durations import DAY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLENTY = 1_000_000
-AHEAD = 1_000_000_000
+HUGE_RATE = 1_000_000
+HUGE_BURST = 1_000_000_000
 
 
 def _do_nothing() -> None:
@@ -65,11 +65,11 @@ def limiter_in_a_file(rounds: int) -> Comparison:
 
     with tempfile.TemporaryDirectory() as folder:
         home_directory = Path(folder)
-        rates = [Rate(AHEAD, Duration.SECOND)]
+        rates = [Rate(HUGE_BURST, Duration.SECOND)]
         bucket = SQLiteBucket.init_from_file(rates, db_path=str(home_directory / "peer.db"))
         with Limiter(bucket) as peer, SqliteStorage(home_directory / "ours.db") as store:
             our_limiter = RateLimiter(
-                RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=store
+                RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST), storage=store
             )
             rows = compare(
                 None,
@@ -178,7 +178,7 @@ def _run_blocks(path: str) -> None:
     """Run blocks of calls with all protections, and print each call's seconds."""
     service = Service(
         "ours",
-        limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD),
+        limits=RateLimitConfig.per_second(HUGE_RATE, burst=HUGE_BURST),
         retry_budget=RetryBudget(),
     )
     with SqliteStorage(path, timeout=5) as store:

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _ROUNDS: Final = 12
-_BOUND: Final = Target(1.05, 1.02)
+_TARGET: Final = Target(1.05, 1.02)
 
 
 def docker_step(rounds: int) -> Comparison:
     """Measure the time of a step that works for five seconds."""
-    return _comparison("a step of 5 s in a Docker container", 5.0, rounds, ELAPSED, _BOUND)
+    return _comparison("a step of 5 s in a Docker container", 5.0, rounds, ELAPSED, _TARGET)
 
 
 def docker_short_step(rounds: int) -> Comparison:

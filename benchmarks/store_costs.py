@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
 
 CALLS: Final = 2_000
-AT_ONCE: Final = 128
+CONCURRENT_CALLS: Final = 128
 _READINGS: Final = 40
 _CALLS_OF_A_READING: Final = 250
 _SCRIPTS: Final = "cmdstat_evalsha"
@@ -115,7 +115,7 @@ def costs(url: str) -> list[Cost]:
                 measure_calls("refused by a limit", lambda: calls("spent")),
                 measure_calls("refused by an open circuit", lambda: calls("shut")),
             ]
-    name_at_once = f"granted, {AT_ONCE} tasks at once"
+    name_at_once = f"granted, {CONCURRENT_CALLS} tasks at once"
     measurements.insert(
         1, measure_calls(name_at_once, lambda: asyncio.run(_call_concurrently(url, free)))
     )
@@ -214,10 +214,10 @@ async def _call_concurrently(url: str, service: Service) -> None:
     ):
 
         async def caller() -> None:
-            for _ in range(-(-CALLS // AT_ONCE)):
+            for _ in range(-(-CALLS // CONCURRENT_CALLS)):
                 await manager.run(service.name, nothing)
 
-        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(caller() for _ in range(CONCURRENT_CALLS)))
 
 
 def main() -> None:

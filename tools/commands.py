@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH: Final = "reference/commands.md"
 
-_ABOUT: Final = """# Commands
+_INTRODUCTION: Final = """# Commands
 
 This page is made of the commands themselves. [The command line](../how-to/command-line.md) shows
 them at work.
@@ -30,7 +30,7 @@ them at work.
 def page() -> str:
     """Return the page as Markdown."""
     app = build([], None)
-    parts = [_ABOUT, *_global_options(app), *_codes()]
+    parts = [_INTRODUCTION, *_global_options(app), *_codes()]
     for words in COMMANDS:
         parts += _command(app, words)
     return "\n".join(parts)

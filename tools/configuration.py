@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from moorage.config.shapes import Field, Shape
 
-_ABOUT: Final = """# Configuration
+_INTRODUCTION: Final = """# Configuration
 
 Every table and what may stand in it. Names in angle brackets are of your own choice. Where
 something may be given several times, one alone needs no list. [How to write a
@@ -33,7 +33,7 @@ _TENANTS: Final = (
 def page() -> str:
     """Return the page as Markdown."""
     inner_tables: dict[str, Table] = {}
-    parts = [_ABOUT]
+    parts = [_INTRODUCTION]
     top_settings = {
         n: field for n, field in CONFIGURATION.fields.items() if _nested_shape(field.shape) is None
     }

@@ -65,14 +65,14 @@ _SCALARS: Final[Mapping[str, Json]] = {
     "string": {"type": "string"},
 }
 _MISSING: Final = frozenset({"never", "undefined", "void"})
-_SAME: Final = frozenset({"NonNullable", "Promise", "Readonly", "Required"})
+_TRANSPARENT_TYPES: Final = frozenset({"NonNullable", "Promise", "Readonly", "Required"})
 _LISTS: Final = frozenset({"Array", "ReadonlyArray", "Set"})
 _TYPE_NAMES: Final = {bool: "boolean", float: "number", int: "number", str: "string"}
 _BUILT_IN: Final = frozenset(
     {
         *_LISTS,
         *_MISSING,
-        *_SAME,
+        *_TRANSPARENT_TYPES,
         *_SCALARS,
         *("Omit", "Partial", "Pick", "Record", "SnakeCase", "any", "unknown"),
     }
@@ -369,7 +369,7 @@ class _Types:
         arguments = [self._schema(part, bound) for part in use.arguments]
         if use.name in _SCALARS:
             return dict(_SCALARS[use.name])
-        if use.name in _SAME:
+        if use.name in _TRANSPARENT_TYPES:
             return arguments[0]
         if use.name in _LISTS:
             return {"type": "array", "items": arguments[0]}

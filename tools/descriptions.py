@@ -54,14 +54,14 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _PARTS: Final = "multipart/form-data"
 _RELATED: Final = "multipart/related"
 _SCALARS: Final = ("integer", "number", "string")
-_TRUTHS: Final = {"0": False, "1": True, "false": False, "true": True}
+_BOOLEANS: Final = {"0": False, "1": True, "false": False, "true": True}
 _COMMON_HEADERS: Final = frozenset({"accept", "authorization", "content-length", "content-type"})
 """Headers that OpenAPI describes elsewhere, or that the HTTP client adds."""
 _CLOUD_HEADERS: Final = ("x-amz-", "x-goog-", "x-ms-")
 _UNDESCRIBED_HEADER: Final = re.compile(r"(?i)x-(amz|ms)-(content-sha256|date|meta-)")
 """A signature's header, or metadata with a name of the user's."""
 _READERS: Final[dict[str, Callable[[str], Json]]] = {
-    "boolean": lambda text: _TRUTHS.get(text, text),
+    "boolean": lambda text: _BOOLEANS.get(text, text),
     "integer": int,
     "number": float,
     "object": json.loads,

@@ -18,11 +18,13 @@ from tools.plants import Plant, SourceEdits, compiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FOR_PEOPLE: Final = frozenset(
+_TEXTS_FOR_PEOPLE: Final = frozenset(
     {"documentation", "field", "message", "otherwise", "problem", "remedy", "source", "vendor"}
 )
 """Arguments and constants that only people read."""
-_ALSO_OURS: Final = frozenset({"kinds", "name", "repr", "kw_only", "strict", "default_words"})
+_SETTINGS_OF_MOORAGE: Final = frozenset(
+    {"kinds", "name", "repr", "kw_only", "strict", "default_words"}
+)
 """Arguments and constants that moorage or Python gives a meaning to, and no vendor."""
 _NOT_FACTS: Final = frozenset(
     {
@@ -166,7 +168,7 @@ class _FactEdits(SourceEdits):
                     return False
                 case ast.Expr(value=ast.Constant()):
                     return False
-                case ast.keyword(arg=str(name)) if name in _FOR_PEOPLE | _ALSO_OURS:
+                case ast.keyword(arg=str(name)) if name in _TEXTS_FOR_PEOPLE | _SETTINGS_OF_MOORAGE:
                     return False
                 case ast.Call() if child is not parent.func and self._has_no_facts(parent):
                     return False
@@ -178,7 +180,7 @@ class _FactEdits(SourceEdits):
                 case (
                     ast.AnnAssign(target=ast.Name(id=name))
                     | ast.Assign(targets=[ast.Name(id=name)])
-                ) if name in _FOR_PEOPLE | _ALSO_OURS:
+                ) if name in _TEXTS_FOR_PEOPLE | _SETTINGS_OF_MOORAGE:
                     return False
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                     return True

@@ -55,7 +55,7 @@ Bytes for an idle key, including the key itself:
 {sizes}
 """
 
-LEFT_OUT: Final = """\
+LEFT_OUT_INTRODUCTION: Final = """\
 ## Tables without figures
 
 These tables were not steady when this page was written, or were not measured. Measure these
@@ -92,7 +92,7 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         rows = "\n".join(f"| {name} | {size:.0f} |" for name, size in sizes.items())
         parts.append(MEMORY.format(sizes=rows))
     if left_out:
-        parts.append(LEFT_OUT.format(rows="\n".join(left_out)))
+        parts.append(LEFT_OUT_INTRODUCTION.format(rows="\n".join(left_out)))
     return "\n".join(parts)
 
 

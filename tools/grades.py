@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.grading.grade import Grade
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "vendor-grades.md"
-_ABOUT: Final = """# Grades of vendors
+_INTRODUCTION: Final = """# Grades of vendors
 
 `moorage grade VENDOR` grades an installed vendor of any package. The command calls the vendor's
 sandbox on this machine, and sends nothing elsewhere. A vendor has a tier if all rules of the tier,
@@ -40,7 +40,13 @@ def page() -> str:
     grades = [grade(evidence_of(name)) for name in vendor_names()]
     rows = [row_of(result) for result in grades]
     return "\n".join(
-        [_ABOUT, "| vendor | tier | rules that do not hold |", "|---|---|---|", *rows, *rules()]
+        [
+            _INTRODUCTION,
+            "| vendor | tier | rules that do not hold |",
+            "|---|---|---|",
+            *rows,
+            *rules(),
+        ]
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOLE: Final = "…"
 """A placeholder in a message for a value that is known only when the error is raised."""
 
-_LEFT_OUT: Final = ("testing/sandboxes/", "testing/kits/", "demo/", "scaffold/")
+_SKIPPED_FOLDERS: Final = ("testing/sandboxes/", "testing/kits/", "demo/", "scaffold/")
 _FEW_WORDS: Final = 3
 _WORD: Final = re.compile(r"\w")
 _STATEMENT: Final = "SELECT "
@@ -86,7 +86,7 @@ def messages_of(package: Path) -> list[Message]:
     modules = [
         _Module(name, ast.parse(path.read_text("utf-8")))
         for name, path in zip(names, paths, strict=True)
-        if not name.startswith(_LEFT_OUT)
+        if not name.startswith(_SKIPPED_FOLDERS)
     ]
     sinks = _all_sinks(modules)
     return [*dict.fromkeys(message for module in modules for message in module.messages(sinks))]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from types import CodeType
 
-WORK = Path("mutants")
+MUTANTS_FOLDER = Path("mutants")
 
 # The tool's words for the fate of a mutant.
 KILLED, SURVIVED, TIMEOUT, UNTESTED, UNTRIED = (
@@ -59,10 +59,10 @@ KILLED, SURVIVED, TIMEOUT, UNTESTED, UNTRIED = (
     "untried",
 )
 
-NEAR = 1.0
+NEAREST_TESTS_SECONDS = 1.0
 """Seconds of tests that an explained mutant meets; what nobody explains meets all."""
 
-HANGS = 15.0
+HANG_SECONDS = 15.0
 """The seconds that a test may take beyond three times its duration without a mutant."""
 
 LONGEST = 60.0
@@ -199,7 +199,7 @@ def change_of(path: Path, name: str) -> Change:
 def make_mutants(workers: int) -> list[Change]:
     """Write all mutants, so that later imports use the mutated files."""
     set_mutant_under_test("mutant_generation")
-    WORK.mkdir(exist_ok=True)
+    MUTANTS_FOLDER.mkdir(exist_ok=True)
     copy_src_dir()
     copy_also_copy_files()
     setup_source_paths()
@@ -293,7 +293,7 @@ class Tests:
                 filter(None, (self._tests_reaching(mutant.path, place) for place in places)), []
             )
             chosen_tests: list[int] = []
-            remaining_seconds = NEAR
+            remaining_seconds = NEAREST_TESTS_SECONDS
             for test in reaching_tests:
                 chosen_tests.append(test)
                 remaining_seconds -= self._costs[test]
@@ -448,7 +448,7 @@ class Trials:
         watch = None if mutant else LineRecorder({mutant.path for mutant in self._mutants})
         for target, next_target in pairwise([*targets, None]):
             assert target is not None
-            signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([target]))
+            signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS + 3 * tests.cost([target]))
             if watch is not None:
                 watch.begin(target)
             item = tests.items[target]
@@ -516,7 +516,7 @@ def fates_of(
     ]
     trials = Trials(targets, explained, noticed, workers=workers, until=time.monotonic() + seconds)
     set_mutant_under_test("")
-    with change_cwd(WORK):
+    with change_cwd(MUTANTS_FOLDER):
         code = pytest.main(
             [
                 *("-x", "-q", "-s", "-p", "no:cacheprovider", "--rootdir=."),

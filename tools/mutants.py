@@ -25,11 +25,11 @@ from pathlib import Path
 
 from tools.mutant_trials import (
     KILLED,
+    MUTANTS_FOLDER,
     SURVIVED,
     TIMEOUT,
     UNTESTED,
     UNTRIED,
-    WORK,
     Change,
     Function,
     fates_of,
@@ -97,8 +97,8 @@ def main() -> int:
 
     explained_changes = explained()
     previous_functions = noticed_before()
-    if WORK.exists():
-        shutil.rmtree(WORK)
+    if MUTANTS_FOLDER.exists():
+        shutil.rmtree(MUTANTS_FOLDER)
     fates = fates_of(
         options.only,
         explained_changes,

@@ -10,7 +10,7 @@ from moorage.domain.webhooks.presets import PRESETS
 if TYPE_CHECKING:
     from moorage.domain.webhooks.scheme import WebhookScheme
 
-_ABOUT: Final = """# Webhook schemes
+_INTRODUCTION: Final = """# Webhook schemes
 
 What each preset looks at, and what its vendor's signature vouches for. Where the body is not
 covered, somebody who saw one genuine webhook can make up another: treat it as a hint that something
@@ -22,7 +22,7 @@ replays keeps an old webhook out.
 """
 
 
-_JOINED: Final = (
+_AMBIGUOUS_SCHEMES: Final = (
     "- `twilio`, `twilio-shared-key`: the names and values of a form are signed run together, so"
     " where one ends and the next begins is not covered. The guard against replays knows such a"
     " form again."
@@ -33,8 +33,10 @@ def page() -> str:
     """Return the page as Markdown."""
     head = "| scheme | signature | how | covers | tolerance | wants |\n|---|---|---|---|---|---|"
     rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
-    weaknesses = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
-    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weaknesses}\n"
+    weaknesses = "\n".join(
+        [*map(_weakness, filter(_is_weak, PRESETS.values())), _AMBIGUOUS_SCHEMES]
+    )
+    return f"{_INTRODUCTION}\n{head}\n{rows}\n\n## What is not covered\n\n{weaknesses}\n"
 
 
 def _row(scheme: WebhookScheme) -> str:

@@ -20,7 +20,7 @@ from tools.recorded_runs import RUNS
 FOLDER: Final = Path(__file__).parent.parent / "docs/how-to"
 HEADING: Final = "## Defaults"
 _FIELD: Final = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n {8,}.+)*)", re.MULTILINE)
-_MADE: Final = {
+_COMPUTED_DEFAULTS: Final = {
     (RateLimitConfig, "burst"): "the calls of one period",
     (Service, "timeouts"): "none of its limits",
 }
@@ -143,8 +143,8 @@ def _meanings(docstring: str) -> dict[str, str]:
 def _default(kind: Any, name: str, value: object) -> str:
     if value is inspect.Parameter.empty:
         return "needed"
-    if (kind, name) in _MADE:
-        return _MADE[kind, name]
+    if (kind, name) in _COMPUTED_DEFAULTS:
+        return _COMPUTED_DEFAULTS[kind, name]
     if value is None or value == ():
         return "none"
     if isinstance(value, Enum):

@@ -69,7 +69,7 @@ class Answer(NamedTuple):
     body: bytes = b"{}"
 
 
-LOST: Final = Answer(0)
+LOST_ANSWER: Final = Answer(0)
 
 
 class Recorder:
@@ -304,13 +304,16 @@ def _webhooks(*, is_forged: bool) -> Play:
     return record_calls
 
 
-_FRESH: Final = Answer(headers=(("Cache-Control", "max-age=60"), ("ETag", '"v1"')))
-_REMEMBERS: Final = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
+_FRESH_ANSWER: Final = Answer(headers=(("Cache-Control", "max-age=60"), ("ETag", '"v1"')))
+_KEY_SETTINGS: Final = {"idempotency_header": "Idempotency-Key", "idempotency_memory": 86_400}
 
 RUNS: Final = (
     Run("retry-happy", "The second attempt succeeds", _calls(1), (Answer(503),)),
     Run(
-        "retry-unhappy", "A POST without an idempotency key is sent once", _calls(1, POST), (LOST,)
+        "retry-unhappy",
+        "A POST without an idempotency key is sent once",
+        _calls(1, POST),
+        (LOST_ANSWER,),
     ),
     Run(
         "budget-happy",
@@ -361,19 +364,26 @@ RUNS: Final = (
         _calls(1, POST, hedge=HedgeConfig(delay=0.1), timeout=10.0),
         (Answer(delay=60.0),),
     ),
-    Run("key-happy", "A repeat after a lost answer", _play_with_key(**_REMEMBERS), (LOST,)),
-    Run("key-unhappy", "The vendor does not remember idempotency keys", _play_with_key(), (LOST,)),
+    Run(
+        "key-happy", "A repeat after a lost answer", _play_with_key(**_KEY_SETTINGS), (LOST_ANSWER,)
+    ),
+    Run(
+        "key-unhappy",
+        "The vendor does not remember idempotency keys",
+        _play_with_key(),
+        (LOST_ANSWER,),
+    ),
     Run(
         "cache-happy",
         "Two calls send one request to the vendor",
         _calls(2, cache=CachePolicy()),
-        (_FRESH,),
+        (_FRESH_ANSWER,),
     ),
     Run(
         "cache-unhappy",
         "The vendor confirms a stale answer, and later the answer replaces an error",
         _confirm,
-        (_FRESH, Answer(304, headers=_FRESH.headers), *(Answer(503),) * 3),
+        (_FRESH_ANSWER, Answer(304, headers=_FRESH_ANSWER.headers), *(Answer(503),) * 3),
     ),
     Run(
         "time-happy",

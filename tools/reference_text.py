@@ -17,7 +17,7 @@ _ITEM: Final = re.compile(r"([*\w][\w*., ]*): (.*)", re.DOTALL)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
 # Classes that moorage creates and users only receive, so their constructors are left out.
-_HELD: Final = frozenset(
+_RECEIVED_CLASSES: Final = frozenset(
     {
         "AsyncDownload",
         "AsyncStreamedAnswer",
@@ -92,7 +92,7 @@ def _describe_export(name: str, value: Any, home: str) -> Iterator[str]:
 
 def _describe_class(name: str, value: type[Any]) -> Iterator[str]:
     shape = _shape(name, value)
-    if shape and name not in _HELD:
+    if shape and name not in _RECEIVED_CLASSES:
         yield f"```text\n{shape}\n```"
     yield _prose(value)
     initializer: Any = value.__init__  # only its docstring is read

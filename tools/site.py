@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent
 DOCS: Final = ROOT / "docs"
 NAVIGATION: Final = DOCS / "navigation.yml"
-ABOUT: Final = "Safe, observable and replaceable calls to other people's services."
+TAGLINE: Final = "Safe, observable and replaceable calls to other people's services."
 _STYLE: Final = Path(__file__).with_name("site.css")
 _ICON: Final = Path(__file__).with_name("site_icon.svg")
 _SEARCH: Final = Path(__file__).with_name("site_search.js")
@@ -116,7 +116,7 @@ def sources() -> dict[str, str]:
 
 def llms_text(whole: Section) -> str:
     """Return the list of all pages for programs to read, in the format llms.txt."""
-    lines = ["# moorage", "", f"> {ABOUT}", ""]
+    lines = ["# moorage", "", f"> {TAGLINE}", ""]
     for entry in whole.entries:
         pages = entry.pages() if isinstance(entry, Section) else (entry,)
         lines += ["", f"## {entry.title}", ""] if isinstance(entry, Section) else []

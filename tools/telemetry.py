@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PATH: Final = "reference/telemetry.md"
 
-_ABOUT: Final = """# Telemetry
+_INTRODUCTION: Final = """# Telemetry
 
 This page is made of the registry `moorage/adapters/observers/telemetry_names.json`, which programs
 can read. [Observe calls](../how-to/observing.md) shows how to export telemetry.
@@ -25,7 +25,7 @@ held each call back for how long.
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_ABOUT, *_page_parts()])
+    return "\n".join([_INTRODUCTION, *_page_parts()])
 
 
 def _page_parts() -> Iterator[str]:

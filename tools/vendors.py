@@ -23,7 +23,7 @@ _KEYS: Final[dict[str, Callable[[VendorKeys | None], str]]] = {
     "as documented": lambda keys: "" if keys is None else _links(keys.documentation),
 }
 
-_ABOUT: Final = """# What each vendor can do
+_INTRODUCTION: Final = """# What each vendor can do
 
 The tables are made of what the vendors say of themselves, and each entry is tried by a test: what
 has a tick is done, and what has none is refused by `UnsupportedByVendor` before anything is sent,
@@ -46,7 +46,7 @@ defined. The other capabilities permit fields of requests, and have no method of
 def page() -> str:
     """Return the page as Markdown."""
     tables = (line for kind in CONTRACTS for line in _table(kind))
-    return "\n".join([_ABOUT, *tables, _METHODS, *_methods_table(), ""])
+    return "\n".join([_INTRODUCTION, *tables, _METHODS, *_methods_table(), ""])
 
 
 def _table(kind: str) -> Iterator[str]:

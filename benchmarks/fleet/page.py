@@ -16,7 +16,7 @@ PAGE: Final = Path("docs/how-to/sizing.md")
 BEGIN: Final = "<!-- written by make fleet -->"
 END: Final = "<!-- until here -->"
 MOST_OF_A_CORE: Final = 0.8
-AWAY: Final = 10.0
+OUTAGE_SECONDS: Final = 10.0
 
 FLEETS: Final = [
     *(
@@ -118,10 +118,11 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
             ),
             "",
             (
-                f"If Redis was unavailable for {AWAY:.0f} seconds, the last of {WORKERS:,} workers"
-                f" uses it again {returns.run(WORKERS, AWAY, costs, seed).last:.2f} s after its"
+                f"If Redis was unavailable for {OUTAGE_SECONDS:.0f} seconds, the last of"
+                f" {WORKERS:,} workers uses it again"
+                f" {returns.run(WORKERS, OUTAGE_SECONDS, costs, seed).last:.2f} s after its"
                 " return, and the last of 200 workers after"
-                f" {returns.run(200, AWAY, costs, seed).last:.2f} s."
+                f" {returns.run(200, OUTAGE_SECONDS, costs, seed).last:.2f} s."
             ),
             "",
             (

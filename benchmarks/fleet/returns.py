@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from benchmarks.fleet.model import Costs
     from moorage.domain.resilience.outage import Outage
 
-WITHIN: Final = 1.0
+LONGEST_RETURN: Final = 1.0
 """The seconds after the return of a Redis within which every worker uses it again."""
 
-_AWAY: Final = StorageUnavailable("Redis is away.")
-_SPREAD: Final = 0.03
-_SPAN: Final = 0.1
+_OUTAGE_ERROR: Final = StorageUnavailable("Redis is away.")
+_FIRST_FAILURE_WITHIN: Final = 0.03
+_WINDOW_SECONDS: Final = 0.1
 
 
 @attrs.frozen
@@ -56,17 +56,17 @@ def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
     free_at, oldest, highest = 0.0, 0, 0
     for number, arrival in enumerate(arrivals):
         free_at = max(free_at, arrival) + cost
-        while arrivals[oldest] < arrival - _SPAN:
+        while arrivals[oldest] < arrival - _WINDOW_SECONDS:
             oldest += 1
         highest = max(highest, number - oldest + 1)
-    return Return(free_at, highest, min(1.0, highest * cost / _SPAN))
+    return Return(free_at, highest, min(1.0, highest * cost / _WINDOW_SECONDS))
 
 
 def _first_probe(away: float, dice: Random) -> float:
     """Return the seconds from a server's return to a worker's first probe."""
     outage: Outage | None = None
-    now, end = dice.random() * _SPREAD, away
+    now, end = dice.random() * _FIRST_FAILURE_WITHIN, away
     while now < end:
-        outage = extended_outage(outage, _AWAY, int(now * 1e9), dice.random())
+        outage = extended_outage(outage, _OUTAGE_ERROR, int(now * 1e9), dice.random())
         now = outage.until / 1e9
     return now - end

@@ -19,10 +19,10 @@ from benchmarks.fleet.model import WORKERS_PER_HOST, Fleet
 if TYPE_CHECKING:
     from benchmarks.fleet.model import Costs
 
-WAY: Final = 0.2e-3
+TRAVEL_SECONDS: Final = 0.2e-3
 """The seconds that a question and its answer travel, which is assumed."""
 
-WITHIN: Final = 1.5
+MOST_SLOWDOWN: Final = 1.5
 """The factor by which a storm may lengthen the others' 99th percentile."""
 
 
@@ -89,7 +89,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
         free_at = start + cost
         work_time += cost
         if is_other:
-            answers.append(free_at - now + WAY)
+            answers.append(free_at - now + TRAVEL_SECONDS)
             continue
         questions += 1
         if is_granted:
@@ -109,7 +109,7 @@ def _run_with_brokers(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
         seconds=storm.seconds,
     )
     hosts = brokers.run_hosts(fleet, costs, seed, others=storm.others)
-    answers = [seconds + WAY for seconds in hosts.others]
+    answers = [seconds + TRAVEL_SECONDS for seconds in hosts.others]
     return _effect_of(storm, answers, hosts.worked, hosts.requests)
 
 
@@ -134,7 +134,7 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
     for storm in (TenantStorm(), *storms):
         effect = run(storm, costs, seed)
         times = effect.p99 / without_storm.p99
-        mark = "" if times <= WITHIN else ", too long"
+        mark = "" if times <= MOST_SLOWDOWN else ", too long"
         rows.append(
             f"| {storm.offered:,} | {_callers(storm)} | {storm.rate:,} | {effect.questions:,.0f}"
             f" | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"

@@ -101,7 +101,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.checks import name_of as name_of
     from moorage.testing.kits.checks import waiting_at_most as waiting_at_most
 
-_HOME: Final = {
+_MODULES: Final = {
     # virtual time and random numbers
     "VirtualClock": "fakes.clock",
     "VirtualSleeper": "fakes.clock",
@@ -198,13 +198,13 @@ _HOME: Final = {
     "tenants_conformance": "kits",
     "scim_conformance": "kits",
 }
-__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
+__all__ = tuple(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 
 
 if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for exported
 
     def __getattr__(name: str) -> object:
-        home = _HOME.get(name)
+        home = _MODULES.get(name)
         if home is None:
             raise AttributeError(f"module 'moorage.testing' has no attribute {name!r}")
         if home == "kits":

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _LOCALHOST: Final = "127.0.0.1"
 _MOST_BYTES_AT_ONCE: Final = 65_536
-_WHO: Final = b'HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic realm="proxy"\r\n'
+_LOGIN_REQUIRED: Final = b'HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic realm="proxy"\r\n'
 _OWN_HEADERS: Final = frozenset({"proxy-authorization", "proxy-connection", "connection"})
 
 
@@ -154,7 +154,9 @@ class ProxyServer:
             if head is not None:
                 self.requests.append(head)
                 if not self._is_known(head.headers):
-                    sock.sendall(_WHO + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+                    sock.sendall(
+                        _LOGIN_REQUIRED + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+                    )
                 elif self._answers is not None:
                     sock.sendall(self._answers)
                 elif head.method == "CONNECT":

@@ -41,7 +41,8 @@ _ANY_PATH: Final = ""  # None stands for any path
 _LOCALHOST: Final = "127.0.0.1"
 _QUEUE: Final = 128
 _LET_IN_WITHIN: Final = 0.02  # seconds
-_NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # SO_LINGER with no time, which resets the connection
+# SO_LINGER with a time of zero
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class VendorServer:
@@ -294,7 +295,7 @@ class VendorServer:
         while behaviour.repeat and not self._leaving.wait(behaviour.pause):
             sock.sendall(behaviour.repeat)
         if behaviour.then == "reset":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         if not behaviour.last and behaviour.reads != "all":
             self._leaving.wait()
         return not behaviour.last

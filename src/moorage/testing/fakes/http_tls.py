@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 # Strict clients check whether an authority may sign other authorities.
-_VOUCHING: Final = x509.KeyUsage(
+_AUTHORITY_USAGE: Final = x509.KeyUsage(
     key_cert_sign=True,
     crl_sign=True,
     digital_signature=False,
@@ -103,7 +103,7 @@ def _sign_certificate(
         )
     )
     if host is None:
-        unsigned = unsigned.add_extension(_VOUCHING, critical=True)
+        unsigned = unsigned.add_extension(_AUTHORITY_USAGE, critical=True)
     else:
         unsigned = unsigned.add_extension(
             x509.SubjectAlternativeName([_certificate_name(host)]), critical=False

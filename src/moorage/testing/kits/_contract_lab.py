@@ -33,7 +33,7 @@ _HANG_TIMES: Final = 10.0
 No check measures the speed of an operation, and on a busy machine the first call takes long to load
 modules.
 """
-_OF_MANY: Final = frozenset({"send_bulk", "create_many"})
+_BULK_OPERATIONS: Final = frozenset({"send_bulk", "create_many"})
 _REPEATED: Final = "repeated.address@example.com"
 
 
@@ -89,7 +89,7 @@ class ContractLab(ABC, Generic[AnySubject]):
             times=_HANG_TIMES,
         )
         require_known_references(result, self.sandbox.requests)
-        if operation not in _OF_MANY and fault_count == 0:
+        if operation not in _BULK_OPERATIONS and fault_count == 0:
             require_no_stutter(operation, self.sandbox.requests[count:])
         return result
 

@@ -37,7 +37,7 @@ _POST: Final = Request.post("/", body=b"x")
 _LARGE: Final = Request.put("/", body=bytes(67_108_864))
 _CONNECT: Final = Timeouts(connect=BRIEFLY)
 _READ: Final = Timeouts(read=BRIEFLY)
-_DRIP: Final = BRIEFLY / 10
+_DRIP_SECONDS: Final = BRIEFLY / 10
 
 
 @attrs.frozen
@@ -176,10 +176,10 @@ _FORBIDDEN: Final = b"HTTP/1.1 403 Forbidden\r\n\r\n"
 _NO_TLS: Final = Behaviour(raw=b"HTTP/1.1 400 Bad\r\n\r\n", reads="nothing", then="close")
 _SILENT_TLS: Final = Behaviour(raw=b"", reads="nothing")
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
-_TWO: Final = b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
+_TWO_LENGTHS: Final = b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
 _UNPACKED_ANSWER: Final = b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"
 _ENDLESS: Final = Behaviour(framing="close", repeat=bytes(99_999))
-_DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP)
+_DRIPPING: Final = Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP_SECONDS)
 
 FAILURES: Final = (
     Failure("the vendor's host name has no address", ConnectionFailed, False, _unreachable_call),
@@ -274,7 +274,7 @@ FAILURES: Final = (
         "the answer states its length in two different ways",
         VendorFailed,
         True,
-        _raw_scene(_TWO, then="close"),
+        _raw_scene(_TWO_LENGTHS, then="close"),
     ),
     Failure(
         "the answer is not compressed as its header says",

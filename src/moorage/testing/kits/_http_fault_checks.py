@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _SECRET: Final = "sk-live-42"  # noqa: S105 - opens nothing
-_DRIP: Final = BRIEFLY / 10
+_DRIP_SECONDS: Final = BRIEFLY / 10
 _MEBIBYTE: Final = 1_048_576
 
 _CUT_OFF: Final[dict[str, Behaviour]] = {
@@ -62,11 +62,11 @@ _SILENT: Final[dict[str, Behaviour]] = {
 }
 
 _DRIPPING: Final[dict[str, Behaviour]] = {
-    "its head dripped": Behaviour(headers={"X": "x" * 999}, piece=1, pause=_DRIP),
-    "its body dripped": Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP),
-    "its body dripped without end": Behaviour(framing="close", repeat=b"x", pause=_DRIP),
+    "its head dripped": Behaviour(headers={"X": "x" * 999}, piece=1, pause=_DRIP_SECONDS),
+    "its body dripped": Behaviour(body=b"x" * 9_999, piece=1, pause=_DRIP_SECONDS),
+    "its body dripped without end": Behaviour(framing="close", repeat=b"x", pause=_DRIP_SECONDS),
     "interim answers came without end": Behaviour(
-        raw=b"", repeat=b"HTTP/1.1 100 x\r\n\r\n", pause=_DRIP
+        raw=b"", repeat=b"HTTP/1.1 100 x\r\n\r\n", pause=_DRIP_SECONDS
     ),
 }
 

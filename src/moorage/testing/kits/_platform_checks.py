@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 30.0
 _NAP: Final = 0.05
 _LIMITS: Final = (1.0, 10.0, 60.0)
-_STARTS: Final = 50
+_CONCURRENT_STARTS: Final = 50
 _LINES: Final = 10_000
 _CUTS: Final = 20
 _LONG: Final = 1_000_000
@@ -190,11 +190,12 @@ def one_name_is_one_run(subject: PlatformSubject) -> None:
 
 
 def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
-    with ThreadPoolExecutor(_STARTS) as threads:
+    with ThreadPoolExecutor(_CONCURRENT_STARTS) as threads:
         # Concurrently, so that all of them take only as long as the slowest.
         timeout = 4 * _TIMEOUT
         starts = [
-            threads.submit(partial(subject.make().start, spec, timeout)) for _ in range(_STARTS)
+            threads.submit(partial(subject.make().start, spec, timeout))
+            for _ in range(_CONCURRENT_STARTS)
         ]
         statuses = [start.result() for start in starts]
     platform = subject.make()

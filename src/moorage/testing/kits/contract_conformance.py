@@ -65,7 +65,7 @@ __all__ = [
 
 _JSON: Final = {"Content-Type": "application/json"}
 _PAUSE: Final = 7.0
-_ACTING_TWICE: Final = frozenset({"PATCH", "POST"})
+_UNREPEATABLE_METHODS: Final = frozenset({"PATCH", "POST"})
 _UNREADABLE: Final = (Response(200, _JSON, b"<html></html>"), Response(200, _JSON, b"null"))
 _DAMAGED: Final[tuple[Any, ...]] = ({}, {"type": 7}, {"data": []}, {"id": None, "status": {}})
 _REFUSALS: Final[tuple[tuple[Response, type[ConnectorError]], ...]] = (
@@ -286,7 +286,7 @@ async def lost_answers_are_not_repeated(make: Open) -> None:
         else:
             is_found = len(lab.sandbox.requests) > 1
             require(is_found, "A lost answer is reported as a success.")
-        effects = sum(request.method in _ACTING_TWICE for request in lab.sandbox.requests)
+        effects = sum(request.method in _UNREPEATABLE_METHODS for request in lab.sandbox.requests)
         is_safe = effects <= 1 or lab.subject.kind.idempotency is not None
         require(is_safe, f"A request was sent {effects} times.")
 

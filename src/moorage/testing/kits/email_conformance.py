@@ -253,7 +253,7 @@ async def a_lost_answer_is_unknown(factory: Factory) -> None:
     require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
 
 
-_TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
+_FIELDS_BY_CAPABILITY: Final[dict[EmailCapability, dict[str, Any]]] = {
     EmailCapability.INLINE_IMAGES: {"attachments": (IMAGE,)},
     EmailCapability.AMP_HTML: {"amp_html": "<!doctype html><html ⚡4email></html>"},
     EmailCapability.ENVELOPE_SENDER: {"envelope_sender": "bounces@example.com"},
@@ -293,7 +293,7 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
             today = datetime.now(UTC).date()
             call = email.get_statistics(StatisticsQuery(start=today, end=today))
         else:
-            call = email.send_transactional(message(**_TASTES[capability]))
+            call = email.send_transactional(message(**_FIELDS_BY_CAPABILITY[capability]))
         raised_error = await raised_error_of(call)
         is_refused = (
             isinstance(raised_error, UnsupportedByVendor)

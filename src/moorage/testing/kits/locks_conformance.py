@@ -43,7 +43,7 @@ AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 _BRIEFLY: Final = 0.02
 _NAME: Final = "payments"
 _STUCK: Final = "A thread still waits for a slot, though no thread holds one for long."
-_NEVER: Final = "A caller that a slot was free for was not let in."
+_NOT_LET_IN: Final = "A caller that a slot was free for was not let in."
 
 
 def _view(factory: Factory) -> AsyncLocks:
@@ -160,7 +160,7 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
         not await _gets_slot(locks),
         "A new caller got the slot for which another caller was waiting.",
     )
-    require(await wait_soon(guest.acquisition, _NEVER), _NEVER)
+    require(await wait_soon(guest.acquisition, _NOT_LET_IN), _NOT_LET_IN)
 
 
 async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
@@ -244,7 +244,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
             locks.release(_NAME, holder)
 
     run_concurrently([partial(visit_lock, visitor) for visitor in range(8)], _STUCK)
-    require(not sum(refused_numbers), _NEVER)
+    require(not sum(refused_numbers), _NOT_LET_IN)
     require(
         max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three slots at once."
     )
@@ -291,7 +291,7 @@ async def _require_slots_in_order(
     for guest in waiting:
         locks.release(_NAME, holder)
         finished_tasks, _ = await wait_soon(
-            asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER
+            asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NOT_LET_IN
         )
         is_alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
         require(is_alone, "A caller was admitted before a caller that had waited longer.")

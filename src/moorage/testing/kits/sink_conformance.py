@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import SinkConnector
 
 _NUMBERS: Final = tuple(range(1, 9))
-_BAD: Final = 5
+_BAD_NUMBER: Final = 5
 
 
 class SinkSubject(Protocol):
@@ -119,7 +119,7 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
     the error.
     """
     async with factory() as subject:
-        bad = subject.bad_record(_BAD)
+        bad = subject.bad_record(_BAD_NUMBER)
         if bad is None:
             return
         await subject.sink.open()
@@ -136,7 +136,7 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
                 f"The third record of four is bad, and the sink returned {results!r}.",
             )
             await subject.sink.flush()
-            numbers = zip((1, 2, _BAD, 3), are_good, strict=False)
+            numbers = zip((1, 2, _BAD_NUMBER, 3), are_good, strict=False)
             await _require_stored(subject, [number for number, is_good in numbers if is_good])
         await subject.sink.close()
 
@@ -144,9 +144,9 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
 async def a_bad_record_affects_no_other(factory: Factory) -> None:
     """A pipeline stores each good record once and in order, and the bad one as a dead letter."""
     async with factory() as subject:
-        bad = subject.bad_record(_BAD)
+        bad = subject.bad_record(_BAD_NUMBER)
         records = [
-            bad if number == _BAD and bad is not None else subject.record(number)
+            bad if number == _BAD_NUMBER and bad is not None else subject.record(number)
             for number in _NUMBERS
         ]
         dead_letters = MemoryDeadLetters()
@@ -159,7 +159,7 @@ async def a_bad_record_affects_no_other(factory: Factory) -> None:
         )
         async with asyncio.timeout(patience()):
             await pipeline.run()
-        good_numbers = [number for number in _NUMBERS if number != _BAD or bad is None]
+        good_numbers = [number for number in _NUMBERS if number != _BAD_NUMBER or bad is None]
         await _require_stored(subject, good_numbers)
         require(
             [letter.record for letter in dead_letters.letters] == ([] if bad is None else [bad]),

@@ -101,9 +101,9 @@ AsyncTimedCheck: TypeAlias = Callable[[AsyncTimedFactory], Coroutine[Any, Any, N
 AsyncBoundedCheck: TypeAlias = Callable[[AsyncBoundedFactory], Coroutine[Any, Any, None]]
 
 _AT_ONCE: Final = 4
-_EACH: Final = 60
+_COMMANDS_EACH: Final = 60
 _TENANT_BOUND: Final = 20
-_PRESSED: Final = 0.05
+_SHORT_TIMEOUT: Final = 0.05
 
 
 _EitherCheck: TypeAlias = Callable[[Stores], Coroutine[Any, Any, None]]
@@ -323,8 +323,8 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
             chance = random_from(index)
 
             async def calls() -> None:
-                for step in range(_EACH):
-                    number = index * _EACH + step
+                for step in range(_COMMANDS_EACH):
+                    number = index * _COMMANDS_EACH + step
                     shuffled_keys = chance.sample(keys, len(keys))
                     size = chance.randint(1, most)
                     written_keys, read_keys = (
@@ -377,12 +377,12 @@ async def readers_see_whole_commands(stores: Stores) -> None:
     torn_states: list[object] = []
 
     async def write() -> None:
-        for number in range(_EACH):
+        for number in range(_COMMANDS_EACH):
             await store.execute(Append(number, keys))
             await store.yield_to_tasks()
 
     async def look_up_state() -> None:
-        for _ in range(_EACH):
+        for _ in range(_COMMANDS_EACH):
             _, states = await store.execute(read_command(*keys))
             values = {state and state[2:] for state in states}
             torn_states.extend(values if len(values) > 1 else ())
@@ -543,10 +543,10 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     threads = [start_thread("first", hold)]
     require(hold.held.wait(patience()), "A command never began.")
     threads.append(start_thread("patient", Write({key: "later"})))
-    threads.append(start_thread("pressed", Write({key: "later"}), _PRESSED))
+    threads.append(start_thread("pressed", Write({key: "later"}), _SHORT_TIMEOUT))
     threads[-1].join(patience() / 2)
     # A caller that would give up at the same time has given up by now.
-    threads[-2].join(_PRESSED)
+    threads[-2].join(_SHORT_TIMEOUT)
     previous_errors = dict(end_errors)
     hold.free.set()
     for thread in threads:

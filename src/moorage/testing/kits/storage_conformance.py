@@ -39,7 +39,7 @@ Factory: TypeAlias = "Callable[[], Subject]"
 Check: TypeAlias = "Callable[[Factory], None]"
 AsyncCheck: TypeAlias = "Callable[[Factory], Coroutine[Any, Any, None]]"
 
-_INEXACT: Final = 2.0
+_TIME_TOLERANCE: Final = 2.0
 """Seconds by which two statements of one time may differ, since some have no fractions."""
 _PART: Final = 5 * 1024 * 1024
 _EVERYTHING: Final = frozenset(StorageCapability)
@@ -415,7 +415,7 @@ async def lists_are_in_order(factory: Factory) -> None:
         require(is_same, "A listed reference leads to another object.")
         require(entry.size == head.size == size, "A list states a different size.")
         seconds = (entry.last_modified - head.last_modified).total_seconds()
-        require(abs(seconds) < _INEXACT, "A list states a different time.")
+        require(abs(seconds) < _TIME_TOLERANCE, "A list states a different time.")
 
 
 async def folders_are_listed_once(factory: Factory) -> None:

@@ -37,11 +37,11 @@ Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
 _HANGS: Final = "Looking up a tenant does not return."
-_ONE: Final[Mapping[str, Any]] = {
+_FIRST_TABLES: Final[Mapping[str, Any]] = {
     "vendors": {"twilio": {"account_sid": "AC1", "credentials": "tökén", "timeout": 2.5}},
     "sms": [{"vendor": ["twilio"], "countries": ["DE"]}],
 }
-_TWO: Final[Mapping[str, Any]] = {"sms": {"vendor": "vonage"}}
+_SECOND_TABLES: Final[Mapping[str, Any]] = {"sms": {"vendor": "vonage"}}
 _NAMES: Final = ("acme", "ACME", "acme ", "acme-fr", "açmé", "'; --", "a" * 200)
 
 
@@ -68,13 +68,13 @@ async def a_new_source_has_no_tenants(factory: AsyncFactory) -> None:
 async def stored_tables_are_returned(factory: AsyncFactory) -> None:
     """A tenant's tables are returned unchanged at every look-up, with the same version."""
     tenants, set_tables = factory()
-    set_tables("acme", _ONE)
+    set_tables("acme", _FIRST_TABLES)
     versions = {await _version(tenants, "acme") for _ in range(3)}
     require(len(versions) == 1, "The version changes while the tables stay.")
     require(None not in versions, "An existing tenant has no version.")
     for _ in range(2):
         require(
-            await _tables(tenants, "acme") == _ONE,
+            await _tables(tenants, "acme") == _FIRST_TABLES,
             "The returned tables differ from the stored tables.",
         )
 
@@ -83,7 +83,7 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
     """When a tenant's tables change, their version changes."""
     tenants, set_tables = factory()
     previous_versions: list[str | int | None] = [None]
-    for tables in (_ONE, _TWO, {}, _ONE):
+    for tables in (_FIRST_TABLES, _SECOND_TABLES, {}, _FIRST_TABLES):
         set_tables("acme", tables)
         version = await _version(tenants, "acme")
         require(
@@ -107,12 +107,14 @@ async def tenants_are_separate(factory: AsyncFactory) -> None:
 async def a_removed_tenant_is_unknown(factory: AsyncFactory) -> None:
     """A removed tenant is unknown, and can be added again."""
     tenants, set_tables = factory()
-    set_tables("acme", _ONE)
+    set_tables("acme", _FIRST_TABLES)
     set_tables("acme", None)
     require(await _version(tenants, "acme") is None, "A removed tenant still has a version.")
     require(not await _tables(tenants, "acme"), "A removed tenant still has settings.")
-    set_tables("acme", _TWO)
-    require(await _tables(tenants, "acme") == _TWO, "A removed tenant cannot be added again.")
+    set_tables("acme", _SECOND_TABLES)
+    require(
+        await _tables(tenants, "acme") == _SECOND_TABLES, "A removed tenant cannot be added again."
+    )
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (

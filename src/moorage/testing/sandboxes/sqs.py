@@ -22,7 +22,7 @@ _TYPE: Final = "application/x-amz-json-1.0"
 _MAX_BYTES: Final = 1_048_576
 _MOST_ENTRIES: Final = 10
 _LONGEST_DELAY: Final = 900
-_WHO: Final = {
+_ACCESS_CODES: Final = {
     UNSIGNED: "MissingAuthenticationToken",
     STRANGER: "InvalidClientTokenId",
     MISMATCH: "SignatureDoesNotMatch",
@@ -60,7 +60,7 @@ class AmazonSqsSandbox(AwsSandbox):
         return {"POST /": self._run_action}
 
     def _unauthorized(self, problem: str) -> Refusal:
-        return _refusal(_WHO[problem], problem, 403)
+        return _refusal(_ACCESS_CODES[problem], problem, 403)
 
     def _run_action(self, request: SandboxRequest) -> Response:
         action = (request.headers.get("x-amz-target") or "").removeprefix("AmazonSQS.")

@@ -76,7 +76,7 @@ _UUID: Final = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _TYPES: Final = {InvoiceKind.SALES: "ACCREC", InvoiceKind.BILL: "ACCPAY"}
 _PATHS: Final = {INVOICE: "Invoices", BILL: "Invoices", JOURNAL: "ManualJournals"}
 _ROLES: Final = (CUSTOMER, SUPPLIER)
-_PRECISE: Final = {"unitdp": "4"}
+_FOUR_DECIMALS: Final = {"unitdp": "4"}
 _CREATION: Final = {"summarizeErrors": "true"}
 _KEYS: Final = sdk.VendorKeys(
     memory=300.0,
@@ -179,7 +179,7 @@ class Xero(sdk.OAuthVendor):
         """Create an invoice or a bill, and compare its total."""
         check_contact(contact, invoice)
         body = sdk.merged(invoice_body(contact, invoice), sdk.extra_for(self.name, invoice.extra))
-        request = _creation("/Invoices", {"Invoices": [body]}, **_PRECISE)
+        request = _creation("/Invoices", {"Invoices": [body]}, **_FOUR_DECIMALS)
         record = await _send(wire, request, key, partial(read_invoice, wire))
         return await with_equal_total(
             record, invoice, "Xero", lambda: self.void_invoice(wire, record.ref)
@@ -188,7 +188,7 @@ class Xero(sdk.OAuthVendor):
     async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
         type_at(ref, INVOICE, BILL)
-        request = sdk.Request.get(f"/Invoices/{_quoted_id(ref)}", query=_PRECISE)
+        request = sdk.Request.get(f"/Invoices/{_quoted_id(ref)}", query=_FOUR_DECIMALS)
         return read_invoice(wire, await wire.send(request))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
@@ -199,7 +199,7 @@ class Xero(sdk.OAuthVendor):
         check_unpaid(record, "Total", "AmountDue")
         word = "DELETED" if record.state is InvoiceState.DRAFT else "VOIDED"
         body = {"Invoices": [{"InvoiceID": ref.id, "Status": word}]}
-        request = sdk.Request.post(f"/Invoices/{_quoted_id(ref)}", query=_PRECISE, json=body)
+        request = sdk.Request.post(f"/Invoices/{_quoted_id(ref)}", query=_FOUR_DECIMALS, json=body)
         try:
             response = await wire.send(request.evolve(idempotent=True))
         except sdk.VendorRejected:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _VARIABLES: Final = "recipient-variables"
 _MARK: Final = "%recipient"
-_YES: Final = {True: "yes", False: "no", None: None}
+_YES_OR_NO: Final = {True: "yes", False: "no", None: None}
 
 
 def mail_request(
@@ -127,8 +127,8 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
         "h:Reply-To": ", ".join(addresses_header(message.reply_to)),
         "o:tag": list(message.tags),
         "o:deliverytime": None if send_time is None else format_datetime(whole_second(send_time)),
-        "o:tracking-opens": _YES[message.track_opens],
-        "o:tracking-clicks": _YES[message.track_clicks],
+        "o:tracking-opens": _YES_OR_NO[message.track_opens],
+        "o:tracking-clicks": _YES_OR_NO[message.track_clicks],
     }
     return (
         filled_fields(fields)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The maximum length of a header line; some readers do not join lines that were folded earlier.
 _ASCII: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
-_WIDE: Final = _ASCII.clone(utf8=True)
+_UTF8: Final = _ASCII.clone(utf8=True)
 _LONGEST_ENCODED_LINE: Final = 76
 """The limit of RFC 2045 for lines in base64 and quoted-printable; spam filters object to longer
 lines.
@@ -38,7 +38,7 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
     Raises:
         InvalidData: an encoded word contains a line break, which could add headers.
     """
-    policy = _WIDE if needs_smtputf8(message, sender) else _ASCII
+    policy = _UTF8 if needs_smtputf8(message, sender) else _ASCII
     whole_message = _body(message, policy)
     whole_message["Subject"] = message.subject
     whole_message["From"] = _mime_address(sender)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _RETURN_PATH: Final = "return-path"
 _SIGNED: Final = "DKIM_VALID"
-_BROKEN: Final = "DKIM_INVALID"
+_INVALID_DKIM: Final = "DKIM_INVALID"
 _SIGNED_BY_SENDER: Final = "DKIM_VALID_AU"
 
 
@@ -84,7 +84,7 @@ def _checks(message: ReceivedEmail) -> SenderChecks:
     spf = (only_header_value(headers, "received-spf") or "").split(maxsplit=1)
     # The names of the SpamAssassin tests that matched.
     tests = set((only_header_value(headers, "x-spam-tests") or "").replace(",", " ").split())
-    dkim = CheckResult.FAILED if _BROKEN in tests else CheckResult.UNKNOWN
+    dkim = CheckResult.FAILED if _INVALID_DKIM in tests else CheckResult.UNKNOWN
     is_signed = _SIGNED_BY_SENDER in tests and message.from_ is not None
     return SenderChecks(
         spf=check_result(spf[0] if spf else None),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/v2/email/suppression/addresses"
 _PAGE: Final = 1_000
-_ADDED: Final = "COMPLAINT"
+_ADDED_REASON: Final = "COMPLAINT"
 _REASONS: Final = {"BOUNCE": RejectReason.BOUNCED, "COMPLAINT": RejectReason.SPAM}
 _ENTRY: Final = sdk.Reading(
     Suppression,
@@ -38,7 +38,9 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
 
 async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
     """Add an address, with one of the two reasons that SES knows."""
-    await wire.send(sdk.Request.put(_PATH, json={"EmailAddress": address.wire, "Reason": _ADDED}))
+    await wire.send(
+        sdk.Request.put(_PATH, json={"EmailAddress": address.wire, "Reason": _ADDED_REASON})
+    )
 
 
 async def send_again(wire: sdk.Wire, address: EmailAddress, /) -> None:

@@ -44,7 +44,7 @@ _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgu
 _GREETING: Final = b"Mailgun Magnificent"
 _SENDING_FORBIDDEN: Final = "not allowed to send"
 _TRY_AGAIN: Final = "try again after "
-_TOO_MANY: Final = 429
+_TOO_MANY_REQUESTS: Final = 429
 _VERDICTS: Final = {
     "deliverable": Verdict.DELIVERABLE,
     "catch_all": Verdict.RISKY,
@@ -69,7 +69,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if response.status in {400, 403} and _SENDING_FORBIDDEN in message:
         return sdk.VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
     retry_time = sdk.as_time(message.partition(_TRY_AGAIN)[2])
-    if response.status == _TOO_MANY and retry_time is not None:
+    if response.status == _TOO_MANY_REQUESTS and retry_time is not None:
         return sdk.RateLimitExceeded(
             f"Mailgun refused: {fields['vendor_message']}",
             by_vendor=True,

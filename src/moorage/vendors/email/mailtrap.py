@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BATCH_BYTES: Final = 50 * _MEGABYTE
-_AROUND: Final = 2_000
+_OVERHEAD_BYTES: Final = 2_000
 """Approximate bytes of a message besides its content."""
 _MOST_VARIABLE_BYTES: Final = 1_000
 
@@ -94,7 +94,7 @@ class Mailtrap(sdk.ApiVendor):
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
-        max_messages = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
+        max_messages = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _OVERHEAD_BYTES)))
         return await in_parts(wire, bulk, max_messages, partial(self._send_batch, wire), key)
 
     async def _send_batch(

@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 _MAX_LENGTH: Final = 300
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 50 * _MEGABYTE
-_AROUND: Final = 2_000
+_OVERHEAD_BYTES: Final = 2_000
 """Approximate bytes of a message besides its content."""
 _MOST_TAGS: Final = 1
 _MOST_METADATA: Final = 10
 _INACTIVE: Final = "inactive addresses:"
 _IS_INACTIVE: Final = "406"
 _OK: Final = "OK"
-_TOO_MANY: Final = 429
+_TOO_MANY_REQUESTS: Final = 429
 _REDACTION: Final = sdk.Redaction()
 _KINDS: Final[dict[int, type[sdk.ConnectorError]]] = {
     10: sdk.AuthenticationFailed,
@@ -85,7 +85,7 @@ _COUNTED_FIELDS: Final = {
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """Return the error for a response's `ErrorCode`, which is more specific than the status."""
     error = sdk.error_answer(response)
-    says_itself = response.status >= 500 or response.status == _TOO_MANY
+    says_itself = response.status >= 500 or response.status == _TOO_MANY_REQUESTS
     default_error = None if says_itself else sdk.VendorRejected
     return _refusal(error, default_error, status=response.status, response=response)
 
@@ -140,7 +140,7 @@ class Postmark(EmailVendor):
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
-        batch_size = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
+        batch_size = max(1, _MOST_BYTES // (bulk.base.size + _OVERHEAD_BYTES))
         return await in_parts(wire, bulk, batch_size, partial(self._send_batch, wire), key)
 
     async def _send_batch(

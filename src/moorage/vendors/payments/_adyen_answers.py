@@ -101,7 +101,7 @@ for _line in _REASONS.strip().splitlines():
 _NOT_FOUND: Final = 404
 MISSING: Final = "803"
 """Adyen's error code for a stored payment method that it does not know."""
-_TOO_MANY: Final = 429
+_TOO_MANY_REQUESTS: Final = 429
 _CARDS: Final = frozenset({"101", "103"})
 """The error codes for wrong card data, which Adyen finds before it asks the bank."""
 
@@ -244,7 +244,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     }
     if code == "704":
         return _key_reuse_error(response)
-    if response.status == _TOO_MANY:
+    if response.status == _TOO_MANY_REQUESTS:
         return None
     if code in _CARDS:
         return sdk.PaymentDeclined(

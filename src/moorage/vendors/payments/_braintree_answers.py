@@ -93,7 +93,7 @@ _STATUSES: Final[Mapping[int, Any]] = {
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
     429: sdk.RateLimitExceeded,
 }
-_BEGUN: Final = ("chargePaymentMethod", "authorizePaymentMethod")
+_NEW_PAYMENT_FIELDS: Final = ("chargePaymentMethod", "authorizePaymentMethod")
 _TIMEOUTS: Final = frozenset({408, 425})
 
 
@@ -112,7 +112,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         name = details.text("errorClass") or ""
         kind = sdk.VendorRejected if code in _STATE_CODES else _CLASSES.get(name, sdk.VendorFailed)
         return sdk.refusal(kind, VENDOR, response, code or name or None, text, otherwise=name)
-    for name in _BEGUN:
+    for name in _NEW_PAYMENT_FIELDS:
         transaction = answer.object(f"data.{name}.transaction")
         if _STATES.get(transaction.text("status") or "") is PaymentState.FAILED:
             return declined_error(decline_of(transaction), transaction.text("legacyId"), response)

@@ -79,7 +79,7 @@ _DISPUTES: Final = {
 _STEPS: Final = ("/captures", "/voids", "/refunds")
 _FORBIDDEN: Final = 403
 _MISSING: Final = 404
-_TOO_MANY: Final = 429
+_TOO_MANY_REQUESTS: Final = 429
 _UNPROCESSABLE: Final = 422
 
 
@@ -244,7 +244,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
             " amount may be too small.",
             **details,
         )
-    if response.status == _TOO_MANY and "duplicate" in (message or ""):
+    if response.status == _TOO_MANY_REQUESTS and "duplicate" in (message or ""):
         return sdk.IdempotencyInProgress(
             f"Checkout.com is still working on a request with this key: {message}"
         )

@@ -42,7 +42,7 @@ _STATES: Final = {
     "reversed": PaymentState.REFUNDED,
     "failed": PaymentState.FAILED,
 }
-_TAKEN: Final = frozenset({PaymentState.CAPTURED, PaymentState.REFUNDED})
+_PAID_STATES: Final = frozenset({PaymentState.CAPTURED, PaymentState.REFUNDED})
 _REFUNDS: Final = {
     "pending": MoveState.PENDING,
     "processing": MoveState.PENDING,
@@ -169,7 +169,7 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     paid = money_of(body, "amount")
     requested = money_of(body, "requested_amount") or paid
     state = _STATES.get(status, PaymentState.UNKNOWN)
-    captured = paid if state in _TAKEN else paid and paid * 0
+    captured = paid if state in _PAID_STATES else paid and paid * 0
     if state is PaymentState.CAPTURED:
         state = state_of(requested, captured, None) or state
     is_known = state is not PaymentState.UNKNOWN

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import PaymentEvent
 
-_TAKEN_BACK: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
+_MONEY_WITHDRAWN: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
 
 
 def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
@@ -42,7 +42,7 @@ def _refund_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
 
 def _dispute_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
-    is_taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
+    is_taken = dispute is not None and dispute.vendor_state in _MONEY_WITHDRAWN
     return dispute_event(dispute, taken=is_taken)
 
 

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-_TAKEN_BACK: Final = {DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW, DisputeState.LOST}
+_MONEY_WITHDRAWN: Final = {
+    DisputeState.NEEDS_RESPONSE,
+    DisputeState.UNDER_REVIEW,
+    DisputeState.LOST,
+}
 _ENDS: Final = {
     "charge.expired": PaymentState.EXPIRED,
     "charge.failed": PaymentState.FAILED,
@@ -97,7 +101,7 @@ def _refund_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | 
 
 def _dispute_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
-    return dispute_event(dispute, taken=dispute is not None and dispute.state in _TAKEN_BACK)
+    return dispute_event(dispute, taken=dispute is not None and dispute.state in _MONEY_WITHDRAWN)
 
 
 def _payout_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:

@@ -69,7 +69,7 @@ _STATUSES: Final = {
 _CHARGE_TYPES: Final = ("DUTY", "TAX", "FEE")
 _TOTAL: Final = "TOTAL "
 """The beginning of the name of a charge that is the total of other charges."""
-_ONCE: Final = (
+_LABEL_WARNING: Final = (
     "DHL returns a label only in the response to the purchase, and that response was lost."
 )
 
@@ -259,7 +259,7 @@ def recovered_shipment(wire: sdk.Wire, body: sdk.Answer, offer: sdk.Ref) -> Ship
         tracked_shipment(wire, body),
         service=offer.other("service"),
         cost=_quoted_amount(offer),
-        warnings=(_message(_ONCE),),
+        warnings=(_message(_LABEL_WARNING),),
     )
 
 

@@ -49,7 +49,7 @@ FIELDS: Final = {
     "phone": "phone",
     "email": "email",
 }
-_DIVIDED: Final = frozenset({"AU", "CA", "US"})
+_COUNTRIES_WITH_STATES: Final = frozenset({"AU", "CA", "US"})
 """Countries whose addresses must have a region."""
 _RESIDENTIAL: Final = {True: "yes", False: "no", None: "unknown"}
 
@@ -63,7 +63,7 @@ def address_body(address: Address) -> dict[str, Any]:
     """
     values = attrs.asdict(address)
     values["name"] = address.name or address.company
-    if address.country not in _DIVIDED:
+    if address.country not in _COUNTRIES_WITH_STATES:
         values["region"] = address.region or address.city
     body = filled((vendor_field, values[field_name]) for field_name, vendor_field in FIELDS.items())
     return body | {"address_residential_indicator": _RESIDENTIAL[address.residential]}

@@ -68,7 +68,7 @@ _STATUSES: Final = {
     "RETURNED": TrackingStatus.RETURNED,
     "FAILURE": TrackingStatus.FAILED,
 }
-_CLOSER: Final = {
+_DETAILED_STATUSES: Final = {
     "delivery_attempted": TrackingStatus.DELIVERY_ATTEMPTED,
     "out_for_delivery": TrackingStatus.OUT_FOR_DELIVERY,
     "package_held": TrackingStatus.ON_HOLD,
@@ -298,7 +298,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
     progress = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
     is_moving = progress in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
     return TrackingEvent(
-        status=_CLOSER.get(code or "", progress) if is_moving else progress,
+        status=_DETAILED_STATUSES.get(code or "", progress) if is_moving else progress,
         vendor_status=status,
         code=code,
         at=body.time("status_date"),

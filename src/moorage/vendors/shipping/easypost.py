@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
 
-_OF_RATE: Final = "SHIPMENT.RATE."
+_RATE_PREFIX: Final = "SHIPMENT.RATE."
 """The beginning of the codes by which EasyPost refuses a rate, for example an expired rate."""
 _CONVERTED: Final = {
     LabelFormat.PDF: "label_pdf_url",
@@ -142,7 +142,7 @@ class EasyPost(sdk.ApiVendor):
                 buying.evolve(idempotent=True), key=key, parse=_buy_rate
             )
         except sdk.VendorRejected as error:
-            if (error.vendor_code or "").startswith(_OF_RATE):
+            if (error.vendor_code or "").startswith(_RATE_PREFIX):
                 raise state_refusal(error) from None
             if error.vendor_code != BOUGHT_ALREADY:
                 raise

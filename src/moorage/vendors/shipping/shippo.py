@@ -224,7 +224,7 @@ class Shippo(sdk.ApiVendor):
             # Shippo refunds the other labels nevertheless.
             return CancelResult(ref=ref, state=CancelState.REJECTED, raw=raw)
         states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in refunds]
-        worst = min(states, key=_WORST.index)
+        worst = min(states, key=_STATES_WORST_FIRST.index)
         return CancelResult(
             ref=ref,
             state=worst,
@@ -268,7 +268,7 @@ class Shippo(sdk.ApiVendor):
         )
 
 
-_WORST = (
+_STATES_WORST_FIRST = (
     CancelState.REJECTED,
     CancelState.UNKNOWN,
     CancelState.REQUESTED,

@@ -35,7 +35,7 @@ _PAYMENTS: Final[Mapping[str, OrderPayment]] = {
     "FULLY_REFUNDED": OrderPayment.REFUNDED,
     "FAILED": OrderPayment.FAILED,
 }
-_OF_A_REFUND_TOO: Final = frozenset({"PENDING", "FAILED"})
+_REFUND_WORDS: Final = frozenset({"PENDING", "FAILED"})
 """The words that concern the payment, or a refund if there is one."""
 
 _CODES: Final[Mapping[str, Any]] = {
@@ -106,7 +106,7 @@ def _state(words: tuple[str, ...]) -> OrderState:
 
 
 def _payment(answer: Answer, word: str) -> OrderPayment:
-    if word in _OF_A_REFUND_TOO and answer.value("paymentSummary.refunds"):
+    if word in _REFUND_WORDS and answer.value("paymentSummary.refunds"):
         return OrderPayment.UNKNOWN
     return _PAYMENTS.get(word, OrderPayment.UNKNOWN)
 

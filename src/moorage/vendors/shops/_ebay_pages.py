@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shops import OrderQuery
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_USUAL: Final = timedelta(days=90)
+_USUAL_PERIOD: Final = timedelta(days=90)
 """The age of the oldest orders that eBay lists without a filter."""
 
 
@@ -93,7 +93,11 @@ class OrderCursor:
             latest_change = max(changes, default=None)
             if latest_change is None or count >= total:
                 return None
-            since = nearest_valid_time(latest_change) - _USUAL if self.since is None else self.since
+            since = (
+                nearest_valid_time(latest_change) - _USUAL_PERIOD
+                if self.since is None
+                else self.since
+            )
             return OrderCursor(since=since, until=latest_change)
         orders_left = max(0, (total if self.total is None else self.total) - total)
         offset = max(0, self.offset - orders_left) if orders_left else self.offset + count

@@ -91,7 +91,7 @@ EVENTS: Final[Mapping[str, SignatureEventType]] = {
         **sdk.words(SignatureEventType.FAILED, "EMAIL_BOUNCED AUTO_CANCELLED_CONVERSION_PROBLEM"),
     }.items()
 }
-_IMPERSONAL: Final = {
+_EVENTS_WITHOUT_SIGNER: Final = {
     SignatureEventType.COMPLETED,
     SignatureEventType.VOIDED,
     SignatureEventType.EXPIRED,
@@ -292,7 +292,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]
             ref=ref(id_),
             type=type_,
             vendor_type=word,
-            signer=None if type_ in _IMPERSONAL else answer.text("participantUserEmail"),
+            signer=None if type_ in _EVENTS_WITHOUT_SIGNER else answer.text("participantUserEmail"),
             at=answer.time("eventDate"),
             raw=answer.raw,
         ),

@@ -9,7 +9,7 @@ from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
 
 VERSION: Final = "2010-03-31"
 _LIST: Final = "ListPhoneNumbersOptedOut"
-_ASK: Final = "CheckIfPhoneNumberIsOptedOut"
+_CHECK_ACTION: Final = "CheckIfPhoneNumberIsOptedOut"
 _OPT_IN: Final = "OptInPhoneNumber"
 _ANSWERS: Final = {"true": True, "false": False}
 
@@ -45,7 +45,7 @@ async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
 
 async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
     """The opt-out of a phone number, if there is one."""
-    result, response = await _result(wire, _ASK, phoneNumber=number)
+    result, response = await _result(wire, _CHECK_ACTION, phoneNumber=number)
     has_opted_out = _ANSWERS.get(result.text("isOptedOut") or "")
     if has_opted_out is None:
         raise sdk.malformed(response, "isOptedOut")

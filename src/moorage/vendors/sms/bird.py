@@ -63,7 +63,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "too_early_error": sdk.VendorFailed,
 }
 """Errors by the type that a response names."""
-_OTHERWISE: Final[Mapping[int, Kind]] = {
+_STATUS_KINDS: Final[Mapping[int, Kind]] = {
     401: sdk.AuthenticationFailed,
     429: sdk.RateLimitExceeded,
 }
@@ -94,7 +94,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if code == _KEY_OF_OTHER_REQUEST:
         return sdk.IdempotencyConflict("Bird received this key before, with another request.")
     words = sdk.vendor_code_and_message(response)[1]
-    error_type = _KINDS.get(kind, _OTHERWISE.get(response.status, sdk.VendorRejected))
+    error_type = _KINDS.get(kind, _STATUS_KINDS.get(response.status, sdk.VendorRejected))
     return refusal(error_type, "Bird", response, code or kind, words)
 
 

@@ -57,7 +57,7 @@ _VERIFICATIONS: Final = {
 }
 _ENDED_CODES: Final = ("20404", "60202")
 """The codes for a verification that Twilio has deleted, and for one with too many checks."""
-_OF_NUMBER: Final = "60202 60203"
+_NUMBER_CODES: Final = "60202 60203"
 """The codes for too many checks or codes of one number, which do not concern other numbers."""
 _TEMPLATE: Final = re.compile("HX[0-9a-fA-F]{32}")
 _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
@@ -217,7 +217,7 @@ class Twilio(sdk.ApiVendor):
             codes={
                 **sdk.words(sdk.RateLimitExceeded, "14107 20429 21611 60728 63017 63038"),
                 **sdk.words(sdk.AuthenticationFailed, "20003 20005 20006 20008"),
-                **sdk.words(sdk.VendorRejected, _OF_NUMBER),
+                **sdk.words(sdk.VendorRejected, _NUMBER_CODES),
             },
             codes_at={
                 400: sdk.words(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import ObjectInfo
 
 _PAUSE: Final = 1.0
-_LOOKS: Final = 300
+_MOST_LOOKS: Final = 300
 """Number of polls of a copy that Azure makes in the background."""
 
 
@@ -26,7 +26,7 @@ async def copied_object(wire: sdk.Wire, path: str, key: str) -> ObjectInfo:
     """
     request = sdk.Request.head(path)
     response = await wire.send(request)
-    for _ in range(_LOOKS):
+    for _ in range(_MOST_LOOKS):
         if response.header("x-ms-copy-status") != "pending":
             break
         await wire.sleep(_PAUSE)

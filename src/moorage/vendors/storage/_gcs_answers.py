@@ -12,7 +12,7 @@ from moorage.contracts.storage import Container, ListPage, ObjectInfo
 from moorage.vendors.storage._common import byte_count, media_type, stored_encoding
 
 _META: Final = "x-goog-meta-"
-_OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
+_OBJECT_PATH: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
 _NO_BUCKET: Final = re.compile("bucket .*does not exist")
 _WORD: Final = re.compile("[A-Za-z]{1,64}")
 _HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
@@ -56,7 +56,7 @@ def _error_class(request: sdk.Request, response: sdk.Response) -> type[sdk.Conne
         return sdk.VendorRejected
     if status == 404:
         no_bucket_match = _NO_BUCKET.search(_error_text(response))
-        object_path_match = _OF_OBJECT.fullmatch(request.path)
+        object_path_match = _OBJECT_PATH.fullmatch(request.path)
         return sdk.FileNotFound if object_path_match and not no_bucket_match else sdk.VendorRejected
     if status in {401, 403}:
         return sdk.AuthenticationFailed

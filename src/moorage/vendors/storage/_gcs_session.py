@@ -13,7 +13,7 @@ from moorage.vendors.storage import _gcs_requests as requests
 if TYPE_CHECKING:
     from moorage.contracts.storage import Pieces
 
-_IN_A_ROW: Final = 3
+_MOST_IDLE_REQUESTS: Final = 3
 """Number of consecutive breaks without a new byte after which the upload fails."""
 
 
@@ -88,7 +88,7 @@ class Session:
             if self.reached < offset:
                 raise _lost_session_error(offset, self.reached)
             idle_count = 0 if self.reached > offset else idle_count + 1
-            if self.object is None and idle_count > _IN_A_ROW:
+            if self.object is None and idle_count > _MOST_IDLE_REQUESTS:
                 raise cut_error or _upload_ended_error()
             await self._pause_before_retry(idle_count)
 

@@ -29,7 +29,7 @@ _MAX_LENGTH: Final = 300
 _REDACTION: Final = sdk.Redaction()
 
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
-_WHO: Final = sdk.word_set(
+_ACCESS_CODES: Final = sdk.word_set(
     "AccessDenied AccountProblem AllAccessDisabled ExpiredToken InvalidAccessKeyId InvalidSecurity"
     " InvalidToken NotSignedUp RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch"
     " TokenRefreshRequired"
@@ -37,7 +37,7 @@ _WHO: Final = sdk.word_set(
 _THROTTLING_CODES: Final = frozenset(
     {"SlowDown", "RequestLimitExceeded", "ThrottlingException", "Throttling"}
 )
-_BROKEN: Final = sdk.word_set(
+_OUTAGE_CODES: Final = sdk.word_set(
     "BadDigest IncompleteBody InternalError OperationAborted RequestTimeout ServiceUnavailable"
     " XAmzContentChecksumMismatch XAmzContentSHA256Mismatch"
 )
@@ -84,14 +84,14 @@ def _failure_details(
         error = sdk.read_xml(response.body)
     except sdk.NotXmlError:
         if request.method == "HEAD":
-            return _OF_HEAD.get(response.status), None, None
+            return _CODES_OF_HEAD.get(response.status), None, None
         return None, None, None
     if error.name != "Error":
         return None, None, None
     return error.text("Code"), error.text("Message"), error.text("Region")
 
 
-_OF_HEAD: Final = {
+_CODES_OF_HEAD: Final = {
     301: "PermanentRedirect",
     404: "NoSuchKey",
     412: "PreconditionFailed",
@@ -120,12 +120,12 @@ def failure(
         kind = sdk.FileNotFound
     elif code == "BucketAlreadyExists":
         kind = sdk.AlreadyExists
-    elif code in _WHO:
+    elif code in _ACCESS_CODES:
         kind = sdk.AuthenticationFailed
     elif code in _THROTTLING_CODES:
         kind = sdk.RateLimitExceeded
         fields["by_vendor"] = True
-    elif code in _BROKEN or (status is not None and status >= 500):
+    elif code in _OUTAGE_CODES or (status is not None and status >= 500):
         kind = sdk.VendorFailed
     elif code in _OTHER_REGION_CODES:
         kind = sdk.InvalidRequest

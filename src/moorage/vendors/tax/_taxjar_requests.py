@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TAKEN_STATUS: Final = 422
 _TAKEN_WORDS: Final = "already imported"
-_NOTHING: Final = Decimal(0)
+_ZERO: Final = Decimal(0)
 _PLACE: Final = ("country", "zip", "state", "city", "street")
 _EXEMPTIONS: Final = {
     TaxExemption.RESALE: "wholesale",
@@ -178,7 +178,7 @@ def _line_amounts(record: sdk.Answer) -> list[tuple[Decimal, ...]]:
     """The quantities and amounts of all lines in ascending order, ignoring signs."""
     names = ("quantity", "unit_price", "discount", "sales_tax")
     return sorted(
-        tuple(_size(line.value(name)) or _NOTHING for name in names)
+        tuple(_size(line.value(name)) or _ZERO for name in names)
         for line in record.objects("line_items")
     )
 

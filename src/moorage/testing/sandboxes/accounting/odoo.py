@@ -31,7 +31,7 @@ DATABASE: Final = "shop"
 USER: Final = 2
 _CURRENCIES: Final = {1: "EUR", 2: "USD", 3: "JPY"}
 _RATE: Final = Decimal(20)
-_FIXED: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+_FIXED_RECORDS: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "res.currency": tuple({"id": id_, "name": name} for id_, name in _CURRENCIES.items()),
     "res.country": ({"id": 57, "code": "DE"}, {"id": 231, "code": "GB"}, {"id": 75, "code": "FR"}),
     "product.product": ({"id": 10, "name": "Bolt"},),
@@ -141,7 +141,8 @@ class OdooSandbox(AccountingSandbox):
     api_key: str = "0d00sandb0xap1key0000000000000000000001"
     records: dict[str, dict[int, dict[str, Any]]] = sandboxes.state_field(
         lambda: {
-            model: {item["id"]: dict(item) for item in items} for model, items in _FIXED.items()
+            model: {item["id"]: dict(item) for item in items}
+            for model, items in _FIXED_RECORDS.items()
         }
     )
 

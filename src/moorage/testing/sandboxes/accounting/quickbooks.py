@@ -52,7 +52,7 @@ _DOCUMENT_FIELDS: Final = {
     "GlobalTaxCalculation": frozenset({"TaxExcluded", "TaxInclusive", "NotApplicable"}),
     "TxnTaxDetail": {"TotalTax": NUMBER},
 }
-_LINKED: Final = [
+_PAYMENT_LINES: Final = [
     {
         "Amount!": NUMBER,
         "LinkedTxn!": [{"TxnId!": str, "TxnType!": frozenset({"Invoice", "Bill"})}],
@@ -95,7 +95,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "DepositToAccountRef": _REF,
         "PaymentRefNum": str,
         "PrivateNote": str,
-        "Line": _LINKED,
+        "Line": _PAYMENT_LINES,
     },
     "BillPayment": {
         "VendorRef!": _REF,
@@ -106,7 +106,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "CheckPayment": {"BankAccountRef!": _REF},
         "DocNumber": str,
         "PrivateNote": str,
-        "Line!": _LINKED,
+        "Line!": _PAYMENT_LINES,
     },
     "JournalEntry": {
         **typed(str, "TxnDate PrivateNote DocNumber"),

@@ -47,7 +47,7 @@ CONSENT: Final[Mapping[str, Any]] = {
     "combinedServiceIndicator!": bool,
 }
 """The fields of a consent."""
-_SHOWN: Final = words("access consentStatus frequencyPerDay recurringIndicator validUntil")
+_CONSENT_FIELDS: Final = words("access consentStatus frequencyPerDay recurringIndicator validUntil")
 """The fields of a consent that its bank shows."""
 PAYMENT: Final[Mapping[str, Any]] = {
     "endToEndIdentification": str,
@@ -154,7 +154,7 @@ class BerlinGroupSandbox(BankSandbox):
 
     def _consent(self, _: base.SandboxRequest, id_: str) -> Response:
         consent = base.existing(self.consents, id_, _error(403, "CONSENT_UNKNOWN"))
-        body = {name: value for name, value in consent.items() if name in _SHOWN}
+        body = {name: value for name, value in consent.items() if name in _CONSENT_FIELDS}
         return base.reply({**body, "lastActionDate": datetime.now(UTC).date().isoformat()})
 
     def _terminate(self, _: base.SandboxRequest, id_: str) -> Response:

@@ -53,14 +53,14 @@ _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OPEN: Final = "openid accounts"
 _PAYING: Final = "openid payments"
 _FLOW: Final = "code id_token"
-_NEEDED: Final = words(
+_PERMISSIONS: Final = words(
     "ReadAccountsDetail ReadBalances ReadTransactionsCredits ReadTransactionsDebits"
     " ReadTransactionsDetail"
 )
 CONSENT: Final[Mapping[str, Any]] = {
     "Data!": {
         "Permissions!": [
-            _NEEDED | {"ReadAccountsBasic", "ReadTransactionsBasic", "ReadParty", "ReadPAN"}
+            _PERMISSIONS | {"ReadAccountsBasic", "ReadTransactionsBasic", "ReadParty", "ReadPAN"}
         ],
         **typed(str, "ExpirationDateTime TransactionFromDateTime TransactionToDateTime"),
     },

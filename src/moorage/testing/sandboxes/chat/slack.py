@@ -33,7 +33,7 @@ _CHANNELS: Final = {
     "flood": "C0000000004",
     "broken": "C0000000005",
 }
-_BROKEN: Final = _CHANNELS["broken"]
+_BROKEN_CHANNEL: Final = _CHANNELS["broken"]
 _REFUSED: Final = {
     _CHANNELS["archive"]: "is_archived",
     _CHANNELS["secrets"]: "not_in_channel",
@@ -184,7 +184,7 @@ class SlackSandbox(ChatSandbox):
         if thread is not None:
             message["thread_ts"] = thread
         self.messages[channel, stamp] = message
-        if channel == _BROKEN:
+        if channel == _BROKEN_CHANNEL:
             raise _error("fatal_error")
         return base.reply({"ok": True, "channel": channel, "ts": stamp, "message": message})
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _API: Final = "/v2"
-_AT: Final = "2031-05-06T07:08:09+00:00"
+_TIME: Final = "2031-05-06T07:08:09+00:00"
 _TIMESTAMP: Final = 1_935_904_089_000
 _PADDING: Final = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
 _USES: Final = ("KsefTokenEncryption", "SymmetricKeyEncryption")
@@ -171,7 +171,7 @@ class KsefSandbox(EinvoicesSandbox):
         is_login = request.path.startswith(f"{_API}/auth/")
         if request.bearer() != (self.login_token if is_login else self.access_token):
             problem = {"title": "Unauthorized", "status": 401, "detail": "Brak autoryzacji."}
-            raise base.refusal(problem | {"timestamp": _AT}, 401)
+            raise base.refusal(problem | {"timestamp": _TIME}, 401)
 
     def deliveries(self) -> Sequence[DeliveredDocument]:
         """Return the sent invoices, each with the buyer's tax number."""
@@ -233,7 +233,7 @@ class KsefSandbox(EinvoicesSandbox):
     def _challenge(self, _: base.SandboxRequest) -> Response:
         challenge = self._reference("CR")
         self._challenges.add(challenge)
-        answer = {"challenge": challenge, "timestamp": _AT, "timestampMs": _TIMESTAMP}
+        answer = {"challenge": challenge, "timestamp": _TIME, "timestampMs": _TIMESTAMP}
         return base.reply(answer | {"clientIp": "192.0.2.1"})
 
     def _login(self, request: base.SandboxRequest) -> Response:
@@ -246,7 +246,7 @@ class KsefSandbox(EinvoicesSandbox):
         is_good = text == f"{self.token}|{_TIMESTAMP}".encode()
         number = self._reference("AU")
         self._logins[number] = is_good and body["contextIdentifier"] == context
-        answer = {"token": self.login_token, "validUntil": _AT}
+        answer = {"token": self.login_token, "validUntil": _TIME}
         return base.reply({"referenceNumber": number, "authenticationToken": answer}, 202)
 
     def _login_state(self, _: base.SandboxRequest, *, number: str) -> Response:
@@ -270,7 +270,7 @@ class KsefSandbox(EinvoicesSandbox):
         method = {"category": "Token", "code": "token.ksef", "displayName": "Token KSeF"}
         return base.reply(
             {
-                "startDate": _AT,
+                "startDate": _TIME,
                 "authenticationMethod": "Token",
                 "authenticationMethodInfo": method,
                 "status": status,
@@ -281,7 +281,7 @@ class KsefSandbox(EinvoicesSandbox):
         if not self._redeemable:
             raise _refusal(21301, "Brak autoryzacji.")
         self._redeemable.pop(0)
-        tokens = {"token": self.access_token, "validUntil": _AT}
+        tokens = {"token": self.access_token, "validUntil": _TIME}
         return base.reply({"accessToken": tokens, "refreshToken": tokens})
 
     def _keys(self, _: base.SandboxRequest) -> Response:
@@ -300,7 +300,7 @@ class KsefSandbox(EinvoicesSandbox):
             raise _refusal(21405, "Błąd walidacji danych wejściowych.")
         session = self._reference("SO")
         self._sessions[session] = key, vector
-        return base.reply({"referenceNumber": session, "validUntil": _AT}, 201)
+        return base.reply({"referenceNumber": session, "validUntil": _TIME}, 201)
 
     def _send(self, request: base.SandboxRequest, *, session: str) -> Response:
         body = _checked_fields(_INVOICE, request)
@@ -334,12 +334,12 @@ class KsefSandbox(EinvoicesSandbox):
             "ordinalNumber": 1,
             "referenceNumber": number,
             "invoiceHash": _digest(invoice.document),
-            "invoicingDate": _AT,
+            "invoicingDate": _TIME,
             "invoicingMode": "Online",
             "status": status,
         }
         if invoice.ksef_number is not None:
-            answer |= {"ksefNumber": invoice.ksef_number, "acquisitionDate": _AT}
+            answer |= {"ksefNumber": invoice.ksef_number, "acquisitionDate": _TIME}
         return base.reply(answer)
 
     def _document(self, _: base.SandboxRequest, *, number: str) -> Response:
@@ -399,7 +399,7 @@ def _refusal(code: int, description: str, *details: str) -> base.Refusal:
             "instance": _API,
             "detail": "Żądanie jest nieprawidłowe.",
             "errors": [problem],
-            "timestamp": _AT,
+            "timestamp": _TIME,
             "traceId": "0" * 32,
         },
         400,

@@ -47,7 +47,7 @@ _DOCUMENT: Final = {
 _SUPPORT: Final = {"peppolAddress!": str, "documentType!": str}
 _PROCESS: Final = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
 _ID: Final = "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2::Invoice"
-_AT: Final = "2031-05-06T07:08:09.000Z"
+_TIME: Final = "2031-05-06T07:08:09.000Z"
 
 
 class RecommandSandbox(EinvoicesSandbox):
@@ -120,8 +120,8 @@ class RecommandSandbox(EinvoicesSandbox):
             "countryC1": "SE",
             "type": "invoice",
             "readAt": None,
-            "createdAt": _AT,
-            "updatedAt": _AT,
+            "createdAt": _TIME,
+            "updatedAt": _TIME,
             "xml": xml,
             "parsed": None,
             "validation": None,
@@ -163,7 +163,7 @@ class RecommandSandbox(EinvoicesSandbox):
 
     def _mark(self, request: base.SandboxRequest, *, id: str) -> Response:
         is_read = request.json().get("read", True)
-        self._existing(id)["readAt"] = _AT if is_read else None
+        self._existing(id)["readAt"] = _TIME if is_read else None
         return base.reply({"success": True})
 
     def _existing(self, id_: str) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _delivered_fields(id_: str, recipient: str) -> dict[str, Any]:
         "channel": "peppol",
         "address": recipient,
         "status": "delivered",
-        "statusChangedAt": _AT,
+        "statusChangedAt": _TIME,
         "failure": None,
         "references": references,
     }

@@ -55,7 +55,7 @@ _MAGIC: Final = {
     "outage@example.com": (503, "ServiceUnavailable", "TRANSIENT_FAILURE"),
 }
 _PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
-_WHO: Final = {
+_ACCESS_CODES: Final = {
     UNSIGNED: "MissingAuthenticationTokenException",
     STRANGER: "UnrecognizedClientException",
     MISMATCH: "InvalidSignatureException",
@@ -261,7 +261,7 @@ class AmazonSesSandbox(AwsSandbox):
         return f"0107-sandbox-{self.number():08d}-000000"
 
     def _unauthorized(self, problem: str) -> base.Refusal:
-        return _refusal(403, _WHO[problem], problem)
+        return _refusal(403, _ACCESS_CODES[problem], problem)
 
 
 def _check_fields(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _SUPPRESSIONS: Final = ("bounces", "complaints", "unsubscribes")
-_ONE: Final = words(
+_SINGLE_FIELDS: Final = words(
     "from subject text html amp-html template t:variables t:version t:text o:deliverytime"
     " o:testmode o:tracking o:tracking-clicks o:tracking-opens recipient-variables"
 )
-_SEVERAL: Final = words("to cc bcc o:tag")
+_REPEATABLE_FIELDS: Final = words("to cc bcc o:tag")
 _NAME: Final = re.compile(r'\bname="([^"]*)"')
 _FILENAME: Final = re.compile(r'\bfilename="([^"]*)"')
 _TYPE: Final = re.compile(r"^content-type:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -294,9 +294,9 @@ def _check_form(form: Form) -> None:
     for name, value in form.fields:
         if name[:2] in {"h:", "v:", "o:", "t:"}:
             options += len(name) + len(value)
-        if name[:2] not in {"h:", "v:"} and name not in _ONE | _SEVERAL:
+        if name[:2] not in {"h:", "v:"} and name not in _SINGLE_FIELDS | _REPEATABLE_FIELDS:
             raise _refusal(400, f"unknown parameter: {name}")
-        if name not in _SEVERAL and names.count(name) > 1:
+        if name not in _REPEATABLE_FIELDS and names.count(name) > 1:
             raise _refusal(400, f"{name} parameter occurs more than once")
     if any(name not in {"attachment", "inline"} for name, _ in form.files):
         raise _refusal(400, "unknown file")

@@ -41,7 +41,7 @@ _MESSAGE: Final[dict[str, type]] = {
     "TrackOpens": bool,
 }
 _PLAIN_FIELDS: Final[dict[str, type]] = typed(str, "Subject TextBody HtmlBody")
-_FILLED: Final[dict[str, type]] = {
+_TEMPLATE_FIELDS: Final[dict[str, type]] = {
     "TemplateId": int,
     "TemplateAlias": str,
     "TemplateModel": dict,
@@ -227,7 +227,7 @@ class PostmarkSandbox(EmailSandbox):
             raise _MessageRefused(300, "Provide either email TextBody or HtmlBody or both.")
 
     def _check_template(self, body: Any) -> None:
-        _check_fields(body, _MESSAGE | _FILLED)
+        _check_fields(body, _MESSAGE | _TEMPLATE_FIELDS)
         if "TemplateModel" not in body:
             raise _MessageRefused(403, "Invalid request field(s) - TemplateModel")
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:

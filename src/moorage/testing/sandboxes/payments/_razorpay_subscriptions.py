@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DAYS: Final = {"daily": 1, "weekly": 7, "monthly": 30, "quarterly": 90, "yearly": 365}
 _LONGEST_DAYS: Final = 36_500
-_OVER: Final = frozenset({"cancelled", "completed", "expired"})
+_ENDED_STATUSES: Final = frozenset({"cancelled", "completed", "expired"})
 _CHANGEABLE: Final = frozenset({"authenticated", "active"})
 
 
@@ -170,7 +170,7 @@ class RazorpaySubscriptions:
         """Cancel an unfinished subscription."""
         fields = check_fields(request.json(), {"cancel_at_cycle_end": bool})
         subscription = _object_of_id(self.subscriptions, id)
-        if subscription["status"] in _OVER:
+        if subscription["status"] in _ENDED_STATUSES:
             raise invalid_request(
                 f"Subscription is not cancellable in {subscription['status']} status."
             )

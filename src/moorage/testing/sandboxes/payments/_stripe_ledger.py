@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_TAKEN_BACK: Final = frozenset(("lost", "needs_response", "under_review"))
+_MONEY_WITHDRAWN: Final = frozenset(("lost", "needs_response", "under_review"))
 
 
 class StripeLedger(Sandbox):
@@ -107,7 +107,7 @@ class StripeLedger(Sandbox):
     def is_disputed(self, charge: str) -> bool:
         """Return whether a charge has a dispute that takes its money back for now or forever."""
         return any(
-            dispute["charge"] == charge and dispute["status"] in _TAKEN_BACK
+            dispute["charge"] == charge and dispute["status"] in _MONEY_WITHDRAWN
             for dispute in self.disputes.values()
         )
 

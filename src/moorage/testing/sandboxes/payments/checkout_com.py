@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _API = "https://api.sandbox.checkout.com"
-_UNSENT = frozenset({"status", "received_on", "last_update"})
-_OF_SUMMARIES = frozenset({"payment_id", "payment_method", "payment_reference"})
+_UNSENT_FIELDS = frozenset({"status", "received_on", "last_update"})
+_SUMMARY_FIELDS = frozenset({"payment_id", "payment_method", "payment_reference"})
 _EVENTS = {
     "Capture": ("payment_captured", "payment_capture_declined"),
     "Refund": ("payment_refunded", "payment_refund_declined"),
@@ -199,7 +199,7 @@ class CheckoutComSandbox(base.Sandbox):
             "last_update": self._moment(),
         }
         self.disputes.insert(0, dispute)
-        data = {name: value for name, value in dispute.items() if name not in _UNSENT}
+        data = {name: value for name, value in dispute.items() if name not in _UNSENT_FIELDS}
         self._notify(f"dispute_{status}", {**data, "date": dispute["received_on"]})
         return dispute
 
@@ -399,7 +399,7 @@ class CheckoutComSandbox(base.Sandbox):
 
     def _show_dispute(self, _: base.SandboxRequest, id: str) -> Response:
         dispute = self._dispute(id)
-        summary = {name: value for name, value in dispute.items() if name not in _OF_SUMMARIES}
+        summary = {name: value for name, value in dispute.items() if name not in _SUMMARY_FIELDS}
         payment = {"id": dispute["payment_id"], "method": dispute["payment_method"]}
         return base.reply({**summary, "payment": payment})
 

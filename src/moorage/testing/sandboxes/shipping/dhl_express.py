@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
-_HOME: Final = (("N", "EXPRESS DOMESTIC", 12.4, 1), ("1", "EXPRESS DOMESTIC 12:00", 21.9, 1))
+_DOMESTIC_PRODUCTS: Final = (
+    ("N", "EXPRESS DOMESTIC", 12.4, 1),
+    ("1", "EXPRESS DOMESTIC 12:00", 21.9, 1),
+)
 _FOREIGN_PRODUCTS: Final = (("P", "EXPRESS WORLDWIDE", 48.75, 3), ("Y", "EXPRESS 12:00", 66.1, 2))
 _MAX_WEIGHT: Final = 70
 _PLANNED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ?GMT[+-]\d\d:\d\d")
@@ -194,7 +197,11 @@ class DhlExpressSandbox(base.Sandbox):
         ):
             words = "1001: The requested product(s) not available based on your search criteria."
             raise _refusal(400, words, "/rates")
-        table = _HOME if sender["countryCode"] == receiver["countryCode"] else _FOREIGN_PRODUCTS
+        table = (
+            _DOMESTIC_PRODUCTS
+            if sender["countryCode"] == receiver["countryCode"]
+            else _FOREIGN_PRODUCTS
+        )
         return base.reply({"products": [_product(*entry) for entry in table]})
 
     def _import_charges(self, request: base.SandboxRequest) -> Response:
@@ -244,7 +251,8 @@ class DhlExpressSandbox(base.Sandbox):
         if content["isCustomsDeclarable"] and "exportDeclaration" not in content:
             raise _refusal(400, "1026: exportDeclaration is missing.", "/shipments")
         offered_prices = {
-            code: price for code, _, price, _ in (_FOREIGN_PRODUCTS if abroad else _HOME)
+            code: price
+            for code, _, price, _ in (_FOREIGN_PRODUCTS if abroad else _DOMESTIC_PRODUCTS)
         }
         if product not in offered_prices or receiver_address["postalCode"] == NO_LABEL:
             words = f"410135: Requested product(s) not available at origin, {product}/{product}"

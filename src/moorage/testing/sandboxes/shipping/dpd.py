@@ -55,13 +55,13 @@ _SHIPMENT: Final = {
     "mpsCompleteDeliveryLabel": str,
     "payerType": words("S R 3"),
 }
-_AGAIN: Final = {
+_LABEL_REQUEST: Final = {
     "shipment!": {"shipmentId": str, "parcelNumbers!": [str]},
     "customerInfos": _CUSTOMER,
     "pudoId": str,
 }
 _FORMATS: Final = words("PDF EPL ZPL PNG")
-_PAPERS: Final = words("A4 A5 A6 A7")
+_PAPER_SIZES: Final = words("A4 A5 A6 A7")
 _LOGIN: Final = "/shipping/v1/login"
 _Fields = dict[str, Any]
 
@@ -127,7 +127,7 @@ class DpdSandbox(base.Sandbox):
     def _print_again(self, request: base.SandboxRequest) -> Response:
         kind = _format(request)
         body = request.json()
-        for location, name, problem in problems(_AGAIN, body):
+        for location, name, problem in problems(_LABEL_REQUEST, body):
             raise _refusal(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [number] = body["shipment"]["parcelNumbers"]
         if number not in self.shipments:
@@ -144,7 +144,7 @@ def _format(request: base.SandboxRequest) -> str:
     query = dict(request.query)
     if query.get("LabelPrintFormat") not in _FORMATS:
         raise _refusal(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
-    if query.get("LabelPaperFormat", "A6") not in _PAPERS:
+    if query.get("LabelPaperFormat", "A6") not in _PAPER_SIZES:
         raise _refusal(400, "COMMON_2", "LabelPaperFormat is wrong.")
     return query["LabelPrintFormat"].lower()
 

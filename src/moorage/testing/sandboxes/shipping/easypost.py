@@ -61,7 +61,7 @@ _FORMATS: Final = {
     "EPL2": ("application/epl2", "label_epl2_url", "epl"),
 }
 _FILES: Final = "easypost-files.s3.us-west-2.amazonaws.com"
-_THEN: Final = "2030-01-01T00:00:00Z"
+_CREATED_AT: Final = "2030-01-01T00:00:00Z"
 
 
 class EasyPostSandbox(base.Sandbox):
@@ -131,7 +131,7 @@ class EasyPostSandbox(base.Sandbox):
             "id": f"evt_{self.number():032x}",
             "object": "Event",
             "description": description,
-            "created_at": _THEN,
+            "created_at": _CREATED_AT,
             "mode": "test",
             "result": dict(result),
         }

@@ -46,7 +46,7 @@ _SERVICES: Final = {
 }
 _KINDS: Final = {"PDF": "pdf", "PNG": "png", "ZPLII": "zpl", "EPL2": "epl"}
 _POUNDS: Final = {"LB": Decimal(1), "KG": Decimal("2.20462")}
-_STILL_HERE: Final = "OC"
+_LABEL_CREATED: Final = "OC"
 _CANCELED: Final = "CA"
 _DELIVERED: Final = "DL"
 
@@ -136,7 +136,7 @@ class FedExSandbox(base.Sandbox):
         self.tracks[code] = {
             "trackingNumberInfo": {"trackingNumber": code, "carrierCode": "FDXE"},
             "additionalTrackingInfo": {"packageIdentifiers": [{"value": marks}]},
-            "latestStatusDetail": {"code": _STILL_HERE, "description": "Label created"},
+            "latestStatusDetail": {"code": _LABEL_CREATED, "description": "Label created"},
             "estimatedDeliveryTimeWindow": {"window": {"ends": "2030-01-05T17:00:00-06:00"}},
             "scanEvents": [],
             "dateAndTimes": [],
@@ -155,7 +155,7 @@ class FedExSandbox(base.Sandbox):
             self.tracks[tracking_number]["latestStatusDetail"]["code"]
             for tracking_number in numbers
         }
-        if codes != {_STILL_HERE}:
+        if codes != {_LABEL_CREATED}:
             raise _refusal(400, "SHIPMENT.CANCEL.FAILED", "The shipment cannot be cancelled.")
         for tracking_number in numbers:
             self.move(tracking_number, _CANCELED)

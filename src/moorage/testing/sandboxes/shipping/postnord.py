@@ -67,7 +67,7 @@ _BOOKING: Final = {
         }
     ],
 }
-_PAPERS: Final = words("A4 A5 A6 LETTER LABEL")
+_PAPER_SIZES: Final = words("A4 A5 A6 LETTER LABEL")
 _SUBTYPE: Final = "CustomerOriginValidationError.subType"
 _Fields = dict[str, Any]
 
@@ -127,7 +127,7 @@ class PostNordSandbox(base.Sandbox):
             raise base.refusal({"error": text}, 403)
 
     def _book_pdf(self, request: base.SandboxRequest) -> Response:
-        if dict(request.query).get("paperSize", "A4") not in _PAPERS:
+        if dict(request.query).get("paperSize", "A4") not in _PAPER_SIZES:
             raise _refusal("PAPER_SIZE", "paperSize is wrong")
         number = self._booked(request)
         label = {"labelFormat": "PDF", "encoding": "base64"}

@@ -58,7 +58,7 @@ _SERVICES: Final = {
     "usps_priority": "usps_priority_mail",
     "usps_priority_express": "usps_priority_mail_express",
 }
-_STILL_HERE: Final = {"NY", "AC"}
+_NOT_HANDED_OVER: Final = {"NY", "AC"}
 _STATUS_WORDS: Final = {
     "AC": "Accepted",
     "AT": "Delivery Attempt",
@@ -351,7 +351,7 @@ class ShipEngineSandbox(base.Sandbox):
             message, reason = "This label has been voided.", "label_already_voided"
         elif label["status"] != "completed":
             message, reason = "There is no label to void.", "validation_failed"
-        elif self.tracks[label["tracking_number"]]["status_code"] not in _STILL_HERE:
+        elif self.tracks[label["tracking_number"]]["status_code"] not in _NOT_HANDED_OVER:
             message, reason = "This label has been used.", "label_already_used"
         else:
             label |= {"voided": True, "status": "voided"}

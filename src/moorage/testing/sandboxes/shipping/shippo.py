@@ -51,7 +51,7 @@ _PICKUP_FIELDS: Final = words(
     "carrier_account location metadata requested_end_time requested_start_time transactions"
 )
 _MANIFEST_FIELDS: Final = words("address_from async carrier_account shipment_date transactions")
-_DOORS: Final = {
+_PICKUP_LOCATIONS: Final = {
     "Back Door",
     "Front Door",
     "In/At Mailbox",
@@ -87,7 +87,7 @@ _HOST: Final = "deliver.goshippo.com"
 _VERSION: Final = "2018-02-08"
 _MADE_AT: Final = "2030-01-01T00:00:00Z"
 _MADE_FIELDS: Final = {"object_created": _MADE_AT, "object_updated": _MADE_AT}
-_OWNED: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test": True}
+_OWNED_FIELDS: Final = {**_MADE_FIELDS, "object_owner": "sandbox@shop.example", "test": True}
 
 
 class ShippoSandbox(base.Sandbox):
@@ -196,7 +196,7 @@ class ShippoSandbox(base.Sandbox):
             "metadata": "",
             "shipment_date": _MADE_AT,
             **{name: value for name, value in body.items() if name != "async"},
-            **_OWNED,
+            **_OWNED_FIELDS,
             "object_id": id,
             "status": "SUCCESS",
             "messages": messages,
@@ -215,7 +215,7 @@ class ShippoSandbox(base.Sandbox):
 
     def _object_fields(self, state: str | None = None) -> dict[str, Any]:
         """Return the fields that Shippo adds to an object."""
-        fields: dict[str, Any] = {**_OWNED, "object_id": f"{self.number():032x}"}
+        fields: dict[str, Any] = {**_OWNED_FIELDS, "object_id": f"{self.number():032x}"}
         return fields if state is None else {**fields, "object_state": state}
 
     def _offer(self, shipment: str, token: str, _: str, name: str, price: Any, days: int) -> Any:
@@ -223,7 +223,7 @@ class ShippoSandbox(base.Sandbox):
         self.rates[id] = {
             "object_id": id,
             "object_created": _MADE_AT,
-            "object_owner": _OWNED["object_owner"],
+            "object_owner": _OWNED_FIELDS["object_owner"],
             "test": True,
             "shipment": shipment,
             "amount": str(price),
@@ -256,7 +256,7 @@ class ShippoSandbox(base.Sandbox):
         for _ in shipment["parcels"]:
             id = f"{self.number():032x}"
             self.transactions[id] = {
-                **_OWNED,
+                **_OWNED_FIELDS,
                 "object_id": id,
                 "object_state": "VALID",
                 "status": "QUEUED",
@@ -314,7 +314,7 @@ class ShippoSandbox(base.Sandbox):
             raise _field_refusal("transaction", "The parcel has already been shipped.")
         transaction["status"] = "REFUNDPENDING"
         self.refunds[id] = {
-            **_OWNED,
+            **_OWNED_FIELDS,
             "object_id": f"{self.number():032x}",
             "status": "PENDING",
             "transaction": id,
@@ -362,7 +362,7 @@ class ShippoSandbox(base.Sandbox):
                 raise _field_refusal(name, "This field is required.")
         for name in set(body) - _PICKUP_FIELDS:
             raise _field_refusal(name, "This field is not known.")
-        if body["location"].get("building_location_type") not in _DOORS:
+        if body["location"].get("building_location_type") not in _PICKUP_LOCATIONS:
             raise _field_refusal("building_location_type", "This is not a valid choice.")
         _check(PICKUP_ADDRESS, body["location"].get("address"), "location")
         transactions = self._bought_labels(body)
@@ -407,7 +407,7 @@ class ShippoSandbox(base.Sandbox):
             **{name: body[name] for name in ("carrier_account", "shipment_date", "address_from")},
             **_MADE_FIELDS,
             "object_id": id,
-            "object_owner": _OWNED["object_owner"],
+            "object_owner": _OWNED_FIELDS["object_owner"],
             "transactions": transactions,
             "status": status,
             "documents": [url] if status == "SUCCESS" else [],

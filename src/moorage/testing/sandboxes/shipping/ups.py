@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
-_HOME: Final = (("03", "15.20", "12.34", 3), ("02", "31.05", "27.50", 2), ("01", "62.00", None, 1))
+_DOMESTIC_SERVICES: Final = (
+    ("03", "15.20", "12.34", 3),
+    ("02", "31.05", "27.50", 2),
+    ("01", "62.00", None, 1),
+)
 _FOREIGN_SERVICES: Final = (("11", "35.10", "30.00", 4), ("65", "98.00", "80.25", 2))
 _MAX_WEIGHT: Final = 150
 _CODE: Final = {"Code!": str, "Description": str}
@@ -167,7 +171,7 @@ _SERVICE_NAMES: Final = {
     "65": "UPS Worldwide Saver",
 }
 _DEPOT: Final = {"city": "ONTARIO", "stateProvince": "CA", "country": "US"}
-_SOLD_IN: Final = ("GIF", "ZPL", "EPL")
+_LABEL_FORMATS: Final = ("GIF", "ZPL", "EPL")
 _TEXTS: Final = {**{kind.upper(): text for kind, text in LABEL_TEXTS.items()}, "GIF": b"GIF89a "}
 
 
@@ -259,7 +263,7 @@ class UpsSandbox(base.Sandbox):
         }
         service = shipment["Service"]["Code"]
         kind = body["LabelSpecification"]["LabelImageFormat"]["Code"]
-        if kind not in _SOLD_IN:
+        if kind not in _LABEL_FORMATS:
             raise _refusal(400, "120213", "The label image format is invalid.")
         postal_code = shipment["ShipTo"]["Address"].get("PostalCode")
         if service not in prices or postal_code == NO_LABEL:
@@ -464,7 +468,11 @@ class UpsSandbox(base.Sandbox):
 
 def _services(shipment: Mapping[str, Any]) -> tuple[tuple[str, str, str | None, int], ...]:
     start = shipment.get("ShipFrom", shipment["Shipper"])["Address"]["CountryCode"]
-    return _HOME if start == shipment["ShipTo"]["Address"]["CountryCode"] else _FOREIGN_SERVICES
+    return (
+        _DOMESTIC_SERVICES
+        if start == shipment["ShipTo"]["Address"]["CountryCode"]
+        else _FOREIGN_SERVICES
+    )
 
 
 def _check_packages(shipment: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ _OPT_OUT_FIELDS: Final = {
     "ListPhoneNumbersOptedOut": "nextToken",
     "OptInPhoneNumber": "phoneNumber",
 }
-_WHO: Final = {
+_ACCESS_CODES: Final = {
     UNSIGNED: "MissingAuthenticationToken",
     STRANGER: "InvalidClientTokenId",
     MISMATCH: "SignatureDoesNotMatch",
@@ -76,7 +76,7 @@ class AmazonSnsSandbox(AwsSandbox):
         return {"POST /": self._run_action}
 
     def _unauthorized(self, problem: str) -> base.Refusal:
-        return _refusal(403, _WHO[problem], problem)
+        return _refusal(403, _ACCESS_CODES[problem], problem)
 
     def _run_action(self, request: base.SandboxRequest) -> Response:
         form = dict(request.form)

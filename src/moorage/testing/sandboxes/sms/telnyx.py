@@ -51,7 +51,7 @@ _LONGEST_URL: Final = 2000
 _SOONEST, _LATEST = timedelta(minutes=5), timedelta(days=5)
 _LAST_CANCELLATION: Final = timedelta(minutes=1)
 _STOPS: Final = words("STOP STOPALL UNSUBSCRIBE CANCEL END QUIT")
-_ON_THE_WAY: Final = words("queued sending sent")
+_UNFINISHED_STATUSES: Final = words("queued sending sent")
 
 
 class TelnyxSandbox(SmsSandbox):
@@ -99,7 +99,7 @@ class TelnyxSandbox(SmsSandbox):
         message = self.messages[id_]
         message["to"][0]["status"] = status
         message["errors"] = [{"code": error_code, "title": "Refused"}] if error_code else []
-        kind = "message.sent" if status in _ON_THE_WAY else "message.finalized"
+        kind = "message.sent" if status in _UNFINISHED_STATUSES else "message.finalized"
         return {"event_type": "message.read" if status == "read" else kind, "payload": message}
 
     def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _STANDARD: Final = (
 )
 _DELEGATION_FIELDS: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
 _WEEK: Final = timedelta(days=7)
-_WHO: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
+_USER_ID: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
 _DIRECTORY: Final = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10"
 _MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
 
@@ -92,7 +92,7 @@ def delegation_key(account: Account, times: dict[str, str], now: datetime) -> by
     start_time, end_time = (_parsed_time(times.get(name, "")) for name in ("Start", "Expiry"))
     if start_time >= end_time or end_time - now > _WEEK or end_time - start_time > _WEEK:
         raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
-    fields = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
+    fields = [_USER_ID, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
     names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
     values = [*fields, _derived_key(account, [*fields, "", "", ""])]
     child_elements = (tag(name, value) for name, value in zip(names.split(), values, strict=True))

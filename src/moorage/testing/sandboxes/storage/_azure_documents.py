@@ -28,7 +28,7 @@ CONTENT: Final = {
     "x-ms-blob-cache-control": "Cache-Control",
     "x-ms-blob-content-md5": "Content-MD5",
 }
-_USUAL: Final = {"x-ms-version", "x-ms-date"}
+_USUAL_HEADERS: Final = {"x-ms-version", "x-ms-date"}
 _STORED_HEADERS: Final = {"x-ms-access-tier", "x-ms-tags"}
 _SCOPE: Final = "x-ms-encryption-scope"
 HEADERS: Final = {
@@ -125,7 +125,10 @@ def check_headers(request: SandboxRequest, operation: str) -> None:
         if header_name.startswith(_META) and operation in _WITH_METADATA:
             if not _IDENTIFIER.fullmatch(header_name.removeprefix(_META)) or not value.isascii():
                 raise ErrorAnswer("InvalidMetadata", 400, "The metadata specified is invalid.")
-        elif header_name.startswith("x-ms-") and header_name not in HEADERS[operation] | _USUAL:
+        elif (
+            header_name.startswith("x-ms-")
+            and header_name not in HEADERS[operation] | _USUAL_HEADERS
+        ):
             raise ErrorAnswer(
                 "UnsupportedHeader", 400, "A header is not supported.", HeaderName=name
             )

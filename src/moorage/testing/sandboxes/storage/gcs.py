@@ -70,7 +70,7 @@ _MAGIC: Final = {
     "magic/backend-error": ("backendError", 503),
     "magic/held": ("objectUnderActiveHold", 403),
 }
-_HOW: Final = "predefinedAcl kmsKeyName ifGenerationMatch"
+_WRITE_PARAMETERS: Final = "predefinedAcl kmsKeyName ifGenerationMatch"
 _READ: Final = "generation ifGenerationMatch ifGenerationNotMatch"
 _UNCHANGED: Final = 304
 
@@ -444,7 +444,7 @@ class GcsSandbox(SpoolingSandbox):
         kind = query.pop("uploadType", None)
         if "upload_id" in query:
             return self._answer_session(request, query["upload_id"], spool)
-        check_query(query, f"name {_HOW}")
+        check_query(query, f"name {_WRITE_PARAMETERS}")
         if request.method != "POST" or kind not in {"multipart", "resumable"}:
             raise invalid("Invalid upload type")
         return (

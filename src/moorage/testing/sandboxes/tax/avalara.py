@@ -57,7 +57,7 @@ _LEVELS: Final = {
     "city": "City",
     "district": "Special",
 }
-_AT: Final = "2031-05-06T07:08:09.000Z"
+_TIME: Final = "2031-05-06T07:08:09.000Z"
 
 
 class AvalaraSandbox(base.Sandbox):
@@ -123,7 +123,7 @@ class AvalaraSandbox(base.Sandbox):
             "totalAmount": _total(lines, "lineAmount"),
             "totalTax": _total(lines, "tax"),
             "totalTaxable": _total(lines, "taxableAmount"),
-            "modifiedDate": _AT,
+            "modifiedDate": _TIME,
             "originAddressId": 1,
             "destinationAddressId": 2,
             "lines": lines,
