@@ -399,10 +399,10 @@ def publish_redis(rounds: int) -> Comparison:
     manager = ConnectorManager([Service("events")])
 
     async def run_library_alone(size: int) -> None:
-        adding = client.pipeline(transaction=False)
+        pipeline = client.pipeline(transaction=False)
         for _ in range(size):
-            adding.xadd(topic, {b"payload": PAYLOAD}, maxlen=1_000, approximate=True)
-        adding.execute()
+            pipeline.xadd(topic, {b"payload": PAYLOAD}, maxlen=1_000, approximate=True)
+        pipeline.execute()
 
     async def run_with_moorage(size: int) -> None:
         check(manager.perform("events", publisher.publish_batch(topic, MESSAGES[:size])))

@@ -185,12 +185,12 @@ def compare(
     control = reference.name + CONTROL
     blocks[control], sizes[control] = reference.block, sizes[reference.name]
     bare_calls = 0 if bare is None else calls_per_block(bare, clock.read, block_seconds)
-    dice = random.Random(1)
+    randomness = random.Random(1)
     costs: dict[str, list[float]] = {name: [] for name in blocks}
 
     def measure_round() -> None:
         order = list(blocks)
-        dice.shuffle(order)
+        randomness.shuffle(order)
         bare_cost = 0.0 if bare is None else bare(bare_calls, clock.read) / bare_calls
         passes = (order, order[::-1]) if mirrored else (order,)
         durations = dict.fromkeys(order, 0.0)
@@ -216,14 +216,18 @@ def compare(
 
 def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
     """Return the rows for the costs of all rounds; the first candidate is the reference."""
-    dice = random.Random(2)
+    randomness = random.Random(2)
     base = next(iter(costs.values()))
     return [
         Row(
             name,
-            summary(cost, dice),
-            summary([item / base_cost for item, base_cost in zip(cost, base, strict=True)], dice),
-            summary([item - base_cost for item, base_cost in zip(cost, base, strict=True)], dice),
+            summary(cost, randomness),
+            summary(
+                [item / base_cost for item, base_cost in zip(cost, base, strict=True)], randomness
+            ),
+            summary(
+                [item - base_cost for item, base_cost in zip(cost, base, strict=True)], randomness
+            ),
         )
         for name, cost in costs.items()
     ]
@@ -242,7 +246,9 @@ def calls_per_block(block: Block, read: Read, seconds: float, least: int = 1) ->
     return max(least, int(calls * seconds / duration))
 
 
-def summary(values: Sequence[float], dice: random.Random) -> Figure:
+def summary(values: Sequence[float], randomness: random.Random) -> Figure:
     """Return the median of values, with the interval of 95 of 100 resampled medians."""
-    medians = sorted(statistics.median(dice.choices(values, k=len(values))) for _ in range(200))
+    medians = sorted(
+        statistics.median(randomness.choices(values, k=len(values))) for _ in range(200)
+    )
     return Figure(statistics.median(values), medians[5], medians[194])

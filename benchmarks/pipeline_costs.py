@@ -130,10 +130,10 @@ def _filled_block(
         stream = f"stream-{next(names)}"
         client.xgroup_create(stream, GROUP, "0", mkstream=True)
         for start in range(0, calls, 1_000):
-            adding = client.pipeline(transaction=False)
+            pipeline = client.pipeline(transaction=False)
             for _ in range(min(1_000, calls - start)):
-                adding.xadd(stream, {b"payload": _PAYLOAD})
-            adding.execute()
+                pipeline.xadd(stream, {b"payload": _PAYLOAD})
+            pipeline.execute()
 
         async def time_calls() -> float:
             begin = read()

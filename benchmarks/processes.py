@@ -256,11 +256,11 @@ def _print_workers(url: str, vendor_seconds: float) -> None:
     for _ in range(_READINGS):
         for workers in _WORKERS:
             rates[workers].append(calls_a_second(url, workers, vendor))
-    alone = statistics.median(rates[1])
+    single_rate = statistics.median(rates[1])
     for workers, readings in rates.items():
         rate = statistics.median(readings)
         print(
-            f"| {vendor_seconds * 1e3:g} ms | {workers} | {rate:,.0f} | {rate / alone:.2f} |",
+            f"| {vendor_seconds * 1e3:g} ms | {workers} | {rate:,.0f} | {rate / single_rate:.2f} |",
             flush=True,
         )
 

@@ -241,7 +241,7 @@ def production_observers(rounds: int) -> Comparison:
     of that thread. The blocks are as long as it lets entries wait while there are so many calls.
     """
     observers = _observers()
-    three = [observer for row in observers.values() for observer in row]
+    observer_list = [observer for row in observers.values() for observer in row]
     with ExitStack() as stack:
         log = _log_file(stack)
 
@@ -255,7 +255,7 @@ def production_observers(rounds: int) -> Comparison:
 
         blocks = {name: block(row) for name, row in observers.items()}
         blocks["moorage with a log in SQLite"] = logged_block([])
-        blocks["moorage with these three and the log"] = logged_block(three)
+        blocks["moorage with these three and the log"] = logged_block(observer_list)
         blocks["stamina + pybreaker + limits, with none of these"] = sync_block(usual_peers())
         table = compare(
             sync_block(call_alone),
@@ -271,12 +271,14 @@ def production_observers_http(rounds: int) -> Comparison:
 
     As above, a block with the log ends when its entries are stored.
     """
-    three = usual_observers()
+    observer_list = usual_observers()
     with ExitStack() as stack:
         url = stack.enter_context(Vendor())
         log = _log_file(stack)
         bare_manager = stack.enter_context(ConnectorManager([_service(url)]))
-        manager = stack.enter_context(ConnectorManager([_service(url)], observers=three, log=log))
+        manager = stack.enter_context(
+            ConnectorManager([_service(url)], observers=observer_list, log=log)
+        )
         ask = http_client(f"{url}/rates", None)
         table = compare(
             None,

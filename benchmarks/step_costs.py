@@ -59,12 +59,12 @@ def _comparison(
     command = ["sleep", f"{seconds:g}"]
     with (
         docker_engine() as socket,
-        _client(socket, command) as bare,
+        _client(socket, command) as bare_client,
         _connector(socket, command) as connector,
     ):
         table = compare(
             None,
-            [Contender("aiodocker", bare), Contender("moorage", sync_block(connector))],
+            [Contender("aiodocker", bare_client), Contender("moorage", sync_block(connector))],
             rounds=min(rounds, _ROUNDS),
             clock=clock,
             block_seconds=0.0,

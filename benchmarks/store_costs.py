@@ -91,12 +91,14 @@ def costs(url: str) -> list[Cost]:
         trips = statistics["calls"] / calls
         return Cost(name, statistics["usec"] / calls, trips, used_seconds * 1e6 / calls)
 
-    free = Service("free", limits=_PLENTY)
-    spent = Service("spent", limits=_ONE_AN_HOUR, max_limit_wait=0)
+    free_service = Service("free", limits=_PLENTY)
+    exhausted_service = Service("spent", limits=_ONE_AN_HOUR, max_limit_wait=0)
     queue = Service("queue", limits=_QUEUE)
-    shut = Service("shut", limits=_PLENTY)
+    open_circuit_service = Service("shut", limits=_PLENTY)
     with RedisStorage(url) as state:
-        manager = ConnectorManager([free, spent, queue, shut], state=state)
+        manager = ConnectorManager(
+            [free_service, exhausted_service, queue, open_circuit_service], state=state
+        )
 
         def calls(service: str, *, keyed: bool = False) -> None:
             for _ in range(CALLS):
@@ -117,7 +119,7 @@ def costs(url: str) -> list[Cost]:
             ]
     name_at_once = f"granted, {CONCURRENT_CALLS} tasks at once"
     measurements.insert(
-        1, measure_calls(name_at_once, lambda: asyncio.run(_call_concurrently(url, free)))
+        1, measure_calls(name_at_once, lambda: asyncio.run(_call_concurrently(url, free_service)))
     )
     server.close()
     return measurements
@@ -145,14 +147,14 @@ def command_costs(url: str) -> dict[str, float]:
             call, values = arguments_of(command)
             return decode_reply(call, server.evalsha(*values)[0])
 
-        free, queue = _gates("free", 1_000_000), _gates("queue", 1)
+        free_gates, queue = _gates("free", 1_000_000), _gates("queue", 1)
         empty, full = _gates("empty", Fraction(1, 3_600)), _gates("full", Fraction(1, 3_600))
-        for gates in (free, empty, queue, full):
+        for gates in (free_gates, empty, queue, full):
             answer(_ask(gates))
         for gates in (queue, full):
             _, _, permit, tickets = answer(_ask(gates, FOREVER))
         commands: dict[str, Command[Any]] = {
-            "granted at once": _ask(free),
+            "granted at once": _ask(free_gates),
             "refused by an empty limit": _ask(empty),
             "refused behind a queue": _ask(full),
             "queued": _ask(queue, FOREVER),

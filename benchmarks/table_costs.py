@@ -116,8 +116,8 @@ def costs() -> list[Cost]:
                 log = _number(connection, _LOG) - log
                 readings[name].append(ServerUse(processor * 1e6 / _CALLS, log / _CALLS))
                 if number:
-                    grown = _number(connection, _SPACE) - space
-                    spaces[name] = spaces.get(name, 0.0) + grown / _CALLS / (_READINGS - 1)
+                    table_growth = _number(connection, _SPACE) - space
+                    spaces[name] = spaces.get(name, 0.0) + table_growth / _CALLS / (_READINGS - 1)
     return [
         Cost(name, reading.processor, reading.log, spaces[name])
         for name, reading in ((name, least_use(of_kind)) for name, of_kind in readings.items())

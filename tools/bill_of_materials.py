@@ -127,11 +127,11 @@ def _closure(
     requires: Iterable[str], extras: Iterable[str], requirements: Requirements
 ) -> tuple[set[str], dict[str, set[str]]]:
     """Return the names of all required packages, and each package's direct requirements."""
-    waiting = [(text, tuple(extras), "") for text in requires]
+    pending_requirements = [(text, tuple(extras), "") for text in requires]
     edges: dict[str, set[str]] = {}
     seen_names: set[tuple[str, str]] = set()
-    while waiting:
-        text, active_extras, parent = waiting.pop()
+    while pending_requirements:
+        text, active_extras, parent = pending_requirements.pop()
         requirement = Requirement(text)
         if not _applies(requirement, active_extras):
             continue
@@ -142,7 +142,7 @@ def _closure(
         for extra in ("", *requirement.extras):
             if (name, extra) not in seen_names:
                 seen_names.add((name, extra))
-                waiting += [(child, (extra,), name) for child in requirements(name)]
+                pending_requirements += [(child, (extra,), name) for child in requirements(name)]
     return set(edges), edges
 
 

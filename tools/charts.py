@@ -114,8 +114,8 @@ def with_charts(text: str) -> Charts:
         name = re.sub(r"\W+", "-", title.lower()).strip("-")
         if len(rows) < 2:
             return match[0]
-        same = sum(path.startswith(f"{FOLDER}/{name}") for path in pictures)
-        path = f"{FOLDER}/{name}{f'-{same + 1}' if same else ''}.svg"
+        number_of_charts = sum(path.startswith(f"{FOLDER}/{name}") for path in pictures)
+        path = f"{FOLDER}/{name}{f'-{number_of_charts + 1}' if number_of_charts else ''}.svg"
         pictures[path] = draw(f"{title}: microseconds, less is better", rows)
         return f"![{title}: microseconds, less is better](../{path})\n\n{match[0]}"
 

@@ -27,13 +27,13 @@ def named_modules(source: str) -> Iterator[tuple[str, str]]:
 
     Imports that only the type checker reads are left out. `import_module("name")` counts.
     """
-    waiting: list[ast.AST] = [ast.parse(source)]
-    while waiting:
-        node = waiting.pop()
+    pending_nodes: list[ast.AST] = [ast.parse(source)]
+    while pending_nodes:
+        node = pending_nodes.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            waiting += node.orelse
+            pending_nodes += node.orelse
             continue
-        waiting += ast.iter_child_nodes(node)
+        pending_nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

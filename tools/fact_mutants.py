@@ -284,8 +284,8 @@ class _VendorTrials:
         if not path.exists():
             return "tests"
         test = path.read_text("utf-8")
-        likely = self._catching[self._place(fact)]
-        likely[:] = [test, *(name for name in likely if name != test)]
+        catching_tests = self._catching[self._place(fact)]
+        catching_tests[:] = [test, *(name for name in catching_tests if name != test)]
         return oracle_of(test)
 
     def _tests(self, fact: Plant) -> list[str]:
@@ -293,20 +293,25 @@ class _VendorTrials:
         tests = tests_for(fact, watch)
         if not fact.inside:
             lines = self._tables.lines_using(self._tables.name_of(fact))
-            near = {test for line in lines for test in watch.reached.get(line, ())}
-            near |= {test for test in watch.costs if OF_TABLES in test}
+            near_tests = {test for line in lines for test in watch.reached.get(line, ())}
+            near_tests |= {test for test in watch.costs if OF_TABLES in test}
             total = 0.0
-            affordable: list[str] = []
-            for test in sorted(tests, key=lambda test: (test not in near, watch.costs[test])):
-                total += 0.0 if test in near else watch.costs[test]
-                if test in near or total < self._options.seconds:
-                    affordable.append(test)
-            tests = affordable
+            affordable_tests: list[str] = []
+            for test in sorted(tests, key=lambda test: (test not in near_tests, watch.costs[test])):
+                total += 0.0 if test in near_tests else watch.costs[test]
+                if test in near_tests or total < self._options.seconds:
+                    affordable_tests.append(test)
+            tests = affordable_tests
             tests.sort(key=lambda test: OF_TABLES not in test)
         else:
             tests = [*(test for test in watch.costs if OF_FIELDS in test), *tests]
-        likely = self._catching[self._place(fact)]
-        return sorted(tests, key=lambda test: likely.index(test) if test in likely else len(likely))
+        catching_tests = self._catching[self._place(fact)]
+        return sorted(
+            tests,
+            key=lambda test: (
+                catching_tests.index(test) if test in catching_tests else len(catching_tests)
+            ),
+        )
 
     def _trial_of(self, fact: Plant) -> Callable[[], int]:
         tests = self._tests(fact)

@@ -118,8 +118,10 @@ class _Inlining(ast.NodeTransformer):
             body += visited if isinstance(visited, list) else [visited]
         self.attributes[owner] = inlined.attributes
         loop = ast.While(ast.Constant(True), body, [])
-        unless = loop if condition is None else ast.If(_negated_condition(condition), [loop], [])
-        return [ast.Assign([target], ast.Constant(None)), unless]
+        loop_or_condition = (
+            loop if condition is None else ast.If(_negated_condition(condition), [loop], [])
+        )
+        return [ast.Assign([target], ast.Constant(None)), loop_or_condition]
 
 
 def _negated_condition(condition: ast.expr) -> ast.expr:

@@ -157,8 +157,8 @@ def wrong_examples(folder: Path) -> list[str]:
                 sentences.append(f"{path} violates {', '.join(fatal)}.")
             if read_ubl(write_ubl(invoice)) != invoice:
                 sentences.append(f"{path} changes in UBL.")
-            few = len(invoice.preceding) <= 1  # CII carries no more
-            if few and read_cii(write_cii(invoice)) != _without_network(invoice):
+            fits_cii = len(invoice.preceding) <= 1  # CII carries no more
+            if fits_cii and read_cii(write_cii(invoice)) != _without_network(invoice):
                 sentences.append(f"{path} changes in CII.")
     return sentences
 

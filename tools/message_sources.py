@@ -221,11 +221,11 @@ def _forwarding_sink(
     names = names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
     for call in calls:
         sink = sinks.get(_name_of(call.func))
-        passed = None if sink is None else _message_variable(_argument(call, *sink.message))
-        if sink is None or passed not in names:
+        message_name = None if sink is None else _message_variable(_argument(call, *sink.message))
+        if sink is None or message_name not in names:
             continue
         remedy = names.index("remedy") if "remedy" in names else -1
-        return Sink(sink.kind, (names.index(passed), passed), (remedy, "remedy"))
+        return Sink(sink.kind, (names.index(message_name), message_name), (remedy, "remedy"))
     return None
 
 

@@ -218,8 +218,10 @@ def rows() -> tuple[Row, ...]:
         for message in messages_of(package):
             placed = message._replace(module=prefix + message.module)
             by_text.setdefault(message.text, []).append(placed)
-    unordered = [_row(text, messages) for text, messages in by_text.items()]
-    return tuple(sorted(unordered, key=lambda row: (SUBJECTS.index(row.subject), row.text.lower())))
+    unordered_rows = [_row(text, messages) for text, messages in by_text.items()]
+    return tuple(
+        sorted(unordered_rows, key=lambda row: (SUBJECTS.index(row.subject), row.text.lower()))
+    )
 
 
 def pages() -> dict[str, str]:

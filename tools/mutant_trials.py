@@ -441,9 +441,9 @@ class Trials:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         home.mkdir(exist_ok=True)
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(home)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, 1)
+        os.dup2(null_device, 2)
         set_mutant_under_test(mutant)
         watch = None if mutant else LineRecorder({mutant.path for mutant in self._mutants})
         for target, next_target in pairwise([*targets, None]):

@@ -261,8 +261,8 @@ class _MistakePlanter(SourceEdits):
                 self.text(element) for element in node.elts if element is not item
             )
             opening = "{" if isinstance(node, ast.Set) else "("
-            closing = "}" if isinstance(node, ast.Set) else ",)"
-            yield self.edit("word", node, f"{opening}{remaining_elements}{closing}")
+            closing_bracket = "}" if isinstance(node, ast.Set) else ",)"
+            yield self.edit("word", node, f"{opening}{remaining_elements}{closing_bracket}")
 
     def _calls(self, node: ast.Call) -> Iterator[Plant]:
         name = self.text(node.func).split(".")[-1]
@@ -298,11 +298,11 @@ class _MistakePlanter(SourceEdits):
         parent = self.parents[node]
         if self.text(node.func) == "wire.send" and isinstance(parent, ast.Await):
             # An element with a key is cached under it: the first one has no key.
-            text = keyless = self.text(node)
+            text = text_without_key = self.text(node)
             for keyword in node.keywords:
                 if keyword.arg == "key":
-                    keyless = text.replace(f"key={self.text(keyword.value)}", "key=None")
-            sent_twice = f"(await {keyless}, await {text})[1]"
+                    text_without_key = text.replace(f"key={self.text(keyword.value)}", "key=None")
+            sent_twice = f"(await {text_without_key}, await {text})[1]"
             yield self.edit("own retry", parent, sent_twice)
 
     def _constants(self, node: ast.Constant) -> Iterator[Plant]:

@@ -43,10 +43,10 @@ def _row(scheme: WebhookScheme) -> str:
     places = scheme.signature[:1]
     location = ", ".join(f"`{place.text.strip('{}?')}`" for place in places)
     algorithm = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
-    covers = ", ".join(f"`{name}`" for name in sorted(scheme.covers)) or "nothing"
+    parts = ", ".join(f"`{name}`" for name in sorted(scheme.covers)) or "nothing"
     tolerance = "" if scheme.tolerance is None else f"{scheme.tolerance:g} s"
     parameters = ", ".join(f"`{name}`" for name in sorted(scheme.parameters))
-    return f"| `{scheme.name}` | {location} | {algorithm} | {covers} | {tolerance} | {parameters} |"
+    return f"| `{scheme.name}` | {location} | {algorithm} | {parts} | {tolerance} | {parameters} |"
 
 
 def _is_weak(scheme: WebhookScheme) -> bool:

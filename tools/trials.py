@@ -200,9 +200,9 @@ def fork(work: Callable[[], int], *, bounded: bool = True) -> int:
         return child
     try:
         os.setpgid(0, 0)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, 1)
+        os.dup2(null_device, 2)
         if bounded:
             signal.alarm(HANGING)
             resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, resource.RLIM_INFINITY))

@@ -85,7 +85,11 @@ def _methods_table() -> Iterator[str]:
     for kind in CONTRACTS:
         verbs = contract(kind).optional_verbs()
         for capability in contract(kind).capabilities:
-            names = [f"`{verb}`" for verb, need in verbs.items() if need == capability]
+            names = [
+                f"`{verb}`"
+                for verb, needed_capability in verbs.items()
+                if needed_capability == capability
+            ]
             if names:
                 yield _row(f"`{kind}`", [f"`{capability}`", ", ".join(names)])
 

@@ -51,10 +51,10 @@ def skewed_clock() -> dict[str, Trial]:
                 )
                 for ahead in ("0", "60")
             ]
-            granted = [int(worker.communicate(timeout=60)[0]) for worker in workers]
-        total = sum(granted)
-        text = f"{granted[0]} and {granted[1]} granted in three seconds"
-        return Observation(text, total <= 40 and min(granted) >= total / 3)
+            grant_counts = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+        total = sum(grant_counts)
+        text = f"{grant_counts[0]} and {grant_counts[1]} granted in three seconds"
+        return Observation(text, total <= 40 and min(grant_counts) >= total / 3)
 
     return {"moorage": lambda: share_limit(_OURS), "limits": lambda: share_limit(_LIMITS)}
 

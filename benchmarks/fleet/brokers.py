@@ -165,14 +165,14 @@ def run_hosts(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0, others: 
         kills: the number of brokers that are killed and replaced.
         others: the calls a second of tenants that ask the same store without brokers.
     """
-    dice = Random(seed)
-    hosts = Hosts(fleet, costs, dice)
+    randomness = Random(seed)
+    hosts = Hosts(fleet, costs, randomness)
     number = len(hosts.brokers)
     for _ in range(kills):
-        killed = dice.randrange(number)
-        hosts.at(dice.uniform(0, fleet.seconds) * 1e6, killed, partial(hosts.kill, killed))
+        killed = randomness.randrange(number)
+        hosts.at(randomness.uniform(0, fleet.seconds) * 1e6, killed, partial(hosts.kill, killed))
     all_calls = fleet.offered + others
-    end, next_question = fleet.seconds * 1e6, dice.expovariate(all_calls) * 1e6
+    end, next_question = fleet.seconds * 1e6, randomness.expovariate(all_calls) * 1e6
     while True:
         if hosts.events and hosts.events[0][0] <= next_question:
             now, _, _, event = heappop(hosts.events)
@@ -182,8 +182,8 @@ def run_hosts(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0, others: 
         elif next_question >= end:
             return hosts
         else:
-            if others and dice.random() * all_calls < others:
+            if others and randomness.random() * all_calls < others:
                 hosts.grant_other_tenant(next_question)
             else:
-                hosts.ask(int(next_question), dice.randrange(number))
-            next_question += dice.expovariate(all_calls) * 1e6
+                hosts.ask(int(next_question), randomness.randrange(number))
+            next_question += randomness.expovariate(all_calls) * 1e6

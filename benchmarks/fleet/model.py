@@ -87,40 +87,40 @@ class Outcome:
 
 def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
     """Run the model once, and return its outcome; runs with the same seed have the same outcome."""
-    dice = Random(seed)
-    pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
+    randomness = Random(seed)
+    tokens_per_second, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
     full_at = [0.0] * fleet.parts
     free_at = [0.0] * fleet.parts
     work_time = [0.0] * fleet.parts
     grants: list[float] = []
     in_time: Counter[int] = Counter()
     events: list[tuple[float, int, int, float]] = []
-    next_arrival = dice.expovariate(fleet.offered)
+    next_arrival = randomness.expovariate(fleet.offered)
     while True:
         if events and events[0][0] <= next_arrival:
-            now, worker, tried, start_time = heappop(events)
+            now, worker, tried_parts, start_time = heappop(events)
         else:
             now = start_time = next_arrival
-            worker, tried = dice.randrange(fleet.workers), 0
-            next_arrival += dice.expovariate(fleet.offered)
+            worker, tried_parts = randomness.randrange(fleet.workers), 0
+            next_arrival += randomness.expovariate(fleet.offered)
         if now >= fleet.seconds:
             break
-        part = dice.randrange(fleet.parts)
+        part = randomness.randrange(fleet.parts)
         start = max(now, free_at[part])
         # The bucket is full again at `full_at`; a grant moves this time by one token.
-        wait = max(0.0, max(full_at[part], start) - start - (depth - 1) / pace)
+        wait = max(0.0, max(full_at[part], start) - start - (depth - 1) / tokens_per_second)
         is_granted = wait <= fleet.patience
         cost = (costs.waits if wait else costs.granted) if is_granted else costs.refused
         free_at[part] = end = start + cost
         work_time[part] += max(0.0, min(end, fleet.seconds) - min(start, fleet.seconds))
         if is_granted:
-            full_at[part] = max(full_at[part], start) + 1 / pace
+            full_at[part] = max(full_at[part], start) + 1 / tokens_per_second
             grants.append(start + wait)
             due = end + wait
             if due - start_time <= DEADLINE and due <= fleet.seconds:
                 in_time[worker // WORKERS_PER_HOST] += 1
-        elif tried + 1 < fleet.tries:
-            heappush(events, (end, worker, tried + 1, start_time))
+        elif tried_parts + 1 < fleet.tries:
+            heappush(events, (end, worker, tried_parts + 1, start_time))
     return outcome_of(fleet, grants, in_time, busiest=max(work_time) / fleet.seconds)
 
 
@@ -128,9 +128,9 @@ def outcome_of(
     fleet: Fleet, grants: list[float], in_time: Counter[int], *, busiest: float
 ) -> Outcome:
     """Compute a run's outcome from the times of its grants and each host's timely calls."""
-    possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
+    possible_calls = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
     return Outcome(
-        goodput=sum(in_time.values()) / possible,
+        goodput=sum(in_time.values()) / possible_calls,
         busiest=busiest,
         excess=_excess(grants, fleet),
         unfairness=_unfairness(

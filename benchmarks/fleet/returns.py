@@ -50,8 +50,8 @@ def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
         costs: what calls cost.
         seed: the seed of all random draws.
     """
-    dice = Random(seed)
-    arrivals = sorted(_first_probe(away, dice) for _ in range(workers))
+    randomness = Random(seed)
+    arrivals = sorted(_first_probe(away, randomness) for _ in range(workers))
     cost = costs.connected + costs.granted
     free_at, oldest, highest = 0.0, 0, 0
     for number, arrival in enumerate(arrivals):
@@ -62,11 +62,11 @@ def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
     return Return(free_at, highest, min(1.0, highest * cost / _WINDOW_SECONDS))
 
 
-def _first_probe(away: float, dice: Random) -> float:
+def _first_probe(away: float, randomness: Random) -> float:
     """Return the seconds from a server's return to a worker's first probe."""
     outage: Outage | None = None
-    now, end = dice.random() * _FIRST_FAILURE_WITHIN, away
+    now, end = randomness.random() * _FIRST_FAILURE_WITHIN, away
     while now < end:
-        outage = extended_outage(outage, _OUTAGE_ERROR, int(now * 1e9), dice.random())
+        outage = extended_outage(outage, _OUTAGE_ERROR, int(now * 1e9), randomness.random())
         now = outage.until / 1e9
     return now - end

@@ -69,18 +69,18 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
     """
     if storm.has_brokers:
         return _run_with_brokers(storm, costs, seed)
-    dice = Random(seed)
+    randomness = Random(seed)
     all_calls = storm.others + storm.offered
     now = free_at = work_time = 0.0
     answers: list[float] = []
     questions, next_token = 0, 0.0
     ask_again = [0.0] * storm.processes
     while True:
-        now += dice.expovariate(all_calls)
+        now += randomness.expovariate(all_calls)
         if now >= storm.seconds:
             break
-        is_other = dice.random() * all_calls < storm.others
-        process = dice.randrange(storm.processes)
+        is_other = randomness.random() * all_calls < storm.others
+        process = randomness.randrange(storm.processes)
         if not is_other and now < ask_again[process]:
             continue
         start = max(now, free_at)

@@ -140,14 +140,14 @@ def page_of_rows(rows: Iterable[Row]) -> str:
     names = list(expected_effects)
     counts = Counter(result for (name, _, _), result in cells.items() if name in names)
     other_counts = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
-    doubt = counts["person"]
+    undecided_count = counts["person"]
     summary = _SUMMARY.format(
         cells=counts.total() - counts["not run"],
         double=_counted(counts["double"], "effect happened twice", "effects happened twice"),
         lost=_counted(counts["lost"], "effect was lost", "effects were lost"),
         stuck=_counted(counts["stuck"], "call was stuck", "calls were stuck"),
-        person=f"{doubt or 'none'} of these crashes",
-        person_count=doubt,
+        person=f"{undecided_count or 'none'} of these crashes",
+        person_count=undecided_count,
         whole=sum(
             row["verdict"] == "person" and row["effects"] == expected_effects[row["case"]]
             for row in latest_rows.values()

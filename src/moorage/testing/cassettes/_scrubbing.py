@@ -102,9 +102,9 @@ class Scrubber:
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
         """Collect secrets as `learn` does, and also possible credentials in unknown fields."""
         self.learn(url, headers, body)
-        doubtful = {*distinctive_values(_unlisted_values(url, headers))}
-        if doubtful - self._doubtful:
-            self._doubtful |= doubtful
+        possible_secrets = {*distinctive_values(_unlisted_values(url, headers))}
+        if possible_secrets - self._doubtful:
+            self._doubtful |= possible_secrets
             self._made = None
 
     def url(self, url: str) -> str:

@@ -74,9 +74,9 @@ class VirtualClock:
         """Advance the clock to this `nanoseconds()` value, unless it is past that."""
         with self._lock:
             while self._alarms and self._alarms[0][0] <= time:
-                alarm_time, _, ring = heappop(self._alarms)
+                alarm_time, _, callback = heappop(self._alarms)
                 self._now = max(self._now, alarm_time)
-                ring()
+                callback()
             self._now = max(self._now, time)
 
     def _call_off(self, alarm: tuple[int, int, Callable[[], None]]) -> None:

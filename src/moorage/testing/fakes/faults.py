@@ -324,9 +324,9 @@ async def _head_of_response(
     exchange: Callable[[], Awaitable[Arrived]],
 ) -> Arrived | Response:
     """Return the part of a response that the client receives before the body."""
-    instead = _fail_request(fault)
-    if instead is not None:
-        return instead
+    fault_response = _fail_request(fault)
+    if fault_response is not None:
+        return fault_response
     head = await exchange()
     try:
         await _fail_response(fault, timeouts, sleep)

@@ -126,11 +126,11 @@ class Behaviour:
     @property
     def last(self) -> bool:
         """True if the connection cannot be used for another request."""
-        closing = any(
+        closes_connection = any(
             name.lower() == "connection" and value.lower() == "close"
             for name, value in self.headers
         )
-        return closing or self.framing == "close" or self.then != "stay"
+        return closes_connection or self.framing == "close" or self.then != "stay"
 
     def wire(self, method: str = "GET") -> bytes:
         """Return the bytes that answer a request with this method."""

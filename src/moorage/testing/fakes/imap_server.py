@@ -219,8 +219,8 @@ class ImapServer(TcpServer):
         changed_flags = [flag.decode() for flag in arguments[2]]
         for message in self._messages_in(folder, arguments[0]):
             other_flags = [flag for flag in message.flags if flag not in changed_flags]
-            added = changed_flags if arguments[1].startswith(b"+") else []
-            flags = (*other_flags, *added)
+            added_flags = changed_flags if arguments[1].startswith(b"+") else []
+            flags = (*other_flags, *added_flags)
             self._folders[folder][message.uid] = attrs.evolve(message, flags=flags)
         return _OK
 

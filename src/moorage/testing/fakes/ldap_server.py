@@ -127,14 +127,14 @@ class LdapServer(TcpServer):
         start = int(cookie or b"0")
         end = start + (size or limit or len(matches))
         for name, attributes in matches[start:end]:
-            shown = {
+            entry_attributes = {
                 key: values
                 for key, values in attributes.items()
                 if not selection or selection & {key.lower(), "*"}
             }
             items = [
                 tlv(_SEQUENCE, octets(key), tlv(_SET, *map(octets, values)))
-                for key, values in shown.items()
+                for key, values in entry_attributes.items()
             ]
             entry = tlv(ldap_wire.ENTRY, octets(name), tlv(_SEQUENCE, *items))
             yield ldap_wire.message(request.id, entry)

@@ -160,10 +160,10 @@ class MemoryBroker:
         """Return the stored message that this message repeats; None if it is new."""
         if not self.rules.deduplicates or item.id is None:
             return None
-        same = (
+        equal_messages = (
             other for other in self._messages if other.topic == item.topic and other.id == item.id
         )
-        return next(same, None)
+        return next(equal_messages, None)
 
     def _link(self, _: float) -> MemoryLink:
         if self.is_down:

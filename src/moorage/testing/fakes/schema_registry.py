@@ -103,19 +103,19 @@ class SchemaRegistryServer(VendorServer):
         return _json({"subject": subject, "version": number, "id": id, **_fields(schema)})
 
     def _register(self, request: ReceivedRequest, subject: str) -> Behaviour:
-        judged = self._checked_schema(request, subject)
-        if isinstance(judged, Behaviour):
-            return judged
-        schema, problems = judged
+        schema_or_error = self._checked_schema(request, subject)
+        if isinstance(schema_or_error, Behaviour):
+            return schema_or_error
+        schema, problems = schema_or_error
         if problems:
             return self.error(409, 409, f"Schema being registered is incompatible: {problems[0]}")
         return _json({"id": self.register(subject, schema)})
 
     def _check(self, request: ReceivedRequest, subject: str) -> Behaviour:
-        judged = self._checked_schema(request, subject)
-        if isinstance(judged, Behaviour):
-            return judged
-        return _json({"is_compatible": not judged[1], "messages": judged[1]})
+        schema_or_error = self._checked_schema(request, subject)
+        if isinstance(schema_or_error, Behaviour):
+            return schema_or_error
+        return _json({"is_compatible": not schema_or_error[1], "messages": schema_or_error[1]})
 
     def _checked_schema(
         self, request: ReceivedRequest, subject: str

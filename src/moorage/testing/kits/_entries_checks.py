@@ -424,22 +424,22 @@ class Checks:
 
     async def random_operations_match_the_memory_store(self, factory: Factory) -> None:
         """A random sequence of operations has the same results as with the memory store."""
-        chance = Random(4)  # noqa: S311 - a walk, and no secret
+        random = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
         store = factory()
         for step in range(_STEPS):
-            move, name = chance.random(), self._entry(chance.randrange(40)).id
+            move, name = random.random(), self._entry(random.randrange(40)).id
             if move < 0.4:
-                entry = attrs.evolve(self._entry(0), id=name, lane=chance.choice((None, "a", "b")))
-                added, expected = await store.add(entry), model.add(entry)
-                require(added.fence == expected.fence, f"Step {step} added {added!r}.")
+                entry = attrs.evolve(self._entry(0), id=name, lane=random.choice((None, "a", "b")))
+                result, expected = await store.add(entry), model.add(entry)
+                require(result.fence == expected.fence, f"Step {step} added {result!r}.")
                 continue
             now, query = await store.now(), EntryQuery(id=name)
             if move < 0.5:
                 removed, expected = await store.remove(query), model.remove(query)
                 require(removed == expected, f"Step {step} removed {removed}, not {expected}.")
                 continue
-            limit = chance.randrange(1, 6)
+            limit = random.randrange(1, 6)
             if move < 0.7:
                 found_entries = (await store.find(query)).items
                 expected = model.find(query).items
@@ -449,8 +449,8 @@ class Checks:
             expected_ids = [entry.id for entry in expected]
             require(ids == expected_ids, f"Step {step} was given {ids}, not {expected_ids}.")
             for stored_entry, model_entry in zip(found_entries, expected, strict=True):
-                change = chance.choice(_CHANGES)
-                fence = stored_entry.fence - (chance.random() < 0.1)
+                change = random.choice(_CHANGES)
+                fence = stored_entry.fence - (random.random() < 0.1)
                 is_written = await store.swap(change(stored_entry, now), fence)
                 expected_write = model.swap(change(model_entry, now), fence)
                 require(

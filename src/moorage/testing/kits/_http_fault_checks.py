@@ -281,9 +281,11 @@ async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
 
 async def stray_bytes_are_no_answer(clients: Clients) -> None:
     """Stray bytes after a response are not taken for the next response."""
-    stray = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+    stray_bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
     async with lab(clients) as (vendor, client):
-        vendor.queue(Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray), Behaviour(204))
+        vendor.queue(
+            Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray_bytes), Behaviour(204)
+        )
         first_answer = await client.send(Request.get("/"), vendor.url, PATIENT)
         second_answer = await client.send(Request.get("/"), vendor.url, PATIENT)
         require(

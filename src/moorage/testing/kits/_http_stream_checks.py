@@ -142,13 +142,13 @@ async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) ->
             require(
                 not failed_error.may_have_been_processed, "Nothing was sent, nothing processed."
             )
-        waiting = [
+        waiting_calls = [
             asyncio.ensure_future(client.send(Request.get("/"), vendor.url, PATIENT))
             for _ in range(3)
         ]
         await asyncio.sleep(BRIEFLY / 10)
         incoming.close()
-        for answer in await asyncio.gather(*waiting):
+        for answer in await asyncio.gather(*waiting_calls):
             require(answer.status == 204, f"204 came back as {answer.status}.")
         require(vendor.connections == 2, f"{vendor.connections} connections were made, not 2.")
 
@@ -158,7 +158,7 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
     from moorage.testing.fakes.http_tls import tls_pair  # noqa: PLC0415 - costs milliseconds to load
 
     server, trusting_context = tls_pair("127.0.0.1")
-    misnamed, trusting_misnamed = tls_pair("vendor.example")
+    wrong_name_server, trusting_misnamed = tls_pair("vendor.example")
     _, trusting_another = tls_pair("127.0.0.1")
     async with lab(partial(clients, trusting_context), tls=server) as (vendor, client):
         vendor.always(lambda received: Behaviour(body=received.body))
@@ -167,7 +167,7 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
             require(answer.body == body, "A body changed on its way through TLS.")
     for reason, certificate, context in (
         ("its certificate is another's", server, trusting_another),
-        ("its certificate has another name", misnamed, trusting_misnamed),
+        ("its certificate has another name", wrong_name_server, trusting_misnamed),
     ):
         async with lab(partial(clients, context), tls=certificate) as (
             vendor,

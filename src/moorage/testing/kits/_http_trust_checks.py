@@ -96,8 +96,8 @@ async def the_client_certificate_is_sent(clients: Trusting) -> None:
         server = _server(Path(folder))
         server.verify_mode = ssl.CERT_REQUIRED
         server.load_verify_locations(f"{folder}/certificate.pem")
-        for way in _certificate_settings(folder, files):
-            tls = Tls(authorities=files.certificate, **way)
+        for tls_settings in _certificate_settings(folder, files):
+            tls = Tls(authorities=files.certificate, **tls_settings)
             async with lab(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)

@@ -227,9 +227,10 @@ class Lab(ContractLab[PaymentsSubject]):
             if event.ref.id == payment.ref.id
         ]
         for event in reversed(events) if backwards else events:
-            hinted = advance(payment, event) if event.ask else payment
+            advanced_payment = advance(payment, event) if event.ask else payment
             require(
-                hinted == payment, "An event that must be looked up changed the payment by itself."
+                advanced_payment == payment,
+                "An event that must be looked up changed the payment by itself.",
             )
             payment = advance(payment, await self("follow_up", event))
         return payment

@@ -99,11 +99,11 @@ async def unsupported_features_are_refused(make: Open) -> None:
         for capability in set(PaymentsCapability) - lab.capabilities:
             error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
             require(capability in error.capabilities, f"{capability} is not named.")
-            needs = frozenset(error.capabilities)
+            needed_capabilities = frozenset(error.capabilities)
             if capability is PaymentsCapability.SUBSCRIPTION_QUANTITY:
-                needs |= subscription_request(lab, quantity=2).needs
+                needed_capabilities |= subscription_request(lab, quantity=2).needs
             require(
-                error.supported_by == names_with_capabilities(KIND, needs),
+                error.supported_by == names_with_capabilities(KIND, needed_capabilities),
                 "The error does not name the vendors that support the operation.",
             )
         require(

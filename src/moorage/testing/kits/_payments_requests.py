@@ -94,13 +94,15 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
 
 def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
     """Return the vendor's read-only operations."""
-    looks: dict[PaymentsCapability, tuple[str, Call]] = {
+    look_ups: dict[PaymentsCapability, tuple[str, Call]] = {
         PaymentsCapability.LOOK_UP: ("get", partial(lab, "get", ref)),
         PaymentsCapability.LIST: ("payments", partial(lab, "payments", account=FIRST)),
         PaymentsCapability.DISPUTES: ("disputes", partial(lab, "disputes", account=FIRST)),
         PaymentsCapability.PAYOUTS: ("payouts", partial(lab, "payouts", account=FIRST)),
     }
-    return [read_call for capability, read_call in looks.items() if capability in lab.capabilities]
+    return [
+        read_call for capability, read_call in look_ups.items() if capability in lab.capabilities
+    ]
 
 
 async def a_list_has_every_payment(make: Open) -> None:

@@ -186,8 +186,8 @@ async def _stored_ids(lab: Lab, customer: str) -> set[str]:
 
 def _check_same_key(lab: Lab, action: str) -> None:
     """Check that the last two requests that changed something had the same idempotency key."""
-    changing = [request for request in lab.sandbox.requests if request.method != "GET"]
-    first_key, second_key = [lab.key_of(request) for request in changing[-2:]]
+    changing_requests = [request for request in lab.sandbox.requests if request.method != "GET"]
+    first_key, second_key = [lab.key_of(request) for request in changing_requests[-2:]]
     require(first_key is not None and first_key == second_key, f"{action} has another key.")
 
 

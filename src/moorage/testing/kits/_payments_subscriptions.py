@@ -143,9 +143,12 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
         url = "" if action is None else action.url or ""
         require(url.startswith("https://"), f"The buyer has no URL but {url!r}.")
         require(url not in repr(created), "The buyer's URL is shown.")
-        waiting: Subscription = await lab("get_subscription", created.ref)
-        require(waiting.next_action == action, "A buyer who has not consented has another step.")
-        subscription = await consented_subscription(lab, waiting)
+        waiting_subscription: Subscription = await lab("get_subscription", created.ref)
+        require(
+            waiting_subscription.next_action == action,
+            "A buyer who has not consented has another step.",
+        )
+        subscription = await consented_subscription(lab, waiting_subscription)
         require(
             subscription.state is SubscriptionState.ACTIVE,
             f"After the consent, the subscription is {subscription.state}.",
@@ -264,8 +267,8 @@ async def charges_of_a_subscription_are_reported(make: Open) -> None:
         for notice in lab.sandbox.sent[count:]:
             for webhook in verifier.verify(**notice.arguments()):
                 for event in lab.hub.events(FIRST, webhook):
-                    followed = await lab("follow_up", event)
-                    charge = followed.subscription_charge
+                    event_state = await lab("follow_up", event)
+                    charge = event_state.subscription_charge
                     if charge is not None and charge not in charges:
                         charges.append(charge)
         states = [charge.state for charge in charges]

@@ -101,14 +101,14 @@ async def the_best_rate_is_bought(make: Open) -> None:
         if ShippingCapability.RATES in lab.capabilities:
             result: RateResult = await lab("get_rates", lab.request())
             rates = sorted(result.rates, key=lambda rate: rate.total)
-            dearest = rates[-1].service
-            best_of_dearest = next(rate for rate in rates if rate.service == dearest)
+            dearest_service = rates[-1].service
+            best_of_dearest = next(rate for rate in rates if rate.service == dearest_service)
             choices = {
                 "k-1": (Choice(), rates[0]),
-                "k-2": (Choice(services=[dearest]), best_of_dearest),
+                "k-2": (Choice(services=[dearest_service]), best_of_dearest),
             }
-            for key, (choose, rate) in choices.items():
-                request = lab.shipment(choose=choose)
+            for key, (choice, rate) in choices.items():
+                request = lab.shipment(choose=choice)
                 bought: Shipment = await lab("create_shipment", request, idempotency_key=key)
                 require(
                     (bought.service, bought.cost) == (rate.service, rate.total),
@@ -117,8 +117,8 @@ async def the_best_rate_is_bought(make: Open) -> None:
             return
         service = str(lab.subject.service)
         limit = Money("1000", "EUR")
-        for choose in (Choice(), Choice(services=[service], most=limit), Choice(within_days=9)):
-            purchase = lab("create_shipment", lab.shipment(choose=choose), idempotency_key="k-1")
+        for choice in (Choice(), Choice(services=[service], most=limit), Choice(within_days=9)):
+            purchase = lab("create_shipment", lab.shipment(choose=choice), idempotency_key="k-1")
             error = await lab.refused(UnsupportedByVendor, purchase, "A choice between prices")
             require(
                 error.capabilities == (ShippingCapability.RATES,), "The capability is not named."
@@ -239,10 +239,12 @@ async def a_chosen_rate_is_bought(make: Open) -> None:
             (_unchanged_rate, _as_text) if by_reference else (_unchanged_rate,), 1
         ):
             rates: RateResult = await lab("get_rates", lab.request())
-            dearest = max(rates.rates, key=lambda rate: rate.total)
+            dearest_rate = max(rates.rates, key=lambda rate: rate.total)
             key = f"k-{number}"
-            shipment: Shipment = await lab("create_shipment", form(dearest), idempotency_key=key)
-            require(shipment.cost == dearest.total, "A different rate was bought.")
+            shipment: Shipment = await lab(
+                "create_shipment", form(dearest_rate), idempotency_key=key
+            )
+            require(shipment.cost == dearest_rate.total, "A different rate was bought.")
             require(lab.sold() == number, "An offer was not bought once.")
 
 
@@ -339,9 +341,9 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
             is_bought = repeated_shipment.state is ShipmentState.BOUGHT
             require(is_bought, "A bought shipment is not reported as bought.")
             purchase_count = lab.line.purchases
-            again = await _try_purchase(lab, "k-1")
-            require(repeated_shipment == again, "A repeat has another label.")
-            is_reported = again is not None and again.replayed
+            repeated_purchase = await _try_purchase(lab, "k-1")
+            require(repeated_shipment == repeated_purchase, "A repeat has another label.")
+            is_reported = repeated_purchase is not None and repeated_purchase.replayed
             require(is_reported, "A repeated purchase is not reported as a repeat.")
             is_sent = lab.line.purchases > purchase_count
             require(not is_sent, "The repeat of a purchase that was found is sent to the vendor.")

@@ -73,11 +73,14 @@ async def duties_are_estimated(make: Open) -> None:
         require(all(amount.minor >= 0 for amount in amounts), "A charge is negative.")
         on_items = sum((item.total for item in result.items), Money("0", "USD"))
         require(Money("0", "USD") < on_items <= result.total, "The items cost more than the whole.")
-        turned: DutiesEstimate = await estimate(declared(lab, _PENS, _SHIRTS))
-        require(turned.items == result.items[::-1], "The items are in another order.")
+        reordered_estimate: DutiesEstimate = await estimate(declared(lab, _PENS, _SHIRTS))
+        require(reordered_estimate.items == result.items[::-1], "The items are in another order.")
         one_piece = attrs.evolve(_SHIRTS, quantity=1)
-        same: DutiesEstimate = await estimate(declared(lab, one_piece, _PENS))
-        require(same == result, "The charges depend on the number of pieces of the same value.")
+        piece_estimate: DutiesEstimate = await estimate(declared(lab, one_piece, _PENS))
+        require(
+            piece_estimate == result,
+            "The charges depend on the number of pieces of the same value.",
+        )
         lab.check_hides(repr(result), "An estimate")
         yen = attrs.evolve(_SHIRTS, value=Money("10000", "JPY"))
         in_yen: DutiesEstimate = await estimate(declared(lab, yen))
@@ -90,9 +93,12 @@ async def duties_include_the_freight(make: Open) -> None:
     async with make() as lab:
         if ShippingCapability.DUTIES not in lab.capabilities:
             return
-        without: DutiesEstimate = await lab("estimate_duties", declared(lab))
+        estimate_without_freight: DutiesEstimate = await lab("estimate_duties", declared(lab))
         result: DutiesEstimate = await lab("estimate_duties", declared(lab), freight=_FREIGHT)
-        require(without.total < result.total, "The price of the transport changes nothing.")
+        require(
+            estimate_without_freight.total < result.total,
+            "The price of the transport changes nothing.",
+        )
         require(result.freight == _FREIGHT, "The price of the transport is wrong.")
         landed_cost = Money("110.00", "USD") + _FREIGHT + result.total
         require(result.landed_cost == landed_cost, "The landed cost is wrong.")
@@ -125,9 +131,9 @@ async def an_invoice_is_sent_electronically(make: Open) -> None:
                 require(is_electronic is (declaration is not paper), "The invoice is on paper.")
                 is_own = b64encode(_FILE) in bodies
                 require(is_own is (declaration.invoice_file is not None), "The file is lost.")
-                shown = repr((request, shipment))
+                reprs = repr((request, shipment))
                 require(
-                    "Brule" not in shown, "The repr of a request or shipment shows its invoice."
+                    "Brule" not in reprs, "The repr of a request or shipment shows its invoice."
                 )
 
 

@@ -89,10 +89,10 @@ async def service_points_are_offered(make: Open) -> None:
         require(offers, "There is no rate for delivery to a service point.")
         bodies = b"".join(request.body for request in lab.sandbox.requests)
         require(points[0].id.encode() in bodies, "The service point is not sent.")
-        nobody = lab.address(postal_code=lab.subject.no_rates)
-        nowhere: ServicePointResult = await lab("find_service_points", nobody)
+        remote_address = lab.address(postal_code=lab.subject.no_rates)
+        remote_points: ServicePointResult = await lab("find_service_points", remote_address)
         require(
-            not nowhere.points and nowhere.messages,
+            not remote_points.points and remote_points.messages,
             "The result has service points, or no message that explains their absence.",
         )
 

@@ -238,8 +238,8 @@ class Lab(RecordedLab[ShippingSubject]):
 
     def purchase(self, request: RateRequest, **fields: Any) -> ShipmentRequest:
         service = self.subject.service
-        choose = Choice() if service is None else Choice(services=[service])
-        values: dict[str, Any] = {"choose": choose, **fields}
+        choice = Choice() if service is None else Choice(services=[service])
+        values: dict[str, Any] = {"choose": choice, **fields}
         return ShipmentRequest(rate_request=request, **values)
 
     async def offers(self, request: RateRequest) -> Sequence[object]:

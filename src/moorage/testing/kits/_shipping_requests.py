@@ -102,8 +102,8 @@ async def no_log_shows_a_secret(make: Open) -> None:
         lab.line.lost = lab.sold()
         lost = lab("create_shipment", lab.shipment(3), idempotency_key="k-3")
         loss = await lab.refused(ConnectorError, lost, "A lost answer")
-        shown = [repr(lab.subject.vendor), repr(lab.hub), repr(bought)]
-        texts = [*shown, *(f"{error}{error!r}{vars(error)!r}" for error in (refusal, loss))]
+        reprs = [repr(lab.subject.vendor), repr(lab.hub), repr(bought)]
+        texts = [*reprs, *(f"{error}{error!r}{vars(error)!r}" for error in (refusal, loss))]
         authorizations = (item.headers.get("authorization") for item in lab.sandbox.requests)
         tokens = {text.split()[-1] for text in authorizations if text}
         await lab.require_hidden(texts, {lab.subject.secret, *tokens})
@@ -134,8 +134,12 @@ async def money_keeps_its_currency(make: Open) -> None:
             customs = Customs(items=[shirts], signer="Steve Brule")
             request_count = len(lab.sandbox.requests)
             recipient = lab.address(country="CA")
-            foreign = lab.request(to=recipient, customs=customs, reference=f"order {currency}")
-            purchase = lab("create_shipment", lab.purchase(foreign), idempotency_key=currency)
+            foreign_shipment = lab.request(
+                to=recipient, customs=customs, reference=f"order {currency}"
+            )
+            purchase = lab(
+                "create_shipment", lab.purchase(foreign_shipment), idempotency_key=currency
+            )
             try:
                 await purchase
             except (InvalidData, UnsupportedByVendor) as error:

@@ -58,9 +58,9 @@ async def a_right_code_is_approved_once(make: Open) -> None:
             f"A wrong code is {refused_check.status}.",
         )
         require(not refused_check.approved, "A wrong code is approved.")
-        right = await _check_code(lab, verification, _sent_code(lab))
-        require(right.approved, f"The right code is {right.status}.")
-        require(right.ref == verification.ref, "The result is of another verification.")
+        result = await _check_code(lab, verification, _sent_code(lab))
+        require(result.approved, f"The right code is {result.status}.")
+        require(result.ref == verification.ref, "The result is of another verification.")
         second_check = await _check_code(lab, verification, _sent_code(lab))
         require(
             second_check.status is VerificationStatus.ENDED,
@@ -127,9 +127,9 @@ async def no_code_is_shown(make: Open) -> None:
         verification = await _start_verification(lab)
         code = _sent_code(lab)
         checked = await _check_code(lab, verification, _WRONG)
-        right = await _check_code(lab, verification, code)
+        result = await _check_code(lab, verification, code)
         second_check = await _check_code(lab, verification, code)
-        representations = f"{request!r}{verification!r}{checked!r}{right!r}{second_check!r}"
+        representations = f"{request!r}{verification!r}{checked!r}{result!r}{second_check!r}"
         for private_text in (lab.subject.to[1:], code, _WRONG):
             require(private_text not in representations, f"A result shows {private_text!r}.")
         count = len(lab.sandbox.requests)

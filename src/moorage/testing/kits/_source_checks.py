@@ -98,10 +98,10 @@ async def poll_without_records_ends(subject: SourceSubject) -> None:
 async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
     """A waiting poll returns as soon as a record arrives, without filling its limits."""
     async with open_reader(subject) as reader:
-        waiting = asyncio.ensure_future(reader.poll(LONG))
+        waiting_poll = asyncio.ensure_future(reader.poll(LONG))
         await subject.publish(numbered_messages([1]))
         records = await wait_soon(
-            waiting, "A poll continues to wait although a message has arrived."
+            waiting_poll, "A poll continues to wait although a message has arrived."
         )
         require(payloads(records) == [b"1"], "A waiting poll returned other records.")
 
@@ -197,13 +197,13 @@ async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(20))
         for number, message in enumerate(messages):
-            waiting = asyncio.ensure_future(reader.poll(LONG))
+            waiting_poll = asyncio.ensure_future(reader.poll(LONG))
             await subject.publish([message])
             for _ in range(number):
                 await asyncio.sleep(0)
-            waiting.cancel()
+            waiting_poll.cancel()
             with suppress(asyncio.CancelledError, ConnectorError):
-                await waiting
+                await waiting_poll
         held_records = payloads(reader.held)
         await reader.read([message for message in messages if message.payload not in held_records])
 
@@ -214,16 +214,16 @@ async def commit_does_not_wait_for_a_poll(subject: SourceSubject) -> None:
         messages = numbered_messages(range(3))
         await subject.publish(messages)
         await reader.read(messages)
-        waiting = asyncio.ensure_future(reader.source.poll(LONG))
+        waiting_poll = asyncio.ensure_future(reader.source.poll(LONG))
         for _ in range(10):
             await asyncio.sleep(0)
         await wait_soon(reader.source.extend(reader.held), "`extend` waits for a poll.")
         await reader.commit()
         await wait_soon(reader.source.release([]), "`release` waits for a poll.")
-        require(not waiting.done(), "A poll ended though nothing has arrived.")
+        require(not waiting_poll.done(), "A poll ended though nothing has arrived.")
         await subject.publish(numbered_messages([3]))
         records = await wait_soon(
-            waiting, "A poll continues to wait although a message has arrived."
+            waiting_poll, "A poll continues to wait although a message has arrived."
         )
         require(payloads(records or ()) == [b"3"], "A waiting poll returned other records.")
 
@@ -346,25 +346,27 @@ async def _run_pipeline(subject: SourceSubject, interrupt: Callable[[], None] | 
         poll_wait=0.05,
     )
     pipeline = Pipeline("conformance", cast("SourceConnector", source), sink, config=config)
-    running = asyncio.ensure_future(pipeline.run())
+    pipeline_task = asyncio.ensure_future(pipeline.run())
     messages = numbered_messages(range(_MANY))
     part = _MANY // _INTERRUPTIONS
     try:
         for number in range(_INTERRUPTIONS):
             await subject.publish(messages[number * part : (number + 1) * part])
             await _wait_until(
-                running, partial(_has_messages, sink, number * part + part // 2), _LOST
+                pipeline_task, partial(_has_messages, sink, number * part + part // 2), _LOST
             )
             if interrupt is not None:
                 interrupt()
-        await _wait_until(running, partial(_has_messages, sink, _MANY), _LOST)
+        await _wait_until(pipeline_task, partial(_has_messages, sink, _MANY), _LOST)
         if interrupt is None:
             await _wait_until(
-                running, lambda: not source.uncommitted, "A pipeline cannot commit everything."
+                pipeline_task,
+                lambda: not source.uncommitted,
+                "A pipeline cannot commit everything.",
             )
     finally:
         pipeline.stop()
-        await wait_soon(running, "A pipeline does not stop.")
+        await wait_soon(pipeline_task, "A pipeline does not stop.")
     missing_payloads = set(payloads(messages)).difference(payloads(sink.records))
     require(not missing_payloads, f"A pipeline lost the messages {sorted(missing_payloads)}.")
     return sink

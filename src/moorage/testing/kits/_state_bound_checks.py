@@ -26,14 +26,14 @@ async def a_full_store_refuses_new_states(stores: Stores) -> None:
     """A full store refuses new states, but still changes existing ones and removes none."""
     store = stores(_BOUND)
     keys = await _fill_store(store, DAY)
-    joint = Write({keys[0]: "changed", new_key(): "new"})
-    await _require_refusal(store, joint)
-    store.post(joint)
+    command = Write({keys[0]: "changed", new_key(): "new"})
+    await _require_refusal(store, command)
+    store.post(command)
     for key in keys:
         state = await store.read(key)
         require(state and state[2] == "full", "A refused command changed a state that was there.")
         await store.execute(Write({key: "changed"}))
-    require(await store.read(joint.keys[1]) is None, "A state was stored that was refused.")
+    require(await store.read(command.keys[1]) is None, "A state was stored that was refused.")
 
 
 async def a_full_store_makes_room(stores: Stores) -> None:

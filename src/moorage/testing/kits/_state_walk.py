@@ -106,16 +106,16 @@ class CommandWalk:
             self._claims.append((command.keys[0], answer.fence))
 
     def _admission(self) -> Command[Any]:
-        chance = self._chance
+        random = self._chance
         return Admission(
             self._gates,
-            within=chance.choice((0, SECOND // 50, SECOND)),
+            within=random.choice((0, SECOND // 50, SECOND)),
             lease=_LEASE,
-            costs=(chance.randint(1, 3), 1),
-            retry=chance.random() < 0.3,
-            token=chance.choice((0, chance.randrange(1, 2**52))),
-            claim=self._sent_claim() if self._claims and chance.random() < 0.4 else None,
-            ticketed=chance.random() < 0.2,
+            costs=(random.randint(1, 3), 1),
+            retry=random.random() < 0.3,
+            token=random.choice((0, random.randrange(1, 2**52))),
+            claim=self._sent_claim() if self._claims and random.random() < 0.4 else None,
+            ticketed=random.random() < 0.2,
         )
 
     def _sent_claim(self) -> tuple[str, int, str]:
@@ -137,16 +137,16 @@ class CommandWalk:
         return Pause(self._gates, self._chance.choice((1, SECOND // 100, SECOND // 10)))
 
     def _claim(self) -> Command[Any]:
-        chance = self._chance
+        random = self._chance
         return Claim(
-            chance.choice(self._claim_keys),
-            fingerprint=chance.choice((b"payload", b"payload", b"payload", b"another")),
-            owner=chance.randrange(1, 4),
+            random.choice(self._claim_keys),
+            fingerprint=random.choice((b"payload", b"payload", b"payload", b"another")),
+            owner=random.randrange(1, 4),
             lease=_LEASE,
             ttl=_TTL,
-            target=chance.choice(_TARGETS),
-            remembered=chance.choice((0, SECOND // 5)),
-            term=chance.choice((_LEASE, 2 * _LEASE)),
+            target=random.choice(_TARGETS),
+            remembered=random.choice((0, SECOND // 5)),
+            term=random.choice((_LEASE, 2 * _LEASE)),
         )
 
     def _renew(self) -> Command[Any]:
@@ -221,7 +221,7 @@ def require_decision(
         for state, old_state in zip(later_states, before, strict=True)
         if state and state != old_state
     }
-    slack = 0 if written_at else latest_time - earliest_time
+    tolerance = 0 if written_at else latest_time - earliest_time
     for now in [max(written_at)] if written_at else _moments(earliest_time, latest_time):
         for states_found in product(*(_possible_states(state, now) for state in before)):
             states, expected = command.apply(states_found, now)
@@ -229,22 +229,22 @@ def require_decision(
             if (
                 fits
                 and earliest_time <= now <= latest_time
-                and are_nearly_equal(expected, answer, slack)
+                and are_nearly_equal(expected, answer, tolerance)
             ):
                 return
     raise AssertionError(f"In {where}, the store answered {answer!r}; the model differs.")
 
 
-def are_nearly_equal(first: object, second: object, slack: int) -> bool:
+def are_nearly_equal(first: object, second: object, tolerance: int) -> bool:
     """True if two results are equal, apart from durations that differ by at most `slack`."""
     if attrs.has(type(first)) and type(first) is type(second):
         return are_nearly_equal(
-            attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), slack
+            attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), tolerance
         )
     if is_tuple(first) and is_tuple(second):
         return len(first) == len(second) and all(
-            are_nearly_equal(*pair, slack) for pair in zip(first, second, strict=True)
+            are_nearly_equal(*pair, tolerance) for pair in zip(first, second, strict=True)
         )
     if type(first) in _NUMBERS and type(first) is type(second):
-        return abs(cast("float", first) - cast("float", second)) <= slack
+        return abs(cast("float", first) - cast("float", second)) <= tolerance
     return are_same_scalars(first, second)

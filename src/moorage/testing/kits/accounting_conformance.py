@@ -268,8 +268,8 @@ async def a_journal_is_posted(make: Open) -> None:
         record = await lab("post_journal", lab.journal())
         require(record.state is JournalState.POSTED, f"A journal entry is {record.state}.")
         require(lab.count("journals") == 1, "A journal entry was not posted once.")
-        attached = await lab("attach", record.ref, DOCUMENT)
-        require(attached.name == DOCUMENT.name, f"The file is named {attached.name}.")
+        attachment = await lab("attach", record.ref, DOCUMENT)
+        require(attachment.name == DOCUMENT.name, f"The file is named {attachment.name}.")
         require(lab.count("files") == 1, "A file was not attached once.")
 
 

@@ -91,15 +91,24 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             require(bool(consent.raw), "The result lacks the vendor's response.")
             ref = Ref.parse(str(consent.ref))
             require((ref.vendor, ref.account) == (lab.subject.vendor.name, ACCOUNT), f"{ref}")
-            waiting: BankConsent = await lab("get_consent", str(ref))
-            require(waiting.status is ConsentStatus.PENDING, f"It became {waiting.status}.")
+            pending_consent: BankConsent = await lab("get_consent", str(ref))
+            require(
+                pending_consent.status is ConsentStatus.PENDING,
+                f"It became {pending_consent.status}.",
+            )
             if status is ConsentStatus.EXPIRED:
                 await lab.finished(consent, lab.bank.grant)
-            for decided in (await lab.finished(consent, decide), await lab("get_consent", ref)):
-                require(decided.status is status, f"{status} was read as {decided.status}.")
-                require(decided.ref == ref, "The consent has another reference.")
+            for consent_after in (
+                await lab.finished(consent, decide),
+                await lab("get_consent", ref),
+            ):
                 require(
-                    decided.link is None, "A consent that the owner has decided still has a link."
+                    consent_after.status is status, f"{status} was read as {consent_after.status}."
+                )
+                require(consent_after.ref == ref, "The consent has another reference.")
+                require(
+                    consent_after.link is None,
+                    "A consent that the owner has decided still has a link.",
                 )
 
 
@@ -110,8 +119,11 @@ async def a_consent_is_finished_once(make: Open) -> None:
         lab.bank.grant(consent.ref.id)
         url = lab.bank.returned_url(consent.link or "")
         await lab("finish_consent", consent.ref, url)
-        again: BankConsent = await lab("finish_consent", str(consent.ref), url)
-        require(again.status is ConsentStatus.GRANTED, f"A repeat is {again.status}.")
+        repeated_consent: BankConsent = await lab("finish_consent", str(consent.ref), url)
+        require(
+            repeated_consent.status is ConsentStatus.GRANTED,
+            f"A repeat is {repeated_consent.status}.",
+        )
         require(bool(await lab("accounts", consent.ref)), "A repeat does not return the accounts.")
         try:
             await lab("finish_consent", consent.ref, "http://erp.example/#code=secret-code")
@@ -332,9 +344,9 @@ async def transactions_match_open_items(make: Open) -> None:
             OpenItem(id="invoice", amount=Money("149.90", "EUR"), invoice_number="INV-1042"),
             OpenItem(id="run", amount=Money("-20.50", "EUR"), end_to_end_id="RUN-7-1"),
         ]
-        matched = [payment.items[0].id for payment in match(entries, items).matched]
+        matched_ids = [payment.items[0].id for payment in match(entries, items).matched]
         expected = ["invoice", "run"] if has_ids else ["invoice"]
-        require(matched == expected, f"Matched are {matched}, not {expected}.")
+        require(matched_ids == expected, f"Matched are {matched_ids}, not {expected}.")
         lab.check_hides(f"{booked!r}", "A transaction")
 
 
@@ -460,8 +472,8 @@ async def a_payment_is_finished_once(make: Open) -> None:
             require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
             require(bool(payment.raw), "The result lacks the bank's response.")
             require(lab.bank.submitted_count() == 1, "A payment was submitted twice.")
-            again: BankPayment = await lab("finish_payment", payment.ref, url)
-            require(again.ref == payment.ref, "A payment has another reference.")
+            repeated_payment: BankPayment = await lab("finish_payment", payment.ref, url)
+            require(repeated_payment.ref == payment.ref, "A payment has another reference.")
             looked_up: BankPayment = await lab("get_payment", str(payment.ref))
             require(looked_up.ref == payment.ref, "A payment has another reference.")
             require(looked_up.vendor_status == payment.vendor_status, "The status differs.")

@@ -315,8 +315,8 @@ async def changes_are_listed_once(make: Open) -> None:
         items, next_token = await _all_changes(lab)
         refs = sorted(str(event.ref) for event in events)
         require(sorted(str(item.ref) for item in items) == refs, "The list is not complete.")
-        none, next_token = await _all_changes(lab, next_token)
-        require(none == [], f"{len(none)} changes are listed although nothing changed.")
+        no_changes, next_token = await _all_changes(lab, next_token)
+        require(no_changes == [], f"{len(no_changes)} changes are listed although nothing changed.")
         await lab("update", events[0].ref, EventChanges(title="Pickup"))
         await lab("cancel", events[1].ref)
         await lab.write("New")
@@ -331,8 +331,10 @@ async def changes_are_listed_once(make: Open) -> None:
         lab.sandbox.expire()
         call = lab("changes", lab.calendar, **MONTH, after=next_token)
         await lab.refused(ChangesExpired, call, "An expired reference")
-        foreign = lab("changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page=""))
-        await lab.refused(InvalidData, foreign, "The reference of an event as `after`")
+        foreign_cursor = lab(
+            "changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page="")
+        )
+        await lab.refused(InvalidData, foreign_cursor, "The reference of an event as `after`")
 
 
 async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange], Any]:
@@ -357,13 +359,17 @@ async def busy_times_are_listed(make: Open) -> None:
         past = moments[0] - timedelta(days=99), moments[1] - timedelta(days=99)
         lab.sandbox.occupy("free@example.com", *past)
         emails = ["Grace@example.com", "nobody@example.com", "free@example.com"]
-        grace, nobody, free = await lab("free_busy", emails, **MONTH)
-        require([item.email for item in (grace, nobody, free)] == emails, "Addresses are mixed.")
+        grace, unknown_person, free_person = await lab("free_busy", emails, **MONTH)
+        require(
+            [item.email for item in (grace, unknown_person, free_person)] == emails,
+            "Addresses are mixed.",
+        )
         times = [(item.start, item.end) for item in grace.busy or ()]
         require(times == [moments], f"{len(times)} busy times are returned.")
-        require(free.busy == (), "A person without events has busy times.")
+        require(free_person.busy == (), "A person without events has busy times.")
         require(
-            nobody.busy is None and bool(nobody.problem), "An unknown address is reported as free."
+            unknown_person.busy is None and bool(unknown_person.problem),
+            "An unknown address is reported as free.",
         )
         maximum = lab.subject.vendor.limits["addresses"]
         addresses = [f"n{number}@example.com" for number in range(maximum + 1)]

@@ -134,12 +134,12 @@ def retrying_check(
     async def check_with_patience(*arguments: Any) -> None:
         late_count = 0
         for _ in range(_BUSY_TRIES - 1):
-            with control() as beside:
+            with control() as measurement:
                 try:
                     return await check(*arguments)
                 except (AssertionError, ConnectorError) as error:
                     failure = error
-            if beside.lost > _STEADY:
+            if measurement.lost > _STEADY:
                 continue
             late_count += 1
             if not isinstance(failure, EventTooLate) or late_count == _LATE_TRIES:
@@ -186,13 +186,13 @@ async def in_thread(call: Callable[[], Answer]) -> Answer:
     answer: asyncio.Future[Answer] = loop.create_future()
 
     def run() -> None:
-        give: Callable[[], None]
+        deliver: Callable[[], None]
         try:
-            give = partial(_set_answer, answer, call())
+            deliver = partial(_set_answer, answer, call())
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            give = partial(_fail, answer, error)
+            deliver = partial(_fail, answer, error)
         with suppress(RuntimeError):  # the loop is closed, so no task waits any more
-            loop.call_soon_threadsafe(give)
+            loop.call_soon_threadsafe(deliver)
 
     Thread(target=copy_context().run, args=(run,), daemon=True).start()
     return await answer
@@ -236,7 +236,7 @@ def run_concurrently(calls: Sequence[Callable[[], Answer]], sentence: str) -> li
         Thread(target=copy_context().run, args=(run, number), daemon=True)
         for number in range(len(calls))
     ]
-    often = sys.getswitchinterval()
+    switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         for thread in threads:
@@ -244,7 +244,7 @@ def run_concurrently(calls: Sequence[Callable[[], Answer]], sentence: str) -> li
         for thread in threads:
             thread.join(max(0.0, end_of_turns - time.monotonic()))
     finally:
-        sys.setswitchinterval(often)
+        sys.setswitchinterval(switch_interval)
     end_time = time.monotonic() + patience()
     for thread in threads:
         thread.join(max(0.0, end_time - time.monotonic()))

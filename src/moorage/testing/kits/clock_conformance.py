@@ -53,30 +53,30 @@ def utc_is_aware(clocks: Clocks) -> None:
 def sleep_is_never_early(sleepers: Sleepers) -> None:
     """A sleep takes at least the requested time, measured by a clock."""
     clock, sleeper = sleepers()
-    for nap in _NAPS:
+    for seconds in _NAPS:
         start = clock.nanoseconds()
-        sleeper.sleep(nap)
-        _require_duration(nap, clock.nanoseconds() - start)
+        sleeper.sleep(seconds)
+        _require_duration(seconds, clock.nanoseconds() - start)
 
 
 async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
     """An asynchronous sleep takes at least the requested time, measured by a clock."""
     clock, sleeper = sleepers()
-    for nap in _NAPS:
+    for seconds in _NAPS:
         start = clock.nanoseconds()
-        await sleeper.sleep(nap)
-        _require_duration(nap, clock.nanoseconds() - start)
+        await sleeper.sleep(seconds)
+        _require_duration(seconds, clock.nanoseconds() - start)
 
 
 async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
     """Other tasks run during a sleep, even of zero seconds."""
     _, sleeper = sleepers()
-    for nap in (0.0, 0.001):
+    for seconds in (0.0, 0.001):
         other_task = asyncio.ensure_future(_answer())
-        await sleeper.sleep(nap)
-        ran = other_task.done()
+        await sleeper.sleep(seconds)
+        has_run = other_task.done()
         other_task.cancel()
-        require(ran, f"No other task ran during a sleep of {nap} s.")
+        require(has_run, f"No other task ran during a sleep of {seconds} s.")
 
 
 async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:

@@ -214,8 +214,10 @@ async def stated_capabilities_work(make: Open) -> None:
     """Each capability that the vendor claims to have works."""
     async with make() as lab:
         scenarios = BY_CAPABILITY[lab.contract]
-        stated = [capability for capability in scenarios if capability in lab.capabilities]
-    for capability in stated:
+        stated_capabilities = [
+            capability for capability in scenarios if capability in lab.capabilities
+        ]
+    for capability in stated_capabilities:
         async with make() as lab:
             is_working = await lab.perform(scenarios[capability])
             require(is_working, f"The capability {capability!r} has no effect.")

@@ -191,9 +191,9 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
         if lab.has_history:
             return
         error = await lab.refused(UnsupportedByVendor, lab.rates(_WORKDAYS[0]), "An earlier day")
-        need = CurrenciesCapability.HISTORY
+        capability = CurrenciesCapability.HISTORY
         require(
-            error.supported_by == names_with_capabilities(KIND, frozenset({need})),
+            error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
             "The able vendors are not named.",
         )
         require(lab.sandbox.requests == [], "An earlier day was sent to a vendor without any.")
@@ -252,14 +252,14 @@ async def amounts_are_converted_exactly(make: _Open) -> None:
         result = await lab.rates()
         currencies = [code for code in (result.base, *result.rates) if code in EXPONENTS]
         for currency in currencies:
-            for into in currencies:
+            for target_currency in currencies:
                 amount = Money.from_minor(123_457, currency)
-                converted = result.convert(amount, into, rounding=ROUND_HALF_UP)
-                exact = Fraction(amount.amount) * result.ratio(currency, into)
-                smallest = Fraction(1, 10 ** EXPONENTS[into])
+                converted = result.convert(amount, target_currency, rounding=ROUND_HALF_UP)
+                exact = Fraction(amount.amount) * result.ratio(currency, target_currency)
+                smallest = Fraction(1, 10 ** EXPONENTS[target_currency])
                 require(
                     abs(Fraction(converted.amount) - exact) <= smallest / 2,
-                    f"An amount in {currency} is not converted into {into} exactly.",
+                    f"An amount in {currency} is not converted into {target_currency} exactly.",
                 )
         prices = [quotation.price for quotation in result.quotations]
         require(all(type(price) is Decimal for price in prices), "A price is not a Decimal.")

@@ -274,8 +274,8 @@ _FIELDS_BY_CAPABILITY: Final[dict[EmailCapability, dict[str, Any]]] = {
 async def unsupported_features_are_refused(factory: Factory) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
     lab = factory()
-    lacks = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
-    for capability in lacks:
+    missing_capabilities = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
+    for capability in missing_capabilities:
         email = lab.hub.email()
         if capability is EmailCapability.VALIDATE_ADDRESS:
             call = email.validate_address("ada@example.com")

@@ -230,17 +230,17 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
     """Cancelling a gatherer's caller cancels all steps and waits for their end."""
     for verb in ("run_all", "first"):
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
-        both = asyncio.Event()
+        both_started = asyncio.Event()
 
         async def wait_for_cancellation(
             number: int,
             begun: list[int] = start_numbers,
             ended: list[int] = ended_numbers,
-            both: asyncio.Event = both,
+            both_started: asyncio.Event = both_started,
         ) -> int:
             begun.append(number)
             if len(begun) == 2:
-                both.set()
+                both_started.set()
             try:
                 return await asyncio.sleep(patience() * 2, number)
             finally:
@@ -253,7 +253,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
             if verb == "run_all"
             else gather.first(steps, stagger=0, good=_unreachable_task)
         )
-        await wait_soon(both.wait(), "Two steps did not start.")
+        await wait_soon(both_started.wait(), "Two steps did not start.")
         caller.cancel()
         await wait_soon(asyncio.wait([caller]), "A cancelled caller does not continue.")
         require(caller.cancelled(), f"`{verb}` swallowed a cancellation.")

@@ -154,13 +154,13 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     """A released slot goes to the longest waiting caller, not to a new caller."""
     locks, holder = factory(), object()
     await _gets_slot(locks, holder)
-    guest = await _join_queue(locks, 0)
+    waiting_caller = await _join_queue(locks, 0)
     locks.release(_NAME, holder)
     require(
         not await _gets_slot(locks),
         "A new caller got the slot for which another caller was waiting.",
     )
-    require(await wait_soon(guest.acquisition, _NOT_LET_IN), _NOT_LET_IN)
+    require(await wait_soon(waiting_caller.acquisition, _NOT_LET_IN), _NOT_LET_IN)
 
 
 async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
@@ -268,7 +268,7 @@ async def _gets_slot(
 
 async def _join_queue(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     """Add a caller behind `ahead` waiting callers, and return when it waits."""
-    guest = _SlotCaller(locks)
+    caller = _SlotCaller(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:
         # With so long a queue the caller is refused, and the early refusal proves that.
@@ -279,7 +279,7 @@ async def _join_queue(locks: AsyncLocks, ahead: int) -> _SlotCaller:
             "A slot was granted twice.",
         )
         if time.monotonic() - start < _BRIEFLY:
-            return guest
+            return caller
     raise AssertionError("A caller whose time limit allows a wait was refused at once.")
 
 
@@ -287,16 +287,16 @@ async def _require_slots_in_order(
     locks: AsyncLocks, holder: object, waiting: list[_SlotCaller]
 ) -> None:
     """Release the slots one by one, and check that each goes to the next caller."""
-    requests = [guest.acquisition for guest in waiting]
-    for guest in waiting:
+    requests = [caller.acquisition for caller in waiting]
+    for caller in waiting:
         locks.release(_NAME, holder)
         finished_tasks, _ = await wait_soon(
             asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NOT_LET_IN
         )
-        is_alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
+        is_alone = finished_tasks == {caller.acquisition} and caller.acquisition.result()
         require(is_alone, "A caller was admitted before a caller that had waited longer.")
-        requests.remove(guest.acquisition)
-        holder = guest
+        requests.remove(caller.acquisition)
+        holder = caller
     locks.release(_NAME, holder)
     require(await _gets_slot(locks), "A slot is counted as taken without a holder.")
 

@@ -472,8 +472,8 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         payment_state = await lab.after_webhooks(await lab.after_webhooks(payment))
         lab.check_refunded(payment_state, part)
         strange_verifier = lab.verifier(strange=True, replay_guard=False)
-        believing = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
-        await lab.refused(WebhookRejected, believing, "A webhook with a forged signature")
+        acceptance = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
+        await lab.refused(WebhookRejected, acceptance, "A webhook with a forged signature")
 
 
 _ALL_CHECKS: Final = (

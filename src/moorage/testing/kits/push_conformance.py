@@ -215,18 +215,18 @@ async def each_device_has_its_outcome(make: Open) -> None:
         await lab.refused(
             DeviceGone, lab("send", lab.message(to=unregistered)), "A device that is gone"
         )
-        unable = PushCapability.TOPIC not in lab.capabilities
-        other_recipient = PushTopic("orders") if unable else sandbox.recipient()
+        lacks_topics = PushCapability.TOPIC not in lab.capabilities
+        other_recipient = PushTopic("orders") if lacks_topics else sandbox.recipient()
         messages = [
             lab.message(to=recipient)
             for recipient in (lab.to, unregistered, other_recipient, lab.to, lab.to)
         ]
-        sandbox.fail(None, None, *(() if unable else (None,)), lab.subject.pause[0], Lost())
+        sandbox.fail(None, None, *(() if lacks_topics else (None,)), lab.subject.pause[0], Lost())
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
         outcomes = [outcome_of(result) for result in results]
-        third = PushOutcome.REFUSED if unable else PushOutcome.ACCEPTED
+        topic_outcome = PushOutcome.REFUSED if lacks_topics else PushOutcome.ACCEPTED
         last = [PushOutcome.THROTTLED, PushOutcome.UNKNOWN]
-        expected = [PushOutcome.ACCEPTED, PushOutcome.GONE, third, *last]
+        expected = [PushOutcome.ACCEPTED, PushOutcome.GONE, topic_outcome, *last]
         require(outcomes == expected, f"The outcomes are {outcomes}, not {expected}.")
         count = len(lab.delivered)
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")

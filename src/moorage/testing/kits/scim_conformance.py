@@ -200,9 +200,9 @@ async def content_is_replaced(factory: AsyncFactory) -> None:
     store = factory()
     person = await _create(store, _person_content())
     names = set(person.content) - {"userName", "active"}
-    bare = {"userName": _ADA, "active": True}
+    smaller_content = {"userName": _ADA, "active": True}
     changed_resource = await wait_soon(
-        store.replace(ScimKind.USER, person.id, bare, person.version), _HANGS
+        store.replace(ScimKind.USER, person.id, smaller_content, person.version), _HANGS
     )
     resource = await _existing_resource(store, person)
     require(
@@ -330,10 +330,12 @@ async def changes_at_once_are_one(factory: AsyncFactory) -> None:
         for name in names
     ]
     results = await wait_soon(asyncio.gather(*changes, return_exceptions=True), _HANGS)
-    applied = [item for item in results if item is not None and not _is_outage(item)]
-    require(len(applied) == 1, f"Of changes at the same time {len(applied)} are applied.")
+    changed_people = [item for item in results if item is not None and not _is_outage(item)]
     require(
-        _is_same_version(applied[0], await _existing_resource(store, person)),
+        len(changed_people) == 1, f"Of changes at the same time {len(changed_people)} are applied."
+    )
+    require(
+        _is_same_version(changed_people[0], await _existing_resource(store, person)),
         "Another change is stored.",
     )
     creations = [

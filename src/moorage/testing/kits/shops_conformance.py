@@ -110,9 +110,9 @@ async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
 
 async def pages_lose_no_order(make: Open) -> None:
     """An order that changes between two pages is returned in its latest state, never lost."""
-    for still in (False, True):
+    for is_clock_stopped in (False, True):
         async with make() as lab:
-            lab.shop.still = still
+            lab.shop.still = is_clock_stopped
             ids = [lab.shop.add_order(1) for _ in range(7)]
             lab.shop.still = False
             orders = await _list_orders(lab, changed=ids[:2])
@@ -268,9 +268,9 @@ async def a_refund_is_paid_once(make: Open) -> None:
             require(paid == [(order.ref.id, "5.00")], f"The shop paid {paid}.")
             other_refund = await lab.refund(order.ref, "1.50", key="k-2")
             require(other_refund.id != refund.id, "Another refund has the same id.")
-            partly: ShopOrder = await lab("get_order", order.ref)
-            is_partial = partly.payment is OrderPayment.PARTIALLY_REFUNDED
-            require(is_partial, f"A partly refunded order is reported as {partly.payment}.")
+            refunded_order: ShopOrder = await lab("get_order", order.ref)
+            is_partial = refunded_order.payment is OrderPayment.PARTIALLY_REFUNDED
+            require(is_partial, f"A partly refunded order is reported as {refunded_order.payment}.")
 
 
 async def amounts_are_in_the_shops_currency(make: Open) -> None:

@@ -442,9 +442,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(event.at is not None and event.at.tzinfo, "An event has no time.")
             require(event.raw and ADA not in repr(event), "An event shows a signer.")
         strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
-        forged = lab.world.report(ref.id, lab.subject.events[0][0], url=_URL)
+        forged_event = lab.world.report(ref.id, lab.subject.events[0][0], url=_URL)
         try:
-            strange_verifier.verify(**forged.arguments())
+            strange_verifier.verify(**forged_event.arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
         raise AssertionError("A webhook with a forged signature is accepted.")

@@ -121,9 +121,9 @@ async def a_missing_state_is_none(stores: Stores) -> None:
 
 async def states_come_back_unchanged(stores: Stores) -> None:
     """Stored states are returned unchanged, with the same types and exact values."""
-    store, chance = stores(), random_from(1)
-    big_values = (chance.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
-    for value in (*(plain_value(chance) for _ in range(200)), *big_values):
+    store, random = stores(), random_from(1)
+    big_values = (random.randbytes(1_000_000), "漢" * 100_000, tuple(range(10_000)))
+    for value in (*(plain_value(random) for _ in range(200)), *big_values):
         key = new_key()
         now, _ = await store.execute(Write({key: value}))
         require(
@@ -134,8 +134,8 @@ async def states_come_back_unchanged(stores: Stores) -> None:
 
 async def keys_are_distinguished(stores: Stores) -> None:
     """Any printable text can be the key of a state; different texts are different keys."""
-    store, state_key, chance = stores(), new_key(), random_from(2)
-    names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
+    store, state_key, random = stores(), new_key(), random_from(2)
+    names = dict.fromkeys((*similar_names(), *(printable(random) for _ in range(100))))
     keys = [f"{state_key}:{name}" for name in names]
     for key in keys:
         await store.execute(Write({key: key}))
@@ -148,12 +148,12 @@ async def generated_commands_equal_the_model(stores: Stores) -> None:
     """Random commands on several keys have the same effects as when executed one by one."""
     store = stores()
     for seed in range(20):
-        chance = random_from(seed)
+        random = random_from(seed)
         keys = [new_key() for _ in range(6)]
         model: dict[str, State] = {}
         for step in range(20):
-            chosen_keys = chance.sample(keys, chance.randint(1, len(keys)))
-            values = {key: chance.choice((KEEP, plain_value(chance))) for key in chosen_keys}
+            chosen_keys = random.sample(keys, random.randint(1, len(keys)))
+            values = {key: random.choice((KEEP, plain_value(random))) for key in chosen_keys}
             command = Write(values)
             now, states = await store.execute(command)
             model_states = tuple(model.get(key) for key in chosen_keys)
@@ -252,11 +252,11 @@ async def claims_equal_the_model(stores: Stores) -> None:
     """Claims have the same results in a store as in the pure functions that define them."""
     store = stores()
     for seed in range(10):
-        chance = random_from(seed)
-        walk = CommandWalk(chance, new_key())
+        random = random_from(seed)
+        walk = CommandWalk(random, new_key())
         model: dict[str, State | None] = {}
         for step in range(40):
-            store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
+            store.pass_time(random.choice((0, 0, 0.001, 0.02)))
             command = walk.draw_claim()
             (key,) = command.keys
             earliest_time = await store.now()
@@ -320,16 +320,16 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
         history: list[AppendResult] = []
 
         def caller(index: int, keys: list[str] = keys, most: int = key_count) -> Flow:
-            chance = random_from(index)
+            random = random_from(index)
 
             async def calls() -> None:
                 for step in range(_COMMANDS_EACH):
                     number = index * _COMMANDS_EACH + step
-                    shuffled_keys = chance.sample(keys, len(keys))
-                    size = chance.randint(1, most)
+                    shuffled_keys = random.sample(keys, len(keys))
+                    size = random.randint(1, most)
                     written_keys, read_keys = (
                         tuple(shuffled_keys[:size]),
-                        shuffled_keys[size : size + chance.randrange(3)],
+                        shuffled_keys[size : size + random.randrange(3)],
                     )
                     start_time = perf_counter_ns()
                     now, logs = await store.execute(Append(number, written_keys, read_keys))
@@ -350,19 +350,19 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 async def a_tenants_records_have_a_bound(stores: Stores) -> None:
     """Concurrent reservations never exceed the maximum number of records of a tenant."""
     store, tenant = stores(), new_key()
-    granted: list[int] = []
+    grants: list[int] = []
 
     async def reserve() -> None:
         for _ in range(_TENANT_BOUND // 2):
             command = Reserve(tenant, bound=_TENANT_BOUND, number=3, life=DAY)
-            granted.append((await store.execute(command)).granted)
+            grants.append((await store.execute(command)).granted)
             await store.yield_to_tasks()
 
     await store.together([reserve] * _AT_ONCE)
     counted = await store.execute(CountRecords(tenant))
     require(
-        (sum(granted), counted) == (_TENANT_BOUND, _TENANT_BOUND),
-        f"Of {_TENANT_BOUND} places, {sum(granted)} were granted, and {counted} are counted.",
+        (sum(grants), counted) == (_TENANT_BOUND, _TENANT_BOUND),
+        f"Of {_TENANT_BOUND} places, {sum(grants)} were granted, and {counted} are counted.",
     )
     other_reservation = Reserve(new_key(), bound=1, number=1, life=DAY)
     require(
@@ -403,10 +403,10 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
         await store.execute(Append(number, keys))
         answered_numbers.append(number)
 
-    chance = random_from(3)
+    random = random_from(3)
     for number in range(100):
         task = asyncio.ensure_future(append(number))
-        for _ in range(chance.randrange(8)):
+        for _ in range(random.randrange(8)):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -439,10 +439,10 @@ async def time_counts_microseconds(stores: Stores) -> None:
 
 async def states_are_kept_until_expiry(stores: Stores) -> None:
     """A store keeps a state at least for its `keep_for` time."""
-    store, chance = stores(), random_from(4)
+    store, random = stores(), random_from(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
-        key, lifetime = new_key(), chance.randrange(SHORT)
+        key, lifetime = new_key(), random.randrange(SHORT)
         now, _ = await store.execute(Write({key: "kept"}, keep_for=lifetime))
         written_states[key] = (now, lifetime, "kept")
     for _ in range(8):
@@ -462,11 +462,11 @@ async def decisions_equal_the_model(stores: Stores) -> None:
     """Limits, circuits, budgets and claims work in a store as in their pure functions."""
     store = stores()
     for seed in range(10):
-        chance = random_from(seed)
-        walk = CommandWalk(chance, new_key())
+        random = random_from(seed)
+        walk = CommandWalk(random, new_key())
         model: dict[str, State | None] = {}
         for step in range(60):
-            store.pass_time(chance.choice((0, 0, 0.001, 0.02)))
+            store.pass_time(random.choice((0, 0, 0.001, 0.02)))
             command = walk.draw()
             earliest_time = await store.now()
             answer = await store.execute(command)
@@ -524,7 +524,7 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     """Behind a slow command, a caller with a shorter timeout stops waiting first."""
     store, key = stores(), new_key()
     await store.execute(Write({key: "there"}))
-    hold = BlockingCommand(key, patience())
+    blocking_command = BlockingCommand(key, patience())
     end_errors: dict[str, StorageUnavailable | None] = {}
 
     def start_thread(name: str, command: Command[Any], *timeout: float) -> Thread:
@@ -540,15 +540,15 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
         thread.start()
         return thread
 
-    threads = [start_thread("first", hold)]
-    require(hold.held.wait(patience()), "A command never began.")
+    threads = [start_thread("first", blocking_command)]
+    require(blocking_command.held.wait(patience()), "A command never began.")
     threads.append(start_thread("patient", Write({key: "later"})))
     threads.append(start_thread("pressed", Write({key: "later"}), _SHORT_TIMEOUT))
     threads[-1].join(patience() / 2)
     # A caller that would give up at the same time has given up by now.
     threads[-2].join(_SHORT_TIMEOUT)
     previous_errors = dict(end_errors)
-    hold.free.set()
+    blocking_command.free.set()
     for thread in threads:
         thread.join(patience())
     if "pressed" not in previous_errors or previous_errors.get("patient") is not None:

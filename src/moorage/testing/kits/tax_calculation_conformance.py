@@ -182,13 +182,13 @@ async def a_reference_is_recorded_once(make: Open) -> None:
         await lab.refused(
             VendorRejected | IdempotencyConflict, lab.record(other_calculation), "One key"
         )
-        first, second, *others = lab.sale.lines
+        first, second, *other_lines = lab.sale.lines
         dollar = Money(1, lab.sale.currency)
         whole_amount = first.amount + second.amount
         same_total = [
             attrs.evolve(first, amount=whole_amount - dollar),
             attrs.evolve(second, amount=dollar),
-            *others,
+            *other_lines,
         ]
         for number, lines in enumerate((lab.sale.lines[:1], same_total)):
             refused_record = lab.record(await lab.calculate(lines=lines), f"another key {number}")

@@ -123,7 +123,7 @@ async def an_answer_is_about_its_number(make: Open) -> None:
 async def a_proof_is_kept(make: Open) -> None:
     """Each check that names a requester returns its own proof from the register."""
     async with make() as lab:
-        requester, foreign = lab.subject.requester, lab.subject.foreign_requester
+        requester, foreign_requester = lab.subject.requester, lab.subject.foreign_requester
         if TaxCapability.PROOF not in lab.capabilities or requester is None:
             return
         checks: list[VatCheck] = [await lab.check(requester=requester) for _ in range(2)]
@@ -133,10 +133,10 @@ async def a_proof_is_kept(make: Open) -> None:
             [check.proof for check in checks] == sandbox_proofs,
             "The proof is lost or of another check.",
         )
-        if foreign is not None:
+        if foreign_requester is not None:
             request_count = len(lab.sandbox.requests)
             error = await lab.refused(
-                InvalidData, lab.check(requester=foreign), "A requester who gets no proof"
+                InvalidData, lab.check(requester=foreign_requester), "A requester who gets no proof"
             )
             require(error.field == "requester", "The error does not name the requester.")
             was_sent = len(lab.sandbox.requests) > request_count

@@ -138,8 +138,10 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
                 raise AssertionError(
                     f"Looking up a key that does not exist raised {type(error).__name__}."
                 ) from None
-            foreign = [secret for secret in secrets if secret not in stored_secrets[_NAME, tenant]]
-            require(not foreign, f"{tenant!r} got what belongs to another.")
+            foreign_secrets = [
+                secret for secret in secrets if secret not in stored_secrets[_NAME, tenant]
+            ]
+            require(not foreign_secrets, f"{tenant!r} got what belongs to another.")
 
 
 async def a_requested_key_is_returned(factory: AsyncFactory) -> None:

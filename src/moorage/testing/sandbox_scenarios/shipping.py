@@ -85,8 +85,8 @@ async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:
 def purchase(vendor: ScenarioVendor, request: RateRequest, **fields: Any) -> ShipmentRequest:
     """Return a purchase of the cheapest rate, or of a fixed service if the vendor has no rates."""
     service = vendor.fixture.vendor_values.get("service")
-    choose = Choice() if service is None else Choice(services=[service])
-    return ShipmentRequest(rate_request=request, choose=choose, **fields)
+    choice = Choice() if service is None else Choice(services=[service])
+    return ShipmentRequest(rate_request=request, choose=choice, **fields)
 
 
 async def offers(vendor: ScenarioVendor, **fields: Any) -> Any:

@@ -103,8 +103,8 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
-    attached = next(body.objects("AttachableResponse"), sdk.Answer({}))
-    fault = body.object("Fault") or body.object("fault") or attached.object("Fault")
+    attachment = next(body.objects("AttachableResponse"), sdk.Answer({}))
+    fault = body.object("Fault") or body.object("fault") or attachment.object("Fault")
     if not fault and sdk.is_success(response.status):
         return None
     problems = [*fault.objects("Error"), *fault.objects("error")]

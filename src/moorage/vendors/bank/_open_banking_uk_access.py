@@ -114,24 +114,24 @@ class UkBankAccess(sdk.Vendor):
     def services(self) -> Mapping[str, sdk.Service]:
         """The services: the interfaces for application and owners, and the token endpoint."""
         login = urlsplit(self.token_url)
-        nobody = sdk.Credentials.none()
+        no_credentials = sdk.Credentials.none()
         payments_url = self.interface_of_payments()
         keys: dict[str, Any] = {"retry": _RETRIES, **_KEYS.settings}
         return {
             "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=REFUSALS),
             OWNER: sdk.Service(
-                self.name, self.base_url, credentials=nobody, classify=owner_refusal
+                self.name, self.base_url, credentials=no_credentials, classify=owner_refusal
             ),
             PAYMENTS: sdk.Service(
                 self.name, payments_url, needs_credentials=True, classify=PAYMENT_REFUSALS, **keys
             ),
             PAYER: sdk.Service(
-                self.name, payments_url, credentials=nobody, classify=payer_refusal, **keys
+                self.name, payments_url, credentials=no_credentials, classify=payer_refusal, **keys
             ),
             _TOKENS: sdk.Service(
                 self.name,
                 f"{login.scheme}://{login.netloc}",
-                credentials=nobody,
+                credentials=no_credentials,
                 classify=TOKEN_REFUSALS,
             ),
         }

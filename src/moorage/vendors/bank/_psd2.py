@@ -177,8 +177,8 @@ def _counterparty(item: sdk.Answer, role: str) -> Counterparty:
 def _remittance(item: sdk.Answer) -> tuple[str, ...]:
     """The remittance texts, from the list of strings or else the single text."""
     texts = item.texts("remittanceInformationUnstructuredArray")
-    single = item.text("remittanceInformationUnstructured")
-    return texts or (() if single is None else (single,))
+    single_text = item.text("remittanceInformationUnstructured")
+    return texts or (() if single_text is None else (single_text,))
 
 
 def _references(item: sdk.Answer) -> tuple[str, ...]:
@@ -187,8 +187,8 @@ def _references(item: sdk.Answer) -> tuple[str, ...]:
     texts = item.texts(f"{name}Array") or tuple(
         text for part in item.objects(f"{name}Array") if (text := part.text("reference"))
     )
-    single = item.text(name) or item.text(f"{name}.reference")
-    return texts or (() if single is None else (single,))
+    single_text = item.text(name) or item.text(f"{name}.reference")
+    return texts or (() if single_text is None else (single_text,))
 
 
 def quoted_path_step(text: str) -> str:

@@ -76,11 +76,15 @@ def _files(uploads: Mapping[str, FormPart], fields: Mapping[str, str]) -> Iterat
         if is_object(named_ids)
         else {}
     )
-    shown = ids_shown(fields.get("body-html"))
+    shown_ids = ids_shown(fields.get("body-html"))
     for name, upload in uploads.items():
         if name.startswith(_FILES):
             yield received_file(
-                upload.content, upload.filename, upload.content_type, content_ids.get(name), shown
+                upload.content,
+                upload.filename,
+                upload.content_type,
+                content_ids.get(name),
+                shown_ids,
             )
     # A route that stores the message names its files, and Mailgun keeps their contents.
     for item in as_answer({"files": json_in(fields.get("attachments"))}).objects("files"):

@@ -39,10 +39,10 @@ def _next_query(fields: sdk.Answer) -> str | None:
 
 
 def _query(after: sdk.Ref | None) -> dict[str, str]:
-    hidden = None if after is None else after.other("query")
-    if hidden is None:
+    hidden_query = None if after is None else after.other("query")
+    if hidden_query is None:
         return {"limit": str(_PAGE)}
-    return dict(parse_qsl(urlsafe_b64decode(hidden).decode()))
+    return dict(parse_qsl(urlsafe_b64decode(hidden_query).decode()))
 
 
 async def list_suppressed(wire: sdk.Wire, domain: str, after: sdk.Ref | None) -> SuppressionPage:

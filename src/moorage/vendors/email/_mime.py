@@ -109,11 +109,11 @@ def _add_images(whole: Mime, message: EmailMessage) -> None:
 
 def _content(file: Attachment) -> dict[str, Any]:
     kind, _, parameters = file.content_type.partition(";")
-    main, _, sub = kind.partition("/")
+    main_type, _, subtype = kind.partition("/")
     pairs = [pair.strip().partition("=") for pair in parameters.split(";") if pair.strip()]
     return {
-        "maintype": main,
-        "subtype": sub,
+        "maintype": main_type,
+        "subtype": subtype,
         "filename": file.filename,
         "params": {name: value for name, _, value in pairs},
     }

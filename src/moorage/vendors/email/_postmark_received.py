@@ -42,7 +42,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
     if headers and headers[0][0].lower() == _RETURN_PATH:
         envelope_sender = headers.pop(0)[1].strip("<>")
     recipient, html = fields.text("OriginalRecipient"), fields.text("HtmlBody")
-    shown = ids_shown(html)
+    shown_ids = ids_shown(html)
     written_fields: dict[str, Any] = {
         "from_": next(iter(_people([fields.object("FromFull")])), None),
         "to": _people(fields.objects("ToFull")),
@@ -59,7 +59,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         id=event.id,
         envelope_sender=envelope_sender,
         envelope_recipients=None if recipient is None else (recipient,),
-        files=tuple(_file(item, shown) for item in fields.objects("Attachments")),
+        files=tuple(_file(item, shown_ids) for item in fields.objects("Attachments")),
         is_forgeable=event.is_forgeable,
         raw=fields.raw,
         **written_fields,

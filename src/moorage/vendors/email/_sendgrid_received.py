@@ -65,14 +65,14 @@ def _text(content: bytes | None, charset: str | None) -> str | None:
 def _files(
     uploads: Mapping[str, sdk.FormPart], info: sdk.Answer, html: str | None
 ) -> tuple[ReceivedFile, ...]:
-    shown = ids_shown(html)
+    shown_ids = ids_shown(html)
     return tuple(
         received_file(
             upload.content,
             upload.filename,
             upload.content_type,
             info.object(name).text("content-id"),
-            shown,
+            shown_ids,
         )
         for name, upload in uploads.items()
     )

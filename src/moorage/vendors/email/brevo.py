@@ -195,10 +195,10 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
 
 def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
     """The body of a bulk message: common fields, and those that differ by recipient."""
-    common = _personal_fields(bulk.base)
+    common_fields = _personal_fields(bulk.base)
     versions = [
         # A missing field gets the common value, so an empty value is sent as a space.
-        {name: value or " " for name, value in fields.items() if value != common[name]}
+        {name: value or " " for name, value in fields.items() if value != common_fields[name]}
         for fields in map(_personal_fields, messages_of(bulk))
     ]
     return mail_body(vendor, bulk.base) | {"messageVersions": versions}

@@ -168,7 +168,7 @@ class Smtp(sdk.Vendor):
             )
         id_ = message_id(wire, sender, key)
         encoded_message = mime_bytes(message, sender, id_)
-        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + encoded_message
+        dated_message = f"Date: {format_datetime(wire.now())}\r\n".encode() + encoded_message
         envelope = {
             "sender": (message.envelope_sender or sender).wire,
             "recipients": [address.wire for address in message.everybody],
@@ -178,7 +178,7 @@ class Smtp(sdk.Vendor):
             "deliver",
             await wire.credentials(),
             envelope,
-            dated,
+            dated_message,
             key=key,
             payload={"envelope": envelope, "message": hashlib.sha256(encoded_message).hexdigest()},
         )

@@ -140,11 +140,11 @@ def mail_body(vendor: UnisenderGo, message: EmailMessage) -> dict[str, Any]:
 
 
 def _check_fields(message: EmailMessage) -> None:
-    for field, most in _MOST.items():
+    for field, limit in _MOST.items():
         count = len(getattr(message, field))
-        if count > most:
+        if count > limit:
             raise sdk.InvalidData(
-                f"The message has {count} entries in {field}, but Unisender Go accepts {most}.",
+                f"The message has {count} entries in {field}, but Unisender Go accepts {limit}.",
                 field=field,
                 remedy="Give fewer.",
             )

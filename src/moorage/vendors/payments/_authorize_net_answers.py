@@ -126,7 +126,7 @@ def charged_payment(
     states = {APPROVED: done, _HELD: PaymentState.PENDING, **_STATES}
     state = states.get(word, PaymentState.UNKNOWN)
     is_known = state is not PaymentState.UNKNOWN
-    taken = amount if state is PaymentState.CAPTURED else amount * 0
+    captured_amount = amount if state is PaymentState.CAPTURED else amount * 0
     held = amount if state in {PaymentState.AUTHORIZED, PaymentState.CAPTURED} else amount * 0
     answer = sdk.read_answer(response)
     return Payment(
@@ -135,7 +135,7 @@ def charged_payment(
         vendor_state=word,
         amount=amount,
         authorized=held if is_known else None,
-        captured=taken if is_known else None,
+        captured=captured_amount if is_known else None,
         means=_means(
             transaction.text("accountType"),
             transaction.text("accountNumber"),

@@ -122,8 +122,8 @@ def subscription_of(ref: sdk.MakeRef, body: sdk.Answer, now: datetime) -> Subscr
     is_later = starts_at is not None and starts_at > now
     if state is SubscriptionState.ACTIVE and is_later and body.text("metadata.starts_at"):
         state = SubscriptionState.TRIALING
-    upcoming = next(iter(body.objects("upcoming_payments")), None)
-    is_charged = upcoming is not None and not state.final
+    next_payment = next(iter(body.objects("upcoming_payments")), None)
+    is_charged = next_payment is not None and not state.final
     return Subscription(
         ref=ref(key, currency=currency),
         state=state,
@@ -134,7 +134,7 @@ def subscription_of(ref: sdk.MakeRef, body: sdk.Answer, now: datetime) -> Subscr
         source=body.text("links.mandate"),
         reference=body.text("metadata.reference"),
         starts_at=starts_at,
-        next_charge_at=upcoming.time("charge_date") if is_charged and upcoming else None,
+        next_charge_at=next_payment.time("charge_date") if is_charged and next_payment else None,
         ends_at=body.time("end_date"),
         created_at=body.time("created_at"),
         raw=body.raw,

@@ -83,8 +83,8 @@ async def reported(
     read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
     """A page of the report, with its transactions converted."""
-    stretch = stretch_of(query, after, wire.now())
-    request = sdk.Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
+    period = stretch_of(query, after, wire.now())
+    request = sdk.Request.get("/v1/reporting/transactions", query=period.query(query.limit))
     response = await wire.send(request)
     body = sdk.read_answer(response)
     if not sdk.is_list(body.raw.get("transaction_details", [])):
@@ -95,13 +95,13 @@ async def reported(
     )
     results = (item for element in elements if (item := read_one(wire.ref, element)) is not None)
     # A report includes its last second, which is also the first second of the next period.
-    edge = query.until if after is None else stretch.until
+    edge = query.until if after is None else period.until
     items = (
         element
         for element in results
         if is_within(attrs.evolve(query, until=edge), element.created_at)
     )
-    next_stretch = stretch.following(query, body.integer("total_pages") or 0)
+    next_stretch = period.following(query, body.integer("total_pages") or 0)
     return Page(tuple(items), None if next_stretch is None else wire.ref(next_stretch))
 
 

@@ -98,8 +98,8 @@ def resource(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str,
             target.pop(last, None)
         else:
             target[last] = encoded
-    stated = current.get("schemas")
-    schemas = [*stated] if is_list(stated) else [USER]
+    stated_schemas = current.get("schemas")
+    schemas = [*stated_schemas] if is_list(stated_schemas) else [USER]
     if result.get(ENTERPRISE) and ENTERPRISE not in schemas:
         schemas.append(ENTERPRISE)
     return {**result, "schemas": schemas}

@@ -149,7 +149,7 @@ def read_duties(
         for item in product.objects("items")
     }
     items = item_charges(response, customs, charges)
-    whole = _charges_on_the_whole(response, product, currency)
+    shipment_charges = _charges_on_the_whole(response, product, currency)
     sums: dict[str, sdk.Money] = {}
     zero = sdk.Money.from_minor(0, currency)
     on_items = {
@@ -158,7 +158,7 @@ def read_duties(
         "FEE": sum((item.fees for item in items), zero),
     }
     for kind in _CHARGE_TYPES:
-        listed = [charge for charge in whole if charge.text("typeCode") == kind]
+        listed = [charge for charge in shipment_charges if charge.text("typeCode") == kind]
         totals = [charge for charge in listed if (charge.text("name") or "").startswith(_TOTAL)]
         sums[kind] = (
             _charge(response, totals[0], currency)

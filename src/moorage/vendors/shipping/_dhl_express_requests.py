@@ -229,9 +229,9 @@ def shipment_body(
         "unitOfMeasurement": "metric",
     }
     if customs is not None:
-        worth = customs.value
-        content["declaredValue"] = as_number(worth.amount)
-        content["declaredValueCurrency"] = worth.currency
+        goods_value = customs.value
+        content["declaredValue"] = as_number(goods_value.amount)
+        content["declaredValueCurrency"] = goods_value.currency
         content["exportDeclaration"] = _declaration(customs, planned[:10])
     body = {
         "plannedShippingDateAndTime": planned,

@@ -117,8 +117,8 @@ def shipment_body(request: RateRequest, code: str, billed_to: str) -> dict[str, 
 
 
 def _shipper(address: Address) -> dict[str, Any]:
-    more = [line for line in (address.line2, address.line3) if line]
-    return filled([*_place(address), ("name3", ", ".join(more) or None)])
+    further_lines = [line for line in (address.line2, address.line3) if line]
+    return filled([*_place(address), ("name3", ", ".join(further_lines) or None)])
 
 
 def _consignee(address: Address) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def order_body(
         )
     [parcel] = request.parcels
     customs, sent = request.customs, request.ship_date
-    worth = None if customs is None else customs.value
-    total = 0 if worth is None else as_number(worth.amount)
+    goods_value = None if customs is None else customs.value
+    total = 0 if goods_value is None else as_number(goods_value.amount)
     invoice_number = None if customs is None else customs.invoice_number
     postage = {"serviceCode": code, "commercialInvoiceNumber": invoice_number}
     sender = {"tradingName": request.sender.company or request.sender.name}
@@ -104,7 +104,7 @@ def order_body(
         "subtotal": total,
         "shippingCostCharged": 0,
         "total": total,
-        "currencyCode": None if worth is None else worth.currency,
+        "currencyCode": None if goods_value is None else goods_value.currency,
         "postageDetails": filled(postage.items()),
         "label": {"includeLabelInResponse": True},
     }

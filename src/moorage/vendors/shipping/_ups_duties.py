@@ -27,11 +27,11 @@ def duties_body(request: RateRequest, freight: sdk.Money | None, number: str) ->
         freight: price of the transport.
         number: number of the request.
     """
-    customs, goal = declared_goods(request), request.recipient
+    customs, recipient = declared_goods(request), request.recipient
     shipment = {
         "id": number,
-        "importCountryCode": goal.country,
-        "importProvince": (goal.region or None) if goal.country in _PROVINCES else None,
+        "importCountryCode": recipient.country,
+        "importProvince": (recipient.region or None) if recipient.country in _PROVINCES else None,
         "shipDate": request.ship_date and f"{request.ship_date}",
         "incoterms": customs.incoterm,
         "exportCountryCode": request.sender.country,

@@ -90,12 +90,12 @@ def _parties(
     request: RateRequest, account: str, party: Callable[[Address], dict[str, Any]]
 ) -> dict[str, Any]:
     """The parties of a shipment: the account with its return address, recipient and sender."""
-    goal = party(request.recipient)
+    recipient = party(request.recipient)
     if request.recipient.residential:
-        goal["Address"]["ResidentialAddressIndicator"] = _EMPTY_TAG
+        recipient["Address"]["ResidentialAddressIndicator"] = _EMPTY_TAG
     parties = {
         "Shipper": {**party(request.return_to or request.sender), "ShipperNumber": account},
-        "ShipTo": goal,
+        "ShipTo": recipient,
         "ShipFrom": request.return_to and party(request.sender),
     }
     return filled(parties.items())
@@ -146,9 +146,9 @@ def _is_domestic(request: RateRequest) -> bool:
 def _packages(request: RateRequest) -> list[dict[str, Any]]:
     """The parcels, each with a share of the insured value."""
     count = len(request.parcels)
-    worth = request.insurance
+    insured_value = request.insurance
     shares: Iterable[sdk.Money | None] = (
-        [None] * count if worth is None else worth.allocate([1] * count)
+        [None] * count if insured_value is None else insured_value.allocate([1] * count)
     )
     signed_signature = request.signature if _is_domestic(request) else None
     kinds = {Signature.ANYBODY: "2", Signature.ADULT: "3"}
@@ -303,8 +303,8 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
     """The total value of the goods, if UPS requires it in addition to the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
-    worth = customs.value
-    return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
+    goods_value = customs.value
+    return {"CurrencyCode": goods_value.currency, "MonetaryValue": str(goods_value.amount)}
 
 
 def plain_code(code: str | None) -> str | None:

@@ -131,8 +131,10 @@ SET_PRICE: Final = """mutation SetPrice($productId: ID!, $variants: [ProductVari
 
 def request(document: str, variables: Mapping[str, Any]) -> sdk.Request:
     """The request that sends a document; it may be repeated if the document only reads."""
-    filled = {name: value for name, value in variables.items() if value is not None}
-    document_request = sdk.Request.post(PATH, json={"query": document, "variables": filled})
+    variables_with_values = {name: value for name, value in variables.items() if value is not None}
+    document_request = sdk.Request.post(
+        PATH, json={"query": document, "variables": variables_with_values}
+    )
     return (
         document_request.evolve(idempotent=True)
         if document.startswith("query")

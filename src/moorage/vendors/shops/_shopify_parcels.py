@@ -141,7 +141,7 @@ def parcel_input(
         "number": fulfilment.tracking_number,
         "url": fulfilment.tracking_url,
     }
-    filled = {name: value for name, value in tracking.items() if value is not None}
+    tracking_fields = {name: value for name, value in tracking.items() if value is not None}
     parcel_lines = (
         _parcel_lines(parcels, parts, fulfilment)
         if fulfilment.lines
@@ -150,7 +150,7 @@ def parcel_input(
     return {
         "lineItemsByFulfillmentOrder": parcel_lines,
         "notifyCustomer": fulfilment.notify,
-        **({"trackingInfo": filled} if filled else {}),
+        **({"trackingInfo": tracking_fields} if tracking_fields else {}),
     }
 
 

@@ -80,7 +80,7 @@ def get(key: str, options: GetOptions) -> Request:
 
 def shared(key: str, options: UrlOptions) -> Request:
     """The request that a signed URL allows others to send."""
-    gives = options.method in {"PUT", "DELETE"}
+    is_write = options.method in {"PUT", "DELETE"}
     headers = without_empty(
         {"Content-Type": options.content_type if options.method == "PUT" else None}
     )
@@ -88,7 +88,7 @@ def shared(key: str, options: UrlOptions) -> Request:
         "response-content-type": options.content_type,
         "response-content-disposition": options.content_disposition,
     }
-    return Request(options.method, path(key), headers=headers, query={} if gives else query)
+    return Request(options.method, path(key), headers=headers, query={} if is_write else query)
 
 
 def delete_many(keys: Sequence[str]) -> Request:

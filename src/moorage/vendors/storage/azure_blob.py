@@ -217,8 +217,8 @@ class AzureBlob(sdk.Vendor):
         path = self._urls.blob(key)
         if options.range is not None and options.range.start < 0:
             options = await self._from_start(wire, key, options, options.range)
-        arriving = await wire.open(requests.get(path, options))
-        return opened(arriving, answers.info(wire, key, arriving.headers), options)
+        response = await wire.open(requests.get(path, options))
+        return opened(response, answers.info(wire, key, response.headers), options)
 
     async def _from_start(
         self, wire: sdk.Wire, key: str, options: GetOptions, requested: ByteRange

@@ -128,9 +128,9 @@ class Gcs(sdk.GoogleVendor):
                     info=stored_info, length=0, modified=False, arriving=EmptyAnswer()
                 )
             options = attrs.evolve(options, if_match=stored_info.etag, if_none_match=None)
-        arriving = await wire.open(requests.get(self.bucket, key, options))
-        info = answers.opened(wire, key, arriving.headers)
-        return opened(arriving, info, options, etag_is_certain=_is_of_google(self.endpoint))
+        response = await wire.open(requests.get(self.bucket, key, options))
+        info = answers.opened(wire, key, response.headers)
+        return opened(response, info, options, etag_is_certain=_is_of_google(self.endpoint))
 
     async def head(self, wire: sdk.Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of an object."""

@@ -206,8 +206,8 @@ class S3(Vendor):
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download an object, or a range of it."""
-        arriving = await wire.open(requests.get(key, options))
-        return opened(arriving, answers.info(wire, key, arriving.headers), options)
+        response = await wire.open(requests.get(key, options))
+        return opened(response, answers.info(wire, key, response.headers), options)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of an object."""

@@ -74,12 +74,12 @@ class Brreg(sdk.HttpVendor):
             name = "registrertIMvaregisteret"
             valid = sdk.required(fields.flag(name), response, name)
         address = fields.object("forretningsadresse")
-        town = " ".join(filter(None, (address.text("postnummer"), address.text("poststed"))))
+        postal_line = " ".join(filter(None, (address.text("postnummer"), address.text("poststed"))))
         return VatCheck(
             number=number,
             valid=valid,
             name=fields.text("navn"),
-            address=as_lines((*address.texts("adresse"), town)),
+            address=as_lines((*address.texts("adresse"), postal_line)),
             checked_at=wire.now(),
             raw=fields.raw,
         )

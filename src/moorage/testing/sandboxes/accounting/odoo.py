@@ -167,12 +167,12 @@ class OdooSandbox(AccountingSandbox):
     def counts(self) -> Mapping[str, int]:
         """Return the number of records of each kind."""
         moves = self.records["account.move"].values()
-        standing = [item for item in moves if item["state"] != "cancel"]
+        valid_moves = [item for item in moves if item["state"] != "cancel"]
         return {
             "contacts": len(self.records["res.partner"]),
-            "invoices": len([item for item in standing if item["move_type"] != "entry"]),
+            "invoices": len([item for item in valid_moves if item["move_type"] != "entry"]),
             "payments": len(self.records["account.payment"]),
-            "journals": len([item for item in standing if item["move_type"] == "entry"]),
+            "journals": len([item for item in valid_moves if item["move_type"] == "entry"]),
             "files": len(self.records["ir.attachment"]),
         }
 

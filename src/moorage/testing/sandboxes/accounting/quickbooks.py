@@ -216,7 +216,7 @@ class QuickBooksSandbox(AccountingSandbox):
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of records of each kind."""
-        standing = [
+        valid_invoices = [
             item
             for kind in _DOCUMENTS
             for item in self.records[kind].values()
@@ -224,7 +224,7 @@ class QuickBooksSandbox(AccountingSandbox):
         ]
         return {
             "contacts": len(self.records["Customer"]) + len(self.records["Vendor"]),
-            "invoices": len(standing),
+            "invoices": len(valid_invoices),
             "payments": len(self.records["Payment"]) + len(self.records["BillPayment"]),
             "journals": len(self.records["JournalEntry"]),
             "files": len(self.files),

@@ -182,10 +182,10 @@ class XeroSandbox(AccountingSandbox):
 
     def counts(self) -> Mapping[str, int]:
         """Return the number of records of each kind."""
-        standing = [item for item in self.invoices.values() if item["Status"] not in _ENDED]
+        valid_invoices = [item for item in self.invoices.values() if item["Status"] not in _ENDED]
         return {
             "contacts": len(self.contacts),
-            "invoices": len(standing),
+            "invoices": len(valid_invoices),
             "payments": len(self.payments),
             "journals": len(self.journals),
             "files": len(self.files),

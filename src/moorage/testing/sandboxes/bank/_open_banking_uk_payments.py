@@ -214,11 +214,11 @@ class PaymentInterface:
         signature = request.headers.get("x-jws-signature")
         if signature is None:
             raise self._refuse(400, "U019", "The body is not signed.")
-        header, _, rest = signature.partition("..")
+        header, _, signature_part = signature.partition("..")
         content = urlsafe_b64encode(request.body).rstrip(b"=").decode()
         try:
             claims = json.loads(_decoded(header))
-            is_signed = self._bank.is_signed(f"{header}.{content}", rest)
+            is_signed = self._bank.is_signed(f"{header}.{content}", signature_part)
         except ValueError:
             raise self._refuse(400, "U018", "The signature cannot be read.") from None
         if not {"alg", "kid", "crit", *_CLAIMS} <= claims.keys():

@@ -151,8 +151,8 @@ class PlaidSandbox(BankSandbox):
         self._links_of_tokens[public] = consent
         accounts = [{"id": id_, **_account_fields(iban)} for id_, iban in self._accounts.items()]
         institution = {"name": "Tartan Bank", "institution_id": "ins_1"}
-        added = {"public_token": public, "accounts": accounts, "institution": institution}
-        self._end_session(consent, results={**_NO_RESULTS, "item_add_results": [added]})
+        session_result = {"public_token": public, "accounts": accounts, "institution": institution}
+        self._end_session(consent, results={**_NO_RESULTS, "item_add_results": [session_result]})
 
     def refuse(self, consent: str) -> None:
         """End the session of a link without an Item, as happens when its owner leaves."""

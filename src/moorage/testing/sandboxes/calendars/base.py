@@ -79,11 +79,11 @@ class CalendarsSandbox(Sandbox, ABC):
 
     def page_of(self, snapshot: Snapshot, size: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return the first entries of a snapshot, and the token of the page after them, if any."""
-        page, rest = snapshot.items[:size], snapshot.items[size:]
-        if not rest:
+        page, later_items = snapshot.items[:size], snapshot.items[size:]
+        if not later_items:
             return [*page], None
         token = str(self.number())
-        self._later_pages[token] = Snapshot(snapshot.number, rest)
+        self._later_pages[token] = Snapshot(snapshot.number, later_items)
         return [*page], token
 
     @abstractmethod

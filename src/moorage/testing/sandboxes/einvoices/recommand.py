@@ -171,14 +171,14 @@ class RecommandSandbox(EinvoicesSandbox):
 
     def _inbox(self, request: base.SandboxRequest) -> Response:
         company = dict(request.query).get("companyId", self.company_id)
-        unread = [
+        unread_documents = [
             {name: value for name, value in item.items() if name not in {"xml", "parsed"}}
             for item in self.documents.values()
             if item["direction"] == "incoming"
             and item["readAt"] is None
             and item["companyId"] == company
         ]
-        return base.reply({"success": True, "documents": unread})
+        return base.reply({"success": True, "documents": unread_documents})
 
     def _verify(self, request: base.SandboxRequest) -> Response:
         body = request.json()

@@ -107,8 +107,8 @@ def attachment_item(
         content_id: content id, if the attachment has one.
         disposition: "attachment" or "inline"; empty if the content id decides.
     """
-    decided = disposition or ("attachment" if content_id is None else "inline")
-    return Item(filename, b64decode(content, validate=True), kind, decided, content_id)
+    content_disposition = disposition or ("attachment" if content_id is None else "inline")
+    return Item(filename, b64decode(content, validate=True), kind, content_disposition, content_id)
 
 
 def email_fixture(

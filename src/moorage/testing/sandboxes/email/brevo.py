@@ -226,7 +226,7 @@ def _check_shape(body: _Fields) -> None:
 
 def _size_of(body: _Fields) -> int:
     """Return the size in bytes of a message's largest version, with its files."""
-    common = {
+    common_fields = {
         name: value for name, value in body.items() if name not in {*_TEXTS, "messageVersions"}
     }
     texts = {name: body.get(name) for name in _TEXTS}
@@ -235,7 +235,7 @@ def _size_of(body: _Fields) -> int:
         for version in body.get("messageVersions", [{}])
     )
     sizes = (len(encode_json(version)) for version in versions)
-    return len(encode_json(common)) + max(sizes, default=0)
+    return len(encode_json(common_fields)) + max(sizes, default=0)
 
 
 def _check_file(file: _Fields) -> None:
@@ -261,12 +261,12 @@ def _versions_of(body: _Fields) -> list[_Fields]:
         raise _refusal("invalid_parameter", "The request must have 1 to 1000 messageVersions.")
     if sum(len(list(_all_recipients(version))) for version in versions) > 2_000:
         raise _refusal("invalid_parameter", "The request has more than 2000 recipients.")
-    common = {name: value for name, value in body.items() if name != "messageVersions"}
+    common_fields = {name: value for name, value in body.items() if name != "messageVersions"}
     merged_headers = [
-        {**common.get("headers", {}), **version.get("headers", {})} for version in versions
+        {**common_fields.get("headers", {}), **version.get("headers", {})} for version in versions
     ]
     return [
-        {**common, **version, "headers": headers}
+        {**common_fields, **version, "headers": headers}
         for version, headers in zip(versions, merged_headers, strict=True)
     ]
 

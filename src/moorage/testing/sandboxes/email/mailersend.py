@@ -193,13 +193,13 @@ def _check_shape(body: Any) -> None:
 
 
 def _all_recipients(body: _Fields) -> list[tuple[str, _Fields]]:
-    single = [(name, body[name]) for name in ("from", "reply_to") if name in body]
+    single_fields = [(name, body[name]) for name in ("from", "reply_to") if name in body]
     address_lists = [
         (f"{name}.{number}", person)
         for name in ("to", "cc", "bcc")
         for number, person in enumerate(body.get(name, []))
     ]
-    return single + address_lists
+    return single_fields + address_lists
 
 
 def _check_people(body: _Fields) -> None:

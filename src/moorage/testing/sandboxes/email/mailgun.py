@@ -246,8 +246,8 @@ class MailgunSandbox(EmailSandbox):
 def read_form(request: base.SandboxRequest) -> Form:
     """Return the form and its files; Mailgun accepts no other body."""
     kind = request.headers.get("content-type") or ""
-    main, _, boundary = kind.partition("; boundary=")
-    if main != "multipart/form-data":
+    media_type, _, boundary = kind.partition("; boundary=")
+    if media_type != "multipart/form-data":
         raise _refusal(400, "Invalid request content type. Expecting 'multipart/form-data'")
     fields: list[tuple[str, str]] = []
     files: list[tuple[str, Item]] = []

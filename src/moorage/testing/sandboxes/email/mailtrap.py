@@ -110,9 +110,9 @@ class MailtrapSandbox(EmailSandbox):
         if not is_object(body):
             yield "the message is not an object"
             return
-        wrong = [f"'{name}' is {kind}" for _, name, kind in problems(_MESSAGE, body)]
-        if wrong:
-            yield from wrong
+        wrong_fields = [f"'{name}' is {kind}" for _, name, kind in problems(_MESSAGE, body)]
+        if wrong_fields:
+            yield from wrong_fields
             return
         people = [person for name in _RECIPIENTS for person in body.get(name, [])]
         if not people:

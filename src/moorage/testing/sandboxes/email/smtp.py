@@ -330,8 +330,8 @@ class _Conversation(StreamRequestHandler):
 
 def _path(text: str) -> str | None:
     """Return the address in a command, which may be empty; None if there is none."""
-    start, bracket, rest = text.partition("<")
-    return rest.partition(">")[0] if start.rstrip().endswith(":") and bracket else None
+    start, bracket, address_text = text.partition("<")
+    return address_text.partition(">")[0] if start.rstrip().endswith(":") and bracket else None
 
 
 def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:

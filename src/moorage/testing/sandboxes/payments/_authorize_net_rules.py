@@ -172,13 +172,13 @@ def checked_request(body: Any) -> tuple[str, dict[str, Any]]:
     if name not in REQUESTS or root == name:
         raise error("E00004", "The name of the requested API method is invalid.")
     shape = {**_HEAD, **REQUESTS[name]}
-    wrong = [f"{path}/{field} is {kind}" for path, field, kind in problems(shape, fields)]
-    if not wrong:
-        wrong = [
+    wrong_fields = [f"{path}/{field} is {kind}" for path, field, kind in problems(shape, fields)]
+    if not wrong_fields:
+        wrong_fields = [
             f"'{field}' is an invalid child element" for field in _misplaced_fields(shape, fields)
         ]
-    if wrong:
-        raise error("E00003", f"The element '{root}' is invalid: {wrong[0]}.")
+    if wrong_fields:
+        raise error("E00003", f"The element '{root}' is invalid: {wrong_fields[0]}.")
     _check_lengths(fields)
     checked_fields: dict[str, Any] = fields
     return name, checked_fields
@@ -193,12 +193,12 @@ def _misplaced_fields(shape: Any, value: Any) -> list[str]:
     names = [name.rstrip("!") for name in shape]
     rules = {name.rstrip("!"): rule for name, rule in shape.items()}
     places = [names.index(name) for name in value]
-    wrong = [
+    wrong_fields = [
         name
-        for name, place, before in zip(value, places, [-1, *places], strict=False)
-        if place < before
+        for name, place, place_before in zip(value, places, [-1, *places], strict=False)
+        if place < place_before
     ]
-    return wrong + [
+    return wrong_fields + [
         inner for name in value for inner in _misplaced_fields(rules[name], value[name])
     ]
 

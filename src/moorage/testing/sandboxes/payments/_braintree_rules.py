@@ -66,9 +66,11 @@ def invalid(name: str, message: str, code: str | None = None) -> Refusal:
 
 def checked_input(name: str, fields: Any) -> dict[str, Any]:
     """Return the input of a mutation, after checking its fields."""
-    wrong = [f"{path}/{field} is {kind}" for path, field, kind in problems(INPUTS[name], fields)]
-    if wrong:
-        raise errors(name, f"Variable 'input' is invalid: {wrong[0]}", "VALIDATION")
+    wrong_fields = [
+        f"{path}/{field} is {kind}" for path, field, kind in problems(INPUTS[name], fields)
+    ]
+    if wrong_fields:
+        raise errors(name, f"Variable 'input' is invalid: {wrong_fields[0]}", "VALIDATION")
     result: dict[str, Any] = fields
     return result
 

@@ -124,8 +124,8 @@ class GoCardlessSubscriptions:
                     "number_of_subscription_amendments_exceeded",
                     "The subscription has already been changed ten times",
                 )
-            for upcoming in subscription["upcoming_payments"]:
-                upcoming["amount"] = amount
+            for next_payment in subscription["upcoming_payments"]:
+                next_payment["amount"] = amount
         subscription |= fields
         self._notify(subscription, "amended")
         return reply({"subscriptions": subscription})
@@ -147,10 +147,10 @@ class GoCardlessSubscriptions:
     def advance(self, id: str) -> dict[str, Any]:
         """Move a subscription to its next period, and return it."""
         subscription = self.subscriptions[id]
-        upcoming = subscription["upcoming_payments"][0]
+        next_payment = subscription["upcoming_payments"][0]
         days = subscription["interval"] * _UNITS[subscription["interval_unit"]][0]
-        day = date.fromisoformat(upcoming["charge_date"]) + timedelta(days=days)
-        subscription["upcoming_payments"] = [{**upcoming, "charge_date": day.isoformat()}]
+        day = date.fromisoformat(next_payment["charge_date"]) + timedelta(days=days)
+        subscription["upcoming_payments"] = [{**next_payment, "charge_date": day.isoformat()}]
         return subscription
 
     def _subscription(self, id: str) -> dict[str, Any]:

@@ -170,8 +170,8 @@ class PayPalSubscriptions:
         body.pop("application_context", None)
         self._requested_changes[id] = body
         links = [_approval(id), _link(id, "self", "GET")]
-        overridden = {"plan_overridden": "plan" in body, "links": links}
-        return reply({"plan_id": subscription["plan_id"], **body, **overridden})
+        change_fields = {"plan_overridden": "plan" in body, "links": links}
+        return reply({"plan_id": subscription["plan_id"], **body, **change_fields})
 
     def cancel(self, request: SandboxRequest, id: str) -> Response:
         """Cancel a subscription that was approved."""

@@ -118,8 +118,8 @@ def charged(transaction: Mapping[str, Any]) -> dict[str, Any]:
 
 def verified(transaction: Mapping[str, Any]) -> dict[str, Any]:
     """Return a transaction as its verification contains it."""
-    hidden = {"stored_metadata"}
-    answer = {name: value for name, value in transaction.items() if name not in hidden}
+    hidden_fields = {"stored_metadata"}
+    answer = {name: value for name, value in transaction.items() if name not in hidden_fields}
     return answer | {"plan": None, "plan_object": {}}
 
 

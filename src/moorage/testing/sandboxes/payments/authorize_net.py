@@ -190,8 +190,8 @@ class AuthorizeNetSandbox(Sandbox):
         if not page:
             return answer({}, NOTHING)
         total = len(newest_first)
-        shown = [self._row(row) for row in page]
-        return answer({"transactions": shown, "totalNumInResultSet": total})
+        listed_rows = [self._row(row) for row in page]
+        return answer({"transactions": listed_rows, "totalNumInResultSet": total})
 
     def _row(self, transaction: dict[str, Any]) -> dict[str, Any]:
         row = {
@@ -423,12 +423,12 @@ class AuthorizeNetSandbox(Sandbox):
         """Return the transaction of which this order is a duplicate."""
         window = int(_setting(order, "duplicateWindow") or _USUAL_WINDOW)
         compared_fields = _compared_fields(order)
-        earlier = (
+        earlier_transactions = (
             item
             for item in self.transactions.values()
             if item["compared"] == compared_fields and self.now() - item["at"] < window
         )
-        return next(earlier, None)
+        return next(earlier_transactions, None)
 
     def _answer(self, transaction: dict[str, Any], *, code: str = "1", **fields: Any) -> Response:
         texts = {
@@ -437,8 +437,8 @@ class AuthorizeNetSandbox(Sandbox):
             "311": "This transaction has already been captured.",
         }
         ref_trans_id = fields.pop("refTransID", transaction["refTransID"])
-        shown: dict[str, Any] = {name: transaction[name] for name in _ANSWERED}
-        shown |= {
+        details: dict[str, Any] = {name: transaction[name] for name in _ANSWERED}
+        details |= {
             "responseCode": transaction["responseCode"],
             "refTransID": ref_trans_id,
             "avsResultCode": "Y",
@@ -447,7 +447,7 @@ class AuthorizeNetSandbox(Sandbox):
             "messages": [{"code": code, "description": texts[code]}],
         }
         mark = {} if transaction["refId"] is None else {"refId": transaction["refId"]}
-        return answer({"transactionResponse": shown, **fields, **mark})
+        return answer({"transactionResponse": details, **fields, **mark})
 
     def _shown_batch(self, moment: float) -> dict[str, Any]:
         return {

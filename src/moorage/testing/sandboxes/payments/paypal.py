@@ -199,9 +199,9 @@ class PayPalSandbox(PayPalLedger):
         if is_waiting:
             self._move(order, "PAYER_ACTION_REQUIRED" if source else "CREATED", ())
             query = urlencode({"token": key})
-            leads = {"rel": "payer-action" if source else "approve", "method": "GET"}
-            leads["href"] = f"https://www.sandbox.paypal.com/checkoutnow?{query}"
-            order["links"].append(leads)
+            action_link = {"rel": "payer-action" if source else "approve", "method": "GET"}
+            action_link["href"] = f"https://www.sandbox.paypal.com/checkoutnow?{query}"
+            order["links"].append(action_link)
         else:
             self._perform(order)
         self.orders[key] = order

@@ -207,8 +207,8 @@ class DhlExpressSandbox(base.Sandbox):
     def _import_charges(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _TAXED, "/landed-cost")
         currency = body["currencyCode"]
-        nothing = Money.from_minor(0, currency)
-        sums: dict[str, Money] = {"DUTY": nothing, "TAX": nothing}
+        zero = Money.from_minor(0, currency)
+        sums: dict[str, Money] = {"DUTY": zero, "TAX": zero}
         items: list[dict[str, Any]] = []
         for item in body["items"]:
             if "commodityCode" not in item:
@@ -234,7 +234,7 @@ class DhlExpressSandbox(base.Sandbox):
         breakdown.append({"name": "PROCESSING", "typeCode": "FEE", **_price(sums["FEE"])})
         product = {
             "weight": {"volumetric": 1, "provided": 1, "unitOfMeasurement": "metric"},
-            "totalPrice": [_price(sum(sums.values(), nothing))],
+            "totalPrice": [_price(sum(sums.values(), zero))],
             "detailedPriceBreakdown": [{"priceCurrency": currency, "breakdown": breakdown}],
             "items": items,
         }

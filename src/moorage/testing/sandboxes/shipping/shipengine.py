@@ -591,14 +591,14 @@ def _weight_errors(shipment: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _judge_address(address: dict[str, Any]) -> dict[str, Any]:
     if address.get("address_line1") and address.get("city_locality") != UNKNOWN_CITY:
-        matched = {
+        matched_address = {
             name: value if name == "address_residential_indicator" else value.upper()
             for name, value in address.items()
         }
         return {
             "status": "verified",
             "original_address": address,
-            "matched_address": matched,
+            "matched_address": matched_address,
             "messages": [],
         }
     message = {

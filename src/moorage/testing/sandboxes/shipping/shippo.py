@@ -501,14 +501,14 @@ def _track(carrier: str, code: str, status: str, transaction: str | None) -> dic
 
 
 def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
-    closer = None
+    detail = None
     if substatus is not None:
-        closer = {"code": substatus, "text": substatus, "action_required": False}
+        detail = {"code": substatus, "text": substatus, "action_required": False}
     return {
         **_MADE_FIELDS,
         "object_id": f"{count:032x}",
         "status": status,
-        "substatus": closer,
+        "substatus": detail,
         "status_details": f"The parcel is {status}",
         "status_date": f"{event_time(count)}Z",
         "location": {"city": "HOUSTON", "state": "TX", "zip": "77063", "country": "US"},

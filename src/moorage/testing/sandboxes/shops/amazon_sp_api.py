@@ -290,7 +290,7 @@ class AmazonSpApiSandbox(ShopSandbox):
         fulfilment = order["fulfillment"]
         items = {item["orderItemId"]: item["fulfillment"] for item in order["orderItems"]}
         earlier_packages = [it for it in order["packages"] if it["packageReferenceId"] == reference]
-        freed = {
+        freed_quantities = {
             line["orderItemId"]: line["quantity"]
             for package in earlier_packages
             for line in package["packageItems"]
@@ -300,7 +300,9 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _invalid("Failed to create package: order already fulfilled.")
         for item in parcel["orderItems"]:
             id_ = item["orderItemId"]
-            unshipped = items.get(id_, {}).get("quantityUnfulfilled", 0) + freed.get(id_, 0)
+            unshipped = items.get(id_, {}).get("quantityUnfulfilled", 0) + freed_quantities.get(
+                id_, 0
+            )
             if not 1 <= item["quantity"] <= unshipped:
                 raise _invalid("OrderItemId or quantity is invalid.")
         for package in earlier_packages:
@@ -440,14 +442,14 @@ def _with_datasets(order: dict[str, Any], names: str | None) -> dict[str, Any]:
     datasets = [] if names is None else names.split(",")
     if any(name not in _DATASETS for name in datasets):
         raise _invalid("includedData is invalid.")
-    hidden = {field for fields in _DATASETS.values() for field in fields}
-    hidden -= {field for name in datasets for field in _DATASETS[name]}
-    shown = {name: value for name, value in order.items() if name not in hidden}
+    hidden_fields = {field for fields in _DATASETS.values() for field in fields}
+    hidden_fields -= {field for name in datasets for field in _DATASETS[name]}
+    order_fields = {name: value for name, value in order.items() if name not in hidden_fields}
     items = [
-        {name: value for name, value in item.items() if name not in hidden}
+        {name: value for name, value in item.items() if name not in hidden_fields}
         for item in order["orderItems"]
     ]
-    return {**shown, "orderItems": items}
+    return {**order_fields, "orderItems": items}
 
 
 def _euros(cents: int) -> dict[str, str]:
@@ -460,9 +462,9 @@ def _written_time(at: datetime) -> str:
 
 def _body(request: base.SandboxRequest, shape: dict[str, Any]) -> dict[str, Any]:
     body = request.json()
-    wrong = [name for _, name, _ in problems(shape, body)]
-    if wrong:
-        raise _invalid(f"The fields are invalid: {', '.join(wrong)}")
+    wrong_fields = [name for _, name, _ in problems(shape, body)]
+    if wrong_fields:
+        raise _invalid(f"The fields are invalid: {', '.join(wrong_fields)}")
     fields: dict[str, Any] = body
     return fields
 

@@ -343,9 +343,9 @@ def _page(
 
 def _body(request: base.SandboxRequest, shape: dict[str, Any]) -> dict[str, Any]:
     body = request.json()
-    wrong = [name for _, name, _ in problems(shape, body)]
-    if wrong:
-        raise _error(400, "rest_invalid_param", f"Invalid parameter(s): {', '.join(wrong)}")
+    wrong_fields = [name for _, name, _ in problems(shape, body)]
+    if wrong_fields:
+        raise _error(400, "rest_invalid_param", f"Invalid parameter(s): {', '.join(wrong_fields)}")
     fields: dict[str, Any] = body
     return fields
 

@@ -94,9 +94,9 @@ class StoredEnvelope:
 
     def in_turn(self) -> list[StoredSigner]:
         """Return the persons who can sign now."""
-        waiting = [person for person in self.persons if person.signed_at is None]
-        first_place = min((person.place for person in waiting), default=0)
-        return [person for person in waiting if person.place == first_place]
+        waiting_signers = [person for person in self.persons if person.signed_at is None]
+        first_place = min((person.place for person in waiting_signers), default=0)
+        return [person for person in waiting_signers if person.place == first_place]
 
 
 class SignaturesSandbox(Sandbox, ABC):

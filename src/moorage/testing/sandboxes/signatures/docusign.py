@@ -238,17 +238,17 @@ class DocusignSandbox(SignaturesSandbox):
 
     def _view(self, request: base.SandboxRequest, account: str, id: str) -> Response:  # noqa: ARG002 - the route names it
         envelope, body = self._existing(id), _checked_body(_VIEW, request)
-        matching = [
+        matching_signers = [
             person
             for person in envelope.persons
             if (person.email, person.name) == (body.get("email"), body.get("userName"))
             and person.embedded
             and body["clientUserId"] == person.email
         ]
-        if not matching:
+        if not matching_signers:
             raise _error("UNKNOWN_ENVELOPE_RECIPIENT", "The recipient is not an embedded one.")
         if envelope.is_draft or not (
-            envelope.is_complete or matching[0] in _reached_signers(envelope)
+            envelope.is_complete or matching_signers[0] in _reached_signers(envelope)
         ):
             message = "The token for an out of sequence recipient cannot be generated."
             raise _error("RECIPIENT_NOT_IN_SEQUENCE", message)

@@ -181,14 +181,14 @@ class DropboxSignSandbox(SignaturesSandbox):
 
     def _remind(self, request: base.SandboxRequest, id: str) -> Response:
         envelope, body = self._existing(id), as_dict(request.json())
-        matching = [
+        matching_signers = [
             person
             for person in envelope.in_turn()
             if person.email == body.get("email_address") and body.get("name") in (None, person.name)
         ]
-        if not matching or not envelope.is_open or matching[0].embedded:
+        if not matching_signers or not envelope.is_open or matching_signers[0].embedded:
             raise _error("bad_request", "This signer cannot be reminded.")
-        self.emails.append(matching[0].email)
+        self.emails.append(matching_signers[0].email)
         return base.reply({"signature_request": self._request_fields(envelope)})
 
     def _cancel(self, _: base.SandboxRequest, id: str) -> Response:

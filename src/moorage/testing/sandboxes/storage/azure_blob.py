@@ -171,11 +171,11 @@ class AzureBlobSandbox(SpoolingSandbox):
             )
         if key in _MAGIC:
             raise ErrorAnswer(*_MAGIC[key])
-        operation, do = self._operation(request, key, query)
+        operation, handle = self._operation(request, key, query)
         check_headers(request, operation)
         if "chunked" in request.headers.get("transfer-encoding", ""):
             raise ErrorAnswer("MissingContentLengthHeader", 411)
-        return do(request, key, query, spool)
+        return handle(request, key, query, spool)
 
     def _check_authentication(
         self, request: SandboxRequest, query: dict[str, str], length: int

@@ -159,8 +159,8 @@ class ViesSandbox(base.Sandbox):
         disclosed = business if number not in self._withheld else None
         address = _NOT_DISCLOSED
         if disclosed is not None:
-            town = f"{disclosed['PostalCode']} {disclosed['City']}"
-            address = f"\n{disclosed['Street']}\n{town}\n"
+            postal_line = f"{disclosed['PostalCode']} {disclosed['City']}"
+            address = f"\n{disclosed['Street']}\n{postal_line}\n"
         # Without the requester's member state VIES ignores the requester, and does not report that.
         proof = ""
         if has_requester and "requesterMemberStateCode" in body:
