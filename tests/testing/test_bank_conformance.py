@@ -384,7 +384,11 @@ class _ShowsTokenVendor(BerlinGroup):
 
 
 WRONG = [
-    ("a_consent_follows_its_owner", as_bank(_GrantsPendingConsentsVendor), "It became granted"),
+    (
+        "a_consent_follows_its_owner",
+        as_bank(_GrantsPendingConsentsVendor),
+        "The consent became granted",
+    ),
     ("a_consent_is_finished_once", as_bank(_ForgetsConsentOnReturnVendor), "A repeat is unknown"),
     ("a_revoked_consent_gives_nothing", as_bank(_FakeRevocationVendor), "gives 2 accounts"),
     ("a_key_starts_one_consent", as_bank(_KeylessConsentsVendor), "more than one consent"),
@@ -418,7 +422,7 @@ WRONG = [
     ("an_unknown_word_is_no_consent", as_bank(_GrantsUnknownStateVendor), "was read as granted"),
     ("a_payment_is_initiated_once", as_bank(_PayingTwiceVendor), "twice"),
     ("a_payment_is_initiated_once", as_bank(_KeylessPaymentsVendor), "more than one payment"),
-    ("a_payment_is_initiated_once", as_bank(_InitiatedIsSettledVendor), "It is settled"),
+    ("a_payment_is_initiated_once", as_bank(_InitiatedIsSettledVendor), "The payment is settled"),
     ("a_lost_payment_is_never_repeated", as_bank(_KeylessPaymentsVendor), "ConnectionFailed"),
     ("a_payment_is_finished_once", as_bank(_PayingOnReturnVendor), "submitted twice"),
     ("a_lost_submission_is_made_good", as_bank(_PayingOnReturnVendor), "submitted twice"),

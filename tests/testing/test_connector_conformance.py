@@ -214,7 +214,7 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (LeaksBytesConnector, checks.operations_leave_nothing_behind, "more bytes in memory"),
     (OpensEachTimeConnector, checks.operations_leave_nothing_behind, "were opened for one caller"),
     (LeaksDescriptorsConnector, checks.operations_leave_nothing_behind, "after closing"),
-    (GoesOnAfterCloseConnector, checks.closing_ends_the_connector, "is no error"),
+    (GoesOnAfterCloseConnector, checks.closing_ends_the_connector, "instead of raising an error"),
     (
         UnsureWhenClosedConnector,
         checks.closing_ends_the_connector,

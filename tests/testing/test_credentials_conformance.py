@@ -163,8 +163,12 @@ class _IgnoresCancellationProvider(AsyncMemoryCredentialProvider):
             _ValueInsteadOfErrorProvider,
             "never stored raised None",
         ),
-        (kit.owners_have_separate_credentials, _SharedWithTenantsProvider, "gets what belongs to"),
-        (kit.owners_have_separate_credentials, _TenantlessProvider, "has what belongs to"),
+        (
+            kit.owners_have_separate_credentials,
+            _SharedWithTenantsProvider,
+            "gets the credential of",
+        ),
+        (kit.owners_have_separate_credentials, _TenantlessProvider, "has the credential of"),
         (
             kit.similar_owners_have_separate_credentials,
             _IgnoresTenantCaseProvider,

@@ -357,7 +357,7 @@ WRONG = [
     ("an_invoice_is_sent", as_storecove(_SendingTwiceVendor), "twice"),
     ("an_invoice_is_sent", as_storecove(_PendingIsDeliveredVendor), "is delivered"),
     ("an_invoice_is_sent", as_storecove(_ChangesDocumentVendor), "Another document"),
-    ("an_invoice_is_sent", as_storecove(_WrongRecipientVendor), "somebody else"),
+    ("an_invoice_is_sent", as_storecove(_WrongRecipientVendor), "another recipient"),
     ("a_key_sends_once", as_storecove(_KeylessVendor), "more than once"),
     ("each_request_is_sent_once", as_storecove(_SendingTwiceVendor), "twice"),
     ("each_request_is_sent_once", as_storecove(_RetryingVendor), "by itself|not raise an error"),

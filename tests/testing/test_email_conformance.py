@@ -147,9 +147,9 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
         (kit.each_bulk_recipient_has_own_metadata, _ShorteningVendor, "a bulk are lost"),
         (kit.files_and_images_arrive, _LosesAttachmentsVendor, "did not arrive"),
         (kit.a_key_is_used_once, _LosesAttachmentsVendor, "another receipt"),
-        (kit.a_lost_answer_is_unknown, _SendsNothingVendor, "ended with None"),
+        (kit.a_lost_answer_is_unknown, _SendsNothingVendor, "call raised None"),
         (kit.failures_have_their_types, _SendsNothingVendor, "throttled ended with None"),
-        (kit.an_unreadable_success_is_an_error, _SendsNothingVendor, "ended with None"),
+        (kit.an_unreadable_success_is_an_error, _SendsNothingVendor, "call raised None"),
         (
             kit.an_unknown_verdict_is_unknown,
             _EveryAddressDeliverableVendor,

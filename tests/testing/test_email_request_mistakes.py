@@ -254,10 +254,10 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
             "The name 'Lovelace, Ada' is lost",
         ),
         ("each_recipient_is_addressed", _LosesReplyAddressVendor, "for replies is lost"),
-        ("each_recipient_is_addressed", _InventsReplyAddressVendor, "Replies go somewhere unasked"),
+        ("each_recipient_is_addressed", _InventsReplyAddressVendor, "without reply addresses has"),
         ("each_text_is_sent_as_written", _CutsTextAtDotVendor, "The text is not sent"),
-        ("each_text_is_sent_as_written", _TextAsHtmlVendor, "HTML was made up"),
-        ("a_time_of_sending_arrives", _LocalTimeAsUtcVendor, "It is scheduled for"),
+        ("each_text_is_sent_as_written", _TextAsHtmlVendor, "HTML was sent that"),
+        ("a_time_of_sending_arrives", _LocalTimeAsUtcVendor, "is scheduled for"),
         ("each_bulk_recipient_has_own_copies", _DropsCopiesVendor, "A message of a bulk went to"),
         (
             "each_bulk_recipient_has_own_copies",

@@ -315,7 +315,7 @@ WRONG = [
         _as_twilio(_ShortensDeliveryTimeVendor),
         "as ValidityPeriod",
     ),
-    ("a_time_of_sending_arrives", _as_twilio(_LocalTimeAsUtcVendor), "It is scheduled for"),
+    ("a_time_of_sending_arrives", _as_twilio(_LocalTimeAsUtcVendor), "is scheduled for"),
     (
         "each_message_of_a_batch_is_sent_as_written",
         _as_twilio(_DropsMessageOfBatchVendor),

@@ -439,7 +439,7 @@ class _WithoutTimeoutParameterStore(NaiveStore):
             _DropsThirdStateStore,
             "other states than were written",
         ),
-        ("an_error_of_a_command_changes_nothing", _WritesTooEarlyStore, "written all the same"),
+        ("an_error_of_a_command_changes_nothing", _WritesTooEarlyStore, "changed a state"),
         ("an_error_of_a_command_changes_nothing", _HidesErrorsStore, "did not reach its caller"),
         (
             "a_state_of_another_layout_is_unusable_alone",
@@ -486,7 +486,7 @@ class _WithoutTimeoutParameterStore(NaiveStore):
         ("a_full_store_refuses_new_states", _IgnoresMaximumSizeStore, "accepted one more"),
         ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
         ("a_full_store_refuses_new_states", _RemovesUnexpiredStatesStore, "changed a state"),
-        ("a_full_store_makes_room", _NeverRemovesStore, "refused one before"),
+        ("a_full_store_makes_room", _NeverRemovesStore, "refused a state before"),
         (
             "a_full_store_keeps_unexpired_states",
             _RemovesUnexpiredStatesStore,

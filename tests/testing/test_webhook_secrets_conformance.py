@@ -284,7 +284,7 @@ WRONG = [
     ("nothing_shows_a_secret", _ShowsSecretsProvider, "A secret is shown"),
     ("a_change_is_seen", _NeverUpdatedProvider, "replaced"),
     ("a_change_is_seen", _KeepsRemovedSecretsProvider, "replaced"),
-    ("endpoints_are_separate", _IgnoresEndpointProvider, "has another's"),
+    ("endpoints_are_separate", _IgnoresEndpointProvider, "of another endpoint"),
 ]
 PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
 

@@ -57,13 +57,18 @@ async def a_message_is_scheduled(make: Open) -> None:
                 for _, value in request_values(lab.sandbox.requests[-1])
                 if (parsed := moment_of(value)) is not None
             ]
-            require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
+            require(
+                moments == [moment], f"The message is scheduled for {moments}, not for {moment}."
+            )
             is_scheduled = receipt.status is ChatStatus.SCHEDULED
             require(is_scheduled, f"A scheduled message is {receipt.status}.")
             require(lab.count() == 0, "A scheduled message was posted at once.")
             if ChatCapability.DELETE in lab.capabilities:
                 deleted: ChatReceipt = await lab("delete", receipt.ref)
-                require(deleted.status is ChatStatus.DELETED, "It could not be cancelled.")
+                require(
+                    deleted.status is ChatStatus.DELETED,
+                    "The scheduled message could not be cancelled.",
+                )
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:

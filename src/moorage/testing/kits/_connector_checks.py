@@ -69,7 +69,10 @@ async def description_connects_nowhere(lab: Lab) -> None:
             connector.service == lab.subject.service,
             f"The connector's service is {connector.service}, not {lab.subject.service}.",
         )
-        require(isinstance(connector.versions, ConnectorVersions), "It has no versions.")
+        require(
+            isinstance(connector.versions, ConnectorVersions),
+            "The connector's `versions` is not a ConnectorVersions.",
+        )
         _check_statistics(connector.statistics(), 0)
         lab.check_secret(connector, "the connector's representation")
         lab.check_secret(connector.versions, "its versions")

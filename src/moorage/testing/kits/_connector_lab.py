@@ -171,7 +171,7 @@ class Lab:
         """Return the error that an operation raises; fail the check if it is foreign to moorage."""
         try:
             result = await wait_soon(
-                self.perform(operation, timeout), f"Nothing ended it: {because}"
+                self.perform(operation, timeout), f"The operation did not end: {because}"
             )
         except ConnectorError as error:
             self.check_secret(error, because)
@@ -182,7 +182,9 @@ class Lab:
             raise AssertionError(
                 f"The connector raised {error!r}, which is not an error of moorage: {because}"
             ) from error
-        raise AssertionError(f"{result!r} is no error: {because}")
+        raise AssertionError(
+            f"The operation returned {result!r} instead of raising an error: {because}"
+        )
 
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
         """Return an operation's error; fail the check if it comes too long after the deadline."""
@@ -193,7 +195,9 @@ class Lab:
             duration = time.monotonic() - start
         lateness = duration - timeout - control.lost
         if lateness > LATENESS:
-            raise EventTooLate(f"It ended {lateness * 1000:.0f} ms after its deadline: {because}")
+            raise EventTooLate(
+                f"The operation ended {lateness * 1000:.0f} ms after its deadline: {because}"
+            )
         return error
 
     async def health(self, connector: Any, timeout: float) -> ConnectorHealth:

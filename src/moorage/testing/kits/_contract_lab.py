@@ -157,7 +157,7 @@ async def require_unsupported(
         is_named = capability in missing_capabilities and missing_capabilities.isdisjoint(
             lab.capabilities
         )
-        require(is_named, f"{capability} is not named, or another is.")
+        require(is_named, f"The error does not name {capability}, or it names another capability.")
         other_vendors = names_with_capabilities(lab.contract, missing_capabilities)
         require(
             error.supported_by == other_vendors, f"The vendors with {capability} are not named."

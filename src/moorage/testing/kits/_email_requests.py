@@ -133,7 +133,10 @@ async def each_recipient_is_addressed(factory: Factory) -> None:
     for name in (lab.odd_name, "Grace", "Answers"):
         require(name in sent_text(delivered), f"The name {name!r} is lost.")
     await lab.hub.email().send_transactional(message())
-    require(not _reply_addresses(lab.delivered[1]), "Replies go somewhere unasked.")
+    require(
+        not _reply_addresses(lab.delivered[1]),
+        "A message without reply addresses has reply addresses.",
+    )
 
 
 def _reply_addresses(delivered: DeliveredEmail) -> str:
@@ -162,7 +165,7 @@ async def each_text_is_sent_as_written(factory: Factory) -> None:
     require(
         _lines(written_message.text) == _lines(_TEXT), "The text is not sent as it was written."
     )
-    require(not written_message.html, "HTML was made up.")
+    require(not written_message.html, "HTML was sent that the message does not have.")
     is_same = _lines(drawn.html) == _lines(f"<p>{_TEXT}</p>")
     require(is_same, "The HTML is not sent as it was written.")
     require(not (drawn.text or "").strip(), "A text part was sent that the message does not have.")
@@ -202,7 +205,7 @@ async def amp_content_arrives(factory: Factory) -> None:
         ]
         bulk = BulkMessage(base=message(to=(), amp_html=amp_html), recipients=recipients)
         results = await email.send_bulk(bulk)
-        require(all(result.ok for result in results), f"It ended with {results!r}.")
+        require(all(result.ok for result in results), f"The results are {results!r}.")
         delivered = sorted(lab.delivered[message_count:], key=lambda mail: mail.to)
         message_count = len(lab.delivered)
         expected = [amp_html.replace("{{name}}", f"&lt;{number}&gt;") for number in range(2)]
@@ -231,7 +234,7 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
         ]
         delays = [scheduled - send_time for scheduled in moments]
         is_on_time = len(delays) == 1 and timedelta() <= delays[0] < timedelta(seconds=1)
-        require(is_on_time, f"It is scheduled for {moments}, not for {send_time}.")
+        require(is_on_time, f"The message is scheduled for {moments}, not for {send_time}.")
 
 
 async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
@@ -279,7 +282,7 @@ async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
     ]
     base = message(to=(), headers={"X-All": "yes"}, reply_to="answers@example.com")
     results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
-    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    require(all(result.ok for result in results), f"The results are {results!r}.")
     delivered = sorted(lab.delivered, key=lambda mail: mail.to)
     require(len(delivered) == len(recipients), f"{len(delivered)} messages arrived.")
     for number, mail in enumerate(delivered):
@@ -309,7 +312,7 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
     ]
     base = message(to=(), headers={"X-All": "yes"}, unsubscribe=Unsubscribe(url=pages[0]))
     results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
-    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    require(all(result.ok for result in results), f"The results are {results!r}.")
     await lab.hub.email().send_transactional(message(unsubscribe=Unsubscribe(url=pages[0])))
     delivered = [*sorted(lab.delivered[:-1], key=lambda mail: mail.to), lab.delivered[-1]]
     for mail, url in zip(delivered, [*pages, pages[0]], strict=True):
@@ -332,7 +335,10 @@ async def a_refused_recipient_is_reported(factory: Factory) -> None:
     told_emails = {email for email, result in zip(recipients, results, strict=True) if result.ok}
     delivered_emails = {email for mail in lab.delivered for email in mail.to}
     require(_REFUSED_ADDRESS not in told_emails, "A refused recipient is reported as sent to.")
-    require(told_emails == delivered_emails, f"Reported: {told_emails}, sent: {delivered_emails}.")
+    require(
+        told_emails == delivered_emails,
+        f"The results report {told_emails} as sent, but {delivered_emails} were sent.",
+    )
     refusal = results[1].error
     require(isinstance(refusal, VendorRejected), f"The refusal became {refusal!r}.")
 
@@ -380,7 +386,7 @@ async def no_error_shows_a_secret(factory: Factory) -> None:
     lab.sandbox.fail(AlteredAnswer(partial(with_added_words, f" {lab.secret} ada@example.com")))
     error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED_ADDRESS)))
     shown_text = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
-    require(isinstance(error, VendorRejected), f"It ended with {error!r}.")
+    require(isinstance(error, VendorRejected), f"The call raised {error!r}.")
     for word in (lab.secret, "ada@example.com"):
         require(word not in shown_text, "An error shows a secret that the vendor repeated.")
 

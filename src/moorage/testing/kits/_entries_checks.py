@@ -82,7 +82,8 @@ class Checks:
             self._full_entry(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
         )
         require(
-            await store.swap(changed_entry, 0), "Over the fence that was read nothing is written."
+            await store.swap(changed_entry, 0),
+            "A write with the current fencing token was refused.",
         )
         stored_entry = await _single_entry(store, changed_entry.id)
         self._require_equal(
@@ -125,7 +126,7 @@ class Checks:
         delayed_entry = await store.add(attrs.evolve(self._entry(2), due=earliest_time + _DAY))
         require(
             delayed_entry.due == earliest_time + _DAY,
-            f"Put off until {earliest_time + _DAY}, due at {delayed_entry.due}.",
+            f"An entry delayed until {earliest_time + _DAY} is due at {delayed_entry.due}.",
         )
         await self._require_due(store, [0, 1])
 

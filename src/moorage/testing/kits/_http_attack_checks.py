@@ -98,7 +98,10 @@ async def a_decompression_bomb_is_refused(clients: Clients) -> None:
                 continue
             # A client that does not undo nested codings returns the body as it arrived.
             answer = await _answer_or_refusal(call)
-            require(answer is None or answer.body == packed_bytes, f"A bomb went off: {coding}.")
+            require(
+                answer is None or answer.body == packed_bytes,
+                f"A decompression bomb was decompressed or changed: {coding}.",
+            )
 
 
 async def redirects_are_not_followed(clients: Clients) -> None:
@@ -171,7 +174,7 @@ async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, PATIENT))
         if answer is not None:
             require(answer.body == odd_bytes, "Bytes that are not UTF-8 were returned changed.")
-            require(isinstance(answer.text, str), "They have no text.")
+            require(isinstance(answer.text, str), "A body that is not UTF-8 has no text.")
         vendor.respond(200, {"Content-Type": "application/json; charset=utf-8"}, b'{"a": "\xff"}')
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
         require("�" in answer.text, f"{answer.text!r} hides that it is not UTF-8.")
@@ -209,7 +212,10 @@ async def _require_no_effect(
             "x-injected" not in received_webhook.headers,
             f"A field was injected by {fields or url!r}.",
         )
-        require(received_webhook.target.isprintable(), f"{received_webhook.target!r} is no target.")
+        require(
+            received_webhook.target.isprintable(),
+            f"The target {received_webhook.target!r} is not printable.",
+        )
     require(
         len(vendor.requests) == request_count + 1, f"A request was injected by {fields or url!r}."
     )
@@ -251,7 +257,10 @@ async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
         vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))
         brief = Timeouts(read=BRIEFLY, total=PATIENCE)
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
-        require(answer is None or answer.status == 101, f"{answer!r} was made of a switch.")
+        require(
+            answer is None or answer.status == 101,
+            f"A switch of protocols was returned as {answer!r}.",
+        )
         await _require_own_response(vendor, client, "a switch to another protocol")
 
 
@@ -259,7 +268,10 @@ async def _require_own_response(
     vendor: VendorServer, client: AsyncHttpClient, because: str
 ) -> None:
     answer = await client.send(Request.get("/"), vendor.url, PATIENT)
-    require(answer.status == 201, f"{answer!r} was made of what came before it: {because}.")
+    require(
+        answer.status == 201,
+        f"Bytes of an earlier response were returned as {answer!r}: {because}.",
+    )
 
 
 def _request_with(method: str) -> Request:

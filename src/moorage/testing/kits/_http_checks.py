@@ -36,7 +36,10 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
         require(type(answer) is Response, f"send() returned {answer!r}.")
         require(answer.status == 299, f"299 came back as {answer.status}.")
         require(answer.body == _BYTES, "The body is not what the vendor sent.")
-        require(answer.url == f"{vendor.url}/a", f"{answer.url!r} is not what was asked.")
+        require(
+            answer.url == f"{vendor.url}/a",
+            f"The response's URL is {answer.url!r}, not the URL of the request.",
+        )
         require(answer.elapsed > 0, "The `elapsed` of the response is not above zero.")
         _same_fields(_FIELDS, answer.headers, "of the answer")
 
@@ -118,7 +121,10 @@ async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
             ConnectorError,
             because="a body that can be read once was sent twice.",
         )
-    require([request.body for request in vendor.requests] == [b"once"], "Something was sent.")
+    require(
+        [request.body for request in vendor.requests] == [b"once"],
+        "A request was sent although its body could not be read.",
+    )
 
 
 async def some_answers_have_no_body(clients: Clients) -> None:
@@ -241,7 +247,10 @@ async def a_closed_client_has_its_own_error(clients: Clients) -> None:
         reason = "the client was closed before."
         call = client.send(Request.get("/"), vendor.url, PATIENT)
         failed = await failure_of(call, LocalFailure, because=reason)
-        require(not failed.may_have_been_processed, f"It may have been processed: {reason}")
+        require(
+            not failed.may_have_been_processed,
+            f"The error says that the request may have been processed: {reason}",
+        )
         require(vendor.requests == (), "A closed client sent a request.")
 
 

@@ -61,7 +61,7 @@ class Failure:
         kind = type(failed_error).__name__
         require(
             type(failed_error) is self.raised,
-            f"{kind} is no {self.raised.__name__}: {self.happened}.",
+            f"{kind} was raised instead of {self.raised.__name__}: {self.happened}.",
         )
         is_processed = failed_error.may_have_been_processed
         require(

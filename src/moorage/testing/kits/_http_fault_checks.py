@@ -99,7 +99,10 @@ async def a_cut_connection_is_noticed(clients: Clients) -> None:
             call = client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
             failed_error = await failure_of(call, ConnectionFailed, because=reason)
             _require_failure(failed_error, processed=True, because=reason)
-            require(not isinstance(failed_error, AttemptTimeout), f"No time was up: {reason}.")
+            require(
+                not isinstance(failed_error, AttemptTimeout),
+                f"A timeout was reported although none had passed: {reason}.",
+            )
 
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
@@ -311,9 +314,7 @@ async def errors_keep_secrets(clients: Clients) -> None:
             error_text = f"{failed_error} {failed_error!r} {vars(failed_error)}"
             require(_SECRET not in error_text, f"A secret shows after {behaviour}.")
             host, port = vendor.address
-            require(
-                f"{host}:{port}" in error_text, f"{failed_error!r} does not say whom it was about."
-            )
+            require(f"{host}:{port}" in error_text, f"{failed_error!r} does not name the host.")
 
 
 async def cancelling_closes_the_connection(clients: Clients) -> None:

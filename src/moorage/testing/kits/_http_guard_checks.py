@@ -55,9 +55,17 @@ def _guard_at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
 
 async def _is_refused(client: AsyncHttpClient, url: str) -> None:
     call = client.send(Request.post("/", body=b"x"), url, PATIENT)
-    failed_error = await failure_of(call, DestinationRefused, because=f"{url} leads inside.")
-    require(not failed_error.may_have_been_processed, f"Nothing was sent to {url}.")
-    require(not failed_error.retryable, f"{url} leads inside another time as well.")
+    failed_error = await failure_of(
+        call, DestinationRefused, because=f"{url} leads to an internal address."
+    )
+    require(
+        not failed_error.may_have_been_processed,
+        f"The error does not state that nothing was sent to {url}.",
+    )
+    require(
+        not failed_error.retryable,
+        f"The error for the refused address {url} is retryable.",
+    )
 
 
 async def internal_addresses_are_refused(clients: Guarded) -> None:

@@ -71,15 +71,21 @@ async def failure_of(
     except kind as error:
         duration = time.monotonic() - start - control.lost
         if duration > within:
-            raise EventTooLate(f"It took {duration:.2f} s to notice: {because}") from error
+            raise EventTooLate(
+                f"The client noticed the failure only after {duration:.2f} s: {because}"
+            ) from error
         return error
     except ConnectorError as error:
-        raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error
+        raise AssertionError(
+            f"The client raised {error!r} instead of {kind.__name__}: {because}"
+        ) from error
     except Exception as error:
         raise AssertionError(
             f"The HTTP client raised {error!r}, which is not an error of moorage: {because}"
         ) from error
-    raise AssertionError(f"{answer!r} is no {kind.__name__}: {because}")
+    raise AssertionError(
+        f"The client returned {answer!r} instead of raising {kind.__name__}: {because}"
+    )
 
 
 class ThreadedClient:

@@ -110,7 +110,10 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
             call = client.send(Request.get("/"), f"https://{_NAME}/", PATIENT)
             reason = "its certificate has another name"
             failed_error = await failure_of(call, ConnectionFailed, because=reason)
-            require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+            require(
+                not failed_error.may_have_been_processed,
+                f"The error does not state that nothing was sent: {reason}.",
+            )
         require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
@@ -138,7 +141,10 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 reason = "the certificate of its proxy is another's"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
-                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+                require(
+                    not failed_error.may_have_been_processed,
+                    f"The error does not state that nothing was sent: {reason}.",
+                )
             require(len(proxy.requests) == request_count, "A proxy that is not trusted was asked.")
 
 
@@ -176,7 +182,7 @@ async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
                 call = client.send(request, f"https://{_NAME}/", PATIENT)
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 _check_unsent(failed_error, reason)
-            require(vendor.connections == 0, f"Something was sent: {reason}.")
+            require(vendor.connections == 0, f"A request was sent: {reason}.")
 
 
 async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
@@ -215,9 +221,12 @@ async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
 
 
 def _check_unsent(failed: ConnectionFailed, because: str) -> None:
-    require(not failed.may_have_been_processed, f"Nothing was sent, nothing processed: {because}.")
+    require(
+        not failed.may_have_been_processed,
+        f"The error does not state that nothing was processed: {because}.",
+    )
     error_text = f"{failed} {failed!r} {vars(failed)}"
-    require("h1dden" not in error_text, f"The password shows: {because}.")
+    require("h1dden" not in error_text, f"The error shows the proxy's password: {because}.")
 
 
 CHECKS: Final = (

@@ -140,7 +140,8 @@ async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) ->
                 call, AttemptTimeout, because=reason, within=BRIEFLY + GRACE
             )
             require(
-                not failed_error.may_have_been_processed, "Nothing was sent, nothing processed."
+                not failed_error.may_have_been_processed,
+                "The error does not state that nothing was processed.",
             )
         waiting_calls = [
             asyncio.ensure_future(client.send(Request.get("/"), vendor.url, PATIENT))
@@ -178,7 +179,10 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
                 ConnectionFailed,
                 because=reason,
             )
-            require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+            require(
+                not failed_error.may_have_been_processed,
+                f"The error does not state that nothing was sent: {reason}.",
+            )
             require(vendor.requests == (), f"A request was sent: {reason}.")
 
 

@@ -72,7 +72,10 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 reason = "no trusted authority signed its certificate"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
-                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+                require(
+                    not failed_error.may_have_been_processed,
+                    f"The error does not state that nothing was sent: {reason}.",
+                )
                 require(vendor.requests == (), f"A request was sent: {reason}.")
 
 
@@ -125,7 +128,10 @@ async def older_tls_versions_are_refused(clients: Trusting) -> None:
                     continue
                 reason = f"it does not speak TLS {minimum}"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
-                require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
+                require(
+                    not failed_error.may_have_been_processed,
+                    f"The error does not state that nothing was sent: {reason}.",
+                )
 
 
 async def disabled_verification_is_warned_about(clients: Trusting) -> None:

@@ -60,7 +60,7 @@ async def evidence_arrives(make: Open) -> None:
             ref = await _new_dispute(lab)
             request_count = len(lab.sandbox.requests)
             dispute = await _after_a_lost_answer(lab, "submit_evidence", ref, EVIDENCE)
-            require(dispute.state is DisputeState.UNDER_REVIEW, f"It is {dispute.state}.")
+            require(dispute.state is DisputeState.UNDER_REVIEW, f"The dispute is {dispute.state}.")
             body = b"".join(request.body for request in lab.sandbox.requests[request_count:])
             require(all(word in body for word in _WORDS), "A part of the evidence is lost.")
             accept_call = lab("accept_dispute", ref, idempotency_key="d-2")
@@ -81,7 +81,9 @@ async def a_dispute_is_looked_up(make: Open) -> None:
                 any(_is_same(dispute, item) for item in dispute_list),
                 "The listed dispute differs from the dispute that was looked up.",
             )
-            require(dispute.state is DisputeState.NEEDS_RESPONSE, f"It is {dispute.state}.")
+            require(
+                dispute.state is DisputeState.NEEDS_RESPONSE, f"The dispute is {dispute.state}."
+            )
             lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
             await lab.refused(VendorFailed, lab("get_dispute", ref), "An empty answer")
 
@@ -115,7 +117,10 @@ async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any)
     require(dispute.ref == ref, "Another dispute was answered.")
     if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
         current: Dispute = await lab("get_dispute", ref)
-        require(current.state is dispute.state, "It is in another state.")
+        require(
+            current.state is dispute.state,
+            "The looked-up dispute is in another state than the listed one.",
+        )
     return dispute
 
 

@@ -209,10 +209,12 @@ class Lab(ContractLab[PaymentsSubject]):
         A vendor that does not state refunds must not state a total either.
         """
         if not self.subject.vendor.states_refunds:
-            require(payment.refunded is None, f"It states a refund of {payment.refunded}.")
+            require(payment.refunded is None, f"The payment states a refund of {payment.refunded}.")
             return
-        require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
-        require(payment.refunded == refunded, f"{payment.refunded} was given back.")
+        require(
+            payment.state is PaymentState.PARTIALLY_REFUNDED, f"The payment is {payment.state}."
+        )
+        require(payment.refunded == refunded, f"{payment.refunded} was refunded.")
         require(payment.refundable == EUROS - refunded, f"{payment.refundable} is left.")
 
     async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:

@@ -36,7 +36,9 @@ async def a_part_is_captured(make: Open) -> None:
             return
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         payment_state = await lab.settled(payment)
-        require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
+        require(
+            payment_state.state is PaymentState.AUTHORIZED, f"The payment is {payment_state.state}."
+        )
         require(payment_state.remaining == EUROS, f"{payment_state.remaining} could be captured.")
         request_count, dollars = len(lab.sandbox.requests), Money("100.00", "USD")
         coroutine = lab("capture", payment.ref, dollars, idempotency_key="k-2")
@@ -50,14 +52,18 @@ async def a_part_is_captured(make: Open) -> None:
             await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
         ]
         require(captures[0] == captures[1], "A repeat captures again.")
-        require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+        require(
+            captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING},
+            "The capture or refund failed.",
+        )
         require(
             captures[0].amount == part and captures[0].raw,
             "The capture has no amount, or no raw data.",
         )
         payment_state = await lab.settled(payment_state)
         require(
-            payment_state.state is PaymentState.PARTIALLY_CAPTURED, f"It is {payment_state.state}."
+            payment_state.state is PaymentState.PARTIALLY_CAPTURED,
+            f"The payment is {payment_state.state}.",
         )
         require(payment_state.captured == part, f"{payment_state.captured} was captured.")
         require(
@@ -74,11 +80,17 @@ async def all_of_it_is_captured(make: Open) -> None:
         for number, amounts in enumerate(((), (EUROS,))):
             payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"k-{number}")
             payment_state = await lab.settled(payment)
-            require(payment_state.state is PaymentState.AUTHORIZED, f"It is {payment_state.state}.")
+            require(
+                payment_state.state is PaymentState.AUTHORIZED,
+                f"The payment is {payment_state.state}.",
+            )
             for _ in range(2):
                 await lab("capture", payment.ref, *amounts, idempotency_key=f"c-{number}")
             payment_state = await lab.settled(payment)
-            require(payment_state.state is PaymentState.CAPTURED, f"It is {payment_state.state}.")
+            require(
+                payment_state.state is PaymentState.CAPTURED,
+                f"The payment is {payment_state.state}.",
+            )
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
 
 
@@ -89,9 +101,13 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
             return
         payment: Payment = await lab.held("k-1")
         void: Void = await lab("void", payment.ref, idempotency_key="k-2")
-        require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
+        require(
+            void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"The void is {void.state}."
+        )
         payment_state = await lab.settled(payment)
-        require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
+        require(
+            payment_state.state is PaymentState.VOIDED, f"The payment is {payment_state.state}."
+        )
         if PaymentsCapability.AUTHORIZE not in lab.capabilities:
             return
         try:
@@ -99,7 +115,10 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
         except VendorRejected:
             return
         require(late_capture.state is MoveState.PENDING, "A voided authorisation was captured.")
-        require((await lab.settled(payment_state)).state is PaymentState.VOIDED, "It was captured.")
+        require(
+            (await lab.settled(payment_state)).state is PaymentState.VOIDED,
+            "A voided payment was captured.",
+        )
 
 
 async def money_is_refunded_in_parts(make: Open) -> None:
@@ -117,7 +136,10 @@ async def money_is_refunded_in_parts(make: Open) -> None:
         )
         for key in ("r-1", "r-1", "r-2"):
             refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
-            require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+            require(
+                refund.state in {MoveState.SUCCEEDED, MoveState.PENDING},
+                "The capture or refund failed.",
+            )
             require(
                 refund.amount == part and refund.raw,
                 "The refund has another amount, or no raw data.",
@@ -128,7 +150,10 @@ async def money_is_refunded_in_parts(make: Open) -> None:
             further_refund: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
         except VendorRejected:
             return
-        require(further_refund.state is MoveState.PENDING, "More slots were returned than taken.")
+        require(
+            further_refund.state is MoveState.PENDING,
+            "A refund of more than the captured amount is reported as done.",
+        )
         lab.check_refunded(await lab.settled(payment), part * 2)
 
 
@@ -149,7 +174,9 @@ async def a_forbidden_operation_is_refused(make: Open) -> None:
             except ConnectorError as error:
                 require(type(error) is VendorRejected, f"A {verb} ended with {error!r}.")
             else:
-                require(move.state is MoveState.PENDING, f"A {verb} was done.")
+                require(
+                    move.state is MoveState.PENDING, f"A {verb} that the state forbids was done."
+                )
 
 
 async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
@@ -169,9 +196,7 @@ async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
                 "The refused refund was sent nevertheless.",
             )
             return
-        require(
-            remaining_refund.amount == EUROS - part, f"{remaining_refund.amount} was given back."
-        )
+        require(remaining_refund.amount == EUROS - part, f"{remaining_refund.amount} was refunded.")
 
 
 MOVES: Final = (

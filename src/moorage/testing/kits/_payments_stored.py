@@ -105,7 +105,8 @@ async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
                 _NEW_WORD, "store_means", request, idempotency_key="s-2", other_key="s-3"
             )
             require(
-                changed_means.state is StoredState.UNKNOWN, f"A new word is {changed_means.state}."
+                changed_means.state is StoredState.UNKNOWN,
+                f"An unknown state is read as {changed_means.state}.",
             )
 
 
@@ -176,7 +177,7 @@ async def transactions_explain_a_payout(make: Open) -> None:
         require(any(item.fee is not None and item.fee.minor > 0 for item in items), "No fee.")
         lab.sandbox.fail(AlteredAnswer(partial(with_body, b"[]")))
         broken_call = lab("payout_items", Ref(lab.subject.vendor.name, FIRST, payout.ref.id))
-        await lab.refused(VendorFailed, broken_call, "A list that is none")
+        await lab.refused(VendorFailed, broken_call, "A malformed list")
 
 
 async def _stored_ids(lab: Lab, customer: str) -> set[str]:

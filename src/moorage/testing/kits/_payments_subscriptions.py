@@ -106,7 +106,10 @@ async def a_subscription_is_created_once(make: Open) -> None:
         charged_yearly: Subscription = await lab(
             "create_subscription", yearly, idempotency_key="s-y"
         )
-        require(charged_yearly.interval == _YEAR, f"A year became {charged_yearly.interval}.")
+        require(
+            charged_yearly.interval == _YEAR,
+            f"An interval of a year is read as {charged_yearly.interval}.",
+        )
         lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
         broken_call = lab(
             "create_subscription", attrs.evolve(request, reference="SUB-x"), idempotency_key="s-x"
@@ -119,8 +122,14 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
     state = subscription.state
     require(state is SubscriptionState.ACTIVE, f"A new subscription is {state}.")
     require(subscription.amount == request.amount, f"{_AMOUNT} became {subscription.amount}.")
-    require(subscription.interval == request.interval, f"It is {subscription.interval}.")
-    require(subscription.quantity in {None, 1}, f"One piece became {subscription.quantity}.")
+    require(
+        subscription.interval == request.interval,
+        f"The subscription's interval is {subscription.interval}.",
+    )
+    require(
+        subscription.quantity in {None, 1},
+        f"A subscription to one piece has the quantity {subscription.quantity}.",
+    )
     require(subscription.reference == request.reference, "The reference is lost.")
     require(subscription.next_charge_at is not None, "The next charge has no time.")
     require(subscription.raw, "The result lacks the vendor's raw response.")
@@ -136,10 +145,13 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
         request = subscription_request(lab, source=None)
         created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
         state, action = created.state, created.next_action
-        require(state is SubscriptionState.PENDING, f"One without consent is {state}.")
+        require(state is SubscriptionState.PENDING, f"A subscription without consent is {state}.")
         require(created.amount == request.amount, f"{_AMOUNT} became {created.amount}.")
-        require(created.interval == request.interval, f"It is {created.interval}.")
-        require(created.next_charge_at is None, "One without consent is charged.")
+        require(
+            created.interval == request.interval,
+            f"The subscription's interval is {created.interval}.",
+        )
+        require(created.next_charge_at is None, "A subscription without consent is charged.")
         url = "" if action is None else action.url or ""
         require(url.startswith("https://"), f"The buyer has no URL but {url!r}.")
         require(url not in repr(created), "The buyer's URL is shown.")
@@ -164,8 +176,13 @@ async def a_subscription_starts_later(make: Open) -> None:
         requested: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
         created = await consented_subscription(lab, requested)
         state = created.state
-        require(state is SubscriptionState.TRIALING, f"One that starts later is {state}.")
-        require(created.next_charge_at == FAR, f"It is charged at {created.next_charge_at}.")
+        require(
+            state is SubscriptionState.TRIALING, f"A subscription that starts later is {state}."
+        )
+        require(
+            created.next_charge_at == FAR,
+            f"The subscription is charged at {created.next_charge_at}.",
+        )
 
 
 async def a_subscription_is_changed(make: Open) -> None:
@@ -176,7 +193,9 @@ async def a_subscription_is_changed(make: Open) -> None:
         ref = await _new_subscription(lab)
         count = len(lab.sandbox.requests)
         change = partial(lab, "change_subscription", ref)
-        await lab.refused(InvalidData, change(idempotency_key="c-1"), "A change of nothing")
+        await lab.refused(
+            InvalidData, change(idempotency_key="c-1"), "A change without any new value"
+        )
         foreign_call = change(amount=Money("5", "CHF"), idempotency_key="c-2")
         await lab.refused(InvalidData, foreign_call, "An amount in another currency")
         require(len(lab.sandbox.requests) == count, "A wrong change was sent.")
@@ -212,9 +231,11 @@ async def a_subscription_ends(make: Open) -> None:
                 "cancel_subscription", ref, at_period_end=True, idempotency_key="x-1"
             )
             state = ending.state
-            require(state is SubscriptionState.ACTIVE, f"One that ends later is {state}.")
+            require(
+                state is SubscriptionState.ACTIVE, f"A subscription that ends later is {state}."
+            )
             require(ending.ends_at is not None, "The end has no time.")
-            require(ending.next_charge_at is None, "One that ends is charged again.")
+            require(ending.next_charge_at is None, "A subscription that ends is charged again.")
         lab.sandbox.fail(Lost())
         lost_call = lab("cancel_subscription", ref, idempotency_key="x-2")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
@@ -223,7 +244,7 @@ async def a_subscription_ends(make: Open) -> None:
                 "cancel_subscription", ref, idempotency_key=key
             )
             state = ended_subscription.state
-            require(state is SubscriptionState.CANCELED, f"A cancelled one is {state}.")
+            require(state is SubscriptionState.CANCELED, f"A cancelled subscription is {state}.")
             require(
                 ended_subscription.next_charge_at is None,
                 "A cancelled subscription is charged again.",
@@ -248,7 +269,7 @@ async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
         )
         require(
             changed_subscription.state is SubscriptionState.UNKNOWN,
-            f"A new word is {changed_subscription.state}.",
+            f"An unknown state is read as {changed_subscription.state}.",
         )
 
 

@@ -303,7 +303,7 @@ def a_limit_ends_a_run(subject: PlatformSubject) -> None:
     script = "trap 'echo cleaned; exit 5' TERM; echo begun; sleep 600 & wait"
     _, status = _ended_at_limit(subject, script, 20.0)
     codes = {5, 137} if subject.has(PlatformLimit.NO_CODE_AFTER_STOP) else {5}
-    require(status.exit_code in codes, f"It had no time to clean up: {status}.")
+    require(status.exit_code in codes, f"The step had no time to clean up: {status}.")
 
 
 def a_limit_kills_a_run(subject: PlatformSubject) -> None:

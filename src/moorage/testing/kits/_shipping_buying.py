@@ -55,7 +55,10 @@ async def rates_are_returned(make: Open) -> None:
             result.rates and result.raw, "The result has no rate, or lacks the vendor's own names."
         )
         for rate in result.rates:
-            require(isinstance(rate.total, Money) and rate.total.minor > 0, "An offer is free.")
+            require(
+                isinstance(rate.total, Money) and rate.total.minor > 0,
+                "The total price of a rate is not above zero.",
+            )
             require(
                 rate.carrier == rate.carrier.lower(), "A carrier does not have its common name."
             )
@@ -112,7 +115,7 @@ async def the_best_rate_is_bought(make: Open) -> None:
                 bought: Shipment = await lab("create_shipment", request, idempotency_key=key)
                 require(
                     (bought.service, bought.cost) == (rate.service, rate.total),
-                    "It is not the best.",
+                    "Another rate than the best one was bought.",
                 )
             return
         service = str(lab.subject.service)
@@ -139,10 +142,13 @@ async def a_label_is_bought(make: Open) -> None:
             "create_shipment", lab.shipment(), idempotency_key="k-1"
         )
         require(lab.sold() == 1, "One shipment was not bought once.")
-        require(bought_shipment.state is ShipmentState.BOUGHT, f"It is {bought_shipment.state}.")
+        require(
+            bought_shipment.state is ShipmentState.BOUGHT,
+            f"The shipment is {bought_shipment.state}.",
+        )
         require(
             len(bought_shipment.tracking_numbers) == 1 and bought_shipment.raw,
-            "Its number is lost.",
+            "The bought shipment lacks its tracking number.",
         )
         label = bought_shipment.labels[0]
         require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
@@ -152,12 +158,19 @@ async def a_label_is_bought(make: Open) -> None:
             "The repr of a shipment shows its label.",
         )
         shipment: Shipment = await lab("get_shipment", str(bought_shipment.ref))
-        require(name_same_object(shipment.ref, bought_shipment.ref), "It is another.")
         require(
-            shipment.tracking_numbers == bought_shipment.tracking_numbers, "It has another number."
+            name_same_object(shipment.ref, bought_shipment.ref),
+            "The looked-up shipment has another reference than the bought one.",
+        )
+        require(
+            shipment.tracking_numbers == bought_shipment.tracking_numbers,
+            "The looked-up shipment has another tracking number than the bought one.",
         )
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:
-            require(shipment.labels == bought_shipment.labels, "It has other labels.")
+            require(
+                shipment.labels == bought_shipment.labels,
+                "The looked-up shipment has other labels than the bought one.",
+            )
             repeated_label = await lab("get_label", str(bought_shipment.ref), "pdf")
             require(
                 repeated_label == label, "The label has different bytes when it is fetched again."
@@ -207,7 +220,10 @@ async def a_label_is_converted_or_refused(make: Open) -> None:
         request_zpl = partial(lab, "get_label", shipment.ref, LabelFormat.ZPL)
         if ShippingCapability.CONVERT_LABEL in lab.capabilities:
             label = await request_zpl()
-            require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
+            require(
+                label.format is LabelFormat.ZPL and label.content,
+                "The label was not converted to ZPL.",
+            )
         else:
             await lab.refused(UnsupportedByVendor, request_zpl(), "A label in another format")
             require(
@@ -218,7 +234,10 @@ async def a_label_is_converted_or_refused(make: Open) -> None:
             return
         zpl = lab.purchase(lab.request(label="zpl"))
         shipment = await lab("create_shipment", zpl, idempotency_key="k-2")
-        require(shipment.labels[0].format is LabelFormat.ZPL, "It was not written as was asked.")
+        require(
+            shipment.labels[0].format is LabelFormat.ZPL,
+            "The bought label is not in the requested format.",
+        )
 
 
 def _unchanged_rate(rate: Rate) -> Rate:
@@ -403,7 +422,7 @@ async def an_interrupted_batch_is_completed(make: Open) -> None:
                 for number in result.value.tracking_numbers
             }
             require(len(numbers) == 5 - len(errors), "Two items of the batch have the same label.")
-            require(len(lab.sandbox.requests) > request_count, "Nothing was asked.")
+            require(len(lab.sandbox.requests) > request_count, "No request was sent.")
             repeated_values = [result.value for result in await batch()]
             require(
                 repeated_values == [result.value for result in final_results],
@@ -436,7 +455,10 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc
         for request in lab.sandbox.requests:
             content = str(request.headers.pairs) + str(request.query)
-            require(request.host == home or "uthorization" not in content, "A stranger is told.")
+            require(
+                request.host == home or "uthorization" not in content,
+                "The credentials were sent to another host.",
+            )
 
 
 BUYING: Final = (

@@ -72,7 +72,10 @@ async def duties_are_estimated(make: Open) -> None:
         require({amount.currency for amount in amounts} == {"USD"}, "The currency is wrong.")
         require(all(amount.minor >= 0 for amount in amounts), "A charge is negative.")
         on_items = sum((item.total for item in result.items), Money("0", "USD"))
-        require(Money("0", "USD") < on_items <= result.total, "The items cost more than the whole.")
+        require(
+            Money("0", "USD") < on_items <= result.total,
+            "The charges on the items exceed the charges on the shipment.",
+        )
         reordered_estimate: DutiesEstimate = await estimate(declared(lab, _PENS, _SHIRTS))
         require(reordered_estimate.items == result.items[::-1], "The items are in another order.")
         one_piece = attrs.evolve(_SHIRTS, quantity=1)
@@ -97,7 +100,7 @@ async def duties_include_the_freight(make: Open) -> None:
         result: DutiesEstimate = await lab("estimate_duties", declared(lab), freight=_FREIGHT)
         require(
             estimate_without_freight.total < result.total,
-            "The price of the transport changes nothing.",
+            "The price of the transport does not change the charges.",
         )
         require(result.freight == _FREIGHT, "The price of the transport is wrong.")
         landed_cost = Money("110.00", "USD") + _FREIGHT + result.total
@@ -128,7 +131,10 @@ async def an_invoice_is_sent_electronically(make: Open) -> None:
                 shipment = await lab("create_shipment", lab.purchase(request), idempotency_key=key)
                 bodies = b"".join(item.body for item in lab.sandbox.requests[count:])
                 is_electronic = marker is not None and marker in bodies
-                require(is_electronic is (declaration is not paper), "The invoice is on paper.")
+                require(
+                    is_electronic is (declaration is not paper),
+                    "The invoice is not sent electronically.",
+                )
                 is_own = b64encode(_FILE) in bodies
                 require(is_own is (declaration.invoice_file is not None), "The file is lost.")
                 reprs = repr((request, shipment))

@@ -30,7 +30,7 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
         schedule = partial(lab, "schedule_pickup", idempotency_key="k-2")
         scheduled: Pickup = await schedule(request)
         is_expected = scheduled.state in {PickupState.SCHEDULED, PickupState.PENDING}
-        require(is_expected and scheduled.raw, "It is not scheduled.")
+        require(is_expected and scheduled.raw, "The pickup is not scheduled.")
         require(Ref.parse(str(scheduled.ref)) == scheduled.ref, "A reference changes as text.")
         lab.check_hides(repr(scheduled), "A pickup")
         count = _change_count(lab)
@@ -42,8 +42,11 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
         )
         for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.capabilities else 0):
             cancelled: Pickup = await lab("cancel_pickup", str(scheduled.ref))
-            require(cancelled.state is PickupState.CANCELED, "It is not cancelled.")
-            require(cancelled.ref == scheduled.ref and cancelled.raw, "It is another pickup.")
+            require(cancelled.state is PickupState.CANCELED, "The pickup is not cancelled.")
+            require(
+                cancelled.ref == scheduled.ref and cancelled.raw,
+                "The cancelled pickup is another pickup.",
+            )
 
 
 async def a_manifest_is_created_once(make: Open) -> None:
@@ -58,9 +61,12 @@ async def a_manifest_is_created_once(make: Open) -> None:
         refs = [str(shipment.ref) for shipment in shipments]
         create = partial(lab, "create_manifest", idempotency_key="k-3")
         created: Manifest = await create(refs)
-        require(created.state is ManifestState.CREATED, f"It is {created.state}.")
+        require(created.state is ManifestState.CREATED, f"The manifest is {created.state}.")
         require(created.documents and created.raw, "There is no form to print.")
-        require(not any(url in repr(created) for url in created.documents), "It shows its form.")
+        require(
+            not any(url in repr(created) for url in created.documents),
+            "The repr of a manifest shows the URL of its form.",
+        )
         count = _change_count(lab)
         require(await create(refs) == created, "A repeat has another manifest.")
         require(_change_count(lab) == count, "A repeat was sent.")
@@ -68,7 +74,7 @@ async def a_manifest_is_created_once(make: Open) -> None:
         read_manifest: Manifest = await lab("get_manifest", str(created.ref))
         require(
             (read_manifest.ref, read_manifest.documents) == (created.ref, created.documents),
-            "It is another.",
+            "The looked-up manifest is another manifest.",
         )
 
 

@@ -143,7 +143,7 @@ async def money_keeps_its_currency(make: Open) -> None:
             try:
                 await purchase
             except (InvalidData, UnsupportedByVendor) as error:
-                require(currency != "USD", f"Goods worth some dollars were refused: {error}")
+                require(currency != "USD", f"Goods with a value in dollars were refused: {error}")
                 continue
             requests = lab.sandbox.requests[request_count:]
             bodies = b"".join(request.body for request in requests).lower()

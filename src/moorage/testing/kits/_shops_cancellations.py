@@ -74,7 +74,8 @@ async def a_later_cancellation_is_pending(make: Open) -> None:
         order = await lab.order(1)
         receipt = await lab("cancel", order.ref)
         require(
-            receipt.completion is Completion.PENDING, f"It is reported as {receipt.completion}."
+            receipt.completion is Completion.PENDING,
+            f"The cancellation is reported as {receipt.completion}.",
         )
 
 

@@ -154,7 +154,9 @@ async def a_time_of_sending_arrives(make: Open) -> None:
                 for _, value in request_values(lab.sandbox.requests[-1])
                 if (parsed := moment_of(value)) is not None
             ]
-            require(moments == [moment], f"It is scheduled for {moments}, not for {moment}.")
+            require(
+                moments == [moment], f"The message is scheduled for {moments}, not for {moment}."
+            )
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:

@@ -77,7 +77,9 @@ async def attempts_are_bounded(make: Open) -> None:
         checked, attempts = verification, 0
         while checked.status is VerificationStatus.PENDING and attempts < _MOST_ATTEMPTS:
             checked, attempts = await _check_code(lab, verification, _WRONG), attempts + 1
-        require(checked.status is VerificationStatus.ENDED, "Codes can be guessed for ever.")
+        require(
+            checked.status is VerificationStatus.ENDED, "The number of wrong codes is not limited."
+        )
         late_check = await _check_code(lab, verification, _sent_code(lab))
         require(
             late_check.status is VerificationStatus.ENDED,

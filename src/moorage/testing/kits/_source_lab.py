@@ -146,7 +146,7 @@ class Reader:
         try:
             await self.open()
         except ConnectorError as error:
-            require(error.retryable, f"{error!r} is not retryable, though it is temporary.")
+            require(error.retryable, f"{error!r} is temporary, but not retryable.")
             await asyncio.sleep(0.01)
 
     async def commit(self) -> None:

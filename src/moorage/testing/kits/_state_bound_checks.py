@@ -75,7 +75,9 @@ async def reads_store_nothing(stores: Stores) -> None:
 async def _fill_store(store: Subject, keep_for: int) -> list[str]:
     """Write as many states as the store has room for."""
     keys = [new_key() for _ in range(_BOUND)]
-    with _require_room(f"A store for {_BOUND} states that matter refused one before it had them."):
+    with _require_room(
+        f"A store with a limit of {_BOUND} states refused a state before the limit was reached."
+    ):
         for key in keys:
             await store.execute(Write({key: "full"}, keep_for=keep_for))
     return keys

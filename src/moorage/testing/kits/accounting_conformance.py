@@ -150,7 +150,7 @@ async def an_invoice_is_written(make: Open) -> None:
             record = await lab("create_invoice", contact, lab.invoice(kind, number=number))
             for item in (record, await lab("get_invoice", str(record.ref))):
                 require(item.state is InvoiceState.OPEN, f"A final {kind} is {item.state}.")
-                require(item.kind is kind, f"A {kind} became a {item.kind}.")
+                require(item.kind is kind, f"A record of the kind {kind} is read as {item.kind}.")
                 require(item.total == TOTAL, f"The total is {item.total} instead of {TOTAL}.")
                 require(item.due_amount == TOTAL, f"{item.due_amount} of {TOTAL} are due.")
                 require(item.ref == record.ref, "A look-up gives another reference.")
@@ -175,7 +175,10 @@ async def an_invoice_keeps_its_currency(make: Open) -> None:
             total = Money(600_000_000, "JPY")
             require(record.total == total, f"The total is {record.total} instead of {total}.")
             payment = await lab("record_payment", record.ref, lab.payment(Money(1, "JPY")))
-            require(payment.amount == Money(1, "JPY"), f"A yen became {payment.amount}.")
+            require(
+                payment.amount == Money(1, "JPY"),
+                f"A payment of one yen is read as {payment.amount}.",
+            )
             item = await lab("get_invoice", record.ref)
             due = total - Money(1, "JPY")
             require(item.due_amount == due, f"{item.due_amount} are due instead of {due}.")
@@ -191,7 +194,8 @@ async def a_draft_stays_a_draft(make: Open) -> None:
         record = await lab.sold(final=False)
         require(record.state is InvoiceState.DRAFT, f"A draft is {record.state}.")
         require(
-            (await lab("get_invoice", record.ref)).state is InvoiceState.DRAFT, "It was posted."
+            (await lab("get_invoice", record.ref)).state is InvoiceState.DRAFT,
+            "A draft was posted.",
         )
         voided = await lab("void_invoice", record.ref)
         require(voided.state is InvoiceState.VOID, f"A voided draft is {voided.state}.")
@@ -407,7 +411,7 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
         record = await lab.sold()
         lab.sandbox.fail(lab.subject.strange)
         item = await lab("get_invoice", record.ref)
-        require(item.state is InvoiceState.UNKNOWN, f"An unknown word became {item.state}.")
+        require(item.state is InvoiceState.UNKNOWN, f"An unknown state is read as {item.state}.")
         require(item.vendor_state is not None, "The result lacks the vendor's own status.")
 
 

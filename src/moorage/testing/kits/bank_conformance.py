@@ -94,7 +94,7 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             pending_consent: BankConsent = await lab("get_consent", str(ref))
             require(
                 pending_consent.status is ConsentStatus.PENDING,
-                f"It became {pending_consent.status}.",
+                f"The consent became {pending_consent.status}.",
             )
             if status is ConsentStatus.EXPIRED:
                 await lab.finished(consent, lab.bank.grant)
@@ -139,7 +139,9 @@ async def a_revoked_consent_gives_nothing(make: Open) -> None:
         ref = (await lab.granted()).ref
         for _ in range(2):
             revoked: BankConsent = await lab("revoke_consent", str(ref))
-            require(revoked.status is ConsentStatus.REVOKED, f"It is {revoked.status}.")
+            require(
+                revoked.status is ConsentStatus.REVOKED, f"The revoked consent is {revoked.status}."
+            )
             require(revoked.ref == ref, "Another consent was revoked.")
         try:
             accounts = await lab("accounts", ref)
@@ -346,7 +348,9 @@ async def transactions_match_open_items(make: Open) -> None:
         ]
         matched_ids = [payment.items[0].id for payment in match(entries, items).matched]
         expected = ["invoice", "run"] if has_ids else ["invoice"]
-        require(matched_ids == expected, f"Matched are {matched_ids}, not {expected}.")
+        require(
+            matched_ids == expected, f"The matched transactions are {matched_ids}, not {expected}."
+        )
         lab.check_hides(f"{booked!r}", "A transaction")
 
 
@@ -398,12 +402,15 @@ async def a_payment_is_initiated_once(make: Open) -> None:
         )
         require(payments[0] == payments[1] == payments[2], "A repeat has another payment.")
         payment = payments[0]
-        require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+        require(payment.status is BankPaymentStatus.PENDING, f"The payment is {payment.status}.")
         require((payment.link or "").startswith("https://"), "A new payment has no link.")
         require(bool(payment.raw), "The result lacks the bank's response.")
         looked_up: BankPayment = await lab("get_payment", str(payment.ref))
         require(looked_up.ref == payment.ref, "A payment has another reference.")
-        require(looked_up.status is BankPaymentStatus.PENDING, f"It is {looked_up.status}.")
+        require(
+            looked_up.status is BankPaymentStatus.PENDING,
+            f"The looked-up payment is {looked_up.status}.",
+        )
         other_payment = lab("pay", lab.order(debtor=IBANS[1]), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other_payment, "A key for another payment")
         await lab("pay", order, idempotency_key="k-2")
@@ -469,7 +476,9 @@ async def a_payment_is_finished_once(make: Open) -> None:
         started, url = await lab.approved(lab.order(), "k-1")
         for ref in (str(started.ref), started.ref):
             payment: BankPayment = await lab("finish_payment", ref, url)
-            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            require(
+                payment.status is BankPaymentStatus.PENDING, f"The payment is {payment.status}."
+            )
             require(bool(payment.raw), "The result lacks the bank's response.")
             require(lab.bank.submitted_count() == 1, "A payment was submitted twice.")
             repeated_payment: BankPayment = await lab("finish_payment", payment.ref, url)
@@ -500,7 +509,9 @@ async def a_lost_submission_is_made_good(make: Open) -> None:
             finish = partial(lab, "finish_payment", started.ref, url)
             await lab.refused(ConnectorError, finish(), "A lost answer")
             payment: BankPayment = await finish()
-            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            require(
+                payment.status is BankPaymentStatus.PENDING, f"The payment is {payment.status}."
+            )
             require(lab.bank.submitted_count() == number + 2, "A payment was submitted twice.")
 
 
@@ -515,7 +526,10 @@ async def an_unapproved_payment_is_not_submitted(make: Open) -> None:
         await lab.refused(ConsentRequired, finish(), "A payment that nobody approved")
         lab.bank.refuse(payment.ref.id)
         for refused in (await finish(), await lab("get_payment", payment.ref)):
-            require(refused.status is BankPaymentStatus.REFUSED, f"It is {refused.status}.")
+            require(
+                refused.status is BankPaymentStatus.REFUSED,
+                f"The refused payment is {refused.status}.",
+            )
         require(lab.bank.submitted_count() == 0, "A refused payment was submitted.")
 
 
@@ -528,12 +542,14 @@ async def a_sterling_payment_is_exact(make: Open) -> None:
             order = lab.sterling_order(amount=Money(text, "GBP"))
             count = len(lab.sandbox.requests)
             payment = await lab.paid(order, f"k-{number}")
-            require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
+            require(
+                payment.status is BankPaymentStatus.PENDING, f"The payment is {payment.status}."
+            )
             bodies = [item.body.decode() for item in lab.sandbox.requests[count:] if item.body]
             for body in bodies:
                 for value in (f'"{text}"', "08080021325698", "2031-77", "RUN-8-2"):
                     require(value in body, f"{value} is not in a request.")
-            require(bool(bodies), "Nothing was sent.")
+            require(bool(bodies), "No request with a body was sent.")
         other = lab("pay", lab.sterling_order(amount=Money(1, "GBP")), idempotency_key="k-1")
         await lab.refused(IdempotencyConflict, other, "A key for another amount")
 

@@ -105,12 +105,14 @@ async def an_event_is_written(make: Open) -> None:
         read = await lab.get(created.ref)
         for event in (created, read):
             require(event.title == TITLE, "The title is lost.")
-            require((event.start, event.end) == (START, END), f"It begins at {event.start}.")
-            require(event.time_zone == "Europe/Berlin", f"Its zone is {event.time_zone}.")
+            require((event.start, event.end) == (START, END), f"The event begins at {event.start}.")
+            require(
+                event.time_zone == "Europe/Berlin", f"The event's time zone is {event.time_zone}."
+            )
             for name, value in _FIELDS.items():
                 require(getattr(event, name) == value, f"The {name} is lost.")
             require(event.attendees == _ATTENDEES, f"{len(event.attendees)} attendees are read.")
-            require(event.status is EventStatus.CONFIRMED, f"It is {event.status}.")
+            require(event.status is EventStatus.CONFIRMED, f"The event is {event.status}.")
             require(bool(event.raw), "The result lacks the vendor's response.")
         (stored_event,) = lab.sandbox.events()
         require(stored_event.id == created.ref.id, "The reference is not of the event.")
@@ -125,7 +127,9 @@ async def whole_days_are_kept(make: Open) -> None:
         event = await lab.write(**days)
         for read in (event, await lab.get(event.ref)):
             require(read.all_day, "Whole-day events were changed to events with times.")
-            require((read.start, read.end) == tuple(days.values()), f"It is from {read.start}.")
+            require(
+                (read.start, read.end) == tuple(days.values()), f"The event begins at {read.start}."
+            )
         changed_event = await lab("update", event.ref, EventChanges(start=START, end=END))
         require(
             (changed_event.start, changed_event.end) == (START, END), "Days did not become times."
@@ -279,7 +283,9 @@ async def an_event_is_cancelled(make: Open) -> None:
         await lab.write("Another")
         for _ in range(2):
             await lab("cancel", str(ref))
-            require(lab.titles() == ["Another"], f"Left are {len(lab.titles())} events.")
+            require(
+                lab.titles() == ["Another"], f"{len(lab.titles())} events are left instead of one."
+            )
         require(lab.sandbox.invitations == 2, "The attendees were not notified exactly once.")
         await lab("cancel", lab.unknown_event)
         for operation, arguments in (
@@ -386,7 +392,10 @@ async def an_online_meeting_has_a_url(make: Open) -> None:
         event = await lab.write(online_meeting=True)
         url = (await lab.get(event.ref)).meeting_url or ""
         require(url.startswith("https://"), "The URL of the meeting is lost.")
-        require((await lab.write()).meeting_url is None, "An event got a meeting by itself.")
+        require(
+            (await lab.write()).meeting_url is None,
+            "An event has an online meeting that was not requested.",
+        )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:

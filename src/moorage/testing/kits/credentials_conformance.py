@@ -127,13 +127,13 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
             has_credentials = await provider.has(*other_owner)
             require(
                 has_credentials == (other_owner == owner),
-                f"{other_owner} has what belongs to {owner}.",
+                f"{other_owner} has the credential of {owner}.",
             )
             if other_owner != owner:
                 is_missing = isinstance(
                     await _raised_error(provider.get(*other_owner)), CredentialNotFound
                 )
-                require(is_missing, f"{other_owner} gets what belongs to {owner}.")
+                require(is_missing, f"{other_owner} gets the credential of {owner}.")
                 await provider.rotate(*other_owner, OTHER)
         await wait_soon(provider.refresh(*owner, OLD), _HANGS)
         for other_owner in owners:
@@ -167,7 +167,10 @@ async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
     await provider.rotate("stripe", "acme", OLD)
     renewed_credentials = await wait_soon(provider.refresh("stripe", "acme", OLD), _HANGS)
     require(renewed_credentials == NEW, "A refresh did not return the new credential.")
-    require(renewals.calls == [("stripe", "acme")], f"One was to be renewed: {renewals.calls}.")
+    require(
+        renewals.calls == [("stripe", "acme")],
+        f"Only one credential should be renewed: {renewals.calls}.",
+    )
     require(await provider.get("stripe", "acme") == NEW, "A renewed credential was not kept.")
 
 

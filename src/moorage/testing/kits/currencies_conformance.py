@@ -194,7 +194,7 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
         capability = CurrenciesCapability.HISTORY
         require(
             error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
-            "The able vendors are not named.",
+            "The error does not name the vendors that have past rates.",
         )
         require(lab.sandbox.requests == [], "An earlier day was sent to a vendor without any.")
 

@@ -76,7 +76,10 @@ async def an_invoice_is_sent(make: Open) -> None:
         require(lab.count() == 1, "One invoice was not sent once.")
         delivery = lab.subject.sandbox.deliveries()[0]
         require(delivery.document == lab.subject.sandbox.document, "Another document was sent.")
-        require(delivery.recipient == lab.subject.recipient, "It was sent to somebody else.")
+        require(
+            delivery.recipient == lab.subject.recipient,
+            "The invoice was sent to another recipient.",
+        )
         is_pending = lab.subject.deliver is not None
         expected = EinvoiceStatus.ACCEPTED if is_pending else EinvoiceStatus.DELIVERED
         require(sent_invoice.status is expected, f"A new invoice is {sent_invoice.status}.")
@@ -230,7 +233,9 @@ async def an_invoice_arrives(make: Open) -> None:
             for ref, document in zip(refs, documents, strict=True):
                 received_invoice: ReceivedInvoice = await lab("download", ref)
                 require(received_invoice.document == document, "Another document was downloaded.")
-                require(str(received_invoice.ref) == ref, "It has another reference.")
+                require(
+                    str(received_invoice.ref) == ref, "The received invoice has another reference."
+                )
                 require(received_invoice.raw, "The result lacks the vendor's response.")
         if EinvoiceCapability.INBOX not in lab.capabilities:
             return
@@ -300,7 +305,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
             return
         id_ = lab.subject.sandbox.arrive()
         event = _event(lab, lab.subject.sandbox.receive(id_))
-        require(event.type is EinvoiceEventType.RECEIVED, f"It is reported as {event.type}.")
+        require(event.type is EinvoiceEventType.RECEIVED, f"The event has the type {event.type}.")
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
         require(event.raw, "The event lacks the vendor's own event.")
@@ -321,7 +326,7 @@ async def a_state_follows_from_its_word(make: Open) -> None:
         sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         for word, state in (*lab.subject.words, ("a_new_word", EinvoiceStatus.UNKNOWN)):
             event = _event(lab, reports(sent_invoice.ref.id, word))
-            require(event.type is EinvoiceEventType.STATUS, f"It is reported as {event.type}.")
+            require(event.type is EinvoiceEventType.STATUS, f"The event has the type {event.type}.")
             require(event.status == state, f"{word} is reported as {event.status}.")
             require(event.vendor_status == word, "The result lacks the vendor's own status.")
             require(event.ref == sent_invoice.ref, "The event names another invoice.")

@@ -95,11 +95,13 @@ async def a_message_arrives(factory: Factory) -> None:
     receipt = await lab.hub.email().send_transactional(mail)
     require(len(lab.delivered) == 1, f"{len(lab.delivered)} messages arrived.")
     delivered = lab.delivered[0]
-    require(delivered.sender == "shop@example.com", "It is from somebody else.")
-    require(delivered.sender_name == "Zoë's Shop", f"It is from {delivered.sender_name!r}.")
+    require(delivered.sender == "shop@example.com", "The message has another sender.")
+    require(
+        delivered.sender_name == "Zoë's Shop", f"The sender's name is {delivered.sender_name!r}."
+    )
     recipients = (delivered.to, delivered.cc, delivered.bcc)
     expected = (("ada@example.com",), ("cc@example.com",), ("bcc@example.com",))
-    require(recipients == expected, f"It reached {recipients}.")
+    require(recipients == expected, f"The message reached {recipients}.")
     require(delivered.subject == mail.subject, f"The subject is {delivered.subject!r}.")
     require((delivered.text or "").strip() == mail.text, f"The text is {delivered.text!r}.")
     require((delivered.html or "").strip() == mail.html, f"The HTML is {delivered.html!r}.")
@@ -109,7 +111,7 @@ async def a_message_arrives(factory: Factory) -> None:
     require(b"bcc@example.com" not in _headers_of(delivered), "A blind copy is not blind.")
     require(Ref.parse(str(receipt.ref)) == receipt.ref, "The reference cannot be read again.")
     require(receipt.ref.account == "mail", "The reference is of another account.")
-    require(receipt.status is EmailStatus.QUEUED, f"It is {receipt.status} already.")
+    require(receipt.status is EmailStatus.QUEUED, f"The receipt is {receipt.status} already.")
     emails = [outcome.email for outcome in receipt.recipients]
     require(
         emails == [address.email for address in mail.everybody],
@@ -234,7 +236,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
     require(len(lab.delivered) == 1, "A repeat was sent again.")
     send_other = partial(lab.hub.email().send_transactional, message(subject="Another"))
     raised_error = await raised_error_of(send_other(idempotency_key="INV-7"))
-    require(isinstance(raised_error, IdempotencyConflict), f"It ended with {raised_error!r}.")
+    require(isinstance(raised_error, IdempotencyConflict), f"The call raised {raised_error!r}.")
     await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
     require(len(lab.delivered) == 2, "Another idempotency key was treated as the same key.")
 
@@ -249,8 +251,8 @@ async def a_lost_answer_is_unknown(factory: Factory) -> None:
     else:
         for _ in range(2):
             raised_error = await raised_error_of(send())
-            require(isinstance(raised_error, OutcomeUnknown), f"It ended with {raised_error!r}.")
-    require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
+            require(isinstance(raised_error, OutcomeUnknown), f"The call raised {raised_error!r}.")
+    require(len(lab.delivered) == 1, f"The message was sent {len(lab.delivered)} times.")
 
 
 _FIELDS_BY_CAPABILITY: Final[dict[EmailCapability, dict[str, Any]]] = {
@@ -323,7 +325,10 @@ async def failures_have_their_types(factory: Factory) -> None:
         code = getattr(raised_error, "vendor_code", None)
         require(code == lab.codes[failure], f"{failure} has the code {code!r}.")
     raised_error = await raised_error_of(lab.stranger.email().send_transactional(message()))
-    require(isinstance(raised_error, AuthenticationFailed), f"A stranger met {raised_error!r}.")
+    require(
+        isinstance(raised_error, AuthenticationFailed),
+        f"Wrong credentials raised {raised_error!r}.",
+    )
     code = getattr(raised_error, "vendor_code", None)
     require(code == lab.codes["auth"], f"The result for a code of another recipient is {code!r}.")
     require(not lab.delivered, "A message that failed was delivered.")
@@ -337,7 +342,7 @@ async def an_unreadable_success_is_an_error(factory: Factory) -> None:
     lab.malform()
     raised_error = await raised_error_of(lab.hub.email().send_transactional(message()))
     is_failed = isinstance(raised_error, VendorFailed) and not raised_error.retryable
-    require(is_failed, f"It ended with {raised_error!r}.")
+    require(is_failed, f"The call raised {raised_error!r}.")
 
 
 async def an_unknown_verdict_is_unknown(factory: Factory) -> None:
@@ -371,7 +376,7 @@ async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
     """Each bulk recipient gets a separate text, escaped in HTML, and sees no other recipient."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(3))
-    require(all(result.ok for result in results), f"It ended with {results!r}.")
+    require(all(result.ok for result in results), f"The results are {results!r}.")
     delivered = sorted(lab.delivered, key=lambda mail: mail.to)
     require(
         [mail.to for mail in delivered] == [(f"person{n}@example.com",) for n in range(3)],
@@ -414,7 +419,7 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
     failed_results = [result for result in first_results if not result.ok]
     require(0 < len(failed_results) <= lab.vendor.limits["batch"], f"{len(failed_results)} failed.")
     is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_results)
-    require(is_limited, f"They failed with {failed_results[0].error!r}.")
+    require(is_limited, f"The recipients failed with {failed_results[0].error!r}.")
     require(
         len(lab.delivered) == count - len(failed_results),
         "Messages to other recipients were lost with the failed chunk.",

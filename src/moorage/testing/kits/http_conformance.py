@@ -102,7 +102,7 @@ async def async_bodies_are_refused(clients: Clients) -> None:
             client.send(request, vendor.url, PATIENT), InvalidData, because=reason
         )
         require(failed.field == "body", f"{failed.field!r} is not the field that is wrong.")
-    require(vendor.requests == (), "Something was sent.")
+    require(vendor.requests == (), "A request was sent although its body was refused.")
 
 
 def _timed_checks(

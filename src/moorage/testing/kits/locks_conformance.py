@@ -137,7 +137,9 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     await _gets_slot(locks, holder)
     waiting_guests = [await _join_queue(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), slots=1, queue=3, timeout=patience() * 2)
-    is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
+    is_refused = not await wait_soon(
+        acquisition, "A fourth caller waits in a queue with three places."
+    )
     require(is_refused, "A slot was granted twice.")
     await _require_slots_in_order(locks, holder, waiting_guests)
 

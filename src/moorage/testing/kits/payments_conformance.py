@@ -176,7 +176,10 @@ async def a_decline_says_why(make: Open) -> None:
             for _ in range(2 if source is not None else 0):
                 charge_call = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
                 error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
-                require(reason is None or error.reason == reason, f"It is {error.reason}.")
+                require(
+                    reason is None or error.reason == reason,
+                    f"The reason of the decline is {error.reason}.",
+                )
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
                 require(error.vendor_code is not None, "The result lacks the vendor's code.")
                 require(
@@ -200,7 +203,7 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
             operation = "create_intent"
         order = lab.order(lab.subject.asks)
         payment: Payment = await lab(operation, order, idempotency_key="k-1")
-        require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
+        require(payment.state is PaymentState.REQUIRES_ACTION, f"The payment is {payment.state}.")
         action = payment.next_action
         action_details = () if action is None else (action.url, action.token, action.fields)
         require(any(action_details), "The receipt has no next action for the buyer.")
@@ -264,7 +267,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
         require(lab.subject.charged() == 1, "After a lost response, the payment was made twice.")
         require(
             settled_payment == await lab("charge", lab.order(), idempotency_key="k-1"),
-            "It changed.",
+            "A repeat after a settled charge returns another payment.",
         )
 
 
@@ -319,21 +322,28 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
         payment: Payment = await lab.with_status(
             _NEW_STATE, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
-        require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
+        require(
+            payment.state is PaymentState.UNKNOWN, f"An unknown state is read as {payment.state}."
+        )
         require(payment.vendor_state == _NEW_STATE, "The result lacks a new status of the vendor.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.capabilities:
             payment_state: Payment = await lab.with_status(_NEW_STATE, "get", ref)
             require(
-                payment_state.state is PaymentState.UNKNOWN, f"A new word is {payment_state.state}."
+                payment_state.state is PaymentState.UNKNOWN,
+                f"An unknown state is read as {payment_state.state}.",
             )
         refund: Refund = await lab.with_status(
             _NEW_STATE, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
-        require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
+        require(
+            refund.state in _OPEN_STATES, f"A refund's unknown state is read as {refund.state}."
+        )
         if PaymentsCapability.LOOK_UP_REFUND in lab.capabilities:
             refund = await lab.with_status(_NEW_STATE, "get_refund", refund.ref)
-            require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
+            require(
+                refund.state in _OPEN_STATES, f"A refund's unknown state is read as {refund.state}."
+            )
 
 
 async def a_pending_payment_is_no_success(make: Open) -> None:
@@ -411,9 +421,12 @@ async def another_account_takes_over(make: Open) -> None:
         connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
         lab.sandbox.fail(connection_failure)
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        require(payment.ref.account == SECOND, "Nobody took over.")
+        require(payment.ref.account == SECOND, "No other account took over.")
         repeated_payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        require(repeated_payment == payment and lab.subject.charged() == 1, "It was paid twice.")
+        require(
+            repeated_payment == payment and lab.subject.charged() == 1,
+            "A repeat charged the buyer again, or returned another payment.",
+        )
 
 
 async def a_possible_payment_stays_at_its_account(make: Open) -> None:
@@ -425,7 +438,10 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
         lab.configure(SECOND, FIRST)
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         require(payment.ref.account == FIRST, "Another account took over.")
-        require(lab.subject.charged() == 1, "It was paid twice.")
+        require(
+            lab.subject.charged() == 1,
+            "A repeat charged the buyer again, or returned another payment.",
+        )
         lab.subject.happen()
         refund: Refund = await lab("refund", payment.ref, idempotency_key="r-1")
         require(refund.ref.account == FIRST, "Another account refunded the payment.")

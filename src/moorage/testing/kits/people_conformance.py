@@ -112,7 +112,7 @@ async def an_account_may_be_inactive(make: Open) -> None:
     """An account created as inactive is inactive in the directory and in the result."""
     async with make() as lab:
         person = await lab.create(active=False)
-        require(person.active is False, f"It is reported as active={person.active}.")
+        require(person.active is False, f"The account is reported as active={person.active}.")
         require(not lab.sandbox.accounts()[0].active, "The account is active.")
 
 
@@ -237,7 +237,10 @@ async def an_account_is_deleted(make: Open) -> None:
         await lab.create("grace")
         for _ in range(2):
             await lab("delete", ref)
-            require(lab.user_names() == ["grace@example.com"], f"Left are {lab.user_names()}.")
+            require(
+                lab.user_names() == ["grace@example.com"],
+                f"The remaining accounts are {lab.user_names()}.",
+            )
         for operation, arguments in (
             ("get", ()),
             ("deactivate", ()),
@@ -262,7 +265,7 @@ async def everybody_is_listed_once(make: Open) -> None:
         while page.next is not None:
             require(len(listed_people) < 9, "The pages of a list do not end.")
             page = await lab("find", after=str(page.next))
-            require(page.items, "A list has a further page without anybody.")
+            require(page.items, "A list has a further page without people.")
             listed_people += page.items
         expected_refs = sorted(str(person.ref) for person in people)
         require(

@@ -153,7 +153,10 @@ async def a_parcel_is_tracked(make: Open) -> None:
                 "Tracking by reference and tracking by number give different results.",
             )
             require(by_ref.status is status, f"{word} was read as {by_ref.status}.")
-            require((by_ref.number, by_ref.carrier) == (number, carrier), "It is another parcel.")
+            require(
+                (by_ref.number, by_ref.carrier) == (number, carrier),
+                "The tracking is of another parcel.",
+            )
             require(
                 word is None or by_ref.vendor_status == word,
                 "The result lacks the vendor's own status.",
@@ -179,7 +182,7 @@ async def a_shipment_is_cancelled(make: Open) -> None:
             is_waiting = cancellation.state in {CancelState.REQUESTED, CancelState.APPROVED}
             require(
                 is_waiting and cancellation.vendor_status and cancellation.raw,
-                "It is not called back.",
+                "The cancellation is not reported as requested or approved.",
             )
         shipment: Shipment = await lab("get_shipment", bought_shipment.ref)
         require(
@@ -205,11 +208,11 @@ async def an_address_is_checked(make: Open) -> None:
         accepted_result: AddressResult = await lab("validate_address", address)
         require(
             accepted_result.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED},
-            "It is invalid.",
+            "A valid address is reported as invalid.",
         )
         require(
             accepted_result.given == address and accepted_result.suggested is not None,
-            "It was replaced.",
+            "The result lacks the checked address or the suggested address.",
         )
         lab.check_hides(repr(accepted_result), "A checked address")
         refused_result: AddressResult = await lab(

@@ -241,10 +241,13 @@ async def a_part_is_shipped(make: Open) -> None:
         await lab.refused(
             VendorRejected, lab.fulfil(order.ref, second, "k-2"), "More items than are left"
         )
-        require(len(lab.shop.parcels()) == 1, "More items left than the order has.")
+        require(len(lab.shop.parcels()) == 1, "A refused parcel was reported to the shop.")
         await lab.fulfil(order.ref, PARCEL, "k-3")
         quantities = [item.quantity for item in lab.shop.parcels()]
-        require(quantities == [2, 2], "The rest, in a parcel of the same number, did not leave.")
+        require(
+            quantities == [2, 2],
+            "The remaining items, in a parcel with the same number, were not reported as shipped.",
+        )
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
@@ -283,7 +286,10 @@ async def amounts_are_in_the_shops_currency(make: Open) -> None:
         if ShopsCapability.REFUND in lab.capabilities:
             refund = lab("refund", order.ref, crowns, idempotency_key="k-1")
             await lab.refused(InvalidData, refund, "A foreign refund")
-        require(len(lab.sandbox.requests) == request_count, "A foreign amount was sent.")
+        require(
+            len(lab.sandbox.requests) == request_count,
+            "An amount in another currency than the shop's was sent.",
+        )
 
 
 async def an_item_is_found_by_its_number(make: Open) -> None:

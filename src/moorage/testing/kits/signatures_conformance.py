@@ -190,7 +190,7 @@ async def signatures_are_followed(make: Open) -> None:
         ref = await _send_request(lab, signer(order=1), signer(GRACE, order=2))
         expected = [SignerStatus.SENT, SignerStatus.WAITING]
         envelope = await _require_signers(lab, ref, expected)
-        require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
+        require(envelope.status is EnvelopeStatus.SENT, f"The envelope is {envelope.status}.")
         require(lab.world.emails == [ADA], "The second signer got an email too early.")
         lab.world.view(ref.id, ADA)
         envelope = await _require_signers(lab, ref, [SignerStatus.VIEWED, SignerStatus.WAITING])
@@ -200,7 +200,7 @@ async def signatures_are_followed(make: Open) -> None:
         )
         lab.world.sign(ref.id, ADA)
         envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SENT])
-        require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
+        require(envelope.status is EnvelopeStatus.SENT, f"The envelope is {envelope.status}.")
         require(
             envelope.completed_at is None,
             "An envelope is reported as completed with one of two signatures.",
@@ -232,7 +232,7 @@ async def a_refused_signature_has_its_reason(make: Open) -> None:
         ref = await _send_request(lab)
         lab.world.decline(ref.id, ADA, REASON)
         envelope: Envelope = await lab("get", ref)
-        require(envelope.status is EnvelopeStatus.DECLINED, f"It is {envelope.status}.")
+        require(envelope.status is EnvelopeStatus.DECLINED, f"The envelope is {envelope.status}.")
         require(envelope.reason == REASON, "The reason for declining is lost.")
         state = envelope.signers[0]
         require(state.status is SignerStatus.DECLINED, f"The signer is {state.status}.")
@@ -245,7 +245,7 @@ async def an_unknown_word_is_unknown(make: Open) -> None:
         ref = await _send_request(lab)
         lab.fail_with_unknown_word(ref.id)
         envelope: Envelope = await lab("get", ref)
-        require(envelope.status is EnvelopeStatus.UNKNOWN, f"It is {envelope.status}.")
+        require(envelope.status is EnvelopeStatus.UNKNOWN, f"The envelope is {envelope.status}.")
         statuses = {state.status for state in envelope.signers}
         require(statuses == {SignerStatus.UNKNOWN}, f"The signers are {statuses}.")
 

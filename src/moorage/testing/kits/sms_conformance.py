@@ -114,7 +114,9 @@ async def unsupported_features_are_refused(make: Open) -> None:
         for capability, ask in calls_by_capability(lab).items():
             if capability in lab.capabilities:
                 continue
-            error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
+            error = await lab.refused(
+                UnsupportedByVendor, ask(), f"{capability} at a vendor without it"
+            )
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(
                 error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
@@ -249,10 +251,13 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
             if lab.honours_keys():
                 await repeated_coroutine
                 require(
-                    len(lab.sandbox.requests) > request_count, f"{body!r} is kept under its key."
+                    len(lab.sandbox.requests) > request_count,
+                    f"After {body!r}, a repeat with the same key sent nothing.",
                 )
             else:
-                await lab.refused(OutcomeUnknown, repeated_coroutine, "A repeat of what is unknown")
+                await lab.refused(
+                    OutcomeUnknown, repeated_coroutine, "A repeat after an unknown outcome"
+                )
                 require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
 
 
@@ -301,9 +306,11 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
         )
         require(
             [result.error for result in first_results[1:]] == [None, None],
-            "One refusal lost others.",
+            "A refused message of a batch affected the other messages.",
         )
-        require(lab.subject.sent() == 2, "One refusal lost others.")
+        require(
+            lab.subject.sent() == 2, "A refused message of a batch affected the other messages."
+        )
         repeated_receipts: list[Result[SmsReceipt]] = await send()
         require(
             [result.value for result in repeated_receipts[1:]]

@@ -184,7 +184,7 @@ async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
     state = await store.read(keys[0])
     require(
         state and state[2] == "before" and await store.read(keys[1]) is None,
-        "A command that raised was written all the same.",
+        "A command that raised an error changed a state.",
     )
 
 
@@ -278,7 +278,7 @@ async def posting_never_raises(stores: Stores) -> None:
         await store.now()
     except Exception as error:
         raise AssertionError(f"Posting raised {type(error).__name__}.") from error
-    require(await store.read(key) is None, "A command that raised was written all the same.")
+    require(await store.read(key) is None, "A command that raised an error changed a state.")
 
 
 def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:

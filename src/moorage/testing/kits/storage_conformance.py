@@ -134,7 +134,7 @@ async def an_object_may_be_empty(factory: Factory) -> None:
     storage, key = factory().storage, _key()
     await storage.upload(key, b"")
     require(await _read_all(storage, key) == b"", "An empty object was returned with bytes.")
-    require((await storage.head(key)).size == 0, "Nothing has a size.")
+    require((await storage.head(key)).size == 0, "An empty object has a size above zero.")
 
 
 async def headers_and_metadata_are_kept(factory: Factory) -> None:
@@ -468,7 +468,10 @@ async def a_reference_is_enough(factory: Factory) -> None:
         "Another record is found by its reference.",
     )
     await storage.delete(uploaded_object.ref)
-    require(not await storage.exists(uploaded_object.ref), "It is not deleted by its reference.")
+    require(
+        not await storage.exists(uploaded_object.ref),
+        "The object was not deleted by its reference.",
+    )
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
@@ -528,7 +531,7 @@ async def sources_may_be_asynchronous(factory: Factory) -> None:
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
     await subject.storage.upload(key, _async_chunks(data, 100_000), part_size=subject.part)
-    require(await _read_all(subject.storage, key) == data, "It has other bytes.")
+    require(await _read_all(subject.storage, key) == data, "The stored object has other bytes.")
 
 
 _SHARED_CHECKS: Final = (

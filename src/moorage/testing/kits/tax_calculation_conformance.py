@@ -180,7 +180,9 @@ async def a_reference_is_recorded_once(make: Open) -> None:
         await lab.record(calculation)
         other_calculation = await lab.calculate(lines=lab.sale.lines[:1])
         await lab.refused(
-            VendorRejected | IdempotencyConflict, lab.record(other_calculation), "One key"
+            VendorRejected | IdempotencyConflict,
+            lab.record(other_calculation),
+            "A used key with another sale",
         )
         first, second, *other_lines = lab.sale.lines
         dollar = Money(1, lab.sale.currency)

@@ -224,7 +224,10 @@ async def endpoints_are_separate(factory: AsyncFactory) -> None:
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):
         secrets = await wait_soon(provider.get(name, None, None), _HANGS)
-        require([*secrets] == [_secret(number)], f"The endpoint {name} has another's secrets.")
+        require(
+            [*secrets] == [_secret(number)],
+            f"The endpoint {name} has the secrets of another endpoint.",
+        )
     await _refusal(provider, None, name="stock")
 
 
