@@ -22,8 +22,8 @@ PATH: Final = "reference/commands.md"
 
 _INTRODUCTION: Final = """# Commands
 
-This page is made of the commands themselves. [The command line](../how-to/command-line.md) shows
-them at work.
+This page is generated from the help texts of the commands. [The command
+line](../how-to/command-line.md) has examples.
 """
 
 
@@ -38,7 +38,7 @@ def page() -> str:
 
 def _global_options(app: App) -> Iterator[str]:
     yield "## Anywhere\n"
-    yield "These stand before a command or after it.\n"
+    yield "These options may come before or after a command.\n"
     yield from _table(app.meta)
 
 

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 _INTRODUCTION: Final = """# Configuration
 
-Every table and what may stand in it. Names in angle brackets are of your own choice. Where
-something may be given several times, one alone needs no list. [How to write a
+This page lists every table with its settings. You choose the names in angle brackets. A setting
+that accepts a list also accepts a single value without a list. [How to write a
 configuration](../how-to/configuration.md) explains references, environments and the rest.
 """
 
 _SETTINGS: Final = (
-    "Besides, every setting of `[services.<name>]` but `regions` and `needs_credentials`."
+    "The table also accepts every setting of `[services.<name>]` except `regions` and"
+    " `needs_credentials`."
 )
 _TENANTS: Final = (
-    "What a tenant has of its own: `vendors`, and a route for each kind, as at the top. A route may"
-    " name the tenant's accounts and those of everybody."
+    "A tenant can have its own `vendors`, and a route for each kind, as at the top level. A route"
+    " may name accounts of the tenant and accounts shared by all tenants."
 )
 
 

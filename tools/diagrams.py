@@ -161,8 +161,10 @@ def _pill(x: int, y: int, verdict: str) -> str:
 def pictures() -> dict[str, str]:
     """Return all diagrams by their path in the site."""
     return {
-        "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows(), 180),
-        "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows(), 124),
+        "diagrams/circuit.svg": draw("The states of a circuit", circuit_rows(), 180),
+        "diagrams/idempotency.svg": draw(
+            "The results of claiming an idempotency key", idempotency_rows(), 124
+        ),
     }
 
 

@@ -28,7 +28,7 @@ _INTRODUCTION: Final = """# Grades of vendors
 
 `moorage grade VENDOR` grades an installed vendor of any package. The command calls the vendor's
 sandbox on this machine, and sends nothing elsewhere. A vendor has a tier if all rules of the tier,
-and of the tiers below it, hold; a rule that does not concern the vendor counts as held. `python -m
+and of the tiers below it, hold; a rule that does not apply to the vendor counts as met. `python -m
 tools.grades` writes this page, and grades every vendor for it.
 
 ## Vendors

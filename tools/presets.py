@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 _INTRODUCTION: Final = """# Webhook schemes
 
-What each preset looks at, and what its vendor's signature vouches for. Where the body is not
-covered, somebody who saw one genuine webhook can make up another: treat it as a hint that something
-changed, and read the truth from the vendor. The event says so too, in `is_forgeable`, `covers` and
-`fetch`.
+The table shows where each preset finds the signature, and what the signature covers. If it does not
+cover the body, an attacker who has seen one genuine webhook can forge another. Treat such a webhook
+as a hint that something has changed, and request the current state from the vendor. The event's
+attributes `is_forgeable`, `covers` and `fetch` contain the same facts.
 
-The tolerance is how far the signed time may be off. Where no time is signed, only the guard against
-replays keeps an old webhook out.
+The tolerance is the largest allowed difference between the signed time and the current time. If no
+time is signed, only the replay guard rejects old webhooks.
 """
 
 
 _AMBIGUOUS_SCHEMES: Final = (
-    "- `twilio`, `twilio-shared-key`: the names and values of a form are signed run together, so"
-    " where one ends and the next begins is not covered. The guard against replays knows such a"
-    " form again."
+    "- `twilio`, `twilio-shared-key`: the names and values of a form are signed as one text without"
+    " separators, so the signature does not cover where a name or value ends. The replay guard"
+    " treats forms with the same text as the same webhook."
 )
 
 
@@ -55,12 +55,19 @@ def _is_weak(scheme: WebhookScheme) -> bool:
 
 def _weakness(scheme: WebhookScheme) -> str:
     if scheme.algorithm in PLAIN:
-        description = "Who sends is known by a secret that travels along; nothing is signed."
+        description = (
+            "The sender proves its identity by a secret in the request; nothing is signed."
+        )
     elif "checksum" in scheme.covers:
-        description = "Of the body only a CRC-32 is signed, which another body can be made to have."
+        description = (
+            "The signature covers only a CRC-32 of the body, and another body can have the same"
+            " CRC-32."
+        )
     elif scheme.each_signed:
-        description = "Of each item only the fields named above are signed."
+        description = "The signature of each item covers only the fields in the table."
     else:
-        description = "The body is not signed, so a genuine signature can be put on another one."
-    truth = f" The truth is at `{scheme.fetch}`." if scheme.fetch else ""
+        description = (
+            "The body is not signed, so an attacker can use a genuine signature with another body."
+        )
+    truth = f" Request the current state from `{scheme.fetch}`." if scheme.fetch else ""
     return f"- `{scheme.name}`: {description}{truth}"

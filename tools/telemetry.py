@@ -13,13 +13,13 @@ PATH: Final = "reference/telemetry.md"
 
 _INTRODUCTION: Final = """# Telemetry
 
-This page is made of the registry `moorage/adapters/observers/telemetry_names.json`, which programs
-can read. [Observe calls](../how-to/observing.md) shows how to export telemetry.
+This page is generated from the registry `moorage/adapters/observers/telemetry_names.json`, which
+programs can read. [Observe calls](../how-to/observing.md) shows how to export telemetry.
 
-OpenTelemetry has conventions for HTTP, and none for circuits, limits, bulkheads, budgets, hedging,
-idempotency keys and unknown outcomes. These names fill the gap. A program that reads exported
-spans, and nothing else, can tell with them which operations may have had two effects, and what
-held each call back for how long.
+OpenTelemetry has conventions for HTTP, but none for circuits, limits, bulkheads, budgets, hedging,
+idempotency keys and unknown outcomes. moorage defines names for these. From exported spans alone, a
+program can tell which operations may have taken effect twice, and what delayed each call for how
+long.
 """
 
 

@@ -25,21 +25,23 @@ _KEYS: Final[dict[str, Callable[[VendorKeys | None], str]]] = {
 
 _INTRODUCTION: Final = """# What each vendor can do
 
-The tables are made of what the vendors say of themselves, and each entry is tried by a test: what
-has a tick is done, and what has none is refused by `UnsupportedByVendor` before anything is sent,
-with the names of those that can. The version is the one that is asked for, where a vendor has any.
-The name of a vendor leads to its own page, if it has one.
+The tables are generated from the vendors' declarations, and tests check each entry. A tick means
+that the vendor supports the capability. Without a tick, a call that needs the capability raises
+`UnsupportedByVendor` before anything is sent, and the error names the vendors that support it. The
+version is the API version that moorage requests, if the vendor has versions. The name of a vendor
+links to its page, if it has one.
 
-A vendor that takes idempotency keys states how long it surely remembers one, what a repeat gets,
-and where that is documented; where its pages differ, the smaller number counts. An operation whose
-outcome is unknown is asked again under its key while the vendor remembers it, repeated where that
-is harmless, or looked up by somebody.
+For a vendor with idempotency keys, the table states how long the vendor certainly remembers a key,
+what it returns for a repeat, and where this is documented. If the vendor's pages contradict each
+other, the table states the shorter time. After an unknown outcome, moorage repeats the operation
+with its key while the vendor remembers the key, or repeats it if that is harmless; otherwise a
+person must look the outcome up.
 """
 _METHODS: Final = """## Methods of capabilities
 
 For the authors of vendors: the methods of a vendor's class that belong to a capability. A class
-with such a method and without the capability, or the other way round, is refused when it is
-defined. The other capabilities permit fields of requests, and have no method of their own.
+that has such a method but not the capability, or the capability but not the method, raises an error
+when it is defined. The other capabilities allow fields of requests, and have no method.
 """
 
 

@@ -6,18 +6,18 @@ from moorage import testing
 from tools.reference_pages.page import Page
 
 ADAPTERS: Final = (
-    Page("values", "Values", "What travels through calls.", ("Money",)),
+    Page("values", "Values", "The values that calls pass and return.", ("Money",)),
     Page(
         "errors",
         "Errors",
-        "Everything that can go wrong. *Troubleshooting* says what to do about each.",
+        "All errors of moorage. *Troubleshooting* explains what to do about each error.",
         ("moorage.errors:*",),
     ),
     Page(
         "ports",
         "Ports",
-        "What moorage asks of its host. An implementer keeps what the docstring says, and the"
-        " conformance kits check it.",
+        "The interfaces that a host program can implement. Each docstring states the requirements,"
+        " and the conformance kits check them.",
         (
             "moorage.ports.http:*",
             "moorage.ports.state:*",
@@ -49,7 +49,7 @@ ADAPTERS: Final = (
     Page(
         "adapters",
         "Adapters",
-        "What stands behind the ports where a host gives nothing of its own.",
+        "The implementations of the ports that moorage provides.",
         (
             "moorage.wiring.store_urls:*",
             "moorage.adapters.http.environment_proxy:environment_proxy",
@@ -163,8 +163,7 @@ ADAPTERS: Final = (
     Page(
         "testing",
         "Testing",
-        "Vendors that do what they are told, time that passes when it is told, and kits that check"
-        " adapters.",
+        "Fake vendors with scripted responses, a virtual clock, and conformance kits for adapters.",
         (
             *(f"moorage.testing:{name}" for name in testing.__all__),
             "moorage.testing.kits.contract_conformance:ContractSubject",

@@ -8,7 +8,7 @@ CALLS: Final = (
     Page(
         "calling",
         "Calling services",
-        "The two managers, what they are told, and what they answer.",
+        "The two managers, their settings, requests and responses.",
         (
             "ConnectorManager",
             "AsyncConnectorManager",
@@ -57,8 +57,8 @@ CALLS: Final = (
     Page(
         "connectors",
         "Connectors",
-        "The registry of connectors, what they are made of, and pools of their connections."
-        " *Write a connector* shows them at work.",
+        "The registry of connectors, their base classes, and connection pools. *Write a connector*"
+        " has examples.",
         (
             "Connectors",
             "AsyncConnectors",
@@ -113,7 +113,7 @@ CALLS: Final = (
     Page(
         "messages",
         "Messages",
-        "Publish messages to brokers. *Publish messages* shows them at work.",
+        "Publish messages to brokers. *Publish messages* has examples.",
         (
             "Message",
             "PublishReceipt",
@@ -130,7 +130,7 @@ CALLS: Final = (
     Page(
         "steps",
         "Steps",
-        "Run commands elsewhere, and know what became of them. *Run steps* shows them at work.",
+        "Run commands on other machines, and get their results. *Run steps* has examples.",
         (
             "StepManager",
             "AsyncStepManager",
@@ -210,7 +210,7 @@ CALLS: Final = (
     Page(
         "pipelines",
         "Pipelines",
-        "Carry records from a source to a sink. *Run pipelines* shows them at work.",
+        "Carry records from a source to a sink. *Run pipelines* has examples.",
         (
             "Pipeline",
             "run_pipelines",
@@ -282,7 +282,7 @@ CALLS: Final = (
     Page(
         "protections",
         "How calls are protected",
-        "Plain values. A wrong one is refused when it is made, and the error names the field.",
+        "The settings of each protection. An invalid value raises an error that names the field.",
         (
             "RetryPolicy",
             "Backoff",
@@ -302,7 +302,7 @@ CALLS: Final = (
     Page(
         "oauth",
         "OAuth",
-        "Tokens that renew themselves. *Get tokens by OAuth* shows them at work.",
+        "OAuth clients that renew their tokens. *Get tokens by OAuth* has examples.",
         (
             "OAuthTokenRefresher",
             "AsyncOAuthTokenRefresher",
@@ -325,8 +325,8 @@ CALLS: Final = (
     Page(
         "webhooks",
         "Webhooks",
-        "What verifies webhooks, what they become, and how a scheme of one's own is written."
-        " *Verify webhooks* shows them at work.",
+        "The verifier of webhooks, their events, and the parts of a custom scheme. *Verify"
+        " webhooks* has examples.",
         (
             "WebhookVerifier",
             "moorage.parts.webhook_verifier:Receipt",
@@ -354,9 +354,9 @@ CALLS: Final = (
     Page(
         "written-down",
         "Work that is written down",
-        "Webhooks that are handled, and calls that are made, until they are done; and what is kept"
-        " of somebody. *Keep webhooks until they are handled* and *Make calls when your transaction"
-        " is committed* show them at work.",
+        "The inbox of received webhooks, the outbox of calls to be made, and the data stored about"
+        " a person. *Keep webhooks until they are handled* and *Make calls when your transaction is"
+        " committed* have examples.",
         (
             "WebhookInbox",
             "AsyncWebhookInbox",
@@ -387,8 +387,8 @@ CALLS: Final = (
     Page(
         "health",
         "Health",
-        "The health of services, stores and queues. *Check the health of integrations* shows it at"
-        " work.",
+        "The health of services, stores and queues. *Check the health of integrations* has"
+        " examples.",
         (
             "HealthMonitor",
             "AsyncHealthMonitor",
@@ -416,7 +416,7 @@ CALLS: Final = (
     Page(
         "alerts",
         "Alerts",
-        "Rules, and the runner that evaluates them. *Alert people* shows them at work.",
+        "Alert rules, and the runner that evaluates them. *Alert people* has examples.",
         (
             "moorage.hub.alerts:AlertRunner",
             "moorage.hub.alerts:AsyncAlertRunner",
@@ -438,7 +438,7 @@ CALLS: Final = (
     Page(
         "identity",
         "Credentials and secrets",
-        "Who we say we are to a service.",
+        "The credentials for calls to a service, and the providers of credentials and secrets.",
         (
             "AuthMethod",
             "Credentials",
@@ -459,7 +459,7 @@ CALLS: Final = (
     Page(
         "connections",
         "How connections are made",
-        "Whom an HTTP client trusts, through whom it goes, and what its connections do.",
+        "The TLS settings, proxies, guards and connections of HTTP clients.",
         (
             "Tls",
             "TlsVersion",
@@ -472,7 +472,7 @@ CALLS: Final = (
     Page(
         "records",
         "What is recorded",
-        "Events are handed to observers; the integration log keeps an entry for every call.",
+        "Observers receive events; the integration log stores an entry for every call.",
         (
             "IntegrationLog",
             "IntegrationStatus",

@@ -59,7 +59,7 @@ _PAGES: Final = (
     Page(
         "contracts",
         "Contracts",
-        "Vendors behind words that none of them owns: the hub, its accounts and routes.",
+        "Vendors behind a common interface: the hub, its accounts and routes.",
         (
             "open",
             "aopen",
@@ -89,7 +89,7 @@ _PAGES: Final = (
         "What vendors are written with",
         "Everything that a vendor imports besides the values of its contract. `moorage.vendor_sdk`"
         " has these names, and those of `moorage` that vendors need, such as `Request`, `Service`"
-        " and the errors. *Write a vendor of your own* shows them at work.",
+        " and the errors. *Write a vendor of your own* has examples.",
         (
             *(
                 f"moorage.vendor_sdk:{name}"
@@ -103,7 +103,7 @@ _PAGES: Final = (
     _contract(
         "email",
         "Mail",
-        "What is sent, what became of it, and the vendors. *Send mail* shows them at work.",
+        "Messages, receipts, and the vendors. *Send mail* has examples.",
         "moorage.contracts.email_address:*",
         "moorage.contracts.email_bulk:*",
         "moorage.contracts.email_suppressions:*",
@@ -120,7 +120,7 @@ _PAGES: Final = (
     _contract(
         "sms",
         "Text messages",
-        "What is sent, what became of it, and who sends. *Send text messages* shows them at work.",
+        "Text messages, receipts, and the vendors. *Send text messages* has examples.",
         "moorage.contracts.sms_opt_outs:*",
         "moorage.contracts.sms_templates:*",
         "moorage.contracts.verification:*",
@@ -135,8 +135,7 @@ _PAGES: Final = (
     _contract(
         "chat",
         "Chat messages",
-        "What is posted, what became of it, and the vendors. *Post messages into chats* shows them"
-        " at work.",
+        "Chat messages, receipts, and the vendors. *Post messages into chats* has examples.",
         "moorage.testing.sandboxes.chat.base:ChatSandbox",
         "moorage.testing.sandboxes.chat.base:ShownMessage",
         "moorage.testing.kits.chat_conformance:ChatSubject",
@@ -144,8 +143,8 @@ _PAGES: Final = (
     _contract(
         "einvoices",
         "Delivery of electronic invoices",
-        "What is sent and received, what became of it, and the vendors. *Send and receive"
-        " electronic invoices* shows them at work.",
+        "Sent and received invoices, their states, and the vendors. *Send and receive electronic"
+        " invoices* has examples.",
         "moorage.invoices:outgoing_invoice",
         "moorage.testing.sandboxes.einvoices.base:EinvoicesSandbox",
         "moorage.testing.sandboxes.einvoices.base:DeliveredDocument",
@@ -154,8 +153,8 @@ _PAGES: Final = (
     _contract(
         "people",
         "People",
-        "Accounts in directories, their groups, and the vendors. *Keep accounts of people* shows"
-        " them at work.",
+        "Accounts in directories, their groups, and the vendors. *Keep accounts of people* has"
+        " examples.",
         "moorage.testing.sandboxes.people.base:PeopleSandbox",
         "moorage.testing.sandboxes.people.base:StoredAccount",
         "moorage.testing.kits.people_conformance:PeopleSubject",
@@ -163,8 +162,8 @@ _PAGES: Final = (
     _contract(
         "calendars",
         "Calendars",
-        "Calendars, events and busy times, and the vendors. *Write events into calendars* shows"
-        " them at work.",
+        "Calendars, events and busy times, and the vendors. *Write events into calendars* has"
+        " examples.",
         "moorage.testing.sandboxes.calendars.base:CalendarsSandbox",
         "moorage.testing.sandboxes.calendars.base:StoredEvent",
         "moorage.testing.kits.calendars_conformance:CalendarsSubject",
@@ -172,8 +171,8 @@ _PAGES: Final = (
     _contract(
         "accounting",
         "Accounting",
-        "What is written into the books, what is read from them, and the vendors. *Write invoices"
-        " into your books* shows them at work.",
+        "Invoices, payments, contacts and journals in the books, and the vendors. *Write invoices"
+        " into your books* has examples.",
         "moorage.contracts.accounting:datev_bookings",
         "moorage.contracts.accounting:read_datev",
         "moorage.contracts.accounting:write_datev",
@@ -183,8 +182,8 @@ _PAGES: Final = (
     _contract(
         "signatures",
         "Electronic signatures",
-        "What is signed, by whom, and what became of it. *Have documents signed* shows them at"
-        " work.",
+        "Documents, signers, the state of envelopes, and the vendors. *Have documents signed* has"
+        " examples.",
         "moorage.testing.sandboxes.signatures.base:SignaturesSandbox",
         "moorage.testing.sandboxes.signatures.base:StoredEnvelope",
         "moorage.testing.sandboxes.signatures.base:StoredSigner",
@@ -193,8 +192,7 @@ _PAGES: Final = (
     _contract(
         "push",
         "Push notifications",
-        "What is sent, what became of it, and the vendors. *Send push notifications* shows them at"
-        " work.",
+        "Notifications, receipts, and the vendors. *Send push notifications* has examples.",
         "moorage.contracts.push:outcome_of",
         "moorage.testing.sandboxes.push.base:PushSandbox",
         "moorage.testing.sandboxes.push.base:DeliveredNotification",
@@ -203,8 +201,7 @@ _PAGES: Final = (
     _contract(
         "shipping",
         "Shipping",
-        "What is sent, what it costs, its labels, and where it is. *Ship parcels* shows them at"
-        " work.",
+        "Shipments, rates, labels, tracking, and the vendors. *Ship parcels* has examples.",
         "moorage.contracts.address:Address",
         "moorage.contracts.shipping:convert_measure",
         "moorage.testing.kits.shipping_conformance:ShippingSubject",
@@ -213,7 +210,7 @@ _PAGES: Final = (
         "currencies",
         "Exchange rates",
         "The official rates of a day, conversions by them, and who publishes them. *Convert amounts"
-        " by official rates* shows them at work.",
+        " by official rates* has examples.",
         "moorage.testing.sandboxes.currencies.base:CurrencySandbox",
         "moorage.testing.kits.currencies_conformance:CurrenciesSubject",
     ),
@@ -221,7 +218,7 @@ _PAGES: Final = (
         "tax",
         "Taxes",
         "VAT numbers, and what the registers say about them; the taxes of sales. *Check VAT numbers"
-        " and calculate taxes* shows them at work.",
+        " and calculate taxes* has examples.",
         "moorage.contracts.tax_calculation:*",
         "moorage.contracts.tax_oss:*",
         "moorage.contracts.tax_oss:oss_report",
@@ -232,7 +229,7 @@ _PAGES: Final = (
     _contract(
         "shops",
         "Shops",
-        "Orders, parcels, stock and prices of shops. *Connect shops* shows them at work.",
+        "Orders, parcels, stock and prices of shops. *Connect shops* has examples.",
         "moorage.testing.sandboxes.shops.base:ShopSandbox",
         "moorage.testing.sandboxes.shops.base:SeenParcel",
         "moorage.testing.kits.shops_conformance:ShopsSubject",
@@ -240,7 +237,7 @@ _PAGES: Final = (
     _contract(
         "storage",
         "Files",
-        "What is kept, what is said of it, and who keeps it. *Keep files* shows them at work.",
+        "Stored objects, their properties, and the vendors. *Keep files* has examples.",
         "moorage.operations.storage:Download",
         "moorage.operations.storage:AsyncDownload",
         "moorage.contracts.checksum:Checksum",
@@ -252,7 +249,7 @@ _PAGES: Final = (
     _contract(
         "payments",
         "Payments",
-        "What is paid, what became of it, and who takes it. *Take payments* shows them at work.",
+        "Payments, their states, and the vendors. *Take payments* has examples.",
         "moorage.contracts.payments:advance",
         "moorage.contracts.payments:state_of",
         "moorage.contracts.payments:told_buyer",
@@ -264,7 +261,7 @@ _PAGES: Final = (
         "scim",
         "SCIM server",
         "A server by which an identity provider keeps your people. *Let an identity provider keep"
-        " your people* shows it at work.",
+        " your people* has examples.",
         tuple(
             f"moorage.scim:{name}"
             for name in (
@@ -289,7 +286,7 @@ _PAGES: Final = (
         "invoices",
         "Electronic invoices",
         "The values of an invoice, its business rules, and its syntaxes. *Write and read electronic"
-        " invoices* shows them at work.",
+        " invoices* has examples.",
         (
             *_values("moorage.invoices.values"),
             "moorage.invoices:validate",
@@ -354,8 +351,8 @@ _PAGES: Final = (
     Page(
         "sandboxes",
         "Sandboxes",
-        "What every sandbox of a vendor is made of, and how it is reached. Each vendor's own is on"
-        " the page of its contract.",
+        "The base classes of vendor sandboxes, and the HTTP clients that reach them. Each vendor's"
+        " sandbox is on the page of its contract.",
         (
             "moorage.testing.sandboxes.base:*",
             "moorage.testing.sandboxes.base:reply",
