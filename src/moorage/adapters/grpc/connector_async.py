@@ -311,7 +311,7 @@ class AsyncGrpcConnector(Uncopyable):
         holder = object()
         self._holders[holder] = None
         try:
-            await self._connected_channel(timeout)
+            await self._connected_channel(monotonic() + timeout)
         finally:
             await self.leave(holder)
 
@@ -413,7 +413,7 @@ class AsyncGrpcConnector(Uncopyable):
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
         # The attempt gives up a little early, so that its own error reports the failed connection.
         margin = min(_ATTEMPT_MARGIN, attempt.timeout / 10)
-        channel = await self._connected_channel(attempt.timeout - margin)
+        channel = await self._connected_channel(until - margin)
         self._handed_out += 1
         send = self._stream if call.method.streams_answers else self._answer
         stale, authorization = None, self._fixed
@@ -502,8 +502,8 @@ class AsyncGrpcConnector(Uncopyable):
             send = self._callables[channel, kind, path] = getattr(channel, kind)(path)
         return send
 
-    async def _connected_channel(self, timeout: float) -> Any:
-        """Return the channel when it is connected.
+    async def _connected_channel(self, until: float) -> Any:
+        """Return the channel when it is connected, before a time of the monotonic clock.
 
         Only then is a request sent. So a request that is not sent because there is no connection
         certainly had no effect, whatever the library says about it.
@@ -519,7 +519,8 @@ class AsyncGrpcConnector(Uncopyable):
         is_doubted, self._is_doubted = self._is_doubted, False
         is_ready = state == "ready"
         if is_doubted or not is_ready:
-            await self._connect(channel, min(timeout, self.settings.connect_timeout), is_doubted)
+            timeout = min(until - monotonic(), self.settings.connect_timeout)
+            await self._connect(channel, timeout, is_doubted)
         if not (is_ready and connections):
             # Several callers that waited for the same connection count it once.
             self._current.count_connection(connections)
