@@ -183,7 +183,7 @@ def test_suspension_outside_of_asyncio_is_not_bounded() -> None:
         asyncio.run(suspend_outside_asyncio())
 
 
-def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
+def test_function_outside_asyncio_runs_even_if_warnings_are_errors(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """If warnings are errors, a function outside asyncio still runs, and the log has the notice."""
@@ -195,7 +195,7 @@ def test_suspension_without_a_bound_breaks_no_call_where_warnings_are_errors(
     assert ["Set a timeout in the code" in message for message in caplog.messages] == [True]
 
 
-def test_neither_instant_nor_endless_functions_need_a_bound() -> None:
+def test_functions_that_never_suspend_or_have_no_limit_cause_no_warning() -> None:
     """A function that never suspends, or has no time limit, causes no warning."""
 
     async def three() -> int:

@@ -110,7 +110,7 @@ def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None
 
 
 def test_foreign_exception_of_a_store_is_converted() -> None:
-    """An exception of an application's own audit store counts as an outage, without its text."""
+    """The error for an exception of an application's own audit store does not repeat its text."""
     store: Any = _ForeignStore()
     with pytest.raises(StorageUnavailable, match="raised OSError") as excinfo:
         AuditTrail(store).record("circuit.open", "service vat")
@@ -121,7 +121,7 @@ def test_foreign_exception_of_a_store_is_converted() -> None:
 
 @pytest.mark.parametrize("act", ["find", "verify"])
 def test_foreign_exception_of_a_reading_store_is_converted(act: str) -> None:
-    """An exception while records are read counts as an outage too, without its text."""
+    """An exception while records are read counts as an outage, and its text is not repeated."""
     store: Any = _ForeignStore()
     with pytest.raises(StorageUnavailable, match="raised OSError") as excinfo:
         getattr(AuditTrail(store), act)()

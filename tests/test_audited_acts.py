@@ -213,7 +213,7 @@ def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, is_async: bool) -
     shop.do(shop.hub.close_payment, "k1", done=False, **BY)
     shop.do(shop.hub.settle_payment, "k2", **BY)
     inbox = shop.inbox_over(MemoryInbox(shop.clock))
-    entry = shop.do(inbox.receive, "stripe", **shop.paid().arguments())
+    entry = shop.do(inbox.receive, "stripe", **shop.webhook_of_payment().arguments())
     shop.do(inbox.drop, entry.id, **BY)
 
     assert [

@@ -315,12 +315,12 @@ def generate() -> Generator[int, None, None]:
     yield 1
 
 
-async def generate_later() -> Any:
+async def generate_async() -> Any:
     """Yield one number asynchronously."""
     yield 1
 
 
-@pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
+@pytest.mark.parametrize("function", [generate, generate_async, functools.partial(generate)])
 def test_generators_are_refused(function: Callable[..., Any]) -> None:
     """A generator function is refused, because its body would run only after the call."""
     for refuse in (refuse_generator, is_async):
@@ -354,20 +354,20 @@ def test_result_may_be_awaitable() -> None:
     assert CustomAwaitable is run_now(settle_async(CustomAwaitable))
 
 
-def under_way() -> Call:
+def call_in_progress() -> Call:
     """Return a call in progress, which a step takes as its argument."""
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
 def step_outcome(step: Any) -> Any:
     """Run a synchronous step, and return its outcome."""
-    call = under_way()
+    call = call_in_progress()
     ending = run_now(step(call))
     assert call.may_have_acted
     return ending
 
 
-def stepped_later(function: Callable[[], Any]) -> Any:
+def async_step_outcome(function: Callable[[], Any]) -> Any:
     """Run a function as an asynchronous step, and return its outcome."""
     core = async_core(Ports()).core
     plan = Plan(Service("vat"), None, None)
@@ -392,12 +392,14 @@ def test_step_returns_its_outcome() -> None:
 
     for value in (3, None, ""):
         assert AttemptResult(value) == step_outcome(step_sync(functools.partial(give, value)))
-        assert AttemptResult(value) == stepped_later(functools.partial(give_later, value))
+        assert AttemptResult(value) == async_step_outcome(functools.partial(give_later, value))
     for error in errors:
         assert AttemptResult(error=error) == step_outcome(step_sync(functools.partial(give, error)))
     for error in errors[::2]:
-        assert AttemptResult(error=error) == stepped_later(functools.partial(give_later, error))
-    assert AttemptResult("kept") == stepped_later(CustomAwaitable)
+        assert AttemptResult(error=error) == async_step_outcome(
+            functools.partial(give_later, error)
+        )
+    assert AttemptResult("kept") == async_step_outcome(CustomAwaitable)
 
 
 def test_steps_of_the_wrong_mode_are_refused() -> None:
@@ -407,7 +409,7 @@ def test_steps_of_the_wrong_mode_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="awaitable"):
         step_outcome(step_sync(lambda: coroutine))
     with pytest.raises(ConfigurationError, match="did not return an awaitable"):
-        stepped_later(int)
+        async_step_outcome(int)
 
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
     assert "function" == not_awaitable_error(int).path
@@ -422,7 +424,7 @@ def test_step_raises_interruptions() -> None:
     with pytest.raises(KeyboardInterrupt):
         step_outcome(step_sync(interrupt))
     with pytest.raises(KeyboardInterrupt):
-        stepped_later(as_async(interrupt))
+        async_step_outcome(as_async(interrupt))
 
 
 def test_outcome_is_unwrapped() -> None:
@@ -448,7 +450,7 @@ def test_error_is_in_no_reference_cycle() -> None:
         return WatchableError()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(run_now(step_sync(fail)(under_way()))[:2]),  # type: ignore[arg-type]  # any result
+        lambda: value_of(run_now(step_sync(fail)(call_in_progress()))[:2]),  # type: ignore[arg-type]  # any result
         guarded_port(fail, convert_error),
         lambda: run_now(guarded_async(as_async(fail), convert_error)()),
     ]

@@ -18,7 +18,7 @@ FEW, ONE = DRAWS["few"], DRAWS["one"]
 MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 
 
-def _drawn(
+def _chosen_cases(
     cases: Iterable[str], seed: int, long: Container[str] = (), draw: Draw = FEW
 ) -> set[str]:
     """Return the test cases that one run chooses, as the pytest plugin chooses them."""
@@ -33,30 +33,30 @@ def _drawn(
 def test_test_with_few_cases_runs_all_of_them() -> None:
     """All cases of a test with few cases run, and a test without cases always runs."""
     few_ids = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
-    assert set(few_ids) == _drawn(few_ids, seed=1)
+    assert set(few_ids) == _chosen_cases(few_ids, seed=1)
 
 
-def test_a_share_of_many_is_drawn() -> None:
+def test_fraction_of_many_cases_is_chosen() -> None:
     """A fraction of many cases is chosen; a seed chooses the same cases in any collection order."""
-    first = _drawn(MANY, seed=1)
+    first = _chosen_cases(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
-    assert first == _drawn(reversed(MANY), seed=1)
+    assert first == _chosen_cases(reversed(MANY), seed=1)
 
 
 def test_every_case_is_drawn_by_some_seed() -> None:
     """Different seeds choose different cases, so that repeated runs cover all cases."""
-    assert set(MANY) == set().union(*(_drawn(MANY, seed) for seed in range(150)))
+    assert set(MANY) == set().union(*(_chosen_cases(MANY, seed) for seed in range(150)))
 
 
 def test_every_value_of_a_parameter_has_a_chosen_case() -> None:
     """Each vendor and each check of a kit has a chosen case, unless the test takes long."""
     test = "tests/test_a.py::test_conforms"
     cases = [f"{test}[check{n}-{vendor}]" for n in range(20) for vendor in ("a", "b", "c, sync")]
-    chosen = _drawn(cases, seed=1)
+    chosen = _chosen_cases(cases, seed=1)
     assert {f"check{n}" for n in range(20)} == {re.split(r"[\[-]", case)[1] for case in chosen}
     assert {"a]", "b]", "c, sync]"} == {case.split("-")[1] for case in chosen}
     assert len(chosen) < 25
-    assert len(_drawn(cases, 1, {test})) < 4
+    assert len(_chosen_cases(cases, 1, {test})) < 4
 
 
 def test_few_long_cases_are_drawn() -> None:
@@ -64,10 +64,10 @@ def test_few_long_cases_are_drawn() -> None:
     long_ids = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long_ids) for n in range(1, 4)] + MANY
 
-    selected_cases = _drawn(cases, 1, long_ids) - set(MANY)
+    selected_cases = _chosen_cases(cases, 1, long_ids) - set(MANY)
     assert len(selected_cases) == 1 + 27 // 3
-    assert set(cases) == set().union(*(_drawn(cases, seed, long_ids) for seed in range(200)))
-    assert {"tests/test_a.py::test_1"} == _drawn(["tests/test_a.py::test_1"], 1, long_ids)
+    assert set(cases) == set().union(*(_chosen_cases(cases, seed, long_ids) for seed in range(200)))
+    assert {"tests/test_a.py::test_1"} == _chosen_cases(["tests/test_a.py::test_1"], 1, long_ids)
 
 
 def test_one_case_of_each_test_is_drawn() -> None:
@@ -76,11 +76,13 @@ def test_one_case_of_each_test_is_drawn() -> None:
     long_ids = {f"tests/test_c.py::test_{n}" for n in range(19)}
     cases = [*pair, *MANY, *sorted(long_ids)]
 
-    drawn = _drawn(cases, 1, long_ids, ONE)
+    drawn = _chosen_cases(cases, 1, long_ids, ONE)
     assert 1 == len(drawn.intersection(pair))
     assert 1 + 102 // 24 == len(drawn.intersection(MANY))
     assert 1 + 18 // 9 == len(drawn & long_ids)
-    assert set(cases) == set().union(*(_drawn(cases, seed, long_ids, ONE) for seed in range(300)))
+    assert set(cases) == set().union(
+        *(_chosen_cases(cases, seed, long_ids, ONE) for seed in range(300))
+    )
 
 
 def test_both_modes_are_drawn() -> None:
@@ -92,8 +94,8 @@ def test_both_modes_are_drawn() -> None:
     ]
     pair = ["tests/test_b.py::test_pair[sync]", "tests/test_b.py::test_pair[async]"]
     for seed in range(20):
-        assert set(pair) == _drawn(pair, seed, draw=ONE)
-        drawn = _drawn(cases, seed, draw=ONE)
+        assert set(pair) == _chosen_cases(pair, seed, draw=ONE)
+        drawn = _chosen_cases(cases, seed, draw=ONE)
         assert ["async", "sync"] == sorted(re.split(r"[\[-]", case)[1] for case in drawn)
 
 
@@ -123,7 +125,7 @@ def test_long_tests_are_listed_from_a_report() -> None:
     assert ["tests/a/test_c.py", "tests/a/test_b.py"] == shared_modules(times)
 
 
-def test_tests_that_share_a_dear_fixture_are_long() -> None:
+def test_tests_that_share_a_slow_fixture_are_long() -> None:
     """A test is long if a test in its module took long to create the fixture that both use."""
     times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(600)}
     times["tests/test_site.py::test_first"] = [90.0]

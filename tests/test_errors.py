@@ -259,7 +259,7 @@ def test_long_names_and_messages_do_not_make_a_long_text() -> None:
     assert (f"{name} ends", name) == (error.message, error.remedy)
 
 
-def test_time_to_come_back_that_no_calendar_has_is_shown_as_last_one_of_calendar() -> None:
+def test_retry_time_beyond_the_calendar_is_shown_as_its_last_time() -> None:
     """A retry time too far away for any calendar is shown as the calendar's last time."""
     core = sync_core(Ports()).core
     error = errors.RateLimitExceeded("wait.")

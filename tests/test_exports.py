@@ -63,7 +63,7 @@ def test_exports_are_cached() -> None:
     assert "Money" in dir(moorage)
 
 
-def test_unknown_names_are_named() -> None:
+def test_misspelt_export_raises_attribute_error_with_its_name() -> None:
     """Using a misspelt export raises the usual AttributeError with the name."""
     with pytest.raises(AttributeError, match="'moorage' has no attribute 'Monkey'"):
         _ = moorage.Monkey  # type: ignore[attr-defined]  # misspelt on purpose

@@ -148,6 +148,6 @@ def test_functions_that_use_a_table_are_found(tmp_path: Path) -> None:
         ("tests/vendors/test_ups.py::test_rates", "tests"),
     ],
 )
-def test_oracle_is_known_by_the_name_of_the_test(test: str, oracle: str) -> None:
+def test_results_show_which_kind_of_test_noticed_the_changed_fact(test: str, oracle: str) -> None:
     """The results show whether description, kit, recordings or tests noticed a changed fact."""
     assert oracle == oracle_of(test)

@@ -159,7 +159,7 @@ def test_observed_calls_claim_and_are_admitted_at_once() -> None:
     ]
 
 
-def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
+def test_keyed_request_with_query_or_large_body_uses_the_general_path() -> None:
     """A keyed request with a query or a large body is made on the general path."""
     scene = FirstCallScene()
 
@@ -333,7 +333,7 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
         scene.manager.run("v", int, idempotency_key="k")
 
 
-def test_rehearsal_refuses_keys() -> None:
+def test_dry_run_calls_no_function_with_a_key() -> None:
     """In dry-run mode, a manager calls no function with an idempotency key."""
     scene = FirstCallScene(dry_run=True)
     scene.manager.run("v", int)

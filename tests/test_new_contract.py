@@ -126,7 +126,7 @@ def test_new_contract_works_everywhere(project: Path) -> None:
     } == found_results
 
 
-def test_checks_of_all_contracts_accept_it(project: Path) -> None:
+def test_project_tests_accept_the_new_contract(project: Path) -> None:
     """The project's own tests include the new contract and its vendor, and pass."""
     words = "letters or quill"
 

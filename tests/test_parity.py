@@ -192,7 +192,7 @@ def test_twins_are_awaited(plain: type, twin: type) -> None:
         assert not inspect.iscoroutinefunction(member), name
 
 
-def test_managers_are_made_alike() -> None:
+def test_managers_have_the_same_constructor_parameters() -> None:
     """The sync and async manager have the same constructor parameters."""
     plain_parameters, twin_parameters = (
         inspect.signature(kind).parameters.values() for kind in MANAGERS
@@ -206,7 +206,7 @@ def test_managers_are_made_alike() -> None:
     ]
 
 
-def test_managers_say_the_same() -> None:
+def test_managers_have_the_same_docstrings() -> None:
     """The sync and async manager have the same docstrings."""
     sync_members, async_members = (members(kind) for kind in MANAGERS)
     for name in sync_members:
@@ -245,7 +245,7 @@ def test_parts_have_twins(part: type) -> None:
         assert "asynchronous" in twin_docstring
 
 
-def test_all_that_reaches_a_store_has_a_twin() -> None:
+def test_methods_that_use_a_store_exist_in_both_modes() -> None:
     """Every method of a protection that uses a store exists in sync and async mode."""
     in_both = {"accepted", "begin", "call", "guard", "only_hints", "keyed", "receive"}
     unpaired_members = {
@@ -269,7 +269,7 @@ def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
         assert (name in parameters) == (f"async_{name}" in parameters)
 
 
-def test_entry_is_of_both_modes() -> None:
+def test_guard_works_with_sync_and_async_with_statements() -> None:
     """The context manager that `guard` returns works with both `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
         sync_method, async_method = getattr(Entry, name), getattr(Entry, MODEED[name])

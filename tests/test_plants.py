@@ -82,7 +82,7 @@ def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
         )
 
 
-def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
+def test_mistakes_are_planted_in_errors_time_zones_and_conditions() -> None:
     """Mistakes can be planted in raised errors, time zones and parts of conditions."""
     plants = plants_in("vendor.py", SOURCE)
 
@@ -105,7 +105,7 @@ def test_types_and_texts_for_people_stay() -> None:
     assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."', '"an amount"'})
 
 
-def test_a_plant_shows_its_place() -> None:
+def test_planted_mistake_prints_file_line_kind_and_edit() -> None:
     """A planted mistake prints as one line with file, line, kind and edit."""
     (mutation,) = plants_in("vendor.py", "limit = 64\n")
 

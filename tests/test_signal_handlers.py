@@ -38,7 +38,7 @@ RETRIES = RetryPolicy(max_attempts=3, base_delay=0)
 
 
 class TaskTimeout(Exception):
-    """The time limit of a task, as Celery's `SoftTimeLimitExceeded`."""
+    """The exception for a task's time limit, like Celery's `SoftTimeLimitExceeded`."""
 
 
 def fail(error: Exception) -> Callable[..., None]:
@@ -90,7 +90,7 @@ def manager_of(http: Any, **options: Any) -> ConnectorManager:
 def test_exception_of_a_signal_handler_ends_the_call_without_a_retry(
     limit: type[Exception], key: str | None
 ) -> None:
-    """The caller gets the handler's exception, and the circuit counts neither success nor failure.
+    """The caller gets the signal handler's exception, and the circuit counts nothing.
 
     A request with a key may have been processed, so a repeat does not send it again.
     """
@@ -115,7 +115,7 @@ def test_exception_of_a_signal_handler_ends_the_call_without_a_retry(
 def test_every_client_passes_the_exception_of_a_signal_handler_on(
     limit: type[Exception], client: type[Any], key: str | None
 ) -> None:
-    """No HTTP client takes it for a failure of the vendor, and its frames show no credential."""
+    """HTTP clients do not report a signal handler's exception as a failure of the vendor."""
     vendor = VendorServer().start()
 
     def interrupt(_request: object) -> Behaviour:
@@ -202,7 +202,7 @@ def test_interrupted_function_is_called_once(limit: type[Exception]) -> None:
 
 
 def test_interruption_ends_a_batch(limit: type[Exception]) -> None:
-    """An interruption is not the result of one item: the remaining items are not sent."""
+    """If a signal interrupts a batch, the remaining items are not sent."""
     http = InterruptedClient()
     with pytest.raises(limit):
         manager_of(http).call_many("bank", [Request.get("/1"), Request.get("/2")], at_once=1)
@@ -212,7 +212,7 @@ def test_interruption_ends_a_batch(limit: type[Exception]) -> None:
 def test_interrupted_delivery_ends_the_worker_and_keeps_the_entry(
     limit: type[Exception], tmp_path: Path
 ) -> None:
-    """A time limit in a worker of the outbox is no failure of the entry that it interrupts."""
+    """If a time limit interrupts an outbox worker, its current entry does not count as failed."""
     http = InterruptedClient()
     outbox = Outbox(MemoryOutbox())
     for number in (1, 2):
@@ -228,7 +228,7 @@ def test_interrupted_delivery_ends_the_worker_and_keeps_the_entry(
 def test_exception_that_the_host_is_handling_is_not_an_interruption(
     limit: type[Exception],
 ) -> None:
-    """A call that a program makes after it caught the time limit fails with its own error."""
+    """A call made while the program handles a time limit fails with the call's own error."""
     http = InterruptedClient()
     manager = manager_of(http)
     try:

@@ -110,7 +110,7 @@ PAGE_KINDS = (
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files without a log."""
+    """An HTTP request handler that serves files and writes no log."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is overridden
         """Write nothing."""
@@ -129,7 +129,7 @@ class Results(NamedTuple):
 
 
 def search_site(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
-    """Return what the built site's search finds for these texts."""
+    """Return the results of the built site's search for these texts."""
     queries = json.dumps({"pages": [*pages], "messages": [*texts]})
     command = [node(), str(_SEARCH), str(folder)]
     result = subprocess.run(command, input=queries, capture_output=True, text=True, check=True)
@@ -150,7 +150,7 @@ def _differ_in_values_only(row: messages.Row, other: messages.Row) -> bool:
 
 
 def _first_words(row: messages.Row) -> str:
-    """Return a message's first words before any value, or all of it if these are too few."""
+    """Return a message's words before its first value, or all if these are too few."""
     parts = [re.findall(r"\S*\w\S*", part) for part in row.text.split(HOLE)]
     first = next((part for part in parts if len(part) >= _FEW_WORDS), None)
     return _with_values(row) if first is None else " ".join(first[:_FIRST_WORDS])
@@ -186,7 +186,9 @@ def test_site_builds_without_warnings_and_loads_nothing_from_elsewhere(built: Pa
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h", "--strict"])
-def test_options_are_no_folders(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_are_not_taken_for_folders(
+    argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A command-line option is explained or refused, and never taken for the site's folder."""
     with pytest.raises(SystemExit):
         site.main([argument])

@@ -247,7 +247,7 @@ def test_reader_of_successes_gets_no_facts_of_its_own_calls() -> None:
     assert {"a"} == {facts[1].service.name for facts in reader.facts}
 
 
-def test_unheard_call_has_an_id_of_its_own() -> None:
+def test_call_without_observers_has_the_same_id_in_error_and_log() -> None:
     """If a call without observers fails, the error and the log contain the same call id."""
     observer, log = SwitchableObserver(), MemoryIntegrationLogger()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer], log=log)

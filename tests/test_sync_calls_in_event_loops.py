@@ -1,4 +1,4 @@
-"""Synchronous calls blocks a running event loop, which block all tasks."""
+"""Synchronous calls inside a running event loop cause a warning, because they block all tasks."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def wish_fields(vendor: ExampleVendor, wish: ObjectRequest) -> dict[str, Any]:
     return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
 
 
-def no_thing(refusal: sdk.VendorRejected) -> ExampleObject | None:
+def read_not_found(refusal: sdk.VendorRejected) -> ExampleObject | None:
     """Return a placeholder value for a 404 response, and None for any other error response."""
     return ExampleObject(ref=REFS.ref("none")) if refusal.status == 404 else None
 
@@ -125,7 +125,7 @@ class ExampleVendor(sdk.ApiVendor):
         "/things",
         query=lambda _vendor, name, country: {"name": name, "country": country},
         check=refuse_empty,
-        refused=no_thing,
+        refused=read_not_found,
         reads=THING,
     )
     shut = sdk.put("/things/{id}", json={"state": "shut"}, idempotent=True, reads=THING)

@@ -178,7 +178,7 @@ class ProviderWithoutRenewal:
 
 
 @sync_and_async
-async def test_verb_is_missed_when_it_is_used(world: World) -> None:
+async def test_client_without_streams_fails_when_a_stream_is_opened(world: World) -> None:
     """A client that cannot stream causes an error only when a stream is first opened."""
     manager = world.manager(SERVICE, http=world.of_mode(ClientWithoutStreams()))
 
@@ -281,7 +281,7 @@ def test_default_http_client() -> None:
 
 
 def test_store_in_memory_serves_both_modes() -> None:
-    """A memory store works in sync and async mode; any other store works in only one of them."""
+    """A memory store works in sync and async mode; any other store works in only one mode."""
     world = World(ASYNC)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store
@@ -293,7 +293,7 @@ def test_store_in_memory_serves_both_modes() -> None:
     assert (distant_store, None) == sync_and_async_store(distant_store, None)
 
 
-def test_easy_store_is_asked_at_once() -> None:
+def test_only_store_that_never_blocks_gets_direct_calls() -> None:
     """Only a store that never blocks gets commands through the direct call `ask`."""
     world = World(ASYNC)
 

@@ -1,4 +1,4 @@
-"""Builds the HTTP adapters for requests, httpx2, aiohttp and others, with own or passed clients."""
+"""HTTP adapters for requests, httpx2, aiohttp and others, with or without a passed client."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ class AwsLab(Lab):
             return self.refuse(request.target, self._error("UnknownOperationException"))
         if request.headers.get("content-type") != "application/x-amz-json-1.1":
             return self.refuse("content-type", self._error("SerializationException"))
-        problem = self._unsigned(request)
+        problem = self._signature_fault(request)
         if problem is not None:
             return self._error(problem)
         return self._operation(request.headers["x-amz-target"], request.json())
@@ -310,7 +310,7 @@ class AwsLab(Lab):
             return json_behaviour({"Name": name, "SecretBinary": b64encode(secret).decode()})
         return json_behaviour({"Name": name, "SecretString": secret})
 
-    def _unsigned(self, request: ReceivedRequest) -> str | None:
+    def _signature_fault(self, request: ReceivedRequest) -> str | None:
         """Return the fault in a request's AWS signature; None if the signature is valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":

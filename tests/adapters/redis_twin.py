@@ -196,7 +196,7 @@ class RandomWalk:
         for _ in range(generator.choice((0, 1, 1, 1, 2))):
             self.now += generator.choice(self.steps)
         if generator.random() < 0.1:
-            self._to_an_edge()
+            self._move_to_boundary()
         if generator.random() < self.eager:
             self._probe()
         self._change_limits()
@@ -253,7 +253,7 @@ class RandomWalk:
         if state is not None and state[2] == OPEN:
             self.now = state[7][10] + self.chance.choice((-1, 0, 1, 1_000))
 
-    def _to_an_edge(self) -> None:
+    def _move_to_boundary(self) -> None:
         """Move the clock to an expiry or a window's boundary, or a microsecond before or after."""
         edges = [DAY * (self.now // DAY + 1)]
         for key, state in self.states.items():
@@ -303,9 +303,9 @@ class RandomWalk:
             base,
             tuple(record),
         )
-        self._to_a_rule(self.gates.circuit, edge)
+        self._move_to_state_change(self.gates.circuit, edge)
 
-    def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
+    def _move_to_state_change(self, rule: CircuitRule, edge: int) -> None:
         """Move the clock so that one more failure or probe changes the circuit's state."""
         generator = self.chance
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]

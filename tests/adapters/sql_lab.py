@@ -158,7 +158,7 @@ class Lab:
             )
         )
 
-    def until_somebody_waits(self) -> None:
+    def wait_for_blocked_connection(self) -> None:
         """Wait until a connection waits for a row lock of this test."""
         end = time.monotonic() + PATIENCE
         while not self.is_any_waiting():

@@ -110,7 +110,7 @@ def test_every_cut_is_noticed() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_opening_is_total(anything: bytes) -> None:
+def test_bytes_that_were_never_encrypted_are_refused(anything: bytes) -> None:
     """Bytes that were never encrypted are refused."""
     for sealed_bytes in (anything, SEALED[:12] + anything):
         with pytest.raises(InvalidData):

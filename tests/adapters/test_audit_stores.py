@@ -423,7 +423,7 @@ def test_other_urls_are_refused(url: str) -> None:
     assert "audit.url" == excinfo.value.path
 
 
-def test_record_has_a_genesis(tmp_path: Path) -> None:
+def test_first_record_has_a_fixed_previous_hash(tmp_path: Path) -> None:
     """The first audit record contains a fixed value in place of an earlier record's hash."""
     store = FileAudit(tmp_path / "trail")
     AuditTrail(store).record("note", "1", actor="ada")

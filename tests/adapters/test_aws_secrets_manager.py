@@ -270,7 +270,7 @@ def test_aws_error_code_decides_exception(
 
 
 @EITHER
-def test_the_word_may_stand_in_a_header(is_async: bool) -> None:
+def test_error_code_is_read_from_a_header(is_async: bool) -> None:
     """If a proxy removed the response's body, AWS's error code is read from a header."""
     with Aws(is_async=is_async) as aws:
         error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
@@ -302,7 +302,7 @@ def test_each_region_has_an_address(region: str, host: str) -> None:
     assert host == AwsSecretsManager(region).endpoint
 
 
-def test_identities_do_not_show_themselves() -> None:
+def test_repr_of_aws_identities_shows_no_keys() -> None:
     """The `repr` of AWS identities shows neither the keys nor the environment."""
     representation = repr(
         (

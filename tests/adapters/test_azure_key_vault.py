@@ -61,7 +61,7 @@ def test_an_application_that_is_refused(is_async: bool) -> None:
     "resource",
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
-def test_a_token_for_something_else(resource: str, is_async: bool) -> None:
+def test_challenge_for_another_resource_gets_no_token(resource: str, is_async: bool) -> None:
     """If the vault's challenge names an unexpected resource, no token and no secret are sent."""
     with Azure(is_async=is_async) as azure:
         azure.lab.resource = resource
@@ -125,6 +125,6 @@ def test_a_token_service_that_is_down(is_async: bool) -> None:
             azure.get(azure.provider())
 
 
-def test_identities_do_not_show_themselves() -> None:
+def test_repr_of_azure_client_shows_no_secret() -> None:
     """The `repr` of AzureClient does not show the client secret."""
     assert SECRET not in repr(AzureClient("our-app", SECRET))

@@ -56,7 +56,7 @@ def test_timer_can_be_moved() -> None:
 
 
 def test_timers_expire_after_a_time_without_free_threads() -> None:
-    """If the watchdog's thread cannot be started, that call fails, and the next one starts it."""
+    """If the watchdog's thread cannot start, that call fails, and the next call starts it."""
     watch, expired_event = Watchdog(), Event()
     with no_new_threads(), pytest.raises(LocalFailure), watch.limit(inf, expired_event.set):
         raise AssertionError

@@ -149,7 +149,7 @@ def test_has_uses_the_cache(is_async: bool) -> None:
 
 
 @EITHER
-def test_the_oldest_goes_first(is_async: bool) -> None:
+def test_full_cache_drops_the_least_recently_used_credential(is_async: bool) -> None:
     """A full credential cache drops the least recently used credential."""
     cache = CacheInMode(is_async=is_async, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
@@ -320,7 +320,7 @@ class AsyncHeldProvider(HeldProvider):
 
 
 def wait_for_queue(cached: CachedCredentials, length: int) -> None:
-    """Return when so many threads wait for the result of another one."""
+    """Wait until this number of threads waits for another thread's result."""
     slots = cached._locks._slots  # noqa: SLF001 - nothing else shows that a thread waits
     wait_until(
         lambda: length == sum(queue.length for queue in list(slots._queues.values())),  # noqa: SLF001 - as above
@@ -329,7 +329,7 @@ def wait_for_queue(cached: CachedCredentials, length: int) -> None:
 
 
 def get_in_threads(provider: Any, most: int = 8) -> list[Any]:
-    """Return the result or error of so many threads that miss the cache at the same time."""
+    """Return the results of this number of threads, which miss the cache at the same time."""
     cached = CachedCredentials(provider)
     with ThreadPoolExecutor(most) as pool:
         futures = [pool.submit(cached.get, *OWNER)]
@@ -341,7 +341,7 @@ def get_in_threads(provider: Any, most: int = 8) -> list[Any]:
 
 
 async def get_in_tasks(provider: Any, most: int = 8) -> list[Any]:
-    """Return the result or error of so many tasks that miss the cache at the same time."""
+    """Return the results of this number of tasks, which miss the cache at the same time."""
     cached = AsyncCachedCredentials(provider)
     tasks = [asyncio.create_task(cached.get(*OWNER)) for _ in range(most)]
     await provider.is_called.wait()

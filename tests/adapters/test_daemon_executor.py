@@ -18,7 +18,7 @@ def _fail() -> NoReturn:
 
 
 def test_results_and_errors_are_returned() -> None:
-    """A future has the result of its function or its error, whatever the error is."""
+    """A future has its function's result, or the exception that the function raised."""
     executor = DaemonExecutor(1, "test")
     with executor:
         assert 8 == executor.submit(pow, 2, exp=3).result(60)

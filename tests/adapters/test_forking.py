@@ -43,8 +43,8 @@ def test_fork_calls_each_registered_object_reset_once() -> None:
     assert (1, 1) == (first.started, second.started)
 
 
-def test_an_owner_is_not_kept() -> None:
-    """Registering an object for forks does not keep it alive."""
+def test_registration_does_not_keep_the_object_alive() -> None:
+    """Registering an object for forks does not keep the object alive."""
     owner = _Owner()
     lost_owner = weakref.ref(owner)
     in_child(owner, _Owner.start)

@@ -73,7 +73,7 @@ def test_exception_of_the_judge_is_raised() -> None:
         asyncio.run(AsyncioGather().first([lambda: echo(0)], stagger=0, good=lambda n: 1 // n > 0))
 
 
-def test_a_loser_may_end_badly() -> None:
+def test_error_of_a_losing_step_does_not_affect_the_result() -> None:
     """If a losing step raises when it is cancelled, the winner's good result is still returned."""
 
     async def raise_after_cancellation() -> int:

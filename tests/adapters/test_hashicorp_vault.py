@@ -212,7 +212,7 @@ def test_settings_are_checked() -> None:
         HashiCorpVault("vault:8200", VaultToken("x"))
 
 
-def test_logins_do_not_show_themselves() -> None:
+def test_repr_of_vault_logins_shows_no_secret() -> None:
     """The `repr` of a Vault login shows neither tokens nor secret ids."""
     representation = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
 

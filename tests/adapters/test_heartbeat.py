@@ -47,7 +47,7 @@ class CountedWork:
         if self.error is not None:
             raise self.error
 
-    async def do_later(self) -> None:
+    async def do_async(self) -> None:
         """Do the work once, asynchronously."""
         await asyncio.sleep(0)
         self()
@@ -248,7 +248,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
     async def main() -> None:
         caller.set("somebody")
-        heartbeat = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
+        heartbeat = AsyncHeartbeat(work.do_async, work.is_work_left, OFTEN)
         assert heartbeat.is_available()
         for _ in range(2):
             heartbeat.wake()
@@ -265,7 +265,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
     assert ["nobody"] * 4 == work.callers
 
 
-def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
+def test_work_is_cancelled_if_its_event_loop_ends() -> None:
     """If an event loop ends during the work, the work is cancelled.
 
     The next event loop starts a new timer.
@@ -292,7 +292,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
 def test_asynchronous_heartbeat_sets_no_timer_outside_asyncio_event_loop() -> None:
     """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
     work = CountedWork(1)
-    heartbeat: Any = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
+    heartbeat: Any = AsyncHeartbeat(work.do_async, work.is_work_left, OFTEN)
     assert not heartbeat.is_available()
     heartbeat.wake()
     assert 1 == work.left

@@ -158,7 +158,7 @@ def read_with_moorage(response: bytes, method: str) -> Parsed | str:
     return head.status, _comparable(head.headers.pairs), reader.take()
 
 
-def of_h11(response: bytes, method: str) -> Parsed | str:
+def read_with_h11(response: bytes, method: str) -> Parsed | str:
     """Return the response as h11 parses it, or the reason why h11 refuses it."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "vendor.example")]))
@@ -202,7 +202,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def check(response: bytes, method: str) -> None:
     """Check that moorage's reader and h11 agree, or that the list contains their difference."""
-    result, h11_result = read_with_moorage(response, method), of_h11(response, method)
+    result, h11_result = read_with_moorage(response, method), read_with_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER
     elif isinstance(h11_result, str):
@@ -238,4 +238,4 @@ def test_each_stricter_refusal_has_an_example(reason: str) -> None:
     response = EXAMPLES[reason]
 
     assert reason == read_with_moorage(response, "GET")
-    assert 200 == of_h11(response, "GET")[0]
+    assert 200 == read_with_h11(response, "GET")[0]

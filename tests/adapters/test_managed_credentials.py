@@ -169,17 +169,17 @@ def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
         subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "other")
         return OLD
 
-    def modeed(function: Any) -> Any:
+    def in_mode(function: Any) -> Any:
         async def call_later(*value: object) -> Any:
             return function(*value)
 
         return call_later if subject.is_async else function
 
     subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
-    assert NEW == subject.ask(subject.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
+    assert NEW == subject.ask(subject.provider(renew=in_mode(renew)).refresh, *OWNER, OLD)
     assert NEW == subject.ask(subject.provider().get, *OWNER)
     assert OTHER == subject.ask(
-        subject.provider(renew=modeed(replace_credential)).refresh, *OWNER, NEW
+        subject.provider(renew=in_mode(replace_credential)).refresh, *OWNER, NEW
     )
 
 

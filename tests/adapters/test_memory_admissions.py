@@ -65,7 +65,7 @@ def question(protections: str, cost: int = 1, tenant: str = "acme") -> Admission
     return plan.for_tenant(tenant).question
 
 
-class World:
+class StoreUnderTest:
     """An in-memory store with its own clock, used through `execute` or a prepared admission."""
 
     def __init__(self, protections: str, cost: int, *, prepared: bool) -> None:
@@ -109,7 +109,7 @@ class World:
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
     """Prepared admissions return the same results as `execute`, even if the clock goes back."""
     generator = Random(f"{protections} {cost}")
-    worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
+    worlds = [StoreUnderTest(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
     answers: set[int] = set()
     for _ in range(400):

@@ -285,7 +285,7 @@ def test_unreachable_server_is_reported() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["redis", "nothing"])
-def test_no_metrics_have_such_a_url(scheme: str) -> None:
+def test_unsupported_metrics_url_is_refused(scheme: str) -> None:
     """A URL that no metrics store supports is refused."""
     with pytest.raises(ConfigurationError, match="cannot be used for metrics") as excinfo:
         open_metrics(f"{scheme}://host")

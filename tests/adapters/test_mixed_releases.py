@@ -249,7 +249,7 @@ class Worker:
             [service], state=storage(database), observers=[self.events.append]
         )
 
-    def granted(self, tenant: str, calls: int = 2) -> int:
+    def admitted_calls(self, tenant: str, calls: int = 2) -> int:
         """Return how many calls of a tenant the limit admits."""
         grants = 0
         for _ in range(calls):
@@ -267,42 +267,44 @@ class Worker:
 
 
 @pytest.fixture
-def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
+def states_of_next_release(database: SharedDatabase) -> dict[str, bytes]:
     """Return the states of a tenant and of a key, as the next release rewrites them."""
     worker = Worker(database)
-    assert 1 == worker.granted("moved", calls=1)
+    assert 1 == worker.admitted_calls("moved", calls=1)
     assert 1 == worker.call_with_key("moved")
     worker.close()
     return rewrite_states(database)
 
 
 def test_newer_limits_have_substitutes_that_workers_share(
-    database: SharedDatabase, rolled_out: dict[str, bytes]
+    database: SharedDatabase, states_of_next_release: dict[str, bytes]
 ) -> None:
     """Workers that cannot read a newer state of a rate limit share one substitute state."""
     first, second = Worker(database), Worker(database)
 
-    assert 2 == first.granted("moved") + second.granted("moved")
+    assert 2 == first.admitted_calls("moved") + second.admitted_calls("moved")
     assert {StateSubstituted} <= {type(event) for event in first.events}
-    assert rolled_out.items() <= states(database).items()
+    assert states_of_next_release.items() <= states(database).items()
 
 
 def test_newer_states_affect_nothing_else(
-    database: SharedDatabase, rolled_out: dict[str, bytes]
+    database: SharedDatabase, states_of_next_release: dict[str, bytes]
 ) -> None:
     """Limits and keys of other tenants work as before, and are shared by all workers."""
     first, second = Worker(database), Worker(database)
 
-    assert 2 == first.granted("other", calls=1) + second.granted("other", calls=3)
+    assert 2 == first.admitted_calls("other", calls=1) + second.admitted_calls("other", calls=3)
     assert 1 == first.call_with_key("other")
-    assert rolled_out.items() <= states(database).items()
+    assert states_of_next_release.items() <= states(database).items()
 
 
-def test_newer_claim_is_refused(database: SharedDatabase, rolled_out: dict[str, bytes]) -> None:
+def test_newer_claim_is_refused(
+    database: SharedDatabase, states_of_next_release: dict[str, bytes]
+) -> None:
     """If an idempotency key's state is unreadable, calls with it are refused; it is not changed."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:
         worker.call_with_key("moved")
 
     assert "version 2" in excinfo.value.message
-    assert rolled_out.items() <= states(database).items()
+    assert states_of_next_release.items() <= states(database).items()

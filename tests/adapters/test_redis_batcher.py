@@ -108,7 +108,9 @@ LEAVING = pytest.mark.parametrize("late", [False, True], ids=["in flight", "with
 # --- commands that the script runs -----------------------------------------------
 
 
-def sent_after(command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool) -> Any:
+def sent_after_cancellation(
+    command: Command[Any], reply: Callable[[ScriptCall], Any], *, late: bool
+) -> Any:
     """Return the encoded script calls that the batcher sends after its caller was cancelled."""
 
     async def run_batches() -> list[bytes]:
@@ -127,7 +129,7 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
     """A token granted to a cancelled caller is given back."""
     command = admission()
 
-    assert return_calls(command) == sent_after(command, lambda _: GRANTED, late=late)
+    assert return_calls(command) == sent_after_cancellation(command, lambda _: GRANTED, late=late)
 
 
 @LEAVING
@@ -136,7 +138,7 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
     """If a cancelled caller asked for a claim, or its reply is unreadable, nothing is returned."""
     command = claim(new_key()) if reply is GRANTED else admission()
 
-    assert [] == sent_after(command, lambda _: reply, late=late)
+    assert [] == sent_after_cancellation(command, lambda _: reply, late=late)
 
 
 @LEAVING
@@ -146,7 +148,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
     def lose_request(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
 
-    assert [] == sent_after(admission(), lose_request, late=late)
+    assert [] == sent_after_cancellation(admission(), lose_request, late=late)
 
 
 def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> None:
@@ -169,7 +171,7 @@ def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> Non
 READ = b"\11"
 
 
-def looks_after(
+def state_reads(
     command: Command[Any], *, late: bool, error: type[Exception] | None = None
 ) -> tuple[int, int]:
     """Return how often a caller's command has read states, before and after its cancellation."""
@@ -195,7 +197,7 @@ def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
     """A token that a custom rule granted to a cancelled caller is given back by a new command."""
     command = admission(CustomRule(RateLimitConfig.per_second(1).rule))
 
-    assert (1, 1) == looks_after(command, late=late)
+    assert (1, 1) == state_reads(command, late=late)
 
 
 class RefusedCommand(Count):
@@ -210,7 +212,7 @@ class RefusedCommand(Count):
 @pytest.mark.parametrize("kind", [Count, RefusedCommand])
 def test_cancelled_command_without_tokens_is_not_undone(kind: type[Count], *, late: bool) -> None:
     """A cancelled command that takes no tokens, or raises, is not undone."""
-    assert (1, 0) == looks_after(kind(new_key()), late=late)
+    assert (1, 0) == state_reads(kind(new_key()), late=late)
 
 
 @LEAVING
@@ -218,7 +220,7 @@ def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) ->
     """If a caller is cancelled and its connection is lost, its custom command returns no token."""
     timeout_error = wrong.TimeoutError
 
-    assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
+    assert (1, 0) == state_reads(Count(new_key()), late=late, error=timeout_error)
 
 
 def test_caller_cancelled_while_its_command_is_still_queued_sends_nothing() -> None:

@@ -294,10 +294,10 @@ def test_store_on_redis_cluster_passes_conformance_kit_for_keys_of_one_node(
 ) -> None:
     """A store on a Redis cluster passes the conformance kit for keys of one node."""
     with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
-        check(lambda: at_home(store))
+        check(lambda: one_node_store(store))
 
 
-def at_home(store: Any) -> Any:
+def one_node_store(store: Any) -> Any:
     """Return a store that puts all keys on one cluster node, for the conformance kit."""
     return OneNodeStore(store)
 
@@ -357,7 +357,7 @@ def test_a_cluster_conforms_async(check: kit.AsyncCheck, cluster: list[PrivateRe
 
     async def check_cluster() -> None:
         async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
-            await check(lambda: at_home(store))
+            await check(lambda: one_node_store(store))
 
     asyncio.run(check_cluster())
 
@@ -379,7 +379,7 @@ def test_executed_and_posted_commands_go_to_cluster_node_that_has_their_keys(
     assert all(sizes)
 
 
-def test_keys_of_several_homes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_keys_on_several_nodes_are_refused(mode: str, cluster: list[PrivateRedis]) -> None:
     """A command with keys on several cluster nodes is refused."""
     with (
         SyncStore(mode, url_of(cluster), timeout=PATIENT) as store,
@@ -473,7 +473,7 @@ def test_a_cluster_that_is_gone_is_unavailable(mode: str) -> None:
             store.housekeep()
 
 
-def cluster_of_nobody() -> ClusterPool:
+def unreachable_cluster() -> ClusterPool:
     """Return cluster connections to an address where nothing listens."""
     url = f"redis+cluster://127.0.0.1:{free_port()}"
     return ClusterPool(RedisServer(url, is_async=False, timeout=1, ca=None, may_evict=False))
@@ -481,7 +481,7 @@ def cluster_of_nobody() -> ClusterPool:
 
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
     """A thread that waits while another looks up the cluster nodes stops at its deadline."""
-    links = cluster_of_nobody()
+    links = unreachable_cluster()
     busy_type = links._loading  # noqa: SLF001 - as another thread holds it
     with busy_type, pytest.raises(UnsentError) as excinfo:
         links._load(monotonic() + 0.01, lambda: None)  # noqa: SLF001 - as `ask` calls it
@@ -490,7 +490,7 @@ def test_wait_for_another_threads_discovery_is_bounded() -> None:
 
 def test_discovered_nodes_are_shared_between_threads() -> None:
     """A thread uses the nodes that another thread has just discovered."""
-    links = cluster_of_nobody()
+    links = unreachable_cluster()
     end_time = monotonic() + PATIENT
     with pytest.raises(UnsentError):
         links._load(end_time, lambda: None)  # noqa: SLF001 - as `ask` calls it

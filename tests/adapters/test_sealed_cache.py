@@ -220,7 +220,7 @@ def test_store_errors_pass_through() -> None:
         cache.find("key")
 
 
-def test_time_is_the_stores() -> None:
+def test_cached_response_ages_by_the_clock_of_the_store() -> None:
     """A cached response ages and expires by the store's clock."""
     clock = VirtualClock()
     storage = MemoryStorage(clock)

@@ -60,7 +60,7 @@ class BulkheadModel:
     inside: list[Waiter] = field(default_factory=list)
     line: list[Waiter] = field(default_factory=list)
 
-    def let_in(self) -> None:
+    def admit_waiting(self) -> None:
         """Admit the callers that have waited longest while slots are free."""
         while self.line and len(self.inside) < self.places:
             self.inside.append(self.line.pop(0))
@@ -80,14 +80,14 @@ class PlacesMachine(RuleBasedStateMachine):
         self.woken: list[Waiter] = []
 
     @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
-    def come(self, name: str, places: int, queue: int) -> Waiter:
+    def arrive(self, name: str, places: int, queue: int) -> Waiter:
         """Simulate a caller's arrival: take a slot, join the queue, or leave."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), lambda: self.woken.append(waiter))
         self.places.join(waiter, places, queue)
-        self.everybody_settles()
+        self.check_admissions()
         room.places = places
-        room.let_in()
+        room.admit_waiting()
         if not room.line and len(room.inside) < places:
             room.inside.append(waiter)
         elif len(room.line) < queue:
@@ -95,7 +95,7 @@ class PlacesMachine(RuleBasedStateMachine):
         return waiter
 
     @rule(target=callers, name=names, places=counts)
-    def go_straight_in(self, name: str, places: int) -> Waiter:
+    def enter_without_waiting(self, name: str, places: int) -> Waiter:
         """Simulate a caller that enters without waiting, or leaves."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), list)
@@ -108,15 +108,15 @@ class PlacesMachine(RuleBasedStateMachine):
         return waiter
 
     @rule(waiter=callers)
-    def go_out(self, waiter: Waiter) -> None:
+    def leave_bulkhead(self, waiter: Waiter) -> None:
         """Return the caller's slot, if the caller has one, as if the caller had ended."""
         name, holder = waiter.held
         self.places.release(name, holder)
         if waiter in self.rooms[name].inside:
             self.rooms[name].inside.remove(waiter)
             waiter.state = OUTSIDE
-        self.everybody_settles()
-        self.rooms[name].let_in()
+        self.check_admissions()
+        self.rooms[name].admit_waiting()
 
     @rule(waiter=callers)
     def give_up(self, waiter: Waiter) -> None:
@@ -126,16 +126,16 @@ class PlacesMachine(RuleBasedStateMachine):
         for group in (room.inside, room.line):
             if waiter in group:
                 group.remove(waiter)
-        self.everybody_settles()
-        room.let_in()
+        self.check_admissions()
+        room.admit_waiting()
 
-    def everybody_settles(self) -> None:
+    def check_admissions(self) -> None:
         """Make each admitted caller check if more callers can be admitted."""
         while self.woken:
             self.places.settle(self.woken.pop().held[0])
 
     @invariant()
-    def all_stand_as_the_model_says(self) -> None:
+    def compare_with_model(self) -> None:
         """Check that the same callers have slots and wait in the queue as in the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
@@ -146,7 +146,7 @@ class PlacesMachine(RuleBasedStateMachine):
 TestSemaphoreSlots = PlacesMachine.TestCase
 
 
-def test_an_interrupted_entry_holds_nothing() -> None:
+def test_interrupted_entry_occupies_no_slot() -> None:
     """A caller that is interrupted while it enters a bulkhead occupies no slot."""
     lock = FragileLock()
     places = SlotHolders(lambda: lock)
@@ -158,8 +158,8 @@ def test_an_interrupted_entry_holds_nothing() -> None:
     assert set() == places.names()
 
 
-def test_an_interrupted_refusal_frees_nothing() -> None:
-    """A caller interrupted while a bulkhead refuses it frees no other caller's slot."""
+def test_interrupted_refusal_frees_no_slot() -> None:
+    """If a caller is interrupted while it is refused, no other caller's slot becomes free."""
     lock = FragileLock()
     places = SlotHolders(lambda: lock)
     places.enter("a", object(), 1)
@@ -171,7 +171,7 @@ def test_an_interrupted_refusal_frees_nothing() -> None:
     assert {"a"} == places.names()
 
 
-def test_an_interrupted_exit_wakes_the_next() -> None:
+def test_interrupted_exit_wakes_the_next_caller() -> None:
     """The next waiting caller is woken even if the leaving one is interrupted."""
     lock, woken_waiters, holder = FragileLock(), list[str](), object()
     places = SlotHolders(lambda: lock)

@@ -164,7 +164,7 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
 
     with hold_rows(lab, keys[locked]) as connection:
         waiting_thread.start()
-        lab.until_somebody_waits()
+        lab.wait_for_blocked_connection()
         release_time = lab.clock(connection)
     waiting_thread.join(PATIENCE)
 
@@ -334,7 +334,7 @@ def test_caller_longer_timeout_lets_command_wait_for_locked_rows(lab: Lab) -> No
             target=hasty_storage.execute, args=(Append(3, key), PATIENCE)
         )
         later_thread.start()
-        lab.until_somebody_waits()
+        lab.wait_for_blocked_connection()
     later_thread.join(PATIENCE)
 
     assert excinfo.value.slow
@@ -354,7 +354,7 @@ def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -
         for step in (order[1], "wait", order[0]):
             if step == "wait":
                 own_thread.start()
-                lab.until_somebody_waits()
+                lab.wait_for_blocked_connection()
             else:
                 # The transaction that has written more is not aborted.
                 statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"

@@ -61,7 +61,7 @@ class InterruptingAppend(Append):
         raise Interruption
 
 
-class Question(ReadCircuit):
+class ReadOnlyCommand(ReadCircuit):
     """A command declared as read-only, which writes if the test wants it to."""
 
     def __init__(self, key: str, decide: Callable[[States, int], tuple[States, Any]]) -> None:
@@ -74,7 +74,7 @@ class Question(ReadCircuit):
 
 
 @pytest.fixture
-def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
+def distant_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
     """Yield the URL of a database server whose responses are delayed."""
     url = lab.url
     with TcpProxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
@@ -148,7 +148,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
     with hold_rows(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
         _until_waiting(store, 3)
-        lab.until_somebody_waits()
+        lab.wait_for_blocked_connection()
     for caller in callers:
         caller.join()
 
@@ -250,7 +250,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
-    """A command that also needs another row is part of the next transaction."""
+    """A command that needs another row besides the shared ones is part of the next transaction."""
     store, key, other_key = lab.sync_store(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
@@ -270,7 +270,7 @@ def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
     assert ((0, 2),) == values(store, other_key)
 
 
-def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
+def test_task_cancelled_before_its_command_runs_changes_nothing(lab: Lab) -> None:
     """A task cancelled before its command runs changes nothing."""
     key = a_key()
 
@@ -391,10 +391,10 @@ def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_a_far_trip_does_not_end_with_its_first_caller(
-    lab: Lab, far_server: sqlalchemy.URL, *, threads: bool
+    lab: Lab, distant_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow network, a transaction may outlast its first caller if a thread can be started."""
-    store, key = lab.sync_store(far_server), a_key()
+    store, key = lab.sync_store(distant_server), a_key()
     store.execute(Append(0, key))
     _share_row(lab, store, key)
     if not threads:
@@ -428,23 +428,23 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
     store.execute(Append(7, key))
 
     with hold_rows(lab, key):
-        answer = store.execute(Question(key, lambda states, _: (states, states[0])))
+        answer = store.execute(ReadOnlyCommand(key, lambda states, _: (states, states[0])))
 
     assert (7,) == answer[2]
-    assert store.execute(Question(a_key(), lambda states, _: (states, states))) == (None,)
+    assert store.execute(ReadOnlyCommand(a_key(), lambda states, _: (states, states))) == (None,)
 
 
-def test_a_question_that_changes_something_locks(lab: Lab) -> None:
+def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(lab: Lab) -> None:
     """If a command that is declared as read-only changes a state, it runs again with a lock."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 
-    store.execute(Question(key, Append(8, key).apply))
+    store.execute(ReadOnlyCommand(key, Append(8, key).apply))
 
     assert ((7, 8),) == values(store, key)
 
 
-def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
+def test_error_of_a_read_only_command_reaches_the_caller(lab: Lab) -> None:
     """An exception raised by a read-only command reaches the caller unchanged."""
     with pytest.raises(InvalidData, match="not valid"):
-        lab.sync_store().execute(Question(a_key(), FailingAppend(1, "a").apply))
+        lab.sync_store().execute(ReadOnlyCommand(a_key(), FailingAppend(1, "a").apply))

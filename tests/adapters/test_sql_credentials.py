@@ -36,7 +36,7 @@ NEWER = AesGcmCipher(generate_keys(RING))
 DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy")}
 
 
-class Base:
+class CredentialsDatabase:
     """A test database with its own tables, which the test reads and writes without the provider."""
 
     def __init__(self, kind: str, *, is_async: bool = False) -> None:
@@ -98,9 +98,9 @@ class Base:
 
 
 @contextlib.contextmanager
-def bases(kind: str, *, is_async: bool) -> Generator[Base]:
+def bases(kind: str, *, is_async: bool) -> Generator[CredentialsDatabase]:
     """Yield a database, and remove its tables after use."""
-    base = Base(kind, is_async=is_async)
+    base = CredentialsDatabase(kind, is_async=is_async)
     try:
         yield base
     finally:
@@ -108,7 +108,7 @@ def bases(kind: str, *, is_async: bool) -> Generator[Base]:
 
 
 @pytest.fixture(name="base", params=["postgresql", "mariadb"])
-def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
+def _base(request: pytest.FixtureRequest) -> Iterator[CredentialsDatabase]:
     with bases(request.param, is_async=False) as base:
         yield base
 
@@ -118,7 +118,7 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
     params=[(kind, is_async) for kind in DRIVERS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
-def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
+def _provider(request: pytest.FixtureRequest) -> Iterator[CredentialsDatabase]:
     kind, is_async = request.param
     with bases(kind, is_async=is_async) as base:
         yield base
@@ -126,7 +126,9 @@ def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_sql_credential_provider_passes_conformance_kit(check: kit.Check, base: Base) -> None:
+def test_sql_credential_provider_passes_conformance_kit(
+    check: kit.Check, base: CredentialsDatabase
+) -> None:
     """SqlCredentialProvider passes the conformance kit."""
 
     def make_provider(renew: kit.Renew) -> SqlCredentialProvider:
@@ -138,7 +140,7 @@ def test_sql_credential_provider_passes_conformance_kit(check: kit.Check, base: 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_sql_credential_provider_passes_conformance_kit(
-    check: kit.AsyncCheck, base: Base
+    check: kit.AsyncCheck, base: CredentialsDatabase
 ) -> None:
     """AsyncSqlCredentialProvider passes the conformance kit."""
     base.is_async = True
@@ -151,7 +153,7 @@ def test_async_sql_credential_provider_passes_conformance_kit(
     asyncio.run(check(make_provider))
 
 
-def test_credentials_are_shared_by_processes(tested_base: Base) -> None:
+def test_credentials_are_shared_by_processes(tested_base: CredentialsDatabase) -> None:
     """A rotated credential can be read by every process that has the key."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 
@@ -160,7 +162,7 @@ def test_credentials_are_shared_by_processes(tested_base: Base) -> None:
     assert not tested_base.ask(tested_base.provider().has, "stripe", None)
 
 
-def test_table_shows_owners_but_no_secrets(base: Base) -> None:
+def test_table_shows_owners_but_no_secrets(base: CredentialsDatabase) -> None:
     """The credentials table shows owners in plain text, but no secrets."""
     base.sync_provider().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
     base.sync_provider().rotate("shop", None, Credentials.bearer("sk_live_secret"))
@@ -170,7 +172,7 @@ def test_table_shows_owners_but_no_secrets(base: Base) -> None:
     assert "sk_live" not in repr(rows)
 
 
-def test_a_row_belongs_to_its_owner(tested_base: Base) -> None:
+def test_a_row_belongs_to_its_owner(tested_base: CredentialsDatabase) -> None:
     """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
     tested_base.ask(tested_base.provider().rotate, "stripe", "other", NEW)
@@ -192,7 +194,7 @@ def test_a_row_belongs_to_its_owner(tested_base: Base) -> None:
 
 
 def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
-    tested_base: Base,
+    tested_base: CredentialsDatabase,
 ) -> None:
     """A row that was copied to another owner's id is refused and not re-encrypted."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
@@ -227,7 +229,11 @@ def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
     ],
 )
 def test_undecryptable_rows_say_why(
-    tested_base: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
+    tested_base: CredentialsDatabase,
+    cipher: AesGcmCipher,
+    cut: int,
+    problem: str,
+    kind: type[Exception],
 ) -> None:
     """The errors for a wrong key, a missing key and truncated bytes differ."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
@@ -241,7 +247,7 @@ def test_undecryptable_rows_say_why(
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_all_rows_are_reencrypted(tested_base: Base, batch: int) -> None:
+def test_all_rows_are_reencrypted(tested_base: CredentialsDatabase, batch: int) -> None:
     """Re-encryption with any batch size encrypts each row with the new key once."""
     assert 0 == tested_base.ask(tested_base.provider(NEWER).reseal, batch=batch)
     older_provider, newer_provider = tested_base.sync_provider(), tested_base.sync_provider(NEWER)
@@ -257,7 +263,7 @@ def test_all_rows_are_reencrypted(tested_base: Base, batch: int) -> None:
 
 
 @pytest.mark.untraced
-def test_reads_and_writes_continue_during_reencryption(tested_base: Base) -> None:
+def test_reads_and_writes_continue_during_reencryption(tested_base: CredentialsDatabase) -> None:
     """During re-encryption, processes with both keys can read and write credentials."""
     newer_provider, older_provider = tested_base.sync_provider(NEWER), tested_base.sync_provider()
     for number in range(20):
@@ -286,7 +292,7 @@ def test_reads_and_writes_continue_during_reencryption(tested_base: Base) -> Non
     assert [2] * 20 == [*map(sealed_with, tested_base.sealed())]
 
 
-def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
+def test_overtaken_renewal_is_discarded(tested_base: CredentialsDatabase) -> None:
     """If another process stores a credential during a renewal, the renewed one is discarded."""
 
     def renew_too_late(*_: object) -> Credentials:
@@ -301,7 +307,7 @@ def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
     assert OTHER == tested_base.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_missing_table_error(tested_base: Base) -> None:
+def test_missing_table_error(tested_base: CredentialsDatabase) -> None:
     """The error for a missing credentials table advises `migrate`; `migrate` may run again."""
     provider = tested_base.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Call `migrate"):
@@ -310,7 +316,7 @@ def test_missing_table_error(tested_base: Base) -> None:
     tested_base.ask(tested_base.provider().migrate)
 
 
-def test_many_make_the_table_at_once(base: Base) -> None:
+def test_many_make_the_table_at_once(base: CredentialsDatabase) -> None:
     """Several processes can create the credentials table at the same time."""
     base.run(f"DROP TABLE {base.table}")
     failures: list[Exception] = []
@@ -330,7 +336,7 @@ def test_many_make_the_table_at_once(base: Base) -> None:
     assert not base.sync_provider().has(*OWNER)
 
 
-def test_a_host_may_make_the_table(base: Base) -> None:
+def test_a_host_may_make_the_table(base: CredentialsDatabase) -> None:
     """A host can create the credentials table from its SQLAlchemy metadata or with `ddl`."""
     prefix = base.new_prefix()
     metadata = sqlalchemy.MetaData()
@@ -346,7 +352,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
     )
 
 
-def test_an_engine_of_the_hosts(tested_base: Base) -> None:
+def test_an_engine_of_the_hosts(tested_base: CredentialsDatabase) -> None:
     """A provider on a host's engine uses its connections, but in separate transactions."""
     driver = tested_base.url.set(
         drivername=f"{tested_base.kind}+{DRIVERS[tested_base.kind][tested_base.is_async]}"
@@ -364,7 +370,7 @@ def test_an_engine_of_the_hosts(tested_base: Base) -> None:
     assert OLD == tested_base.ask(tested_base.provider(url=engine).get, *OWNER)
 
 
-def test_missing_rights_are_named(base: Base) -> None:
+def test_missing_rights_are_named(base: CredentialsDatabase) -> None:
     """The error for a database user without permissions names the missing permissions."""
     user = f"u{uuid4().hex[:10]}"
     base.run(f"CREATE USER {user}")
@@ -380,7 +386,7 @@ def test_missing_rights_are_named(base: Base) -> None:
         base.run(f"DROP USER {user}")
 
 
-def test_a_database_that_cannot_be_reached(tested_base: Base) -> None:
+def test_a_database_that_cannot_be_reached(tested_base: CredentialsDatabase) -> None:
     """The error for an unreachable database has its name without the password, and is retryable."""
     url = tested_base.url.set(host="127.0.0.1", port=1, password="sk_live")
 
@@ -396,7 +402,7 @@ def test_a_database_that_cannot_be_reached(tested_base: Base) -> None:
         ]
 
 
-def test_a_server_that_falls_silent(tested_base: Base) -> None:
+def test_a_server_that_falls_silent(tested_base: CredentialsDatabase) -> None:
     """If the database server does not reply, a statement fails at its timeout."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 
@@ -409,7 +415,7 @@ def test_a_server_that_falls_silent(tested_base: Base) -> None:
             tested_base.ask(provider.get, *OWNER)
 
 
-def test_wait_for_a_locked_row_is_bounded(tested_base: Base) -> None:
+def test_wait_for_a_locked_row_is_bounded(tested_base: CredentialsDatabase) -> None:
     """Waiting too long for a locked credentials row raises StorageUnavailable."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
     with tested_base.engine.begin() as connection:
@@ -438,7 +444,7 @@ def test_invalid_urls_are_refused(url: Any) -> None:
     assert "url" == excinfo.value.path
 
 
-def test_options_are_checked(base: Base) -> None:
+def test_options_are_checked(base: CredentialsDatabase) -> None:
     """A batch size of zero and a timeout of zero are refused."""
     with pytest.raises(ConfigurationError):
         base.sync_provider().reseal(batch=0)
@@ -446,7 +452,7 @@ def test_options_are_checked(base: Base) -> None:
         base.sync_provider(timeout=0)
 
 
-def test_owners_are_listed_and_deleted(tested_base: Base) -> None:
+def test_owners_are_listed_and_deleted(tested_base: CredentialsDatabase) -> None:
     """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     tested_base.sync_provider().rotate("stripe", "acme", OLD)
     tested_base.sync_provider().rotate("stripe", None, OTHER)

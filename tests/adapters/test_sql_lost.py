@@ -108,7 +108,7 @@ def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened:
 
 
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
-    """A database server that stops answering is given up at the timeout."""
+    """If a database server stops responding, a command fails at its timeout."""
     with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
         store = lab.sync_store(proxy.url, timeout=0.2)
 
@@ -117,7 +117,7 @@ def test_a_silent_server_is_given_up(lab: Lab) -> None:
 
 
 def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
-    """A database server that stops answering is given up at the timeout, asynchronously too."""
+    """If a database server stops responding, an asynchronous command fails at its timeout."""
 
     async def use_store(url: sqlalchemy.URL) -> None:
         async with lab.async_store(url, timeout=0.2) as store:

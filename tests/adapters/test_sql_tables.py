@@ -111,7 +111,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
     assert 600 <= asyncio.run(count_forgotten_states())
 
 
-def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
+def test_frequently_written_row_rarely_changes_its_index(lab: Lab, sql_store: SqlStorage) -> None:
     """The expiry time of a frequently written row changes rarely, because it is indexed."""
     key = a_key()
     query = f"SELECT expires FROM {lab.table} WHERE name = :name"

@@ -62,7 +62,7 @@ def test_wait_ends_at_the_deadline(wait: Wait, ends: tuple[socket.socket, socket
             asyncio.run(wait(ends[0].fileno(), end_time, writing=False))
 
 
-def test_the_plain_mode_never_suspends() -> None:
+def test_coroutine_that_suspends_in_synchronous_code_raises_runtime_error() -> None:
     """A coroutine that suspends in synchronous code raises RuntimeError."""
     with pytest.raises(RuntimeError, match="adapter suspended"):
         run_now(asyncio.sleep(0))
@@ -112,7 +112,7 @@ def _engine(runtime: OneConnectionRuntime) -> Engine:
     )
 
 
-def test_a_server_whose_clock_stands_still_is_refused() -> None:
+def test_server_whose_clock_stops_during_lock_waits_is_refused() -> None:
     """A MySQL server with sysdate-is-now is refused, since its clock stops during a lock wait."""
     link = _link({"SELECT": ([(1, 0, 1)], 0)})
 
@@ -327,7 +327,7 @@ def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
 
 
 @pytest.mark.parametrize("error", [ServerError(), ServerError("odd"), OSError("gone")], ids=repr)
-def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> None:
+def test_commit_without_a_reported_result_has_an_unknown_outcome(error: Exception) -> None:
     """If the server does not report the result of a commit, its outcome is unknown."""
     link = _link({"COMMIT": error})
 

@@ -65,7 +65,7 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
             store.housekeep(limit=0)
 
 
-def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
+def test_using_a_state_postpones_its_expiry(path: Path) -> None:
     """Using a state again postpones its expiry."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
@@ -80,7 +80,7 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
         assert 1 == store.housekeep()
 
 
-def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
+def test_frequent_writes_do_not_update_the_index(path: Path, store: SqliteStorage) -> None:
     """If a state's expiry time stays within the same hour, a write does not update the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))

@@ -232,7 +232,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 
 @in_loop
-async def test_turn_is_signalled_or_late() -> None:
+async def test_caller_at_the_head_of_the_queue_gets_its_slot_at_its_timeout() -> None:
     """A caller at the head of the queue gets its slot, even if its timeout ends at that moment."""
     waiter = LoopNetwork().waiter()
     waiter.call()

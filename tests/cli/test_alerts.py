@@ -97,10 +97,10 @@ def test_rules_without_anything_to_measure() -> None:
 
 
 class StopAtStart(io.StringIO):
-    """An output that sends SIGTERM to this process once the command reports an evaluation."""
+    """An output that sends SIGTERM to this process when the command reports an evaluation."""
 
     def write(self, text: str, /) -> int:
-        """Keep the text, and send SIGTERM once it reports an evaluation."""
+        """Keep the text, and send SIGTERM if the text reports an evaluation."""
         if text.startswith("Evaluating"):
             signal.raise_signal(signal.SIGTERM)
         return super().write(text)

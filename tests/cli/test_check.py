@@ -148,7 +148,7 @@ def test_store_of_another_environment_is_reported(tmp_path: Path, keys: str) -> 
 
 
 def test_default_store_is_not_checked_beside_a_store_of_keys(tmp_path: Path) -> None:
-    """If payments have a store of keys, the hub uses no default file, and `check` needs none."""
+    """If payments have their own key store, the hub and `check` need no default file."""
     configure(f"""
 [state]
 keys_url = "sqlite:///{tmp_path}/keys.db"
@@ -219,7 +219,7 @@ def test_vendor_lists_contracts_capabilities_and_options(name: str) -> None:
 
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES)
-def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
+def test_housekeep_uses_the_configured_store(make: Callable[[], str]) -> None:
     """Without a URL, `moorage housekeep` uses the store of the configuration."""
     configure(f'[state]\nurl = "{make()}"\n')
     result = command("housekeep", "--migrate", "--json")

@@ -25,7 +25,7 @@ def test_demo_prints_and_writes_its_report(
     assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_a_program_gets_the_figures_alone(
+def test_json_output_contains_no_narration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With --json, standard output is one JSON document; the narration goes to standard error."""
@@ -40,7 +40,7 @@ def test_a_program_gets_the_figures_alone(
 
 
 @pytest.mark.untraced
-def test_a_page_that_cannot_be_left_is_an_error(
+def test_unwritable_demo_report_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If the demo's report cannot be written, the error names its path."""

@@ -315,7 +315,7 @@ def test_inbox_commands_list_drop_and_replay_webhooks(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("outbox")
-def test_stores_that_are_nobodys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_need_a_store_that_processes_share(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a store that processes share, `moorage outbox` and `moorage inbox` are refused."""
     run(capsys, "outbox", "list", code=2)
     run(capsys, "inbox", "list", "--store", "memory:", code=2)

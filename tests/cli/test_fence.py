@@ -94,7 +94,7 @@ def test_neutralize_shows_that_configured_credentials_were_kept() -> None:
     assert "were kept" not in command(*STAGING, "neutralize", *MORE, "--yes").out
 
 
-def test_nothing_to_act_with() -> None:
+def test_neutralize_needs_a_store_of_credentials_or_tenants() -> None:
     """If no store of credentials or tenants is configured, `moorage neutralize` is refused."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command(*STAGING, "neutralize", "--yes")
@@ -131,7 +131,7 @@ def test_a_copy_sends_when_it_may() -> None:
 
 
 def test_rearm_works_on_a_separate_store_of_keys() -> None:
-    """If idempotency keys have a store of their own, `rearm` and `neutralize` use that store."""
+    """If idempotency keys have a separate store, `rearm` and `neutralize` use that store."""
     configure(
         '[state]\nurl = "sqlite:///limits.db"\nkeys_url = "sqlite:///state.db"\n[services.vat]\n'
     )
@@ -160,7 +160,7 @@ def test_neutralize_empties_the_hosts_tables() -> None:
 
 
 async def test_copied_store_refuses_a_pipeline_without_an_environment() -> None:
-    """The hub of a pipeline refuses a store of another environment if its own has no name."""
+    """The hub of a pipeline without an environment name refuses another environment's store."""
     async with opened_async(Context()) as (hub, _):
         with pytest.raises(CopiedStore, match="this environment is not named"):
             await hub.manager.run("vat", asyncio.Event().wait)

@@ -117,7 +117,7 @@ def test_missing_command_shows_the_help(words: list[str]) -> None:
         ["oauth", "login", "--port", "x"],
     ],
 )
-def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
+def test_wrong_arguments_are_refused_with_one_line(arguments: list[str]) -> None:
     """Wrong arguments are refused with one line and the exit code for wrong usage."""
     ended_ended = command(*arguments)
     result = command(*arguments, "--json").document
@@ -197,7 +197,7 @@ def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) 
     assert "Traceback" not in ended_ended.err
 
 
-def test_more_can_be_seen() -> None:
+def test_debug_option_shows_the_traceback() -> None:
     """With --debug the traceback of an error is shown, without secret values."""
     result = command("crash", "--debug", commands=ENDINGS)
 
@@ -276,7 +276,7 @@ def test_closed_pipe_ends_quietly() -> None:
     assert 141 == running_process.returncode
 
 
-def test_it_can_be_interrupted_while_it_loads() -> None:
+def test_command_can_be_interrupted_while_it_loads() -> None:
     """Ctrl-C during the import of modules ends the command like any other interruption."""
     program = (
         "import sys\n"
@@ -294,7 +294,7 @@ def test_it_can_be_interrupted_while_it_loads() -> None:
     assert (130, "", "moorage: Interrupted.\n") == (run.returncode, run.stdout, run.stderr)
 
 
-def test_it_can_be_interrupted() -> None:
+def test_waiting_command_can_be_interrupted() -> None:
     """Ctrl-C ends a waiting command with the exit code of interruptions and one line."""
     with subprocess.Popen(
         [
@@ -331,7 +331,9 @@ def test_unencodable_letters_do_not_fail() -> None:
 
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
-def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
+def test_json_output_escapes_characters_that_the_encoding_lacks(
+    tmp_path: Path, coding: str, words: list[str]
+) -> None:
     """In JSON output, characters that the output's encoding lacks are escaped as JSON requires."""
     written_path = tmp_path / "moorage.toml"
     written_path.write_text(

@@ -102,7 +102,7 @@ def test_outcome_must_be_stated(vendor: VendorServer) -> None:
 
 
 def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
-    """The command fails for an idempotency key that no call has used."""
+    """The command reports an idempotency key that no call has used as an error."""
     name = lost_payout(STORES["sqlite"](), vendor)
     result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")
     assert 1 == result.code

@@ -77,7 +77,7 @@ def test_programs_get_all_figures(capsys: Any) -> None:
 
 
 @pytest.mark.usefixtures("_figures")
-def test_people_get_a_table(capsys: Any) -> None:
+def test_printed_table_has_a_row_for_each_series_and_window(capsys: Any) -> None:
     """The printed table of metrics has a row for each series and window."""
     assert 0 == main(["metrics"])
     table = capsys.readouterr().out

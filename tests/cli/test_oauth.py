@@ -129,7 +129,7 @@ def _context(tmp_path: Path) -> Iterator[Context]:
     os.environ.update(previous_environment)
 
 
-def test_a_process_gets_and_gives_back(context: Context) -> None:
+def test_login_stores_tokens_and_revoke_revokes_them(context: Context) -> None:
     """`moorage oauth login` prints a URL and stores the tokens; `oauth revoke` revokes them."""
     command = [sys.executable, "-m", "moorage", "oauth"]
     with AuthorizationServer(HERE) as server:
@@ -162,7 +162,7 @@ def test_a_process_gets_and_gives_back(context: Context) -> None:
         assert 0 == server.live_families
 
 
-def test_a_process_shows_a_code(context: Context) -> None:
+def test_device_login_shows_a_code_and_stores_tokens(context: Context) -> None:
     """`oauth login --device` prints a code, and stores tokens once the user has agreed."""
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
@@ -317,7 +317,7 @@ def test_login_times_out(context: Context, capsys: pytest.CaptureFixture[str]) -
     assert "did not return in time" in capsys.readouterr().err
 
 
-def test_unreachable_database_asks_no_person(
+def test_unreachable_token_database_fails_the_login_before_the_consent(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If the token database is unreachable, login fails before the user is asked to consent."""

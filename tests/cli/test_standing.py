@@ -162,7 +162,7 @@ def test_open_circuit_shows_its_remaining_time() -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["circuit", "open", "vat"]])
 def test_status_needs_a_shared_store(words: list[str]) -> None:
-    """`status` and `circuit` need a shared store, as otherwise each process has its own state."""
+    """`status` and `circuit` need a shared store; without one, each process has its own state."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n')
 
     assert (2, True) == (command(*words).code, "state.url" in command(*words).err)
@@ -175,7 +175,7 @@ def test_an_unknown_service_is_refused() -> None:
     assert 2 == command("circuit", "open", "nobody").code
 
 
-def test_a_page_stays_on_a_terminal() -> None:
+def test_status_page_fits_its_window_and_ends_with_q() -> None:
     """`status --watch` is refreshed, fits the window's size, and ends with q."""
     name = write_configuration("sqlite:///state.db")
     with terminal("status", "--watch", "--every", "0.1") as shown_terminal:
@@ -192,7 +192,7 @@ def test_a_page_stays_on_a_terminal() -> None:
         assert "Traceback" not in shown_terminal.seen
 
 
-def test_a_page_ends_with_control_c() -> None:
+def test_control_c_ends_the_status_page() -> None:
     """Ctrl-C ends the status page with the exit code for interruptions."""
     write_configuration("sqlite:///state.db")
     with terminal("status", "--watch", "--no-color") as shown_terminal:
@@ -202,7 +202,7 @@ def test_a_page_ends_with_control_c() -> None:
         assert 130 == shown_terminal.wait_for_exit()
 
 
-def test_a_page_needs_a_terminal() -> None:
+def test_watch_needs_a_terminal() -> None:
     """Without a terminal, `status --watch` is refused, and the error suggests an alternative."""
     write_configuration("sqlite:///state.db")
 
@@ -212,7 +212,7 @@ def test_a_page_needs_a_terminal() -> None:
     )
 
 
-def test_a_program_gets_a_line_each_time() -> None:
+def test_watch_with_json_prints_one_line_for_each_refresh() -> None:
     """With --json, `status --watch` prints one line of JSON for each refresh."""
     name = write_configuration("sqlite:///state.db")
     with subprocess.Popen(
@@ -262,7 +262,7 @@ def test_status_page_is_refreshed_after_given_number_of_seconds() -> None:
         assert 0 == shown_terminal.wait_for_exit()
 
 
-def test_a_table_is_drawn_and_work_counted() -> None:
+def test_terminal_shows_framed_tables_and_progress() -> None:
     """On a terminal, a table has a frame, and long work shows its progress."""
     write_configuration("sqlite:///state.db")
     with on_terminal("status") as shown_terminal:

@@ -19,7 +19,7 @@ sink = {kind = "files", folder = "out"}
 REASON = "The reader expects int; the writer has long."
 
 
-def configure(schemas: str = "", more: str = "") -> None:
+def write_configuration(schemas: str = "", more: str = "") -> None:
     """Write the configuration file."""
     Path("moorage.toml").write_text(f"{PIPELINE}{schemas}\n{more}", encoding="utf-8")
 
@@ -46,7 +46,7 @@ def test_registry_of_a_service_judges() -> None:
     """If the registry accepts a schema, the exit code is 0; else 1, with the reasons printed."""
     with SchemaRegistryServer("backward") as server:
         server.register("orders-value", Schema("long", SchemaFormat.AVRO))
-        configure('schemas = {service = "r"}', f'[services.r]\nbase_url = "{server.url}"')
+        write_configuration('schemas = {service = "r"}', f'[services.r]\nbase_url = "{server.url}"')
         ending = check("long.avsc", "--json")
         assert (0, {"subject": "orders-value", "compatible": True, "reasons": []}) == (
             ending.code,
@@ -65,7 +65,7 @@ def test_registry_of_a_service_judges() -> None:
 
 def test_folder_of_schemas_judges() -> None:
     """A folder of schemas is also checked, and the reasons for a rejection are printed."""
-    configure('schemas = {folder = "schemas"}')
+    write_configuration('schemas = {folder = "schemas"}')
     assert "The schema can be the next version of orders-value." in check("long.avsc").out
     ending = check("int.avsc")
     assert (1, True) == (ending.code, REASON in ending.out)
@@ -83,13 +83,13 @@ def test_folder_of_schemas_judges() -> None:
 )
 def test_file_that_is_no_schema(file: str, problem: str) -> None:
     """A file that cannot be read as a schema exits with 2 and prints the reason."""
-    configure('schemas = {folder = "schemas"}')
+    write_configuration('schemas = {folder = "schemas"}')
     ending = check(file)
     assert (2, True) == (ending.code, problem in ending.err), ending.err
 
 
 def test_pipeline_without_a_registry() -> None:
     """A pipeline without a schema registry exits with 2."""
-    configure()
+    write_configuration()
     ending = check("int.avsc")
     assert (2, True) == (ending.code, "has no schema registry" in ending.err)

@@ -99,7 +99,7 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
         (["listen", "github", *OURS, "--port", "99999"], "--port"),
     ],
 )
-def test_impossible_calls_name_the_mistake(arguments: list[str], words: str) -> None:
+def test_impossible_commands_are_refused_with_the_mistake(arguments: list[str], words: str) -> None:
     """A command that can never work is refused; the error describes the mistake."""
     result = command("webhook", *arguments)
 
@@ -287,8 +287,8 @@ def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None
         assert [True, True] == [lines[0].startswith("evt_1"), lines[1].startswith("refused: ")]
 
 
-class OutputThatLeaves(Output):
-    """A standard output whose reader exits after the first line, which shows the address."""
+class OutputWithDepartingReader(Output):
+    """A standard output whose reader exits after the first line, which contains the address."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()
@@ -309,7 +309,7 @@ def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
     """If the reader of its output has exited, `webhook listen` ends at the next webhook."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
-        out = OutputThatLeaves(nowhere.fileno())
+        out = OutputWithDepartingReader(nowhere.fileno())
 
         def run() -> None:
             with redirect_stdout(out):

@@ -51,7 +51,7 @@ def test_configuration_file_that_only_names_vendor_is_valid(tmp_path: Path) -> N
     assert ((), (), None) == (result.routes, result.services, result.state)
 
 
-def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_kind_of_setting_is_read_from_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts, routes with rules, services and tenants' accounts are read from one file."""
     monkeypatch.setenv("TWILIO_TOKEN", "hidden")
     result = read_configuration(
@@ -219,7 +219,7 @@ def test_hub_closes_its_store_even_if_a_connector_fails(tmp_path: Path, is_async
     assert not (tmp_path / "moorage.db-wal").exists()
 
 
-def test_a_setting_that_no_service_has() -> None:
+def test_invalid_setting_of_an_account_is_refused() -> None:
     """An account's setting that is unknown, or not allowed for services, is refused."""
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})

@@ -77,7 +77,7 @@ def test_a_file_names_the_store_of_credentials(
         ({}, "credentials_from.url", "Write a URL"),
     ],
 )
-def test_a_store_of_credentials_that_cannot_be(
+def test_unusable_credential_store_is_refused(
     store: dict[str, str], path: str, remedy: str
 ) -> None:
     """An unusable credential store is refused with its path in the configuration."""

@@ -52,7 +52,9 @@ def write_file(folder: Path, name: str, text: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("name, text", [("a.json", JSON), ("a.yaml", YAML), ("a.YML", YAML)])
-def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
+def test_configuration_has_the_same_values_in_every_format(
+    tmp_path: Path, name: str, text: str
+) -> None:
     """A configuration has the same values whether it is written in TOML, JSON or YAML."""
     expected = read_configuration(write_file(tmp_path, "a.conf", TOML))
     result = read_configuration(str(write_file(tmp_path, name, text)))

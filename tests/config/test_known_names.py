@@ -29,7 +29,7 @@ def test_service_that_a_broken_account_may_have_is_not_reported_as_unknown(
     assert unknown is names.is_unknown(service)
 
 
-def test_offers_that_cannot_be_ruled_out() -> None:
+def test_unclear_accounts_are_assumed_to_support_any_contract() -> None:
     """An account that is broken or belongs to other tenants is assumed to support any contract."""
     unreadable = KnownNames(services=frozenset(), unreadable=frozenset({"broken"}))
     tenants = KnownNames(services=frozenset(), other_tenants=True)

@@ -78,7 +78,7 @@ def test_work_grows_linearly_with_the_mistakes(
     assert more_calls < 2.3 * some_calls
 
 
-def test_only_so_many_words_are_compared() -> None:
+def test_errors_suggest_names_only_for_the_first_unknown_settings() -> None:
     """After a thousand different unknown setting names, errors no longer suggest a name."""
     report = Report()
     for number in range(1_000):

@@ -140,7 +140,7 @@ def test_toml_round_trip(tree: dict[str, Any]) -> None:
     assert tree == tomllib.loads(write_toml(tree))
 
 
-def test_tables_for_people() -> None:
+def test_toml_output_has_headings_and_no_null_values() -> None:
     """TOML output has a heading for each table and array of tables, and leaves out null values."""
     tree = {
         "a": 1,

@@ -181,7 +181,7 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_missing_variable_that_occurs_twice_in_one_text_is_one_problem() -> None:
-    """If a missing variable occurs twice in one string, only one problem is reported."""
+    """If a string refers to a missing variable twice, only one problem is reported."""
     with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})
     (problem,) = excinfo.value.problems

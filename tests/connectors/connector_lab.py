@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Greeting:
-    """A connector operation that greets somebody."""
+    """A connector operation that returns a greeting."""
 
     person: str
     name: str = "greet"

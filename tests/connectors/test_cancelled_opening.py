@@ -71,8 +71,8 @@ class CountedTransports:
         self.transports.append(transport)
         return transport, protocol
 
-    def left(self) -> list[Any]:
-        """Return the transports that nobody has closed."""
+    def open_transports(self) -> list[Any]:
+        """Return the transports that were not closed."""
         return [transport for transport in self.transports if not transport.is_closing()]
 
 
@@ -101,9 +101,9 @@ async def cancel_everywhere(make: Callable[[], Any]) -> int:
 
 
 async def _wait_for_closed_transports(opened: CountedTransports) -> None:
-    """Wait until this is the only running task, and every transport is closed."""
+    """Wait until the current task is the only running one, and every transport is closed."""
     async with asyncio.timeout(PATIENCE):
-        while opened.left() or asyncio.all_tasks() - {asyncio.current_task()}:
+        while opened.open_transports() or asyncio.all_tasks() - {asyncio.current_task()}:
             gc.collect()
             await asyncio.sleep(0)
 

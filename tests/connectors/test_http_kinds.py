@@ -72,7 +72,7 @@ def test_graphql_documents_run_by_name(shop: GraphQLServer, tmp_path: Path) -> N
 
 
 def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
-    """An asynchronous hub runs the same documents; its health check runs the configured query."""
+    """An asynchronous hub runs configured documents; its health check runs the configured query."""
     documents = {"orders": "query Mine { orders { id } }"}
     settings = configuration("graphql", shop.server.url, documents=documents, ping="orders")
 
@@ -86,7 +86,7 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
 
 
 def test_graphql_connector_may_send_document_hash() -> None:
-    """A GraphQL connector may send only a document's hash, and the text when the service asks."""
+    """A GraphQL connector may send a document's hash, and its text only if the service asks."""
     problem = {"message": "unknown", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
     with VendorServer() as server:
         server.respond(200, {}, json.dumps({"errors": [problem]}).encode())

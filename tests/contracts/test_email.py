@@ -278,7 +278,7 @@ def test_international_domains_are_encoded() -> None:
     ],
 )
 def test_sharp_s_and_final_sigma_keep_their_domain(domain: str, encoded: str) -> None:
-    """A domain with ß or ς is another one than that with ss or σ, and keeps its letters."""
+    """A domain with ß or ς differs from the domain with ss or σ, and keeps its letters."""
     assert f"ada@{encoded}" == EmailAddress(f"ada@{domain}").wire
 
 

@@ -85,7 +85,7 @@ def test_repr_hides_persons_and_contents() -> None:
     ]
 
 
-def test_given_fields_win() -> None:
+def test_fields_of_the_vendor_override_headers() -> None:
     """A field that the vendor states is used, even if the header differs."""
     mail = read_mime(WHOLE, REF, at=NEW_YEAR, id="e1", envelope_sender="bounce@x.example")
 

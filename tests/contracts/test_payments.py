@@ -551,7 +551,7 @@ def test_won_dispute_restores_the_state() -> None:
 # --- what a buyer may be told ----------------------------------------------
 
 
-def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
+def error_with_call_details(error: ConnectorError, *, acted: bool) -> ConnectorError:
     """Return the error with the details that a call adds to errors."""
     vars(error).update(_signature=1, _acted=acted)
     return error
@@ -566,16 +566,16 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
         (UnsupportedByVendor("no"), "not_attempted"),
         (AuthenticationFailed("no"), "not_attempted"),
         (InvalidRequest("no"), "not_attempted"),
-        (signed_error(InvalidRequest("no"), acted=True), "unknown"),
-        (signed_error(InvalidData("unreadable"), acted=False), "unknown"),
+        (error_with_call_details(InvalidRequest("no"), acted=True), "unknown"),
+        (error_with_call_details(InvalidData("unreadable"), acted=False), "unknown"),
         (RateLimitExceeded("no"), "unavailable"),
-        (signed_error(RateLimitExceeded("no"), acted=True), "unknown"),
+        (error_with_call_details(RateLimitExceeded("no"), acted=True), "unknown"),
         (CircuitBreakerOpen("no"), "unavailable"),
-        (signed_error(CircuitBreakerOpen("no"), acted=True), "unknown"),
+        (error_with_call_details(CircuitBreakerOpen("no"), acted=True), "unknown"),
         (ConnectionFailed("no", may_have_been_processed=False), "unavailable"),
         (ConnectionFailed("no"), "unknown"),
         (DeadlineExceeded("no"), "unknown"),
-        (signed_error(DeadlineExceeded("no"), acted=False), "unavailable"),
+        (error_with_call_details(DeadlineExceeded("no"), acted=False), "unavailable"),
         (VendorFailed("no"), "unknown"),
         (OutcomeUnknown("no"), "unknown"),
         (IdempotencyConflict("no"), "unknown"),

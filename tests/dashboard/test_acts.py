@@ -20,7 +20,7 @@ from moorage.errors import ConnectionFailed, OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.unsettled_world import UnlistedStripe
 from tests.dashboard.test_pages import pause_service
-from tests.dashboard.test_ten_unknowns import plant
+from tests.dashboard.test_ten_unknowns import make_unknown_payment
 from tests.dashboard.world import ANN, BEN, SECRET, VIEWER, WAIT, Visitor, World, form_of
 
 if TYPE_CHECKING:
@@ -449,7 +449,9 @@ def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
             ("c", "5.00", "S"),
         ):
             charge = Charge(Money(amount, "EUR"), "pm_card_visa", reference=reference)
-            plant(world, partial(payments.charge, charge, idempotency_key=key), done=False)
+            make_unknown_payment(
+                world, partial(payments.charge, charge, idempotency_key=key), done=False
+            )
         world.clock.advance(WAIT)
         visitor = world.visitor()
         page = visitor.get("/payment?key=a").text

@@ -14,7 +14,7 @@ from moorage.hub.audit import AuditPage, AuditQuery, AuditTrail
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.vendors.payments.stripe import Stripe
 from tests.dashboard.test_acts import lose_sealed
-from tests.dashboard.test_ten_unknowns import facts_of, link_of, plant
+from tests.dashboard.test_ten_unknowns import facts_of, link_of, make_unknown_payment
 from tests.dashboard.world import BEN, WAIT, World
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
 
 
 def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
-    """If asking the vendor cannot repeat the payment, the page advises to ask before deciding."""
+    """If the vendor honours idempotency keys, the page advises to ask the vendor first."""
     with World(Stripe) as world:
         world.lose()
         world.clock.advance(WAIT)
@@ -144,7 +144,7 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
         taken_payment = payments.charge(order, idempotency_key="INV-7")
-        plant(
+        make_unknown_payment(
             world,
             lambda: payments.refund(
                 taken_payment.ref, Money("8.00", "EUR"), idempotency_key="INV-7/1"
@@ -274,8 +274,8 @@ def test_page_of_key_without_unknown_outcome_links_to_calls_with_that_key() -> N
         assert 404 == world.visitor().get(f"{PAGE}&tenant=acme").status
 
 
-def test_settled_namesakes_stay_on_the_page(tmp_path: Path) -> None:
-    """After a payment with the same reference is settled, a payment's page still lists it."""
+def test_settled_payments_with_the_same_reference_stay_on_the_page(tmp_path: Path) -> None:
+    """A payment's page lists other payments with the same reference, even settled ones."""
     with audited_world(tmp_path) as world:
         world.lose()
         world.lose(key="INV-7/2", amount="21.00")
@@ -330,7 +330,9 @@ def test_void_is_named_in_the_form_for_its_id() -> None:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
         held_payment = payments.authorize(order, idempotency_key="INV-7")
-        plant(world, lambda: payments.void(held_payment.ref, idempotency_key="INV-7/1"), done=False)
+        make_unknown_payment(
+            world, lambda: payments.void(held_payment.ref, idempotency_key="INV-7/1"), done=False
+        )
         world.clock.advance(WAIT)
         form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
         assert "The void's own id at stripe, not that of the payment<input" in form

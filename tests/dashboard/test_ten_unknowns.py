@@ -31,7 +31,7 @@ CHARGES = (
 """Reference, amount and currency of each charge, and whether the vendor carried it out."""
 
 
-def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
+def make_unknown_payment(world: World, call: Callable[[], Any], *, done: bool) -> None:
     """Make a call whose response is lost; unless `done`, its request is lost as well."""
     state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
     world.stripe.fail(Lost())
@@ -50,7 +50,7 @@ def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bo
         def repeat() -> Any:
             return call(*values, idempotency_key=key)
 
-        plant(world, repeat, done=done)
+        make_unknown_payment(world, repeat, done=done)
         truth[key] = repeat, done
 
     for number, (reference, amount, currency, is_done) in enumerate(CHARGES):

@@ -1,4 +1,4 @@
-"""Random walks of callers through rate-limit buckets, and the laws that hold on each walk."""
+"""Random walks of callers through rate-limit buckets, and the invariants of each walk."""
 
 from __future__ import annotations
 

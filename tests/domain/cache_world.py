@@ -70,7 +70,7 @@ def decision_after(
     request: Request = GET,
     policy: CachePolicy = POLICY,
 ) -> Decision:
-    """Return the decision about a response with this `Cache-Control` after so many seconds."""
+    """Return the decision about a response with this `Cache-Control` after some seconds."""
     headers = {"Cache-Control": directive} if directive else {}
     return decide(request.with_headers(headers), entry(control).later(after), policy)
 

@@ -172,7 +172,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 
 def test_immediate_grant_can_be_given_back() -> None:
-    """With `ticketed`, a caller can return a rate-limit token even if it had not to wait for it."""
+    """With `ticketed`, a caller can return a rate-limit token even if it was granted at once."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait

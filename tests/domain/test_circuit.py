@@ -273,7 +273,7 @@ def test_late_failures_join_neighbouring_runs() -> None:
         assert [None, None, None, OPEN] == changes
 
 
-def test_a_cancelled_call_does_not_part_a_row() -> None:
+def test_cancelled_call_does_not_interrupt_a_run_of_failures() -> None:
     """A cancelled call does not interrupt a run of consecutive failures."""
     line = Line(failures=None, consecutive_failures=3)
     line.call()
@@ -283,7 +283,7 @@ def test_a_cancelled_call_does_not_part_a_row() -> None:
     assert OPEN is line.call()
 
 
-def test_a_row_ends_after_a_day() -> None:
+def test_run_of_failures_ends_after_a_day() -> None:
     """If a circuit's last failure was a day ago, a new run of failures begins."""
     line = Line(failures=None, consecutive_failures=2)
     line.call()

@@ -207,7 +207,7 @@ class Model:
         if call.gen != self.gen:
             return None
         if self.mode is HALF_OPEN:
-            return self.probed(outcome) if is_held else None
+            return self.count_probe(outcome) if is_held else None
         if self.mode is not CLOSED or outcome is Outcome.GOOD:
             return None
         slot = self.slot()
@@ -220,16 +220,16 @@ class Model:
             self.streak = 0
         if outcome is Outcome.SLOW:
             slot.slow += 1
-            return self.open_circuit() if self.dragged() else None
+            return self.open_circuit() if self.opens_by_slow_responses() else None
         if self.failures and self.time - self.failures[-1][0] >= DAY:
             for old_call in self.calls:
                 old_call.status = "too old"
         slot.fails += 1
         call.status = "failed"
         self.failures.append((self.time, reporter))
-        return self.open_circuit() if self.tripped() else None
+        return self.open_circuit() if self.opens_by_failure() else None
 
-    def dragged(self) -> bool:
+    def opens_by_slow_responses(self) -> bool:
         """Return whether the rate of slow responses opens the circuit."""
         calls, fails, slow_calls = self.sums()
         calls = max(calls, fails, slow_calls)
@@ -237,7 +237,7 @@ class Model:
             calls >= self.config.minimum_calls and slow_calls / calls >= self.config.slow_call_rate
         )
 
-    def tripped(self) -> bool:
+    def opens_by_failure(self) -> bool:
         """Return whether a failure opens the circuit."""
         config = self.config
         is_near = len(set(self.recent())) >= config.quorum
@@ -265,7 +265,7 @@ class Model:
         self.begin()
         return OPEN
 
-    def probed(self, outcome: Outcome) -> CircuitState | None:
+    def count_probe(self, outcome: Outcome) -> CircuitState | None:
         """Count the outcome of a probe whose lease has not expired."""
         if outcome is Outcome.NEUTRAL:
             return None

@@ -121,7 +121,7 @@ def test_times_are_stored_in_utc() -> None:
 
 
 @given(st.binary(max_size=100))
-def test_reading_is_total(packed: bytes) -> None:
+def test_any_bytes_are_read_as_credentials_or_refused(packed: bytes) -> None:
     """Any bytes are read as credentials, or are refused with an error."""
     try:
         unpack_credentials(packed)

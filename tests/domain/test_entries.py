@@ -157,7 +157,7 @@ def test_invalid_cursors_are_refused(after: str) -> None:
     assert 10**18 - 1 == EntryQuery(after="9" * 18).before
 
 
-def test_a_page_has_an_entry() -> None:
+def test_page_size_of_zero_is_refused() -> None:
     """An entry query with a page size of zero is refused."""
     with pytest.raises(ConfigurationError, match="not an integer"):
         EntryQuery(limit=0)
@@ -205,7 +205,7 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
 
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
-def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
+def test_every_change_raises_the_fencing_token(kind: type[Entry]) -> None:
     """Every change of an entry raises its fencing token by one."""
     waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
     changed_entries: list[Entry] = [

@@ -55,7 +55,7 @@ def test_function_that_takes_a_timeout_is_not_wrapped() -> None:
     assert execute is with_timeout(execute, 1)
 
 
-def test_verb_without_a_timeout_is_wrapped() -> None:
+def test_method_without_a_timeout_is_wrapped() -> None:
     """An older adapter's method without a `timeout` parameter is called without it."""
 
     def execute(command: str) -> str:

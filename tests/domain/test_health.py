@@ -125,6 +125,8 @@ def test_only_listed_errors_prove_no_effect(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [ConnectionFailed, AttemptTimeout, DeadlineExceeded])
 @pytest.mark.parametrize("processed", [True, False])
-def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:
+def test_some_errors_state_if_the_request_may_have_been_processed(
+    kind: type[ConnectionFailed], processed: bool
+) -> None:
     """A connection or deadline error states whether the request may have been processed."""
     assert processed == may_have_acted(kind("x", may_have_been_processed=processed))

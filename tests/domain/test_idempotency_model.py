@@ -194,7 +194,7 @@ class KeyMachine(RuleBasedStateMachine):
         assert waiting_counts.get(claimed.verdict, 0) == claimed.wait
 
     @rule()
-    def claim_unheard(self) -> None:
+    def claim_without_reply(self) -> None:
         """Claim the idempotency key, and never receive the answer."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)

@@ -220,7 +220,7 @@ def test_times_know_their_zone(field: str, time: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 2.5])
-def test_a_page_has_room(limit: int) -> None:
+def test_page_size_of_zero_is_refused(limit: int) -> None:
     """A log query with a page size of zero is refused."""
     with pytest.raises(ConfigurationError, match="limit"):
         LogQuery(limit=limit)

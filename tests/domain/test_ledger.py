@@ -73,8 +73,8 @@ def facts(ledger: Ledger) -> tuple[int, bool, bool]:
     return ledger.attempts, ledger.may_have_acted, ledger.is_unsent
 
 
-def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
-    """Check that a call's ledger obeys every law after an action."""
+def check_invariants(ledger: Ledger, act: str, then: Ledger) -> None:
+    """Check that a call's ledger satisfies every invariant after an action."""
     if ledger.earlier:
         assert then.may_have_acted, "what an earlier attempt may have done stays"
     if ledger.may_have_acted and not then.may_have_acted:
@@ -96,7 +96,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
         for action in walk:
             previous_ledger, attempt_ledger = attempt_ledger, ledger_after(attempt_ledger, action)
             naive.act(action)
-            check_laws(previous_ledger, action, attempt_ledger)
+            check_invariants(previous_ledger, action, attempt_ledger)
             assert naive.facts == facts(attempt_ledger), walk
 
 
@@ -107,7 +107,7 @@ def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
     for action in walk:
         previous_ledger, attempt_ledger = attempt_ledger, ledger_after(attempt_ledger, action)
         naive.act(action)
-        check_laws(previous_ledger, action, attempt_ledger)
+        check_invariants(previous_ledger, action, attempt_ledger)
         assert naive.facts == facts(attempt_ledger)
 
 
@@ -122,7 +122,7 @@ RACES: Final = (
 
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
-def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
+def test_joined_ledger_has_no_effect_only_if_no_request_had_one(before: tuple[str, ...]) -> None:
     """Concurrent requests count as one attempt, without effect only if no request had one."""
     start = BLANK
     for action in (*before, BEGIN):

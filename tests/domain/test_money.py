@@ -24,7 +24,7 @@ ratios = st.lists(
 
 
 @given(minors, currencies)
-def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
+def test_same_amount_is_made_from_minor_units_decimal_or_text(minor: int, currency: str) -> None:
     """The same amount of money can be made from minor units, from a decimal or from text."""
     money = Money.from_minor(minor, currency)
     assert minor == money.minor

@@ -145,7 +145,7 @@ def test_form_round_trip(
 @pytest.mark.parametrize(
     "text", ['a"; filename="b', "a\\", 'a\\"', "a\r\nX: y", "a\r\n\r\nb", "a\n"]
 )
-def test_a_name_stays_a_name(text: str) -> None:
+def test_special_characters_in_names_add_no_fields(text: str) -> None:
     """Quotes, backslashes and line breaks in a form's names do not add fields."""
     request = Request.post("/", form={text: "v"}, files={text: FormFile(text, b"c")})
 

@@ -40,7 +40,7 @@ FAST = Objective(name="fast", latency=0.8, within=0.75)
 
 
 def test_a_budget_is_exact() -> None:
-    """Each month of an objective has its own error budget, and the newest month comes first."""
+    """An error budget is computed exactly, and an objective whose budget is just used up is met."""
     (month,) = compliance([AVAILABLE], [day(good=9, bad=1)])
     result = month.availability
 

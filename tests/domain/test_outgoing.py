@@ -137,7 +137,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
-def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
+def test_embedded_ipv4_addresses_are_treated_alike(address: IPv4Address, disguise: str) -> None:
     """The address guard treats an IPv4 address the same in each form in which IPv6 can embed it."""
     disguised = str(IPv6Address(disguise.format(address)))
 
@@ -173,7 +173,7 @@ def test_allowed_networks_are_reachable(address: IPv4Address) -> None:
         "fe80::1%eth0",
     ],
 )
-def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
+def test_hosts_written_as_ambiguous_numbers_are_refused(host: str) -> None:
     """The guard refuses hosts written as numbers that only some programs read as an address."""
     objection = GUARD.objection(host, 443, secure=True)
 

@@ -86,7 +86,7 @@ class SimpleQuota:
             self.used[end] = self.used.get(end, 0) + self.used.pop(period)
 
 
-def test_the_calendar_is_the_calendar() -> None:
+def test_each_day_is_in_its_year_and_month() -> None:
     """Each day from 1970 to 2200 is in its year and month, whose first days are right."""
     for day in range(84_370):
         actual_date = date(1970, 1, 1) + timedelta(days=day)

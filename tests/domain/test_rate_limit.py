@@ -56,7 +56,7 @@ def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, bur
 
 
 def test_every_period_has_its_short_form() -> None:
-    """A rate limit's numbers are reduced to the simplest ratio of integers."""
+    """A short form such as `per_minute` equals the configuration with its period in seconds."""
     for build, period in (
         (RateLimitConfig.per_second, 1.0),
         (RateLimitConfig.per_minute, 60.0),

@@ -13,7 +13,7 @@ from moorage.errors import InvalidData
 
 
 @given(st.integers(100, 999))
-def test_two_hundreds_are_success(status: int) -> None:
+def test_only_2xx_statuses_are_ok(status: int) -> None:
     """A response is ok only with a 2xx status."""
     assert (status // 100 == 2) is Response(status).ok
 
@@ -68,7 +68,7 @@ def test_evolve_changes_named_fields_of_response_and_nothing_else() -> None:
         ({"status": 200, "headers": {"a b": "c"}}, "headers"),
     ],
 )
-def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
+def test_invalid_response_fields_are_refused(fields: dict[str, Any], field: str) -> None:
     """A response with an invalid status, body or header is refused; the error has the field."""
     with pytest.raises(InvalidData) as excinfo:
         Response(**fields)

@@ -20,7 +20,7 @@ def test_batch_item_result_with_value_is_ok() -> None:
     assert (True, 7, None, 7) == (result.ok, result.value, result.error, result.unwrap())
 
 
-def test_nothing_is_a_value() -> None:
+def test_none_is_a_value() -> None:
     """None is a valid value of a batch item's result."""
     assert Result[None]().ok
     assert Result[None]().unwrap() is None

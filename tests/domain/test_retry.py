@@ -100,7 +100,7 @@ class NoError:
     """An exception that nothing raises."""
 
 
-async def decide_later(_: Exception) -> bool:
+async def decide_async(_: Exception) -> bool:
     """Do nothing; the function is never awaited."""
     return True
 
@@ -134,7 +134,7 @@ def test_growth_may_be_a_million() -> None:
         ("retry_on", KeyboardInterrupt),
         ("retry_on", (OSError, NoError)),
         ("retry_on", (OSError, 7)),
-        ("retry_on", decide_later),
+        ("retry_on", decide_async),
     ],
 )
 def test_invalid_policies_are_refused(field: str, value: Any) -> None:
@@ -256,7 +256,7 @@ def test_a_pause_must_fit_the_deadline() -> None:
 
 
 def test_at_once_pauses_only_for_retry_after() -> None:
-    """A decision not to retry still contains the whole pause requested by the vendor."""
+    """With `at_once`, a retry waits only for the pause that the vendor has requested."""
     error = VendorFailed("x")
 
     assert RetryAfterDelay(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
@@ -364,7 +364,7 @@ def test_decorrelated_delay_is_drawn_between_base_and_three_times_previous_delay
     assert [3, 3] == delays(low, 2, draw=1)
 
 
-def test_growth_has_no_end() -> None:
+def test_delay_beyond_the_float_range_is_the_cap() -> None:
     """If a retry delay is too large for a float, the cap is used."""
     policy = RetryPolicy(9, 1, 1000, 30, jitter=Jitter.NONE)
 

@@ -128,7 +128,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         ([(1, Secret(RAW[1:]))], "has 31 bytes"),
     ],
 )
-def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
+def test_key_ring_of_other_values_is_refused(keys: Any, problem: str) -> None:
     """A key ring of values that are not keys is refused."""
     with pytest.raises(ConfigurationError, match=problem):
         KeyRing(keys)
@@ -170,7 +170,7 @@ def test_neighbouring_names_are_separated() -> None:
     assert len(name_triples) == len({sealing_context(*name_triple) for name_triple in name_triples})
 
 
-def test_the_header_is_as_it_was() -> None:
+def test_header_of_encrypted_text_is_stable() -> None:
     """The header of encrypted text never changes between releases."""
     assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 

@@ -52,7 +52,7 @@ def test_printing_does_not_show_the_secret(show: Callable[[Any], str], value: An
     assert VALUE not in show(Secret(value))
 
 
-def test_a_traceback_with_locals_does_not_show_it() -> None:
+def test_traceback_with_locals_shows_only_the_mask() -> None:
     """A crash reporter that prints local variables shows only the secret's mask."""
 
     def use_secret(secret: Secret) -> None:

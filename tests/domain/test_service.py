@@ -45,7 +45,7 @@ def named_field(error: ConnectorError) -> str | None:
     return result
 
 
-async def answer_later(*_: object) -> Any:
+async def answer_async(*_: object) -> Any:
     """Do nothing; the function is never awaited."""
 
 
@@ -181,7 +181,7 @@ OF_SERVICES: list[tuple[str, Any]] = [
     ("needs_credentials", "yes"),
     ("needs_credentials", None),
     ("classify", "status"),
-    ("classify", answer_later),
+    ("classify", answer_async),
     ("idempotency_memory", 0),
     ("idempotency_ttl", -1),
     ("max_limit_wait", -1),
@@ -231,7 +231,9 @@ def test_invalid_service_setting_is_refused_by_its_field_with_remedy(
         ("regions", [EU, attrs.evolve(EU, name="us")], None),
     ],
 )
-def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
+def test_each_limit_endpoint_and_region_is_checked(
+    field: str, value: Any, problem: str | None
+) -> None:
     """A service's limits, endpoints and regions must have the right type and unique names."""
     for kind in (Service, rerun_module(service_module).Service):
         if problem is None:
@@ -305,7 +307,7 @@ def test_idempotency_header_that_is_no_header_name_is_refused(header: str) -> No
         (HedgeConfig, {"delay": 1, "max_extra": 0}, "max_extra"),
     ],
 )
-def test_refuses_counts_and_delays_that_are_none(
+def test_bulkhead_without_slots_and_hedge_without_delay_are_refused(
     kind: Any, options: dict[str, Any], field: str
 ) -> None:
     """A bulkhead without slots, or a hedge without a delay, is refused."""
@@ -371,7 +373,7 @@ def test_everything_may_be_switched_off() -> None:
     ],
 )
 def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None:
-    """Endpoint paths match by segment; one in braces matches any, and the query is ignored."""
+    """Endpoint paths match by segment; braces match any segment, and the query is ignored."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)
     )
@@ -386,7 +388,7 @@ def test_a_service_without_a_base_url_has_paths() -> None:
     assert service.endpoint(None, Request.get("https://vat.example/rates")) is not None
 
 
-def test_the_first_that_fits() -> None:
+def test_first_matching_endpoint_is_used() -> None:
     """A service's endpoints may differ by method, and the first that matches is used."""
     read = Endpoint("read", "GET", "/rates")
     any_ = Endpoint("any", path="/rates")

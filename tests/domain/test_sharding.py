@@ -1,4 +1,4 @@
-"""Chooses the shard for each stored state, and sends commands also to the shards used before."""
+"""The choice of the shard for each stored state, and commands for former shards."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class ReadClaim:
         return states, None
 
 
-def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
+def test_former_shard_refuses_a_moved_key() -> None:
     """A key's former shard refuses the key for as long as it remembers the move."""
     shard = Shard()
     assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))

@@ -130,7 +130,7 @@ def test_buckets_are_bounded() -> None:
 @pytest.mark.parametrize(
     "duration", [-1e-9, float("nan"), float("inf"), -float("inf"), 1e300, 2**70, "1", None, True]
 )
-def test_no_duration_is_refused(duration: Any) -> None:
+def test_invalid_durations_are_refused(duration: Any) -> None:
     """A sketch accepts durations from zero seconds to a hundred years."""
     recorder = SketchRecorder()
     with pytest.raises(InvalidData, match="is not a duration"):
@@ -140,7 +140,7 @@ def test_no_duration_is_refused(duration: Any) -> None:
 
 
 @pytest.mark.parametrize("percent", [0, -1, 100.1, float("nan"), "95", True])
-def test_no_percentage_is_refused(percent: Any) -> None:
+def test_invalid_percentages_are_refused(percent: Any) -> None:
     """A sketch refuses a percentage that is not above 0 and at most 100."""
     with pytest.raises(InvalidData, match="is not a percentage"):
         sketch_of([1.0]).percentile(percent)

@@ -54,7 +54,7 @@ def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
 
 
 @given(st.lists(st.none() | times, min_size=1, max_size=4), times)
-def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
+def test_command_without_changes_updates_only_the_time(seen: list[int | None], now: int) -> None:
     """A command that changes nothing leaves its states unchanged, or updates only their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
     later_states = with_times_moved_back([Clock()] * len(states), states, now)
@@ -117,7 +117,7 @@ def test_without_rules_what_is_stored_is_unreadable() -> None:
         assert named_key == error.key
 
 
-def test_wrong_command_is_no_state_of_another_layout() -> None:
+def test_ticket_for_other_limits_raises_value_error() -> None:
     """A ticket for limits other than the command's raises ValueError."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])

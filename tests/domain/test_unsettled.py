@@ -41,10 +41,10 @@ SPAN, LISTED = 1_000_000, 5_000_000
     ],
 )
 def test_payment_is_proven_missing_only_by_look_up_after_vendor_listing_time(
-    searched: int | None, *, absent: bool
+    last_empty_look_up: int | None, *, absent: bool
 ) -> None:
     """Only a look-up after the vendor's listing delay proves that a payment is missing."""
-    assert absent is is_absent(searched, LISTED)
+    assert absent is is_absent(last_empty_look_up, LISTED)
 
 
 class Effects:
@@ -68,7 +68,7 @@ class Effects:
             )
         )
 
-    def attend(self) -> LookupReservation:
+    def reserve_look_up(self) -> LookupReservation:
         """Reserve the operation for a look-up at the vendor."""
         reservation: LookupReservation = self.execute(ReserveLookup(NAME, pause=0))
         return reservation
@@ -78,13 +78,13 @@ class Effects:
         return self._store.execute(command)
 
     @property
-    def searched(self) -> int | None:
+    def last_empty_look_up(self) -> int | None:
         """Return the time of the last lookup that found nothing."""
         (effect,) = self.execute(ReadEffects([NAME]))
-        searched: int | None = (
-            None if effect.last_question is None else effect.last_question.searched
+        last_empty_look_up: int | None = (
+            None if effect.last_question is None else effect.last_question.last_empty_look_up
         )
-        return searched
+        return last_empty_look_up
 
     def find_nothing(self, reserved: LookupReservation) -> bool:
         """Record that a lookup at the vendor found nothing."""
@@ -96,16 +96,16 @@ def test_idle_time_ends_when_the_look_up_begins() -> None:
     effects = Effects()
     effects.register()
     effects.clock.advance(1)
-    first = effects.attend()
+    first = effects.reserve_look_up()
     assert LookupReservation(ours=True, number=first.number, idle=0) == first
     effects.clock.advance(3)
-    later_reservation = effects.attend()
+    later_reservation = effects.reserve_look_up()
     effects.clock.advance(100)
-    assert effects.searched is None
+    assert effects.last_empty_look_up is None
     assert effects.find_nothing(later_reservation)
-    assert 3_000_000 == effects.searched
+    assert 3_000_000 == effects.last_empty_look_up
     assert effects.find_nothing(first)
-    assert 3_000_000 == effects.searched
+    assert 3_000_000 == effects.last_empty_look_up
 
 
 def test_registering_again_discards_look_ups() -> None:
@@ -113,19 +113,19 @@ def test_registering_again_discards_look_ups() -> None:
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
-    first_reservation = effects.attend()
+    first_reservation = effects.reserve_look_up()
     assert effects.find_nothing(first_reservation)
     effects.register()
-    assert effects.searched is None
+    assert effects.last_empty_look_up is None
     assert effects.find_nothing(first_reservation)
-    assert effects.searched is None
+    assert effects.last_empty_look_up is None
 
 
 def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
     """A look-up records nothing for an operation that was settled during the look-up."""
     effects = Effects()
     assert not effects.find_nothing(LookupReservation(ours=True, number=1))
-    assert LookupReservation(ours=False) == effects.attend()
+    assert LookupReservation(ours=False) == effects.reserve_look_up()
 
 
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
@@ -144,7 +144,7 @@ def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> No
     """An operation's former holder may remove it only if its outcome is certain."""
     effects = Effects()
     effects.register()
-    first = effects.attend().number
+    first = effects.reserve_look_up().number
     effects.register()
     assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=False))
     assert effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=True))
@@ -156,7 +156,7 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
-    reservation = effects.attend()
+    reservation = effects.reserve_look_up()
     assert effects.find_nothing(reservation)
     effects.clock.advance(2)
     late_lookup = RecordLookup(NAME, reservation, result="no_answer", error="CircuitOpen")
@@ -172,9 +172,9 @@ def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
     effects = Effects()
     effects.register()
     effects.clock.advance(9)
-    assert effects.find_nothing(effects.attend())
+    assert effects.find_nothing(effects.reserve_look_up())
     effects.clock.step_utc(timedelta(hours=-1))
-    effects.attend()
+    effects.reserve_look_up()
     effects.clock.advance(3)
 
     (effect,) = effects.execute(ReadEffects([NAME]))

@@ -16,7 +16,7 @@ acts = st.lists(
 )
 
 
-def turn_of(line: Line, number: int) -> int:
+def slot_time_of(line: Line, number: int) -> int:
     """Return the time of the slot that a caller has in the queue."""
     return line.turns[line.numbers.index(number)][0]
 
@@ -66,12 +66,14 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
             wakes[number] = now + nap, last
         elif action == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
-            previous_counts = {number: turn_of(line, number) for number in line.numbers}
+            previous_counts = {number: slot_time_of(line, number) for number in line.numbers}
             line, turn = line.without_caller(leaver)
             del wakes[leaver]
             free_slots.add(turn[0])
             assert [item for item in previous_counts if item != leaver] == list(line.numbers)
-            assert all(turn_of(line, number) <= previous_counts[number] for number in line.numbers)
+            assert all(
+                slot_time_of(line, number) <= previous_counts[number] for number in line.numbers
+            )
         elif action == "pass":
             wake_all(now + amount * SHORT)
             now += amount * SHORT

@@ -123,7 +123,7 @@ class Shop:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
 
-    def confirms(self, follow: Callable[[str, Any], bool]) -> None:
+    def follow_links_with(self, follow: Callable[[str, Any], bool]) -> None:
         """Make the account's verifier follow confirmation links with this function."""
 
         class LinkFollowingVerifier:
@@ -159,7 +159,7 @@ class Shop:
         """Return the clock's time plus this many seconds."""
         return self.clock.utc() + timedelta(seconds=seconds)
 
-    def paid(self, reference: str = "INV-1") -> Notice:
+    def webhook_of_payment(self, reference: str = "INV-1") -> Notice:
         """Make a payment, and return the webhook that reports it."""
         charge = Charge(Money("149.90", "EUR"), "tok_visa", reference=reference)
         self.do(self.hub.payments().charge, charge, idempotency_key=f"{reference}/paid")

@@ -141,7 +141,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
         assert 0 == len(other_process.do(other_process.inbox.handle))
         handled_steps.append("ended")
 
-    shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
+    shop.do(shop.inbox.receive, "stripe", **shop.webhook_of_payment().arguments())
     shop.do(shop.inbox.handle, limit=1)
     assert ["begun", "ended"] == handled_steps
 
@@ -286,7 +286,7 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
 
 def test_webhooks_may_be_stuck(shop: Shop) -> None:
     """The inbox lists dead webhooks as stuck, as the outbox lists dead calls."""
-    entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().arguments())
+    entry = shop.do(shop.inbox.receive, "stripe", **shop.webhook_of_payment().arguments())
     assert () == shop.do(shop.inbox.stuck).items
     stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
     shop.received.swap(_changed_entry(stored_entry, EntryState.DEAD, None), stored_entry.fence)
@@ -316,7 +316,7 @@ def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta)
     assert 1 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
 
 
-def test_memorys_clock_is_not_set(shop: Shop) -> None:
+def test_outbox_in_memory_ignores_changes_of_the_clock(shop: Shop) -> None:
     """An outbox in memory is not affected when the computer's clock is set."""
     entry = _put_entry(shop, not_before=timedelta(minutes=1))
     shop.clock.step_utc(HOUR)

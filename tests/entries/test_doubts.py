@@ -116,7 +116,7 @@ class KeylessShop:
         answer = verb(*values, **options)
         return await answer if self.is_async else answer
 
-    async def doubted(self, charge: Charge = ORDER, **options: Any) -> Any:
+    async def entry_with_lost_response(self, charge: Charge = ORDER, **options: Any) -> Any:
         """Return an outbox entry whose payment was made but whose response was lost."""
         entry = await self.do(self.outbox.put, "payments", "charge", charge, **options)
         self.stripe.fail(Lost())
@@ -132,7 +132,7 @@ class KeylessShop:
         (result,) = (await self.do(self.outbox.find, EntryQuery(id=entry.id))).items
         return str(result.state.value)
 
-    async def paid(self, entry: Any) -> None:
+    async def record_payment(self, entry: Any) -> None:
         """Record that the payment of an entry was made, as an operator does."""
         await self.do(self.hub.close_payment, entry.key, done=True)
 
@@ -153,7 +153,7 @@ def test_job_settles_the_entry_of_a_payment(keyless_shop: KeylessShop) -> None:
     """When the vendor reports a payment's outcome, its entry is settled without a new charge."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
+        entry = await keyless_shop.entry_with_lost_response()
         assert 0 == len(await keyless_shop.deliver())
         keyless_shop.clock.advance(WAIT)
         (settled_payment,) = await keyless_shop.do(keyless_shop.hub.settle_payments)
@@ -196,12 +196,12 @@ def test_entry_is_settled_in_every_store(
         shop = KeylessShop(is_async=is_async, outbox=store, state=state)
         await shop.do(store.migrate)
         await shop.do(state.migrate)
-        entry = await shop.doubted(order="INV-7")
+        entry = await shop.entry_with_lost_response(order="INV-7")
         later_entry = await shop.do(
             shop.outbox.put, "payments", "refund", "stripe:till:none", order="INV-7"
         )
         assert 0 == len(await shop.deliver())
-        await shop.paid(entry)
+        await shop.record_payment(entry)
         assert 1 == (await shop.deliver()).done
         assert ["done", "waiting"] == [await shop.state_of(item) for item in (entry, later_entry)]
         assert [later_entry.id] == [work.entry.id for work in (await shop.deliver()).worked]
@@ -219,7 +219,7 @@ def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
     """If another caller with the same key receives a payment's decline, the entry also ends."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted(DECLINED)
+        entry = await keyless_shop.entry_with_lost_response(DECLINED)
         other_hub = keyless_shop.hub_of(Stripe)
         with pytest.raises(PaymentDeclined):
             await keyless_shop.do(other_hub.payments().charge, DECLINED, idempotency_key=entry.key)
@@ -234,7 +234,7 @@ def test_payment_closed_as_not_done_is_left_to_a_person(keyless_shop: KeylessSho
     """If an operator records that a payment was not made, its entry waits for an operator."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
+        entry = await keyless_shop.entry_with_lost_response()
         keyless_shop.clock.advance(WAIT)
         await keyless_shop.do(keyless_shop.hub.close_payment, entry.key, done=False)
         assert 0 == len(await keyless_shop.deliver())
@@ -255,9 +255,9 @@ def test_round_settles_up_to_its_limit(keyless_shop: KeylessShop, stopped_event:
 
     async def body() -> None:
         charges = [attrs.evolve(ORDER, reference=f"INV-{number}") for number in range(2)]
-        entries = [await keyless_shop.doubted(charge) for charge in charges]
+        entries = [await keyless_shop.entry_with_lost_response(charge) for charge in charges]
         for entry in entries:
-            await keyless_shop.paid(entry)
+            await keyless_shop.record_payment(entry)
         assert 0 == len(await keyless_shop.deliver(stop=stopped_event))
         assert 0 == len(await keyless_shop.deliver(limit=0))
         assert 0 == len(await keyless_shop.deliver(ids=[entries[-1].id]))
@@ -280,8 +280,8 @@ def test_worker_finds_unsettled_entries_on_next_page_even_if_dead_entries_fill_f
     """A worker also settles entries on the second page, even if dead entries fill the first."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
-        await keyless_shop.paid(entry)
+        entry = await keyless_shop.entry_with_lost_response()
+        await keyless_shop.record_payment(entry)
         for number in range(100):
             put = await keyless_shop.do(
                 keyless_shop.outbox.put, "payments", "charge", ORDER, key=f"dead {number}"
@@ -298,8 +298,8 @@ def test_entry_that_cannot_be_read_is_left_to_a_person(keyless_shop: KeylessShop
 
     async def body() -> None:
         keyless_shop.outbox = keyless_shop.outbox_with(cipher=AesGcmCipher(generate_keys()))
-        entry = await keyless_shop.doubted()
-        await keyless_shop.paid(entry)
+        entry = await keyless_shop.entry_with_lost_response()
+        await keyless_shop.record_payment(entry)
         keyless_shop.outbox = keyless_shop.outbox_with()
         assert 0 == len(await keyless_shop.deliver())
         assert "unknown" == await keyless_shop.state_of(entry)
@@ -311,8 +311,8 @@ def test_dry_run_settles_no_outbox_entry(keyless_shop: KeylessShop) -> None:
     """In dry-run mode the hub settles no outbox entry."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
-        await keyless_shop.paid(entry)
+        entry = await keyless_shop.entry_with_lost_response()
+        await keyless_shop.record_payment(entry)
         keyless_shop.hub = keyless_shop.hub_of(KeylessStripe, safety=Safety(dry_run=True))
         assert 0 == len(await keyless_shop.deliver())
         assert "unknown" == await keyless_shop.state_of(entry)
@@ -324,7 +324,7 @@ def test_store_that_is_away_loses_nothing_that_was_done(keyless_shop: KeylessSho
     """If the payment register is unavailable, a delivery still returns the calls that it made."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
+        entry = await keyless_shop.entry_with_lost_response()
         await keyless_shop.do(keyless_shop.outbox.put, "payments", "charge", ORDER)
 
         def fail_to_store(*_: Any) -> Any:
@@ -360,7 +360,7 @@ CASES: list[tuple[Callable[[], Any], tuple[str, int]]] = [
 
 @pytest.mark.parametrize("batch", [False, True], ids=["one by one", "together"])
 @pytest.mark.parametrize("makes, expected", CASES)
-def test_late_worker_that_knows_the_outcome_ends_the_doubt(
+def test_late_worker_that_knows_the_outcome_replaces_the_unknown_outcome(
     tmp_path: Path, makes: Callable[[], Any], expected: tuple[str, int], *, batch: bool
 ) -> None:
     """A late worker's certain result replaces the unknown outcome that its successor stored."""
@@ -387,9 +387,12 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     shop.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> str:
-        doubted = mark_unknown(entry, shop.entries.now(), "OutcomeUnknown")
-        assert shop.entries.swap(doubted, entry.fence)
-        assert shop.entries.swap(replay_entry(doubted, shop.entries.now()), doubted.fence)
+        entry_with_lost_response = mark_unknown(entry, shop.entries.now(), "OutcomeUnknown")
+        assert shop.entries.swap(entry_with_lost_response, entry.fence)
+        assert shop.entries.swap(
+            replay_entry(entry_with_lost_response, shop.entries.now()),
+            entry_with_lost_response.fence,
+        )
         return "done"
 
     flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
@@ -402,8 +405,8 @@ def test_two_workers_settle_an_entry_once(keyless_shop: KeylessShop) -> None:
     """If two workers receive the outcome of an entry, only one of them settles it."""
 
     async def body() -> None:
-        entry = await keyless_shop.doubted()
-        await keyless_shop.paid(entry)
+        entry = await keyless_shop.entry_with_lost_response()
+        await keyless_shop.record_payment(entry)
         (stored_entry,) = (
             await keyless_shop.do(keyless_shop.outbox.find, EntryQuery(id=entry.id))
         ).items

@@ -147,7 +147,7 @@ def test_webhook_continues_the_senders_trace(shop: Shop) -> None:
     inbox = shop.inbox_over(MemoryInbox(shop.clock), tracing=spans.tracing)
     current: list[Any] = []
     inbox.on("webhook")(lambda *_: current.append(trace.get_current_span().get_span_context()))
-    delivery = shop.paid().arguments()
+    delivery = shop.webhook_of_payment().arguments()
     headers = {**dict(delivery["headers"]), "traceparent": PARENT, "TraceState": "vendor=1"}
 
     entry = shop.do(inbox.receive, "stripe", **{**delivery, "headers": headers})
@@ -169,7 +169,7 @@ def test_webhook_in_a_request_stays_in_its_trace(shop: Shop) -> None:
     """Inside a span of the host, a webhook belongs to that span and links to the sender's span."""
     spans = Spans()
     inbox = shop.inbox_over(MemoryInbox(shop.clock), tracing=spans.tracing)
-    delivery = shop.paid().arguments()
+    delivery = shop.webhook_of_payment().arguments()
     headers = {**dict(delivery["headers"]), "traceparent": PARENT}
 
     with spans.tracer.start_as_current_span("POST /hooks"):
@@ -363,7 +363,7 @@ def test_one_trace_arrives_over_the_wire(shop: Shop) -> None:
         with provider.get_tracer("app").start_as_current_span("order"):
             outbox.put_request("erp", Request.post("/invoices", json={}))
         outbox.deliver(hub)
-        delivery = shop.paid().arguments()
+        delivery = shop.webhook_of_payment().arguments()
         echoed_headers = {"traceparent": vendor.requests[0].headers["traceparent"]}
         headers = {**dict(delivery["headers"]), **echoed_headers}
         shop.do(inbox.receive, "stripe", **{**delivery, "headers": headers})

@@ -41,7 +41,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
     """A webhook is stored until a handler for webhooks of its kind has succeeded."""
     seen_events: list[Any] = []
     shop.inbox.on("payments")(lambda event, entry: seen_events.append((event, entry.id)))
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     assert ("stripe", EntryState.WAITING, 1) == (entry.account, entry.state, entry.number)
     assert f"stripe/{next(iter(shop.stripe.intents))}" == entry.lane
     assert [] == seen_events
@@ -63,7 +63,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
     """A handler receives either the events of its contract or whole webhooks, as it declares."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [FlakyHandler(shop, kind) for kind in kinds]
-    receive_notice(shop, shop.paid())
+    receive_notice(shop, shop.webhook_of_payment())
     shop.do(shop.inbox.handle)
     kind = "payment.captured"
     assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [handler.seen for handler in handlers]
@@ -78,7 +78,7 @@ def test_unknown_kind_is_refused(shop: Shop) -> None:
 
 def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
     """Handling webhooks without any handler raises an error, and leaves the webhooks stored."""
-    receive_notice(shop, shop.paid())
+    receive_notice(shop, shop.webhook_of_payment())
     with pytest.raises(ConfigurationError, match="no handlers") as excinfo:
         shop.do(shop.inbox.handle)
     assert "handlers" == excinfo.value.path
@@ -109,7 +109,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
     shop.hub.events = events
     shop.inbox = shop.inbox_over(shop.received)
     FlakyHandler(shop)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     assert (None, None) == (entry.lane, entry.subject)
     assert "KeyError" == shop.do(shop.inbox.handle).worked[0].entry.error
     shop.hub.events = understood
@@ -122,7 +122,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
     """A webhook whose resource name is too long for the store still gets its own ordered group."""
-    shop.paid()
+    shop.webhook_of_payment()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
     lane = receive_notice(shop, shop.stripe.sent[-1]).lane
@@ -131,7 +131,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
 
 def test_vendor_names_are_made_storable(shop: Shop) -> None:
     """Surrogates and NUL in a vendor's names are replaced, but the webhook's content keeps them."""
-    shop.paid()
+    shop.webhook_of_payment()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_\0"})
     assert 64 == len(receive_notice(shop, shop.stripe.sent[-1]).lane)
@@ -144,7 +144,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     """A repeated webhook is recognised by its id in any state, and handled only once."""
     handling = FlakyHandler(shop)
-    notice = shop.paid()
+    notice = shop.webhook_of_payment()
     first = receive_notice(shop, notice)
     assert first == receive_notice(shop, notice)
     shop.do(shop.inbox.handle)
@@ -156,7 +156,7 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
 
 def test_tenants_are_separate(shop: Shop) -> None:
     """A webhook that arrives for two tenants is stored as two entries."""
-    options = shop.paid().arguments()
+    options = shop.webhook_of_payment().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)
     second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **options)
     assert first.id != second.id
@@ -168,7 +168,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
 def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, is_async: bool) -> None:
     """A webhook for a tenant's account is stored for that tenant, and refused for others."""
     shop = Shop(is_async=is_async, of="acme")
-    options = Shop().paid().arguments()
+    options = Shop().webhook_of_payment().arguments()
     assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
     with pytest.raises(ConfigurationError, match="may not be used by another"):
         shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **options)
@@ -176,7 +176,7 @@ def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, is_async: bool) -
 
 def test_a_forgery_changes_nothing(shop: Shop) -> None:
     """A webhook with a forged signature is refused and not stored."""
-    options = {**shop.paid().arguments(), "body": b"{}"}
+    options = {**shop.webhook_of_payment().arguments(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
         shop.do(shop.inbox.receive, "stripe", **options)
     assert 401 == shop.do(shop.inbox.answer, "stripe", **options).status
@@ -186,7 +186,7 @@ def test_a_forgery_changes_nothing(shop: Shop) -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_webhooks_are_refused_without_a_secret(*, is_async: bool) -> None:
     """An account without a secret refuses webhooks with a server error."""
-    notice = Shop().paid()
+    notice = Shop().webhook_of_payment()
     shop = Shop(is_async=is_async, webhook_secrets=[])
     with pytest.raises(ConfigurationError):
         receive_notice(shop, notice)
@@ -202,7 +202,7 @@ def test_content_is_encrypted(*, is_async: bool) -> None:
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(is_async=is_async, cipher=cipher)
     handling = FlakyHandler(shop)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     assert b"INV-1" not in entry.content
     assert (
         "INV-1" == shop.inbox.webhooks(entry)[0].payload["data"]["object"]["metadata"]["reference"]
@@ -221,7 +221,7 @@ def test_content_is_encrypted(*, is_async: bool) -> None:
 
 def test_plain_content_is_readable(shop: Shop) -> None:
     """Without a cipher the stored content is readable, and corrupt content raises an error."""
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     assert b"INV-1" in entry.content
     (webhook,) = shop.inbox.webhooks(entry)
     assert shop.stripe.sent[-1].body == webhook.body
@@ -241,8 +241,8 @@ def test_subject_of_a_webhook(*, is_async: bool) -> None:
         return {"INV-1": "customer-1"}[reference(event)]
 
     shop = Shop(is_async=is_async, subject=subject_of)
-    assert "customer-1" == receive_notice(shop, shop.paid()).subject
-    unknown_entry = receive_notice(shop, shop.paid("INV-2"))
+    assert "customer-1" == receive_notice(shop, shop.webhook_of_payment()).subject
+    unknown_entry = receive_notice(shop, shop.webhook_of_payment("INV-2"))
     assert None is unknown_entry.subject
     assert None is not unknown_entry.lane
 
@@ -251,7 +251,7 @@ def test_subject_of_a_webhook(*, is_async: bool) -> None:
 def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
     """A subject that the store cannot hold is omitted, and the webhook is stored."""
     shop = Shop(subject=lambda _: invalid_subject)
-    assert 200 == shop.inbox.answer("stripe", **shop.paid().arguments()).status
+    assert 200 == shop.inbox.answer("stripe", **shop.webhook_of_payment().arguments()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
     assert None is entry.subject
     assert None is not entry.lane
@@ -266,7 +266,7 @@ def test_delivery_about_several_has_no_subject(*, is_async: bool) -> None:
 
     shop = Shop(is_async=is_async, subject=subject_of)
     understood = shop.hub.events
-    notices = [shop.paid("INV-1"), shop.paid("INV-2")]
+    notices = [shop.webhook_of_payment("INV-1"), shop.webhook_of_payment("INV-2")]
     reports = [shop.inbox.webhooks(receive_notice(shop, notice))[0] for notice in notices]
 
     shop.hub.events = lambda account, _: [
@@ -280,8 +280,8 @@ def test_delivery_about_several_has_no_subject(*, is_async: bool) -> None:
 def test_full_store_answers_503(shop: Shop) -> None:
     """If a webhook cannot be stored, the response makes the vendor repeat it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
-    receive_notice(shop, shop.paid())
-    options = shop.paid("INV-2").arguments()
+    receive_notice(shop, shop.webhook_of_payment())
+    options = shop.webhook_of_payment("INV-2").arguments()
     assert 503 == shop.do(shop.inbox.answer, "stripe", **options).status
 
 
@@ -294,7 +294,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
     shop.inbox = shop.inbox_over(BrokenInbox())
     with pytest.raises(StorageUnavailable, match="raised RuntimeError") as excinfo:
-        receive_notice(shop, shop.paid())
+        receive_notice(shop, shop.webhook_of_payment())
     assert "hunter2" not in str(excinfo.value)
     assert "Check that the store is available. Its" in excinfo.value.remedy
 
@@ -345,8 +345,8 @@ def test_worker_follows_link_that_confirms_subscription(shop: Shop) -> None:
         return True
 
     FlakyHandler(shop)
-    shop.confirms(follow)
-    entry = receive_notice(shop, shop.paid())
+    shop.follow_links_with(follow)
+    entry = receive_notice(shop, shop.webhook_of_payment())
     (webhook,) = shop.inbox.webhooks(entry)
     confirming = attrs.evolve(webhook, confirm="https://sns.example/confirm")
     content = b"\0" + pack_events([confirming])
@@ -435,4 +435,4 @@ def test_batch_without_events_is_answered_and_not_stored(shop: Shop) -> None:
 
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
     """For a handled webhook, `reply` returns the response that the vendor expects."""
-    assert 200 == shop.inbox.reply(receive_notice(shop, shop.paid())).status
+    assert 200 == shop.inbox.reply(receive_notice(shop, shop.webhook_of_payment())).status

@@ -19,13 +19,16 @@ __all__ = ["shop"]
 def test_a_failed_handler_is_called_again(shop: Shop) -> None:
     """A failed webhook is retried later, and delays later events of the same resource."""
     handling = FlakyHandler(shop, fails=1)
-    first, second = receive_notice(shop, shop.paid()), receive_notice(shop, shop.stripe.sent[-1])
+    first, second = (
+        receive_notice(shop, shop.webhook_of_payment()),
+        receive_notice(shop, shop.stripe.sent[-1]),
+    )
     assert first == second
     intent = next(iter(shop.stripe.intents.values()))
     shop.stripe.emit_event("payment_intent.succeeded", intent)
     repeated_entry = receive_notice(shop, shop.stripe.sent[-1])
     assert first.lane == repeated_entry.lane
-    other_entry = receive_notice(shop, shop.paid("INV-2"))
+    other_entry = receive_notice(shop, shop.webhook_of_payment("INV-2"))
     handled_batch = shop.do(shop.inbox.handle)
     assert [(first.id, EntryState.WAITING), (other_entry.id, EntryState.DONE)] == [
         (work.entry.id, work.entry.state) for work in handled_batch.worked
@@ -42,7 +45,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
     """After its last attempt a webhook is dead: it blocks no other webhook, and can be replayed."""
     handling = FlakyHandler(shop, fails=3)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     states = []
     for _ in range(4):
         states += [work.entry.state.value for work in shop.do(shop.inbox.handle).worked]
@@ -60,7 +63,7 @@ def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
 def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
     """A done webhook can be handled again later."""
     handling = FlakyHandler(shop)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     shop.do(shop.inbox.handle)
     shop.advance_clock(1e6)
     shop.do(shop.inbox.replay, entry.id)
@@ -78,7 +81,7 @@ def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
             dying_workers.pop()
             raise KeyboardInterrupt
 
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     with pytest.raises(KeyboardInterrupt):
         shop.do(shop.inbox.handle)
     assert 0 == len(shop.do(shop.inbox.handle))
@@ -95,7 +98,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
     def handle(event: Any, entry: Any) -> None:
         raise KeyboardInterrupt
 
-    receive_notice(shop, shop.paid())
+    receive_notice(shop, shop.webhook_of_payment())
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             shop.do(shop.inbox.handle)
@@ -116,7 +119,7 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
             attrs.evolve(stored_entry, fence=99, error="mine"), stored_entry.fence
         )
 
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     shop.do(shop.inbox.handle, limit=1)
     stored_entry = shop.received.find(EntryQuery(id=entry.id)).items[0]
     assert (99, "mine", EntryState.CLAIMED) == (
@@ -139,7 +142,7 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
     contested = ContestedInbox(shop.clock)
     shop.inbox = shop.inbox_over(contested)
     handling = FlakyHandler(shop)
-    receive_notice(shop, shop.paid())
+    receive_notice(shop, shop.webhook_of_payment())
     assert 0 == len(shop.do(shop.inbox.handle))
     assert [] == handling.seen
     assert 1 == contested.find(EntryQuery()).items[0].fence
@@ -154,22 +157,22 @@ def test_handlers_may_be_awaited() -> None:
 
     shop = Shop(is_async=True)
     shop.inbox.on("payments")(handle)
-    receive_notice(shop, shop.paid())
+    receive_notice(shop, shop.webhook_of_payment())
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == seen_references
 
     plain_shop = Shop()
     plain_shop.inbox.on("payments")(handle)
-    receive_notice(plain_shop, plain_shop.paid())
+    receive_notice(plain_shop, plain_shop.webhook_of_payment())
     assert isinstance(plain_shop.do(plain_shop.inbox.handle).worked[0].error, ConfigurationError)
 
 
 def test_forget_remove_and_drop(shop: Shop) -> None:
     """`forget` removes settled webhooks; `remove` and `drop` each change one webhook."""
     FlakyHandler(shop)
-    result = receive_notice(shop, shop.paid())
+    result = receive_notice(shop, shop.webhook_of_payment())
     shop.do(shop.inbox.handle)
-    waiting = receive_notice(shop, shop.paid("INV-2"))
+    waiting = receive_notice(shop, shop.webhook_of_payment("INV-2"))
     assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
     shop.advance_clock(1)
     assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
@@ -187,7 +190,7 @@ def test_forget_remove_and_drop(shop: Shop) -> None:
 def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
     """A handled webhook cannot be dropped, because its effect has already happened."""
     FlakyHandler(shop)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     shop.do(shop.inbox.handle)
     with pytest.raises(InvalidData, match="cannot be cancelled, because it is already") as excinfo:
         shop.do(shop.inbox.drop, entry.id)
@@ -199,7 +202,7 @@ def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
 def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
     """By default one round handles up to a hundred webhooks; the rest wait for the next round."""
     FlakyHandler(shop)
-    entry = receive_notice(shop, shop.paid())
+    entry = receive_notice(shop, shop.webhook_of_payment())
     for number in range(101):
         shop.received.add(attrs.evolve(entry, id=f"e{number}", lane=None))
     assert [100, 2] == [len(shop.do(shop.inbox.handle)) for _ in range(2)]
@@ -211,8 +214,8 @@ def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
     All others wait for a worker.
     """
     handling = FlakyHandler(shop)
-    receive_notice(shop, shop.paid())
-    chosen_entry = receive_notice(shop, shop.paid("INV-2"))
+    receive_notice(shop, shop.webhook_of_payment())
+    chosen_entry = receive_notice(shop, shop.webhook_of_payment("INV-2"))
 
     assert 1 == shop.do(shop.inbox.handle, ids=[chosen_entry.id]).done
     assert ["INV-2"] == handling.seen
@@ -223,7 +226,7 @@ def test_no_webhook_begins_after_the_timeout(shop: Shop) -> None:
     """After the timeout the current webhook is finished, and no other begins."""
     shop.inbox.on("webhook")(lambda *_: shop.clock.advance(2.0))
     for number in range(3):
-        receive_notice(shop, shop.paid(f"INV-{number}"))
+        receive_notice(shop, shop.webhook_of_payment(f"INV-{number}"))
 
     assert 1 == len(shop.do(shop.inbox.handle, timeout=1.0))
     assert 2 == len(shop.do(shop.inbox.handle, timeout=60.0))

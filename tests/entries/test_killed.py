@@ -35,7 +35,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
         yield value
 
 
-def made_by(path: Path) -> Counter[str]:
+def call_counts(path: Path) -> Counter[str]:
     """Return how often each call was made."""
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
@@ -60,7 +60,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
     for calls_left in (400, 200):
         with subprocess.Popen(command) as worker:
             try:
-                while CALLS - len(made_by(path)) > calls_left:
+                while CALLS - len(call_counts(path)) > calls_left:
                     assert time.monotonic() < end, "the worker makes no calls"
                     time.sleep(0.002)
             finally:
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
         outbox.deliver(shop, limit=1_000)
         assert time.monotonic() < end, "calls are left"
 
-    counts = made_by(path)
+    counts = call_counts(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
     repeated_calls = [number for number, count in counts.items() if count > 1]
     assert len(repeated_calls) <= 2 * BATCH
@@ -101,7 +101,7 @@ def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
     for count in (30, 90, 140):
         with subprocess.Popen(command) as worker:
             try:
-                while len(made_by(path)) < count:
+                while len(call_counts(path)) < count:
                     assert time.monotonic() < end, "the worker makes no calls"
                     time.sleep(0.002)
             finally:
@@ -112,7 +112,7 @@ def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
         outbox.deliver(shop, limit=1_000)
         assert time.monotonic() < end, "calls are left"
 
-    assert {name.strip('"') for name in made_by(path)} == {
+    assert {name.strip('"') for name in call_counts(path)} == {
         *(f"first-{number}" for number in range(chains)),
         *(f"second-{number}" for number in range(0, chains, 2)),
         *(f"refused-{number}" for number in range(1, chains, 2)),
@@ -144,7 +144,7 @@ def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
 
     outbox = Outbox(store)
     assert outbox.deliver(hub(path)).done == 1
-    assert made_by(path) == {"true": 1}
+    assert call_counts(path) == {"true": 1}
     with lab.engine.connect() as connection:
         count = sqlalchemy.text(f"SELECT count(*) FROM {lab.prefix}outbox")
         assert connection.execute(count).scalar_one() == 1

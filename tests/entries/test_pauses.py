@@ -101,7 +101,7 @@ def test_webhooks_are_paused(shop: Shop) -> None:
     handled: list[Any] = []
     shop.inbox.on("webhook")(lambda event, _: handled.append(event))
     shop.do(shop.inbox.pause, "stripe", **WHY)
-    notice = shop.paid()
+    notice = shop.webhook_of_payment()
     shop.do(shop.inbox.receive, "stripe", headers=notice.headers, body=notice.body)
     assert 0 == len(shop.do(shop.inbox.handle))
 

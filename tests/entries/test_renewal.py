@@ -362,7 +362,7 @@ def test_inbox_and_outbox_have_short_leases() -> None:
     def handle(_: Any, entry: Any) -> None:
         lease_spans.append(entry.due - shop.clock.utc())
 
-    shop.inbox.receive("stripe", **shop.paid().arguments())
+    shop.inbox.receive("stripe", **shop.webhook_of_payment().arguments())
     shop.inbox.handle()
     assert [_span(ENTRY_LEASE)] == lease_spans
 

@@ -51,7 +51,7 @@ def _shop(request: pytest.FixtureRequest) -> Shop:
     """Return a shop at which two people have bought something."""
     shop = Shop(is_async=request.param, subject=person_of)
     for number, subject in enumerate((ADA, BOB), 1):
-        notice = shop.paid(f"INV-{number}")
+        notice = shop.webhook_of_payment(f"INV-{number}")
         shop.do(shop.inbox.receive, "stripe", **notice.arguments())
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=subject, tenant="acme")
     shop.do(shop.outbox.deliver, shop.hub)

@@ -57,7 +57,7 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
     assert [2.0, 2.0] == stop.waits
 
 
-def test_step_is_taken_at_times() -> None:
+def test_scheduled_step_runs_after_each_interval() -> None:
     """A scheduled step of a worker runs at once, and then only after each interval."""
     times = iter([5.0, 5.0, 64.0, 65.0, 66.0])
     step = at_times(emptying_step("a", "b", "c"), timedelta(minutes=1), clock=lambda: next(times))
@@ -101,7 +101,7 @@ def test_stopping_needs_the_main_thread() -> None:
     assert "Only the main thread" in str(results[0])
 
 
-def test_it_waits_for_a_store() -> None:
+def test_worker_waits_for_an_unavailable_store() -> None:
     """While its store is unavailable a worker waits, logs that once, and then continues."""
     stop, reports, troubles = WaitRecorder(), list[str](), list[StorageUnavailable]()
     absent_error = StorageUnavailable("the store is away.")

@@ -1,4 +1,4 @@
-"""Laws that a test's recorded history must obey."""
+"""Measurements of a recorded history of calls, which tests compare with the limits."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Shop:
             observers=[self._heard.append],
         )
 
-    def heard(self, kind: type[Event]) -> int:
+    def event_count(self, kind: type[Event]) -> int:
         """Return the number of events of this kind that were emitted."""
         return sum(isinstance(event, kind) for event in self._heard)
 
@@ -129,11 +129,11 @@ class Shop:
 
     def recover(self) -> None:
         """Make calls until the store is available again."""
-        recoveries_before = self.heard(StorageRecovered)
+        recoveries_before = self.event_count(StorageRecovered)
 
         def recovered() -> bool:
             self.call(1)
-            return self.heard(StorageRecovered) > recoveries_before
+            return self.event_count(StorageRecovered) > recoveries_before
 
         wait_until(recovered, "the store found again")
 
@@ -145,9 +145,9 @@ def _survives(
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
-    losses_before, start_time = shop.heard(StorageLost), now()
+    losses_before, start_time = shop.event_count(StorageLost), now()
     requests = shop.call()
-    losses, duration = shop.heard(StorageLost) - losses_before, (now() - start_time) / 1e9
+    losses, duration = shop.event_count(StorageLost) - losses_before, (now() - start_time) / 1e9
     # Sometimes one caller probes the store and loses time, and each probe is reported; no other
     # caller waits.
     assert 1 <= losses == sum(trip["failed"] and not trip["posted"] for trip in requests)
@@ -206,7 +206,7 @@ def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -
             assert not any(trip["failed"] for trip in shop.call(3))
             assert "effect 0 of slowly" == shop.pay("slowly")
             proxy.restore()
-            assert 0 == shop.heard(StorageLost)
+            assert 0 == shop.event_count(StorageLost)
 
 
 @pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
@@ -332,7 +332,7 @@ def test_key_store_works_while_the_state_store_fails(
             proxy.cut_connections()
             assert "effect 0 of key" == shop.pay("key")
             assert "effect 0 of key" == shop.pay("key")
-            assert 1 == shop.heard(StorageLost)
+            assert 1 == shop.event_count(StorageLost)
             proxy.restore()
             shop.recover()
             assert "effect 0 of key" == shop.pay("key")

@@ -56,7 +56,7 @@ def url(
 
 
 def _delivery(shop: Shop) -> dict[str, Any]:
-    notice = shop.paid()
+    notice = shop.webhook_of_payment()
     return {"headers": notice.headers, "body": notice.body}
 
 

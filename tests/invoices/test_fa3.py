@@ -622,7 +622,7 @@ def test_total_of_rounded_lines_may_differ_by_cents() -> None:
     assert [("P_15", "gross")] == _rules(body.replace(total, b"<P_15>73.75</P_15>"))
 
 
-def test_received_correction_may_have_an_examples_number() -> None:
+def test_received_correction_may_name_a_number_with_a_wrong_checksum() -> None:
     """A received correction may name a KSeF number whose checksum is wrong."""
     correction = _ksef(
         type_code="384",

@@ -120,7 +120,7 @@ def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: Entry
     assert claims == [["a"], ["b"], ["c"], []]
 
 
-def test_settling_respects_fences(lab: EntryLab) -> None:
+def test_settling_skips_entries_that_another_worker_has_claimed(lab: EntryLab) -> None:
     """Settling a batch skips entries that another worker has claimed in the meantime."""
     store = lab.outbox()
     for name in "abc":
@@ -206,7 +206,7 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
     assert 40 == len(store.find(EntryQuery(limit=50)).items)
 
 
-def test_a_table_of_lanes_that_is_missing(server: EntryLab) -> None:
+def test_missing_lane_table_advises_migrate(server: EntryLab) -> None:
     """If tables of an earlier release lack the lane table, adding an entry advises `migrate()`."""
     prefix = f"{server.prefix}earlier_"
     with open_outbox(server.url, prefix=prefix, create=True) as store:

@@ -73,7 +73,7 @@ def test_ddl_creates_the_tables(lab: EntryLab) -> None:
 
 
 @pytest.mark.parametrize("part", [{"prefix": 'a"b'}, {"prefix": "1"}])
-def test_names_of_tables(lab: EntryLab, part: dict[str, str]) -> None:
+def test_invalid_table_prefix_is_refused(lab: EntryLab, part: dict[str, str]) -> None:
     """A prefix for table names that is not a valid identifier is refused."""
     with pytest.raises(ConfigurationError, match="is not valid"):
         open_inbox(lab.url, **part)
@@ -97,7 +97,7 @@ def test_entry_tables_may_be_in_a_schema_other_than_the_default(lab: EntryLab) -
             connection.exec_driver_sql(f"DROP SCHEMA {schema}{cascade}")
 
 
-def test_servers_that_are_away() -> None:
+def test_unreachable_database_raises_storage_unavailable() -> None:
     """An unreachable database raises StorageUnavailable, synchronously and asynchronously."""
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
     with SqlOutbox(url, timeout=0.2) as store:
@@ -140,7 +140,7 @@ def test_file_that_is_not_a_database_is_named_in_the_error(tmp_path: Path) -> No
         store.due(1)
 
 
-def test_files_that_cannot_be(tmp_path: Path) -> None:
+def test_unusable_sqlite_files_are_refused(tmp_path: Path) -> None:
     """A SQLite outbox refuses an in-memory path, a missing directory and a locked file."""
     with pytest.raises(ConfigurationError, match="A database in memory"):
         SqliteOutbox(":memory:")
@@ -166,7 +166,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
-def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
+def test_urls_of_stores_without_inbox_or_outbox_are_refused(open_it: Callable[[str], Any]) -> None:
     """A URL of a store type without inbox or outbox is refused; a memory URL works for both."""
     with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
         open_it("redis://host/0")
@@ -174,7 +174,7 @@ def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
 
 
 def test_replaced_file_gets_the_next_entry(tmp_path: Path) -> None:
-    """After a copy of the file is restored, the next entry is in the file that others see."""
+    """After a copy of the file is restored, the next entry is added to the restored file."""
     path, copy = tmp_path / "shop.db", tmp_path / "copy.db"
     with closing(sqlite3.connect(path)) as host:
         host.execute("PRAGMA journal_mode = WAL")

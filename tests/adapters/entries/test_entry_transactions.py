@@ -148,7 +148,9 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_rows_of_the_hosts_kind(server: EntryLab, file: EntryLab) -> None:
+def test_entry_is_added_on_a_connection_with_a_row_factory(
+    server: EntryLab, file: EntryLab
+) -> None:
     """An entry can be added on the application's connection even if that has a row factory."""
     with closing(sqlite3.connect(file.file)) as connection:
         connection.row_factory = sqlite3.Row
@@ -169,7 +171,7 @@ def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
 
 
 def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
-    """If an id was committed after the application's snapshot began, adding it returns that one."""
+    """Adding an id that was committed after the snapshot began returns the existing entry."""
     store = server.outbox()
     with Session(server.engine) as session:
         connection = session.connection()

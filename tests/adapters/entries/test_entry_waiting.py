@@ -84,7 +84,7 @@ def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
 
 
 @pytest.mark.parametrize("boot", [None, "another"])
-def test_the_time_of_a_file(
+def test_time_of_a_sqlite_store_never_goes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str | None
 ) -> None:
     """The time of a SQLite store never goes back.

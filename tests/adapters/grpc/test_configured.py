@@ -47,7 +47,7 @@ def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) 
     assert "bolt" == asyncio.run(perform())["name"]
 
 
-def test_files_of_certificates_are_settings(server: LabServer, tmp_path: Path) -> None:
+def test_certificate_files_need_tls(server: LabServer, tmp_path: Path) -> None:
     """If a configuration has certificate files but no TLS, the error names the setting's path."""
     config = configuration(server, authorities=str(tmp_path / "ca.pem"))
     with (
@@ -97,14 +97,14 @@ def test_a_definition_says_what_may_be_repeated() -> None:
     assert GrpcMethod.described(methods["Add"], safe=True).safe
 
 
-def test_a_path_has_a_form() -> None:
+def test_method_path_without_a_service_is_refused() -> None:
     """A method path without a service name is refused."""
     with pytest.raises(InvalidData, match="not of the form"):
         GrpcMethod(path="Get", serialize=bytes, deserialize=bytes)
 
 
 @pytest.mark.parametrize("name", ["safe", "repeatable", "streams_requests", "streams_answers"])
-def test_a_text_is_no_switch(name: str) -> None:
+def test_string_is_not_accepted_as_a_flag(name: str) -> None:
     """A string such as "false" is not accepted as a flag of a method."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is not True or False"):

@@ -346,7 +346,7 @@ def test_a_missing_library_is_named(build: Any, monkeypatch: pytest.MonkeyPatch)
         build("orders", GrpcSettings(address="orders.example:443"), None)
 
 
-def test_a_state_that_the_library_does_not_tell_counts_as_ready() -> None:
+def test_channel_without_a_reported_state_counts_as_ready() -> None:
     """A gRPC channel that does not report its state counts as ready."""
     assert "ready" == state_of(object())
 

@@ -258,7 +258,7 @@ def test_exception_that_is_not_grpcio_passes_interceptor_unchanged() -> None:
     assert "B.C" in repr(call)
 
 
-def test_a_future_has_ended(server: LabServer) -> None:
+def test_stub_future_is_protected(server: LabServer) -> None:
     """A stub's `future` is protected, and its exception is both a grpcio and a moorage error."""
     made = Stubs("sync", server.address, RETRIED)
     stub = made.stub(ECHO)
@@ -297,7 +297,7 @@ def test_stream_that_is_read_to_its_end_leaves_no_thread(server: LabServer) -> N
     made.close()
 
 
-def test_requests_that_are_written_are_refused(server: LabServer) -> None:
+def test_client_stream_without_an_iterable_of_requests_is_refused(server: LabServer) -> None:
     """An asynchronous client-streaming call without an iterable of requests raises InvalidData."""
     made = Stubs("async", server.address, RETRIED)
 

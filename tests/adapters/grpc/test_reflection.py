@@ -196,7 +196,7 @@ def test_common_files_may_be_missing() -> None:
     assert FIELDS == GrpcDescriptors(files, ("shop.Orders", "shop.Unknown")).fields(shop.GET)
 
 
-def test_an_answer_of_reflection_is_read_with_caution() -> None:
+def test_unusable_reflection_answer_raises_vendor_failed() -> None:
     """A reflection answer that is an error, garbage or too large raises VendorFailed."""
     unknown = b"\x3a\x02\x08\x05"
     assert {} == reflection.files_of(unknown)

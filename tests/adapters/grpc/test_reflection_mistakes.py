@@ -151,7 +151,7 @@ def test_a_server_without_services_has_no_methods(
     ],
     ids=["missing", "garbled", "circle", "endless"],
 )
-def test_descriptions_that_are_no_use_are_refused(
+def test_unusable_reflection_responses_are_refused(
     server: Reflection,
     reflected: Callable[[], GrpcDescriptors],
     files: Callable[[str], list[bytes]],

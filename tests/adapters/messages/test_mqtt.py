@@ -323,7 +323,9 @@ def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str)
             assert subscriber.payloads() == [b"3"]
 
 
-def test_frozen_broker_loses_nothing_for_certain(mqtt: Callable[..., Lab]) -> None:
+def test_messages_may_be_stored_if_the_broker_is_killed_during_a_batch(
+    mqtt: Callable[..., Lab],
+) -> None:
     """If the broker is killed during a batch, the error states that messages may be stored."""
     with PrivateMosquitto() as broker, LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)

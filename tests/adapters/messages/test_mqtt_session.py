@@ -248,7 +248,7 @@ def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab])
         assert len(broker.published) == 2
 
 
-def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab]) -> None:
+def test_slow_broker_is_pinged(mqtt: Callable[..., Lab]) -> None:
     """While the client waits for longer than the keepalive, it pings the broker."""
     waiting: list[int] = []
 
@@ -263,7 +263,9 @@ def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab
         assert mqtt(broker.url).publish("orders", Message(b"1"))
 
 
-def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab]) -> None:
+def test_broker_that_is_silent_for_twice_the_keepalive_ends_the_attempt(
+    mqtt: Callable[..., Lab],
+) -> None:
     """If a broker is silent for twice the keepalive, the attempt ends before its timeout."""
     with ScriptedBroker() as broker:
         lab = mqtt(broker.url, keepalive=1)
@@ -284,7 +286,7 @@ def test_connection_that_was_idle_too_long_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("reply", [b"", None])
-def test_health_of_a_broker_without_sign_of_life(
+def test_broker_without_ping_response_is_unhealthy(
     mqtt: Callable[..., Lab], reply: bytes | None
 ) -> None:
     """A broker that ignores a ping, or closes the connection, is reported as unhealthy."""
@@ -295,7 +297,7 @@ def test_health_of_a_broker_without_sign_of_life(
         assert lab.publisher.statistics().idle == 0
 
 
-def test_interruption_of_a_sign_of_life_closes_the_connection() -> None:
+def test_interrupted_ping_closes_the_connection() -> None:
     """If Ctrl-C comes during a ping, the MQTT connection is closed."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)

@@ -279,7 +279,9 @@ def test_first_nats_server_that_accepts_a_connection_is_used(
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0\r\n", b"INFO {\r\n", b"INFO {}\r\n+OK\r\n"])
-def test_stranger_at_the_port(labs_of_nats: Callable[..., Lab], greeting: bytes) -> None:
+def test_server_that_does_not_speak_nats_is_reported(
+    labs_of_nats: Callable[..., Lab], greeting: bytes
+) -> None:
     """If a server hangs up or does not speak NATS, the error states that nothing was stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         lab = labs_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
@@ -379,7 +381,7 @@ def test_key_becomes_the_id(
     assert WRONG not in receipt.id
 
 
-def test_shorter_memory_of_a_stream_is_reported(
+def test_shorter_duplicate_window_of_a_stream_is_reported(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """Health is degraded if a stream's duplicate window is shorter than the setting."""

@@ -138,7 +138,7 @@ def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
     assert not getattr(caught.value, "may_have_been_processed", False)
 
 
-def test_stream_that_was_deleted_has_no_memory(
+def test_publisher_is_healthy_after_its_stream_was_deleted(
     lab: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """A publisher is healthy even if a stream that it published to was deleted."""
@@ -159,7 +159,7 @@ def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private_server: Pri
         assert HealthState.UNAVAILABLE is health.state
 
 
-def test_connection_that_ends_while_a_sign_of_life_is_awaited(private_server: PrivateNats) -> None:
+def test_connection_lost_during_a_ping_fails_at_once(private_server: PrivateNats) -> None:
     """If the connection is lost during a ping, the caller fails at once, not at the timeout."""
 
     async def run() -> None:

@@ -102,7 +102,7 @@ def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> None:
-    """A batch returns one result per message, in order; it raises only if nothing was stored."""
+    """A batch returns one result per message, in order, or raises if nothing was stored."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT)

@@ -198,7 +198,7 @@ def test_update_that_shortens_an_array_reports_its_new_length() -> None:
         assert {"lines": 2, "tags.0": 0} == change.truncated
 
 
-def test_exceptions_that_no_server_tells() -> None:
+def test_client_side_exceptions_of_pymongo_become_moorage_errors() -> None:
     """Pymongo's exceptions for wrong settings and protocol errors become moorage errors."""
     progress = Progress(has_effect=True, is_whole=True)
     assert isinstance(judge(SettingsError("no sessions"), progress, ""), InvalidRequest)

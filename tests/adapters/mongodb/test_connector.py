@@ -111,7 +111,7 @@ def test_error_of_failed_bulk_write_says_how_many_documents_were_changed_before(
 
 
 @pytest.mark.parametrize("method, field", [("insert_many", "documents"), ("bulk_write", "steps")])
-def test_nothing_to_do_is_refused(lab: Lab, method: str, field: str) -> None:
+def test_empty_bulk_operations_are_refused(lab: Lab, method: str, field: str) -> None:
     """An insert_many without documents or a bulk_write without steps is refused."""
     with pytest.raises(InvalidData) as excinfo:
         getattr(lab.connector, method)("orders", [])

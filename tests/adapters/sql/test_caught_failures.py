@@ -43,7 +43,7 @@ def test_caught_failure_of_one_statement_leaves_the_transaction(
 def test_caught_failure_is_raised_if_postgresql_would_commit_nothing(
     labs: Callable[..., Lab],
 ) -> None:
-    """After a failed statement, PostgreSQL rolls back at COMMIT without reporting an error."""
+    """A caught failure is raised again if PostgreSQL would silently roll back at COMMIT."""
     lab = labs("postgresql")
 
     async def run_transaction(transaction: Any) -> None:
@@ -59,7 +59,7 @@ def test_caught_failure_is_raised_if_postgresql_would_commit_nothing(
 
 
 def test_failure_caught_inside_savepoint_undoes_its_block(labs: Callable[..., Lab]) -> None:
-    """A failure that is caught inside the block of a savepoint is raised at its end."""
+    """A failure that is caught inside a savepoint's block is raised at the end of the block."""
     lab = labs("postgresql")
 
     async def run_transaction(transaction: Any) -> None:

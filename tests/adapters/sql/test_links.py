@@ -148,7 +148,9 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
 
 
 @each_server
-def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], system: str) -> None:
+def test_older_connections_are_not_used_after_one_was_lost(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """After one connection was lost, older connections are not used again."""
     lab = labs(system, connections=2)
 

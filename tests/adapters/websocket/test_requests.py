@@ -71,7 +71,7 @@ class NumberMessages(JsonRpcMessages):
 
 
 def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> None:
-    """If a codec returns a message of a wrong type, an error is raised long before the timeout."""
+    """If a codec returns a message of a wrong type, the request fails long before its timeout."""
     connector = lab.connector(server.url, codec=NumberMessages())
     lab.finish(connector.open(30.0))
     with pytest.raises(TypeError):

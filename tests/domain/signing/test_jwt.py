@@ -216,7 +216,7 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
         assert excinfo.value.message == repeated_excinfo.value.message
 
 
-def test_a_key_is_looked_through_once() -> None:
+def test_rsa_key_is_checked_only_once() -> None:
     """An RSA key is checked only once, when it is passed in, and not at every signature."""
     sound = _rsa().private_numbers()
     numbers = rsa.RSAPrivateNumbers(

@@ -366,7 +366,7 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
 
 
 @pytest.mark.parametrize("name", ["sign_session_token", "normalise_path", "encode_path_twice"])
-def test_a_text_is_no_switch(name: str) -> None:
+def test_string_is_not_accepted_as_a_flag(name: str) -> None:
     """A string such as "false" is refused for a setting that is True or False."""
     options: dict[str, Any] = {name: "false"}
     with pytest.raises(ConfigurationError, match=f"{name} is not True or False"):

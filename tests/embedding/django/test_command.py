@@ -159,17 +159,17 @@ def test_unknown_payment_of_a_tenant_is_closed(
         with pytest.raises(ConnectionFailed):
             hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
 
-        assert 1 == passed_on("payments", "unsettled", "--json")
+        assert 1 == run_through_manage("payments", "unsettled", "--json")
         (fields,) = json.loads(capsys.readouterr().out)["result"]["payments"]
         assert ("INV-1", "149.90 EUR") == (fields["reference"], fields["amount"])
-        assert 0 == passed_on("payments", "close", "INV-1/1", "--done", "--tenant", "acme")
+        assert 0 == run_through_manage("payments", "close", "INV-1/1", "--done", "--tenant", "acme")
         payment = hub().payments("acme").charge(order(), idempotency_key="INV-1/1")
 
     assert "INV-1/1 is closed as done\n" == capsys.readouterr().out
     assert (True, 1) == (payment.replayed, new_shop.charges)
 
 
-def passed_on(*words: str) -> object:
+def run_through_manage(*words: str) -> object:
     """Run a moorage command through `manage.py`, and return its exit code."""
     with pytest.raises(SystemExit) as excinfo:
         Command().run_from_argv(["manage.py", "moorage", *words])

@@ -16,7 +16,7 @@ from moorage import Outbox
 from moorage.hub.outbox import EntryQuery
 from moorage_django.entries import OrmOutbox
 from tests.entries.killed import hub
-from tests.entries.test_killed import BATCH, OPEN, PATIENCE, made_by
+from tests.entries.test_killed import BATCH, OPEN, PATIENCE, call_counts
 from tests.support.django_project import POSTGRES, migrate
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
     for calls_left in (200, 100):
         with process(database, path) as worker:
             try:
-                while CALLS - len(made_by(path)) > calls_left:
+                while CALLS - len(call_counts(path)) > calls_left:
                     assert time.monotonic() < end, "the worker makes no calls"
                     time.sleep(0.002)
             finally:
@@ -64,7 +64,7 @@ def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
         outbox.deliver(shop, limit=1_000)
         assert time.monotonic() < end, "calls are left"
 
-    counts = made_by(path)
+    counts = call_counts(path)
     assert sorted(map(int, counts)) == list(range(CALLS))
     repeated_calls = [number for number, count in counts.items() if count > 1]
     assert len(repeated_calls) <= 2 * BATCH

@@ -19,16 +19,16 @@ LATER = datetime(2033, 5, 18, 3, 33, 20, tzinfo=UTC)
 
 
 @pytest.fixture
-def later_url(mariadb_database_url: str) -> str:
+def url_of_server_ahead(mariadb_database_url: str) -> str:
     """Yield the URL of a database server whose clock is ahead of this machine's."""
     url = sqlalchemy.engine.make_url(mariadb_database_url)
     text = f"SET timestamp = {LATER.timestamp()}, time_zone = '-05:00'"
     return url.update_query_dict({"init_command": text}).render_as_string(hide_password=False)
 
 
-def test_entries_have_the_servers_time(later_url: str) -> None:
+def test_entries_have_the_servers_time(url_of_server_ahead: str) -> None:
     """The inbox and the outbox use the server's clock."""
-    with closing(Shop(later_url, STATE=MemoryStorage())) as shop:
+    with closing(Shop(url_of_server_ahead, STATE=MemoryStorage())) as shop:
         shop.moored.migrate()
         assert LATER == shop.moored.stores.inbox.now() == shop.moored.stores.outbox.now()
         assert (LATER, LATER) == attrs.astuple(put_charge(shop), filter=_is_time)
@@ -40,9 +40,9 @@ def _is_time(attribute: attrs.Attribute[object], _: object) -> bool:
     return attribute.name in {"added_at", "due"}
 
 
-def test_retention_uses_the_servers_clock(later_url: str) -> None:
+def test_retention_uses_the_servers_clock(url_of_server_ahead: str) -> None:
     """Data that is too old by the server's clock is deleted, and nothing else."""
-    with closing(Shop(later_url, volatile=True, STATE=MemoryStorage(), KEEP=90)) as shop:
+    with closing(Shop(url_of_server_ahead, volatile=True, STATE=MemoryStorage(), KEEP=90)) as shop:
         shop.moored.migrate()
         log = shop.moored.log
         for name, age in (("old", 91), ("young", 89)):
