@@ -172,11 +172,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> SharedModules | None:
         return None
     session: Any = config.pluginmanager.get_plugin("session")
 
-    def tell_total(number: int) -> None:
+    def show_total(number: int) -> None:
         session.testscollected = number
 
     workers: Any = config.getoption("tx")
-    return SharedModules(len(workers), tell_total)
+    return SharedModules(len(workers), show_total)
 
 
 def pytest_collection_finish() -> None:
@@ -199,7 +199,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _draw_of_run(config: pytest.Config) -> tuple[Draw, int] | None:
     """Return the random draw set by `--cases`, with its seed, or None if all cases run.
 
-    In CI the seed is always the same.
+    In CI the seed of the draw is always the same.
     """
     draw = DRAWS.get(str(config.getoption("cases")))
     if draw is None:
@@ -225,7 +225,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the cases of long tests that `--cases` does not choose.
 
-    It comes first, so that pytest and its plugins order the chosen cases only.
+    This hook runs first, so that pytest and its plugins order only the chosen cases.
     """
     if (drawn := _draw_of_run(config)) is None:
         return
@@ -276,7 +276,7 @@ def _traced_now_and_then(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Run tests that only repeat covered code without coverage, which would slow them down.
 
-    That is a test marked `untraced`, and four examples of five of a property.
+    These are tests marked `untraced`, and four of five examples of a Hypothesis property.
     """
     tracers = sys.gettrace(), threading.gettrace()
     handle: Any = getattr(getattr(item, "obj", None), "hypothesis", None)

@@ -278,7 +278,7 @@ class Setting:
         def answer_in_time(total: float = 1.0) -> Any:
             return vendor.answer(Request.get("/"), "", Timeouts(total=total))
 
-        async def told_later(total: float = 1.0) -> Any:
+        async def answer_async(total: float = 1.0) -> Any:
             return answer_in_time(total)
 
         def sync() -> list[Any]:
@@ -287,11 +287,11 @@ class Setting:
             manager: Any = ConnectorManager(self.services, http=vendor, sleeper=clock, **ports)
             self._slow_down(manager)
             end_events = []
-            for (verb, request), options in zip(calls, self._options(), strict=False):
+            for (method_name, request), options in zip(calls, self._options(), strict=False):
                 try:
                     end_events.append(
-                        getattr(manager, verb)(
-                            "v", work_of(verb, request, answer_in_time), **options
+                        getattr(manager, method_name)(
+                            "v", work_of(method_name, request, answer_in_time), **options
                         )
                     )
                 except BaseException as error:  # noqa: BLE001 - compared
@@ -309,10 +309,10 @@ class Setting:
             )
             self._slow_down(manager)
             end_events = []
-            for (verb, request), options in zip(calls, self._options(), strict=False):
-                work = work_of(verb, request, told_later)
+            for (method_name, request), options in zip(calls, self._options(), strict=False):
+                work = work_of(method_name, request, answer_async)
                 try:
-                    end_events.append(await getattr(manager, verb)("v", work, **options))
+                    end_events.append(await getattr(manager, method_name)("v", work, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
                     end_events.append(error_facts(error))
             circuits.extend([await manager.circuit_state("v", **names) for names in watched])
@@ -390,9 +390,9 @@ class FailureObserver:
         self._events.append(event)
 
 
-def work_of(verb: str, value: Any, answer: Callable[..., Any]) -> Any:
+def work_of(method_name: str, value: Any, answer: Callable[..., Any]) -> Any:
     """Return the request, function or operation that a scenario calls."""
-    return FindOperation(answer, repeatable=value) if verb == "perform" else value or answer
+    return FindOperation(answer, repeatable=value) if method_name == "perform" else value or answer
 
 
 class Numbers:

@@ -132,11 +132,11 @@ def test_timeout_error_that_function_itself_raises_is_not_mistaken_for_time_limi
     """A TimeoutError that the function itself raises is not mistaken for the time limit's."""
     manager = AsyncConnectorManager([Service("a", retry=ONCE)])
 
-    async def late() -> None:
+    async def raise_own_timeout() -> None:
         raise TimeoutError("own")
 
     with pytest.raises(TimeoutError, match="own"):
-        asyncio.run(manager.run("a", late, timeout=5.0))
+        asyncio.run(manager.run("a", raise_own_timeout, timeout=5.0))
 
 
 @coroutine
@@ -198,12 +198,12 @@ def test_function_outside_asyncio_runs_even_if_warnings_are_errors(
 def test_functions_that_never_suspend_or_have_no_limit_cause_no_warning() -> None:
     """A function that never suspends, or has no time limit, causes no warning."""
 
-    async def three() -> int:
+    async def return_three() -> int:
         return 3
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run_now(within_async(three(), 0.0)) == 3
+        assert run_now(within_async(return_three(), 0.0)) == 3
         assert run_without_asyncio(within_async(collect_answers("a"), 1e10), 1) == (["a"], [1])
 
 
@@ -328,8 +328,8 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
     manager = AsyncConnectorManager([Service("a", timeout=60.0)])
 
     async def run_many() -> int:
-        by_flow = [await within_async(call_once(), 60.0) for _ in range(500)]
-        return sum(by_flow + [await manager.run("a", call_once) for _ in range(500)])
+        results_of_flow = [await within_async(call_once(), 60.0) for _ in range(500)]
+        return sum(results_of_flow + [await manager.run("a", call_once) for _ in range(500)])
 
     assert loop.run_until_complete(run_many()) == 1_000
     assert len(timers) == number
@@ -346,10 +346,10 @@ def test_limits_end_in_the_order_of_their_time() -> None:
         except OutOfTimeError:
             ended_limits.append(seconds)
 
-    async def all_of_them() -> None:
+    async def run_together() -> None:
         await asyncio.gather(*map(run_bounded, (0.09, 0.03, 0.06)))
 
-    asyncio.run(all_of_them())
+    asyncio.run(run_together())
     assert [0.03, 0.06, 0.09] == ended_limits
 
 
@@ -366,7 +366,7 @@ def test_only_the_expired_of_two_nested_time_limits_raises() -> None:
     async def run_outer() -> str:
         return await within_async(run_inner(), 30.0)
 
-    async def reversed_() -> str:
+    async def nest_shorter_limit() -> str:
         try:
             await within_async(within_async(wait_forever(), 30.0), 0.01)
         except OutOfTimeError:
@@ -374,7 +374,7 @@ def test_only_the_expired_of_two_nested_time_limits_raises() -> None:
         return "none"
 
     assert "inner" == asyncio.run(run_outer())
-    assert "outer" == asyncio.run(reversed_())
+    assert "outer" == asyncio.run(nest_shorter_limit())
 
 
 def test_cancellation_from_outside_is_no_timeout() -> None:

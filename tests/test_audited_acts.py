@@ -56,9 +56,9 @@ class AuditedManager:
         kind = AsyncConnectorManager if self.is_async else ConnectorManager
         return kind([SERVICE], audit=self.trail)
 
-    def do(self, verb: Callable[..., Any], *values: Any, **options: Any) -> Any:
+    def do(self, method: Callable[..., Any], /, *values: Any, **options: Any) -> Any:
         """Return the result of a synchronous or asynchronous method."""
-        answer = verb(*values, **options)
+        answer = method(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
     def acts(self) -> list[tuple[str, str, str, str]]:

@@ -382,22 +382,28 @@ def test_step_returns_its_outcome() -> None:
     """A step returns the value or error of its function as an outcome."""
     errors = [ValueError(), StopIteration(), StopAsyncIteration()]
 
-    def give(value: object) -> object:
+    def return_or_raise(value: object) -> object:
         if isinstance(value, Exception):
             raise value
         return value
 
-    async def give_later(value: object) -> object:
-        return give(value)
+    async def return_or_raise_async(value: object) -> object:
+        return return_or_raise(value)
 
     for value in (3, None, ""):
-        assert AttemptResult(value) == step_outcome(step_sync(functools.partial(give, value)))
-        assert AttemptResult(value) == async_step_outcome(functools.partial(give_later, value))
+        assert AttemptResult(value) == step_outcome(
+            step_sync(functools.partial(return_or_raise, value))
+        )
+        assert AttemptResult(value) == async_step_outcome(
+            functools.partial(return_or_raise_async, value)
+        )
     for error in errors:
-        assert AttemptResult(error=error) == step_outcome(step_sync(functools.partial(give, error)))
+        assert AttemptResult(error=error) == step_outcome(
+            step_sync(functools.partial(return_or_raise, error))
+        )
     for error in errors[::2]:
         assert AttemptResult(error=error) == async_step_outcome(
-            functools.partial(give_later, error)
+            functools.partial(return_or_raise_async, error)
         )
     assert AttemptResult("kept") == async_step_outcome(CustomAwaitable)
 

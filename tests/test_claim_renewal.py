@@ -132,10 +132,10 @@ def test_managers_of_one_store_share_a_renewal_thread(tmp_path: Path) -> None:
         SqliteStorage(tmp_path / "state.db"),
         SqliteStorage(tmp_path / "other.db"),
     )
-    manager, two = (ConnectorManager([SERVICE], state=store) for _ in range(2))
-    three = ConnectorManager([SERVICE], state=other_storage)
-    assert renewals(manager) is renewals(two)
-    assert renewals(manager) is not renewals(three)
+    manager, second_manager = (ConnectorManager([SERVICE], state=store) for _ in range(2))
+    other_manager = ConnectorManager([SERVICE], state=other_storage)
+    assert renewals(manager) is renewals(second_manager)
+    assert renewals(manager) is not renewals(other_manager)
 
 
 def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:

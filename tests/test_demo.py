@@ -77,10 +77,10 @@ def _full_output(tmp_path_factory: pytest.TempPathFactory) -> Output:
 
 
 @pytest.fixture(name="output")
-def _demo_output(whole: Output) -> str:
+def _demo_output(output: Output) -> str:
     """Return the text that the demo prints when its output is not a terminal."""
-    assert () == whole.wrong
-    return whole.text
+    assert () == output.wrong
+    return output.text
 
 
 @pytest.mark.parametrize("title", FIGURES)
@@ -239,8 +239,8 @@ def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
     drawn_page = page(narrator, ["It was done 2 times."])
     bars = re.findall(r"<rect class=open x=([\d.]+) y=\S+ height=18 width=([\d.]+)", drawn_page)
     assert 2 == len(bars)
-    bar_start, wide = map(float, bars[1])
-    assert pytest.approx(920, abs=1) == bar_start + wide
+    bar_start, width = map(float, bars[1])
+    assert pytest.approx(920, abs=1) == bar_start + width
     assert "class='verdict wrong'" in drawn_page
 
 

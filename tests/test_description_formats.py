@@ -214,7 +214,7 @@ def response_of(description: Description, method: str, target: str, status: str 
     return next(iter(operation.parts["responses"][status]["content"].values()))["schema"]
 
 
-def test_openapi_stays_as_it_is() -> None:
+def test_openapi_description_is_not_changed() -> None:
     """A description that is already in OpenAPI's form is not changed."""
     root: Any = {"paths": {"/a": {}}}
 

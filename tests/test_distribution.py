@@ -71,10 +71,10 @@ def test_bill_lists_what_is_installed() -> None:
 
 def test_bill_is_the_same_for_the_same_wheel() -> None:
     """The same wheel always gives the same bill of materials; another wheel gives another one."""
-    other = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
+    other_bill = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
 
     assert bill_of() == bill_of()
-    assert json.loads(bill_of())["serialNumber"] != other["serialNumber"]
+    assert json.loads(bill_of())["serialNumber"] != other_bill["serialNumber"]
 
 
 def test_required_package_needs_a_version() -> None:

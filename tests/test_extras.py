@@ -94,7 +94,7 @@ EXTRAS: dict[str, UnusedExtra] = {
         options={"timeout": 30.0, "request_id": "order-7", "subject": "ada"},
     ),
 }
-OF_REQUESTS: dict[str, UnusedExtra] = {
+REQUEST_EXTRAS: dict[str, UnusedExtra] = {
     # The key of a function forbids repeating it, but a GET may always be repeated.
     "key": UnusedExtra(keys=True),
     "cache": UnusedExtra(service={"cache": CachePolicy()}),
@@ -151,12 +151,12 @@ def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataOb
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", EXTRAS | OF_REQUESTS)
+@pytest.mark.parametrize("name", EXTRAS | REQUEST_EXTRAS)
 @settings(max_examples=12)
 @given(data=st.data())
 def test_request_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObject) -> None:
     """An unneeded extra setting changes no result, attempt, wait or state of a request."""
-    extra = (EXTRAS | OF_REQUESTS)[name]
+    extra = (EXTRAS | REQUEST_EXTRAS)[name]
     answers = data.draw(_answers(extra))
     requests = [Request.get(f"/rates/{number}") for number in range(CALLS)]
     bare_calls = _setting(mode, answers, UnusedExtra()).send(requests)

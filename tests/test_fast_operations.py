@@ -169,12 +169,12 @@ def test_fast_path_emits_the_events_of_the_flow(
     lab = labs(observers=[observer])
     observer.events = []
     lab.perform(2, name="rates.list", tenant="acme", **options)
-    of_the_flow = observer.take()
+    general_path_events = observer.take()
     for _ in range(2):
         lab.perform(2, name="rates.list", tenant="acme", **options)
-        assert of_the_flow == observer.take()
+        assert general_path_events == observer.take()
     assert ["CallStarted", "AttemptStarted", "AttemptFinished", "CallFinished"] == [
-        name for name, _ in of_the_flow
+        name for name, _ in general_path_events
     ]
     assert [(("traceparent", "attempt 1"),)] * 3 == [
         attempt.trace_headers for attempt in lab.attempts[1:]

@@ -140,13 +140,13 @@ def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
 
 def _check(play: Callable[[Setting], ScenarioOutcome], setting: Setting) -> None:
     """Check that a scenario has equal results on both paths, with and without observers."""
-    alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
+    unobserved_run, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
     slow_run = play(attrs.evolve(setting, observed=True, fast=False))
 
     assert slow_run == observed_run
-    assert attrs.evolve(observed_run, events=[], entries=()) == alone
+    assert attrs.evolve(observed_run, events=[], entries=()) == unobserved_run
     failures = play(attrs.evolve(setting, failures_only=True))
-    assert attrs.evolve(failures, events=[]) == alone
+    assert attrs.evolve(failures, events=[]) == unobserved_run
     expected = [event for event in observed_run.events if not _is_success(event)]
     assert _without_names(expected) == _without_names(failures.events)
 
@@ -339,7 +339,7 @@ def test_interruption_ends_alike(mode: str) -> None:
 
 def test_recording_http_client_learns_call_secrets_on_fast_path() -> None:
     """A recording HTTP client learns the call's secrets on the fast path, too."""
-    taught: list[Any] = []
+    learned_secrets: list[Any] = []
 
     class Recorder:
         def send(self, *_: object) -> Response:
@@ -349,14 +349,14 @@ def test_recording_http_client_learns_call_secrets_on_fast_path() -> None:
             """Do nothing, because nothing is open."""
 
         def learn_secrets(self, *values: Any) -> None:
-            taught.extend(values)
+            learned_secrets.extend(values)
 
     vendor = Service("vat", base_url=BASE, credentials=Credentials.bearer("s3cr3t-key"))
     with ConnectorManager([vendor], http=cast("Any", Recorder())) as manager:
         manager.call("vat", Request.get("/"))
-        taught.clear()
+        learned_secrets.clear()
         assert 200 == manager.call("vat", Request.get("/")).status
-    assert any("s3cr3t-key" in str(value) for value in taught)
+    assert any("s3cr3t-key" in str(value) for value in learned_secrets)
 
 
 def test_fast_path_function_is_cancelled() -> None:

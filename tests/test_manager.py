@@ -69,7 +69,7 @@ def test_async_manager_with_defaults() -> None:
     async def run_scenario() -> None:
         _, http = clients()
 
-        async def seven() -> int:
+        async def return_seven() -> int:
             return 7
 
         async with AsyncConnectorManager([SERVICE], http=http) as manager:
@@ -78,7 +78,7 @@ def test_async_manager_with_defaults() -> None:
             assert [200, 200] == [result.unwrap().status for result in results]
             async with await manager.stream("vat", GET) as stream:
                 assert [] == [piece async for piece in stream]
-            assert 7 == await manager.run("vat", seven)
+            assert 7 == await manager.run("vat", return_seven)
 
     asyncio.run(run_scenario())
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-WITHOUT = """
+WITHOUT_EXTRAS = """
 import sys
 
 class Missing:
@@ -23,7 +23,7 @@ sys.meta_path.insert(0, Missing())
 def run_without_extras(program: str) -> str:
     """Return the output of a program in an interpreter that lacks all optional packages."""
     finished = subprocess.run(
-        [sys.executable, "-c", WITHOUT + dedent(program)],
+        [sys.executable, "-c", WITHOUT_EXTRAS + dedent(program)],
         capture_output=True,
         text=True,
         check=False,

@@ -23,7 +23,7 @@ pytest.importorskip("ruff", reason="ruff is for development only")
 
 ROOT: Final = Path(__file__).parent.parent
 OWN_FILES: Final = Path(__file__).parent / "packages" / "letters-contract"
-TOUCHED: Final[dict[str, Callable[[str], str]]] = {
+CHANGED_FILES: Final[dict[str, Callable[[str], str]]] = {
     "src/moorage/contracts/catalog.py": lambda text: text.replace(
         '    "shipping": "Shipments",\n',
         '    "shipping": "Shipments",\n    "letters": "Letters",\n',
@@ -84,7 +84,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("src", "tools", "tests", "docs"):
         shutil.copytree(ROOT / part, folder / part, ignore=without)
     shutil.copy(ROOT / "README.md", folder)
-    for name, change in TOUCHED.items():
+    for name, change in CHANGED_FILES.items():
         text_before = (ROOT / name).read_text("utf-8")
         (folder / name).write_text(change(text_before), "utf-8")
         assert text_before != change(text_before)
@@ -98,8 +98,8 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: moorage\nVersion: 0\n")
     lines = (
         f"{name} = {value}" if value else f"[{name}]"
-        for group, of_group in points["entry-points"].items()
-        for name, value in ((group, ""), *of_group.items())
+        for group, entry_points_of_group in points["entry-points"].items()
+        for name, value in ((group, ""), *entry_points_of_group.items())
     )
     (metadata / "entry_points.txt").write_text("\n".join(lines))
     for command in ("tools.operations", "tools.public_api", "tests.vendors.vendor_tables"):

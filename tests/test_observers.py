@@ -181,10 +181,10 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
 def test_observer_can_be_notified_by_several_threads_at_once() -> None:
     """While one thread notifies an observer, other threads and forked children can do so too."""
     entered, free = threading.Event(), threading.Event()
-    heard: list[str | None] = []
+    received_events: list[str | None] = []
 
     def observe_slowly(event: Event) -> None:
-        heard.append(event.operation)
+        received_events.append(event.operation)
         if event.operation == "slow":
             entered.set()
             assert free.wait(60)
@@ -196,25 +196,25 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
         event = CallStarted(at=moment, service="a", operation=operation, request_id="1")
         observers.notify(event)
 
-    def tell_in_a_thread() -> list[str | None]:
+    def notify_in_a_thread() -> list[str | None]:
         # The thread's number may be that of the thread that notifies the observer in the parent
         # process.
         thread = threading.Thread(target=notify_started, args=["of the child"])
         thread.start()
         thread.join()
-        return heard
+        return received_events
 
     thread = threading.Thread(target=notify_started, args=["slow"])
     thread.start()
     try:
         assert entered.wait(60)
         notify_started("quick")
-        assert ["slow", "quick", "of the child"] == in_a_child(tell_in_a_thread)
+        assert ["slow", "quick", "of the child"] == in_a_child(notify_in_a_thread)
     finally:
         free.set()
         thread.join()
 
-    assert ["slow", "quick"] == heard
+    assert ["slow", "quick"] == received_events
 
 
 @pytest.mark.parametrize(

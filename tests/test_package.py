@@ -65,7 +65,7 @@ def _fresh_import() -> dict[str, object]:
     return report
 
 
-def test_ships_its_types() -> None:
+def test_package_contains_py_typed() -> None:
     """The package contains the marker file `py.typed`."""
     assert resources.files(moorage).joinpath("py.typed").is_file()
 

@@ -175,13 +175,13 @@ def test_fresh_environment_has_the_packages_that_the_page_installs() -> None:
 
 def test_pages_with_the_same_packages_share_an_environment() -> None:
     """Pages with the same packages share an environment; other packages need a new one."""
-    one, other, third = (
+    first, other, third = (
         packages_of("page.md", plan(f"\n```console\n$ pip install {names}\n```\n"))
         for names in ("pytest '.[cli]'", "'.[cli]' pytest", "'.[cli]'")
     )
 
-    assert one.folder == other.folder
-    assert one.folder != third.folder
+    assert first.folder == other.folder
+    assert first.folder != third.folder
 
 
 def test_page_that_installs_its_own_package_shares_its_environment_with_no_other_page() -> None:

@@ -28,7 +28,7 @@ def test_planted_mistake_counts_as_caught_if_tests_fail(exit_code: int, expected
     assert expected is verdict(exit_code)
 
 
-def test_a_vendor_that_cannot_be_imported_differs() -> None:
+def test_planted_mistake_that_breaks_an_import_counts_as_caught() -> None:
     """A planted mistake that breaks a vendor's import counts as caught."""
 
     def raise_import_error() -> list[str]:

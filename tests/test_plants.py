@@ -40,7 +40,7 @@ class Vendor:
 
 
 @pytest.mark.parametrize(
-    "kind, was, becomes",
+    "kind, old_source, new_source",
     [
         ("word", "State.DONE", "MoveState.PENDING"),
         ("word", '"mobile voip"', "'voip'"),
@@ -71,11 +71,11 @@ class Vendor:
         ),
     ],
 )
-def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
+def test_a_mistake_is_planted(kind: str, old_source: str, new_source: str) -> None:
     """Each kind of planted mistake replaces one piece of source code."""
     plants = [mutation for mutation in plants_in("vendor.py", SOURCE) if mutation.kind == kind]
 
-    assert (was, becomes) in {(mutation.was, mutation.becomes) for mutation in plants}
+    assert (old_source, new_source) in {(mutation.was, mutation.becomes) for mutation in plants}
     for mutation in plants:
         assert len(mutation.applied(SOURCE)) - len(SOURCE) == len(mutation.becomes) - len(
             mutation.was

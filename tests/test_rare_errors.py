@@ -77,14 +77,14 @@ def test_missing_capability_is_refused_first(use: Any) -> None:
     """An operation that the vendor does not support is refused before anything else is done."""
     requests = []
 
-    class At:
+    class UnsupportingWire:
         is_supported = False
 
         async def __call__(self, verb: str, *_: Any, **__: Any) -> Any:
             requests.append(verb)
             raise UnsupportedByVendor("not here.")
 
-    at: Any = At()
+    at: Any = UnsupportingWire()
     with pytest.raises(UnsupportedByVendor):
         run_now(use(at))
     assert requests != ["upload"]

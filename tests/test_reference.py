@@ -180,7 +180,7 @@ def test_signatures_are_shown_as_they_are_written(written: dict[str, str]) -> No
     ) in text
 
 
-def test_errors_speak_for_themselves() -> None:
+def test_troubleshooting_page_has_docstring_and_remedy_of_each_error() -> None:
     """The troubleshooting page has each error's docstring and remedy."""
     text = reference.with_error_facts("# Page\n\n## BulkheadFull\n\nAdvice.\n\n## Other\n")
 

@@ -214,13 +214,13 @@ def test_search_finds_every_error(built: Path) -> None:
 def test_search_finds_every_message(built: Path) -> None:
     """A search for an error message, even in a traceback, finds its row in the table first."""
     rows = messages.rows()
-    by_place = {_row_place(row): row for row in rows}
+    rows_by_place = {_row_place(row): row for row in rows}
     beginnings = [_first_words(row) for row in rows]
     tracebacks = [_as_raised(row) for row in rows]
 
     results = search_site(built, (), [*beginnings, *tracebacks])
 
-    matches = [by_place[places[0]] if places else None for places in results.messages]
+    matches = [rows_by_place[places[0]] if places else None for places in results.messages]
     assert [] == [
         (words, row.text, first)
         for words, row, first in zip(beginnings, rows, matches[: len(rows)], strict=True)

@@ -18,7 +18,7 @@ CONTRACTS = (
 )
 
 # Modules that no program needs before its first call; a prefix means all modules below it.
-LATER = (
+LATER_MODULES = (
     "attr",
     "asyncio",
     "concurrent.futures",
@@ -143,7 +143,7 @@ def test_first_manager_loads_only_its_own_modules() -> None:
 
     assert set() == modules_below(
         {
-            *LATER,
+            *LATER_MODULES,
             *FEW_SERVICES,
             "sqlite3",
             "moorage.config",
@@ -161,7 +161,7 @@ def test_hub_loads_only_the_contract_of_its_vendor() -> None:
     modules = loaded_modules(HUB)
     vendors = modules_below({"moorage.vendors"}, modules)
 
-    assert set() == modules_below({*LATER} - A_HUB_MAY, modules)
+    assert set() == modules_below({*LATER_MODULES} - A_HUB_MAY, modules)
     assert {"moorage.vendors.sms.twilio"} <= vendors
     assert set() == vendors & {f"moorage.vendors.{name}" for name in CONTRACTS if name != "sms"}
     assert {"moorage.contracts.sms"} == {

@@ -68,13 +68,13 @@ def test_pause_inside_a_loop_is_warned_of() -> None:
     """A pause before a retry inside an event loop causes a warning, too."""
     calling, tries = manager(), list[int]()
 
-    def once_broken() -> None:
+    def fail_once() -> None:
         tries.append(1)
         if len(tries) == 1:
             raise ConnectionError
 
     async def call_in_loop() -> None:
-        calling.run("a", once_broken)
+        calling.run("a", fail_once)
 
     with pytest.warns(RuntimeWarning, match="blocks a running event loop"):
         asyncio.run(call_in_loop())

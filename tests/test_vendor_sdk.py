@@ -17,7 +17,7 @@ from moorage.contracts.catalog import CONTRACTS, contract
 assert vendor_sdk.__file__
 SOURCE = Path(vendor_sdk.__file__)
 VENDORS = SOURCE.parent.parent / "vendors"
-OUTSIDER = Path(__file__).parent / "packages" / "acme-vendor" / "src"
+EXAMPLE_PACKAGE = Path(__file__).parent / "packages" / "acme-vendor" / "src"
 VALUES = {module.__name__ for kind in CONTRACTS for module in contract(kind).values}
 
 
@@ -82,7 +82,9 @@ def test_name_that_moorage_also_exports_is_same_object() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [*VENDORS.rglob("*.py"), *OUTSIDER.rglob("vendor.py")], ids=lambda file: file.stem
+    "file",
+    [*VENDORS.rglob("*.py"), *EXAMPLE_PACKAGE.rglob("vendor.py")],
+    ids=lambda file: file.stem,
 )
 def test_vendors_import_only_what_is_promised(file: Path) -> None:
     """Built-in vendors import only this module, contract values, and their contract's modules."""

@@ -72,9 +72,9 @@ THING = sdk.Reading(
 )
 
 
-def wish_fields(vendor: ExampleVendor, wish: ObjectRequest) -> dict[str, Any]:
+def wish_fields(vendor: ExampleVendor, request: ObjectRequest) -> dict[str, Any]:
     """Return the body of a request for an object."""
-    return {"name": wish.name, "shades": list(wish.shades), "owner": vendor.owner, "x": None}
+    return {"name": request.name, "shades": list(request.shades), "owner": vendor.owner, "x": None}
 
 
 def read_not_found(refusal: sdk.VendorRejected) -> ExampleObject | None:

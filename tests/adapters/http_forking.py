@@ -29,30 +29,33 @@ CALLS: Final = 3
 PATIENT: Final = Timeouts(total=120.0)
 
 
-def outcome(driven: DrivenClient, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
+def outcome(driven_client: DrivenClient, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
     """Return how a call ended, and its duration, without delays of a busy machine."""
     start_time = monotonic()
     with Control() as control:
         try:
-            outcome = driven.send(Request.get("/"), url + path, timeouts).text
+            outcome = driven_client.send(Request.get("/"), url + path, timeouts).text
         except ConnectorError as error:
             outcome = type(error).__name__
         duration = monotonic() - start_time
     return {"path": path, "outcome": outcome, "took": duration - control.lost, "pid": os.getpid()}
 
 
-def calls(driven: DrivenClient, url: str, who: str) -> list[dict[str, Any]]:
+def calls(driven_client: DrivenClient, url: str, caller_name: str) -> list[dict[str, Any]]:
     """Make a few HTTP calls; the last call goes to a server that never responds."""
-    outcomes = [outcome(driven, url, f"/{who}/{attempt}", PATIENT) for attempt in range(CALLS)]
-    return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
+    outcomes = [
+        outcome(driven_client, url, f"/{caller_name}/{attempt}", PATIENT)
+        for attempt in range(CALLS)
+    ]
+    return [*outcomes, outcome(driven_client, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 
 
-def call_in_fork(driven: DrivenClient, url: str, who: str) -> int:
+def call_in_fork(driven_client: DrivenClient, url: str, caller_name: str) -> int:
     """Make the calls in a forked child; the child writes their outcomes to a pipe."""
     reading, writing = os.pipe()
     if not os.fork():
         try:
-            os.write(writing, json.dumps(calls(driven, url, who)).encode())
+            os.write(writing, json.dumps(calls(driven_client, url, caller_name)).encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -72,11 +75,11 @@ def main(client: str, url: str) -> None:
     driver = DrivenClient(client)
     _shared.update(driven=driver, url=url)
     calls_before = calls(driver, url, "before")
-    stop, hammered = Event(), list[dict[str, Any]]()
+    stop, thread_outcomes = Event(), list[dict[str, Any]]()
 
     def send_until_stopped() -> None:
         while not stop.is_set():
-            hammered.append(outcome(driver, url, "/meanwhile", PATIENT))
+            thread_outcomes.append(outcome(driver, url, "/meanwhile", PATIENT))
 
     thread = Thread(target=send_until_stopped)
     thread.start()
@@ -88,8 +91,8 @@ def main(client: str, url: str) -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         workers = pool.map(call_in_pool, range(CHILDREN))
     calls_after = calls(driver, url, "after")
-    everybody = chain(calls_before, hammered, *children, *workers, calls_after)
-    sys.stdout.write(json.dumps(list(everybody)))
+    all_outcomes = chain(calls_before, thread_outcomes, *children, *workers, calls_after)
+    sys.stdout.write(json.dumps(list(all_outcomes)))
 
 
 if __name__ == "__main__":

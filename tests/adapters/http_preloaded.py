@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 URL = os.environ["MOORAGE_TEST_VENDOR"]
-driven = DrivenClient(os.environ["MOORAGE_TEST_CLIENT"])
-outcome(driven, URL, "/preloaded", PATIENT)
+driven_client = DrivenClient(os.environ["MOORAGE_TEST_CLIENT"])
+outcome(driven_client, URL, "/preloaded", PATIENT)
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
     """Call the vendor over HTTP, and answer with the outcome of the call."""
     path = environ["PATH_INFO"]
     timeouts = Timeouts(total=SECONDS_BOUND) if path == "/silent" else PATIENT
-    body = json.dumps(outcome(driven, URL, path, timeouts)).encode()
+    body = json.dumps(outcome(driven_client, URL, path, timeouts)).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]

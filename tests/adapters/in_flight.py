@@ -30,7 +30,7 @@ class CustomRule:
 
 
 async def waits_of_the_next(
-    store: AsyncStateStorage, turns: Iterable[int], rule: Rule = LIMIT.rule
+    store: AsyncStateStorage, iterations: Iterable[int], rule: Rule = LIMIT.rule
 ) -> list[int]:
     """Return how long the next caller waits at a limit of one call a second, in microseconds.
 
@@ -38,7 +38,7 @@ async def waits_of_the_next(
     number of event loop turns. Cancellations that came too late are left out.
     """
     wait_counts = []
-    for count in turns:
+    for count in iterations:
         gates = Gates(limits=[rule], limit_keys=[new_key()])
         question = Admission(gates, within=10 * SECOND, lease=1)
         await store.execute(question)

@@ -45,13 +45,13 @@ def contending_threads(locks: ThreadLocks) -> Generator[None]:
     """Run three threads that acquire and release the lock until the block ends."""
     stop = threading.Event()
 
-    def come_and_go() -> None:
+    def acquire_and_release() -> None:
         while not stop.is_set():
             holder = object()
             locks.acquire("a", holder, slots=2, queue=9, timeout=0.000_2)
             locks.release("a", holder)
 
-    threads = [threading.Thread(target=come_and_go) for _ in range(3)]
+    threads = [threading.Thread(target=acquire_and_release) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 OWNER = ("shop", "acme-fr")
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 class ProviderInMode:
@@ -51,9 +51,9 @@ class ProviderInMode:
         self._made.append(provider)
         return provider
 
-    def ask(self, verb: Any, *options: object) -> Any:
+    def ask(self, method: Any, *options: object) -> Any:
         """Call a synchronous or asynchronous method and return its result."""
-        return asyncio.run(verb(*options)) if self.is_async else verb(*options)
+        return asyncio.run(method(*options)) if self.is_async else method(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:
         """Return the credential of the shop service."""

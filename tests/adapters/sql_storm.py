@@ -56,8 +56,8 @@ def hang_in_transaction(url: str, prefix: str, key: str) -> None:
 
 
 if __name__ == "__main__":
-    what, *arguments = sys.argv[1:]
-    if what == "append":
+    task, *arguments = sys.argv[1:]
+    if task == "append":
         append(arguments[0], arguments[1], int(arguments[2]), arguments[3:])
     else:
         hang_in_transaction(*arguments)

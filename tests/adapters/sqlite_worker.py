@@ -102,7 +102,7 @@ def add_while_interrupted(path: str) -> None:
     )
     store.execute(Add("one", "two"))
     signal.signal(signal.SIGALRM, strike)
-    strikes = torn = locked_files = 0
+    strikes = partial_writes = locked_files = 0
     end = time.monotonic() + 3
     while time.monotonic() < end:
         try:
@@ -117,8 +117,8 @@ def add_while_interrupted(path: str) -> None:
         except StorageUnavailable:
             locked_files += 1
         else:
-            torn += value != two
-    print(strikes, torn, locked_files)
+            partial_writes += value != two
+    print(strikes, partial_writes, locked_files)
 
 
 if __name__ == "__main__":

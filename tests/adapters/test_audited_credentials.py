@@ -44,11 +44,11 @@ class AuditedUses:
             plain_provider = MemoryCredentialProvider(owners, renew=lambda *_: SECOND)
             self.provider = AuditedCredentials(plain_provider, trail)
 
-    def do(self, verb: str, *values: Any) -> Any:
+    def do(self, method_name: str, *values: Any) -> Any:
         """Return the result of a method, awaiting it in asynchronous mode."""
 
         async def call_provider() -> Any:
-            answer = getattr(self.provider, verb)(*values)
+            answer = getattr(self.provider, method_name)(*values)
             return await answer if inspect.isawaitable(answer) else answer
 
         return asyncio.run(call_provider())

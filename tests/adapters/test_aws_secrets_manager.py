@@ -17,7 +17,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, ProviderInMode
+from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
 from tests.adapters.manager_labs import SECRET, AwsLab
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Aws(ProviderInMode):
         return self.provider_in(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
 
 
-@EITHER
+@BOTH_MODES
 def test_keys_from_variables(is_async: bool) -> None:
     """If the environment variables contain the access keys, no metadata is requested."""
     with Aws(is_async=is_async) as aws:
@@ -57,7 +57,7 @@ def test_keys_from_variables(is_async: bool) -> None:
             aws.get(aws.provider_in(**keys))
 
 
-@EITHER
+@BOTH_MODES
 def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
     """A container's keys are requested with its token, which is in a variable or a file."""
     proof = tmp_path / "proof"
@@ -75,7 +75,7 @@ def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
             aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
 
-@EITHER
+@BOTH_MODES
 def test_keys_of_a_pods_role(is_async: bool, tmp_path: Path) -> None:
     """The token of a pod's service account is exchanged for keys of the role that it names."""
     token = tmp_path / "token"
@@ -165,7 +165,7 @@ def test_default_address_and_credentials() -> None:
     assert "http://169.254.169.254/latest/api/token" == requests[1]
 
 
-@EITHER
+@BOTH_MODES
 def test_keys_of_an_instance(is_async: bool) -> None:
     """An instance's keys are requested in two steps, cached, and renewed before they expire."""
     with Aws(is_async=is_async) as aws:
@@ -179,7 +179,7 @@ def test_keys_of_an_instance(is_async: bool) -> None:
         assert 3 == aws.lab.asked["login"]
 
 
-@EITHER
+@BOTH_MODES
 def test_an_instance_without_keys(is_async: bool) -> None:
     """A missing role, disabled metadata and unreachable metadata have different errors."""
     with Aws(is_async=is_async) as aws:
@@ -192,7 +192,7 @@ def test_an_instance_without_keys(is_async: bool) -> None:
             aws.get(aws.provider_in(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:1"))
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize(
     "answers",
     [
@@ -210,7 +210,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], is_async: bool) -> N
             aws.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize(
     "broken",
     [
@@ -231,7 +231,7 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], is_async: bool) -> No
             aws.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 def test_binary_secret_is_read_as_text_if_it_is_valid_utf8(is_async: bool) -> None:
     """A binary secret is read as text if it is valid UTF-8; other bytes are refused."""
     with Aws(is_async=is_async) as aws:
@@ -242,7 +242,7 @@ def test_binary_secret_is_read_as_text_if_it_is_valid_utf8(is_async: bool) -> No
             aws.get(aws.provider())
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize(
     "fields, status, kind",
     [
@@ -269,7 +269,7 @@ def test_aws_error_code_decides_exception(
         assert SECRET not in repr((str(excinfo.value), vars(excinfo.value)))
 
 
-@EITHER
+@BOTH_MODES
 def test_error_code_is_read_from_a_header(is_async: bool) -> None:
     """If a proxy removed the response's body, AWS's error code is read from a header."""
     with Aws(is_async=is_async) as aws:

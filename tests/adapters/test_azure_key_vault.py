@@ -12,7 +12,7 @@ from moorage.adapters.secret_managers.azure_key_vault import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, ProviderInMode
+from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
 from tests.adapters.manager_labs import SECRET, AzureLab
 
 OLD = Credentials.bearer("old")
@@ -29,7 +29,7 @@ class Azure(ProviderInMode):
         self.lab.put(NAME, "old")
 
 
-@EITHER
+@BOTH_MODES
 def test_the_machines_own_identity(is_async: bool) -> None:
     """A managed identity gets its token from the machine's metadata service."""
     with Azure(is_async=is_async) as azure:
@@ -41,7 +41,7 @@ def test_the_machines_own_identity(is_async: bool) -> None:
             azure.get(azure.provider(azure.lab.manager(identity=identity)))
 
 
-@EITHER
+@BOTH_MODES
 def test_an_application_that_is_refused(is_async: bool) -> None:
     """A wrong client secret and an unknown tenant directory raise different errors."""
     with Azure(is_async=is_async) as azure:
@@ -56,7 +56,7 @@ def test_an_application_that_is_refused(is_async: bool) -> None:
             azure.get(azure.provider(azure.lab.manager(identity=stored_client)))
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize(
     "resource",
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
@@ -71,7 +71,7 @@ def test_challenge_for_another_resource_gets_no_token(resource: str, is_async: b
 
 
 @pytest.mark.parametrize("resource", ["https://vault.example", "https://ours.vault.example/"])
-def test_a_resource_is_above_its_vault(resource: str) -> None:
+def test_resource_of_the_challenge_must_contain_the_vault_host(resource: str) -> None:
     """The challenge's resource must be the vault's host or a parent domain."""
     vault = AzureKeyVault("https://ours.vault.example")
 
@@ -79,7 +79,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
     assert not AzureKeyVault("https://oursvault.example")._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
 
 
-@EITHER
+@BOTH_MODES
 def test_a_vault_that_names_no_directory(is_async: bool) -> None:
     """A vault is refused if its challenge is missing or has no directory; both formats are read."""
     with Azure(is_async=is_async) as azure:
@@ -97,7 +97,7 @@ def test_a_vault_that_names_no_directory(is_async: bool) -> None:
         assert OLD == azure.get(azure.provider())
 
 
-@EITHER
+@BOTH_MODES
 def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
     """The client secret goes only to the configured authority, even if the vault names another."""
     with Azure(is_async=is_async) as azure, AzureLab() as other_lab:
@@ -106,7 +106,7 @@ def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
         assert () == other_lab.server.requests
 
 
-@EITHER
+@BOTH_MODES
 def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
     """If a secret is disabled, reading it is refused, and the error has Azure's code."""
     with Azure(is_async=is_async) as azure:
@@ -116,7 +116,7 @@ def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
         assert "SecretDisabled" == excinfo.value.vendor_code
 
 
-@EITHER
+@BOTH_MODES
 def test_a_token_service_that_is_down(is_async: bool) -> None:
     """If Microsoft's token service is down, StorageUnavailable is raised."""
     with Azure(is_async=is_async) as azure:

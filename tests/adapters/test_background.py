@@ -33,7 +33,7 @@ def test_threads_that_request_a_background_loop_at_once_share_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If several threads request the background loop at once, all get the same loop."""
-    both_make_one = Barrier(2)
+    both_have_begun = Barrier(2)
     loops: list[asyncio.AbstractEventLoop] = []
 
     class Loop(asyncio.SelectorEventLoop):
@@ -42,7 +42,7 @@ def test_threads_that_request_a_background_loop_at_once_share_it(
         def __init__(self) -> None:
             super().__init__()
             loops.append(self)
-            both_make_one.wait(120)
+            both_have_begun.wait(120)
 
     monkeypatch.setattr(background, "_loops", {})
     monkeypatch.setattr(asyncio, "new_event_loop", Loop)

@@ -287,8 +287,8 @@ def _session_without_tls_checks() -> requests.Session:
 class _HidingTransport(httpx2.BaseTransport):
     """An httpx2 transport that hides the transport inside it."""
 
-    def __init__(self, within: httpx2.BaseTransport) -> None:
-        self._within = within
+    def __init__(self, inner_transport: httpx2.BaseTransport) -> None:
+        self._within = inner_transport
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         return self._within.handle_request(request)

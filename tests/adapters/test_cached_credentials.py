@@ -67,9 +67,9 @@ class CacheInMode:
             self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
         self._is_async = is_async
 
-    def ask(self, verb: Callable[..., Any], *options: object) -> Any:
+    def ask(self, method: Callable[..., Any], *options: object) -> Any:
         """Call a synchronous or asynchronous method and return its result."""
-        return asyncio.run(verb(*options)) if self._is_async else verb(*options)
+        return asyncio.run(method(*options)) if self._is_async else method(*options)
 
     def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
         """Return the credential from the cache."""
@@ -81,10 +81,10 @@ class CacheInMode:
         return self.cached.hits, self.cached.misses
 
 
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
-@EITHER
+@BOTH_MODES
 def test_cached_until_its_time_to_live(is_async: bool) -> None:
     """A credential changed outside the cache is seen once the cached one has expired."""
     cache = CacheInMode(is_async=is_async, ttl=10)
@@ -97,7 +97,7 @@ def test_cached_until_its_time_to_live(is_async: bool) -> None:
     assert (NEW, (1, 2)) == (cache.get(), cache.hits_and_misses)
 
 
-@EITHER
+@BOTH_MODES
 def test_changes_through_the_cache_are_seen_at_once(is_async: bool) -> None:
     """A credential rotated through the cache is seen at the next read."""
     cache = CacheInMode(is_async=is_async)
@@ -110,7 +110,7 @@ def test_changes_through_the_cache_are_seen_at_once(is_async: bool) -> None:
     assert OTHER == cache.get()
 
 
-@EITHER
+@BOTH_MODES
 def test_missing_credentials_are_not_cached(is_async: bool) -> None:
     """A missing credential is not cached, so the next call finds it once it exists."""
     cache = CacheInMode(is_async=is_async)
@@ -123,7 +123,7 @@ def test_missing_credentials_are_not_cached(is_async: bool) -> None:
     assert NEW == cache.get("adyen", None)
 
 
-@EITHER
+@BOTH_MODES
 def test_has_uses_the_cache(is_async: bool) -> None:
     """`has` returns true for a cached credential.
 
@@ -148,7 +148,7 @@ def test_has_uses_the_cache(is_async: bool) -> None:
     assert [OWNER] == requests
 
 
-@EITHER
+@BOTH_MODES
 def test_full_cache_drops_the_least_recently_used_credential(is_async: bool) -> None:
     """A full credential cache drops the least recently used credential."""
     cache = CacheInMode(is_async=is_async, most=2, ttl=10)
@@ -191,7 +191,7 @@ def make_unavailable(cache_in_mode: CacheInMode) -> Any:
     return provider
 
 
-@EITHER
+@BOTH_MODES
 def test_an_outage_is_bridged(is_async: bool) -> None:
     """During an outage, the cache returns an expired credential until the grace time is over."""
     cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
@@ -216,7 +216,7 @@ def test_an_outage_is_bridged(is_async: bool) -> None:
         cache.get()
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
 def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool) -> None:
     """If the provider refuses or has no credential, the cache returns no expired one."""
@@ -228,7 +228,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool)
         cache.get()
 
 
-@EITHER
+@BOTH_MODES
 def test_storage_unavailable_is_raised_during_outage_without_grace_time(is_async: bool) -> None:
     """During an outage, a cache without a grace time raises StorageUnavailable."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
@@ -274,7 +274,8 @@ class HeldProvider:
         behind: the credentials.
         owners: the owner of each call.
         errors: the errors of the calls, from the first on; None for a call that succeeds.
-        is_called, may_end: set by each call when it begins, and by the test to let it end.
+        is_called, may_end: events that a call sets when it begins, and that the test sets to let
+            the call end.
     """
 
     def __init__(self, *errors: BaseException | None) -> None:
@@ -490,7 +491,7 @@ def test_calls_after_a_change_do_not_get_an_earlier_reading() -> None:
         assert [OLD, NEW] == [earlier_get.result(), later_get.result()]
 
 
-@EITHER
+@BOTH_MODES
 def test_ended_readings_leave_nothing_behind(is_async: bool) -> None:
     """After a failed read, the cache contains neither a held lock nor an error."""
     cache = CacheInMode(is_async=is_async)

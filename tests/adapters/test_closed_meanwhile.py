@@ -158,7 +158,7 @@ def test_shards_may_get_commands_while_they_are_closed() -> None:
     store = AsyncShardedStorage({"a": AsyncMemoryStorage(), "b": AsyncMemoryStorage()})
     settled: list[str] = []
 
-    class Posted:
+    class PendingCommands:
         queue = ("command",)
         task = None
 
@@ -166,7 +166,7 @@ def test_shards_may_get_commands_while_they_are_closed() -> None:
             settled.append("settled")
             store._posted[cast("Any", object())] = cast("Any", self)
 
-    store._posted[cast("Any", "location")] = cast("Any", Posted())
+    store._posted[cast("Any", "location")] = cast("Any", PendingCommands())
     asyncio.run(store.aclose())
     assert ["settled"] == settled
 
@@ -183,18 +183,18 @@ def test_hub_lists_transports_while_tenants_get_some() -> None:
         runtime._own_transports[id(transport)] = transport
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    enough = threading.Event()
+    may_stop = threading.Event()
 
     def use(number: int) -> int:
         if number:
-            while not enough.is_set():
+            while not may_stop.is_set():
                 transport = _Transport()
                 runtime._own_transports[id(transport)] = transport
             return 0
         try:
             return min(len(runtime.own_transports()) for _ in range(1_000))
         finally:
-            enough.set()
+            may_stop.set()
 
     try:
         assert run_threads(3, use)[0] >= len(kept_transports)

@@ -58,15 +58,15 @@ def test_registration_does_not_keep_the_object_alive() -> None:
 
 def test_registered_owners_stop_around_a_fork() -> None:
     """An object registered with around_fork stops before a fork and restarts in the parent."""
-    still_owner, other_owner = _Owner(), _Owner()
-    around_fork(still_owner, _Owner.stop, _Owner.start)
+    pausing_owner, other_owner = _Owner(), _Owner()
+    around_fork(pausing_owner, _Owner.stop, _Owner.start)
     in_child(other_owner, _Owner.start)
 
     pause_before_fork()
-    stopped_thread = still_owner.started
+    stopped_thread = pausing_owner.started
     resume_after_fork()
 
-    assert (-1, 0, 0) == (stopped_thread, still_owner.started, other_owner.started)
+    assert (-1, 0, 0) == (stopped_thread, pausing_owner.started, other_owner.started)
 
 
 def test_thread_resumes_what_it_has_paused() -> None:
@@ -139,7 +139,7 @@ def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
 def test_child_inherits_loaded_modules() -> None:
     """In a forked child, modules that the parent loaded are recorded as inherited.
 
-    Modules that the child loads are not.
+    Modules that the child itself loads are not recorded.
     """
 
     def list_imported() -> object:

@@ -70,10 +70,10 @@ def test_no_more_threads_than_steps(at_once: int, thread_count: int) -> None:
         started_steps.append(run)
         return True
 
-    def at_once_now(run: Callable[[], None]) -> None:
+    def run_at_once(run: Callable[[], None]) -> None:
         run()
 
-    assert [0, 1, 2, 3] == ThreadGather(start, at_once_now).run_all(four_steps(), at_once=at_once)
+    assert [0, 1, 2, 3] == ThreadGather(start, run_at_once).run_all(four_steps(), at_once=at_once)
     assert thread_count == len(started_steps)
 
 
@@ -162,7 +162,7 @@ def test_the_first_step_that_raises_raises_in_the_caller() -> None:
         ThreadGather().first([lambda: 1 // 0, lambda: 1], stagger=9, good=bool)
 
 
-def test_a_race_needs_a_step() -> None:
+def test_first_refuses_an_empty_list_of_steps() -> None:
     """ThreadGather.first refuses an empty list of steps."""
     with pytest.raises(InvalidData, match="no step"):
         ThreadGather().first([], stagger=1, good=bool)

@@ -26,7 +26,7 @@ async def raise_error() -> int:
     raise ZeroDivisionError
 
 
-def test_a_step_that_raises_ends_the_whole() -> None:
+def test_step_that_raises_cancels_the_other_steps() -> None:
     """If a step raises, the other steps are cancelled and no further step starts."""
     ended_steps: list[str] = []
 
@@ -37,18 +37,20 @@ def test_a_step_that_raises_ends_the_whole() -> None:
             ended_steps.append("hang")
         return 0
 
-    async def append_never() -> int:
+    async def append_unexpected() -> int:
         ended_steps.append("never")
         return 0
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(
-            AsyncioGather().run_all([hang_until_cancelled, raise_error, append_never], at_once=2)
+            AsyncioGather().run_all(
+                [hang_until_cancelled, raise_error, append_unexpected], at_once=2
+            )
         )
     with pytest.raises(ZeroDivisionError):
         asyncio.run(
             AsyncioGather().first(
-                [hang_until_cancelled, raise_error, append_never], stagger=0, good=bool
+                [hang_until_cancelled, raise_error, append_unexpected], stagger=0, good=bool
             )
         )
     assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
@@ -90,7 +92,7 @@ def test_error_of_a_losing_step_does_not_affect_the_result() -> None:
     assert 1 == asyncio.run(result)
 
 
-def test_a_race_needs_a_step() -> None:
+def test_first_refuses_an_empty_list_of_steps() -> None:
     """AsyncioGather.first refuses an empty list of steps."""
     with pytest.raises(InvalidData, match="no step"):
         asyncio.run(AsyncioGather().first([], stagger=1, good=bool))

@@ -15,7 +15,7 @@ from moorage.adapters.secret_managers.gcp_secret_manager import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, ProviderInMode
+from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
 from tests.adapters.manager_labs import PEM, SECRET, GcpLab
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Gcp(ProviderInMode):
         self.lab.put(NAME, "old")
 
 
-@EITHER
+@BOTH_MODES
 def test_the_machines_own_account(is_async: bool) -> None:
     """GcpMetadata gets its token from the metadata server, or raises AuthenticationFailed."""
     with Gcp(is_async=is_async) as gcp:
@@ -46,7 +46,7 @@ def test_the_machines_own_account(is_async: bool) -> None:
             gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
 
 
-@EITHER
+@BOTH_MODES
 def test_an_account_that_is_refused(is_async: bool) -> None:
     """If Google rejects a login because of a wrong clock, the error advises to check the clock."""
     with Gcp(is_async=is_async) as gcp:
@@ -90,7 +90,7 @@ def test_an_account_is_checked() -> None:
         GcpServiceAccount("us@x", PEM, token_uri="t.example")
 
 
-@EITHER
+@BOTH_MODES
 def test_damaged_secret_is_refused(is_async: bool) -> None:
     """A secret with a wrong checksum is refused; one without a checksum is used."""
     with Gcp(is_async=is_async) as gcp:
@@ -107,7 +107,7 @@ def test_damaged_secret_is_refused(is_async: bool) -> None:
                 gcp.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 def test_disabled_newest_version_of_secret_raises_configuration_error(is_async: bool) -> None:
     """A disabled newest version of a secret raises ConfigurationError."""
     with Gcp(is_async=is_async) as gcp:
@@ -116,7 +116,7 @@ def test_disabled_newest_version_of_secret_raises_configuration_error(is_async: 
             gcp.get(gcp.provider())
 
 
-@EITHER
+@BOTH_MODES
 def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
     """If two processes create a secret at the same time, both can write the secret."""
     with Gcp(is_async=is_async) as gcp:
@@ -129,7 +129,7 @@ def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
         assert Credentials.bearer("new") == gcp.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 def test_missing_permission_to_create_is_named(is_async: bool) -> None:
     """If the login may not create secrets, the error contains the missing permission."""
     with Gcp(is_async=is_async) as gcp:

@@ -238,7 +238,7 @@ def test_aiohttp_sockets_are_guarded() -> None:
 def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
     """An HTTP client that opens its own connections refuses an address guard.
 
-    Its error suggests another client.
+    The error suggests another client.
     """
     with pytest.raises(ConfigurationError) as excinfo:
         refuse(OutgoingGuard())

@@ -16,7 +16,7 @@ from moorage.adapters.secret_managers.hashicorp_vault import (
 from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
-from tests.adapters.managed_providers import EITHER, ProviderInMode
+from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
 from tests.adapters.manager_labs import SECRET, VaultLab
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Vault(ProviderInMode):
         return self.provider(HashiCorpVault(self.lab.url, login, **options))
 
 
-@EITHER
+@BOTH_MODES
 def test_a_pod_logs_in(is_async: bool, tmp_path: Path) -> None:
     """The Kubernetes login reads the pod's service account token from its file at every login."""
     token = tmp_path / "token"
@@ -55,7 +55,7 @@ def test_a_pod_logs_in(is_async: bool, tmp_path: Path) -> None:
             vault.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize("content", [None, "", "x" * 65_537, b"\xff"])
 def test_a_file_without_a_token(
     content: str | bytes | None,
@@ -76,14 +76,14 @@ def test_a_file_without_a_token(
             assert str(token) in str(excinfo.value)
 
 
-@EITHER
+@BOTH_MODES
 def test_a_role_without_a_secret(is_async: bool) -> None:
     """An AppRole login works without a secret id if the role does not require one."""
     with Vault(is_async=is_async) as vault:
         assert OLD == vault.get(vault.logged_in_by(VaultAppRole("open-role")))
 
 
-@EITHER
+@BOTH_MODES
 def test_a_role_that_is_refused(is_async: bool) -> None:
     """A wrong role or secret id raises AuthenticationFailed with a remedy."""
     with Vault(is_async=is_async) as vault:
@@ -96,7 +96,7 @@ def test_a_role_that_is_refused(is_async: bool) -> None:
             vault.get(vault.logged_in_by(VaultAppRole("our-role", SECRET, mount="elsewhere")))
 
 
-@EITHER
+@BOTH_MODES
 def test_given_token_is_renewed(is_async: bool) -> None:
     """The lifetime of a configured Vault token is looked up once; the token is renewed in time."""
     with Vault(is_async=is_async) as vault:
@@ -111,7 +111,7 @@ def test_given_token_is_renewed(is_async: bool) -> None:
             vault.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 def test_a_token_for_ever(is_async: bool) -> None:
     """A Vault token that never expires, or may not look up its own lifetime, is not renewed."""
     for is_looked in (True, False):
@@ -125,7 +125,7 @@ def test_a_token_for_ever(is_async: bool) -> None:
             assert 0 == vault.lab.asked["renew"]
 
 
-@EITHER
+@BOTH_MODES
 def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
     """If Vault rejects a token whose file its agent has replaced, the file is read again."""
     token = tmp_path / "token"
@@ -138,7 +138,7 @@ def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
         assert OLD == vault.get(provider)
 
 
-@EITHER
+@BOTH_MODES
 def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
     """When Vault no longer extends a token, a new login gets another token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
@@ -154,7 +154,7 @@ def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
             assert (1, 2) == (vault.lab.asked["renew"], vault.lab.asked["login"])
 
 
-@EITHER
+@BOTH_MODES
 def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> None:
     """Login and secrets use the configured Vault namespace, and errors name it."""
     with Vault(is_async=is_async) as vault:
@@ -169,7 +169,7 @@ def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> Non
             vault.get(vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
 
 
-@EITHER
+@BOTH_MODES
 def test_another_mount_and_prefix(is_async: bool) -> None:
     """The secrets engine may be mounted at any path.
 
@@ -184,7 +184,7 @@ def test_another_mount_and_prefix(is_async: bool) -> None:
             vault.get(vault.logged_in_by(login, mount="nowhere"))
 
 
-@EITHER
+@BOTH_MODES
 def test_secret_whose_newest_version_was_deleted_is_reported_as_missing(is_async: bool) -> None:
     """A secret whose newest version was deleted is reported as missing."""
     with Vault(is_async=is_async) as vault:
@@ -192,7 +192,7 @@ def test_secret_whose_newest_version_was_deleted_is_reported_as_missing(is_async
         assert not vault.ask(vault.provider().has, "shop", None)
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
 def test_a_vault_that_cannot_serve(status: int, is_async: bool) -> None:
     """A sealed, standby or lagging Vault node raises StorageUnavailable, also at login."""

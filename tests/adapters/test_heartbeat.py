@@ -61,7 +61,7 @@ def have_ended(threads: set[threading.Thread]) -> bool:
 
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
-def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
+def test_thread_works_until_no_work_is_left(error: Exception | None) -> None:
     """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""
     work = CountedWork(3, error=error)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
@@ -111,7 +111,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
     """`hurry` makes a heartbeat do its work at once, before its interval has passed.
 
-    Several such requests at the same time count as one.
+    Several calls of `hurry` at the same time count as one.
     """
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
@@ -242,7 +242,7 @@ def test_call_with_idempotency_key_in_daemon_thread_does_not_keep_process_from_e
 
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
-def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
+def test_timer_works_until_no_work_is_left(error: Exception | None) -> None:
     """The asynchronous heartbeat sets a timer in each event loop until no work is left."""
     work = CountedWork(3, error=error)
 

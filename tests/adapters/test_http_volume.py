@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 
 _MEBIBYTE: Final = 1_048_576
 SIZE: Final = (1024 if os.environ.get("MOORAGE_LONG") else 96) * _MEBIBYTE
-GROWN: Final = 8 * _MEBIBYTE
+MAX_GROWTH: Final = 8 * _MEBIBYTE
 _PIECE: Final = bytes(65_536)
 
 
@@ -80,4 +80,4 @@ def test_streams_take_constant_memory(client: str, flood: str) -> None:
     fields = json.loads(output.stdout)
 
     assert (SIZE, SIZE) == (fields["down"], fields["up"])
-    assert fields["grown"] < GROWN
+    assert fields["grown"] < MAX_GROWTH

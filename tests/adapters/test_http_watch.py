@@ -21,7 +21,7 @@ from tests.adapters.http_modes import in_loop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOON = 0.01
+SHORT_WAIT = 0.01
 LONG = 30.0
 
 Pair = tuple[socket.socket, socket.socket]
@@ -82,8 +82,8 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
             order.append(name)
 
         await asyncio.gather(
-            wait_too_long("later", own_socket, 5 * SOON),
-            wait_too_long("sooner", foreign_socket, SOON),
+            wait_too_long("later", own_socket, 5 * SHORT_WAIT),
+            wait_too_long("sooner", foreign_socket, SHORT_WAIT),
         )
     assert ["sooner", "later"] * 2 == order
 
@@ -95,7 +95,7 @@ async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
     foreign_socket.send(b".")
-    await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
+    await watch.ready(loop, own_socket, monotonic() + SHORT_WAIT, watch.readable)
     own_socket.recv(1)
 
     for end_time in (float("inf"), monotonic() + LONG):
@@ -103,7 +103,7 @@ async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
             watch.ready(loop, own_socket, end_time, watch.readable)
         )
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(waiting_task), 3 * SOON)
+            await asyncio.wait_for(asyncio.shield(waiting_task), 3 * SHORT_WAIT)
         foreign_socket.send(b".")
         await waiting_task
         own_socket.recv(1)
@@ -122,7 +122,7 @@ async def test_timers_do_not_accumulate(pair: Pair) -> None:
     set_before = len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
     for _ in range(20):
         with pytest.raises(DeadlinePassed):
-            await watch.ready(loop, foreign_socket, monotonic() + SOON / 10, watch.readable)
+            await watch.ready(loop, foreign_socket, monotonic() + SHORT_WAIT / 10, watch.readable)
     assert set_before == len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
     foreign_socket.send(b".")
     await lasting_task
@@ -162,7 +162,7 @@ async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
     await asyncio.sleep(0)
 
     foreign_socket.send(b".")
-    await asyncio.sleep(SOON)
+    await asyncio.sleep(SHORT_WAIT)
 
     assert waiting_task.cancelled()
     assert b"." == own_socket.recv(1)
@@ -175,7 +175,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
     with pytest.raises(DeadlinePassed):
-        await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
+        await watch.ready(loop, own_socket, monotonic() + SHORT_WAIT, watch.readable)
     number = own_socket.detach()
     copied_socket = os.dup(number)  # as in a child process that was forked in between
     mine, other_socket = socket.socketpair()

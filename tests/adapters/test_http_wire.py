@@ -147,7 +147,7 @@ def _context_without_checks() -> ssl.SSLContext:
     return context
 
 
-def _blind() -> ssl.SSLContext:
+def _unverified_tls_context() -> ssl.SSLContext:
     context = _context_without_checks()
     context.verify_mode = ssl.CERT_NONE
     return context
@@ -162,7 +162,9 @@ def _old_tls_context() -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-@pytest.mark.parametrize("context", [_context_without_checks, _blind, _old_tls_context])
+@pytest.mark.parametrize(
+    "context", [_context_without_checks, _unverified_tls_context, _old_tls_context]
+)
 def test_unverified_context_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:

@@ -38,7 +38,7 @@ NAMES: dict[tuple[str, str | None], str] = {
     for number, tenant in enumerate(("None", ""))
 }
 NONE: Any = NoKeyring
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 class MemoryKeyring(KeyringBackend):
@@ -64,9 +64,9 @@ class MemoryKeyring(KeyringBackend):
         self.passwords[service, username] = password
 
 
-def call_provider(provider: Any, verb: str, *options: object) -> Any:
+def call_provider(provider: Any, method_name: str, *options: object) -> Any:
     """Return the result of a synchronous or asynchronous method."""
-    answer = getattr(provider, verb)(*options)
+    answer = getattr(provider, method_name)(*options)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
 
@@ -105,7 +105,7 @@ def _usual_keyring() -> Iterator[MemoryKeyring]:
     keyring.set_keyring(previous_keyring)
 
 
-@EITHER
+@BOTH_MODES
 def test_default_keyring_is_used(usual: MemoryKeyring, is_async: bool) -> None:
     """Passwords from `keyring set` are read, and rotated credentials are stored in the keyring."""
     keyring.set_password("moorage", "services/shop", "old")
@@ -116,7 +116,7 @@ def test_default_keyring_is_used(usual: MemoryKeyring, is_async: bool) -> None:
     assert {("moorage", "services/shop"), ("moorage", "tenants/acme-fr/shop")} == {*usual.passwords}
 
 
-@EITHER
+@BOTH_MODES
 def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
     """If someone else stores a credential during a renewal, the renewed one is discarded."""
     ring = MemoryKeyring()
@@ -135,7 +135,7 @@ def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
     assert kit.OTHER == call_provider(provider, "refresh", *OWNER, OLD)
 
 
-@EITHER
+@BOTH_MODES
 def test_applications_are_separate(is_async: bool) -> None:
     """Two applications of one user have separate keyring entries."""
     ring = MemoryKeyring()
@@ -146,7 +146,7 @@ def test_applications_are_separate(is_async: bool) -> None:
         call_provider(other_provider, "get", *OWNER)
 
 
-@EITHER
+@BOTH_MODES
 def test_names_that_would_be_confused(is_async: bool) -> None:
     """A service or tenant whose keyring entry would be ambiguous needs a name in the settings."""
     ring = MemoryKeyring()
@@ -161,7 +161,7 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
     assert OLD == call_provider(named_provider, "get", "a/b", None)
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize(
     "error, kind, message",
     [
@@ -189,14 +189,14 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
         ]
 
 
-@EITHER
+@BOTH_MODES
 def test_a_machine_without_a_keyring(is_async: bool) -> None:
     """On a machine without a keyring, the error suggests other stores for credentials."""
     with pytest.raises(ConfigurationError, match="store credentials elsewhere"):
         call_provider(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 
-@EITHER
+@BOTH_MODES
 def test_a_password_that_is_no_credential(is_async: bool) -> None:
     """The error for an invalid password names the keyring entry, and does not show the password."""
     ring = MemoryKeyring()

@@ -115,7 +115,7 @@ async def until_requested(broker: LeaseBroker, number: int) -> None:
 
 @contextmanager
 def scripted_broker(
-    folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
+    folder: Path, reply: bytes, after_reply: Callable[[], object] = lambda: None
 ) -> Generator[None]:
     """Listen at the broker's socket, and send the same reply to each request.
 
@@ -131,7 +131,7 @@ def scripted_broker(
                     return
                 if reply:
                     connection.sendall(reply % number)
-                then()
+                after_reply()
 
     def accept() -> None:
         with suppress(OSError):
@@ -145,13 +145,13 @@ def scripted_broker(
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "b.sock"))
         listening.listen()
-        accepting = Thread(target=accept)
-        accepting.start()
+        accept_thread = Thread(target=accept)
+        accept_thread.start()
         try:
             yield
         finally:
             listening.shutdown(socket.SHUT_RDWR)
-            accepting.join()
+            accept_thread.join()
             for thread in threads:
                 thread.join()
 
@@ -178,10 +178,10 @@ def test_two_stores_on_one_broker_together_never_get_more_tokens_than_burst(fold
     """Two stores on one broker together never get more tokens than the burst."""
     with (
         serve_broker(folder) as server,
-        leasing_store(folder) as one,
-        leasing_store(folder) as other,
+        leasing_store(folder) as first_store,
+        leasing_store(folder) as second_store,
     ):
-        count = admitted_count(limiter(one), 40) + admitted_count(limiter(other), 40)
+        count = admitted_count(limiter(first_store), 40) + admitted_count(limiter(second_store), 40)
 
         assert 1 <= count <= 50
         assert count == server.broker.handed_out
@@ -807,9 +807,9 @@ def test_machines_share_a_limit_in_redis(folder: Path, name: str) -> None:
         broker_process(machines[1], redis_url()),
         over_redis(machines[0], name, without_broker="refuse") as first,
         over_redis(machines[1], name, without_broker="refuse") as second,
-        over_redis(machines[2], name) as third,
+        over_redis(machines[2], name) as third_store,
     ):
-        guards = [limiter(store, name) for store in (first, second, third)]
+        guards = [limiter(store, name) for store in (first, second, third_store)]
         assert [3, 3, 3] == [admitted_count(guard, 3) for guard in guards]
         other_count = sum(admitted_count(guard, 50) for guard in guards)
 

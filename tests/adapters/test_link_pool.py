@@ -124,9 +124,9 @@ async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
         await lab.end(lease)
     lab.now = 1.0
     lab.server.restart()
-    unlucky, broken = await lab.take()
+    broken_loan, broken = await lab.take()
     broken.close()
-    await lab.end(unlucky, ConnectionFailed("cut off"))
+    await lab.end(broken_loan, ConnectionFailed("cut off"))
 
     for _ in range(3):
         lease, link = await lab.take()

@@ -116,7 +116,7 @@ def test_waits_longer_than_threads_can_count() -> None:
     timer.join()
 
 
-def test_a_child_holds_nothing() -> None:
+def test_acquired_slot_is_free_in_a_forked_child() -> None:
     """A slot that the parent has acquired is free in a forked child, but not in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)

@@ -363,12 +363,14 @@ class _OwnWrite(SqliteIntegrationLogger):
         super().write(attrs.evolve(entry, tenant="other"))
 
 
-@pytest.mark.parametrize("of_object", [False, True])
-def test_overridden_write_method_receives_successes(tmp_path: Path, *, of_object: bool) -> None:
+@pytest.mark.parametrize("overrides_on_object", [False, True])
+def test_overridden_write_method_receives_successes(
+    tmp_path: Path, *, overrides_on_object: bool
+) -> None:
     """If a log's class or object overrides `write`, successes also go through that `write`."""
-    kind = SqliteIntegrationLogger if of_object else _OwnWrite
+    kind = SqliteIntegrationLogger if overrides_on_object else _OwnWrite
     log: Any = kind(tmp_path / "log.db", create=True, threads=False)
-    if of_object:
+    if overrides_on_object:
         log.write = lambda entry: kind.write(log, attrs.evolve(entry, tenant="other"))
     manager = ConnectorManager([Service("v")], log=log)
     for _ in range(3):

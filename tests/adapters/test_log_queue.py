@@ -299,12 +299,14 @@ def test_refused_batch_waits_as_a_whole(number: int) -> None:
     assert (ids(*range(number)), 0) == (table.ids, queue.lost)
 
 
-@pytest.mark.parametrize("later, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
-def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("newer_count, expected", [(1, (2, 3, 9)), (3, (9, 9, 9))])
+def test_newer_entries_take_the_room_of_a_batch(
+    newer_count: int, expected: tuple[int, ...]
+) -> None:
     """Entries that arrive in a full queue while a batch fails replace the oldest of the batch."""
 
     def insert(_: Sequence[IntegrationLog]) -> None:
-        for _number in range(later):
+        for _number in range(newer_count):
             queue.write(entry(9))
         raise StorageUnavailable("away", remedy="Start it.")
 
@@ -315,7 +317,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
         queue.flush()
 
     assert ids(*expected) == waiting_ids(queue)
-    assert later == queue.lost
+    assert newer_count == queue.lost
 
 
 def test_unstorable_entry_delays_no_other() -> None:

@@ -148,7 +148,7 @@ def test_rotated_credentials_are_shared(subject: ProviderInMode) -> None:
         assert entry == subject.ask(subject.provider().get, *OWNER)
 
 
-def test_a_refresh_looks_again(subject: ProviderInMode) -> None:
+def test_refresh_reads_the_secret_again(subject: ProviderInMode) -> None:
     """Without a renewal function, `refresh` reads the secret again."""
     name = NAMED_MANAGERS[subject.lab.kind][1]
     subject.lab.put(name, "old")

@@ -97,7 +97,7 @@ def test_store_with_maximum_of_zero_entries_is_refused() -> None:
         MemoryStorage(max_entries=0)
 
 
-def test_an_empty_store_is_a_store() -> None:
+def test_empty_store_is_truthy() -> None:
     """An empty store is truthy, so `store or default` returns the store."""
     store = MemoryStorage()
 
@@ -111,11 +111,11 @@ class MeddledPut(Put):
         super().__init__("mine", *keys)
         self._meddle = [meddle]
         self._write = write
-        self.saw: list[States] = []
+        self.seen_states: list[States] = []
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
         """Record the stored states, run the other writer once, and write."""
-        self.saw.append(states)
+        self.seen_states.append(states)
         if self._meddle:
             self._meddle.pop()()
         return super().apply(states, now) if self._write else (states, states)
@@ -135,7 +135,7 @@ def test_a_command_that_was_overtaken_decides_again(
 
     answer = store.execute(command)
 
-    assert 2 == len(command.saw)
+    assert 2 == len(command.seen_states)
     assert "theirs" == (answer[which] or "...")[2]
     assert ["mine"] * len(keys) == values(store, *keys)
 
@@ -152,7 +152,7 @@ def test_command_on_existing_and_new_states_runs_again_if_one_was_changed_in_mea
 
     answer = store.execute(command)
 
-    assert 2 == len(command.saw)
+    assert 2 == len(command.seen_states)
     assert "theirs" == (answer[which] or "...")[2]
     assert ["mine"] * len(keys) == values(store, *keys)
     assert len(keys) == len(store)
@@ -225,7 +225,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
 
     store.execute(command)
 
-    assert 1 == len(command.saw)
+    assert 1 == len(command.seen_states)
 
 
 @pytest.mark.untraced
@@ -239,10 +239,10 @@ def test_interrupted_command_takes_effect_completely_or_not_at_all(kind: str) ->
         check=True,
         timeout=150,
     )
-    strikes, torn, miscounted = map(int, program.stdout.split())
+    strikes, partial_effects, miscounted = map(int, program.stdout.split())
 
     assert strikes > 50
-    assert (0, 0) == (torn, miscounted)
+    assert (0, 0) == (partial_effects, miscounted)
 
 
 class HookedLock(UncontendedLock):

@@ -34,16 +34,18 @@ LIMIT = RateLimitConfig.per_second(3, burst=5)
 HOURLY = RateLimitConfig.per_hour(400, burst=9)
 DAILY = RateLimitConfig.per_calendar_day(60)
 CIRCUIT = CircuitBreakerConfig(failures=2, open_for=2.0)
-BY_CALLS = CircuitBreakerConfig(failures=None, failure_rate=0.5, window_calls=20, minimum_calls=4)
+CIRCUIT_BY_CALLS = CircuitBreakerConfig(
+    failures=None, failure_rate=0.5, window_calls=20, minimum_calls=4
+)
 BUDGET = RetryBudget()
 
 PROTECTIONS: dict[str, dict[str, Any]] = {
     "circuit": {"circuit": CIRCUIT},
-    "circuit by calls": {"circuit": BY_CALLS},
+    "circuit by calls": {"circuit": CIRCUIT_BY_CALLS},
     "limit": {"limits": (LIMIT,)},
     "calendar": {"limits": (DAILY,)},
     "circuit, limit": {"circuit": CIRCUIT, "limits": (LIMIT,)},
-    "circuit by calls, limit": {"circuit": BY_CALLS, "limits": (LIMIT,)},
+    "circuit by calls, limit": {"circuit": CIRCUIT_BY_CALLS, "limits": (LIMIT,)},
     "circuit, calendar": {"circuit": CIRCUIT, "limits": (DAILY,)},
     "two limits": {"limits": (LIMIT, HOURLY)},
     "limit, budget": {"limits": (LIMIT,), "retry_budget": BUDGET},
@@ -129,7 +131,7 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
 class MeddlingClock(Clock):
     """A clock that runs a function once, at the moment when a command has read its states.
 
-    `reads` is how often it was read since then.
+    `reads` is the number of reads of the clock since then.
     """
 
     def __init__(self) -> None:

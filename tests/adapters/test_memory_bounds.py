@@ -62,10 +62,10 @@ def test_a_new_state_sweeps_when_it_is_time() -> None:
     states_held = len(store)
     clock.pass_by(2)
     store.execute(Put("kept", "z"))
-    still = len(store)
+    remaining_count = len(store)
     store.execute(Put("kept", "x"))
 
-    assert (states_held, still, len(store)) == (4, 4, 3)
+    assert (states_held, remaining_count, len(store)) == (4, 4, 3)
 
 
 def test_sweep_removes_expired_states_only() -> None:

@@ -132,7 +132,7 @@ def test_answer_requested_before_a_change_is_not_stored(
         assert len(cache) <= entries
 
 
-def test_a_child_begins_with_nothing() -> None:
+def test_forked_child_has_an_empty_cache() -> None:
     """A forked child has an empty cache, even if its parent was writing to it."""
     cache = MemoryCache()
     put_responses(cache, "a", 1)

@@ -441,17 +441,17 @@ def test_metrics_in_memory_lose_nothing() -> None:
 # --- processes --------------------------------------------------------------------------
 
 
-def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.adapters.metrics_process", lab.url, lab.prefix, does]
+def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.adapters.metrics_process", lab.url, lab.prefix, task]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("does, expected", [("ends", 3), ("forks", 2)])
-def test_process_end_stores_figures(does: str, expected: int, lab: Lab) -> None:
+@pytest.mark.parametrize("task, expected", [("ends", 3), ("forks", 2)])
+def test_process_end_stores_figures(task: str, expected: int, lab: Lab) -> None:
     """When a process ends or forks, no call is lost from the metrics or counted twice."""
     metrics = lab.metrics()
     metrics.migrate()
-    with _process(lab, does) as process:
+    with _process(lab, task) as process:
         assert 0 == process.wait()
 
     assert expected == calls(metrics)

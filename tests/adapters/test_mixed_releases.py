@@ -1,7 +1,7 @@
 """Workers of two releases use the same tables during a roll-out.
 
 A newer release may add columns with defaults, and write states of a version that this one cannot
-read. The tests play its workers by SQL statements. An older release
+read. The tests imitate workers of the newer release with SQL statements. An older release
 wrote no columns that have a default.
 """
 
@@ -33,11 +33,11 @@ from tests.adapters.test_table_definition import Database
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NEWER: Final = 2
+NEWER_VERSION: Final = 2
 """A version of stored states that this release cannot read."""
 ADDED: Final = {"added_later": "BIGINT", "defaulted": "VARCHAR(20) NOT NULL DEFAULT 'later'"}
 """The columns that the next release adds."""
-BY_NEWER: Final = {"added_later": 7, "defaulted": "by the next"}
+NEWER_COLUMNS: Final = {"added_later": 7, "defaulted": "by the next"}
 """The values that the next release writes into them."""
 
 
@@ -177,10 +177,10 @@ def test_entries_of_the_next_release_are_processed(database: SharedDatabase) -> 
     outbox.migrate()
     database.extend("outbox")
     outbox.add(entry("this"))
-    database.copy("outbox", id="next", **BY_NEWER)
+    database.copy("outbox", id="next", **NEWER_COLUMNS)
 
     assert {"this": True, "next": True} == settle_due(outbox)
-    assert [(None, "later"), (7, "by the next")] == database.values("outbox", *BY_NEWER)
+    assert [(None, "later"), (7, "by the next")] == database.values("outbox", *NEWER_COLUMNS)
     assert [("done",), ("done",)] == database.values("outbox", "state")
 
 
@@ -231,7 +231,7 @@ def rewrite_states(database: SharedDatabase) -> dict[str, bytes]:
     statement = sqlalchemy.text(
         f"UPDATE {database.states} SET {database.state} = :state WHERE {database.name} = :name"
     )
-    newer = {name: bytes([NEWER]) + state[1:] for name, state in states(database).items()}
+    newer = {name: bytes([NEWER_VERSION]) + state[1:] for name, state in states(database).items()}
     with database.engine.begin() as connection:
         for name, state in newer.items():
             connection.execute(statement, {"name": name, "state": state})

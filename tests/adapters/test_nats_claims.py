@@ -288,15 +288,15 @@ def test_many_claims_are_renewed_at_the_same_time(server: PrivateNats) -> None:
     """The renewals of several claims do not wait for each other, in either kind of store."""
     keys = [new_key() for _ in range(5)]
     with NatsStorage(f"{server.url}/renewals", timeout=60) as store:
-        held = [(key, store.execute(claim(key, 1)).fence, HOUR) for key in keys]
+        held_claims = [(key, store.execute(claim(key, 1)).fence, HOUR) for key in keys]
     settings = RendezvousNats(url=server.url, number=len(keys))
 
     with NatsStorage(settings, bucket="renewals", timeout=60) as sync_store:
-        sync_answer = sync_store.execute(Renew(held, lease=HOUR))
+        sync_answer = sync_store.execute(Renew(held_claims, lease=HOUR))
 
     async def renew() -> tuple[bool, ...]:
         async with AsyncNatsStorage(settings, bucket="renewals", timeout=60) as async_store:
-            return await async_store.execute(Renew(held, lease=2 * HOUR))
+            return await async_store.execute(Renew(held_claims, lease=2 * HOUR))
 
     assert (True,) * len(keys) == sync_answer == asyncio.run(renew())
 

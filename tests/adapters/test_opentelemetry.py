@@ -217,9 +217,9 @@ def test_emitted_names_are_registered() -> None:
             "moorage.at",
         }
         assert set(event.attributes) <= allowed_attributes
-    of_others = ("db.", "messaging.", "moorage.pool.", "moorage.pipeline.")
-    of_calls = {name for name in NAMES["metrics"] if not name.startswith(of_others)}
-    assert of_calls == set(telemetry.metrics())
+    other_prefixes = ("db.", "messaging.", "moorage.pool.", "moorage.pipeline.")
+    call_metrics = {name for name in NAMES["metrics"] if not name.startswith(other_prefixes)}
+    assert call_metrics == set(telemetry.metrics())
     for name, metric in telemetry.metrics().items():
         assert NAMES["metrics"][name]["unit"] == metric.unit
     names = {"moorage.call", "GET /invoices/{id}", "moorage.event"}

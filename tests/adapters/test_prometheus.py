@@ -257,8 +257,8 @@ def test_exemplars_are_made_once_a_second() -> None:
     manager = ConnectorManager([Service("tax")], observers=[observer], clock=clock)
     for seconds in (0.0, 0.002, 0.2, 0.001, 0.9, 0.003):
         manager.run("tax", partial(clock.advance, seconds))
-    earlier = ConnectorManager([Service("tax")], observers=[observer], clock=VirtualClock())
-    earlier.run("tax", lambda: None)
+    earlier_manager = ConnectorManager([Service("tax")], observers=[observer], clock=VirtualClock())
+    earlier_manager.run("tax", lambda: None)
 
     assert [0.0, 0.2, 0.9, 0.003, 0.0] == values
     labels = {"service": "tax", "operation": "", "error": ""}
@@ -278,12 +278,12 @@ def test_many_successes_are_counted_exactly(number: int) -> None:
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(name, {"service": "tax", "operation": "", **labels})
 
-    quick = sum(1 for position in range(number) if position % 4 < 2)
+    quick_count = sum(1 for position in range(number) if position % 4 < 2)
     total = sum((0.001, 0.005, 0.3, 100.0)[position % 4] for position in range(number))
     assert number == value("moorage_outcomes_total", outcome="done")
     assert number == value("moorage_attempts_total", status="", error="")
     assert number == value("moorage_call_duration_seconds_count", error="")
-    assert quick == value("moorage_call_duration_seconds_bucket", error="", le="0.005")
+    assert quick_count == value("moorage_call_duration_seconds_bucket", error="", le="0.005")
     assert pytest.approx(total) == value("moorage_call_duration_seconds_sum", error="")
 
 

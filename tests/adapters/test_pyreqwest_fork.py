@@ -228,7 +228,7 @@ def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
     client, other_client = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
     asyncio.run(_ask(client, vendor.url))
 
-    async def both_ways() -> object:
+    async def stream_and_send() -> object:
         incoming = await other_client.open(GET, vendor.url, LONG)
         body = await incoming.read()
         sent_status = await _ask(other_client, vendor.url)
@@ -241,7 +241,7 @@ def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
     def run_in_child() -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return asyncio.run(both_ways())
+            return asyncio.run(stream_and_send())
 
     assert (b"x" * 99, 200, 200, 7) == in_a_child(run_in_child)
 

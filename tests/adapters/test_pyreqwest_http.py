@@ -11,15 +11,15 @@ from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClien
 from moorage.testing import http_conformance as kit
 from moorage.testing.kits.checks import name_of
 
-BEYOND_IT = {
+UNSUPPORTED_CHECKS = {
     "fields_beyond_ascii_are_kept": "pyreqwest has no such fields",
     "a_connection_that_ended_is_replaced": "pyreqwest notices an end a moment late",
     "cancelling_closes_the_connection": "pyreqwest cannot break off what has no answer yet",
 }
 """The checks that pyreqwest cannot pass; `test_pyreqwest_limits` tests what happens instead."""
 
-CHECKS = [check for check in kit.CHECKS if name_of(check) not in BEYOND_IT]
-ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEYOND_IT]
+CHECKS = [check for check in kit.CHECKS if name_of(check) not in UNSUPPORTED_CHECKS]
+ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in UNSUPPORTED_CHECKS]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)

@@ -628,11 +628,11 @@ def test_key_in_the_file_of_its_certificate(tmp_path: Path, as_text: bool) -> No
     server.load_cert_chain(certificate, key)
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(certificate)
-    both_in_one = tmp_path / "both.pem"
-    both_in_one.write_bytes(certificate.read_bytes() + sealed_bytes)
+    certificate_and_key = tmp_path / "both.pem"
+    certificate_and_key.write_bytes(certificate.read_bytes() + sealed_bytes)
     tls = Tls(
         authorities=str(certificate),
-        certificate=both_in_one.read_bytes() if as_text else str(both_in_one),
+        certificate=certificate_and_key.read_bytes() if as_text else str(certificate_and_key),
         password="word",
     )
     with VendorServer(tls=server) as vendor, PyreqwestHttpClient(tls=tls) as client:

@@ -69,9 +69,9 @@ class CredentialSource:
         new_path.chmod(mode)
         new_path.rename(self.path)
 
-    def ask(self, verb: str, *options: object) -> Any:
+    def ask(self, method_name: str, *options: object) -> Any:
         """Return the result of this method of the provider."""
-        answer = getattr(self.provider, verb)
+        answer = getattr(self.provider, method_name)
         return asyncio.run(answer(*options)) if "async" in self.kind else answer(*options)
 
 

@@ -156,7 +156,7 @@ def test_callers_of_a_loop_share_round_trips(
 ) -> None:
     """Fifty concurrent callers need at most one round trip to Redis for every ten commands."""
 
-    async def fifty() -> int:
+    async def call_fifty_times() -> int:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             first, second, key = one_token(new_key()), one_token(new_key()), new_key()
             await store.execute(first)
@@ -177,7 +177,7 @@ def test_callers_of_a_loop_share_round_trips(
             assert taken_counts[1] <= 260
             return int(states[2][2])
 
-    assert 240 == asyncio.run(fifty())
+    assert 240 == asyncio.run(call_fifty_times())
 
 
 # --- tasks --------------------------------------------------------------------------
@@ -329,10 +329,10 @@ def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateR
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
         SyncStore(mode, server.url, timeout=PATIENT) as value,
-        SyncStore(mode, server.url, timeout=PATIENT) as second_face,
+        SyncStore(mode, server.url, timeout=PATIENT) as second_store,
     ):
         value.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
-        assert Answer.CIRCUIT_OPEN is second_face.execute(asking_admission)[0]
+        assert Answer.CIRCUIT_OPEN is second_store.execute(asking_admission)[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -407,7 +407,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
     """A posted command that is lost in transit is sent again only if it may be repeated."""
 
-    async def posting() -> int:
+    async def post_through_proxy() -> int:
         with Proxy(server.port) as proxy:
             store = AsyncRedisStorage(proxy.url, timeout=PATIENT)
             key, repeatable_key = new_key(), new_key()
@@ -424,4 +424,4 @@ def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
             await store.aclose()
             return final_count
 
-    assert 2 == asyncio.run(posting())
+    assert 2 == asyncio.run(post_through_proxy())

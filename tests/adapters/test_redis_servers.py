@@ -566,7 +566,7 @@ def test_tenants_limits_and_keys_on_other_nodes_still_work_if_cluster_node_is_ki
                 manager.run("bank", lambda: None, tenant=tenants[node.port])
         lost_redis.kill()
         for manager in managers:
-            # Withdrawing the claim, whose fate is unknown, waits for the lost node.
+            # Withdrawing the claim, whose outcome is unknown, waits for the lost node.
             with pytest.raises(StorageUnavailable, match="cannot be reached"):
                 manager.run(
                     "ledger", partial(calls.append, "lost"), idempotency_key=keys[lost_redis.port]
@@ -611,11 +611,11 @@ def test_a_node_that_takes_over_is_followed(
         assert f"127.0.0.1:{replica.port}" == store.node_of(Count(f"{part}:1"))
 
 
-def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
+def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, new_owner: PrivateRedis) -> None:
     """Make every node assign one node's slots to another node, without moving the keys."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     try:
-        of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")
+        new_owner_id = clients[cluster.index(new_owner)].execute_command("CLUSTER MYID")
         slots: Any = clients[0].execute_command("CLUSTER SLOTS")
         ranges = [(slot[0], slot[1]) for slot in slots if slot[2][1] == lost.port]
         for node, client in zip(cluster, clients, strict=True):
@@ -623,7 +623,7 @@ def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRed
                 continue
             for first, last_slot in ranges:
                 for slot in range(first, last_slot + 1):
-                    client.execute_command("CLUSTER SETSLOT", slot, "NODE", of_heir)
+                    client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_owner_id)
     finally:
         for client in clients:
             client.close()

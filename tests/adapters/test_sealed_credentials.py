@@ -83,8 +83,8 @@ def test_owners_are_listed_and_deleted(*, is_async: bool) -> None:
     plain_provider.rotate("stripe", "acme", kit.OLD)
     plain_provider.rotate("stripe", None, kit.OTHER)
 
-    def call_provider(verb: Any, *value: object) -> Any:
-        return asyncio.run(verb(*value)) if is_async else verb(*value)
+    def call_provider(method: Any, *value: object) -> Any:
+        return asyncio.run(method(*value)) if is_async else method(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == call_provider(provider.owners)
     assert 0 == call_provider(provider.reseal)

@@ -183,7 +183,7 @@ def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
 def _end_claim(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
     """End a claim in a random way.
 
-    Return the number of fifths of a second for which it still blocks others.
+    Return the number of fifths of a second for which the claim still blocks other callers.
     """
     name = own_key("key", "bank", None, key)
     end = chance.choice(("sent", "done", "free", "crash"))
@@ -348,7 +348,7 @@ def test_command_waits_for_no_posted_command_of_another_shard() -> None:
     """A command does not wait for commands posted to other shards, even to unavailable ones."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
-    lost_key, moved, still = (
+    lost_key, moved_key, remaining_key = (
         _name_on(store, place, lambda name: own_key("key", "bank", None, name))
         for place in ("a, c", "b, c", "b")
     )
@@ -356,7 +356,7 @@ def test_command_waits_for_no_posted_command_of_another_shard() -> None:
     store.post(release_claim(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
     tried: list[Any] = []
     shards["a"].execute = lambda command, _timeout=None: tried.append(command)  # type: ignore[assignment,method-assign]  # records what reaches a lost shard
-    for name in (moved, still):
+    for name in (moved_key, remaining_key):
         assert Verdict.RUN is store.execute(claim_of(name, 1)).verdict
     assert not tried
 
@@ -367,13 +367,13 @@ def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs()
     async def main() -> None:
         shards = {name: AsyncAwayShard() for name in "abc"}
         store = AsyncShardedStorage(shards, former={name: shards[name] for name in "ab"})
-        lost_key, moved = (
+        lost_key, moved_key = (
             _name_on(store, place, lambda name: own_key("key", "bank", None, name))
             for place in ("a, c", "b, c")
         )
         shards["a"].is_away = True
         store.post(release_claim(own_key("key", "bank", None, lost_key), 1, ttl=HOUR))
-        coroutine = store.execute(claim_of(moved, 1), 60.0)
+        coroutine = store.execute(claim_of(moved_key, 1), 60.0)
         with pytest.raises(StopIteration) as excinfo:
             coroutine.send(None)
         assert Verdict.RUN is excinfo.value.value.verdict

@@ -185,7 +185,7 @@ def test_the_clients_clock_does_not_matter(
         assert clock_before <= now <= lab.clock(connection)
 
 
-def test_a_session_far_away_has_the_same_time(lab: Lab) -> None:
+def test_time_zone_of_a_session_does_not_change_the_time(lab: Lab) -> None:
     """The time zone of a database session does not change the store's time."""
     store = lab.sync_store(_engine(lab, _far_away))
     with lab.engine.connect() as connection:

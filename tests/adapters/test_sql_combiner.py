@@ -179,15 +179,15 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
-        patient = Caller(store, Append(1, key))
+        patient_caller = Caller(store, Append(1, key))
         _until_waiting(store, 1)
-        hasty = Caller(store, Append(2, key), SHORT)
-        hasty.join()
-        assert patient.is_alive()
-    patient.join()
+        impatient_caller = Caller(store, Append(2, key), SHORT)
+        impatient_caller.join()
+        assert patient_caller.is_alive()
+    patient_caller.join()
 
-    assert isinstance(hasty.error, StorageUnavailable)
-    assert ((0,),) == patient.answer[1]
+    assert isinstance(impatient_caller.error, StorageUnavailable)
+    assert ((0,),) == patient_caller.answer[1]
     assert ((0, 1),) == values(store, key)
 
 
@@ -205,13 +205,13 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     store.execute(Append(0, key))
     monkeypatch.setattr(_ThreadSignal, "wait", note_call)
     with hold_rows(lab, key):
-        patient = Caller(store, Append(1, key))
+        patient_caller = Caller(store, Append(1, key))
         _until_waiting(store, 1)
-        hasty = Caller(store, Append(2, key, durable=True), SHORT)
-        hasty.join()
-    patient.join()
+        impatient_caller = Caller(store, Append(2, key, durable=True), SHORT)
+        impatient_caller.join()
+    patient_caller.join()
 
-    assert isinstance(hasty.error, StorageUnavailable)
+    assert isinstance(impatient_caller.error, StorageUnavailable)
     assert [] != waited_seconds
     assert _GRACE not in waited_seconds
 
@@ -221,15 +221,15 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
-        hasty = Caller(store, Append(2, key), SHORT)
+        impatient_caller = Caller(store, Append(2, key), SHORT)
         _until_waiting(store, 1)
-        patient = Caller(store, Append(1, key))
-        hasty.join()
-    patient.join()
+        patient_caller = Caller(store, Append(1, key))
+        impatient_caller.join()
+    patient_caller.join()
 
-    assert isinstance(hasty.error, StorageUnavailable)
+    assert isinstance(impatient_caller.error, StorageUnavailable)
     assert ((0, 1),) == values(store, key)
-    assert patient.error is None
+    assert patient_caller.error is None
 
 
 def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
@@ -347,10 +347,10 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     word = [b"never said"]
     pending_cuts: list[str] = ["before"]
 
-    def find_cut(chunk: bytes) -> str | None:
+    def next_cut(chunk: bytes) -> str | None:
         return pending_cuts.pop() if pending_cuts and word[0] in chunk else None
 
-    with Watching(lab.url, find_cut) as proxy:
+    with Watching(lab.url, next_cut) as proxy:
         asyncio.run(run_scenario(proxy.url, word))
 
 
@@ -402,12 +402,12 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
             store.execute(Append(3, key))
     else:
         with hold_rows(lab, key):
-            hasty = Caller(store, Append(9, key), SHORT)
+            impatient_caller = Caller(store, Append(9, key), SHORT)
             _until_waiting(store, 1)
-            patient = Caller(store, Append(3, key))
-            hasty.join()
-            assert isinstance(hasty.error, StorageUnavailable)
-        patient.join()
+            patient_caller = Caller(store, Append(3, key))
+            impatient_caller.join()
+            assert isinstance(impatient_caller.error, StorageUnavailable)
+        patient_caller.join()
 
     assert [0, 1, 2, 3] == sorted(values(store, key)[0])
 

@@ -72,10 +72,12 @@ class CredentialsDatabase:
         fields: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return SqlCredentialProvider(self.url, cipher, **fields)
 
-    def ask(self, verb: Any, *settings: object, **options: Any) -> Any:
+    def ask(self, method: Any, /, *settings: object, **options: Any) -> Any:
         """Return the result of a synchronous or asynchronous method."""
         return (
-            asyncio.run(verb(*settings, **options)) if self.is_async else verb(*settings, **options)
+            asyncio.run(method(*settings, **options))
+            if self.is_async
+            else method(*settings, **options)
         )
 
     def run(self, statement: str, **values: Any) -> list[Any]:

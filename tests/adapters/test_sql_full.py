@@ -142,12 +142,12 @@ def test_only_connections_that_are_idle_for_long_are_closed() -> None:
 def test_crowded_server_gets_connections_back() -> None:
     """If the server is nearly full, about half of the processes close a connection."""
     pool = LinkPool()
-    given_back = []
+    closing_decisions = []
     for _ in range(1000):
         pool.note_capacity(is_crowded=True)
-        given_back.append(pool.gives_back_now())
+        closing_decisions.append(pool.gives_back_now())
         assert not pool.gives_back_now()
-    assert 300 < sum(given_back) < 700
+    assert 300 < sum(closing_decisions) < 700
     pool.note_capacity(is_crowded=False)
     assert not pool.gives_back_now()
 
@@ -235,8 +235,8 @@ PROCESSES = 200 if os.environ.get("MOORAGE_LONG") else 12
 def test_all_processes_return_to_a_restarted_server() -> None:
     """After a restart of the server, each process reconnects, and opens only one connection.
 
-    While the server is down, each process tries again after 0.6 seconds at most, by its own chance,
-    or after the time that its last attempt took if that is longer.
+    While the server is down, each process retries after a random time of at most 0.6 seconds, or
+    after the duration of its last attempt if that was longer.
     """
     needs_postgres_programs()
     service = Service("vat", limits=RateLimitConfig.per_second(1_000), circuit=None)

@@ -109,7 +109,7 @@ def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened:
 
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
     """If a database server stops responding, a command fails at its timeout."""
-    with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
+    with Proxy(lab.url, _silence_from(b"FOR UPDATE")) as proxy:
         store = lab.sync_store(proxy.url, timeout=0.2)
 
         with pytest.raises(StorageUnavailable, match="in time"):
@@ -124,11 +124,11 @@ def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(1, a_key()))
 
-    with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
+    with Proxy(lab.url, _silence_from(b"FOR UPDATE")) as proxy:
         asyncio.run(use_store(proxy.url))
 
 
-def _deaf_from(command_text: bytes) -> Callable[[bytes], str | None]:
+def _silence_from(command_text: bytes) -> Callable[[bytes], str | None]:
     received_chunks: list[bytes] = []
 
     def fall_silent(chunk: bytes) -> str | None:
@@ -357,19 +357,21 @@ def test_close_waits_for_posts(lab: Lab) -> None:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("kind, many", [("postgresql", 10_000), ("mariadb", 1_000)])
-def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> None:
+@pytest.mark.parametrize("kind, task_count", [("postgresql", 10_000), ("mariadb", 1_000)])
+def test_thousands_of_tasks_queue_for_five_connections(kind: str, task_count: int) -> None:
     """Thousands of concurrent tasks are served over five connections."""
     keys = [a_key() for _ in range(100)]
 
     async def execute_many() -> tuple[int, list[int]]:
         async with lab.async_store(timeout=600, connections=5) as store:
-            await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
+            await asyncio.gather(
+                *(store.execute(Append(n, keys[n % 100])) for n in range(task_count))
+            )
             counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
             return len(lab.backends()), counts
 
     with labs(kind) as lab:
-        assert (5, [many // 100] * 100) == asyncio.run(execute_many())
+        assert (5, [task_count // 100] * 100) == asyncio.run(execute_many())
 
 
 def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:

@@ -33,8 +33,8 @@ HASTE = 0.02
 @pytest.fixture
 def stuck_network(lab: Lab) -> Iterator[TcpProxy]:
     """Yield a fake network that delivers nothing until the test repairs it."""
-    place = urlsplit(lab.url.render_as_string(hide_password=False))
-    with TcpProxy(place.hostname or "", place.port or 0) as proxy:
+    address = urlsplit(lab.url.render_as_string(hide_password=False))
+    with TcpProxy(address.hostname or "", address.port or 0) as proxy:
         proxy.withhold()
         yield proxy
 

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 PROCESSES = 4
 
 
-def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
+def _program(lab: Lab, task: str, *arguments: str) -> subprocess.Popen[str]:
     url = lab.url.render_as_string(hide_password=False)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.adapters.sql_storm", what, url, lab.prefix, *arguments],
+        [sys.executable, "-m", "tests.adapters.sql_storm", task, url, lab.prefix, *arguments],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-@pytest.mark.parametrize("many", [1, 4])
+@pytest.mark.parametrize("process_count", [1, 4])
 def test_concurrent_appends_on_overlapping_keys_are_neither_lost_nor_duplicated(
-    lab: Lab, sql_store: SqlStorage, many: int
+    lab: Lab, sql_store: SqlStorage, process_count: int
 ) -> None:
     """Concurrent appends on overlapping keys are neither lost nor duplicated."""
-    keys = [a_key() for _ in range(many)]
+    keys = [a_key() for _ in range(process_count)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[AppendResult] = []
     errors: list[str] = []

@@ -151,7 +151,7 @@ def _journal_position(lab: Lab, which: str) -> int:
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
     """A durable command has its own transaction and waits until the data is on disk.
 
-    Other commands do not.
+    Other commands do not wait.
     """
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
@@ -465,27 +465,27 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
     """A state larger than the network's buffers can be stored and read."""
-    key, big = a_key(), bytes(7_000_000)
+    key, large_value = a_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         store = lab.sync_store(proxy.url)
         for _ in range(2):
-            store.execute(Put(big, key))
+            store.execute(Put(large_value, key))
 
-        assert (big,) == values(store, key)
+        assert (large_value,) == values(store, key)
 
 
 def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
     """An asynchronous store can store a state larger than the network's buffers."""
-    key, big = a_key(), bytes(7_000_000)
+    key, large_value = a_key(), bytes(7_000_000)
 
     async def store_twice(url: sqlalchemy.URL) -> object:
         async with lab.async_store(url) as store:
             for _ in range(2):
-                await store.execute(Put(big, key))
+                await store.execute(Put(large_value, key))
             return (await store.execute(ReadCommand(key)))[1][0]
 
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
-        assert big == asyncio.run(store_twice(proxy.url))
+        assert large_value == asyncio.run(store_twice(proxy.url))
 
 
 class Put(Append):

@@ -78,13 +78,13 @@ class Answers:
     def __init__(self, answers: dict[str, Any], *, sends_together: bool) -> None:
         self.sends_together = sends_together
         self._answers = answers
-        self.said: list[str] = []
+        self.statements: list[str] = []
 
     async def __call__(self, statements: Sequence[str], until: float, done: list[Any]) -> None:
         """Respond to the statements in order until one fails."""
         assert until >= 0
         for statement in statements:
-            self.said.append(statement)
+            self.statements.append(statement)
             answer = self._answers.get(statement.split(maxsplit=1)[0], ([], 0))
             if isinstance(answer, Exception):
                 raise answer

@@ -145,18 +145,18 @@ def test_states_survive_a_restart(path: Path) -> None:
 def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
     """A command that changes no state does not write to the SQLite file."""
     store.execute(Put("old", "a"))
-    outsider = OtherProgram(path)
-    first_version = outsider.ask("PRAGMA data_version")
+    other_program = OtherProgram(path)
+    first_version = other_program.ask("PRAGMA data_version")
 
     store.execute(ReadCommand("a", "b"))
-    unchanged_version = outsider.ask("PRAGMA data_version")
+    unchanged_version = other_program.ask("PRAGMA data_version")
     store.execute(Put("new", "a"))
 
     assert (first_version, False) == (
         unchanged_version,
-        unchanged_version == outsider.ask("PRAGMA data_version"),
+        unchanged_version == other_program.ask("PRAGMA data_version"),
     )
-    outsider.connection.close()
+    other_program.connection.close()
 
 
 def test_many_keys_at_once(store: SqliteStorage) -> None:
@@ -180,17 +180,17 @@ def test_keys_that_cannot_be_written_are_refused(store: SqliteStorage) -> None:
 def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
     """A stored value that is not a state raises StateUnavailable."""
     store.execute(Put(1, "a"))
-    outsider = OtherProgram(path)
-    outsider.connection.execute("UPDATE state SET value = x'ff00'")
+    other_program = OtherProgram(path)
+    other_program.connection.execute("UPDATE state SET value = x'ff00'")
 
     with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
         store.execute(Put(2, "b", "a"))
     assert "a" == excinfo.value.key
 
-    outsider.connection.execute("UPDATE state SET value = 'text'")
+    other_program.connection.execute("UPDATE state SET value = 'text'")
     with pytest.raises(StorageUnavailable, match="cannot be read"):
         store.execute(Put(2, "a"))
-    outsider.connection.close()
+    other_program.connection.close()
 
 
 # --- opening and closing ---------------------------------------------------------

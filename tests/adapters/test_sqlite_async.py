@@ -79,19 +79,23 @@ def values_left(path: Path, *keys: str) -> list[object]:
 
 def test_slow_work_is_done_in_a_thread(path: Path) -> None:
     """Opening the file and writing large values happen in a thread, other commands in the loop."""
-    first, short, small = ThreadRecorder(1, "a"), ThreadRecorder(2, "a"), ThreadRecordingPut(3, "a")
-    large = ThreadRecordingPut(b"x" * 100_000, "a")
+    first, short_command, small_command = (
+        ThreadRecorder(1, "a"),
+        ThreadRecorder(2, "a"),
+        ThreadRecordingPut(3, "a"),
+    )
+    large_command = ThreadRecordingPut(b"x" * 100_000, "a")
 
     async def use_store() -> None:
         async with AsyncSqliteStorage(path) as store:
-            for command in (first, short, small, large):
+            for command in (first, short_command, small_command, large_command):
                 await store.execute(command)
 
     asyncio.run(use_store())
 
     assert ["moorage-sqlite"] == first.threads
-    assert (["MainThread"], ["MainThread"]) == (short.threads, small.threads)
-    assert ["MainThread", "moorage-sqlite"] == large.threads
+    assert (["MainThread"], ["MainThread"]) == (short_command.threads, small_command.threads)
+    assert ["MainThread", "moorage-sqlite"] == large_command.threads
     assert [b"x" * 100_000] == values_left(path, "a")
 
 
@@ -127,13 +131,13 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
     """While another program locks the file, other tasks of the event loop continue."""
 
     async def use_store(store: AsyncSqliteStorage) -> int:
-        with OtherProgram(path) as outsider:
+        with OtherProgram(path) as other_program:
             task = asyncio.create_task(store.execute(Put("new", "a")))
             turns = 0
             while turns < 200:
                 turns += 1
                 await asyncio.sleep(0)
-            outsider.connection.rollback()
+            other_program.connection.rollback()
             await task
         return turns
 
@@ -165,9 +169,9 @@ def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if not self.threads:
-                loop, (outsider,) = asyncio.get_running_loop(), other_programs
-                loop.call_soon(outsider.connection.execute, "BEGIN IMMEDIATE")
-                loop.call_later(0.02, outsider.connection.rollback)
+                loop, (other_program,) = asyncio.get_running_loop(), other_programs
+                loop.call_soon(other_program.connection.execute, "BEGIN IMMEDIATE")
+                loop.call_later(0.02, other_program.connection.rollback)
             return super().apply(states, now)
 
     async def use_store(store: AsyncSqliteStorage) -> None:

@@ -96,7 +96,7 @@ def test_credentials_are_shared_by_processes(path: Path) -> None:
     assert OLD == SqliteCredentialProvider(path, NEWER).get(*OWNER)
 
 
-def test_the_file_shows_nothing(path: Path) -> None:
+def test_credentials_file_shows_no_secret(path: Path) -> None:
     """The credentials file is readable only by its owner, and contains no secret in plain text."""
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
 
@@ -127,7 +127,7 @@ def test_wrong_key_is_reported(path: Path) -> None:
         other_provider.get(*OWNER)
 
 
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 def reseal_rows(path: Path, *, is_async: bool, **options: Any) -> int:
@@ -137,7 +137,7 @@ def reseal_rows(path: Path, *, is_async: bool, **options: Any) -> int:
     return SqliteCredentialProvider(path, NEWER).reseal(**options)
 
 
-@EITHER
+@BOTH_MODES
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_all_rows_are_reencrypted(path: Path, batch: int, is_async: bool) -> None:
     """Re-encryption with any batch size encrypts each row with the new key once."""
@@ -382,8 +382,8 @@ def test_owners_are_listed_and_deleted(tmp_path: Path, *, is_async: bool) -> Non
     plain_provider.rotate("stripe", "acme", OLD)
     plain_provider.rotate("stripe", None, OTHER)
 
-    def call_provider(verb: Any, *value: object) -> Any:
-        return asyncio.run(verb(*value)) if is_async else verb(*value)
+    def call_provider(method: Any, *value: object) -> Any:
+        return asyncio.run(method(*value)) if is_async else method(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == call_provider(provider.owners)
     assert call_provider(provider.delete, "stripe", "acme")

@@ -107,7 +107,7 @@ def test_missing_directory_is_not_created(tmp_path: Path) -> None:
         store.execute(Put(1, "a"))
 
 
-def test_a_file_is_no_directory(tmp_path: Path) -> None:
+def test_path_through_a_file_is_refused(tmp_path: Path) -> None:
     """A path that leads through an ordinary file raises an error."""
     (tmp_path / "file").touch()
     with (
@@ -117,7 +117,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
         store.execute(ReadCommand("a"))
 
 
-def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
+def test_directory_in_place_of_the_file_is_refused(path: Path, store: SqliteStorage) -> None:
     """The error for a directory in place of the SQLite file states this cause."""
     path.mkdir()
 
@@ -125,7 +125,7 @@ def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
         store.execute(ReadCommand("a"))
 
 
-def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> None:
+def test_broken_symbolic_link_is_refused(path: Path, store: SqliteStorage) -> None:
     """A SQLite path that is a broken symbolic link is refused."""
     path.symlink_to(path.with_name("gone.db"))
 
@@ -214,9 +214,9 @@ def test_sqlite_database_of_another_program_is_refused_and_not_changed(
     path: Path, store: SqliteStorage
 ) -> None:
     """A SQLite database of another program is refused and not changed."""
-    outsider = OtherProgram(path)
-    outsider.connection.execute("CREATE TABLE invoices (number)")
-    outsider.connection.close()
+    other_program = OtherProgram(path)
+    other_program.connection.execute("CREATE TABLE invoices (number)")
+    other_program.connection.close()
     previous_bytes = path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="database of another program") as excinfo:
@@ -230,9 +230,9 @@ def test_sqlite_file_with_newer_schema_is_refused(path: Path) -> None:
     """A SQLite file with a newer schema is refused, and the error asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
-    outsider = OtherProgram(path)
-    outsider.connection.execute("PRAGMA user_version = 99")
-    outsider.connection.close()
+    other_program = OtherProgram(path)
+    other_program.connection.execute("PRAGMA user_version = 99")
+    other_program.connection.close()
 
     with SqliteStorage(path) as store:
         with pytest.raises(ConfigurationError, match="version 99") as excinfo:
@@ -250,12 +250,12 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
     with SqliteStorage(path) as store:
         assert ["old"] == values(store, "a")
         store.migrate()
-    outsider = OtherProgram(path)
+    other_program = OtherProgram(path)
     assert (2, 0) == (
-        outsider.ask("PRAGMA user_version"),
-        outsider.ask("SELECT count(*) FROM more"),
+        other_program.ask("PRAGMA user_version"),
+        other_program.ask("SELECT count(*) FROM more"),
     )
-    outsider.connection.close()
+    other_program.connection.close()
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -458,9 +458,9 @@ def test_missing_clock_table_is_reported(path: Path, monkeypatch: pytest.MonkeyP
     """A SQLite file without its clock table is refused."""
     with SqliteStorage(path) as old_storage:
         old_storage.migrate()
-    outsider = OtherProgram(path)
-    outsider.connection.execute("DROP TABLE clock")
-    outsider.connection.close()
+    other_program = OtherProgram(path)
+    other_program.connection.execute("DROP TABLE clock")
+    other_program.connection.close()
 
     with SqliteStorage(path) as store, pytest.raises(StorageUnavailable, match="clock"):
         store.execute(ReadCommand("a"))

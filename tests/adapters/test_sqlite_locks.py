@@ -63,8 +63,8 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 def test_command_waits_for_a_held_lock(path: Path, store: SqliteStorage) -> None:
     """A command waits until another program releases the lock of the SQLite file."""
     store.execute(Put("old", "a"))
-    with OtherProgram(path) as outsider:
-        timer = threading.Timer(0.05, outsider.connection.rollback)
+    with OtherProgram(path) as other_program:
+        timer = threading.Timer(0.05, other_program.connection.rollback)
         timer.start()
         store.execute(Put("new", "a"))
         timer.join()
@@ -142,16 +142,16 @@ def test_readers_do_not_block_writers(path: Path) -> None:
     """Another program may read the SQLite file for any time without blocking writers."""
     with SqliteStorage(path, timeout=0.001) as store:
         store.execute(Put("old", "a"))
-        outsider = OtherProgram(path)
-        outsider.connection.execute("BEGIN")
-        outsider.ask("SELECT count(*) FROM state")
+        other_program = OtherProgram(path)
+        other_program.connection.execute("BEGIN")
+        other_program.ask("SELECT count(*) FROM state")
 
         for number in range(50):
             store.execute(Put(number, "a"))
         engine_of(store).maintain()
 
         assert [49] == values(store, "a")
-        outsider.connection.close()
+        other_program.connection.close()
 
 
 # --- interruptions ---------------------------------------------------------------
@@ -173,13 +173,13 @@ def test_interrupted_command_is_stored_completely_or_not_at_all(
                 raise SignalInterruption
             return super().apply(states, now)
 
-    def raise_struck(*_: object, **__: object) -> str:
+    def raise_interruption(*_: object, **__: object) -> str:
         raise SignalInterruption
 
     store.execute(Put("old", "a"))
     with monkeypatch.context() as patched:
         if where == "commit":
-            patched.setattr(engine, "_write_statement", raise_struck)
+            patched.setattr(engine, "_write_statement", raise_interruption)
         with pytest.raises(SignalInterruption):
             store.execute(InterruptedPut("new", "a", "b"))
 
@@ -198,7 +198,7 @@ def test_command_interrupted_by_signal_takes_effect_completely_or_not_at_all(pat
         text=True,
         timeout=150,
     )
-    strikes, torn, locked_files = map(int, program.stdout.split())
+    strikes, partial_writes, locked_files = map(int, program.stdout.split())
 
     assert strikes > 50
-    assert (0, 0) == (torn, locked_files)
+    assert (0, 0) == (partial_writes, locked_files)

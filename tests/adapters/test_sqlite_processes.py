@@ -53,9 +53,9 @@ class Workers:
         self._path = path
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, what: str, *more: object) -> subprocess.Popen[str]:
+    def start(self, task: str, *more: object) -> subprocess.Popen[str]:
         """Start another worker process for this task."""
-        command = [sys.executable, "-m", "tests.adapters.sqlite_worker", what, str(self._path)]
+        command = [sys.executable, "-m", "tests.adapters.sqlite_worker", task, str(self._path)]
         worker = subprocess.Popen(
             [*command, *map(str, more)], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
@@ -190,19 +190,19 @@ def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -
     slow_clock, fast_clock = VirtualClock(), VirtualClock()
     fast_clock.step_utc(timedelta(hours=1))
     store_time(path, slow_clock)
-    outsider = OtherProgram(path)
-    outsider.connection.execute("DELETE FROM clock")
+    other_program = OtherProgram(path)
+    other_program.connection.execute("DELETE FROM clock")
     times: list[int] = []
 
     def run(statement: str, *values: Any) -> sqlite3.Cursor:
         if statement.startswith("BEGIN"):
             times.append(store_time(path, fast_clock))
-        return outsider.connection.execute(statement, *values)
+        return other_program.connection.execute(statement, *values)
 
     times.append(_sqlite_time.origin(run, "first", slow_clock) // 1_000)
 
     assert times[0] == times[1]
-    outsider.connection.close()
+    other_program.connection.close()
 
 
 def test_missing_boot_id_uses_the_wall_clock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

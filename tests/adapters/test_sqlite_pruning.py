@@ -40,11 +40,11 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 
 def rows(path: Path) -> int:
     """Return the number of states in the file."""
-    outsider = OtherProgram(path)
+    other_program = OtherProgram(path)
     try:
-        return outsider.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
+        return other_program.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
     finally:
-        outsider.connection.close()
+        other_program.connection.close()
 
 
 def test_housekeeping_removes_expired_states(path: Path) -> None:

@@ -371,11 +371,13 @@ def test_sync_and_async_clients_match() -> None:
     assert plain_signature.parameters == async_signature.parameters
 
     for name in ("send", "open", "statistics", "close"):
-        one, async_method = (
+        sync_method, async_method = (
             getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient)
         )
-        assert inspect.signature(one).parameters == inspect.signature(async_method).parameters
-        assert one.__doc__ == async_method.__doc__
+        assert (
+            inspect.signature(sync_method).parameters == inspect.signature(async_method).parameters
+        )
+        assert sync_method.__doc__ == async_method.__doc__
 
 
 def test_unused_modules_are_not_loaded() -> None:

@@ -139,14 +139,14 @@ class Names:
     """A host name resolver that gives the addresses which a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.known: dict[str, Any] = {}
+        self.addresses_by_name: dict[str, Any] = {}
         self._system = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
 
     def _look_up(self, host: str, port: int, *args: Any, **fields: Any) -> object:
-        if host not in self.known or fields.get("flags"):
+        if host not in self.addresses_by_name or fields.get("flags"):
             return self._system(host, port, *args, **fields)
-        answer = self.known[host]
+        answer = self.addresses_by_name[host]
         return answer() if callable(answer) else answer
 
 
@@ -170,7 +170,7 @@ async def test_every_address_is_tried_in_time(
     with VendorServer(port=port) as broken_server:
         async with lab(make) as (vendor, client):
             vendor.always(Behaviour(204))
-            names.known["vendor.example"] = addresses(broken_server, vendor)
+            names.addresses_by_name["vendor.example"] = addresses(broken_server, vendor)
             timeouts = Timeouts(connect=0.2)
             answer = await client.send(GET, "http://vendor.example:81/", timeouts)
 
@@ -192,7 +192,7 @@ async def test_name_without_address_is_not_reached(
     make: Make, names: Names, answer: object, words: str
 ) -> None:
     """A host name without addresses raises ConnectionFailed, and nothing was sent."""
-    names.known["vendor.example"] = answer
+    names.addresses_by_name["vendor.example"] = answer
     client = make()
     with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as excinfo:
         await client.send(POST, "http://vendor.example", LONG)
@@ -205,7 +205,7 @@ async def test_name_without_address_is_not_reached(
 async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
     """A slow name lookup ends at the connect timeout."""
     answer = Event()
-    names.known["vendor.example"] = lambda: answer.wait(20) and []
+    names.addresses_by_name["vendor.example"] = lambda: answer.wait(20) and []
     client = make()
     with pytest.raises(AttemptTimeout, match=r"within the connect timeout of 0\.05 s") as excinfo:
         await client.send(GET, "http://vendor.example/", Timeouts(connect=0.05))
@@ -220,7 +220,7 @@ async def test_lookup_without_timeout(make: Make, names: Names) -> None:
     """Without a timeout, the client waits for the name lookup."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))
-        names.known["vendor.example"] = addresses(vendor)
+        names.addresses_by_name["vendor.example"] = addresses(vendor)
 
         assert 204 == (await client.send(GET, "http://vendor.example/", Timeouts())).status
 

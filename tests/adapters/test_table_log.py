@@ -299,13 +299,13 @@ def test_a_status_is_counted(file: Lab) -> None:
 # --- processes --------------------------------------------------------------------------
 
 
-def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.adapters.log_process", lab.url, lab.prefix, does]
+def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.adapters.log_process", lab.url, lab.prefix, task]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(
-    "does, expected",
+    "task, expected",
     [
         ("ends", 3),
         ("forks", 2),
@@ -317,10 +317,10 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
         ),
     ],
 )
-def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
+def test_process_end_writes_the_queue(task: str, expected: int, lab: Lab) -> None:
     """When a process ends or forks, each queued log entry is written exactly once."""
     log = lab.log()
-    with _process(lab, does) as process:
+    with _process(lab, task) as process:
         assert 0 == process.wait()
 
     assert [entry(number) for number in reversed(range(expected))] == list(
@@ -340,17 +340,17 @@ def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "does, code, expected",
+    "task, code, expected",
     [
         ("ends_by_signal", -signal.SIGTERM, 3),
         ("handles_the_signal", 7, 3),
         ("flushes_at_the_signal", -signal.SIGTERM, 0),
     ],
 )
-def test_termination_loses_nothing(does: str, code: int, expected: int, lab: Lab) -> None:
+def test_termination_loses_nothing(task: str, code: int, expected: int, lab: Lab) -> None:
     """SIGTERM ends the process after the queued log entries have been written, if possible."""
     log = lab.log()
-    with _process(lab, does) as process:
+    with _process(lab, task) as process:
         assert process.stdout is not None
         assert b"written\n" == process.stdout.readline()
         process.terminate()

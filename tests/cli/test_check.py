@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WHOLE = """
+FULL_CONFIGURATION = """
 [state]
 url = "{state}"
 [payments]
@@ -46,7 +46,7 @@ def test_check_lists_everything(kind: str) -> None:
     """`moorage check` lists accounts, routes, services, client and store, and sends nothing."""
     command("housekeep", STORES[kind](), "--migrate")
     with VendorServer() as vendor:
-        configure(WHOLE.format(state=STORES[kind](), url=vendor.url))
+        configure(FULL_CONFIGURATION.format(state=STORES[kind](), url=vendor.url))
         people = command("check")
         result = command("check", "--json")
         assert () == vendor.requests

@@ -13,7 +13,7 @@ import pytest
 from tests.support.command import command
 from tests.support.configured import configure
 
-EARLIER = """version = 0
+VERSION_0 = """version = 0
 [vendors.stripe]
 credentials = "secret://env/STRIPE"
 volatile_keys = true
@@ -57,15 +57,15 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     `check --write` converts it and saves a copy of the old file.
     """
     os.environ["STRIPE"] = "sk_test_hunter2"
-    configure(EARLIER)
+    configure(VERSION_0)
     result = command("check")
-    assert (0, EARLIER) == (result.code, Path("moorage.toml").read_text())
+    assert (0, VERSION_0) == (result.code, Path("moorage.toml").read_text())
     assert "--write" in result.out
     write_command = command("check", "--write")
 
     assert 0 == write_command.code
     assert "version = 1" in Path("moorage.toml").read_text()
-    assert EARLIER == Path("moorage.toml.old").read_text()
+    assert VERSION_0 == Path("moorage.toml.old").read_text()
     assert command("check", "--json").result["migrated"] is None
     assert "hunter2" not in result.out + write_command.out
 
@@ -76,7 +76,7 @@ def test_rewritten_configuration_file_keeps_its_permissions() -> None:
     A symbolic link in its place is not followed.
     """
     os.environ["STRIPE"] = "sk"
-    configure(EARLIER)
+    configure(VERSION_0)
     Path("moorage.toml").chmod(0o600)
     Path("moorage.toml.new").symlink_to("elsewhere")
 
@@ -88,7 +88,7 @@ def test_rewritten_configuration_file_keeps_its_permissions() -> None:
 def test_link_to_a_rewritten_file_stays_a_link() -> None:
     """If the configuration is a symbolic link, the file that it leads to is rewritten."""
     os.environ["STRIPE"] = "sk"
-    configure(EARLIER)
+    configure(VERSION_0)
     Path("releases").mkdir()
     Path("moorage.toml").rename("releases/7.toml")
     Path("moorage.toml").symlink_to("releases/7.toml")
@@ -96,7 +96,7 @@ def test_link_to_a_rewritten_file_stays_a_link() -> None:
     assert 0 == command("check", "--write").code
     assert Path("releases/7.toml").resolve() == Path("moorage.toml").resolve()
     assert "version = 1" in Path("releases/7.toml").read_text()
-    assert EARLIER == Path("releases/7.toml.old").read_text()
+    assert VERSION_0 == Path("releases/7.toml.old").read_text()
 
 
 def test_invalid_tenant_store_is_refused() -> None:
@@ -121,18 +121,18 @@ def test_unwritable_configurations_are_refused() -> None:
     result = command("check", "--write", "--config", "moorage.json")
     assert (2, True) == (result.code, "--write" in result.err)
 
-    configure(EARLIER)
+    configure(VERSION_0)
     os.environ["STRIPE"] = "sk"
     Path("moorage.toml.old").mkdir()
     result = command("check", "--write")
     assert (2, True) == (result.code, "cannot be written" in result.err)
-    assert EARLIER == Path("moorage.toml").read_text()
+    assert VERSION_0 == Path("moorage.toml").read_text()
 
 
 def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     """If rewriting a configuration stops after any step, a complete configuration file exists."""
     os.environ["STRIPE"] = "sk_test_hunter2"
-    configure(EARLIER)
+    configure(VERSION_0)
     Path("moorage.toml").chmod(0o600)
     replace = Path.replace
     contents, modes = list[str](), set[int]()
@@ -145,10 +145,10 @@ def test_rewriting_is_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "replace", step)
     assert 0 == command("check", "--write").code
 
-    assert [EARLIER, EARLIER] == contents
+    assert [VERSION_0, VERSION_0] == contents
     assert {0o600} == modes
     assert {"moorage.toml", "moorage.toml.old"} == {path.name for path in Path().iterdir()}
-    Path("moorage.toml").write_text(EARLIER)
+    Path("moorage.toml").write_text(VERSION_0)
     Path("moorage.toml").chmod(0o644)
     assert 0 == command("check", "--write").code
     assert 0o644 == S_IMODE(Path("moorage.toml").stat().st_mode)

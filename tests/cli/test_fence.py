@@ -26,7 +26,7 @@ from tests.support.command import command
 from tests.support.configured import configure
 
 STAGING = ("--environment", "staging")
-MORE = ("--credentials", "sqlite:///credentials.db")
+CREDENTIALS_OPTION = ("--credentials", "sqlite:///credentials.db")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def _copy() -> None:
     )
     with SqliteStorage("state.db") as storage:
         rearm(storage, "production")
-    open_vault(MORE[1]).rotate("vat", None, Credentials.bearer("t"))
+    open_vault(CREDENTIALS_OPTION[1]).rotate("vat", None, Credentials.bearer("t"))
     tenants().put("acme", {})
 
 
@@ -50,7 +50,7 @@ def tenants() -> SqliteTenants:
 
 def test_neutralize_removes_credentials() -> None:
     """`neutralize` deletes credentials and tenants of a copied store, and shows its owner."""
-    result = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
+    result = command(*STAGING, "neutralize", *CREDENTIALS_OPTION, "--yes", "--json")
 
     assert {
         "environment": "staging",
@@ -59,16 +59,19 @@ def test_neutralize_removes_credentials() -> None:
     } == result.result
     assert {} == tenants().tables("acme")
     with pytest.raises(CredentialNotFound):
-        open_vault(MORE[1]).get("vat", None)
-    assert "0 tenants deleted" in command(*STAGING, "neutralize", *MORE, "--yes").out
+        open_vault(CREDENTIALS_OPTION[1]).get("vat", None)
+    assert "0 tenants deleted" in command(*STAGING, "neutralize", *CREDENTIALS_OPTION, "--yes").out
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((*STAGING, "neutralize", *MORE), "with --yes"),
-        (("--environment", "production", "neutralize", *MORE, "--yes"), "this environment"),
-        (("neutralize", *MORE, "--yes"), "no name"),
+        ((*STAGING, "neutralize", *CREDENTIALS_OPTION), "with --yes"),
+        (
+            ("--environment", "production", "neutralize", *CREDENTIALS_OPTION, "--yes"),
+            "this environment",
+        ),
+        (("neutralize", *CREDENTIALS_OPTION, "--yes"), "no name"),
         (("rearm",), "no name"),
     ],
 )
@@ -78,7 +81,7 @@ def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -
 
     assert 2 == result.code
     assert message in result.err
-    assert Credentials.bearer("t") == open_vault(MORE[1]).get("vat", None)
+    assert Credentials.bearer("t") == open_vault(CREDENTIALS_OPTION[1]).get("vat", None)
 
 
 def test_neutralize_shows_that_configured_credentials_were_kept() -> None:
@@ -91,7 +94,7 @@ def test_neutralize_shows_that_configured_credentials_were_kept() -> None:
     result = command(*STAGING, "neutralize", "--yes")
 
     assert "The credentials in the store of [credentials_from] were kept." in result.out
-    assert "were kept" not in command(*STAGING, "neutralize", *MORE, "--yes").out
+    assert "were kept" not in command(*STAGING, "neutralize", *CREDENTIALS_OPTION, "--yes").out
 
 
 def test_neutralize_needs_a_store_of_credentials_or_tenants() -> None:
@@ -107,7 +110,10 @@ def test_neutralize_refuses_an_unused_store() -> None:
     """`moorage neutralize` does not empty a store that no environment has used."""
     configure('[state]\nurl = "sqlite:///new.db"\n')
 
-    assert "belongs to no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
+    assert (
+        "belongs to no environment"
+        in command(*STAGING, "neutralize", *CREDENTIALS_OPTION, "--yes").err
+    )
 
 
 def test_a_copy_sends_when_it_may() -> None:
@@ -139,7 +145,7 @@ def test_rearm_works_on_a_separate_store_of_keys() -> None:
     with opened_hub(context) as hub, pytest.raises(CopiedStore):
         hub.manager.run("vat", str)
 
-    refusal = command(*STAGING, "neutralize", *MORE)
+    refusal = command(*STAGING, "neutralize", *CREDENTIALS_OPTION)
     result = command(*STAGING, "rearm")
 
     assert "the environment production has stored" in refusal.err

@@ -30,7 +30,7 @@ from tests.support.command import ENDINGS, command
 from tests.support.modules import uninstall
 
 HELP = {"--help", "-h", "--version"}
-NOT_AT_RANDOM = {"listen", "demo"}
+EXCLUDED_WORDS = {"listen", "demo"}
 """What waits for others, and what takes seconds."""
 MOORAGE = [sys.executable, "-m", "moorage"]
 EVERYWHERE = ["--json", "--config", "--environment", "--no-color", "--debug", "--help", "-h"]
@@ -420,7 +420,7 @@ def test_exit_code_survives_a_full_disk() -> None:
 
 
 WORDS = st.sampled_from(
-    sorted({word for command in COMMANDS for word in command.split()} - NOT_AT_RANDOM)
+    sorted({word for command in COMMANDS for word in command.split()} - EXCLUDED_WORDS)
 )
 ARGUMENTS = st.lists(
     WORDS | st.sampled_from([*EVERYWHERE, *OPTIONS]) | st.text(max_size=8), max_size=8
@@ -440,17 +440,17 @@ def test_arbitrary_arguments_end_with_documented_exit_code(arguments: list[str])
         assert result.document["ok"] == (result.code == 0)
 
 
-@pytest.mark.parametrize("names_it", ["option", "variable"])
-def test_configuration_in_a_pipe_is_read_once(names_it: str) -> None:
+@pytest.mark.parametrize("named_by", ["option", "variable"])
+def test_configuration_in_a_pipe_is_read_once(named_by: str) -> None:
     """A command that needs its configuration twice reads a pipe only once."""
     reading, writing = os.pipe()
     with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
         pipe.write('[state]\nurl = "sqlite:///state.db"\n[services.shop]\n')
         pipe.close()
         path = f"/dev/fd/{reading}"
-        if names_it == "variable":
+        if named_by == "variable":
             os.environ["MOORAGE_CONFIG"] = path
-        result = command("status", *(("--config", path) if names_it == "option" else ()))
+        result = command("status", *(("--config", path) if named_by == "option" else ()))
 
     assert (0, "") == (result.code, result.err)
     assert "shop" in result.out

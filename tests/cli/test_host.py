@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CANARY = "canary-4711"
-GIVEN: dict[str, Any] = {
+HOST_CONFIGURATION: dict[str, Any] = {
     "services": {"vat": {"base_url": "https://vat.example"}},
     "vendors": {"sendgrid": {"credentials": CANARY}},
 }
@@ -21,7 +21,7 @@ GIVEN: dict[str, Any] = {
 
 def test_configuration_of_the_host(tmp_path: Path) -> None:
     """Commands use the host's configuration and store, and never print secrets from them."""
-    host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
+    host = Host(source=HOST_CONFIGURATION, state=f"sqlite:///{tmp_path / 'state.db'}")
     result = command("check", "--json", host=host)
 
     assert 0 == result.code
@@ -34,7 +34,7 @@ def test_configuration_of_the_host(tmp_path: Path) -> None:
 def test_store_of_the_configuration(tmp_path: Path) -> None:
     """If the host names no store, commands use the store of the host's configuration."""
     state = {"url": f"sqlite:///{tmp_path / 'state.db'}"}
-    host = Host(source={**GIVEN, "state": state})
+    host = Host(source={**HOST_CONFIGURATION, "state": state})
 
     assert "sqlite" == command("check", "--json", host=host).result["store"]["kind"]
 
@@ -43,7 +43,7 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
     """A configuration file named on the command line completely replaces the host's."""
     file = tmp_path / "other.toml"
     file.write_text("version = 1\n")
-    host = Host(source=GIVEN, environment="production", state="sqlite:///nowhere.db")
+    host = Host(source=HOST_CONFIGURATION, environment="production", state="sqlite:///nowhere.db")
     result = command("check", "--json", f"--config={file}", host=host)
 
     assert str(file) == result.result["configuration"]
@@ -58,7 +58,7 @@ def test_host_environment_applies_if_command_names_none(
     words: tuple[str, ...], expected: str
 ) -> None:
     """The host's environment applies if the command names none."""
-    configuration = {**GIVEN, "environments": {"staging": {}, "production": {}}}
+    configuration = {**HOST_CONFIGURATION, "environments": {"staging": {}, "production": {}}}
     host = Host(source=configuration, environment="staging")
 
     assert expected == command("check", "--json", *words, host=host).result["environment"]

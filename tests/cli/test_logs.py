@@ -218,9 +218,9 @@ def test_export_as_parquet(log: Any, capsys: Any) -> None:
 
 def test_export_of_texts_that_parquet_refuses() -> None:
     """In the Parquet export, characters that UTF-8 cannot encode are replaced."""
-    strange = attrs.evolve(entry(0), tenant="acme\udcff")
+    unencodable_entry = attrs.evolve(entry(0), tenant="acme\udcff")
     with Path("calls.parquet").open("wb") as file:
-        assert 1 == write_parquet([strange], file)
+        assert 1 == write_parquet([unencodable_entry], file)
 
     assert ["acme?"] == parquet.read_table("calls.parquet")["tenant"].to_pylist()
 

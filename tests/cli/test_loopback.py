@@ -22,7 +22,7 @@ def accepted_request(listener: LoopbackListener, *heads: bytes) -> tuple[str, li
     def connect_visitor() -> None:
         for head in heads:
             with (
-                contextlib.suppress(ConnectionError),  # who was not read to the end is cut off
+                contextlib.suppress(ConnectionError),  # a request that is not read to its end
                 socket.create_connection((host, port), timeout=10) as link,
             ):
                 link.sendall(head.replace(b"HERE", f"{host}:{port}".encode()))

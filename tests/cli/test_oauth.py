@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-HERE = Client(redirect_uris=("http://127.0.0.1/callback",))
+LOCAL_CLIENT = Client(redirect_uris=("http://127.0.0.1/callback",))
 PUBLIC = Client(method="none", redirect_uris=("http://127.0.0.1/callback",))
 
 
@@ -132,7 +132,7 @@ def _context(tmp_path: Path) -> Iterator[Context]:
 def test_login_stores_tokens_and_revoke_revokes_them(context: Context) -> None:
     """`moorage oauth login` prints a URL and stores the tokens; `oauth revoke` revokes them."""
     command = [sys.executable, "-m", "moorage", "oauth"]
-    with AuthorizationServer(HERE) as server:
+    with AuthorizationServer(LOCAL_CLIENT) as server:
         options = context.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
         with subprocess.Popen(
             [*command, "login", *options, "--scope", "read"], stdout=subprocess.PIPE, text=True
@@ -192,7 +192,7 @@ def test_device_login_shows_a_code_and_stores_tokens(context: Context) -> None:
 def test_device_login_with_a_secret(context: Context) -> None:
     """`oauth login --device` works with a client secret, too."""
     terminal = Terminal()
-    with AuthorizationServer(HERE) as server:
+    with AuthorizationServer(LOCAL_CLIENT) as server:
         server.people.interval = 1
         options = context.options(server, "--secret-env", "ERP_SECRET", "--device")
         with terminal.running_command("oauth", "login", *options):

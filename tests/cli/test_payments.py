@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage import Response
     from moorage.testing.sandboxes.base import SandboxRequest
 
-WHOLE = """
+FULL_CONFIGURATION = """
 [state]
 url = "{state}"
 [payments]
@@ -89,7 +89,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
     state = make()
     command("housekeep", state, "--migrate")
     with stripe.serving() as server:
-        configure(WHOLE.format(state=state, url=server.url))
+        configure(FULL_CONFIGURATION.format(state=state, url=server.url))
         assert -SIGKILL == stripe.kill(key)
 
         (fields,) = listed_payments(key)
@@ -117,12 +117,12 @@ def test_settle_command_settles_due_payments() -> None:
     """`payments settle` settles due payments with unknown outcomes, or says there are none."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
-        configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        configuration = FULL_CONFIGURATION.format(state="sqlite:///state.db", url=server.url)
         configure(configuration)
         assert "nothing was settled" in command("payments", "settle").out
-        nothing = command("payments", "unsettled").out
-        assert "no payment is unsettled" in nothing
-        assert "For other services, run `moorage logs list --status unknown`." in nothing
+        output = command("payments", "unsettled").out
+        assert "no payment is unsettled" in output
+        assert "For other services, run `moorage logs list --status unknown`." in output
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
         stripe.fail(Lost())
         with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
@@ -146,7 +146,7 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     with stripe.serving() as server:
-        text = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        text = FULL_CONFIGURATION.format(state="sqlite:///state.db", url=server.url)
         sealed = f'{text}[cipher]\nkeys = "secret://env/MOORAGE_KEYS"\n'
         configure(sealed)
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
@@ -182,7 +182,7 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
 
 def test_closing_requires_an_outcome() -> None:
     """`moorage payments close` requires exactly one outcome, and the key of a listed payment."""
-    configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
+    configure(FULL_CONFIGURATION.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
         refusal = command("payments", "close", "k", *value)
         assert (2, True) == (refusal.code, "Pass either --done or --not-done." in refusal.err)

@@ -194,20 +194,20 @@ async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
         await wait_until(lambda: count(module, "old") > 2 and count(module, "kept") > 2)
         stays = worker.pipelines["stays"]
         assert isinstance(stays, SupervisedPipeline)
-        run_of_stays, moves = stays._runs[0], worker.pipelines["moves"]  # noqa: SLF001 - the run itself
+        unchanged_run, moves = stays._runs[0], worker.pipelines["moves"]  # noqa: SLF001 - the run itself
         configure(pipeline("stays", "kept"), pipeline("moves", "new"), pipeline("comes", "kept"))
         os.kill(os.getpid(), signal.SIGHUP)
         await wait_until(lambda: count(module, "new") > 2 and "comes" in worker.pipelines)
-        stored_by_old = count(module, "old")
+        count_of_old = count(module, "old")
         received_count = stays.statistics().received
         await wait_until(lambda: stays.statistics().received > received_count)
 
         assert stays is worker.pipelines["stays"]
-        assert run_of_stays is stays._runs[0]  # noqa: SLF001 - the run itself
+        assert unchanged_run is stays._runs[0]  # noqa: SLF001 - the run itself
         assert moves is not worker.pipelines["moves"]
         assert PipelineState.STOPPED is moves.statistics().state
         assert {"stays", "moves", "comes"} == set(worker.pipelines)
-        assert stored_by_old == count(module, "old")
+        assert count_of_old == count(module, "old")
         os.kill(os.getpid(), signal.SIGTERM)
         reports = await running
     assert all(report.is_clean for report in reports.values())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LISTEN = [sys.executable, "-m", "moorage", "webhook", "listen", "stripe", "--secret-env", "HOOK"]
-OURS = ["--secret-env", "HOOK"]
+SECRET_OPTION = ["--secret-env", "HOOK"]
 CHUNKED = "Transfer-Encoding: chunked"
 
 
@@ -44,7 +44,7 @@ BODY = '{"object": "page", "entry": [{"id": "1", "time": 1, "changes": []}]}'
 
 def sign_by_command(scheme: str, *more: str) -> tuple[dict[str, str], str]:
     """Return the headers and the body that `moorage webhook sign` printed."""
-    result = command("webhook", "sign", scheme, *OURS, *more, "--json").result
+    result = command("webhook", "sign", scheme, *SECRET_OPTION, *more, "--json").result
     return result["headers"], result["body"]
 
 
@@ -60,10 +60,10 @@ def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
     headers, body = sign_by_command(scheme)
     fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
     (tmp_path / "body").write_text(body)
-    ended_ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
-    result = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
+    ended_ended = command("webhook", "verify", scheme, *SECRET_OPTION, *fields, "--body", "@body")
+    result = command("webhook", "verify", scheme, *SECRET_OPTION, *fields, "--body", body, "--json")
     (tmp_path / "body").write_text(body + " ")
-    forged_check = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
+    forged_check = command("webhook", "verify", scheme, *SECRET_OPTION, *fields, "--body", "@body")
 
     assert (0, True) == (ended_ended.code, ended_ended.out.startswith("It is genuine."))
     assert 1 == len(result.result["events"])
@@ -73,7 +73,7 @@ def test_saved_webhooks_are_verified(scheme: str, tmp_path: Path) -> None:
 
 def test_signed_output_is_readable() -> None:
     """The output of `webhook sign` has one header per line, then the body."""
-    result = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
+    result = command("webhook", "sign", "github", *SECRET_OPTION, "--body", "{}", "--id", "d-1")
 
     assert result.out.splitlines()[-1] == "{}"
     assert "x-hub-signature-256: sha256=" in result.out
@@ -82,7 +82,7 @@ def test_signed_output_is_readable() -> None:
 @pytest.mark.parametrize("scheme", sorted(PRESETS))
 def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     """Each signature scheme is either signed, or refused with a reason."""
-    result = command("webhook", "sign", scheme, *OURS)
+    result = command("webhook", "sign", scheme, *SECRET_OPTION)
 
     assert result.code in {0, 2}
     assert result.code == 0 or "moorage: " in result.err
@@ -93,10 +93,10 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     "arguments, words",
     [
         (["sign", "github", "--secret-env", "NO_SUCH"], "NO_SUCH"),
-        (["sign", "nobody", *OURS], "nobody"),
-        (["sign", "meta", *OURS, "--parameter", "x"], "--parameter"),
-        (["verify", "github", *OURS, "--header", "x", "--body", ""], "--header"),
-        (["listen", "github", *OURS, "--port", "99999"], "--port"),
+        (["sign", "nobody", *SECRET_OPTION], "nobody"),
+        (["sign", "meta", *SECRET_OPTION, "--parameter", "x"], "--parameter"),
+        (["verify", "github", *SECRET_OPTION, "--header", "x", "--body", ""], "--header"),
+        (["listen", "github", *SECRET_OPTION, "--port", "99999"], "--port"),
     ],
 )
 def test_impossible_commands_are_refused_with_the_mistake(arguments: list[str], words: str) -> None:
@@ -265,7 +265,7 @@ def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None
 
     def run() -> None:
         with redirect_stdout(out), redirect_stderr(err):
-            listen = ["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "2"]
+            listen = ["webhook", "listen", "stripe", *SECRET_OPTION, "--port", "0", "--count", "2"]
             codes.put(main([*listen, *more]))
 
     running_thread = threading.Thread(target=run, daemon=True)
@@ -313,7 +313,7 @@ def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
 
         def run() -> None:
             with redirect_stdout(out):
-                codes.put(main(["webhook", "listen", "stripe", *OURS, "--port", "0"]))
+                codes.put(main(["webhook", "listen", "stripe", *SECRET_OPTION, "--port", "0"]))
 
         running_thread = threading.Thread(target=run, daemon=True)
         running_thread.start()
@@ -336,7 +336,19 @@ def test_unverifiable_webhook_is_reported(more: list[str], monkeypatch: pytest.M
 
     def run() -> None:
         with redirect_stdout(out), redirect_stderr(err):
-            main(["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "1", *more])
+            main(
+                [
+                    "webhook",
+                    "listen",
+                    "stripe",
+                    *SECRET_OPTION,
+                    "--port",
+                    "0",
+                    "--count",
+                    "1",
+                    *more,
+                ]
+            )
 
     running_thread = threading.Thread(target=run, daemon=True)
     running_thread.start()

@@ -507,7 +507,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
 ]
 
-RIGHT: Final[list[dict[str, Any]]] = [
+VALID_TEXTS: Final[list[dict[str, Any]]] = [
     {},
     {"version": 1, "state": {"url": "memory:"}},
     {"state": {"url": "sqlite:///state.db", "environment_id": "test"}},

@@ -53,7 +53,7 @@ USE = ("credentials.use", "credentials of vat", f'{{"process": {os.getpid()}}}')
 def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None:
     """With `audit.uses`, the first read of the program's credentials is recorded.
 
-    Without, none is.
+    Without `audit.uses`, no use is recorded.
     """
     store, http = (
         MemoryCredentialProvider(OWNERS),

@@ -1,6 +1,6 @@
 """`moorage check` and `moorage.open` report the same problems.
 
-Each reports all of them at once.
+Both report all problems at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from moorage.wiring.store_urls import file_path
 from tests.config.broken_accounts import ACCOUNTS
 from tests.config.broken_monitoring import MONITORING
 from tests.config.broken_settings import SETTINGS
-from tests.config.broken_texts import RIGHT, TEXTS
 from tests.config.broken_texts import TABLES as EARLIER
+from tests.config.broken_texts import TEXTS, VALID_TEXTS
 from tests.support.access import without_privileges
 from tests.support.command import command
 
@@ -88,7 +88,7 @@ def problems_of_command_line(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def folder_of_everybody() -> Iterator[Path]:
+def public_folder() -> Iterator[Path]:
     """Return a folder in which every user can read and write."""
     with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's own folder.
         folder = Path(name)
@@ -128,10 +128,10 @@ def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", FORMATS)
-@pytest.mark.parametrize("place", range(len(RIGHT)))
+@pytest.mark.parametrize("place", range(len(VALID_TEXTS)))
 def test_valid_configurations_pass(place: int, end: str) -> None:
     """A valid configuration opens, and `check` reports it as valid."""
-    path = write_configuration(end, FORMATS[end](RIGHT[place]))
+    path = write_configuration(end, FORMATS[end](VALID_TEXTS[place]))
     moorage.open(path).close()
     result = command("check", "--config", str(path))
 
@@ -142,7 +142,7 @@ def test_valid_configurations_pass(place: int, end: str) -> None:
 def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> None:
     """There are at least 150 broken and 18 valid test configurations."""
     assert len(BROKEN) + len(TABLES) >= 150
-    assert len(RIGHT) >= 18
+    assert len(VALID_TEXTS) >= 18
 
 
 def test_every_environment_is_checked() -> None:
@@ -176,10 +176,10 @@ def test_every_environment_is_checked() -> None:
         problem["path"] for problem in production["error"]["problems"]
     ]
     assert ["vat"] == [service["service"] for service in test["services"]]
-    alone = command(
+    text_only = command(
         "check", "--config", str(write_configuration("json", "{}")), "--all-environments"
     )
-    assert (0, True) == (alone.code, alone.out.startswith("Environment none:\n"))
+    assert (0, True) == (text_only.code, text_only.out.startswith("Environment none:\n"))
 
 
 def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +239,10 @@ def test_a_missing_secret_where_a_text_belongs() -> None:
     ],
 )
 def test_directory_without_write_permission_is_refused(
-    table: str, url: str, folder_of_everybody: Path
+    table: str, url: str, public_folder: Path
 ) -> None:
     """A store is refused if the user cannot create its file, or cannot write an existing one."""
-    folder = folder_of_everybody
+    folder = public_folder
     settings = {"url": url.format(folder)}
     if table.endswith("_from"):
         settings["keys"] = f"1:{'A' * 43}="
@@ -266,9 +266,9 @@ def test_directory_without_write_permission_is_refused(
     assert f"This user may not write to {file}." == problem["found"]
 
 
-def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) -> None:
+def test_file_of_credentials_needs_read_permission(public_folder: Path) -> None:
     """A credentials file that the user cannot read is refused; the file need not be writable."""
-    folder = folder_of_everybody
+    folder = public_folder
     file = folder / "credentials.toml"
     file.write_text("")
     path = write_configuration("json", json.dumps({"credentials_from": {"url": file.as_uri()}}))

@@ -239,16 +239,16 @@ def test_invalid_service_setting_has_its_path() -> None:
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
 @pytest.mark.parametrize(
-    "name, intended",
+    "name, right_name",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
-def test_unknown_port_is_refused(opened: Any, name: str, intended: str) -> None:
+def test_unknown_port_is_refused(opened: Any, name: str, right_name: str) -> None:
     """The error for an unknown argument of `open` or `aopen` suggests the correct argument."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened({}, **{name: ()})
 
     assert name == excinfo.value.path
-    assert excinfo.value.remedy.startswith(intended)
+    assert excinfo.value.remedy.startswith(right_name)
 
 
 @pytest.mark.parametrize(

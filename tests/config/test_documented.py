@@ -17,7 +17,7 @@ from tests.support.schema import fits
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-MARK = re.compile(r"# ([\w-]+\.toml)(, at the end)?\n")
+FILE_MARK = re.compile(r"# ([\w-]+\.toml)(, at the end)?\n")
 OTHERS = {"credentials.toml", "pyproject.toml", "warehouse.toml"}
 """Names of documented TOML files that are not configurations of moorage."""
 
@@ -27,7 +27,7 @@ def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
     files: dict[str, str] = {}
     blocks: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text("utf-8")):
-        mark = MARK.match(block)
+        mark = FILE_MARK.match(block)
         name = mark[1] if mark else ""
         files[name] = files[name] + block if mark and mark[2] else block
         if name not in OTHERS:
@@ -36,7 +36,7 @@ def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
 
 
 BLOCKS = [shown_texts for page in PAGES for shown_texts in _files_after_blocks(page)]
-SHOWN = [(name, block) for name, block in BLOCKS if MARK.match(block)]
+SHOWN_BLOCKS = [(name, block) for name, block in BLOCKS if FILE_MARK.match(block)]
 SCHEMA = json_schema()
 SHOP = """
 type Order { id: ID! }
@@ -58,7 +58,7 @@ VALUES = {
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the environment variables that the documentation's configurations use."""
     monkeypatch.setenv("APPLE_KEY", ApnsSandbox().private_key)
-    for _, block in SHOWN:
+    for _, block in SHOWN_BLOCKS:
         for name in re.findall(r"secret://env/(\w+)", block):
             ring = f"1:{b64encode(bytes(32)).decode()}"
             monkeypatch.setenv(name, ring if name.endswith("_KEYS") else "a-secret")
@@ -66,7 +66,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, VALUES.get(setting, f"sqlite:///{name.lower()}.db"))
 
 
-@pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
+@pytest.mark.parametrize("name, block", SHOWN_BLOCKS, ids=[name for name, _ in SHOWN_BLOCKS])
 def test_documented_configurations_load(
     name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,8 +90,8 @@ def test_documented_configurations_load(
 
 def test_every_block_is_marked() -> None:
     """Each configuration block in the documentation is marked as a file, so that it is tested."""
-    assert BLOCKS == SHOWN
-    assert len(SHOWN) >= 6
+    assert BLOCKS == SHOWN_BLOCKS
+    assert len(SHOWN_BLOCKS) >= 6
 
 
 def test_configuration_example_in_docstring_of_moorage_config_is_valid(

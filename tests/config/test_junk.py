@@ -20,9 +20,9 @@ from tests.config.broken import SID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OURS = str(Path(moorage.__file__).parent)
+PACKAGE_FOLDER = str(Path(moorage.__file__).parent)
 PLANTED = "sk_live_51H8x0tXx"
-WHOLE: dict[str, Any] = {
+FULL_CONFIGURATION: dict[str, Any] = {
     "version": 1,
     "state": {"url": f"redis://us:{PLANTED}@127.0.0.1/0"},
     "safety": {"dry_run": True, "recipients": ["example.com"]},
@@ -59,7 +59,7 @@ def paths_in(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from paths_in(branch, (*at, number))
 
 
-PLACES = list(paths_in(WHOLE))
+PLACES = list(paths_in(FULL_CONFIGURATION))
 JUNK = st.recursive(
     st.one_of(
         st.none(),
@@ -92,7 +92,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
     """Return the configuration with the value at one path replaced by a meaningless one."""
     if not place:
         return junk
-    whole_configuration = copy.deepcopy(WHOLE)
+    whole_configuration = copy.deepcopy(FULL_CONFIGURATION)
     table: Any = whole_configuration
     for name in place[:-1]:
         table = table[name]
@@ -115,5 +115,7 @@ def test_junk_raises_configuration_error(
     assert PLANTED not in text
     if refused_error is not None:
         trace = traceback.TracebackException.from_exception(refused_error, capture_locals=True)
-        own_locals = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
+        own_locals = [
+            frame.locals for frame in trace.stack if frame.filename.startswith(PACKAGE_FOLDER)
+        ]
         assert PLANTED not in str(own_locals)

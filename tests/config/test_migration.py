@@ -30,7 +30,7 @@ OLD: dict[str, Any] = {
         {"kind": "sms", "accounts": ["main"], "tenant": "acme"},
     ],
 }
-NEW: dict[str, Any] = {
+CURRENT_CONFIGURATION: dict[str, Any] = {
     "version": 1,
     "state": {"url": "memory:"},
     "vendors": {
@@ -47,7 +47,7 @@ def test_configuration_of_version_0_is_migrated(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OURS_TOKEN", "token")
     original = copy.deepcopy(OLD)
     result = read_configuration(OLD)
-    current = read_configuration(NEW)
+    current = read_configuration(CURRENT_CONFIGURATION)
 
     assert original == OLD
     assert (current.accounts, current.routes) == (result.accounts, result.routes)
@@ -55,7 +55,7 @@ def test_configuration_of_version_0_is_migrated(monkeypatch: pytest.MonkeyPatch)
     migration = result.migrated
     assert migration is not None
     assert 0 == migration.version
-    assert NEW == tomllib.loads(migration.text.reveal())
+    assert CURRENT_CONFIGURATION == tomllib.loads(migration.text.reveal())
     lines = migration.diff.splitlines()
     assert ["--- as it is", "+++ as version 1"] == lines[:2]
     assert {"-version = 0", "+version = 1", "-[accounts.main]", "+[vendors.main]"} <= set(lines)
@@ -87,7 +87,7 @@ def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str
     assert path == excinfo.value.path
 
 
-def test_nothing_in_version_0() -> None:
+def test_empty_configuration_of_version_0_is_migrated() -> None:
     """An empty configuration of version 0 is migrated to an empty current one."""
     result = read_configuration({"version": 0})
 
@@ -95,7 +95,7 @@ def test_nothing_in_version_0() -> None:
     assert "version = 1\n" == result.migrated.text.reveal()
 
 
-def test_the_current_version_is_read_without_a_word(
+def test_current_version_is_read_without_a_warning(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A configuration in the current format without plain secrets is read without a warning."""

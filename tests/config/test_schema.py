@@ -10,7 +10,7 @@ import pytest
 from moorage.config import json_schema
 from moorage.wiring.installed_vendors import vendor_names
 from tests.config.broken import OTHERS, STRUCTURAL
-from tests.config.test_migration import NEW
+from tests.config.test_migration import CURRENT_CONFIGURATION
 from tests.config.test_overlays import OVERLAID
 from tests.support.schema import fits
 
@@ -27,7 +27,7 @@ def test_broken_configurations_do_not_validate(place: int) -> None:
     "source",
     [
         {},
-        NEW,
+        CURRENT_CONFIGURATION,
         OVERLAID,
         {"vendors": {"smtp": {"host": "mail.example", "port": "${PORT}", "login": "${LOGIN:-}"}}},
         {"vendors": {"stripe": {"retry": None}}},

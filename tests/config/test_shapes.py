@@ -57,7 +57,7 @@ class UnusualFields:
     """A class whose fields have unusual types and validators.
 
     Attributes:
-        anything: is what it is.
+        anything: has values of any type.
         These are words that describe no field
         mode, other: in shades.
     """
@@ -89,7 +89,7 @@ def test_a_class_is_a_table() -> None:
     } == {name: field.shape for name, field in table.fields.items()}
     assert "red" == table.fields["mode"].default
     assert {
-        "anything": "is what it is.",
+        "anything": "has values of any type.",
         "mode": "in shades.",
         "other": "in shades.",
     } == field_descriptions(UnusualFields)

@@ -56,7 +56,7 @@ class RecordingConnector:
     """A connector that records each call of its methods in a journal.
 
     Attributes:
-        journal: what happened, shared by all diaries of a test.
+        journal: the recorded calls, shared by all recording connectors of a test.
         failure: the error of `open`, `health` and `close`, if any.
     """
 

@@ -1,7 +1,7 @@
 """If opening a connector is cancelled at any `await`, nothing stays open.
 
-The opening runs in a task that is cancelled at its first wait, then at its second, and so on. What
-is counted afterwards are the tasks of the event loop, and its transports that are not closing.
+The opening runs in a task that is cancelled at its first wait, then at its second, and so on.
+Afterwards the tests count the tasks of the event loop, and its transports that are not closing.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class CountedTransports:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transports: list[Any] = []
         self._open: Any = loop.create_connection
-        loop.create_connection = self._counted  # type: ignore[method-assign]  # counted from now on
+        loop.create_connection = self._create_connection  # type: ignore[method-assign]  # counted from now on
 
-    async def _counted(self, *arguments: Any, **options: Any) -> Any:
+    async def _create_connection(self, *arguments: Any, **options: Any) -> Any:
         transport, protocol = await self._open(*arguments, **options)
         self.transports.append(transport)
         return transport, protocol

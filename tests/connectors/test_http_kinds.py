@@ -145,7 +145,7 @@ def test_document_that_does_not_fit_the_schema(tmp_path: Path) -> None:
 def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
     """A JSON-RPC method accepts parameters by position or name.
 
-    Only a declared one counts as safe.
+    Only a method declared as safe counts as safe.
     """
     settings = {"safe_methods": ["echo"]}
     with moorage.open(configuration("json-rpc", ledger.server.url, **settings)) as hub:

@@ -1,8 +1,8 @@
 """One program works with systems of another family after its configuration is changed.
 
-What is neutral between families are the contract of files, and operations that are run by their
-name with plain JSON. A broker has the operation `publish`, and a database has it once the
-configuration declares a statement of that name. Receipts differ, so the program takes none.
+The contract of files, and operations that are run by name with plain JSON, are the same in all
+families. A broker has the operation `publish`; a database has this operation if its configuration
+declares a statement of that name. Receipts differ, so the program uses none.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def brokers() -> Generator[tuple[list[dict[str, Any]], Callable[[], list[str]]]]
         queues = [first, second, third]
 
         def payloads() -> list[str]:
-            return [payload for _, of_queue in queues for payload in of_queue()]
+            return [payload for _, read_queue in queues for payload in read_queue()]
 
         yield [settings for settings, _ in queues], payloads
 

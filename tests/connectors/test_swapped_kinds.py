@@ -1,8 +1,8 @@
 """One program works with another database and broker after its configuration is changed.
 
 The program reads orders from a database, and publishes them to a broker. Only its configuration
-names their kinds. All servers are real but those of Kafka and SQS, for which there is a cluster of
-librdkafka and a sandbox.
+names their kinds. All servers are real, except Kafka (a cluster that librdkafka simulates) and SQS
+(a sandbox).
 """
 
 from __future__ import annotations

@@ -79,19 +79,19 @@ class PigeonServer(Sandbox):
         super().__init__()
         self.hosts = (host,)
         self.letters: dict[str, dict[str, str]] = {}
-        self.known: dict[str, str] = {}
+        self.ids_by_key: dict[str, str] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
-        return {"POST /letters": self._take, "GET /letters/{id}": self._tell}
+        return {"POST /letters": self._take, "GET /letters/{id}": self._answer_look_up}
 
     def _take(self, request: SandboxRequest) -> Response:
         key = request.headers.get("idempotency-key") or f"none {self.number()}"
-        if key not in self.known:
-            self.known[key] = f"L{self.number()}"
-            self.letters[self.known[key]] = dict(request.form)
-        return reply({"id": self.known[key]}, 201)
+        if key not in self.ids_by_key:
+            self.ids_by_key[key] = f"L{self.number()}"
+            self.letters[self.ids_by_key[key]] = dict(request.form)
+        return reply({"id": self.ids_by_key[key]}, 201)
 
-    def _tell(self, _: SandboxRequest, id: str) -> Response:
+    def _answer_look_up(self, _: SandboxRequest, id: str) -> Response:
         return reply({"id": id}) if id in self.letters else reply({}, 404)
 
 

@@ -91,8 +91,8 @@ class TokenVendor(Vendor):
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send a message."""
-        cry = Request.post("/cries", json={"text": message.text})
-        await wire.send(cry, key=key, parse=Response.json)
+        request = Request.post("/cries", json={"text": message.text})
+        await wire.send(request, key=key, parse=Response.json)
         return SmsReceipt(ref=wire.ref("c1"), status=SmsStatus.SENT)
 
     async def get(self, wire: Wire, ref: Any, /) -> SmsReceipt:
@@ -115,24 +115,24 @@ class HeraldServer(Sandbox):
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """Return the server's routes for sending and looking up messages."""
-        return {"POST /cries": self._cry, "GET /cries": self._watch}
+        return {"POST /cries": self._answer_message, "GET /cries": self._answer_look_up}
 
-    def _cry(self, request: SandboxRequest) -> Response:
+    def _answer_message(self, request: SandboxRequest) -> Response:
         if not self.token_endpoint.allows(request):
             raise Refusal(reply({}, 401))
         return reply({})
 
-    def _watch(self, request: SandboxRequest) -> Response:
+    def _answer_look_up(self, request: SandboxRequest) -> Response:
         return reply({}, 200 if request.bearer() == "tower-token" else 401)
 
 
 def hub(
-    kind: type[Any], hall: HeraldServer, vendor: TokenVendor | None = None, **ports: Any
+    kind: type[Any], server: HeraldServer, vendor: TokenVendor | None = None, **ports: Any
 ) -> Any:
     """Return a sync or async hub with one account at the fictional vendor."""
     client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
     account = Account("main", vendor or TokenVendor())
-    return kind([account], [Route("sms", "main")], http=client(hall), **ports)
+    return kind([account], [Route("sms", "main")], http=client(server), **ports)
 
 
 def provider(kind: type[Any], *existing: Any) -> Any:

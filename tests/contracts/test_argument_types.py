@@ -261,12 +261,12 @@ class RecordingVendor(Vendor):
         """Return a service that is never called."""
         return {"": Service("everything", "https://all.example", credentials=Credentials.none())}
 
-    def __getattr__(self, verb: str) -> Any:
-        if verb.startswith("_"):
-            raise AttributeError(verb)
+    def __getattr__(self, method_name: str) -> Any:
+        if method_name.startswith("_"):
+            raise AttributeError(method_name)
 
         async def record_call(_: Any, *value: Any, **named: Any) -> Any:
-            self.told.append((verb, value, named))
+            self.told.append((method_name, value, named))
             raise VendorReached
 
         return record_call
@@ -328,18 +328,20 @@ def names() -> dict[str, Any]:
 VERBS = [(kind, name) for kind in FLOWS for name in contract(kind).operation_effects()]
 
 
-def required_arguments(contract: str, verb: str) -> dict[str, Any]:
+def required_arguments(contract: str, method_name: str) -> dict[str, Any]:
     """Return valid values for the required arguments of a method."""
     required_values = {
         name: VALID_ARGUMENTS[name]
-        for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
+        for name, parameter in inspect.signature(
+            getattr(FLOWS[contract], method_name)
+        ).parameters.items()
         if name != "self" and parameter.default is parameter.empty and name in VALID_ARGUMENTS
     }
     values = {
         name: value[contract] if isinstance(value, dict) and contract in value else value
         for name, value in required_values.items()
     }
-    return values | OTHER_ARGUMENTS.get((contract, verb), {})
+    return values | OTHER_ARGUMENTS.get((contract, method_name), {})
 
 
 def is_of(value: object, hint: Any) -> bool:
@@ -373,13 +375,13 @@ async def result_of_call(
 
 
 @pytest.mark.parametrize("mode", [Hub, AsyncHub], ids=["sync", "async"])
-@pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
-def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]) -> None:
+@pytest.mark.parametrize("contract, method_name", VERBS, ids=lambda name: name)
+def test_wrong_type_is_refused_by_name(contract: str, method_name: str, mode: type[Any]) -> None:
     """An argument of a wrong type is refused with its name, and the vendor is not called."""
-    flow = getattr(FLOWS[contract], verb)
+    flow = getattr(FLOWS[contract], method_name)
     module = vars(import_module(flow.__module__))
     hints = get_type_hints(flow, module | names())
-    default_arguments = required_arguments(contract, verb)
+    default_arguments = required_arguments(contract, method_name)
     vendor = RecordingVendor()
 
     async def check() -> None:
@@ -391,9 +393,9 @@ def test_wrong_type_is_refused_by_name(contract: str, verb: str, mode: type[Any]
             for junk in JUNK:
                 options = {**default_arguments, argument: junk}
                 error, result = await result_of_call(
-                    vendor, partial(getattr(contract_api, verb), **options)
+                    vendor, partial(getattr(contract_api, method_name), **options)
                 )
-                if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
+                if (contract, method_name, argument) in OPEN or is_of(junk, hints[argument]):
                     continue
                 text = f"{argument}={junk!r} ended with {error!r}"
                 assert isinstance(error, (InvalidData, ConfigurationError)), text

@@ -170,7 +170,7 @@ def test_receipt_without_a_look_up() -> None:
 def test_refund_is_closed_with_refund_own_id() -> None:
     """An operator closes a refund with the refund's own id.
 
-    A refund closed without its id cannot be found by it.
+    A refund that was closed without its id cannot be found by the id.
     """
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
@@ -283,8 +283,9 @@ def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_do
 ) -> None:
     """If the settlement job has settled a payment, an operator's "not done" does not repeat it.
 
-    Where the request was sent again, its answer is stored under the service's key as well. Where
-    the payment was looked up, that key is still unknown, and only the payment's record protects it.
+    If the request was sent again, its answer is also stored under the service's key. If the payment
+    was looked up, that key's outcome is still unknown, and only the payment's record prevents a
+    repeat.
     """
     world = PaymentsWorld(kind)
     with world.hub() as hub:

@@ -96,16 +96,18 @@ def test_units_are_counted() -> None:
 
 def test_direction_of_quotation_does_not_matter() -> None:
     """Two vendors that quote one rate in opposite directions give the same amounts."""
-    one_way = table("EUR", quotation("EUR", "4", "PLN"), quotation("EUR", "1.25", "USD"))
-    other_way = table("EUR", quotation("PLN", "0.25", "EUR"), quotation("USD", "80", "EUR", 100))
+    direct_table = table("EUR", quotation("EUR", "4", "PLN"), quotation("EUR", "1.25", "USD"))
+    reversed_table = table(
+        "EUR", quotation("PLN", "0.25", "EUR"), quotation("USD", "80", "EUR", 100)
+    )
     for minor in (-1001, -1, 0, 1, 99, 12_345_678_901):
         for currency in ("EUR", "PLN", "USD"):
             for target in ("EUR", "PLN", "USD"):
                 for mode in MODES:
                     amount = Money.from_minor(minor, currency)
-                    assert one_way.convert(amount, target, rounding=mode) == other_way.convert(
+                    assert direct_table.convert(
                         amount, target, rounding=mode
-                    )
+                    ) == reversed_table.convert(amount, target, rounding=mode)
 
 
 def test_amount_is_rounded_once() -> None:

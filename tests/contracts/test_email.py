@@ -30,13 +30,13 @@ from moorage.contracts.email_outcomes import (
 from moorage.contracts.email_unsubscribe import Unsubscribe
 
 
-def _message_of(made: dict[str, Any]) -> EmailMessage:
+def _message_of(values: dict[str, Any]) -> EmailMessage:
     """Return a message built from plain values, such as file names."""
-    if "attachments" in made:
-        made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
-    if "template" in made:
-        made["template"] = TemplateRef(made["template"])
-    return EmailMessage(text="Hello.", **made)
+    if "attachments" in values:
+        values["attachments"] = [Attachment(filename=values["attachments"], content=b"")]
+    if "template" in values:
+        values["template"] = TemplateRef(values["template"])
+    return EmailMessage(text="Hello.", **values)
 
 
 BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\x85", "\u2028", "\ud800"]

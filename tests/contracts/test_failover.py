@@ -79,13 +79,15 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
-@pytest.mark.parametrize("why", [no_connection(), Response(429)], ids=["unreachable", "throttled"])
+@pytest.mark.parametrize(
+    "error", [no_connection(), Response(429)], ids=["unreachable", "throttled"]
+)
 async def test_next_account_is_used_if_error_proves_that_operation_had_no_effect(
-    hub_class: type[Any], key: str | None, why: Any
+    hub_class: type[Any], key: str | None, error: Any
 ) -> None:
     """If an error proves that the operation had no effect, the next account is used."""
     hubs = PigeonHubs()
-    hubs.one.fail(why)
+    hubs.one.fail(error)
 
     assert "two" == await send(hubs.hub(hub_class), idempotency_key=key)
     assert (0, 1) == (len(hubs.one.letters), len(hubs.two.letters))
@@ -96,16 +98,16 @@ async def test_next_account_is_used_if_error_proves_that_operation_had_no_effect
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize(
-    "why, raised",
+    "error, raised",
     [(CUT_LINE, ConnectionFailed), (Response(503), VendorFailed), (Response(400), VendorRejected)],
     ids=["cut off", "outage", "refused"],
 )
 async def test_possible_effects_stay_with_their_account(
-    hub_class: type[Any], key: str | None, why: Any, raised: type[Exception]
+    hub_class: type[Any], key: str | None, error: Any, raised: type[Exception]
 ) -> None:
     """If an operation that failed may have had an effect, no other account is used."""
     hubs = PigeonHubs()
-    hubs.one.fail(why)
+    hubs.one.fail(error)
     hub = hubs.hub(hub_class)
 
     with pytest.raises(raised):

@@ -54,7 +54,7 @@ class KillingStore:
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Execute a command, unless the caller crashes before or after it."""
-        is_dying = self._dying()
+        is_dying = self._is_dying()
         answer = None if is_dying and not self._after else self._store.execute(command, timeout)
         if is_dying:
             raise ProcessKilled
@@ -65,7 +65,7 @@ class KillingStore:
         if self._left is None or self._left > 0:
             self._store.post(command)
 
-    def _dying(self) -> bool:
+    def _is_dying(self) -> bool:
         if self._left is None:
             return False
         self._left -= 1
@@ -83,7 +83,7 @@ class Attempt(NamedTuple):
     pause: float
 
 
-TRIES = st.builds(
+ATTEMPTS = st.builds(
     Attempt,
     st.sampled_from(ROUTES),
     st.sampled_from(FAULTS),
@@ -94,20 +94,24 @@ TRIES = st.builds(
 )
 
 
-MOVED = Attempt(ROUTES[2], [NO_CONNECTION], [], None, after=False, pause=0.0)
+MOVED_ATTEMPT = Attempt(ROUTES[2], [NO_CONNECTION], [], None, after=False, pause=0.0)
 
 
 @examples(300)
 @given(
-    tries=st.lists(TRIES, min_size=2, max_size=6),
+    tries=st.lists(ATTEMPTS, min_size=2, max_size=6),
     keys=st.booleans(),
     attempts=st.sampled_from([1, 2]),
 )
 @example(
-    tries=[MOVED, Attempt(ROUTES[2], [], [], None, after=False, pause=0.0)], keys=True, attempts=1
+    tries=[MOVED_ATTEMPT, Attempt(ROUTES[2], [], [], None, after=False, pause=0.0)],
+    keys=True,
+    attempts=1,
 )
 @example(
-    tries=[MOVED, Attempt(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
+    tries=[MOVED_ATTEMPT, Attempt(ROUTES[0], [], [], None, after=False, pause=70.0)],
+    keys=False,
+    attempts=1,
 )
 def test_key_has_at_most_one_effect_however_many_callers_fail_or_crash(
     tries: list[Attempt], keys: bool, attempts: int

@@ -538,8 +538,11 @@ def test_won_dispute_restores_the_state() -> None:
         PaymentState.PARTIALLY_REFUNDED
         == advance(disputed_payment, event_of(dispute=dispute, at=LATER_TIME)).state
     )
-    unsaid = attrs.evolve(disputed_payment, captured=None)
-    assert PaymentState.CAPTURED == advance(unsaid, event_of(dispute=dispute, at=LATER_TIME)).state
+    payment_without_total = attrs.evolve(disputed_payment, captured=None)
+    assert (
+        PaymentState.CAPTURED
+        == advance(payment_without_total, event_of(dispute=dispute, at=LATER_TIME)).state
+    )
     assert captured_payment() == advance(
         captured_payment(), event_of(dispute=dispute, at=LATER_TIME)
     )

@@ -218,13 +218,14 @@ def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
     assert {"get"} >= {request[0] for request in vendor.asked}
 
 
-@pytest.mark.parametrize("verb", ["authorize", "charge"])
-def test_charge_needs_a_source(verb: str) -> None:
+@pytest.mark.parametrize("method_name", ["authorize", "charge"])
+def test_charge_needs_a_source(method_name: str) -> None:
     """Only a payment intent may lack a source, because its buyer chooses one later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
     with pytest.raises(InvalidData, match="must have a source") as excinfo:
         record_operation(
-            PaymentsFlows, lambda flows: getattr(flows, verb)(bare_charge, idempotency_key="k")
+            PaymentsFlows,
+            lambda flows: getattr(flows, method_name)(bare_charge, idempotency_key="k"),
         )
 
     assert "source" == excinfo.value.field

@@ -374,13 +374,13 @@ def test_live_keys_are_refused_in_tests() -> None:
     custom = Account("acme.stripe", live_vendor, tenants=ACME)
     with pytest.raises(ConfigurationError) as excinfo:
         Hub([Account("stripe", live_vendor)], safety=Safety(live=False))
-    with pytest.raises(ConfigurationError) as of_tenant:
+    with pytest.raises(ConfigurationError) as tenant_error:
         Hub([Account("stripe", test_vendor), custom], safety=Safety(live=False))
     with pytest.raises(ConfigurationError) as other_error:
         Hub([Account("stripe", test_vendor)], safety=Safety(live=True))
 
     assert "vendors.stripe" == excinfo.value.path
-    assert "tenants.acme.vendors.stripe" == of_tenant.value.path
+    assert "tenants.acme.vendors.stripe" == tenant_error.value.path
     assert "production" in other_error.value.message
     assert SECRET not in str(excinfo.value)
     safe = Account("stripe", live_vendor, settings={"volatile_keys": True})

@@ -23,12 +23,12 @@ RECEIPT = EmailReceipt(ref=Ref("some", "main", "1"), status=EmailStatus.QUEUED)
 def test_each_receipt_of_a_batch_is_marked() -> None:
     """Each receipt of a repeated batch is marked as a replay, and is otherwise unchanged."""
     failed_receipt: Result[EmailReceipt] = Result(error=ValueError())
-    marked_result, still_failed, plain_item = as_replay([Result(RECEIPT), failed_receipt, 7])
+    marked_result, failed_item, plain_item = as_replay([Result(RECEIPT), failed_receipt, 7])
 
     assert isinstance(marked_result, Result)
     assert marked_result.unwrap().replayed
     assert RECEIPT == marked_result.unwrap()
-    assert (failed_receipt, 7, "x") == (still_failed, plain_item, as_replay("x"))
+    assert (failed_receipt, 7, "x") == (failed_item, plain_item, as_replay("x"))
 
 
 def test_unregistered_effect_is_unchanged() -> None:

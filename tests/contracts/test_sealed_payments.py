@@ -35,9 +35,13 @@ def test_sealed_payments_need_their_cipher() -> None:
         world.lose(hub)
         world.clock.advance(WAIT)
         (seen_payment,) = hub.unsettled_payments()
-        (blind,) = other_hub.unsettled_payments()
+        (sealed_payment,) = other_hub.unsettled_payments()
         assert (NextStep.ASK_AGAIN, "INV-7") == (seen_payment.next, seen_payment.reference)
-        assert (NextStep.CIPHER, None, None) == (blind.next, blind.reference, blind.amount)
+        assert (NextStep.CIPHER, None, None) == (
+            sealed_payment.next,
+            sealed_payment.reference,
+            sealed_payment.amount,
+        )
         assert [] == other_hub.settle_payments()
         with pytest.raises(ConfigurationError, match="cannot be read here"):
             other_hub.settle_payment(KEY)

@@ -361,8 +361,8 @@ def test_countries_choose_the_vendor() -> None:
         Route("shipping", "shippo", countries="DE"),
         Route("shipping", "easypost"),
     )
-    abroad = Address(line1="Unter den Linden 1", postal_code="10117", country="DE")
-    two.hub.shipping().validate_address(abroad)
+    foreign_address = Address(line1="Unter den Linden 1", postal_code="10117", country="DE")
+    two.hub.shipping().validate_address(foreign_address)
 
     assert [0, 1] == [len(two.easypost.requests), len(two.shippo.requests)]
 

@@ -54,11 +54,11 @@ def test_no_matching_rate_error() -> None:
         class IncapableDispatcher(RecordingDispatcher):
             @property
             def _vendor(self) -> Any:
-                async def offered(*_: Any, key: str) -> RateResult:
+                async def no_rates(*_: Any, key: str) -> RateResult:
                     assert "k/rates" == key
                     return RateResult(rates=(), messages=tuple(messages))  # noqa: B023 - used now
 
-                return SimpleNamespace(get_rates=offered)
+                return SimpleNamespace(get_rates=no_rates)
 
         dispatcher: Any = IncapableDispatcher()
         buy = ShippingFlows(dispatcher, None).create_shipment(

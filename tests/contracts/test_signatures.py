@@ -21,7 +21,7 @@ from moorage.packing import pack, unpack
 
 ADA: dict[str, Any] = {"name": "Ada", "email": "ada@example.com"}
 FILE = SignatureDocument(name="lease.pdf", content=b"%PDF-1.7")
-USUAL: dict[str, Any] = {"subject": "Lease", "signers": [Signer(**ADA)], "documents": [FILE]}
+USUAL_FIELDS: dict[str, Any] = {"subject": "Lease", "signers": [Signer(**ADA)], "documents": [FILE]}
 
 
 def test_request_survives_a_store() -> None:
@@ -70,16 +70,16 @@ def test_request_survives_a_store() -> None:
         (Signer, {**ADA, "order": 0}, "order"),
         (Signer, {**ADA, "embedded": 1}, "embedded"),
         (Signer, {**ADA, "signature_places": ["/sn1/"]}, "signature_places[0]"),
-        (SignatureRequest, {**USUAL, "subject": ""}, "subject"),
-        (SignatureRequest, {**USUAL, "signers": []}, "signers"),
-        (SignatureRequest, {**USUAL, "signers": ["ada@example.com"]}, "signers[0]"),
-        (SignatureRequest, {**USUAL, "documents": []}, "documents"),
-        (SignatureRequest, {**USUAL, "template": "1"}, "documents"),
-        (SignatureRequest, {**USUAL, "language": "German"}, "language"),
-        (SignatureRequest, {**USUAL, "language": 1}, "language"),
-        (SignatureRequest, {**USUAL, "expires_on": "2031-05-06"}, "expires_on"),
-        (SignatureRequest, {**USUAL, "remind_every": 0}, "remind_every"),
-        (SignatureRequest, {**USUAL, "extra": ()}, "extra"),
+        (SignatureRequest, {**USUAL_FIELDS, "subject": ""}, "subject"),
+        (SignatureRequest, {**USUAL_FIELDS, "signers": []}, "signers"),
+        (SignatureRequest, {**USUAL_FIELDS, "signers": ["ada@example.com"]}, "signers[0]"),
+        (SignatureRequest, {**USUAL_FIELDS, "documents": []}, "documents"),
+        (SignatureRequest, {**USUAL_FIELDS, "template": "1"}, "documents"),
+        (SignatureRequest, {**USUAL_FIELDS, "language": "German"}, "language"),
+        (SignatureRequest, {**USUAL_FIELDS, "language": 1}, "language"),
+        (SignatureRequest, {**USUAL_FIELDS, "expires_on": "2031-05-06"}, "expires_on"),
+        (SignatureRequest, {**USUAL_FIELDS, "remind_every": 0}, "remind_every"),
+        (SignatureRequest, {**USUAL_FIELDS, "extra": ()}, "extra"),
     ],
 )
 def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: str) -> None:
@@ -125,7 +125,7 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
 def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
     """Roles need a template, signature positions need documents, and signers' addresses differ."""
     with pytest.raises(InvalidData) as excinfo:
-        SignatureRequest(**USUAL | more | dict[str, Any](signers=signers))
+        SignatureRequest(**USUAL_FIELDS | more | dict[str, Any](signers=signers))
 
     assert field == excinfo.value.field
 
@@ -135,14 +135,14 @@ def test_each_feature_is_needed() -> None:
     places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
     signer = Signer(**ADA, phone="+4915112345678", embedded=True, signature_places=places)
     request = SignatureRequest(
-        **USUAL | dict[str, Any](signers=[signer]),
+        **USUAL_FIELDS | dict[str, Any](signers=[signer]),
         language="de",
         expires_on=date(2031, 5, 6),
         remind_every=3,
     )
     templated = SignatureRequest(subject="a", signers=[Signer(**ADA, role="A")], template="1")
 
-    assert frozenset() == SignatureRequest(**USUAL).needs
+    assert frozenset() == SignatureRequest(**USUAL_FIELDS).needs
     assert {"templates"} == templated.needs
     assert {
         SignaturesCapability.ANCHORS,
@@ -166,7 +166,7 @@ def test_each_feature_is_needed() -> None:
 )
 def test_limits_are_kept(limits: dict[str, int], field: str) -> None:
     """A request above a vendor's limit is refused; the error contains the field's name."""
-    request = SignatureRequest(**USUAL, message="Sign")
+    request = SignatureRequest(**USUAL_FIELDS, message="Sign")
     check_fits(request, {"subject": 5, "message": 4, "document_bytes": 8})
 
     with pytest.raises(InvalidData) as excinfo:
@@ -199,7 +199,7 @@ def test_operations_refuse_wrong_arguments(
 
 def test_nothing_shows_persons_or_contents() -> None:
     """The repr of a signature request or file shows no persons, texts or contents."""
-    request = SignatureRequest(**USUAL, message="Please")
+    request = SignatureRequest(**USUAL_FIELDS, message="Please")
     shown_text = f"{request!r}{FILE!r}"
 
     assert [] == [text for text in ("Ada", "ada@", "Lease", "Please", "PDF-") if text in shown_text]

@@ -112,9 +112,9 @@ def test_receipts_of_one_message_are_equal() -> None:
 
 def test_delivered_refused_and_cancelled_statuses_are_final() -> None:
     """The statuses delivered, refused and cancelled are final."""
-    open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
+    open_statuses = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
 
-    assert open_still == {status for status in SmsStatus if not status.final}
+    assert open_statuses == {status for status in SmsStatus if not status.final}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,7 @@ def test_price_is_exact() -> None:
         ("a" * 307, 3),
         ("€" * 80, 1),
         ("€" * 81, 2),
-        # A character of two places is never split: 152 places and such a character make a part of
-        # 152.
+        # A character that needs two places is never split: after 152 places it begins a new part.
         ("a" * 152 + "€" + "a" * 152, 3),
         ("ж" * 70, 1),
         ("ж" * 71, 2),

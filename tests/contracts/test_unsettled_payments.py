@@ -346,7 +346,7 @@ def test_repeat_after_a_change_of_route_keeps_the_account_of_the_lost_request(
 ) -> None:
     """If charges now go to another account, a repeat does not hide the account that may have acted.
 
-    Otherwise the vendor of the new account would be searched for the payment, in vain.
+    Otherwise the payment would be looked up in vain at the vendor of the new account.
     """
     world = PaymentsWorld(kind)
     with world.hub() as hub:

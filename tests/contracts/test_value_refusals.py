@@ -95,7 +95,7 @@ SIGNED = SignatureRequest(
     documents=[SignatureDocument(name="a.pdf", content=b"%PDF")],
 )
 PUSH = PushMessage(to=DeviceToken("token"), title="Hello.")
-PAID = Charge(Money("1", "EUR"), "t", reference="r")
+CHARGE = Charge(Money("1", "EUR"), "t", reference="r")
 STORED = StoreRequest("tok_1", customer=Customer(id="cus_1"))
 TO_PAYEE = PayeeTransfer(Money("1.00", "EUR"), "acct_1", reference="CN-1")
 SUBSCRIPTION = SubscriptionRequest(
@@ -147,9 +147,9 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("sms", "send", (TEXT,), {"idempotency_key": "k"}),
     ("sms", "validate_number", ("+4915112345678",), {}),
     ("sms", "check_balance", (), {}),
-    ("payments", "create_intent", (PAID,), {"idempotency_key": "k"}),
-    ("payments", "authorize", (PAID,), {"idempotency_key": "k"}),
-    ("payments", "charge", (PAID,), {"idempotency_key": "k"}),
+    ("payments", "create_intent", (CHARGE,), {"idempotency_key": "k"}),
+    ("payments", "authorize", (CHARGE,), {"idempotency_key": "k"}),
+    ("payments", "charge", (CHARGE,), {"idempotency_key": "k"}),
     ("payments", "payments", (), {}),
     ("payments", "store_means", (STORED,), {"idempotency_key": "k"}),
     ("payments", "stored_means", ("cus_1",), {}),

@@ -325,8 +325,8 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
         world.put_outbox_entry("02")
         end_time = (world.clock.utc() + timedelta(seconds=1)).isoformat().replace("+", "%2B")
         url = f"/acts/entries-replay?box=outbox&until={end_time}"
-        none = visitor.act(url).text
-        assert "Not done. None of 2 entries was changed." in none
+        result_page = visitor.act(url).text
+        assert "Not done. None of 2 entries was changed." in result_page
         refused_ids.remove("02")
         text = visitor.act(url).text
         assert (

@@ -138,13 +138,13 @@ def test_thousands_of_services_are_found_by_their_names() -> None:
         missing = visitor.get("/?service=%25").text
         for number in range(300):
             run_now(flows_of(hub.manager).set_circuit(f"shop-{number}", CircuitState.FORCED_OPEN))
-        troubled = visitor.get("/?service=shop-299").text
+        page_of_troubled_service = visitor.get("/?service=shop-299").text
 
     assert "The table shows 200 of 300 services." in first
     assert ["29", *map(str, range(290, 300))] == sorted(set(re.findall(r">shop-(\d+)<", filtered)))
     assert "name contains the text in the filter." in missing
-    assert "100 more problems with services" in troubled
-    assert 201 == troubled.count("/service?service=shop-")
+    assert "100 more problems with services" in page_of_troubled_service
+    assert 201 == page_of_troubled_service.count("/service?service=shop-")
 
 
 def test_service_is_explained_in_every_state_of_its_circuit() -> None:

@@ -248,8 +248,8 @@ class Visitor:
     """A minimal browser that stores cookies and calls the real WSGI application.
 
     Args:
-        app: the application; the standard's validator stands before it.
-        cookies: the cookies that it begins with.
+        app: the application, which is wrapped in the validator of the WSGI standard.
+        cookies: the cookies that the browser has at first.
     """
 
     def __init__(self, app: Any, cookies: dict[str, str] | None = None, root: str = "") -> None:

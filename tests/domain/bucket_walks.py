@@ -57,7 +57,9 @@ admissions = st.tuples(
 )
 
 
-patient = st.tuples(st.just("admit"), st.just(7), st.just(1), st.just(FOREVER), st.booleans())
+patient_arrivals = st.tuples(
+    st.just("admit"), st.just(7), st.just(1), st.just(FOREVER), st.booleans()
+)
 
 
 Act: TypeAlias = "tuple[str, int, int, int, bool]"
@@ -100,7 +102,7 @@ walks = long_lists([*moves, pauses, big_steps])
 loose_walks = long_lists([*moves, partial, clock_steps])
 
 
-three = st.tuples(rates, rates, rates)
+three_rates = st.tuples(rates, rates, rates)
 
 
 @attrs.define(eq=False)
@@ -119,8 +121,8 @@ class Caller:
 class BucketWalk:
     """Up to three token buckets with their queues, and the calls that each has admitted.
 
-    `real` is the time that passes for callers; the store's clock may step against it. A bucket's
-    own time, in which the laws are checked, leaves out such steps.
+    `real` is the time that passes for callers; the store's clock may step away from this time. The
+    invariants are checked in a bucket's own time, which leaves out such steps.
     """
 
     def __init__(self, configured: tuple[tuple[float, float, int], ...]) -> None:
@@ -161,7 +163,7 @@ class BucketWalk:
     def ask(self, which: tuple[int, ...]) -> None:
         """Set the store's clock, and record that these buckets are used at this time.
 
-        A bucket knows only the times that were stored in its state.
+        A bucket can use only the times that were stored in its state.
         """
         self.world.now = self.real + self.ahead
         for index in which:

@@ -19,7 +19,7 @@ from moorage.domain.http.requests import Request, Response
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GET = Request.get("/x")
 HEAD = Request.head("/x")
-WHO = b"somebody"
+CALLER = b"somebody"
 POLICY = CachePolicy()
 
 
@@ -47,7 +47,7 @@ def received_entry(
 ) -> CacheEntry | None:
     """Return the cache entry for a response that has just arrived; None if it is not stored."""
     return new_cache_entry(
-        request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy
+        request, Response(status, fields or {}, b"kept", elapsed=elapsed), CALLER, NOW, policy
     )
 
 

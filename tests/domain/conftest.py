@@ -26,7 +26,7 @@ def helps(error: ConfigurationError | InvalidData) -> bool:
 @pytest.fixture(autouse=True)
 def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test whose domain error lacks a message, a path or a remedy."""
-    helpless: list[str] = []
+    unhelpful_errors: list[str] = []
 
     def watch(kind: type[ConfigurationError | InvalidData]) -> None:
         build: Callable[..., None] = kind.__init__
@@ -37,11 +37,11 @@ def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             build(error, *arguments, **fields)
             raiser: str = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - who asked for it
             if raiser.startswith("moorage.domain.") and not helps(error):
-                helpless.append(f"{raiser}: {error!r}")
+                unhelpful_errors.append(f"{raiser}: {error!r}")
 
         monkeypatch.setattr(kind, "__init__", watched)
 
     watch(ConfigurationError)
     watch(InvalidData)
     yield
-    assert [] == helpless
+    assert [] == unhelpful_errors

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
     from moorage.domain.state.commands import Ticket
 
-ONE = RateLimitConfig.per_second(1)
-THREE = RateLimitConfig.per_second(3)
-EASY = RateLimitConfig.per_second(1_000, burst=1_000)
+ONE_A_SECOND = RateLimitConfig.per_second(1)
+THREE_A_SECOND = RateLimitConfig.per_second(3)
+WIDE_LIMIT = RateLimitConfig.per_second(1_000, burst=1_000)
 TRIPS = CircuitBreakerConfig(failures=1, open_for=10.0, open_at_most=10.0)
 
 

@@ -17,7 +17,7 @@ class PoolWorld:
 
     Attributes:
         arrivals: the callers that wait, in the order in which they came.
-        retired: the links that the pool closed.
+        retired: the connections that the pool closed.
     """
 
     def __init__(self, **settings: Any) -> None:

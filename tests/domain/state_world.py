@@ -64,7 +64,7 @@ def long_lists(
 ) -> st.SearchStrategy[list[Item]]:
     """Return a strategy that draws lists, with all lengths equally likely.
 
-    Left to itself, Hypothesis prefers a handful of items, and every kind of them alike.
+    By default, Hypothesis prefers short lists, and draws each kind of item equally often.
     """
     items = st.sampled_from(choices).flatmap(lambda choice: choice)
     return st.integers(0, most).flatmap(lambda size: st.lists(items, min_size=size, max_size=size))

@@ -22,7 +22,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import InvalidData
 from tests.domain.circuit_line import LEASE
-from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
+from tests.domain.gate_caller import ONE_A_SECOND, THREE_A_SECOND, TRIPS, WIDE_LIMIT, Caller, gates
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
@@ -32,7 +32,7 @@ KEY = "claim"
 
 def test_refusal_by_one_limit_charges_no_other() -> None:
     """If one rate limit refuses an attempt, all other states are unchanged."""
-    caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
+    caller = Caller(gates(TRIPS, WIDE_LIMIT, ONE_A_SECOND, budget=RetryBudget()))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer(within=SECOND - 1, retry=True)
@@ -44,7 +44,7 @@ def test_open_circuit_takes_no_limit_token() -> None:
 
     The result has the time to wait.
     """
-    caller = Caller(gates(TRIPS, EASY))
+    caller = Caller(gates(TRIPS, WIDE_LIMIT))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused_answer()
@@ -52,7 +52,7 @@ def test_open_circuit_takes_no_limit_token() -> None:
 
 def test_admitted_call_is_counted_and_takes_a_token() -> None:
     """An admitted call is counted by the circuit, and takes a token of the rate limit."""
-    caller = Caller(gates(TRIPS, THREE))
+    caller = Caller(gates(TRIPS, THREE_A_SECOND))
     for _ in range(3):
         caller.enter()
     assert (Answer.LIMITED, 333_334) == caller.refused_answer()
@@ -62,7 +62,7 @@ def test_admitted_call_is_counted_and_takes_a_token() -> None:
 
 def test_circuit_does_not_count_limited_calls() -> None:
     """A call that its rate limit refuses is not counted by the circuit."""
-    caller = Caller(gates(TRIPS, ONE))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer()
 
@@ -105,7 +105,7 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
 
     A claim that was lost is refused.
     """
-    caller = Caller(gates(TRIPS, ONE, budget=RetryBudget()))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND, budget=RetryBudget()))
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
@@ -141,7 +141,7 @@ def test_no_gates_admit_everything() -> None:
 
 def test_keys_are_named_in_order() -> None:
     """Each command lists its state keys in the order in which it reads the states."""
-    every_gate = gates(TRIPS, ONE, EASY, budget=RetryBudget())
+    every_gate = gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT, budget=RetryBudget())
     question = Admission(every_gate, within=0, lease=0, claim=(KEY, 1, "vendor"))
     assert ("circuit", "limit0", "limit1", "budget", KEY) == question.keys
     assert question.keys == question.evolve(retry=True).keys
@@ -156,7 +156,7 @@ def test_only_idempotent_commands_are_repeated() -> None:
 
     Commands that read or set values may be repeated.
     """
-    every_gate = gates(TRIPS, ONE)
+    every_gate = gates(TRIPS, ONE_A_SECOND)
     rule = every_gate.circuit
     assert rule is not None
     first_commands: list[Command[Any]] = [
@@ -176,11 +176,11 @@ def test_only_idempotent_commands_are_repeated() -> None:
 
 def test_only_claim_marks_are_durable() -> None:
     """A crash may lose recent rate-limit counts, but never the mark that a claim was sent."""
-    every_gate = gates(TRIPS, ONE)
+    every_gate = gates(TRIPS, ONE_A_SECOND)
     rule = every_gate.circuit
     assert rule is not None
     question = Admission(every_gate, within=0, lease=0)
-    fleeting: list[Command[Any]] = [
+    volatile_commands: list[Command[Any]] = [
         question,
         Confirm(every_gate, (), None),
         GiveBack(every_gate, ()),
@@ -197,7 +197,7 @@ def test_only_claim_marks_are_durable() -> None:
         Resolve("key", done=True, ttl=1),
     ]
 
-    assert not any(command.durable for command in fleeting)
+    assert not any(command.durable for command in volatile_commands)
     assert all(command.durable for command in lasting_commands)
 
 
@@ -205,13 +205,13 @@ def test_only_claim_marks_are_durable() -> None:
 def test_impossible_cost_is_refused(cost: Any) -> None:
     """A cost that a rate limit can never grant is refused instead of waiting forever."""
     with pytest.raises(InvalidData) as excinfo:
-        Admission(gates(None, EASY, THREE), within=0, lease=0, costs=(1, cost))
+        Admission(gates(None, WIDE_LIMIT, THREE_A_SECOND), within=0, lease=0, costs=(1, cost))
     assert "cost" == excinfo.value.field
 
 
 def test_costs_are_given_for_all_rate_limits() -> None:
     """Costs are passed for all rate limits, or for none."""
-    caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
+    caller = Caller(gates(None, THREE_A_SECOND, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused_answer(costs=(2, 1))
     with pytest.raises(ValueError, match="shorter"):
@@ -221,7 +221,7 @@ def test_costs_are_given_for_all_rate_limits() -> None:
 def test_reports_need_a_circuit() -> None:
     """A circuit report without a circuit fails, because only a circuit grants permits."""
     with pytest.raises(AssertionError, match="has no circuit breaker"):
-        Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
+        Report(gates(None, ONE_A_SECOND), (1, 1, 0), Outcome.FAILED, "a")
 
 
 def test_quorum_counts_reporters() -> None:

@@ -23,7 +23,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
-from tests.domain.gate_caller import THREE, TRIPS, Caller, gates
+from tests.domain.gate_caller import THREE_A_SECOND, TRIPS, Caller, gates
 from tests.domain.state_world import World, long_lists
 from tests.support.examples import examples
 
@@ -200,7 +200,7 @@ def test_first_attempt_that_is_admitted_at_once_is_always_decided_on_fast_path(
 
 def test_rate_limit_state_still_records_time_if_open_circuit_refuses_attempt() -> None:
     """If an open circuit refuses an attempt, the state of the rate limit still records the time."""
-    caller = Caller(gates(TRIPS, THREE))
+    caller = Caller(gates(TRIPS, THREE_A_SECOND))
     _, permit, _ = caller.enter()
     caller.world.now += 3 * SECOND
     caller.fail(permit)

@@ -12,12 +12,12 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
-from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
+from tests.domain.gate_caller import ONE_A_SECOND, THREE_A_SECOND, TRIPS, WIDE_LIMIT, Caller, gates
 
 
 def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
     """A caller that waits for a rate limit is refused after its wait if the circuit has opened."""
-    caller = Caller(gates(TRIPS, ONE))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND))
     _, permit, _ = caller.enter()
     wait, queue_permit, tickets = caller.enter(within=HOUR)
     assert SECOND == wait
@@ -44,7 +44,7 @@ def test_waiter_follows_a_circuit_that_was_set(
     state: CircuitState, expected: tuple[Answer, int]
 ) -> None:
     """A circuit state set by an operator also applies to callers that are already queueing."""
-    caller = Caller(gates(TRIPS, ONE))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND))
     caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
     assert caller.gates.circuit is not None
@@ -68,7 +68,7 @@ def test_setting_the_circuit_ends_no_probe() -> None:
 
 def test_shadow_circuit_refuses_no_waiter() -> None:
     """A circuit that opens in shadow mode does not refuse waiting callers."""
-    caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
+    caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE_A_SECOND))
     _, permit, _ = caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
     caller.fail(permit)
@@ -77,7 +77,7 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
 
 def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
     """If a pause delays a queued probe, its lease grows, so that no second probe starts."""
-    caller = Caller(gates(TRIPS, ONE))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     caller.world.now += 10 * SECOND
@@ -95,7 +95,7 @@ def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
 def test_pause_extends_only_the_queued_probes_lease() -> None:
     """A pause extends the lease of a circuit probe that waits in the queue, and no other lease."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
-    caller = Caller(gates(config, EASY))
+    caller = Caller(gates(config, WIDE_LIMIT))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     caller.world.now += 10 * SECOND
@@ -110,7 +110,7 @@ def test_pause_extends_only_the_queued_probes_lease() -> None:
 
 def test_late_probe_loses_its_lease() -> None:
     """A circuit probe that confirms after its lease has ended is refused."""
-    caller = Caller(gates(TRIPS, ONE))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     caller.world.now += 10 * SECOND
@@ -124,7 +124,7 @@ def test_late_probe_loses_its_lease() -> None:
 
 def test_waiter_without_a_circuit() -> None:
     """Without a circuit, a waiting caller only waits for the rate limits."""
-    caller = Caller(gates(None, ONE, EASY))
+    caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
     assert permit is None
@@ -134,7 +134,7 @@ def test_waiter_without_a_circuit() -> None:
 
 def test_waiter_without_a_permit() -> None:
     """If a queued caller that is not a probe confirms its turn, no state is written."""
-    caller = Caller(gates(TRIPS, ONE, EASY))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
     previous_states = dict(caller.world.cells)
@@ -144,7 +144,7 @@ def test_waiter_without_a_permit() -> None:
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
     """If a queued probe asks again and must wait longer, only the circuit's state changes."""
-    caller = Caller(gates(TRIPS, ONE, EASY))
+    caller = Caller(gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT))
     _, permit, _ = caller.enter()
     caller.fail(permit)
     caller.world.now += 10 * SECOND
@@ -163,7 +163,7 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
     """Returning a grant to an expired rate limit changes nothing."""
-    caller = Caller(gates(None, ONE))
+    caller = Caller(gates(None, ONE_A_SECOND))
     caller.ask()
     tickets = caller.ask(within=HOUR)[3]
     caller.world.cells.clear()
@@ -173,7 +173,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 def test_immediate_grant_can_be_given_back() -> None:
     """With `ticketed`, a caller can return a rate-limit token even if it was granted at once."""
-    caller = Caller(gates(None, ONE))
+    caller = Caller(gates(None, ONE_A_SECOND))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
     assert Answer.LIMITED is caller.ask()[0]
@@ -183,7 +183,7 @@ def test_immediate_grant_can_be_given_back() -> None:
 
 def test_immediate_grant_has_no_ticket() -> None:
     """A rate-limit grant has a ticket only if its caller must wait."""
-    caller = Caller(gates(None, ONE, EASY))
+    caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     assert (Answer.GO, 0, None, ()) == caller.ask()
     caller.world.now += SECOND - 1
     answer, wait, _, tickets = caller.ask(within=1)
@@ -192,7 +192,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
     """Returning one rate-limit token does not affect any other token."""
-    caller = Caller(gates(None, THREE))
+    caller = Caller(gates(None, THREE_A_SECOND))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
     assert Answer.GO is caller.ask()[0]
@@ -201,7 +201,7 @@ def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
 
 def test_wait_includes_a_small_step_back() -> None:
     """If the store's clock stepped back, the wait for a grant includes the size of the step."""
-    caller = Caller(gates(None, ONE, EASY))
+    caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
     caller.world.now -= SECOND
     _, wait, _, tickets = caller.ask(within=HOUR)

@@ -310,7 +310,7 @@ def test_long_token_type_is_shown_shortened() -> None:
 
 
 @pytest.mark.parametrize(
-    "options, why",
+    "options, reason",
     [
         ({"method": "bearer"}, "bearer needs a secret."),
         ({"secret": "s"}, "none takes no secret."),
@@ -322,8 +322,8 @@ def test_long_token_type_is_shown_shortened() -> None:
         ({"method": "bearer", "secret": "s", "username": "u"}, "bearer takes no user name."),
     ],
 )
-def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
+def test_error_names_missing_and_superfluous_fields(options: Any, reason: str) -> None:
     """The error for credentials distinguishes missing fields from fields of other methods."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
-    assert f"The method {why}" == excinfo.value.message
+    assert f"The method {reason}" == excinfo.value.message

@@ -25,12 +25,12 @@ from tests.domain.bucket_walks import (
     level_walks,
     loose_walks,
     moves,
-    patient,
+    patient_arrivals,
     pauses,
     rates,
     run,
     short_spans,
-    three,
+    three_rates,
     walk_bucket,
     walks,
 )
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.untraced
 @examples(400)
-@given(three, walks)
+@given(three_rates, walks)
 def test_every_window_is_exact_and_promises_are_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
@@ -58,7 +58,7 @@ def test_every_window_is_exact_and_promises_are_kept(
 
 @pytest.mark.untraced
 @examples(200)
-@given(three, long_lists([*[patient] * 8, *[advances] * 4, pauses, big_steps]))
+@given(three_rates, long_lists([*[patient_arrivals] * 8, *[advances] * 4, pauses, big_steps]))
 def test_equal_callers_leave_in_order_of_arrival(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
@@ -95,14 +95,14 @@ def test_level_after_a_run_is_never_negative() -> None:
 
 @pytest.mark.untraced
 @examples(200)
-@given(three, loose_walks, st.integers(0, 5 * SECOND))
+@given(three_rates, loose_walks, st.integers(0, 5 * SECOND))
 def test_late_callers_add_no_more_than_their_delay(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], late: int
 ) -> None:
     """If callers start late, a rate limit's windows shift by at most their largest delay.
 
-    Callers are late because they oversleep, because a clock steps under them, or because a pause
-    of one of their limits does not hold the others up.
+    Callers are late if they oversleep, if the clock steps, or if a pause of one of their limits
+    does not delay their other limits.
     """
     state = walk_bucket(configured, walk, late=late)
     for index, rule in enumerate(state.rules):
@@ -121,7 +121,7 @@ def test_late_callers_add_no_more_than_their_delay(
 
 @pytest.mark.untraced
 @examples(300)
-@given(three, level_walks, st.integers(1, 7), st.integers(1, 400 * DAY))
+@given(three_rates, level_walks, st.integers(1, 7), st.integers(1, 400 * DAY))
 def test_clock_step_back_adds_no_wait(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], bits: int, back: int
 ) -> None:
@@ -134,20 +134,20 @@ def test_clock_step_back_adds_no_wait(
     cells = tuple(map(state.world.cells.get, question.keys))
     _, (_, wait_before, _, _) = question.decide(cells, state.world.now)
     _, (_, wait_after, _, _) = question.decide(cells, state.world.now - back)
-    stands_still = back if back <= SMALL_STEP else 0
-    assert wait_before + (wait_before and stands_still) == wait_after
+    ignored_step = back if back <= SMALL_STEP else 0
+    assert wait_before + (wait_before and ignored_step) == wait_after
     for caller in state.queue:
         confirm = Confirm(state.gates(caller.which), caller.tickets, None)
         cells = tuple(map(state.world.cells.get, confirm.keys))
         _, (_, wait_before) = confirm.apply(cells, state.world.now)
         _, (_, wait_after) = confirm.apply(cells, state.world.now - back)
-        assert wait_before + (wait_before and stands_still) == wait_after
+        assert wait_before + (wait_before and ignored_step) == wait_after
 
 
 @pytest.mark.untraced
 @examples(300)
 @given(
-    three,
+    three_rates,
     st.integers(0, 3),
     short_spans,
     st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9)), min_size=1, max_size=9),
@@ -260,8 +260,8 @@ def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
 ) -> None:
     """A stored bucket whose time to live has passed decides exactly like a new bucket.
 
-    Once callers have given up, either may keep a token back that the other one would give: their
-    runs are cut at other levels, and `highest` promises less than there is.
+    After callers have given up, each of the two buckets may withhold a token that the other bucket
+    grants, because their runs of grants are split at different levels.
     """
     state = BucketWalk((configured,))
     run(state, walk)

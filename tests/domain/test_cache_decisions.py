@@ -33,11 +33,11 @@ from moorage.domain.cache.rules import (
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Response
 from tests.domain.cache_world import (
+    CALLER,
     GET,
     HEAD,
     NOW,
     POLICY,
-    WHO,
     date,
     decision_after,
     entry,
@@ -211,7 +211,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
         )
         == merged_response.headers
     )
-    later_entry = new_cache_entry(GET, merged_response, WHO, moment_after(100), POLICY)
+    later_entry = new_cache_entry(GET, merged_response, CALLER, moment_after(100), POLICY)
     assert later_entry is not None
     assert (60.0, 2.5) == (later_entry.lifetime, later_entry.age)
 
@@ -220,7 +220,7 @@ def test_a_304_without_a_date_was_made_just_now() -> None:
     """A 304 response without a date counts as made now, whatever the stored response's age."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
-        GET, refreshed_response(cached_entry, Response(304)), WHO, moment_after(100), POLICY
+        GET, refreshed_response(cached_entry, Response(304)), CALLER, moment_after(100), POLICY
     )
     assert later_entry is not None
     assert (0.0, date(100)) == (later_entry.age, later_entry.response.headers["date"])
@@ -245,10 +245,10 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
     """A stored response serves requests with the same values of its `Vary` headers."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
     cached_entry = new_cache_entry(
-        request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY
+        request, Response(200, {"ETag": "1", "Vary": "a"}), CALLER, NOW, POLICY
     )
     assert cached_entry is not None
-    result = newest_match((cached_entry,), Request.get("/x", headers=other), WHO)
+    result = newest_match((cached_entry,), Request.get("/x", headers=other), CALLER)
     assert alike is (result == cached_entry)
     assert newest_match((cached_entry,), request, b"somebody else") is None
 
@@ -256,7 +256,7 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
 def test_the_newest_match_counts() -> None:
     """Of several matching stored responses, the newest is used."""
     newer_entry, older_entry = entry("max-age=1"), entry("max-age=2")
-    assert newer_entry == newest_match((newer_entry, older_entry), GET, WHO)
+    assert newer_entry == newest_match((newer_entry, older_entry), GET, CALLER)
 
 
 @pytest.mark.parametrize(
@@ -364,10 +364,12 @@ def sized_entry(number: int, control: str = "max-age=60") -> CacheEntry:
 
 def test_oldest_variants_are_dropped_first() -> None:
     """Above the maximum of entries or bytes, the oldest cached response of a URL is dropped."""
-    one, two, three = sized_entry(1), sized_entry(2), sized_entry(3)
-    assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_variants=2))
-    assert (one, two) == entries_to_store(one, (two, three), CachePolicy(max_bytes=one.size * 2))
-    assert (two, three) == entries_to_store(None, (two, three), POLICY)
+    first, second, third = sized_entry(1), sized_entry(2), sized_entry(3)
+    assert (first, second) == entries_to_store(first, (second, third), CachePolicy(max_variants=2))
+    assert (first, second) == entries_to_store(
+        first, (second, third), CachePolicy(max_bytes=first.size * 2)
+    )
+    assert (second, third) == entries_to_store(None, (second, third), POLICY)
     assert () == entries_to_store(None, (), POLICY)
 
 
@@ -416,13 +418,13 @@ def test_inquiry_matches_as_the_rule_does(entries: list[Any], headers: dict[str,
             1.0,
             number,
             names,
-            selection_digest(request, WHO if same_caller else b"other", names),
+            selection_digest(request, CALLER if same_caller else b"other", names),
         )
         for number, (names, same_caller) in enumerate(entries)
     )
-    inquiry = CacheInquiry("key", WHO, request)
+    inquiry = CacheInquiry("key", CALLER, request)
     for _ in range(2):
-        assert newest_match(stored_entries, request, WHO) is inquiry.matching(stored_entries)
+        assert newest_match(stored_entries, request, CALLER) is inquiry.matching(stored_entries)
 
 
 def test_inquiry_matches_more_selections_than_it_remembers() -> None:
@@ -433,8 +435,8 @@ def test_inquiry_matches_more_selections_than_it_remembers() -> None:
         CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names
     ]
     match = CacheEntry(
-        Response(200), 1.0, 0, ("accept",), selection_digest(request, WHO, ("accept",))
+        Response(200), 1.0, 0, ("accept",), selection_digest(request, CALLER, ("accept",))
     )
-    inquiry = CacheInquiry("key", WHO, request)
+    inquiry = CacheInquiry("key", CALLER, request)
 
     assert [match, match] == [inquiry.matching((*other_entries, match)) for _ in range(2)]

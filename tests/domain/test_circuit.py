@@ -20,7 +20,7 @@ from tests.domain.circuit_line import FORCED_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import NOON
 
 
-def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
+def test_five_failures_in_a_minute_open_the_circuit_for_a_minute() -> None:
     """By default the fifth failure within 60 s opens the circuit for 60 s."""
     line = Line(consecutive_failures=None)
     for _ in range(4):
@@ -85,7 +85,7 @@ def test_failures_of_calls_out_of_the_window_still_count() -> None:
     assert [None, None, OPEN] == [line.leave(permit) for permit in permits]
 
 
-def test_slow_answers_open_it() -> None:
+def test_slow_answers_open_the_circuit() -> None:
     """Enough slow responses open a circuit, even if no call failed."""
     line = Line(slow_call=1.0, slow_call_rate=0.75, minimum_calls=4)
     line.call(Outcome.GOOD)

@@ -29,7 +29,7 @@ from tests.support.proofs import proof_key
 TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 AWS = AwsSigV4(access_key_id="AKID", region="eu", service="s3", session_token=Secret("temporary"))
-MADE_UP = HmacSigning(
+EXAMPLE_SIGNING = HmacSigning(
     signs="{method}{body}",
     headers={"X-Signature": "{signature}"},
     query={"key": "{key_id}"},
@@ -47,7 +47,9 @@ ANY_CREDENTIALS: st.SearchStrategy[AnyCredentials] = st.one_of(
     st.just(Credentials.none()),
     st.just(Credentials.mtls()),
     st.builds(Credentials.signed, st.just(AWS), TOKENS, expires_at=TIMES),
-    st.builds(Credentials.signed, st.just(MADE_UP), st.binary(min_size=1), expires_at=TIMES),
+    st.builds(
+        Credentials.signed, st.just(EXAMPLE_SIGNING), st.binary(min_size=1), expires_at=TIMES
+    ),
     st.builds(
         Credentials.signed,
         st.sampled_from([TOKEN, MESSAGE, attrs.evolve(MESSAGE, lifetime=timedelta(minutes=1))]),

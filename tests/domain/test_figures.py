@@ -214,12 +214,18 @@ def calls_of(windows: Windows) -> dict[tuple[str, str, str], int]:
 def test_calls_are_recorded_by_minute_and_series() -> None:
     """Metrics count each event in its minute and series."""
     recording = RecordedMetrics(10, 100)
-    place: dict[str, Any] = {"service": "stripe", "operation": "payments.charge", "tenant": "acme"}
-    recording.record(finished_call(1, **place))
-    recording.record(finished_call(61, error="OutcomeUnknown", attempts=3, **place))
-    recording.record(finished_call(62, error="RateLimitExceeded", attempts=0, **place))
-    recording.record(RetryScheduled(at=NOON, attempt=1, delay=1.0, error="VendorFailed", **place))
-    attempt = AttemptFinished(at=NOON, attempt=1, duration=0.2, **place)
+    series_fields: dict[str, Any] = {
+        "service": "stripe",
+        "operation": "payments.charge",
+        "tenant": "acme",
+    }
+    recording.record(finished_call(1, **series_fields))
+    recording.record(finished_call(61, error="OutcomeUnknown", attempts=3, **series_fields))
+    recording.record(finished_call(62, error="RateLimitExceeded", attempts=0, **series_fields))
+    recording.record(
+        RetryScheduled(at=NOON, attempt=1, delay=1.0, error="VendorFailed", **series_fields)
+    )
+    attempt = AttemptFinished(at=NOON, attempt=1, duration=0.2, **series_fields)
     recording.record(attempt)
     recording.record(attrs.evolve(attempt, bytes_out=70, bytes_in=900))
     recording.record(attrs.evolve(attempt, bytes_out=None, bytes_in=100))

@@ -15,7 +15,7 @@ def test_a_key_is_a_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "key, why",
+    "key, reason",
     [
         ("", "an empty folder"),
         ("a//b", "an empty folder"),
@@ -27,9 +27,9 @@ def test_a_key_is_a_path() -> None:
         (".Moorage/lock", "which is reserved"),
     ],
 )
-def test_invalid_keys_are_refused(key: str, why: str) -> None:
+def test_invalid_keys_are_refused(key: str, reason: str) -> None:
     """The error for an invalid file key contains the reason and an example."""
-    with pytest.raises(InvalidData, match=why) as excinfo:
+    with pytest.raises(InvalidData, match=reason) as excinfo:
         names_of(key)
     assert "key" == excinfo.value.field
     assert "such as 'invoices/2041.pdf'" in excinfo.value.remedy

@@ -20,7 +20,7 @@ def test_idempotency_key_is_1_to_255_printable_ascii_characters(key: str) -> Non
 @pytest.mark.parametrize(
     "key", [None, "", " ", " a", "a ", "x" * 256, "a\n", "a\0b", "é", "\x7f", 7, b"a", True]
 )
-def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
+def test_missing_and_invalid_keys_are_refused(key: object) -> None:
     """An idempotency key that is missing, empty, too long or not plain text is refused."""
     with pytest.raises(InvalidData) as excinfo:
         checked_key(key)

@@ -56,8 +56,8 @@ class Holder:
 class KeyMachine(RuleBasedStateMachine):
     """Random claims, crashes, clock steps and operator actions on one idempotency key.
 
-    `real` is the time that passes for callers and vendors. Each vendor remembers keys longer than
-    it says, by the time that the store's clock has lost in steps.
+    `real` is the time that passes for callers and vendors. Each vendor remembers keys for longer
+    than it declares, namely by the total of the backward steps of the store's clock.
     """
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ def tree(kind: type[ConnectorError] = ConnectorError) -> Iterator[str]:
             yield from tree(child)
 
 
-STATUS_OF = {
+STATUSES_BY_ERROR = {
     "AuthenticationFailed": "rejected",
     "VendorRejected": "rejected",
     "InvalidRequest": "rejected",
@@ -101,13 +101,13 @@ STATUS_OF = {
 }
 
 
-@pytest.mark.parametrize("error", sorted({*tree(), *STATUS_OF, "KeyError"}))
+@pytest.mark.parametrize("error", sorted({*tree(), *STATUSES_BY_ERROR, "KeyError"}))
 def test_every_error_has_its_status(error: str) -> None:
     """Each error class has a defined status in the integration log."""
     entry = entry_of(finished_call(error=error))
 
     assert entry is not None
-    assert STATUS_OF.get(error, "failed") == entry.status.value
+    assert STATUSES_BY_ERROR.get(error, "failed") == entry.status.value
     assert hasattr(errors, error) or error == "KeyError"
 
 
@@ -253,11 +253,11 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
     assert len(calls) == summary.count == sum(summary.by_status.values())
     assert {status for status, _ in calls} == set(summary.by_status)
     neutral = {IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED}
-    telling = sum(status not in neutral for status, _ in calls)
-    if telling:
+    conclusive = sum(status not in neutral for status, _ in calls)
+    if conclusive:
         assert summary.success_rate is not None
         assert math.isclose(
-            sum(status in good_status for status, _ in calls), summary.success_rate * telling
+            sum(status in good_status for status, _ in calls), summary.success_rate * conclusive
         )
     else:
         assert summary.success_rate is None

@@ -96,7 +96,7 @@ def test_printable_names_are_accepted(name: str) -> None:
 def test_invalid_names_are_refused(name: object) -> None:
     """A state key cannot be made from a name that is empty, too long or unprintable.
 
-    The error says which.
+    The error contains the name of the wrong part.
     """
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")

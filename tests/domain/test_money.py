@@ -75,7 +75,7 @@ def test_invalid_amounts_are_refused(amount: Any) -> None:
     assert "amount" == excinfo.value.field
 
 
-def test_the_longest_and_the_largest() -> None:
+def test_longest_and_largest_amounts_are_accepted() -> None:
     """An amount of money may have 64 digits, and be below 10^24 minor units."""
     largest_amount = 10**24 - 1
     assert Money(1, "EUR") == Money("1." + "0" * 63, "EUR")

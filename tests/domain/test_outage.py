@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
 
 NANOS = 1_000_000_000
-GONE = StorageUnavailable("gone.")
+OUTAGE_ERROR = StorageUnavailable("gone.")
 RULE = CircuitRule(CircuitBreakerConfig())
 GATES = Gates(
     circuit=RULE,
@@ -64,9 +64,9 @@ TICKET = (1, 2, 1, 0, 0, 0)
 
 def outage_after(probes: int, draw: float) -> Outage:
     """Return the outage of a store after this number of probes, one per second."""
-    outage = extended_outage(None, GONE, 5 * NANOS, draw)
+    outage = extended_outage(None, OUTAGE_ERROR, 5 * NANOS, draw)
     for probe in range(1, probes + 1):
-        outage = extended_outage(outage, GONE, (5 + probe) * NANOS, draw)
+        outage = extended_outage(outage, OUTAGE_ERROR, (5 + probe) * NANOS, draw)
     return outage
 
 
@@ -87,15 +87,15 @@ def test_probe_intervals_grow(probes: int, pause: float) -> None:
 def test_processes_come_back_spread_over_a_second() -> None:
     """200 processes that lost the store together return within a second, at different times.
 
-    During the outage, too, they probe it evenly.
+    During the outage, too, their probes are spread evenly.
     """
     generator, end = Random(1), 60 * NANOS
     probes, returns = list[int](), list[int]()
     for _ in range(200):
-        outage = extended_outage(None, GONE, 0, generator.random())
+        outage = extended_outage(None, OUTAGE_ERROR, 0, generator.random())
         while outage.until < end:
             probes.append(outage.until)
-            outage = extended_outage(outage, GONE, outage.until, generator.random())
+            outage = extended_outage(outage, OUTAGE_ERROR, outage.until, generator.random())
         returns.append(outage.until)
 
     assert max(returns) <= end + NANOS
@@ -108,18 +108,18 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 def test_slow_probe_delays_the_next() -> None:
     """If a probe of the store is slow, the next probe is delayed by the same time."""
-    assert (
-        7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, waited_nanoseconds=2 * NANOS).until
-    )
+    outage = extended_outage(None, OUTAGE_ERROR, 5 * NANOS, 1.0, waited_nanoseconds=2 * NANOS)
+
+    assert 7 * NANOS == outage.until
 
 
 def test_new_store_outage_has_its_last_error_and_slot_for_one_probe() -> None:
     """A new store outage contains the last error, and has room for one probe at a time."""
-    first = extended_outage(None, GONE, 0, 0.0)
+    first = extended_outage(None, OUTAGE_ERROR, 0, 0.0)
     repeated_error = StorageUnavailable("still gone.")
     second = extended_outage(first, repeated_error, 1, 0.0)
 
-    assert (GONE, repeated_error) == (first.error, second.error)
+    assert (OUTAGE_ERROR, repeated_error) == (first.error, second.error)
     first.turn.pop()
     assert [None] == second.turn
 
@@ -162,7 +162,7 @@ def test_commands_on_local_grants_stay_local() -> None:
 def test_only_limits_and_circuits_have_a_local_fallback() -> None:
     """Without the store, commands that need shared or crash-safe state have no local fallback."""
     request = Admission(GATES, within=0, lease=0)
-    goes: list[Command[Any]] = [
+    local_commands: list[Command[Any]] = [
         request,
         *returning_commands(PERMIT, (TICKET, TICKET)),
         Pause(GATES, SECOND),
@@ -175,11 +175,11 @@ def test_only_limits_and_circuits_have_a_local_fallback() -> None:
         SetCircuit(RULE, "circuit", CircuitState.CLOSED),
     ]
 
-    assert all(map(needs_no_store, goes))
+    assert all(map(needs_no_store, local_commands))
     assert not any(map(needs_no_store, lasting_commands))
 
 
-def test_a_limit_may_refuse_to_go_on() -> None:
+def test_limit_without_a_local_share_needs_the_store() -> None:
     """A limit without a local share needs the store to admit calls, but not to return grants."""
     gates = Gates(
         limits=[RateLimitConfig(1).rule] * 2, limit_keys=["a", "b"], shares=[Fraction(1), None]

@@ -46,7 +46,7 @@ PUBLIC = [
     "::ffff:8.8.8.8",
     "64:ff9b::808:808",
 ]
-INSIDE = [
+INTERNAL_ADDRESSES = [
     "0.0.0.0",
     "10.0.0.1",
     "100.100.100.200",
@@ -100,7 +100,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
     assert None is GUARD.objection_to(address)
 
 
-@pytest.mark.parametrize("address", INSIDE)
+@pytest.mark.parametrize("address", INTERNAL_ADDRESSES)
 def test_internal_addresses_are_refused(address: str) -> None:
     """The guard refuses addresses of this machine, its network or its cloud in any notation."""
     assert GUARD.objection_to(address)

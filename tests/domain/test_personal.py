@@ -46,7 +46,7 @@ def test_cards_are_found_among_other_numbers(card: str, before: str, after: str)
 
 
 @given(cards)
-def test_a_wrong_check_digit_is_no_card(card: str) -> None:
+def test_number_with_a_wrong_check_digit_is_not_masked(card: str) -> None:
     """A number with a wrong check digit is not masked as a card."""
     wrong_card = card[:-1] + str((int(card[-1]) + 1) % 10)
     assert wrong_card == mask_personal(wrong_card, [Personal.CARD])

@@ -171,15 +171,15 @@ def test_limits_add_up() -> None:
 def test_a_circuit_is_the_services_or_the_endpoints() -> None:
     """An endpoint shares its service's circuit, unless it has its own circuit or none."""
     circuit = CircuitBreakerConfig()
-    of_service = plan_of(circuit=circuit).gates
+    service_gates = plan_of(circuit=circuit).gates
     shared_gates = plan_of(Endpoint("a"), circuit=circuit).gates
     custom = plan_of(Endpoint("a", circuit=circuit), circuit=circuit).gates
     other_gates = plan_of(Endpoint("b", circuit=circuit), circuit=circuit).gates
-    none = plan_of(Endpoint("a", circuit=None), circuit=circuit).gates
+    plan_without_circuit = plan_of(Endpoint("a", circuit=None), circuit=circuit).gates
 
-    assert of_service.circuit_key == shared_gates.circuit_key
-    assert 3 == len({of_service.circuit_key, custom.circuit_key, other_gates.circuit_key})
-    assert (None, "") == (none.circuit, none.circuit_key)
+    assert service_gates.circuit_key == shared_gates.circuit_key
+    assert 3 == len({service_gates.circuit_key, custom.circuit_key, other_gates.circuit_key})
+    assert (None, "") == (plan_without_circuit.circuit, plan_without_circuit.circuit_key)
 
 
 def test_changed_rules_keep_their_state_keys() -> None:
@@ -201,16 +201,16 @@ def test_slow_threshold_is_the_circuits() -> None:
 
 
 @pytest.mark.parametrize(
-    "options, easy",
+    "options, has_fast_path",
     [
         ({"bulkhead": BulkheadConfig(1)}, True),
         ({"attempt_timeout": 1.0}, True),
         ({"fallback": len}, False),
     ],
 )
-def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
+def test_plans_with_a_fast_path(options: dict[str, Any], has_fast_path: bool) -> None:
     """Calls of functions use the fast path even with a bulkhead, but not with a fallback."""
-    assert easy is plan_of(**options).easy
+    assert has_fast_path is plan_of(**options).easy
 
 
 def test_keys_are_unique() -> None:
@@ -426,13 +426,15 @@ CREDENTIALS = st.sampled_from(
 
 @given(FIELDS, FIELDS, CREDENTIALS)
 def test_fixed_headers_are_defaults_and_credentials(
-    of_request: Headers, of_service: Headers, credentials: Credentials | OAuthCredentials | None
+    request_headers: Headers,
+    service_headers: Headers,
+    credentials: Credentials | OAuthCredentials | None,
 ) -> None:
     """A plan's precomputed headers equal the headers computed for each request."""
     plan = plan_of(
-        base_url="https://vat.example", headers=of_service.pairs, credentials=credentials
+        base_url="https://vat.example", headers=service_headers.pairs, credentials=credentials
     )
-    request = Request.get("/", headers=of_request)
+    request = Request.get("/", headers=request_headers)
     expected = with_defaults(request, plan)
     if credentials is not None and not needs_flow(credentials):
         expected = authorise(expected, credentials)

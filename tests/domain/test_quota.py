@@ -319,7 +319,7 @@ def test_caller_that_queues_for_quota_after_clock_step_waits_by_new_time() -> No
     assert 0 == rule.confirm(rule.present(queued_state, time + HOUR), ticket)
 
 
-def test_a_state_from_grant_to_grant() -> None:
+def test_stored_state_is_exact_after_each_step() -> None:
     """A calendar quota's stored state is exactly right after grants, pauses and clock steps."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh_state = rule.present(None, NOON)

@@ -324,7 +324,7 @@ def test_values_of_sensitive_names_are_masked(text: str, expected: str) -> None:
     assert expected == RULES.text(text)
 
 
-def test_the_shortest_name_and_value() -> None:
+def test_shortest_name_and_value_are_masked() -> None:
     """Values are masked even if the sensitive name or the value has only one letter."""
     assert "a:***" == Redaction(body_keys=["a"]).text("a:b")
 
@@ -340,7 +340,7 @@ def test_json_is_read_as_json() -> None:
     assert '["***"]' == Redaction().body(b'["jane\\u0040ex.example"]', JSON, 99)
 
 
-def test_a_cut_shows_as_much_as_it_may() -> None:
+def test_harmless_text_is_shown_up_to_the_limit() -> None:
     """Harmless text is shown up to a limit; of other content only size and type are shown."""
     assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
@@ -388,13 +388,13 @@ trees = st.recursive(
 )
 
 
-def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
+def at_paths(value: Any, path: tuple[str, ...] = ()) -> Any:
     """Return the value masked at the paths, computed independently of the tested code."""
     if isinstance(value, list):
-        return [at_paths(item, way) for item in value]
+        return [at_paths(item, path) for item in value]
     if isinstance(value, dict):
         return {
-            key: "***" if (*way, key) == ("customer", "name") else at_paths(item, (*way, key))
+            key: "***" if (*path, key) == ("customer", "name") else at_paths(item, (*path, key))
             for key, item in value.items()
         }
     return value
@@ -447,9 +447,9 @@ def test_redaction_with_paths_can_be_copied_with_change() -> None:
 @pytest.mark.parametrize("names", ["header_names", "query_names", "body_keys"])
 def test_a_single_name_is_accepted(names: str) -> None:
     """A name to mask may be a single string instead of a list of strings."""
-    one, several = Redaction(**{names: "X-Shop"}), Redaction(**{names: ["x-shop"]})
+    from_text, from_list = Redaction(**{names: "X-Shop"}), Redaction(**{names: ["x-shop"]})
 
-    assert one == several
+    assert from_text == from_list
 
 
 @pytest.mark.parametrize("value", ["", [""], [1], [None], b"X-Shop"])

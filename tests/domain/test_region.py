@@ -57,7 +57,7 @@ def test_order_has_every_region_by_tier(regions: list[Region], draw: float) -> N
 @given(
     regions=region_lists(),
     draw=DRAWS,
-    here=st.sampled_from((None, *NAMES)),
+    current_region=st.sampled_from((None, *NAMES)),
     tried=st.frozensets(st.sampled_from(NAMES)),
     acted=st.booleans(),
     movable=st.booleans(),
@@ -66,27 +66,34 @@ def test_possibly_processed_request_stays_in_its_region(
     *,
     regions: list[Region],
     draw: float,
-    here: str | None,
+    current_region: str | None,
     tried: frozenset[str],
     acted: bool,
     movable: bool,
 ) -> None:
     """A possibly processed request that must not be repeated tries no other region."""
     other_regions = regions_to_try(
-        regions, here, tried_regions=tried, may_have_acted=acted, movable=movable, draw=draw
+        regions,
+        current_region,
+        tried_regions=tried,
+        may_have_acted=acted,
+        movable=movable,
+        draw=draw,
     )
 
     if acted and not movable:
         assert () == other_regions
         return
-    assert here not in {region.name for region in other_regions}
+    assert current_region not in {region.name for region in other_regions}
     skipped_regions = (
-        {region.name for region in regions} - {region.name for region in other_regions} - {here}
+        {region.name for region in regions}
+        - {region.name for region in other_regions}
+        - {current_region}
     )
     assert not skipped_regions or (
         skipped_regions <= tried and not {region.name for region in other_regions} & tried
     )
-    if {region.name for region in regions} - {here}:
+    if {region.name for region in regions} - {current_region}:
         assert other_regions
 
 
@@ -123,12 +130,14 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
     generator = random.Random(seed)
     draws = 2_000
 
-    firsts = Counter(in_random_order(regions, generator.random())[0].name for _ in range(draws))
+    first_counts = Counter(
+        in_random_order(regions, generator.random())[0].name for _ in range(draws)
+    )
 
     for region in regions:
         share = region.weight / sum(weights)
         # Six standard deviations, which chance exceeds twice in a thousand million runs.
-        assert abs(firsts[region.name] - draws * share) <= 6 * math.sqrt(
+        assert abs(first_counts[region.name] - draws * share) <= 6 * math.sqrt(
             draws * share * (1 - share)
         )
 

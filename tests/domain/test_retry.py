@@ -227,7 +227,7 @@ def test_retry_after_is_never_undercut() -> None:
 
 
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
-def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
+def test_decision_not_to_retry_contains_the_whole_pause(reason: Any) -> None:
     """A decision not to retry contains the whole pause requested by the vendor."""
     reason_changes: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
@@ -422,7 +422,7 @@ def test_other_values_than_error_types_are_refused(given_: Any) -> None:
     assert "ignore" == excinfo.value.path
 
 
-def test_lists_the_names_that_are_known() -> None:
+def test_error_lists_the_known_names() -> None:
     """An unknown backoff or jitter is refused, and the error lists the known names."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(jitter="some")

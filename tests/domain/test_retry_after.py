@@ -129,7 +129,7 @@ def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None)
 
 
 @given(st.integers(-(10**6), 10**6))
-def test_our_clock_does_not_matter(skew: int) -> None:
+def test_date_is_measured_by_the_clock_of_the_vendor(skew: int) -> None:
     """If the vendor sends its time, a date in `Retry-After` is measured against that clock."""
     skewed_time = NOW + timedelta(seconds=skew)
     later_date = format_datetime(LATER, usegmt=True)

@@ -171,7 +171,7 @@ COMMON: list[tuple[str, Any]] = [
     ("request_transforms", [len, 7]),
     ("response_transforms", "strip"),
 ]
-OF_SERVICES: list[tuple[str, Any]] = [
+WRONG_SERVICE_SETTINGS: list[tuple[str, Any]] = [
     ("base_url", "vat.example"),
     ("base_url", "https://user:pw@vat.example"),
     ("retry_budget", 0.2),
@@ -190,7 +190,7 @@ OF_SERVICES: list[tuple[str, Any]] = [
     ("endpoints", [Endpoint("a"), Endpoint("b"), Endpoint("a")]),
     ("endpoints", 7),
 ]
-OF_ENDPOINTS: list[tuple[str, Any]] = [
+WRONG_ENDPOINT_SETTINGS: list[tuple[str, Any]] = [
     ("method", "get"),
     ("method", "BREW"),
     ("method", 7),
@@ -205,8 +205,8 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(
     "kind, field, value",
     [
-        *((Service, *case) for case in COMMON + OF_SERVICES),
-        *((Endpoint, *case) for case in COMMON + OF_ENDPOINTS),
+        *((Service, *case) for case in COMMON + WRONG_SERVICE_SETTINGS),
+        *((Endpoint, *case) for case in COMMON + WRONG_ENDPOINT_SETTINGS),
     ],
 )
 def test_invalid_service_setting_is_refused_by_its_field_with_remedy(

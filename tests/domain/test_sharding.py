@@ -150,8 +150,8 @@ def test_key_owner_and_lock_for_changing_it_are_on_same_shard() -> None:
     shard = Shard()
     answer = shard.execute(claim_of(turn_key))
     assert (Verdict.RUN, 0) == (answer.verdict, answer.wait)
-    is_here, placed = shard.execute(ExecuteOnFormerShard(claim_of(place)))
-    assert is_here
+    is_on_this_shard, placed = shard.execute(ExecuteOnFormerShard(claim_of(place)))
+    assert is_on_this_shard
     assert isinstance(placed, ClaimResult)
 
     other_shard = Shard()

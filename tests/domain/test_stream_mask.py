@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOKEN = b"tok_9f8e7d6c5b4a39281706"
-ODD = 'pä$$/w"ö r\\d+<&>%41=x'.encode()
+UNUSUAL_SECRET = 'pä$$/w"ö r\\d+<&>%41=x'.encode()
 PEM = (
     b"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----\n"
 )
@@ -60,7 +60,7 @@ def forms(secret: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("secret", [TOKEN, ODD], ids=["token", "odd"])
+@pytest.mark.parametrize("secret", [TOKEN, UNUSUAL_SECRET], ids=["token", "odd"])
 @pytest.mark.parametrize("form", sorted(forms(TOKEN)))
 def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
     """A secret in any encoding is masked wherever the stream is split in two."""
@@ -131,7 +131,7 @@ def test_secret_is_found_at_every_position_of_text(size: int) -> None:
 
 def test_lines_appear_at_once() -> None:
     """A line that contains no beginning of a secret is written at once."""
-    mask = StreamMask([TOKEN, ODD, SHORT])
+    mask = StreamMask([TOKEN, UNUSUAL_SECRET, SHORT])
 
     assert b"ready\n" == mask.feed(b"ready\n")
     assert b"tok\n" == mask.feed(b"tok\n")

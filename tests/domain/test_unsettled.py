@@ -30,7 +30,7 @@ SPAN, LISTED = 1_000_000, 5_000_000
 
 
 @pytest.mark.parametrize(
-    "searched, absent",
+    "last_empty_look_up, absent",
     [
         (None, False),
         (-1, False),
@@ -82,7 +82,7 @@ class Effects:
         """Return the time of the last lookup that found nothing."""
         (effect,) = self.execute(ReadEffects([NAME]))
         last_empty_look_up: int | None = (
-            None if effect.last_question is None else effect.last_question.last_empty_look_up
+            None if effect.last_question is None else effect.last_question.searched
         )
         return last_empty_look_up
 

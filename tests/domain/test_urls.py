@@ -193,7 +193,7 @@ def test_invalid_base_urls_are_refused(url: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url, why",
+    "url, reason",
     [
         (None, "is not a str, or contains white space"),
         ("https://h ", "is not a str, or contains white space"),
@@ -205,25 +205,25 @@ def test_invalid_base_urls_are_refused(url: Any) -> None:
         ("https://ban\u212a.example", "is not an http or https URL"),
     ],
 )
-def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:
+def test_base_url_errors_have_a_reason(url: Any, reason: str) -> None:
     """The error for a base URL contains the reason."""
-    with pytest.raises(InvalidData, match=f"The base URL {why}"):
+    with pytest.raises(InvalidData, match=f"The base URL {reason}"):
         validate_base_url(url)
 
 
 @pytest.mark.parametrize(
-    "path, why",
+    "path, reason",
     [
         ("/a b", "is not a str, or contains white space or a control character"),
         ("https://u:p@h/x", "contains a user name or password"),
         ("https://[h/x", "contains an invalid host"),
     ],
 )
-def test_path_errors_have_a_reason(path: str, why: str) -> None:
+def test_path_errors_have_a_reason(path: str, reason: str) -> None:
     """The error for a request's path contains the reason."""
     with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
-    assert (f"The path {why}.", "path") == (excinfo.value.message, excinfo.value.field)
+    assert (f"The path {reason}.", "path") == (excinfo.value.message, excinfo.value.field)
     assert excinfo.value.remedy.startswith("Percent-encode the parts of the path")
 
 

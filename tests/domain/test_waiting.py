@@ -21,12 +21,12 @@ def slot_time_of(line: Line, number: int) -> int:
     return line.turns[line.numbers.index(number)][0]
 
 
-def line_of(*dues: int, asleep: bool = True) -> Line:
+def line_of(*due_times: int, asleep: bool = True) -> Line:
     """Return a queue of sleeping callers with the numbers 1, 2 and so on."""
     line = Line()
-    for number, due_at in enumerate(dues, 1):
+    for number, due_at in enumerate(due_times, 1):
         line = line.joined((due_at, number, ()))
-    for number in range(1, len(dues) + 1) if asleep else ():
+    for number in range(1, len(due_times) + 1) if asleep else ():
         line, _, _ = line.with_wait(number, 0)
     return line
 
@@ -103,7 +103,7 @@ def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
 def test_first_waiting_caller_sleeps_once() -> None:
     """The first caller in the queue sleeps once; the others also wake to check for a freed slot.
 
-    Nobody wakes up for less than a hundredth of a second.
+    No caller wakes up for less than a hundredth of a second.
     """
     line = line_of(SLOT, 2 * SLOT, 2 * SLOT + SHORT - 1, 13 * SLOT)
     assert (SLOT, True) == line.with_wait(1, 0)[1:]

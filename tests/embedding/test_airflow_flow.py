@@ -1,6 +1,6 @@
 """An ERP's flow in Airflow; `make airflow` runs these tests with its many dependencies.
 
-The tasks run as in a test of a DAG: in this process, with a database of Airflow of their own.
+The tasks run in this process, as in a test of a DAG, with a separate Airflow database.
 """
 
 from __future__ import annotations

@@ -237,9 +237,9 @@ class Jobs:
         connector = self._engine.PsycopgConnector(conninfo=self._url)
         names = ("number", "amount", "token")
         with self._engine.app.replace_connector(connector) as app:
-            return await self._worked(app, dict(zip(names, order, strict=False)), again)
+            return await self._run_task(app, dict(zip(names, order, strict=False)), again)
 
-    async def _worked(
+    async def _run_task(
         self, app: Any, arguments: dict[str, Any], again: int | None
     ) -> tuple[int, str]:
         async with app.open_async():

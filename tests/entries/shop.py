@@ -39,12 +39,12 @@ class Shop:
 
     Args:
         is_async: True for the asynchronous classes.
-        clock: what time it is.
-        cipher: seals what is written down.
-        subject: says whose data a webhook holds.
-        of: the tenant whose the account is, if it is one's alone.
+        clock: the clock of the hub and the stores.
+        cipher: the cipher that encrypts stored entries.
+        subject: a function that returns the person that a webhook is about.
+        of: the tenant that the account belongs to; None if it belongs to all tenants.
         audit: the audit trail of the hub.
-        settings: of the account, over the usual ones.
+        settings: settings of the account that replace the usual settings.
     """
 
     def __init__(
@@ -146,9 +146,9 @@ class Shop:
             account, open_verifier(account, **options)
         )
 
-    def do(self, verb: Any, *values: Any, **options: Any) -> Any:
+    def do(self, method: Any, /, *values: Any, **options: Any) -> Any:
         """Return the result of a synchronous or asynchronous method."""
-        answer = verb(*values, **options)
+        answer = method(*values, **options)
         return run_plain(answer) if inspect.iscoroutine(answer) else answer
 
     def advance_clock(self, seconds: float) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class CountingOutbox(SqliteOutbox):
     """A store that counts writing transactions and records claims.
 
-    `after_each` is called after each of them.
+    `after_each` is called after each transaction.
     """
 
     def __init__(self, path: Path, **options: Any) -> None:

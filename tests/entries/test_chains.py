@@ -371,7 +371,7 @@ class Plan:
     """One call of a generated chain, with its outcome and its predecessors.
 
     Attributes:
-        outcome: what the vendor does with it.
+        outcome: the vendor's reaction to the call.
         after: the positions of the calls before it.
         undoes: whether it has an undo.
     """
@@ -460,8 +460,9 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
 def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) -> None:
     """Whatever fails and wherever workers die, each call and undo runs as its rules require.
 
-    Nothing is made or undone twice, or before what it waits for. Nothing waits for ever, except for
-    a call of unknown outcome. What was done before a call that failed for good is undone.
+    No call is made or undone twice, or before the calls for which it waits. No call waits forever,
+    except for a call with an unknown outcome. Calls that were done before a call that failed for
+    good are undone.
     """
     ending = ending_of(plan, crashes)
     assert len(set(ending.made)) == len(ending.made)

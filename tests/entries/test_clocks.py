@@ -26,8 +26,8 @@ class OffsetClock(VirtualClock):
     """A clock that follows another clock at a constant offset.
 
     Args:
-        clock: the other.
-        skew: how far this one is ahead.
+        clock: the other clock.
+        skew: the time by which this clock is ahead.
     """
 
     def __init__(self, clock: VirtualClock, skew: timedelta) -> None:

@@ -111,9 +111,9 @@ class KeylessShop:
         if isinstance(event, CallFinished):
             self.calls.append(event)
 
-    async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
+    async def do(self, method: Any, /, *values: Any, **options: Any) -> Any:
         """Call a synchronous or asynchronous method, and return its result."""
-        answer = verb(*values, **options)
+        answer = method(*values, **options)
         return await answer if self.is_async else answer
 
     async def entry_with_lost_response(self, charge: Charge = ORDER, **options: Any) -> Any:

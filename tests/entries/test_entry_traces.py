@@ -69,12 +69,12 @@ def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(200))
     file = tmp_path / "shop.db"
-    with SqliteOutbox(file, create=True) as store, SqliteOutbox(file) as of_worker:
+    with SqliteOutbox(file, create=True) as store, SqliteOutbox(file) as worker_store:
         with spans.tracer.start_as_current_span("order"):
             entry = Outbox(store, tracing=spans.tracing).put_request(
                 "erp", Request.post("/invoices", json={}), tenant="acme"
             )
-        worker = Outbox(of_worker, tracing=spans.tracing)
+        worker = Outbox(worker_store, tracing=spans.tracing)
         with spans.tracer.start_as_current_span("round"):
             assert 1 == worker.deliver(spans.hub(vendor)).done
 

@@ -37,7 +37,7 @@ from tests.entries.webhook_handling import FlakyHandler, receive_notice, referen
 __all__ = ["shop"]
 
 
-def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
+def test_webhook_is_stored_until_a_handler_succeeds(shop: Shop) -> None:
     """A webhook is stored until a handler for webhooks of its kind has succeeded."""
     seen_events: list[Any] = []
     shop.inbox.on("payments")(lambda event, entry: seen_events.append((event, entry.id)))

@@ -67,7 +67,7 @@ def _stored_entry(shop: Shop, id: str) -> Any:
 # --- putting ----------------------------------------------------------------------------
 
 
-def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
+def test_call_is_stored_first_and_reaches_the_vendor_once(shop: Shop) -> None:
     """A call is stored first, and reaches the vendor once, when the outbox delivers it."""
     entry = _put_entry(shop)
     assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
@@ -208,7 +208,7 @@ def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
     assert [(late_entry.id, "done")] == _states(_deliver(shop))
 
 
-def test_the_order_is_kept(shop: Shop) -> None:
+def test_calls_of_one_order_wait_for_each_other(shop: Shop) -> None:
     """Each call waits for the previous call of its `order`, but not for calls of other orders."""
     shop.stripe.fail(reply({}, 500))
     first, second = _put_entry(shop, order="INV-1"), _put_entry(shop, order="INV-1")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shop"]
 
-WHY = {"reason": "the vendor asked for it", "actor": "ada"}
+REASON = {"reason": "the vendor asked for it", "actor": "ada"}
 
 
 def put_entry(shop: Shop, **options: Any) -> Any:
@@ -39,7 +39,7 @@ def deliver(shop: Shop, **options: Any) -> int:
 )
 def test_paused_calls_wait_in_outbox(shop: Shop, scope: Any) -> None:
     """Paused calls wait in the outbox, and are made when the pause ends."""
-    shop.do(shop.outbox.pause, **scope, **WHY)
+    shop.do(shop.outbox.pause, **scope, **REASON)
     entry = put_entry(shop, subject="ada")
 
     assert (0, 0) == (deliver(shop), deliver(shop, ids=[entry.id]))
@@ -51,7 +51,7 @@ def test_paused_calls_wait_in_outbox(shop: Shop, scope: Any) -> None:
 @pytest.mark.parametrize("scope", [{"target": "email"}, {"tenant": "acme"}, {"subject": "bob"}])
 def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
     """A pause stops only the calls that it covers."""
-    shop.do(shop.outbox.pause, **scope, **WHY)
+    shop.do(shop.outbox.pause, **scope, **REASON)
     entry = put_entry(shop, subject="ada")
 
     assert 1 == deliver(shop, ids=[entry.id])
@@ -77,7 +77,7 @@ def test_each_of_many_pauses_is_in_force() -> None:
     """Each of many pauses applies, even if they fill more than one page."""
     shop = Shop()
     for number in range(101):
-        shop.outbox.pause(subject=f"person {number}", **WHY)
+        shop.outbox.pause(subject=f"person {number}", **REASON)
     entry = put_entry(shop, subject="person 0")
 
     assert (0, 101) == (deliver(shop, ids=[entry.id]), len(shop.outbox.pauses()))
@@ -85,8 +85,8 @@ def test_each_of_many_pauses_is_in_force() -> None:
 
 def test_resuming_ends_pause_of_exactly_these_entries(shop: Shop) -> None:
     """Resuming ends the pause of exactly these entries, and leaves other pauses in force."""
-    shop.do(shop.outbox.pause, **WHY)
-    shop.do(shop.outbox.pause, "payments", **WHY)
+    shop.do(shop.outbox.pause, **REASON)
+    shop.do(shop.outbox.pause, "payments", **REASON)
     put_entry(shop)
 
     assert not shop.do(shop.outbox.resume, tenant="acme")
@@ -100,7 +100,7 @@ def test_webhooks_are_paused(shop: Shop) -> None:
     """A paused inbox stores webhooks, and handles them after it is resumed."""
     handled: list[Any] = []
     shop.inbox.on("webhook")(lambda event, _: handled.append(event))
-    shop.do(shop.inbox.pause, "stripe", **WHY)
+    shop.do(shop.inbox.pause, "stripe", **REASON)
     notice = shop.webhook_of_payment()
     shop.do(shop.inbox.receive, "stripe", headers=notice.headers, body=notice.body)
     assert 0 == len(shop.do(shop.inbox.handle))
@@ -120,9 +120,9 @@ def test_pause_needs_a_reason(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("act", ["replay", "drop"])
-def test_pause_is_no_call(shop: Shop, act: str) -> None:
+def test_pause_cannot_be_replayed_or_dropped(shop: Shop, act: str) -> None:
     """An entry that represents a pause cannot be replayed or dropped."""
-    shop.do(shop.outbox.pause, **WHY)
+    shop.do(shop.outbox.pause, **REASON)
     (entry,) = shop.do(shop.outbox.find, EntryQuery(states={EntryState.PAUSED})).items
     with pytest.raises(InvalidData, match="is a pause of the queue"):
         shop.do(getattr(shop.outbox, act), entry.id)
@@ -134,13 +134,13 @@ def test_pauses_are_recorded(tmp_path: Path) -> None:
     """The audit trail records who paused or resumed entries, and why."""
     shop, trail = Shop(), AuditTrail(FileAudit(tmp_path / "trail"))
     outbox = shop.outbox.with_audit(trail)
-    outbox.pause("payments", tenant="acme", **WHY)
+    outbox.pause("payments", tenant="acme", **REASON)
     outbox.resume("payments", tenant="acme", actor="bob")
 
     subject = "outbox target payments, tenant acme"
     assert [
         ("outbox.resume", subject, "bob", ""),
-        ("outbox.pause", subject, "ada", WHY["reason"]),
+        ("outbox.pause", subject, "ada", REASON["reason"]),
     ] == [(item.act, item.subject, item.actor, item.reason) for item in trail.find().items]
 
 
@@ -155,7 +155,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
 
     shop = Shop()
     with pytest.raises((StorageUnavailable, ConfigurationError)):
-        shop.outbox.with_audit(BrokenTrail()).pause(**WHY)
+        shop.outbox.with_audit(BrokenTrail()).pause(**REASON)
 
     assert () == shop.outbox.pauses()
 
@@ -163,7 +163,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
 def test_pause_survives_a_restart(tmp_path: Path) -> None:
     """Another process that opens the same store obeys a stored pause."""
     shop, path = Shop(), tmp_path / "shop.db"
-    Outbox(SqliteOutbox(path, create=True)).pause(**WHY)
+    Outbox(SqliteOutbox(path, create=True)).pause(**REASON)
     other = Outbox(SqliteOutbox(path))
     other.put("payments", "charge", CHARGE)
 

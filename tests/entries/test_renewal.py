@@ -91,12 +91,12 @@ class Process:
         self.shared = shared
         self.heart: Any = None
 
-        def beating(work: Any, target: Any) -> ManualHeartbeat:
+        def new_heartbeat(work: Any, target: Any) -> ManualHeartbeat:
             self.heart = ManualHeartbeat(work, target)
             return self.heart  # type: ignore[no-any-return]  # set above
 
         entry_store, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
-        self.renewals = EntryRenewals(entry_store, core.nanoseconds, heartbeat=beating)
+        self.renewals = EntryRenewals(entry_store, core.nanoseconds, heartbeat=new_heartbeat)
         self.keeping = EntryProcessing[Any](
             core,
             entry_store,

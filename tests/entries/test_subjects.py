@@ -121,13 +121,13 @@ def test_export_is_readable() -> None:
     async def find(query: LogQuery) -> LogPage:
         requests.append(query)
         next_page = "1" if query.after is None else None
-        return LogPage(items=(of_ada,), next=next_page)
+        return LogPage(items=(entry_of_ada,), next=next_page)
 
     async def remove(query: LogQuery) -> int:
         raise AssertionError(query)
 
     fields = {"city": "Köln", "price": Decimal("1.50"), "several": {2, None, "1"}}
-    of_ada = IntegrationLog(
+    entry_of_ada = IntegrationLog(
         id="1",
         service="vat",
         status=IntegrationStatus.SUCCESS,
@@ -188,11 +188,11 @@ def test_stores_are_optional(shop: Shop) -> None:
     assert {} == json.loads(shop.do(type(subjects(shop))().export, subject=ADA))
 
 
-@pytest.mark.parametrize("verb", ["find", "export", "erase"])
-def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
+@pytest.mark.parametrize("method_name", ["find", "export", "erase"])
+def test_missing_subject_is_refused(shop: Shop, method_name: str) -> None:
     """A search, export or erasure needs a subject or a tenant; with neither it is refused."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
-        shop.do(getattr(subjects(shop), verb))
+        shop.do(getattr(subjects(shop), method_name))
     assert "subject" == excinfo.value.field
     assert "Pass a subject, a tenant, or both" in excinfo.value.remedy
     assert shop.log.find(LogQuery()).items
@@ -211,7 +211,7 @@ def test_every_api_takes_a_subject(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_credentials_of_a_tenant_go_with_it(
+def test_export_of_a_tenant_lists_its_credentials(
     tmp_path: Path,
     is_async: bool,
 ) -> None:
@@ -224,8 +224,8 @@ def test_credentials_of_a_tenant_go_with_it(
     vault: Any = AsyncSqliteCredentialProvider(*options) if is_async else stored_provider
     flows = subjects_class(credentials=vault)
 
-    def do(verb: Any, **person_of: str) -> Any:
-        return asyncio.run(verb(**person_of)) if is_async else verb(**person_of)
+    def do(method_name: Any, **person_of: str) -> Any:
+        return asyncio.run(method_name(**person_of)) if is_async else method_name(**person_of)
 
     assert {"credentials": ["vat"]} == json.loads(do(flows.export, tenant="acme"))
     assert ("vat",) == do(flows.find, tenant="acme").credentials

@@ -1,6 +1,6 @@
 """Workers may be killed at any step: calls stay in order, and calls that are done are not repeated.
 
-The wall clocks of the workers are set anew again and again, and change nothing.
+The workers' wall clocks are changed repeatedly, which has no effect on the entries.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class StoreWalk:
     """A store, workers that may be killed at any step, and a record of the work done.
 
     Args:
-        kind: what is kept.
+        kind: the kind of the store's entries.
     """
 
     def __init__(self, kind: type[Entry]) -> None:
@@ -80,11 +80,11 @@ class StoreWalk:
         return self.clock.utc() + timedelta(seconds=self.skew)
 
     def _verb(self, name: str) -> Any:
-        verb = getattr(self.store, name)
+        method = getattr(self.store, name)
 
         async def step(*values: Any) -> Any:
             self._step()
-            answer = verb(*values)
+            answer = method(*values)
             if name == "swap" and answer and values[0].state is EntryState.CLAIMED:
                 self._leased(values[0])
             # A call whose worker dies here, after the response, counts as done.

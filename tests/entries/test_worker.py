@@ -130,17 +130,17 @@ def test_store_outage_ends_the_worker() -> None:
         work(step, stop=Event())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_set_the_event(how: signal.Signals) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_set_the_event(signal_number: signal.Signals) -> None:
     """SIGTERM, SIGINT and SIGHUP set the stop event, and the previous handlers are restored."""
-    previous_handler = signal.getsignal(how)
+    previous_handler = signal.getsignal(signal_number)
 
     with stopping() as stop:
         assert not stop.is_set()
-        os.kill(os.getpid(), how)
+        os.kill(os.getpid(), signal_number)
         assert stop.is_set()
 
-    assert previous_handler is signal.getsignal(how)
+    assert previous_handler is signal.getsignal(signal_number)
 
 
 def test_ignored_hangup_stays_ignored() -> None:

@@ -99,7 +99,7 @@ def plant_undescribed(good: Evidence) -> Evidence:
 
         name: ClassVar[str] = GOOD
         kinds: ClassVar[tuple[str, ...]] = ("payments",)
-        size_of_the_cat: str = ""
+        undescribed_option: str = ""
 
     return attrs.evolve(good, vendor=GradedVendor, account=GradedVendor())
 

@@ -70,7 +70,9 @@ def shop(**options: Any) -> Service:
 @pytest.mark.parametrize("status", [200, 400, 404])
 @pytest.mark.parametrize("code", ["PERSISTED_QUERY_NOT_FOUND", None])
 @sync_and_async
-async def test_service_learns_a_document(world: World, status: int, code: str | None) -> None:
+async def test_unknown_document_hash_is_sent_again_with_the_text(
+    world: World, status: int, code: str | None
+) -> None:
     """Only a document's hash is sent; if the service does not know it, the text is sent once."""
     store = DocumentStore(status, code)
     world.vendor.answers(*[store.function()] * 3)
@@ -105,7 +107,9 @@ async def test_mutation_whose_hash_service_did_not_know_is_sent_again_with_its_t
 
 
 @sync_and_async
-async def test_service_that_never_learns(world: World) -> None:
+async def test_call_fails_if_the_service_refuses_a_document_even_with_its_text(
+    world: World,
+) -> None:
     """If the service rejects a document even with its text, the call fails after two requests."""
     refusal = _answer(200, {"errors": [{"message": "PersistedQueryNotSupported"}]})
     world.vendor.answers(refusal, refusal)

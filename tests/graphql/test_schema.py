@@ -72,7 +72,7 @@ def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, messag
         assert "Correct the document" in (excinfo.value.remedy or "")
 
 
-def test_schema_that_is_none(tmp_path: Path) -> None:
+def test_input_that_is_not_a_schema_is_refused(tmp_path: Path) -> None:
     """Strings, introspection results and files that describe no schema are refused."""
     (tmp_path / "broken.json").write_text("{", "utf-8")
     (tmp_path / "list.json").write_text("[]", "utf-8")

@@ -15,8 +15,8 @@ _ROUNDED: Final = 2_000
 def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
     """Return the largest burst above `rate` that certainly occurred in some time window.
 
-    Each grant happened between two known times. Whatever its exact time, the n-th of all grants is
-    no earlier than the n-th of the first times and no later than the n-th of the second.
+    Each grant happened between two known times, the first and the second. So the n-th grant is not
+    earlier than the n-th of all first times, and not later than the n-th of all second times.
     """
     spans = list(grants)
     first, span_ends = sorted(span[0] for span in spans), sorted(span[1] for span in spans)

@@ -35,7 +35,7 @@ class StoreLocation:
     Attributes:
         kind: sqlite, redis, postgresql, mariadb, nats or shards.
         where: the path or URL of the store; empty for shards.
-        prefix: what its keys or tables begin with.
+        prefix: the prefix of the store's keys or tables.
         timeout: seconds; by default more than any busy machine takes.
         shards: the locations of the shards; empty for other kinds.
         former: the number of shards before the last one was added; 0 if none was added.
@@ -155,16 +155,16 @@ def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> 
         trip["tickets"] = [ticket[:2] for ticket in answer[3]]
 
 
-def wait_until(happened: Callable[[], Any], what: str) -> Any:
+def wait_until(condition: Callable[[], Any], description: str) -> Any:
     """Wait until the function returns a true value, and return this value."""
     end = time.monotonic() + PATIENCE
     while True:
         with suppress(ConnectionError):
-            result = happened()
+            result = condition()
             if result:
                 return result
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {PATIENCE:g} s.")
+            raise AssertionError(f"{description}: not within {PATIENCE:g} s.")
         time.sleep(0.01)
 
 

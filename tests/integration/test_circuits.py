@@ -64,17 +64,17 @@ def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name
     job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:
         process_reports = pool.work(job)
-        by_one = manager.circuit_state(name).state
+        state_after_one = manager.circuit_state(name).state
         _fail(manager, name)
-        by_two = manager.circuit_state(name).state
+        state_after_two = manager.circuit_state(name).state
         with ConnectorManager([service], state=store) as third:
             _fail(third, name)
-        by_three = manager.circuit_state(name).state
+        state_after_three = manager.circuit_state(name).state
     assert 6 == sum(len(call["starts"]) for call in calls(process_reports))
     assert (CircuitState.CLOSED, CircuitState.CLOSED, CircuitState.OPEN) == (
-        by_one,
-        by_two,
-        by_three,
+        state_after_one,
+        state_after_two,
+        state_after_three,
     )
 
 

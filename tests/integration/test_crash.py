@@ -31,14 +31,14 @@ def test_completed_keys_survive_killed_writers(pool: WorkerPool, tmp_path: Path,
             scenario="claim", services=(service,), state=location, threads=2, key=f"key {number}"
         )
         workers = pool.prepare_workers([job] * 3)
-        for hand in workers:
-            hand.go()
-        for hand in workers:
-            hand.wait_for("answered")
+        for worker in workers:
+            worker.go()
+        for worker in workers:
+            worker.wait_for("answered")
             time.sleep(random.uniform(0, 0.2))
-            hand.kill()
+            worker.kill()
             stored_answers |= {
-                result["key"]: result["value"] for result in hand.reports_of("answered")
+                result["key"]: result["value"] for result in worker.reports_of("answered")
             }
         with closing(sqlite3.connect(location.where)) as file:
             assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()

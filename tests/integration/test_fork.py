@@ -36,11 +36,11 @@ def test_forked_children_share_state_not_connections(
     )
     history = pool.work(job)
     assert [0] * 5 == [result["code"] for result in history if result["what"] == "child"]
-    of_key = [call for call in calls(history) if "key" in call]
+    keyed_calls = [call for call in calls(history) if "key" in call]
     keyless_outcomes = [call["outcome"] for call in calls(history) if "key" not in call]
-    assert 12 == len(of_key)
-    assert 1 == len({call["value"] for call in of_key})
-    assert 1 == sum(len(call["starts"]) for call in of_key)
+    assert 12 == len(keyed_calls)
+    assert 1 == len({call["value"] for call in keyed_calls})
+    assert 1 == sum(len(call["starts"]) for call in keyed_calls)
     assert (tokens, 18) == (
         keyless_outcomes.count("good"),
         keyless_outcomes.count("RateLimitExceeded"),

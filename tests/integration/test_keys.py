@@ -36,7 +36,7 @@ def test_racing_processes_act_once_per_key(
 ) -> None:
     """If several processes use a key at once, one request is sent and all get its response.
 
-    That holds also if keys are in a separate store.
+    This also holds if keys are in a separate store.
     """
     state, *claims = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
     lock, effects = Lock(), []

@@ -51,7 +51,7 @@ class Bank:
     def __init__(self) -> None:
         self._lock = Lock()
         self.victim = 0
-        self.heard: dict[str, list[str | None]] = {}
+        self.received_keys: dict[str, list[str | None]] = {}
         self.effects: dict[str, int] = {}
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
@@ -62,13 +62,13 @@ class Bank:
         path = received.path
         key = received.headers.get("idempotency-key")
         with self._lock:
-            notices = self.heard.setdefault(path, [])
+            notices = self.received_keys.setdefault(path, [])
             notices.append(key)
             if key is None or notices.count(key) == 1:
                 self.effects[path] = self.effects.get(path, 0) + 1
             if len(notices) > 1:
                 return Behaviour(200, body=b"effect %d" % self.effects[path])
-            if len(self.heard) == 2:
+            if len(self.received_keys) == 2:
                 os.kill(self.victim, signal.SIGKILL)
         return Behaviour(delay=3600)
 
@@ -79,10 +79,10 @@ class KilledProcess:
 
     Attributes:
         probe: the service whose circuit is half open.
-        honoured, other: services whose vendor knows keys, and does not.
-        asked: when it asked to be the probe.
-        refused: when another process was told, soon after, to come again
-        retry_after: in so many seconds; None if it came so late that it was let in.
+        honoured, other: services whose vendors honour and ignore idempotency keys.
+        asked: the time at which the process asked to be the probe.
+        refused: the time at which another process was refused shortly afterwards.
+        retry_after: the wait in seconds of the refused process; None if that process was admitted.
     """
 
     place: StoreLocation
@@ -131,8 +131,8 @@ def killed_processes(
                 continue
             fields[name] = _start_process(vendor, *places)
         workers = pool.prepare_workers([field.job for field in fields.values()])
-        for process, hand in zip(fields.values(), workers, strict=True):
-            _kill(process, hand)
+        for process, worker in zip(fields.values(), workers, strict=True):
+            _kill(process, worker)
         yield fields
 
 
@@ -140,16 +140,16 @@ def _start_process(
     vendor: VendorServer, location: StoreLocation, claims: StoreLocation | None = None
 ) -> KilledProcess:
     """Start a process with its services and its two requests."""
-    mark = uuid4().hex
+    marker = uuid4().hex
     circuit = CircuitBreakerConfig(failures=1, open_for=0.01, open_at_most=0.01)
-    other_service = Service(f"other-{mark}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
+    other_service = Service(f"other-{marker}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
     dead_process = KilledProcess(
         location,
         claims,
-        probe=Service(f"probe-{mark}", circuit=circuit, retry=None, timeout=TIMEOUT),
+        probe=Service(f"probe-{marker}", circuit=circuit, retry=None, timeout=TIMEOUT),
         honoured=attrs.evolve(
             other_service,
-            name=f"honoured-{mark}",
+            name=f"honoured-{marker}",
             idempotency_header="Idempotency-Key",
             idempotency_memory=86_400,
         ),
@@ -162,19 +162,19 @@ def _start_process(
     return dead_process
 
 
-def _kill(one: KilledProcess, hand: WorkerProcess) -> None:
-    one.bank.victim = hand.pid
-    hand.go()
-    hand.wait_for("inside")
-    hand.wait_for_end()
-    one.asked = hand.reports_of("asking")[0]["at"]
-    with one.manager() as manager, suppress(VendorFailed):
+def _kill(killed: KilledProcess, worker: WorkerProcess) -> None:
+    killed.bank.victim = worker.pid
+    worker.go()
+    worker.wait_for("inside")
+    worker.wait_for_end()
+    killed.asked = worker.reports_of("asking")[0]["at"]
+    with killed.manager() as manager, suppress(VendorFailed):
         start_time = time.time()
         try:
-            manager.run(one.probe.name, _raise_vendor_failed)
+            manager.run(killed.probe.name, _raise_vendor_failed)
         except CircuitBreakerOpen as error:
-            one.retry_after = error.retry_at.timestamp() - start_time if error.retry_at else None
-    one.refused = now()
+            killed.retry_after = error.retry_at.timestamp() - start_time if error.retry_at else None
+    killed.refused = now()
 
 
 def _raise_vendor_failed() -> None:
@@ -236,7 +236,7 @@ def test_unknown_outcome_is_resent_under_its_key(
         ]
     assert (b"effect 1", b"effect 1") == (first.body, second.body)
     assert (False, True) == (first.replayed, second.replayed)
-    assert [key, key] == dead_process.bank.heard[path]
+    assert [key, key] == dead_process.bank.received_keys[path]
     assert 1 == dead_process.bank.effects[path]
 
 
@@ -261,5 +261,5 @@ def test_unknown_outcome_is_not_resent_without_keys(
                 )
             assert key == excinfo.value.idempotency_key
             assert key in str(excinfo.value.lookup)
-    assert [None] == dead_process.bank.heard[path]
+    assert [None] == dead_process.bank.received_keys[path]
     assert 1 == dead_process.bank.effects[path]

@@ -17,7 +17,7 @@ from tests.integration.workers import Job
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
     from moorage.testing.fakes.http_server import ReceivedRequest
-    from tests.integration.worker_pool import Told, WorkerPool
+    from tests.integration.worker_pool import Report, WorkerPool
 from tests.integration.store_locations import StoreLocation
 
 RATE, BURST = 100, 10
@@ -29,7 +29,7 @@ def test_no_window_exceeds_the_rate_limit(
 ) -> None:
     """In any period of length t, all processes together get at most burst + rate · t grants.
 
-    Their clocks differ by hours.
+    The clocks of the processes differ by hours.
     """
     service = Service(
         name, limits=RateLimitConfig.per_second(RATE, burst=BURST), circuit=None, timeout=60
@@ -56,7 +56,7 @@ def test_no_window_exceeds_the_rate_limit(
     )
 
 
-def _grant(call: Told) -> tuple[int, int]:
+def _grant(call: Report) -> tuple[int, int]:
     """Return the earliest and the latest possible time at which a granted call was admitted.
 
     The store read its clock between the start and the end of the command, and the grant is that
@@ -158,9 +158,9 @@ def test_no_process_sends_before_pause_ends_after_one_process_receives_429(
     assert sum(arrival >= pause_end for arrival in arrivals) >= len(late_calls)
 
 
-def _last_command(call: Told) -> Told:
+def _last_command(call: Report) -> Report:
     """Return the last store command that was sent before a call."""
-    requests: list[Told] = [
+    requests: list[Report] = [
         trip for trip in call["trips"] if trip["what"] in {"Admission", "Confirm"}
     ]
     return requests[-1]

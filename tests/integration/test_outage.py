@@ -139,12 +139,12 @@ class Shop:
 
 
 def _survives(
-    shop: Shop, away: Callable[[], None], back: Callable[[], None], *, keeps: bool
+    shop: Shop, stop: Callable[[], None], restart: Callable[[], None], *, keeps_data: bool
 ) -> None:
-    """Check calls before, during and after an outage; `keeps` states that no data are lost."""
+    """Check calls before, during and after an outage; `keeps_data` states that no data are lost."""
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
-    away()
+    stop()
     losses_before, start_time = shop.event_count(StorageLost), now()
     requests = shop.call()
     losses, duration = shop.event_count(StorageLost) - losses_before, (now() - start_time) / 1e9
@@ -157,14 +157,14 @@ def _survives(
         with pytest.raises(StorageUnavailable):
             shop.pay("during", timeout=0.1)
     assert "during" not in shop.effects
-    back()
+    restart()
     shop.recover()
     # The late reply was not taken for another caller's reply.
     keys = [f"key {number}" for number in range(10)]
     assert [f"effect 0 of {key}" for key in keys] == [shop.pay(key) for key in keys]
     assert [f"effect 0 of {key}" for key in keys] == [shop.pay(key) for key in keys]
     assert "effect 0 of during" == shop.pay("during")
-    if keeps:
+    if keeps_data:
         assert "effect 0 of before" == shop.pay("before")
         assert all(len(effects) == 1 for effects in shop.effects.values())
 
@@ -194,7 +194,7 @@ def test_calls_continue_and_keys_are_refused_while_redis_is_down(
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
-            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps=True)
+            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps_data=True)
 
 
 def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
@@ -217,7 +217,7 @@ def test_calls_continue_and_keys_are_refused_while_postgresql_is_down(
     with _proxy_of(postgresql_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
-            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps=True)
+            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps_data=True)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -290,7 +290,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
         if isinstance(event, StorageRecovered):
             recovered_services.add(service)
 
-    def let_in(manager: ConnectorManager, service: str) -> bool:
+    def is_admitted(manager: ConnectorManager, service: str) -> bool:
         with suppress(CircuitBreakerOpen):
             manager.run(service, lambda: None)
             return service in recovered_services
@@ -317,7 +317,8 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             proxy.restore()
         for service_name, manager in managers.items():
             wait_until(
-                partial(let_in, manager, service_name), f"a place for a probe of {service_name}"
+                partial(is_admitted, manager, service_name),
+                f"a place for a probe of {service_name}",
             )
 
 
@@ -361,7 +362,7 @@ def test_redis_restarts_without_data(own_redis: PrivateRedis, name: str) -> None
     """A Redis server that restarts without data can be used at once."""
     shop = Shop(StoreLocation("redis", own_redis.url, timeout=TIMEOUT), name)
     with shop.store:
-        _survives(shop, own_redis.kill, own_redis.start, keeps=False)
+        _survives(shop, own_redis.kill, own_redis.start, keeps_data=False)
 
 
 def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name: str) -> None:
@@ -376,16 +377,16 @@ def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name:
     )
     keyed_job = attrs.evolve(job, scenario="claims")
     workers = pool.prepare_workers([job, keyed_job, job])
-    for hand in workers:
-        hand.go()
+    for worker in workers:
+        worker.go()
     flushes = 0
-    while not all(hand.reports_of("done") for hand in workers):
+    while not all(worker.reports_of("done") for worker in workers):
         own_redis.ask("FLUSHALL")
         own_redis.ask("SCRIPT", "FLUSH")
         flushes += 1
         time.sleep(0.005)
     pool.give_back(workers)
-    history = [result for hand in workers for result in hand.told]
+    history = [result for worker in workers for result in worker.reports]
     outcomes = [call["outcome"] for call in calls(history)]
     assert flushes
     assert 180 == len(outcomes)

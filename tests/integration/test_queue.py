@@ -27,7 +27,7 @@ class QueuedCall:
 
     first: int
     last: int
-    came: int
+    arrived_at: int
     ticket: tuple[int, int] | None
 
 
@@ -66,11 +66,13 @@ def test_every_waiting_task_gets_its_turn(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     """Every waiting task gets exactly one slot, and none runs before its slot."""
-    turns = asyncio.run(_queue(request.getfixturevalue(f"{kind}_location"), name))
-    assert TASKS == len(turns)
-    assert all(turn.came >= turn.first for turn in turns)
-    assert burst_of([(turn.first, turn.last) for turn in turns], RATE) <= 1
-    queued_turns = sorted(turn.ticket for turn in turns if turn.ticket)
+    queued_calls = asyncio.run(_queue(request.getfixturevalue(f"{kind}_location"), name))
+    assert TASKS == len(queued_calls)
+    assert all(queued_call.arrived_at >= queued_call.first for queued_call in queued_calls)
+    assert (
+        burst_of([(queued_call.first, queued_call.last) for queued_call in queued_calls], RATE) <= 1
+    )
+    queued_turns = sorted(queued_call.ticket for queued_call in queued_calls if queued_call.ticket)
     times = [sent_at for _, sent_at in queued_turns]
     assert queued_turns
     assert len(queued_turns) == len(set(times))

@@ -39,17 +39,17 @@ class Bank:
         self._takes = takes
         self._lock = Lock()
         self.both = Event()
-        self.heard: dict[str, int] = {}
+        self.request_counts: dict[str, int] = {}
         self.effects: dict[str, set[object]] = {}
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
         """Act once for each idempotency key, however often it is sent."""
         path = received.path
         with self._lock:
-            notice = self.heard[path] = self.heard.get(path, 0) + 1
+            notice = self.request_counts[path] = self.request_counts.get(path, 0) + 1
             mark = received.headers.get("idempotency-key") or notice
             self.effects.setdefault(path, set()).add(mark)
-            if len(self.heard) == 2:
+            if len(self.request_counts) == 2:
                 self.both.set()
         return Behaviour(
             200, body=b"effect %d" % len(self.effects[path]), delay=self._takes * (notice == 1)
@@ -145,14 +145,14 @@ def test_dead_holder_is_replaced_after_its_lease(
 ) -> None:
     """The idempotency key of a dead process is taken over once its lease ends.
 
-    The key of a living process never is.
+    The key of a running process is never taken over.
 
     One of the waiters repeats the request at a vendor that knows keys, and all get that response.
     At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent
     again. The tests of renewals in virtual time check how soon a waiter claims the key again.
     """
     match = race(pool, location, vendor, name, takes=3600, is_async=is_async)
-    assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
+    assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.request_counts
     assert [] == [result for waiter in match.waiters for result in waiter.reports_of("call")]
     match.holder.kill()
     services = (match.honoured, match.other)
@@ -168,7 +168,7 @@ def test_dead_holder_is_replaced_after_its_lease(
         (match.honoured.name, "good", "effect 1"),
         (match.other.name, "OutcomeUnknown", None),
     } == call_endings
-    assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.heard
+    assert {match.path(match.honoured): 2, match.path(match.other): 1} == match.bank.request_counts
     assert {1} == {len(marks) for marks in match.bank.effects.values()}
     for entry in history:
         if not entry.get("replayed"):
@@ -205,11 +205,14 @@ def test_paused_holder_and_its_successor_agree(
     } == call_outcomes
 
     job = Job(scenario="repeat", services=(result.honoured, result.other), state=location, key=KEY)
-    for hand in (result.holder, *result.waiters):
-        hand.wait_for("done")
+    for worker in (result.holder, *result.waiters):
+        worker.wait_for("done")
     pool.give_back([result.holder, *result.waiters])
     repeated_outcomes = [
         (item["value"], item["replayed"]) for item in pool.work(job) if item["what"] == "call"
     ]
     assert [("effect 1", True)] * 2 == repeated_outcomes
-    assert {result.path(result.honoured): 2, result.path(result.other): 1} == result.bank.heard
+    assert {
+        result.path(result.honoured): 2,
+        result.path(result.other): 1,
+    } == result.bank.request_counts

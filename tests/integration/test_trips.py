@@ -18,7 +18,7 @@ from tests.support.servers import redis_server
 if TYPE_CHECKING:
     from moorage.ports.state import StateStorage
 
-SOME, MANY = 5, 25
+FEW_CALLS, MANY_CALLS = 5, 25
 TRIPS: Final = {
     "calm": ["Admission"],
     "waiting": ["Admission", "Confirm"],
@@ -108,8 +108,8 @@ def test_each_command_is_one_network_round_trip_and_one_script_call_in_redis(
                 return proxy.requests, scripts(server) - scripts_before
 
         run(1)
-        few_trips, many_trips = run(SOME), run(SOME + MANY)
-    expected = MANY * len(TRIPS[kind])
+        few_trips, many_trips = run(FEW_CALLS), run(FEW_CALLS + MANY_CALLS)
+    expected = MANY_CALLS * len(TRIPS[kind])
     assert (expected, expected) == (many_trips[0] - few_trips[0], many_trips[1] - few_trips[1])
 
 
@@ -156,6 +156,9 @@ def test_each_command_commits_one_transaction_in_postgresql(
         wait_until(idle, "the end of all connections")
         run(1)
         # Sometimes the database does work of its own, but less than once per call.
-        assert len(TRIPS[kind]) + flushed == (run(SOME + MANY) - run(SOME)) // MANY
+        assert (
+            len(TRIPS[kind]) + flushed
+            == (run(FEW_CALLS + MANY_CALLS) - run(FEW_CALLS)) // MANY_CALLS
+        )
     finally:
         query_value(f"DROP DATABASE {database}")

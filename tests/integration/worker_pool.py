@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).parents[2]
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 
 
 class WorkerProcess:
@@ -34,7 +34,7 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self.told: list[Told] = []
+        self.reports: list[Report] = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.workers"],
             stdin=subprocess.PIPE,
@@ -52,20 +52,20 @@ class WorkerProcess:
 
     def give(self, job: Job) -> None:
         """Send a job to the process, which prepares the job but does not start it."""
-        self.told = []
+        self.reports = []
         self._say(base64.b64encode(pickle.dumps(job)))
 
     def go(self) -> None:
         """Start the prepared job."""
         self._say(b"go")
 
-    def wait_for(self, what: str, count: int = 1) -> Told:
+    def wait_for(self, what: str, count: int = 1) -> Report:
         """Wait until the process has sent this many reports of a kind; return the last report."""
         return self._wait(lambda: self.reports_of(what)[count - 1 :], what)[0]
 
-    def reports_of(self, what: str) -> list[Told]:
+    def reports_of(self, what: str) -> list[Report]:
         """Return the reports of one kind."""
-        return [report for report in self.told if report["what"] == what]
+        return [report for report in self.reports if report["what"] == what]
 
     def kill(self) -> None:
         """Kill the process and its children, as `kill -9` does, and read their last reports."""
@@ -89,13 +89,13 @@ class WorkerProcess:
     def _listen(self) -> None:
         for line in self._process.stdout:  # type: ignore[union-attr]  # as it was started
             with self._changed:
-                self.told.append(json.loads(line))
+                self.reports.append(json.loads(line))
                 self._changed.notify_all()
         self._process.wait()
         with self._changed:
             self._changed.notify_all()
 
-    def _wait(self, reports: Callable[[], list[Told]], what: str) -> list[Told]:
+    def _wait(self, reports: Callable[[], list[Report]], what: str) -> list[Report]:
         with self._changed:
             end = time.monotonic() + PATIENCE
             while True:
@@ -129,23 +129,23 @@ class WorkerPool:
     def prepare_workers(self, jobs: list[Job]) -> list[WorkerProcess]:
         """Prepare a worker process for each job, and return them."""
         workers = self.take_idle(len(jobs))
-        for number, (hand, job) in enumerate(zip(workers, jobs, strict=True)):
-            hand.give(attrs.evolve(job, number=number))
-        for hand in workers:
-            hand.wait_for("ready")
+        for number, (worker, job) in enumerate(zip(workers, jobs, strict=True)):
+            worker.give(attrs.evolve(job, number=number))
+        for worker in workers:
+            worker.wait_for("ready")
         return workers
 
-    def work(self, *jobs: Job) -> list[Told]:
+    def work(self, *jobs: Job) -> list[Report]:
         """Run all jobs at the same time.
 
         Return all reports, with the calls ordered by their start.
         """
         workers = self.prepare_workers(list(jobs))
-        for hand in workers:
-            hand.go()
-        for hand in workers:
-            hand.wait_for("done")
-        history = [result for hand in workers for result in hand.told]
+        for worker in workers:
+            worker.go()
+        for worker in workers:
+            worker.wait_for("done")
+        history = [result for worker in workers for result in worker.reports]
         self.give_back(workers)
         return sorted(history, key=lambda result: result.get("asked", 0))
 
@@ -155,10 +155,10 @@ class WorkerPool:
 
     def dismiss(self) -> None:
         """End every process, including those that a failed test left running."""
-        for hand in self._all:
-            hand.kill()
+        for worker in self._all:
+            worker.kill()
 
 
-def calls(history: list[Told]) -> list[Told]:
+def calls(history: list[Report]) -> list[Report]:
     """Return only the call reports of a history."""
     return [result for result in history if result["what"] == "call"]

@@ -59,17 +59,17 @@ class Job:
 
     Attributes:
         scenario: one of `SCENARIOS`.
-        services: what may be called; most scenarios call the first.
+        services: the services; most scenarios call only the first.
         state, claims: the stores.
         number: the index of the process in its pool.
-        threads: how many threads (or tasks) call,
-        calls: how often each, with
-        between: seconds between two calls.
-        takes: seconds that the function takes.
-        fails: every so many calls of the function fail; 0 for none.
-        path: send a request there instead of calling a function, with
-        key: this idempotency key.
-        hours: by how much this process's watch is wrong.
+        threads: the number of threads (or tasks) that call.
+        calls: the number of calls of each thread.
+        between: the seconds between two calls of a thread.
+        takes: the duration of the called function, in seconds.
+        fails: each call whose number is a multiple of this number fails; 0 for none.
+        path: the path to which requests are sent in place of function calls.
+        key: the idempotency key of the requests.
+        hours: the error of this process's wall clock, in hours.
         is_async: True for the asynchronous classes.
     """
 
@@ -220,13 +220,13 @@ def _request(job: Job) -> Request:
     return Request(method, job.path or "/", body=b"" if job.key is None else b"one")
 
 
-def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> None:
+def _call_once(job: Job, manager: ConnectorManager, failure_schedule: FailureSchedule) -> None:
     entry = CallReport(job)
 
     def function() -> str:
         with entry.record_work():
             time.sleep(job.takes)
-        turns.take()
+        failure_schedule.take()
         return "done"
 
     entry.begin()
@@ -243,7 +243,7 @@ def _call_once(job: Job, manager: ConnectorManager, turns: FailureSchedule) -> N
 
 def call(job: Job) -> None:
     """Make the job's number of calls in each of several threads."""
-    turns = FailureSchedule(job.fails)
+    failure_schedule = FailureSchedule(job.fails)
     warm, ready_event = Barrier(job.threads + 1), Event()
 
     def call_repeatedly(manager: ConnectorManager) -> None:
@@ -251,7 +251,7 @@ def call(job: Job) -> None:
         warm.wait()
         ready_event.wait()
         for _ in range(job.calls):
-            _call_once(job, manager, turns)
+            _call_once(job, manager, failure_schedule)
             time.sleep(job.between)
 
     with open_manager(job) as manager:
@@ -432,9 +432,9 @@ def claim(job: Job) -> None:
 def fork(job: Job) -> None:
     """Use the store, fork, and use the store in every child and in the parent."""
     with open_manager(job) as manager:
-        turns = FailureSchedule(0)
+        failure_schedule = FailureSchedule(0)
         begin()
-        _call_once(job, manager, turns)
+        _call_once(job, manager, failure_schedule)
         children = []
         for _ in range(3):
             child = os.fork()
@@ -453,7 +453,7 @@ def fork(job: Job) -> None:
         for other_process in other_processes:
             other_process.join()
             report(what="child", code=other_process.exitcode)
-        _call_once(job, manager, turns)
+        _call_once(job, manager, failure_schedule)
 
 
 def _in_child(job: Job, manager: ConnectorManager) -> None:
@@ -472,9 +472,9 @@ def _use_manager(job: Job, manager: ConnectorManager) -> None:
     """Make calls with and without a key, in this thread and in another one."""
 
     def use_manager() -> None:
-        turns = FailureSchedule(0)
+        failure_schedule = FailureSchedule(0)
         for _ in range(job.calls):
-            _call_once(job, manager, turns)
+            _call_once(job, manager, failure_schedule)
         entry = CallReport(job)
         entry.begin()
 

@@ -264,13 +264,13 @@ def test_reverse_charge_at_home_and_abroad_differ() -> None:
     """With reverse charge, the rate depends on whether the buyer is Polish, and a note is added."""
     lines = [_line("AE", "0")]
     domestic = write_fa3(_ksef(lines=lines))
-    abroad = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
+    foreign_invoice = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
     nobody = attrs.evolve(BUYER, vat_id=None, address=None)
 
     assert b"<P_12>oo</P_12>" in domestic
     assert b"<P_13_10>29.97</P_13_10>" in domestic
-    assert b"<P_12>np II</P_12>" in abroad
-    assert b"<P_18>1</P_18>" in abroad
+    assert b"<P_12>np II</P_12>" in foreign_invoice
+    assert b"<P_18>1</P_18>" in foreign_invoice
     assert b"<P_12>np II</P_12>" in write_fa3(_ksef(lines=lines, buyer=nobody))
 
 

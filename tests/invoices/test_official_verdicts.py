@@ -88,7 +88,7 @@ def _official_rules(profile: str, syntax: str) -> dict[str, list[str]]:
 def _own_rules(profile: str, syntax: str) -> dict[str, dict[str, bool] | None]:
     """Return the rules that each document violates, and whether each is fatal.
 
-    None if the document is unreadable.
+    The value of an unreadable document is None.
     """
     read = read_ubl if syntax == "ubl" else read_cii
     result: dict[str, dict[str, bool] | None] = {}

@@ -165,12 +165,14 @@ def test_unusable_sqlite_files_are_refused(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
-def test_urls_of_stores_without_inbox_or_outbox_are_refused(open_it: Callable[[str], Any]) -> None:
+@pytest.mark.parametrize("open_store", [open_inbox, open_outbox, aopen_outbox])
+def test_urls_of_stores_without_inbox_or_outbox_are_refused(
+    open_store: Callable[[str], Any],
+) -> None:
     """A URL of a store type without inbox or outbox is refused; a memory URL works for both."""
     with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
-        open_it("redis://host/0")
-    assert open_it("memory:").reach == "process"
+        open_store("redis://host/0")
+    assert open_store("memory:").reach == "process"
 
 
 def test_replaced_file_gets_the_next_entry(tmp_path: Path) -> None:

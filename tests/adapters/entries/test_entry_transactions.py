@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
+def test_entry_shares_commit_or_rollback_of_its_driver_transaction(lab: EntryLab) -> None:
     """An entry added in a driver's transaction commits or rolls back with that transaction."""
     store = lab.outbox()
     with closing(lab.driver()) as connection:

@@ -255,7 +255,7 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
         lab.connector.call(COLLECT, iter([{}]))
 
 
-def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
+def test_each_answer_of_a_stream_must_arrive_within_the_timeout(lab: Lab) -> None:
     """Each response of a stream must arrive within the attempt's timeout.
 
     Otherwise the stream ends.

@@ -193,10 +193,10 @@ def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
             return return_result(tokens[1])
 
     def return_result(value: Any) -> Any:
-        async def later() -> Any:
+        async def return_later() -> Any:
             return value
 
-        return later() if mode == "async" else value
+        return return_later() if mode == "async" else value
 
     return RenewingCredentials(), renewals
 

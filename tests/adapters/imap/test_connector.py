@@ -537,9 +537,9 @@ def test_idle_connection_on_which_server_sent_bye_or_garbage_is_replaced_before_
     *, is_async: bool
 ) -> None:
     """An idle connection that received BYE or garbage from the server is replaced before reuse."""
-    farewells = iter([b"TAG OK\r\n* 3 EXISTS\r\n", b"TAG OK\r\n* BYE\r\n", b"TAG OK\r\n* )\r\n"])
+    last_replies = iter([b"TAG OK\r\n* 3 EXISTS\r\n", b"TAG OK\r\n* BYE\r\n", b"TAG OK\r\n* )\r\n"])
     with (
-        ScriptedImap(lambda line: next(farewells, None) if "SEARCH" in line else None) as server,
+        ScriptedImap(lambda line: next(last_replies, None) if "SEARCH" in line else None) as server,
         Mailbox(server.settings(), is_async=is_async) as mailbox,
     ):
         for _ in range(4):

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 from tests.adapters.ldap.directory_lab import PEOPLE, Directory
 
-HARD = 'Smith, "J" #1 + <a>; b=c\\d *(x) '
+SPECIAL_CHARACTERS = 'Smith, "J" #1 + <a>; b=c\\d *(x) '
 """A value with every letter that has a meaning in names and filters."""
 
 
@@ -138,9 +138,9 @@ def test_ordering_conditions() -> None:
 
 def test_values_never_become_syntax(directory: Directory) -> None:
     """Special characters of names and filters in a value are matched literally."""
-    directory.add_people("ada", HARD)
+    directory.add_people("ada", SPECIAL_CHARACTERS)
 
-    assert [HARD] == found(directory, equals("uid", HARD))
+    assert [SPECIAL_CHARACTERS] == found(directory, equals("uid", SPECIAL_CHARACTERS))
     assert [] == found(directory, equals("uid", "*"))
     assert [] == found(directory, equals("uid", "ada)(uid=*"))
     assert ["ada"] == found(directory, begins_with("uid", "ad"))
@@ -357,7 +357,7 @@ def test_operations_by_name(settings: Ldap) -> None:
         run("modify", entry=ada, replace={"mail": ["ada@example.org"]}, repeatable=True)
         assert run("compare", entry=ada, attribute="mail", value="ada@example.org") is True
         run("rename", entry=ada, new_name="uid=countess", keep_old=False)
-        everyone = run(
+        all_entries = run(
             "search",
             where={"all": [{"present": "uid"}, {"not": {"equals": {"uid": "x"}}}]},
             base=PEOPLE,
@@ -367,7 +367,7 @@ def test_operations_by_name(settings: Ldap) -> None:
         run("delete", entry=f"uid=countess,{PEOPLE}", repeatable=True)
         health = hub.connectors.health("staff")
 
-    (entry,) = everyone["entries"]
+    (entry,) = all_entries["entries"]
     assert {"uid": ["countess"], "jpegPhoto": [{"hex": "ff00"}]} == entry["attributes"]
     assert health.is_healthy
 
@@ -489,12 +489,12 @@ def test_refusals_of_the_fake(slapd: PrivateSlapd) -> None:
         for settings in (fake, slapd.settings()):
             with Directory(settings) as directory:
                 ldap = directory.connector
-                none = f"uid=none,{BASE}"
+                missing_name = f"uid=none,{BASE}"
                 operations = [
                     ldap.add(f"uid=x,ou=none,{BASE}", {"objectClass": "account", "uid": "x"}),
-                    ldap.modify(none, replace={"description": "x"}),
-                    ldap.rename(none, "uid=x"),
-                    ldap.compare(none, "uid", "x"),
+                    ldap.modify(missing_name, replace={"description": "x"}),
+                    ldap.rename(missing_name, "uid=x"),
+                    ldap.compare(missing_name, "uid", "x"),
                     ldap.modify(BASE, add={"o": "Example"}),
                 ]
                 codes.append(

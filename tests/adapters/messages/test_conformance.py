@@ -262,10 +262,10 @@ def subject(
         return make_lab("connector")
 
     def refusal(
-        settings: Callable[[], Any], error: type[Any], because: str
+        settings: Callable[[], Any], error: type[Any], reason: str
     ) -> connector_conformance.Refusal:
         return connector_conformance.Refusal(
-            make=lambda _: make_publisher(settings()), error=error, because=because
+            make=lambda _: make_publisher(settings()), error=error, because=reason
         )
 
     writes, reads = server.topics

@@ -178,7 +178,7 @@ def test_large_messages_arrive(
 def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
     """In a batch, only a message above the broker's size limit fails.
 
-    The broker stores all others.
+    The broker stores all other messages.
     """
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
         lab = mqtt(broker.url)

@@ -46,10 +46,8 @@ def subject(
         make_lab: Any = settings.async_publisher if is_async else settings.publisher
         return lambda _: make_lab("connector")
 
-    def refusal(error: type[Any], because: str, url: str) -> connector_conformance.Refusal:
-        return connector_conformance.Refusal(
-            make=make_subject_of(url), error=error, because=because
-        )
+    def refusal(error: type[Any], reason: str, url: str) -> connector_conformance.Refusal:
+        return connector_conformance.Refusal(make=make_subject_of(url), error=error, because=reason)
 
     def count(text: str) -> int:
         return server.payloads("orders").count(text.encode())

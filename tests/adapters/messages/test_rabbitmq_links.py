@@ -56,15 +56,15 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
 ) -> None:
     """If the library cannot encode a topic, nothing is sent, and later messages are sent."""
     lab = rabbit(broker.url)
-    wrong, right_link = (
+    wrong_link, right_link = (
         OutgoingMessage("\ud800", Message(b"1")),
         OutgoingMessage(broker.queue, Message(b"2")),
     )
     with open_connection(lab, broker.url) as link:
         with pytest.raises(UnicodeEncodeError):
-            lab.finish(link.publish(wrong, 5.0))
+            lab.finish(link.publish(wrong_link, 5.0))
         with pytest.raises(UnicodeEncodeError):
-            lab.finish(link.publish_batch([wrong], 5.0))
+            lab.finish(link.publish_batch([wrong_link], 5.0))
         assert lab.finish(link.publish(right_link, 30.0)).topic == broker.queue
     assert broker.payloads() == [b"2"]
 

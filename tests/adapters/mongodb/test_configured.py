@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.support.mongodb_servers import PrivateMongo
 
-WHERE = {"_id": {"$oid": "650000000000000000000001"}}
+CONDITION = {"_id": {"$oid": "650000000000000000000001"}}
 
 
 def configuration(**settings: Any) -> dict[str, Any]:
@@ -60,14 +60,14 @@ def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: An
 
 def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
     """Operations called by name accept and return MongoDB's own types as Extended JSON."""
-    document = {**WHERE, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
+    document = {**CONDITION, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
     identity = lab.by_name("insert_one", collection="orders", document=document)
-    assert WHERE["_id"] == identity
-    assert [document] == lab.by_name("find", collection="orders", where=WHERE, limit=5)
+    assert CONDITION["_id"] == identity
+    assert [document] == lab.by_name("find", collection="orders", where=CONDITION, limit=5)
     change = {"$set": {"total": {"$numberDecimal": "1.10"}}}
-    updated = lab.by_name("update_one", collection="orders", where=WHERE, change=change)
+    updated = lab.by_name("update_one", collection="orders", where=CONDITION, change=change)
     assert {"matched": 1, "modified": 1, "upserted_id": None} == updated
-    stages = [{"$match": WHERE}, {"$limit": 1}]
+    stages = [{"$match": CONDITION}, {"$limit": 1}]
     assert 1 == len(lab.by_name("aggregate", collection="orders", stages=stages))
     assert 1 == lab.by_name("delete_many", collection="orders", where={})
 
@@ -77,12 +77,12 @@ def test_json_has_operators_only_if_the_configuration_says_so(
 ) -> None:
     """Without `operators=True`, JSON arguments cannot contain query operators such as `$in`."""
     condition = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
-    careful, trusting = labs(server.url()), labs(server.url(), operators=True)
+    strict_lab, permissive_lab = labs(server.url()), labs(server.url(), operators=True)
     with pytest.raises(InvalidData, match=r"begins with \$"):
-        careful.by_name("count", collection="none", where=condition)
-    assert 0 == trusting.by_name("count", collection="none", where=condition)
+        strict_lab.by_name("count", collection="none", where=condition)
+    assert 0 == permissive_lab.by_name("count", collection="none", where=condition)
     with pytest.raises(InvalidData, match="JavaScript"):
-        trusting.by_name("count", collection="none", where={"$where": "1"})
+        permissive_lab.by_name("count", collection="none", where={"$where": "1"})
 
 
 @pytest.mark.parametrize(

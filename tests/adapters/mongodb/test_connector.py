@@ -50,9 +50,13 @@ def test_documents_are_written_and_read(lab: Lab) -> None:
     )
     expensive = {"total": MongoOperators({"$gte": 20})}
     assert 2 == lab.do("count", "orders", expensive)
-    paid = {"$set": {"status": "paid"}}
-    assert MongoUpdated(matched=1, modified=1) == lab.do("update_one", "orders", {"_id": 1}, paid)
-    assert MongoUpdated(matched=2, modified=2) == lab.do("update_many", "orders", expensive, paid)
+    paid_change = {"$set": {"status": "paid"}}
+    assert MongoUpdated(matched=1, modified=1) == lab.do(
+        "update_one", "orders", {"_id": 1}, paid_change
+    )
+    assert MongoUpdated(matched=2, modified=2) == lab.do(
+        "update_many", "orders", expensive, paid_change
+    )
     replaced = lab.do("replace_one", "orders", {"_id": 7}, {"total": 70}, upsert=True)
     assert MongoUpdated(matched=0, modified=0, upserted_id=7) == replaced
     assert 1 == lab.do("delete_one", "orders", {"status": "paid"})
@@ -136,16 +140,16 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
     lab.do("insert_one", "orders", {"_id": 1, "total": 1})
     raise_total = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
     operation = lab.connector.find("orders", {})
-    rival = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 10}})
+    conflicting_update = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 10}})
 
     def run_transaction(transaction: Any) -> None:
         transaction.perform(operation)
-        lab.perform(rival)
+        lab.perform(conflicting_update)
         transaction.perform(raise_total)
 
     async def work_async(transaction: Any) -> None:
         await transaction.perform(operation)
-        await lab.manager.perform("erp", rival)
+        await lab.manager.perform("erp", conflicting_update)
         await transaction.perform(raise_total)
 
     with pytest.raises(TransactionConflict):

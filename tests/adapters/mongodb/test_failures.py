@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-THREE = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3), circuit=None)
+THREE_ATTEMPTS = Service("erp", timeout=20.0, retry=RetryPolicy(max_attempts=3), circuit=None)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: Priv
 
     If the write has an idempotency key, it raises OutcomeUnknown.
     """
-    lab = labs(server.url(database=Lab.new_name()), service=THREE)
+    lab = labs(server.url(database=Lab.new_name()), service=THREE_ATTEMPTS)
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
@@ -117,7 +117,7 @@ def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: Priv
 
 def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> None:
     """A read whose connection breaks is retried."""
-    lab = labs(server.url(database=Lab.new_name()), service=THREE)
+    lab = labs(server.url(database=Lab.new_name()), service=THREE_ATTEMPTS)
     lab.do("insert_one", "orders", {"_id": 0})
     with failing_commands(server, ["find"], times=2, closeConnection=True):
         assert {"_id": 0} == lab.do("find_one", "orders", {})

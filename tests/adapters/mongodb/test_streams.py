@@ -91,7 +91,7 @@ def test_wrong_sizes_are_refused(lab: Lab) -> None:
         lab.connector.stream("orders", {}, batch=0)
 
 
-def test_a_stream_is_no_part_of_a_transaction(lab: Lab) -> None:
+def test_transaction_refuses_a_stream(lab: Lab) -> None:
     """A transaction refuses a stream, because the stream would outlive it."""
     with pytest.raises(InvalidData, match="cannot run in this transaction"):
         lab.transact(lab.connector.stream("orders", {}))

@@ -53,10 +53,10 @@ CREATE = Command("CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT)", name
 INSERT = Command("INSERT INTO orders (id, note) VALUES (:id, :note)", name="orders.insert")
 FIND = Query("SELECT note FROM orders WHERE id IN :ids", name="orders.find")
 ABSOLUTE = Query("SELECT abs(id) FROM orders ORDER BY id DESC", name="orders.absolute")
-ONE = Query("SELECT 1", name="one")
-MISSING = Query("SELECT id FROM nowhere", name="nowhere.list")
+SELECT_ONE = Query("SELECT 1", name="one")
+MISSING_TABLE = Query("SELECT id FROM nowhere", name="nowhere.list")
 ORDERS = sa.table("orders", sa.column("id"), sa.column("note"))
-BY_IDS = Query(
+SELECT_BY_IDS = Query(
     sa.select(ORDERS.c.note).where(ORDERS.c.id.in_(sa.bindparam("ids", expanding=True))),
     name="orders.by-ids",
 )
@@ -87,11 +87,13 @@ def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlCo
     for number, note in ((1, Paint.RED), (2, "bolt")):
         manager.perform("sql", connector.execute(INSERT, id=number, note=note))
 
-    assert (("red",), ("bolt",)) == manager.perform("sql", connector.query(BY_IDS, ids=[1, 2]))
+    assert (("red",), ("bolt",)) == manager.perform(
+        "sql", connector.query(SELECT_BY_IDS, ids=[1, 2])
+    )
     assert (("bolt",),) == manager.perform("sql", connector.query(FIND, ids=(2,)))
 
 
-@pytest.mark.parametrize("query", [BY_IDS, FIND])
+@pytest.mark.parametrize("query", [SELECT_BY_IDS, FIND])
 def test_parameter_after_in_must_be_list(connector: SqlConnector, query: Query) -> None:
     """A parameter after IN must be a list."""
     with pytest.raises(InvalidData, match="must be a list"):
@@ -112,9 +114,9 @@ def test_pool_without_connections() -> None:
 def test_stream_that_cannot_be_opened(manager: ConnectorManager, connector: SqlConnector) -> None:
     """Streaming from a missing table fails when the stream opens; the connector stays usable."""
     with pytest.raises(ConnectorError):
-        manager.perform("sql", connector.stream(MISSING))
+        manager.perform("sql", connector.stream(MISSING_TABLE))
 
-    assert ((1,),) == manager.perform("sql", connector.query(ONE))
+    assert ((1,),) == manager.perform("sql", connector.query(SELECT_ONE))
 
 
 def test_asynchronous_stream_that_cannot_be_opened() -> None:
@@ -125,8 +127,8 @@ def test_asynchronous_stream_that_cannot_be_opened() -> None:
         async with AsyncSqlConnector("sqlite://") as connector:
             await manager.perform("sql", connector.execute(CREATE))
             with pytest.raises(ConnectorError):
-                await manager.perform("sql", connector.stream(MISSING))
-            assert ((1,),) == await manager.perform("sql", connector.query(ONE))
+                await manager.perform("sql", connector.stream(MISSING_TABLE))
+            assert ((1,),) == await manager.perform("sql", connector.query(SELECT_ONE))
 
     asyncio.run(body())
 
@@ -337,7 +339,7 @@ def test_result_of_a_named_operation_is_plain_by_default() -> None:
 def test_machine_without_threads_opens_no_connection() -> None:
     """If no thread can open the connection, nothing was executed and the call may be repeated."""
     connector = SqlConnector("postgresql://user@127.0.0.1:9/shop")
-    query = connector.query(ONE)
+    query = connector.query(SELECT_ONE)
     with no_new_threads(), pytest.raises(LocalFailure, match="thread"):
         query.perform(OperationAttempt(1, 5.0))
 

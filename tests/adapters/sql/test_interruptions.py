@@ -120,8 +120,8 @@ def test_interrupted_stream_closes_its_connection(mode: str) -> None:
     lab.close()
 
 
-@pytest.mark.parametrize("what", ["transaction", "stream"])
-def test_interrupted_rollback_closes_its_connection(mode: str, what: str) -> None:
+@pytest.mark.parametrize("work_kind", ["transaction", "stream"])
+def test_interrupted_rollback_closes_its_connection(mode: str, work_kind: str) -> None:
     """If a ROLLBACK is interrupted, its connection is closed.
 
     Its slot in the pool becomes free.
@@ -141,7 +141,7 @@ def test_interrupted_rollback_closes_its_connection(mode: str, what: str) -> Non
     event.listen(lab.connector.database.engine, "before_cursor_execute", interrupt)
     leave_early = partial(lab.first_rows, lab.connector.stream(one), 1)
     with pytest.raises(interruption):
-        (leave_early if what == "stream" else partial(lab.transaction, fail))()
+        (leave_early if work_kind == "stream" else partial(lab.transaction, fail))()
 
     assert 0 == lab.connector.statistics().active
     assert ((1,),) == lab.query(one)

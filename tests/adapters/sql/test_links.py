@@ -216,12 +216,12 @@ def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
 
     with pytest.raises(interruption):
         lab.transaction(run_transaction)
-    is_there = {
+    session_query = {
         "postgresql": f"SELECT 1 FROM pg_stat_activity WHERE pid = {parents}",
         "mariadb": f"SELECT 1 FROM information_schema.processlist WHERE id = {parents}",
     }
 
-    assert [(1,)] == administrator.ask(is_there[system])
+    assert [(1,)] == administrator.ask(session_query[system])
     administrator.close()
     assert parents != lab.session()
 

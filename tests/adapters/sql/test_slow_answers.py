@@ -28,7 +28,7 @@ class SlowProxy(TcpServer):
 
     Attributes:
         pause: the seconds after each byte of an answer.
-        most: the bytes that it passes on before it cuts the connection; None for all.
+        most: the number of bytes passed on before the connection is cut; None for all.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -23,8 +23,8 @@ class GarblingProxy(TcpServer):
     """A proxy that can replace the bytes which the server sends.
 
     Attributes:
-        garbage: what it says instead; None if it passes on what the server says.
-        traps: what it says instead after a request with these bytes.
+        garbage: the bytes sent in place of the server's answer; None to pass the answer on.
+        traps: the bytes sent in place of the answer to a request that contains the key.
     """
 
     def __init__(self, host: str, port: int) -> None:

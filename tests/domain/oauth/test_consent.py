@@ -287,11 +287,13 @@ def test_callback_must_match_the_pending_consent(
     assert "begin again" in refusal.remedy
 
 
-@pytest.mark.parametrize("twice", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"])
-def test_repeated_parameters_are_refused(twice: str) -> None:
+@pytest.mark.parametrize(
+    "repeated_parameter", ["code=other", "state=other", "iss=x", "error=x&error=x", "a&a"]
+)
+def test_repeated_parameters_are_refused(repeated_parameter: str) -> None:
     """A callback parameter that occurs twice is refused (RFC 6749, section 3.1)."""
     _, pending = begun_consent()
-    refusal = read_result(f"{callback_query(pending)}&{twice}", pending)
+    refusal = read_result(f"{callback_query(pending)}&{repeated_parameter}", pending)
 
     assert isinstance(refusal, InvalidData)
     assert "twice" in refusal.message
@@ -347,9 +349,9 @@ def test_a_consent_belongs_to_its_client() -> None:
     """A pending consent cannot be finished by another client or at another server."""
     _, pending = begun_consent()
     other_client = OAuthClient(server=client_of().server, client_id="other")
-    elsewhere = client_of(issuer="https://other.example")
+    client_of_another_server = client_of(issuer="https://other.example")
 
-    for client in (other_client, elsewhere):
+    for client in (other_client, client_of_another_server):
         refusal = read_result(callback_query(pending), pending, client)
         assert isinstance(refusal, InvalidData)
         assert "pending" == refusal.field

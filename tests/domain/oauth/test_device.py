@@ -173,9 +173,9 @@ def test_polling_sends_device_code_grant_type_of_rfc_8628() -> None:
     } == dict(polling_parameters(Secret("d3vice")))
 
 
-def refused_request(why: Refusal, code: str, wait: float | None = None) -> Refused:
+def refused_request(reason: Refusal, code: str, wait: float | None = None) -> Refused:
     """Return a token request that was refused for this reason."""
-    return Refused(why=why, code=code, wait=wait)
+    return Refused(why=reason, code=code, wait=wait)
 
 
 PENDING = refused_request(Refusal.PENDING, "authorization_pending")

@@ -109,7 +109,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
 
 
 @pytest.mark.parametrize(
-    "why, retryable, remedy",
+    "reason, retryable, remedy",
     [
         (Refusal.LATER, True, "Try again later."),
         (Refusal.LOST, True, "Try again later."),
@@ -125,9 +125,9 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
         ),
     ],
 )
-def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
+def test_a_refusal_becomes_an_error(reason: Refusal, retryable: bool, remedy: str) -> None:
     """The error for a failed renewal quotes the server, and states whether a retry makes sense."""
-    error, wait = renewal_error("crm", Refused(why=why, code="c", said="d", wait=4.0))
+    error, wait = renewal_error("crm", Refused(why=reason, code="c", said="d", wait=4.0))
 
     assert "The authorisation server refused a token (c: d)." == error.message
     assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from tests.support.authorization_values import Method
 
-ODD = "p:ä+s s%2B&=~*'"
+UNUSUAL_TEXT = "p:ä+s s%2B&=~*'"
 PATIENT = Timeouts(total=30)
 
 
@@ -65,10 +65,17 @@ def members(answer: Response) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "registered, options",
     [
-        ({"id": ODD, "secret": ODD}, {"client_id": ODD, "secret": ODD}),
         (
-            {"id": ODD, "secret": ODD, "method": "client_secret_post"},
-            {"client_id": ODD, "secret": ODD, "authentication": "client_secret_post"},
+            {"id": UNUSUAL_TEXT, "secret": UNUSUAL_TEXT},
+            {"client_id": UNUSUAL_TEXT, "secret": UNUSUAL_TEXT},
+        ),
+        (
+            {"id": UNUSUAL_TEXT, "secret": UNUSUAL_TEXT, "method": "client_secret_post"},
+            {
+                "client_id": UNUSUAL_TEXT,
+                "secret": UNUSUAL_TEXT,
+                "authentication": "client_secret_post",
+            },
         ),
         (
             {"secret": "s" * 32, "method": "client_secret_jwt"},

@@ -359,14 +359,14 @@ class UndecodableBody(bytes):
 
 
 @pytest.mark.parametrize(
-    "status, why", [(200, Refusal.LOST), (400, Refusal.WRONG), (503, Refusal.LATER)]
+    "status, reason", [(200, Refusal.LOST), (400, Refusal.WRONG), (503, Refusal.LATER)]
 )
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-def test_oversized_answers_are_not_parsed(kind: str, status: int, why: Refusal) -> None:
+def test_oversized_answers_are_not_parsed(kind: str, status: int, reason: Refusal) -> None:
     """Of a token response of a megabyte only the status is used."""
     body = UndecodableBody(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
 
     result = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)
 
     assert isinstance(result, Refused)
-    assert why is result.why
+    assert reason is result.why

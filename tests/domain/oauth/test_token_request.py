@@ -52,14 +52,15 @@ def test_own_names_renames_parameters_of_token_request() -> None:
 def test_refresh_token_of_a_grant_is_sent() -> None:
     """The refresh-token grant sends its token in every request, and its repr hides the token."""
     grant = RefreshToken("canary")
-    asking = client(secret="s", authentication="client_secret_post", grant=grant)
+    requesting_client = client(secret="s", authentication="client_secret_post", grant=grant)
     forms = [
-        form_of(token_request(asking, grant.parameters(NOON, None), NOON)[0]) for _ in range(2)
+        form_of(token_request(requesting_client, grant.parameters(NOON, None), NOON)[0])
+        for _ in range(2)
     ]
 
     assert {"grant_type": "refresh_token", "refresh_token": "canary"}.items() <= forms[0].items()
     assert forms[0] == forms[1]
-    assert "canary" not in f"{asking!r}"
+    assert "canary" not in f"{requesting_client!r}"
 
 
 def test_basic_is_form_encoded_first() -> None:

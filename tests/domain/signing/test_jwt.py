@@ -218,15 +218,15 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
 
 def test_rsa_key_is_checked_only_once() -> None:
     """An RSA key is checked only once, when it is passed in, and not at every signature."""
-    sound = _rsa().private_numbers()
+    valid_numbers = _rsa().private_numbers()
     numbers = rsa.RSAPrivateNumbers(
-        sound.p,
-        sound.q,
-        sound.d + 2,
-        sound.dmp1,
-        sound.dmq1,
-        sound.iqmp,
-        sound.public_numbers,
+        valid_numbers.p,
+        valid_numbers.q,
+        valid_numbers.d + 2,
+        valid_numbers.dmp1,
+        valid_numbers.dmq1,
+        valid_numbers.iqmp,
+        valid_numbers.public_numbers,
     )
     unsound = _pem(numbers.private_key(unsafe_skip_rsa_key_validation=True))
     signing = JwtSigning(algorithm="RS256")

@@ -91,7 +91,7 @@ wsgi = get_wsgi_application()
 asgi = get_asgi_application()
 
 if "SITE_WARM" in os.environ:
-    # As a server that loads the application before it forks its workers.
+    # Like a server that loads the application before it forks its workers.
     moorage_django.hub().payments().charge(_charge("first"), idempotency_key="first")
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import BARE_NAME, SMTP_ALONE, SQLITE, migrate
 
-RIGHT: dict[str, Any] = {"CONFIGURATION": SMTP_ALONE, "KEYS": KEYS}
+CORRECT_SETTINGS: dict[str, Any] = {"CONFIGURATION": SMTP_ALONE, "KEYS": KEYS}
 HOST = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/erp.sqlite3"}
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 
@@ -30,7 +30,7 @@ def check_ids(
     databases: dict[str, Any] | None = None, *, debug: bool = False, **messages: Any
 ) -> set[str]:
     """Return the ids of the check messages that these settings cause."""
-    changed_settings: dict[str, Any] = {"MOORAGE": {**RIGHT, **messages}, "DEBUG": debug}
+    changed_settings: dict[str, Any] = {"MOORAGE": {**CORRECT_SETTINGS, **messages}, "DEBUG": debug}
     if databases is not None:
         changed_settings["DATABASES"] = databases
     with override_settings(**changed_settings):
@@ -40,7 +40,7 @@ def check_ids(
 def test_correct_project_causes_no_check_message() -> None:
     """A correct project causes no check message."""
     assert set() == check_ids()
-    with override_settings(MOORAGE=RIGHT):
+    with override_settings(MOORAGE=CORRECT_SETTINGS):
         assert [] == run_checks(tags=["moorage"])
 
 
@@ -116,7 +116,7 @@ def test_secrets_in_the_settings() -> None:
     """A check warns of a plain secret in the settings, but not of a `Secret`."""
     assert {"W005", "W009"} == check_ids(CONFIGURATION=INLINE)
     for configuration, shows in ((INLINE, True), (STRIPE, False)):
-        with override_settings(MOORAGE={**RIGHT, "CONFIGURATION": configuration}):
+        with override_settings(MOORAGE={**CORRECT_SETTINGS, "CONFIGURATION": configuration}):
             reported_settings = pformat(SafeExceptionReporterFilter().get_safe_settings())
         assert shows is (KEY in reported_settings)
 
@@ -162,7 +162,7 @@ def test_checking_database_names_tables_that_are_missing() -> None:
 def test_hint_of_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint about missing keys names a command that prints new keys in plain text."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
-    with override_settings(MOORAGE={**RIGHT, "KEYS": None}):
+    with override_settings(MOORAGE={**CORRECT_SETTINGS, "KEYS": None}):
         (warning,) = [item for item in settings_are_right() if item.id == "moorage.W004"]
 
     assert str(warning.hint).endswith(KEYS_COMMAND)

@@ -23,7 +23,7 @@ from tests.embedding.django.shop import Shop, open_shop, order
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-MOST = 2.5
+MAX_SECONDS = 2.5
 """Half of the seconds for which a connection waits for a lock of SQLite before it gives up."""
 
 
@@ -49,10 +49,10 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
     time_before = shortest_duration("INV-1")
     with transaction.atomic():
         User.objects.all().delete()  # the host holds the lock of its file now
-        inside = shortest_duration("INV-2")
+        duration_inside = shortest_duration("INV-2")
 
     assert 40 == shop.charges
-    assert inside - time_before < MOST
+    assert duration_inside - time_before < MAX_SECONDS
 
 
 def test_default_store_is_the_database(shop: Shop) -> None:

@@ -34,12 +34,12 @@ def database(request: pytest.FixtureRequest) -> str:
     return alias
 
 
-def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
+def process(alias: str, log_path: Path, *words: str) -> subprocess.Popen[bytes]:
     """Start a process that is killed: an application inside its transaction, or a worker."""
     value = connections[alias].settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
     place = json.dumps({name: value[name] for name in names}, default=str)
-    command = [sys.executable, "-m", "tests.embedding.django.killed", place, str(made), *words]
+    command = [sys.executable, "-m", "tests.embedding.django.killed", place, str(log_path), *words]
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 

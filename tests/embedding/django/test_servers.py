@@ -161,11 +161,11 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
             assert 200 == client.send(Request.get(location), location, PATIENT).status
         location = f"{url}/log/"
 
-        def logged() -> int:
+        def logged_calls() -> int:
             return int(client.send(Request.get(location), location, PATIENT).body)
 
         # Each worker writes its waiting entries at most a second after the response.
-        wait_until(logged, "entry in the log")
+        wait_until(logged_calls, "entry in the log")
 
     assert 1 == charges(vendor)
 

@@ -66,7 +66,7 @@ class _Reader(HTMLParser):
         self.form: Form | None = None
         self.choice: tuple[str, str] | None = None
         self.words: list[str] = []
-        self.beside: list[str] = []
+        self.label_texts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         result = {name: value or "" for name, value in attrs}
@@ -79,21 +79,23 @@ class _Reader(HTMLParser):
             return
         if tag == "input" and result.get("type") == "radio":
             self.choice = result["name"], result["value"]
-            self.beside = []
+            self.label_texts = []
         elif tag == "input":
             self.form.fields[result["name"]] = result.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "label" and self.form is not None and self.choice is not None:
             name, value = self.choice
-            self.form.choices.setdefault(name, {})[" ".join("".join(self.beside).split())] = value
+            self.form.choices.setdefault(name, {})[" ".join("".join(self.label_texts).split())] = (
+                value
+            )
             self.choice = None
         elif tag == "form":
             self.form = None
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-        self.beside.append(data)
+        self.label_texts.append(data)
 
 
 class Buyer:
@@ -116,10 +118,10 @@ class Buyer:
         """Send a form and follow its redirect."""
         return self._ask("POST", form.action, urlencode(values or form.fields))
 
-    def pay(self, invoice: str, means: str) -> Page:
+    def pay(self, invoice: str, payment_method: str) -> Page:
         """Open an invoice and pay it."""
         form = self.get(invoice).form("/pay")
-        return self.post(form, form.filled(means=means))
+        return self.post(form, form.filled(means=payment_method))
 
     def _ask(self, method: str, url: str, body: str | None) -> Page:
         while True:

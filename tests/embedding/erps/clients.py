@@ -1,6 +1,6 @@
 """Functions that pay invoices in an ERP with its framework's test client, and check the pages.
 
-Before, it makes a payment inside a transaction of the host's that is rolled back afterwards.
+First, each function makes a payment inside a transaction of the host that is rolled back.
 """
 
 from __future__ import annotations

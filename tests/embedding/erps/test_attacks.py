@@ -203,11 +203,11 @@ def other_payment_method(site: RunningErp) -> None:
     assert "pm_card_visa" == list(stripe.intents.values())[-1]["payment_method"]
 
 
-def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
+def paid_with(site: RunningErp, invoice: str, payment_method: str) -> bool:
     """Try to pay an unpaid invoice with a payment method, and return whether it is paid."""
     page = site.buyer.get(invoice)
     if any(form.endswith("/pay") for form in page.forms):
-        page = site.buyer.pay(invoice, means)
+        page = site.buyer.pay(invoice, payment_method)
     return "It is paid" in page.text
 
 
@@ -346,17 +346,17 @@ def test_erp_withstands_attacks(name: str, tmp_path: Path, *, postgresql: bool) 
 
     No page states an outcome that is not proven.
     """
-    with running_erp(name, tmp_path, postgresql=postgresql) as attacked:
-        eight_at_once(attacked, "/amnesia/invoices/amnesia-1/")
+    with running_erp(name, tmp_path, postgresql=postgresql) as erp:
+        eight_at_once(erp, "/amnesia/invoices/amnesia-1/")
         for attack in ATTACKS:
-            attack(attacked)
+            attack(erp)
 
 
 def test_asgi_server_withstands_parallel_submits(tmp_path: Path) -> None:
     """Under ASGI with two processes, eight parallel submits charge once."""
-    with running_erp("django", tmp_path, kind="asgi") as attacked:
-        eight_at_once(attacked, "/amnesia/invoices/amnesia-1/")
-        double_clicks(attacked)
+    with running_erp("django", tmp_path, kind="asgi") as erp:
+        eight_at_once(erp, "/amnesia/invoices/amnesia-1/")
+        double_clicks(erp)
 
 
 def deliver(notice: Notice) -> int:

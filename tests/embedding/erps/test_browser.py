@@ -139,8 +139,8 @@ def test_erp_is_usable(name: str, tmp_path: Path) -> None:
     with open_browser() as window, running_erp(name, tmp_path) as shop:
         window.look()
 
-        def save_picture(what: str) -> None:
-            window.keep(PICTURES / f"{name}-{what}.png")
+        def save_picture(picture_name: str) -> None:
+            window.keep(PICTURES / f"{name}-{picture_name}.png")
 
         for way in (by_mouse, in_the_back_office, by_keyboard, on_a_phone):
             way(shop, window, save_picture)

@@ -76,12 +76,12 @@ def test_webhooks_without_secret(sqlite_url: str) -> None:
 def test_secrets_in_the_settings(sqlite_url: str) -> None:
     """A finding names a plain secret in the settings, but not a `Secret`."""
     smtp = {"host": "mail.example", "username": "erp", "sender": "erp@x.example"}
-    for password, amiss in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
+    for password, severities in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
         value = Secret("hunter2-canary") if password is None else password
         vendors = {"smtp": {**smtp, "credentials": value}}
         shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION={"vendors": vendors})
 
-        assert amiss == finding_severities(shop)
+        assert severities == finding_severities(shop)
 
 
 def test_finding_names_missing_secret_by_its_path_in_configuration(

@@ -49,10 +49,10 @@ def test_tables_are_missing(any_database_url: str) -> None:
 
 def test_check_command_fails_on_errors_without_a_traceback(sql_url: str) -> None:
     """`check` succeeds without findings, fails on errors and shows no traceback."""
-    good_shop, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
-    output = [run(good_shop, "check"), run(bad, "check")]
+    good_shop, bad_shop = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
+    output = [run(good_shop, "check"), run(bad_shop, "check")]
     good_shop.close()
-    bad.close()
+    bad_shop.close()
 
     assert [0, 1] == [item.exit_code for item in output]
     assert "Nothing is amiss.\n" == output[0].output

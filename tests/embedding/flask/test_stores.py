@@ -498,14 +498,17 @@ def test_core_stores_refuse_moorage_flask_tables(postgresql_url: str) -> None:
     url = postgresql_url.replace(f"{POSTGRESQL}:", "postgresql:")
     with ExitStack() as stack:
 
-        def opened(make: Callable[..., Any], **options: Any) -> Any:
+        def opened_store(make: Callable[..., Any], **options: Any) -> Any:
             store = make(url, **options)
             stack.callback(store.close)
             return store
 
         for create in (False, True):
-            outbox = Outbox(opened(open_outbox, create=create))
-            inbox, log = opened(open_inbox, create=create), opened(open_log, create=create)
+            outbox = Outbox(opened_store(open_outbox, create=create))
+            inbox, log = (
+                opened_store(open_inbox, create=create),
+                opened_store(open_log, create=create),
+            )
             uses: list[Callable[[], Any]] = [
                 partial(outbox.find, EntryQuery()),
                 partial(outbox.put, "email", "send_transactional", mail),
@@ -539,15 +542,15 @@ class _InterruptedPlaces:
 
     def __init__(self, name: str) -> None:
         self.stores: Any = None
-        self.seen_by_other: list[object] = []
+        self.places_seen_by_other: list[object] = []
         self._name = name
 
     @property
     def memory(self) -> bool:
         """True, because everything is in memory."""
-        if not self.seen_by_other:
-            self.seen_by_other.append(None)
-            self.seen_by_other[0] = getattr(self.stores, self._name)
+        if not self.places_seen_by_other:
+            self.places_seen_by_other.append(None)
+            self.places_seen_by_other[0] = getattr(self.stores, self._name)
         return True
 
 
@@ -558,4 +561,4 @@ def test_threads_that_open_a_store_at_the_same_time_share_it(name: str) -> None:
         places: Any = _InterruptedPlaces(name)
         places.stores = Stores(shop.moored.settings, places, shop.moored.host)
 
-        assert getattr(places.stores, name) is places.seen_by_other[0]
+        assert getattr(places.stores, name) is places.places_seen_by_other[0]

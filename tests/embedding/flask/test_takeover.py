@@ -51,8 +51,8 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
 
     If the handler's process is killed, another worker claims the webhook within a lease.
 
-    All times are read from the clock of the store. A machine that withholds the processor from the
-    slow handler for a lease takes the webhook from it, so then the test begins anew.
+    All times are read from the clock of the store. If a busy machine suspends the slow handler for
+    longer than a lease, another worker gets the webhook, so the test starts again.
     """
     database, host_tables = Database(database_url), tables()
     database.create(host_tables.inbox.metadata, (host_tables.inbox, host_tables.lanes))
