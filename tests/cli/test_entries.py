@@ -141,7 +141,7 @@ def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None
         result, _ = worker.communicate(timeout=30)
     assert worker.returncode == 0
     assert result.splitlines() == [
-        "Working; SIGTERM or Ctrl-C ends it.",
+        "The worker is running. Press Ctrl-C or send SIGTERM to stop it.",
         "2 done, 0 later, 0 dead, 0 unknown, 0 settled",
     ]
 
@@ -331,7 +331,7 @@ def test_a_store_that_is_away_for_a_while(
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--store", URL, "--pause", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
-        assert worker.stdout.readline().startswith("Working")
+        assert worker.stdout.readline().startswith("The worker is running")
         assert worker.stdout.readline().startswith("Waiting: ")
         Path("calls.db").rmdir()
         Path("away.db").rename("calls.db")
@@ -358,7 +358,7 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
     Path("moorage.toml").touch()
     assert main(["outbox", "run"], host=host) == 0
     working_line, waiting, counts = capsys.readouterr().out.splitlines()
-    assert "Working; SIGTERM or Ctrl-C ends it." == working_line
+    assert "The worker is running. Press Ctrl-C or send SIGTERM to stop it." == working_line
     assert waiting.startswith("Waiting: The store is away.")
     assert "0 done, 0 later, 0 dead, 0 unknown, 0 settled" == counts
 

@@ -189,7 +189,8 @@ def test_worker_ends_gracefully(environment: dict[str, str]) -> None:
     ) as worker:
         assert worker.stdout is not None
         assert (
-            "The worker is running. Stop it with SIGTERM or Ctrl-C.\n" == worker.stdout.readline()
+            "The worker is running. Press Ctrl-C or send SIGTERM to stop it.\n"
+            == worker.stdout.readline()
         )
         worker.terminate()
         _, errors = worker.communicate(timeout=150)

@@ -377,7 +377,9 @@ def _process(
             for step in steps:
                 print_outcome(step())
         else:
-            context.print_progress("Working; SIGTERM or Ctrl-C ends it.")
+            context.print_progress(
+                "The worker is running. Press Ctrl-C or send SIGTERM to stop it."
+            )
             work(
                 *steps,
                 stop=stop,

@@ -82,7 +82,7 @@ class Command(BaseCommand):
             )
             return
         with stopping() as stop:
-            self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")
+            self.stdout.write("The worker is running. Press Ctrl-C or send SIGTERM to stop it.")
             self.stdout.flush()
             steps = worker.steps(options["at_once"])
             work(*steps, stop=stop, pause=options["pause"], on_outage=self._trouble)
