@@ -15,7 +15,7 @@ from moorage.adapters.messages._kafka_starts import LatestStarts, committed_posi
 
 @attrs.frozen
 class Answer:
-    """The cluster's answer about one partition; only librdkafka can set its error."""
+    """The cluster's answer about one partition; a test cannot create librdkafka's own class."""
 
     topic: str
     partition: int
@@ -25,7 +25,7 @@ class Answer:
 
 @attrs.frozen
 class Group:
-    """A consumer of a group, whose cluster gives these answers about its positions."""
+    """A consumer whose cluster returns the given answers about its group's positions."""
 
     answers: list[Answer]
 
@@ -57,7 +57,7 @@ class Topics:
 
 
 def test_partitions_without_a_position_are_left_out() -> None:
-    """Only partitions with a committed position of the group have a position."""
+    """Partitions for which the group has committed no position are left out."""
     group = Group([Answer("orders", 0, 7), Answer("orders", 1, -1001)])
     assert {("orders", 0): 7} == committed_positions(group, [("orders", 0), ("orders", 1)], 5)
 

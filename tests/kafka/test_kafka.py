@@ -192,7 +192,7 @@ def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async:
 
 @IN_BOTH_MODES
 def test_unsent_message_is_repeated(cluster: KafkaCluster, is_async: bool) -> None:
-    """If all brokers are down nothing is sent, the error states this, and a later call succeeds."""
+    """If all brokers are down, nothing is sent and the error says so; a later call succeeds."""
     cluster.set_down(is_down=True)
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         with pytest.raises(ConnectionFailed) as caught:

@@ -1,4 +1,4 @@
-"""Records made from Kafka messages, grouped into runs of one partition."""
+"""Conversion of Kafka messages to records, and their division by partition."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_message_with_unreadable_headers() -> None:
 
 
 def test_time_that_python_does_not_have_is_left_out() -> None:
-    """A producer's time in nanoseconds, which is not a date of Python, does not spoil the batch."""
+    """A timestamp outside the range of Python's dates is left out, and its batch is still read."""
     times = [1_700_000_000_000, 1_700_000_000_000_000_000, 2**63 - 1]
     messages = [StoredMessage(timestamp=(TIMESTAMP_CREATE_TIME, time)) for time in times]
     expected = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

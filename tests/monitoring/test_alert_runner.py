@@ -305,7 +305,7 @@ def test_metrics_are_read_over_rule_window() -> None:
 
 
 def test_failing_figures_stop_no_other_rule(caplog: pytest.LogCaptureFixture) -> None:
-    """A function of figures that raises leaves its rule unmeasured; the others are evaluated."""
+    """If the metrics function of a rule raises, only this rule is not measured."""
     team = HubTeam()
 
     def figures(_: FigureQuery) -> CallFigures:
@@ -379,7 +379,7 @@ def test_figures_come_from_metrics() -> None:
 
 
 def test_metrics_of_a_short_window_have_all_of_its_calls() -> None:
-    """A call of the last minute is not an absence, even if it was in the clock's minute before."""
+    """A call within the last 60 seconds counts, even if it was in the clock's previous minute."""
     clock = VirtualClock(NOW + timedelta(seconds=30))
     quiet = AlertRule(name="quiet", when="absence", service="vat", window=60)
     with VendorServer() as vendor:
@@ -515,7 +515,7 @@ def test_alerts_are_sent_as_text_messages_through_hub_account() -> None:
 
 
 def test_alerts_are_posted_into_named_channels_of_chat() -> None:
-    """Alerts are posted into the named chat channels, or into the account's own channel."""
+    """Alerts go to the named chat channels, or else to the channel in the account's settings."""
     sandbox = SlackSandbox()
     account = {"kind": "slack", "credentials": sandbox.token, "channel": "orders"}
     for channels in (["C0000000001"], []):
@@ -630,7 +630,7 @@ def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_channel_that_always_fails_has_a_bounded_number_of_notifications() -> None:
-    """Only the newest notifications wait for a channel that fails; other channels lose none."""
+    """Only the newest notifications for a failing channel are stored; other channels lose none."""
     store = MemoryStorage()
     last_minute = 299
     for minute in range(last_minute + 1):

@@ -98,7 +98,7 @@ def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
 
 
 def test_recent_health_is_not_read_again(vendor: VendorServer) -> None:
-    """A recent assessment of health is returned unchanged; an older one is made again."""
+    """A recent assessment of health is returned unchanged; an older one is replaced."""
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
         monitor = HealthMonitor(manager)

@@ -145,7 +145,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
     asyncio.run(run_scenario())
 
 
-def test_a_loop_that_ends_ends_its_renewals() -> None:
+def test_closing_event_loop_cancels_its_token_renewals() -> None:
     """When an event loop closes, its running token renewals are cancelled silently."""
 
     async def run_scenario() -> AsyncOAuthTokenRefresher:
@@ -212,7 +212,7 @@ def test_closing_token_refresher_closes_http_client_that_it_created() -> None:
 
 
 def test_machine_without_threads_is_a_local_failure() -> None:
-    """If no thread can be started for a renewal, the call fails with a typed error, not the token.
+    """If no thread can be started for a renewal, only this call fails, with a typed error.
 
     The next call renews the token.
     """

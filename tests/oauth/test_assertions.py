@@ -110,7 +110,7 @@ async def test_token_request_that_is_retried_after_failure_carries_new_assertion
 
 
 @in_both
-async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
+async def test_request_after_nonce_demand_has_new_assertion(erp: Erp) -> None:
     """If the server asks for a DPoP nonce, the repeated token request has a new assertion."""
     with AuthorizationServer(registered_client("ES256", dpop=True), nonces=True) as server:
         erp.use_client(
@@ -123,7 +123,7 @@ async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
 
 
 @in_both
-async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
+async def test_refresh_request_has_client_assertion(erp: Erp) -> None:
     """A client also authenticates by assertion when it uses a refresh token."""
     with AuthorizationServer(registered_client("RS256")) as server:
         value = server.seed()
@@ -151,7 +151,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 
 @pytest.mark.parametrize("options", [{"key_id": "old"}, {}])
 @in_both
-async def test_another_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
+async def test_assertion_with_unknown_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A client that signs with an unregistered key or an unknown key ID gets no token."""
     with AuthorizationServer(registered_client("ES256", key_id="new")) as server:
         other_signing = {

@@ -35,7 +35,7 @@ BOUND = Client(dpop=True)
 
 
 @in_both
-async def test_a_token_is_bound_and_used(erp: Erp) -> None:
+async def test_bound_token_is_sent_with_a_new_proof_each_time(erp: Erp) -> None:
     """With a DPoP-bound token, every request has a valid proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
@@ -90,7 +90,7 @@ async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> Non
 
 @pytest.mark.parametrize("off", [-3600, 3600])
 @in_both
-async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
+async def test_proof_refused_for_its_time_causes_no_renewal(erp: Erp, off: float) -> None:
     """If the server refuses a DPoP proof for its time, the client requests no new token."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
@@ -119,7 +119,7 @@ async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
 
 
 @in_both
-async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
+async def test_refresh_token_is_sent_with_a_proof(erp: Erp) -> None:
     """A user's refresh token is sent with a DPoP proof, and the new token is DPoP-bound too."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         value = server.seed()
@@ -159,7 +159,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 @in_both
-async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
+async def test_client_certificate_binds_access_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """With mutual TLS, the certificate authenticates the client and binds its access token."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.client_certificate()
@@ -235,7 +235,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 
 
 @in_both
-async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
+async def test_token_may_be_bound_to_key_and_certificate(erp: Erp, tmp_path: Path) -> None:
     """One token can be bound to both a DPoP key and a certificate."""
     lab = TlsLab(tmp_path)
     own_certificates = lab.client_certificate()

@@ -31,7 +31,7 @@ def nonces(stage: OAuthWorld) -> list[str | None]:
 
 
 @sync_and_async
-async def test_a_nonce_is_remembered(world: World) -> None:
+async def test_nonce_is_remembered_for_the_next_renewal(world: World) -> None:
     """Even much later, the next token renewal sends the server's latest DPoP nonce."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(
@@ -48,7 +48,7 @@ async def test_a_nonce_is_remembered(world: World) -> None:
 
 
 @sync_and_async
-async def test_any_answer_may_bring_the_next(world: World) -> None:
+async def test_each_token_response_may_replace_the_nonce(world: World) -> None:
     """Every token response, success or failure, may replace the DPoP nonce."""
     oauth_world = OAuthWorld(world)
     first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")

@@ -139,7 +139,7 @@ def test_one_refresh_serves_all(scene: ProcessScene, is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_holder_that_is_killed_is_followed(scene: ProcessScene, when: str) -> None:
+def test_killed_renewing_process_is_replaced_by_another(scene: ProcessScene, when: str) -> None:
     """If a process is killed before its token request or after storing, another gets a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
@@ -193,7 +193,7 @@ def test_lost_rotation_is_repeated_once(scene: ProcessScene) -> None:
     assert 2 == len(scene.server.requests)
 
 
-def test_a_server_in_trouble_loses_no_grant(scene: ProcessScene) -> None:
+def test_grant_survives_server_errors(scene: ProcessScene) -> None:
     """If the token endpoint answers 503 or 429, one process retries, and all calls succeed."""
     scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]

@@ -67,7 +67,7 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 @in_both
-async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> None:
+async def test_proof_states_the_method_on_the_wire(erp: Erp, method: str) -> None:
     """A DPoP proof states the request's method exactly as it reaches the server."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
@@ -104,7 +104,7 @@ async def test_hostile_nonce_is_not_repeated(erp: Erp, nonce: bytes) -> None:
 
 
 @in_both
-async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
+async def test_longest_allowed_nonce_is_sent_back(erp: Erp) -> None:
     """A DPoP nonce of 2,048 characters is accepted and sent back."""
     longest = "n" * 2_048
     with VendorServer() as vendor:
@@ -117,7 +117,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 
 
 @in_both
-async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
+async def test_repeated_nonce_demands_get_two_requests(erp: Erp) -> None:
     """A server that keeps demanding new DPoP nonces gets only two requests per call."""
 
     def demand_new_nonce(_: ReceivedRequest) -> Behaviour:

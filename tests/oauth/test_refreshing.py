@@ -1,4 +1,4 @@
-"""Which token a refresher returns to a caller, and when it renews the token."""
+"""The token that a refresher returns to a caller, and the time when it renews the token."""
 
 from __future__ import annotations
 
@@ -274,7 +274,9 @@ async def test_stored_refresh_token_is_used(world: World) -> None:
 
 
 @sync_and_async
-async def test_empty_vault_without_consent(world: World) -> None:
+async def test_client_without_consent_gets_a_token_although_the_store_is_empty(
+    world: World,
+) -> None:
     """A client that needs no user consent gets a new token if the credential store is empty."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(2, refresh_token=None))
@@ -287,7 +289,7 @@ async def test_empty_vault_without_consent(world: World) -> None:
 
 
 @sync_and_async
-async def test_concurrent_renewals_ask_once(world: World) -> None:
+async def test_concurrent_callers_send_one_refresh_request(world: World) -> None:
     """Concurrent callers with an expired token cause one refresh request."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
@@ -382,7 +384,7 @@ async def test_token_of_30_seconds_is_not_renewed_at_every_call(world: World) ->
 
 
 @sync_and_async
-async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
+async def test_token_without_a_lifetime_is_used_until_refused(world: World) -> None:
     """A token without a stated lifetime is used until the service refuses it."""
     oauth_world = OAuthWorld(world, token(1, life=None))
     refresher = oauth_world.refresher()
@@ -477,7 +479,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_token_is_given_back(world: World) -> None:
+async def test_revocation_sends_token_and_type(world: World) -> None:
     """Revoking a token sends the token and its type to the server, and ends its use."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK})
@@ -557,7 +559,7 @@ async def test_consent_during_a_revocation_stays(
 
 
 @sync_and_async
-async def test_token_renewed_before_the_claim_is_given_back(world: World) -> None:
+async def test_token_renewed_just_before_revocation_is_revoked(world: World) -> None:
     """If another process renews a token just before it is revoked, the new token is revoked."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = ChangingVault(world, lambda vault: vault.kept.update({OWNER: token(2)}))
@@ -571,7 +573,7 @@ async def test_token_renewed_before_the_claim_is_given_back(world: World) -> Non
 
 
 @sync_and_async
-async def test_failing_vault_does_not_keep_a_token_from_being_given_back(world: World) -> None:
+async def test_revocation_succeeds_after_the_store_recovers(world: World) -> None:
     """If the store fails after a token was claimed, the token can be revoked once it works again.
 
     Nothing was sent, so no caller waits until the claim expires.
@@ -593,7 +595,7 @@ async def test_failing_vault_does_not_keep_a_token_from_being_given_back(world: 
 
 
 @sync_and_async
-async def test_a_token_is_given_back_later(world: World) -> None:
+async def test_refused_revocation_reports_retry_after(world: World) -> None:
     """If the server refuses a revocation with a `Retry-After`, the error has that time."""
     oauth_world = OAuthWorld(world, token(1))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK})
@@ -627,7 +629,7 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 async def test_refused_token_was_replaced_by_a_key(
     world: World, clients: dict[str, OAuthClient]
 ) -> None:
-    """If an operator stored an API key after a token was read, the refused token yields to it."""
+    """If an operator stored an API key after a token was read, it replaces the refused token."""
     oauth_world = OAuthWorld(world, token(1))
     refresher = oauth_world.refresher(clients)
     stale_token = await refresher.get(*OWNER)
@@ -664,7 +666,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 
 
 @sync_and_async
-async def test_every_verb_finds_the_tenants_client(world: World) -> None:
+async def test_all_operations_use_the_tenants_oauth_client(world: World) -> None:
     """Refreshing a token, and checking that one exists, use the tenant's own OAuth client."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(2))

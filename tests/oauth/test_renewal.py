@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     ids=["500", "unavailable", "429", "unreachable"],
 )
 @sync_and_async
-async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
+async def test_server_errors_are_retried_with_delays(world: World, trouble: Any) -> None:
     """While the server has trouble, a renewal repeats the same refresh token, with delays."""
     oauth_world = OAuthWorld(world, PAST)
     oauth_world.vendor.answers(trouble, trouble, grants(2))
@@ -143,7 +143,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
+async def test_nonce_that_comes_too_late_is_not_used(world: World) -> None:
     """If a nonce leaves no time for another request within the claim, it is not used."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=30)
@@ -427,7 +427,7 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
+async def test_expired_token_without_refresh_token_needs_consent(world: World) -> None:
     """An expired access token without a refresh token needs the user's consent again."""
     oauth_world = OAuthWorld(
         world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at)
@@ -458,7 +458,7 @@ async def test_each_token_request_has_new_assertions(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
+async def test_demanded_nonce_is_sent_once(world: World) -> None:
     """A demanded DPoP nonce is sent at once; if the demand is repeated, the renewal fails."""
     oauth_world = OAuthWorld(world, PAST)
     bound: AwaitedManager = oauth_world.refresher({"crm": client(dpop_key=P256)})

@@ -56,7 +56,7 @@ async def test_credential_of_another_kind_ends_the_wait_for_a_renewal(world: Wor
 
 
 @sync_and_async
-async def test_two_processes_ask_once(world: World) -> None:
+async def test_two_processes_renew_a_token_once(world: World) -> None:
     """Two token refreshers that share credentials and state together renew a token once."""
     oauth_world = OAuthWorld(world, PAST)
     gate = world.gate()
@@ -91,7 +91,7 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 
 
 @sync_and_async
-async def test_crash_before_the_request_is_followed(world: World) -> None:
+async def test_another_process_renews_after_a_crash_before_the_request(world: World) -> None:
     """If a process crashes before its token request, another sends the request later."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
@@ -312,8 +312,8 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 
 @sync_and_async
-async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
-    """Renewal commands to the store time out with the caller, or once sent, with the claim."""
+async def test_store_commands_of_a_renewal_have_timeouts(world: World) -> None:
+    """Until the token request, store commands have the caller's timeout, and then the claim's."""
     oauth_world = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
     oauth_world.vendor.answers(grants(2))

@@ -69,7 +69,7 @@ def states(breaker: CircuitBreaker) -> list[CircuitState]:
 
 
 @EVERY_USE
-def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
+def test_circuit_opens_probes_and_closes(use: Callable[..., Any]) -> None:
     """A circuit opens after enough failures, and closes when a probe succeeds later."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=3, open_for=60), name="v", clock=clock)

@@ -212,7 +212,7 @@ def test_generators_are_refused(make: Callable[[], Any], function: Callable[...,
 
 @GUARDS
 @pytest.mark.parametrize("use", SYNC[:2], ids=lambda use: use.__name__)
-def test_awaitables_are_refused_where_nothing_awaits(
+def test_coroutine_of_a_synchronous_function_is_refused(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
     """If a synchronous function returns a coroutine, the guard refuses and closes it."""
@@ -229,7 +229,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
 
 @GUARDS
 @pytest.mark.parametrize("use", SYNC[:2], ids=["called", "decorated"])
-def test_plain_functions_are_refused_where_all_is_awaited(
+def test_asynchronous_function_without_awaitable_is_refused(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
     """A function marked as asynchronous that returns no awaitable is refused."""
@@ -307,7 +307,7 @@ def test_guarded_function_error_is_freed_without_garbage_collector(
         gc.enable()
 
 
-def test_a_forgotten_entry_is_left() -> None:
+def test_garbage_collected_entry_releases_its_slots() -> None:
     """If an entered guard is garbage-collected, it releases its slots and tokens."""
     bulkhead = Bulkhead(1)
 
@@ -321,7 +321,7 @@ def test_a_forgotten_entry_is_left() -> None:
     run(enter())
 
 
-def test_an_abandoned_body_leaves() -> None:
+def test_closed_generator_releases_its_slots() -> None:
     """If a generator is closed inside a guard's block, the guard's slots are released."""
     bulkhead = Bulkhead(1)
 
@@ -337,7 +337,7 @@ def test_an_abandoned_body_leaves() -> None:
 
 
 @pytest.mark.parametrize("kind", ["probes", "places", "waits", "retries"])
-def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
+def test_many_interruptions_leave_no_leases_or_slots(kind: str) -> None:
     """After many real signals, all leases, slots and reservations are free again."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.parts.storm", kind],

@@ -98,7 +98,7 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
     assert 3 == len(shop.effects)
 
 
-def test_another_payload_is_a_conflict_while_it_acts() -> None:
+def test_another_payload_is_refused_during_the_first_call() -> None:
     """An idempotency key with another payload is refused while the first call is still running."""
     part, shop = keeper(), Shop()
 

@@ -117,7 +117,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_consent_survives_a_cookie(mode: str) -> None:
+def test_encrypted_consent_can_be_finished_by_another_process(mode: str) -> None:
     """Another process that gets the encrypted consent, for example by cookie, can finish it."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
@@ -251,7 +251,7 @@ def test_long_retry_after_is_passed_on(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_server_that_is_away(mode: str) -> None:
+def test_refused_connection_does_not_use_the_code(mode: str) -> None:
     """If the connection is refused, the code is not used and the consent can be finished later."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
@@ -312,7 +312,7 @@ def test_id_token_is_checked(mode: str, claims: dict[str, Any], words: str | Non
 
 
 @IN_BOTH
-def test_an_id_token_must_come(mode: str) -> None:
+def test_grant_without_requested_id_token_is_discarded(mode: str) -> None:
     """If OpenID Connect was requested, a grant without an id_token is discarded."""
     with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
         consent = async_consent(mode, server)

@@ -88,7 +88,7 @@ def test_device_polls_until_the_person_has_decided(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_slows_down(mode: str) -> None:
+def test_slow_down_lengthens_the_polling_interval(mode: str) -> None:
     """Each `slow_down` of the server makes the polling interval permanently 5 s longer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
@@ -104,7 +104,7 @@ def test_a_device_slows_down(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_backs_off(mode: str) -> None:
+def test_polling_backs_off_while_the_server_fails(mode: str) -> None:
     """While the server fails or is silent, the polling pause doubles; later it is short again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
@@ -125,7 +125,7 @@ def test_a_device_backs_off(mode: str) -> None:
         (lambda server, _: server.advance(10_000), "expired_token"),
     ],
 )
-def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str) -> None:
+def test_refused_consent_ends_polling(mode: str, happens: Callable[..., None], words: str) -> None:
     """If the person refuses, or the server forgot the device code, polling ends."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
@@ -286,7 +286,7 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
         (succeeding_with_error("invalid_scope"), "invalid_scope"),
     ],
 )
-def test_a_device_does_not_begin(mode: str, fault: Fault, words: str) -> None:
+def test_missing_device_code_is_an_error(mode: str, fault: Fault, words: str) -> None:
     """If the server issues no device code, the error has the server's reason."""
     with AuthorizationServer() as server:
         server.order(fault, path="/device_authorization")
@@ -307,7 +307,7 @@ def test_a_device_begins_in_the_end(mode: str) -> None:
 
 
 @IN_BOTH
-def test_tokens_are_given_back(mode: str) -> None:
+def test_revocation_sends_refresh_token_or_access_token(mode: str) -> None:
     """Revocation sends the refresh token, or the access token if there is no other."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
@@ -335,7 +335,7 @@ def test_giving_back_is_tried_again(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_token_that_is_not_taken_back(mode: str) -> None:
+def test_failed_revocation_has_reason_and_retry_time(mode: str) -> None:
     """If revocation fails, the error has the reason and the time to retry."""
     some_credentials = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
     with AuthorizationServer() as server:

@@ -190,7 +190,7 @@ def test_a_new_consent_is_a_new_grant(mode: str) -> None:
 
 
 @IN_BOTH
-def test_giving_back_twice_is_no_harm(mode: str) -> None:
+def test_revoked_grant_is_not_revoked_again(mode: str) -> None:
     """A grant that was revoked already is not sent to the server again."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
@@ -391,7 +391,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 
 @IN_BOTH
-def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
+def test_store_commands_of_a_revocation_have_timeouts(mode: str) -> None:
     """A revocation claims the token with its own timeout, and settles it with the renewal's."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)

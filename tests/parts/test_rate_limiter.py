@@ -215,7 +215,7 @@ def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
 
 
 @BOTH
-def test_a_reservation_is_given_back_once(limiter_use: LimiterUse) -> None:
+def test_reservation_is_cancelled_once(limiter_use: LimiterUse) -> None:
     """A cancelled reservation frees its slot; cancelling it twice has no further effect."""
     limiter = limiter_use(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
     limiter.acquire(2)
@@ -530,7 +530,7 @@ def test_lost_reservation_is_given_back(limiter_use: LimiterUse) -> None:
 @interrupted.UNTIDY
 @pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
-def test_an_interruption_anywhere_gives_back(limiter_use: LimiterUse, verb: str) -> None:
+def test_interrupted_caller_frees_its_slot(limiter_use: LimiterUse, verb: str) -> None:
     """If a waiting caller is interrupted at any point, its slot is free afterwards."""
     delays: list[float] = []
     for point in itertools.count():

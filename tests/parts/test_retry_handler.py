@@ -100,7 +100,7 @@ def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
+def test_error_of_the_last_attempt_is_raised(use: Callable[..., Any]) -> None:
     """After the last attempt, the error of this attempt is raised unchanged."""
     errors = [FunctionFailure(), FunctionFailure(), FunctionFailure(), FunctionFailure()]
     function = FailingFunction(*errors)
@@ -315,7 +315,7 @@ def test_failed_results_are_retried(use: Callable[..., Any], retry_on: Any, obse
 
 @FUNCTION_USES
 def test_failed_results_leave_errors_as_they_are(use: Callable[..., Any]) -> None:
-    """With a predicate for results, `retry_on` decides about errors as it does without one."""
+    """A predicate for results does not change which errors `retry_on` retries."""
     clock = Clock()
     retry = handler(
         clock, RetryPolicy(3, 1.0, retry_on=ConnectionError), failed_result=lambda _: False
@@ -362,7 +362,7 @@ def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("backoff", [Backoff.FIXED, Backoff.DECORRELATED])
-def test_spreads_its_pauses(backoff: Backoff) -> None:
+def test_jitter_spreads_pauses(backoff: Backoff) -> None:
     """With jitter, a thousand callers at the maximum delay retry at over 900 different times."""
     clock = Clock()
     policy = RetryPolicy(2, 5.0, max_delay=5.0, backoff=backoff)
@@ -534,7 +534,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
     assert [1] * (use is call_in_loop) == numbers[3:]
 
 
-def test_a_loop_that_is_left_is_over() -> None:
+def test_retry_loop_may_be_left_and_restarted() -> None:
     """A retry loop may be left during any attempt, and started again."""
     retry = handler(Clock())
 
@@ -548,7 +548,7 @@ def test_a_loop_that_is_left_is_over() -> None:
 
 @interrupted.UNTIDY
 @pytest.mark.parametrize("use", [*SYNC, call_async], ids=lambda use: use.__name__)
-def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
+def test_interrupted_retry_makes_no_further_attempt(use: Callable[..., Any]) -> None:
     """After an interruption at any point no attempt follows, and the handler can be used again."""
     retry = handler(Clock())
 

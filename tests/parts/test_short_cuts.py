@@ -1,4 +1,4 @@
-"""The fast path of asynchronous parts has the same results as a guard's full path."""
+"""The fast path of asynchronous parts, which has the same results as a guard's full path."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class CustomAwaitable:
     [CircuitBreaker(), RateLimiter(RateLimitConfig.per_second(9)), RetryHandler()],
     ids=["circuit", "limiter", "retry"],
 )
-def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
+def test_value_that_cannot_be_awaited_is_refused(part: Any) -> None:
     """A function's awaitable is awaited; other values are refused."""
     function = FakeAsyncFunction()
     name, message, *_ = ending(lambda: part.call(function))

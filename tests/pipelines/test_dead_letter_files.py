@@ -255,7 +255,7 @@ async def test_letter_is_not_dropped_during_a_replay(tmp_path: Path) -> None:
     assert [] == file.letters()
 
 
-async def test_torn_line_of_a_journal_is_no_processed_letter(tmp_path: Path) -> None:
+async def test_letter_with_a_torn_journal_line_is_replayed(tmp_path: Path) -> None:
     """If a crash cut off a letter's id in the journal, the letter is replayed again."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)

@@ -76,7 +76,7 @@ def uids(records: Sequence[SinkRecord]) -> list[Any]:
     return [record.offset for record in records]
 
 
-async def test_new_numbers_make_deliveries_void() -> None:
+async def test_changed_uids_invalidate_deliveries() -> None:
     """If a folder's UIDs change, old deliveries cannot be committed and all mails come again."""
     folder = Folder(1, 2)
     with ScriptedImap(folder.answer) as server:

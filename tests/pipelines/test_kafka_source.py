@@ -534,7 +534,7 @@ async def test_leaving_member_repeats_a_refused_commit(cluster: KafkaCluster) ->
 
 
 async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) -> None:
-    """Positions are committed once a quarter of the limit has accumulated, at any interval."""
+    """Positions are committed when a quarter of the limit has accumulated, at any interval."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(20)))
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())

@@ -296,7 +296,7 @@ async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:
 
 
 async def test_records_of_another_place_are_refused(broker: TransactionalKafka) -> None:
-    """If a transform changes a record's topic or removes its offset, it cannot be committed."""
+    """A record whose topic was changed or offset removed by a transform cannot be committed."""
     reader = source(broker)
     await reader.open(_ignore)
     sink = KafkaTransactionSink(reader, lambda record: record.topic)
@@ -372,7 +372,7 @@ async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
     assert [*range(COUNT)] == invoices(broker)
 
 
-async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> None:
+async def test_nothing_is_published_while_positions_are_unknown(broker: TransactionalKafka) -> None:
     """While the group's positions are unknown after a doubtful commit, nothing is published."""
     publish(broker)
     seen: list[int] = []

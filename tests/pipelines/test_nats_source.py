@@ -168,7 +168,7 @@ async def test_message_of_another_program(server: PrivateNats, stream: str) -> N
 async def test_released_messages_go_to_another_worker_at_once(
     server: PrivateNats, stream: str
 ) -> None:
-    """Released messages go to a waiting worker at once, even if the first one asked for more."""
+    """Released messages go to a waiting worker at once, even if the first worker requested more."""
     await publish(server, stream, messages(10))
     first, second = source(server, stream), source(server, stream)
     await first.open(Revocations())
@@ -246,7 +246,7 @@ async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -
 
 
 async def test_stream_found_later_is_read_from_when_the_group_began(server: PrivateNats) -> None:
-    """A group for new messages misses none of a stream that it finds later or after a restart."""
+    """A group for new messages misses no new message of a stream that it discovers later."""
     root = f"r{uuid4().hex}"
     await asyncio.to_thread(server.add_stream, f"{root}-a", subjects=[f"{root}.a"])
     await publish(server, f"{root}.a", messages(1))
@@ -267,7 +267,9 @@ async def test_stream_found_later_is_read_from_when_the_group_began(server: Priv
     assert [f"{root}.b"] * 2 + [f"{root}.c"] * 3 == [record.topic for record in records]
 
 
-async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
+async def test_new_consumer_begins_at_the_configured_position(
+    server: PrivateNats, stream: str
+) -> None:
     """A new group may begin with new messages; an existing group continues at its position."""
     await publish(server, stream, messages(3))
     reader = source(server, stream, start="new")
@@ -359,7 +361,7 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
 async def test_messages_of_a_recreated_stream_are_not_taken_for_earlier_ones(
     server: PrivateNats, stream: str
 ) -> None:
-    """A new message is read, even if an unfinished one had its position in the deleted stream."""
+    """A new message is read, even if an open message of the deleted stream had its position."""
     await publish(server, stream, [Message(b"old")])
     reader = source(server, stream)
     await reader.open(Revocations())

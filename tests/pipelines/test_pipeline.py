@@ -118,7 +118,7 @@ async def test_bad_records_become_dead_letters(reports_each_record: bool) -> Non
     assert 499 == source.committed[-1].offset
 
 
-async def test_dead_letter_tells_what_happened() -> None:
+async def test_dead_letter_has_error_and_attempts() -> None:
     """A dead letter has the original record, the error and the number of attempts."""
 
     def shorten(record: SinkRecord) -> SinkRecord:
@@ -164,7 +164,7 @@ async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exc
 
 
 async def test_only_the_beginning_of_a_long_message_is_kept() -> None:
-    """Workers report the statistics often, so a sink's long error message is cut there."""
+    """A sink's long error message is shortened in the statistics, which workers report often."""
     sink = MemorySink(lambda _: ValueError("long " * 100_000))
     pipeline = Pipeline("orders", MemorySource(make_records(1)), sink, config=config())
     with pytest.raises(ValueError, match="long"):
@@ -214,7 +214,7 @@ async def test_sink_may_say_when_to_come_back() -> None:
 
 
 async def test_results_may_end_early() -> None:
-    """Records that the sink did not try are sent again after the failed one was settled."""
+    """Records that the sink did not try are sent again after the failed record was settled."""
     calls: list[list[int]] = []
 
     async def store(record: SinkRecord) -> None:
@@ -572,7 +572,7 @@ def test_keys_and_partitions_are_spread_evenly_over_the_lanes(order: str) -> Non
 
 
 async def test_returned_record_waits_for_its_key_although_other_lanes_are_free() -> None:
-    """A record that is delivered again is not processed beside its first, interrupted delivery."""
+    """A record that is delivered again waits until its first, interrupted delivery has ended."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     under_way: list[bytes | None] = []
 

@@ -229,7 +229,7 @@ def test_records_after_many_blank_lines_are_read(tmp_path: Path, *, is_complete:
 
 
 def test_row_of_spaces_is_value_of_only_column(tmp_path: Path) -> None:
-    """In a table with one column a row of spaces is a record; an empty row is none."""
+    """In a table with one column, a row of spaces is a record, but an empty row is not."""
     path = tmp_path / "notes.csv"
     path.write_bytes(b"note\n \n\n\t\r\na\n")
 

@@ -470,7 +470,7 @@ async def test_message_with_an_unreadable_type(private_server: PrivateRedis, ser
 
 
 def test_fields_of_an_odd_entry() -> None:
-    """An entry with an empty key or id makes a record without it."""
+    """An entry with an empty key or id becomes a record without a key or id."""
     fields = record_columns([[b"payload", b"1", b"moorage-key", b"", b"message-id", b""]])
 
     assert ([None], [None]) == (fields["key"], fields["id"])

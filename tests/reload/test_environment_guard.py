@@ -113,7 +113,7 @@ async def _return_one() -> int:
 
 @EITHER
 async def test_rearm_allows_the_environment(is_async: bool) -> None:
-    """After `rearm` a second environment may send too; the owner still may, and a third may not."""
+    """After `rearm`, the owner and a second environment may send, but a third may not."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if is_async else memory
     first = hub(world, storage, "production", is_async=is_async)
@@ -298,7 +298,7 @@ async def test_processes_check_the_store_once_each() -> None:
 
 
 async def test_each_check_gets_the_remaining_time() -> None:
-    """A second store gets the check's remaining time; without any, no store is asked."""
+    """A second store gets the check's remaining time, and is not read if no time is left."""
     memory = MemoryStorage(VirtualClock())
     await EnvironmentGuard(_VirtualCore(memory), "production").check()  # type: ignore[arg-type]  # what it needs of one
     core: Any = _VirtualCore(memory, takes=0.75)

@@ -163,7 +163,7 @@ async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
 
 
 @EITHER
-async def test_bound_of_tenants_records_is_of_the_configuration(is_async: bool) -> None:
+async def test_limit_of_tenant_records_comes_from_the_configuration(is_async: bool) -> None:
     """The configuration limits tenants' records unless the program does; reloads keep the limit."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
     hub = ReloadWorld().open(bounded, is_async=is_async)

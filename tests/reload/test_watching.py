@@ -69,7 +69,7 @@ class EventRecorder:
         return reports_of_kind()[-1]
 
     async def later(self, kind: type[Event], count: int = 1) -> Any:
-        """Wait as `wait_for` does; asynchronous."""
+        """Wait asynchronously, as `wait_for` does."""
         return await asyncio.to_thread(self.wait_for, kind, count)
 
 
@@ -159,7 +159,7 @@ async def test_reload_is_tried_again_after_an_outage(tmp_path: Path, is_async: b
 async def test_reload_is_tried_again_after_an_unreadable_secret(
     tmp_path: Path, is_async: bool
 ) -> None:
-    """A file whose secret cannot be read yet is read again at each check, until it can."""
+    """A file whose secret is not readable yet is read again at each check until it is."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, is_async=is_async)
     watch = hub.watch()
@@ -294,7 +294,7 @@ def test_signal_reloads_the_file(tmp_path: Path) -> None:
 async def test_signal_that_is_listed_twice_gets_its_handler_back(
     tmp_path: Path, is_async: bool
 ) -> None:
-    """After a watch whose signals contain one twice, the handler before the watch is in place."""
+    """If a watch lists a signal twice, its end still restores the handler from before the watch."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = ReloadWorld().open(path, is_async=is_async).watch(signals=[signal.SIGHUP] * 2)
     previous_handler = signal.getsignal(signal.SIGHUP)

@@ -162,7 +162,7 @@ def test_discriminator_without_names_and_constants_is_not_used(generate: Generat
 
 
 def test_one_direction_may_omit_its_required_members(generate: Generate) -> None:
-    """A request omits members that are read-only, and an answer those that are write-only."""
+    """A request omits read-only members, and a response omits write-only members."""
     json_content = {"application/json": {"schema": named("Account")}}
     both = taking(json_content) | {"responses": {"200": {"content": json_content}}}
     client = generate(both)
@@ -311,7 +311,7 @@ def test_forms_without_fixed_members(generate: Generate) -> None:
     assert "application/x-www-form-urlencoded" == request.headers["Content-Type"]
 
 
-def test_marks_of_names_in_values_are_kept(generate: Generate) -> None:
+def test_values_may_contain_class_name_markers(generate: Generate) -> None:
     """A value may contain the characters that mark the names of classes in annotations."""
     client = generate(answering({"type": "array", "items": {"enum": ["«Ticket»"]}}))
     assert ("«Ticket»",) == result(client.operations.ask(), ["«Ticket»"])

@@ -192,7 +192,7 @@ def test_single_value_is_written_as_json_and_read_again_unchanged(
         assert value == read_value(kind, written)
 
 
-def test_null_is_nothing_else() -> None:
+def test_only_null_is_read_as_none() -> None:
     """Only null is read as None, and reading an unsupported type raises TypeError."""
     assert "The value is not null." == problem_of_read(type(None), 0)
     with pytest.raises(TypeError):
@@ -215,7 +215,7 @@ def test_limits_are_ignored_without_checks() -> None:
     assert "ab" == write_value(str, "ab", Text(most=1), checks=False)
 
 
-def test_marks_of_types_are_no_limits() -> None:
+def test_type_markers_do_not_restrict_values() -> None:
     """The type markers for unions and decimals do not restrict any value."""
     marks: tuple[Limit, ...] = (Kinds("kind", {}), AS_TEXT)
     assert [None, None] == [mark.problem({}) for mark in marks]

@@ -90,7 +90,7 @@ def test_configuration_is_in_the_manifest() -> None:
 
 
 def test_secrets_are_named() -> None:
-    """The configuration's variables come from a Secret, but not variables in comments."""
+    """The variables of the configuration, but not those in its comments, come from a Secret."""
     objects = manifest()
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     names = [

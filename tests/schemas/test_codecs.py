@@ -45,7 +45,7 @@ TREE = {"type": "record", "name": "Tree", "fields": [{"name": "next", "type": ["
 class TestAvro:
     """Tests of the Avro codec with fastavro."""
 
-    def test_value_returns(self) -> None:
+    def test_value_is_decoded_unchanged(self) -> None:
         """An encoded value is decoded unchanged, and missing fields get their defaults."""
         avro = codec(ORDER, "avro")
         data = avro.encode({"id": 7, "total": Decimal("1.50")})
@@ -128,7 +128,7 @@ class TestAvro:
         with pytest.raises(InvalidData):
             _TREE.encode(value)
 
-    def test_array_of_nothing_is_refused(self) -> None:
+    def test_array_of_items_without_bytes_is_refused(self) -> None:
         """A schema whose arrays could have any number of items without bytes is refused."""
         with pytest.raises(InvalidData, match="items without data"):
             codec({"type": "array", "items": "null"}, "avro")
@@ -176,7 +176,7 @@ _JSON = codec(
 class TestJsonSchema:
     """Tests of the JSON Schema codec with jsonschema-rs."""
 
-    def test_value_returns(self) -> None:
+    def test_value_is_decoded_unchanged(self) -> None:
         """A valid value is encoded and decoded unchanged."""
         assert {"id": 7, "é": [1.5]} == _JSON.decode(_JSON.encode({"id": 7, "é": [1.5]}))
 
@@ -255,7 +255,7 @@ class TestJsonSchema:
 class TestProtobuf:
     """Tests of the Protobuf codec with descriptors."""
 
-    def test_value_returns(self) -> None:
+    def test_value_is_decoded_unchanged(self) -> None:
         """Numbers, bytes, enum members, maps, lists and nested messages are read back unchanged."""
         types = files()[1]
         types.message_type[0].field.add(name="raw", number=8, type=12, label=1)

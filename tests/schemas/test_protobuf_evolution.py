@@ -154,7 +154,7 @@ def test_messages_of_fields_are_compared() -> None:
     assert expected == problems(_with_line(a="int32"), _with_line(a="string"))
 
 
-def test_message_must_not_go() -> None:
+def test_removed_message_type_is_incompatible() -> None:
     """A message type of the writer that the reader's schema lacks makes them incompatible."""
     expected = {
         f"shop.{name}: The reader or the writer does not have this message."

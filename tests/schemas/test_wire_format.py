@@ -23,7 +23,7 @@ def test_payload_with_schema_header_is_split_into_same_id_and_data_again(
 
 
 @given(st.lists(st.integers(0, 2**16), min_size=1, max_size=32), st.binary())
-def test_message_indexes_return(indexes: list[int], data: bytes) -> None:
+def test_message_indexes_are_read_back_unchanged(indexes: list[int], data: bytes) -> None:
     """The message indexes of a Protobuf header are read back unchanged."""
     assert (tuple(indexes), data) == without_indexes(with_indexes(indexes, data))
 
@@ -39,7 +39,7 @@ def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
 
 
 def test_schema_id_in_confluent_header_is_big_endian() -> None:
-    """The header's id is big-endian; its message indexes are zigzag numbers, the first a zero."""
+    """The header's id is big-endian; message indexes are zigzag numbers, and [0] is a zero byte."""
     assert b"\0\0\0\1\2x" == add_frame(258, b"x")
     assert b"\0x" == with_indexes([0], b"x")
     assert b"\4\2\0x" == with_indexes([1, 0], b"x")
@@ -72,7 +72,7 @@ def _holds(promise: str, new: str, *earlier: str) -> bool:
     return not incompatibilities(promise, _avro(new), [_avro(text) for text in earlier])
 
 
-def test_promises_ask_in_their_direction() -> None:
+def test_each_compatibility_level_checks_its_direction() -> None:
     """`backward`: the new schema reads old data; `forward`: an old one reads new data."""
     assert _holds("backward", "long", "int")
     assert not _holds("backward", "int", "long")
@@ -84,7 +84,7 @@ def test_promises_ask_in_their_direction() -> None:
     assert _holds("full_transitive", "int")
 
 
-def test_transitive_promises_ask_all_versions() -> None:
+def test_only_transitive_levels_check_all_versions() -> None:
     """Only transitive compatibility levels also check versions before the last."""
     assert _holds("backward", "long", "string", "int")
     assert not _holds("backward_transitive", "long", "string", "int")

@@ -682,7 +682,7 @@ def test_conditions_are_values_for_stores() -> None:
     ],
 )
 def test_conditions_on_one_entry_are_met_by_the_same_entry(text: str) -> None:
-    """A person whose home address has the wanted value has no work address with it."""
+    """A filter on an entry's type and value matches only if one entry fulfils both conditions."""
     driver = Driver()
     home = {"type": "home", "value": "a@example.com"}
     work = {"type": "work", "value": "b@example.com"}
@@ -1131,7 +1131,7 @@ def test_members_are_added_once() -> None:
         ("headers", [7]),
     ],
 )
-def test_arguments_of_the_wrong_type_are_the_hosts(field: str, value: Any) -> None:
+def test_wrong_argument_types_are_refused_by_name(field: str, value: Any) -> None:
     """An invalid argument passed by the host's code raises a typed error that names it."""
     arguments: dict[str, Any] = {"method": "GET", "path": "/Users", field: value}
     with pytest.raises(InvalidData) as excinfo:
@@ -1170,7 +1170,7 @@ def test_case_of_addresses_matters_nowhere() -> None:
 
 @pytest.mark.parametrize("text", ["shoeSize eq 7", 'shoeSize eq "7"', 'urn:x:name eq "7"', ""])
 def test_filter_without_an_attribute_is_an_invalid_filter(text: str) -> None:
-    """A filter that names no attribute is refused as a filter, and an empty one is not a filter."""
+    """A filter without an attribute, such as an empty one, is refused as an invalid filter."""
     driver = Driver()
     driver.json("POST", "/Users", ADA)
     answer = driver("GET", "/Users", query=urlencode({"filter": text}))

@@ -220,7 +220,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 
 @sync_and_async
-async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
+async def test_response_slower_than_the_record_of_writes_is_not_cached(world: World) -> None:
     """A response is not cached if it takes so long that the cache has forgotten recent writes."""
     world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))

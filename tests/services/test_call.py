@@ -84,7 +84,7 @@ def test_deadline_error_names_the_callers_timeout(
     assert message == call.deadline_error().message
 
 
-def under_way() -> Call:
+def started_call() -> Call:
     """Return a call whose first request has been sent."""
     call = Call(Plan(Service("vat"), None, None), 0, 1)
     call.begin_attempt()
@@ -96,7 +96,7 @@ def under_way() -> Call:
 def test_facts_of_a_call_cannot_be_set(name: str) -> None:
     """The recorded effects of a call cannot be set from outside."""
     with pytest.raises(AttributeError):
-        setattr(under_way(), name, 0)
+        setattr(started_call(), name, 0)
 
 
 def test_only_module_of_calls_replaces_call_ledger() -> None:
@@ -118,7 +118,7 @@ def test_only_module_of_calls_replaces_call_ledger() -> None:
 
 def test_errors_state_possible_effects_correctly() -> None:
     """If the connection is refused, or the vendor rejects, the call had no effect."""
-    unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
+    unsent_call, refused_call, lost_call = started_call(), started_call(), started_call()
 
     unsent_call.weigh_effects(ConnectionFailed("no route", may_have_been_processed=False))
     refused_call.weigh_effects(VendorRejected("no", status=400))
@@ -129,9 +129,9 @@ def test_errors_state_possible_effects_correctly() -> None:
     assert (True, False) == (lost_call.may_have_acted, lost_call.is_unsent)
 
 
-def test_a_racer_starts_with_the_facts_of_its_call() -> None:
+def test_hedge_starts_with_the_effects_of_earlier_attempts() -> None:
     """A hedge starts with the effects of earlier attempts, and adds its own to them."""
-    call = under_way()
+    call = started_call()
     call.begin_attempt()
     first, second = call.concurrent_call(), call.concurrent_call()
 

@@ -25,7 +25,7 @@ from tests.support.modes import AwaitedManager, World, sync_and_async
 # --- what proves that nothing was done ---
 
 
-async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
+async def make_keyed_call(manager: AwaitedManager, *errors: Exception, **options: Any) -> None:
     """Make a keyed call whose attempts raise these errors; only KeyError proves no effect."""
     core, plans = manager.manager._flows.core, manager.manager._flows.plans
     plan = plans.find("bank", None, None)
@@ -57,11 +57,11 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
 
     for _ in range(2):
         with pytest.raises(KeyError):
-            await under_a_key(manager, KeyError())
+            await make_keyed_call(manager, KeyError())
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await under_a_key(manager, OSError())
+        await make_keyed_call(manager, OSError())
     with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())
+        await make_keyed_call(manager, KeyError())
 
 
 @sync_and_async
@@ -72,9 +72,9 @@ async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
     manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
 
     with pytest.raises(KeyError):
-        await under_a_key(manager, OSError(), KeyError())
+        await make_keyed_call(manager, OSError(), KeyError())
     with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())
+        await make_keyed_call(manager, KeyError())
 
 
 @sync_and_async
@@ -83,9 +83,9 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await under_a_key(manager, OSError(), remembered=600.0)
+        await make_keyed_call(manager, OSError(), remembered=600.0)
     with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, OSError(), remembered=600.0, target="another bank")
+        await make_keyed_call(manager, OSError(), remembered=600.0, target="another bank")
 
 
 @sync_and_async
@@ -96,8 +96,8 @@ async def test_error_of_repeated_call_does_not_prove_that_earlier_call_did_nothi
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await under_a_key(manager, OSError())
+        await make_keyed_call(manager, OSError())
     with pytest.raises(KeyError):
-        await under_a_key(manager, KeyError(), remembered=600.0)
+        await make_keyed_call(manager, KeyError(), remembered=600.0)
     with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())
+        await make_keyed_call(manager, KeyError())

@@ -448,7 +448,7 @@ class StoreOfTwoNodes:
 
 @sync_and_async
 async def test_node_without_answers_does_not_end_the_claims_of_others(world: World) -> None:
-    """While a node does not respond, the claims on other nodes never lapse, however many it has."""
+    """While a node does not respond, its many claims do not make claims of other nodes lapse."""
     store, shared_world = StoreOfTwoNodes(world.clock), SharedWorld(world)
     renewals = Renewals(
         store.execute,

@@ -75,25 +75,25 @@ def dispatcher() -> FakeDispatcher:
 
 
 @pytest.fixture
-def flows(dispatcher: FakeDispatcher) -> SmsFlows:
+def sms(dispatcher: FakeDispatcher) -> SmsFlows:
     """Return the SMS operations of one tenant, with the fake dispatcher."""
     value: Any = dispatcher
     return SmsFlows(value, "acme")
 
 
-def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """The idempotency key of a message reaches the dispatcher and the vendor."""
-    response: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
+    response: Any = run_plain(sms.send(MESSAGE, idempotency_key="k", timeout=3.0))
 
     assert ("send", "wire", MESSAGE, {"key": "k"}) == response
     target = operation_request("send", *MESSAGE.needs, country="DE")
     assert [(target, {"key": "k", "timeout": 3.0})] == dispatcher.asked
 
 
-def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """Each message of a bulk has a key that consists of the bulk's key and a number."""
     results = run_plain(
-        flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k", timeout=3.0, at_once=5)
+        sms.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k", timeout=3.0, at_once=5)
     )
 
     assert [
@@ -106,26 +106,26 @@ def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: Sm
     assert 5 == dispatcher.at_once
 
 
-def test_bulk_without_a_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_bulk_without_a_key(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """A bulk without a key sends eight messages at once, and returns each failure separately."""
     dispatcher.error = ValueError("broken")
-    (bulk_failure,) = run_plain(flows.send_bulk([MESSAGE]))
+    (bulk_failure,) = run_plain(sms.send_bulk([MESSAGE]))
 
     assert dispatcher.error is bulk_failure.error
     assert [{"key": None, "timeout": None}] == [options for _, options in dispatcher.asked]
     assert 8 == dispatcher.at_once
 
 
-def test_longest_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_longest_bulk_key(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """A bulk's key may have 255 characters; the key of each message stays valid and unique."""
-    run_plain(flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k" * 255))
+    run_plain(sms.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k" * 255))
     first_key, second_key = (options["key"] for _, options in dispatcher.asked)
 
     assert first_key == checked_key(first_key)
     assert second_key == checked_key(second_key)
     assert first_key != second_key
     with pytest.raises(InvalidData):
-        run_plain(flows.send_bulk([MESSAGE], idempotency_key="k" * 256))
+        run_plain(sms.send_bulk([MESSAGE], idempotency_key="k" * 256))
     assert 2 == len(dispatcher.asked)
 
 
@@ -133,34 +133,34 @@ def test_longest_bulk_key(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
     "verb, needs", [("get", SmsCapability.LOOK_UP), ("cancel", SmsCapability.CANCEL)]
 )
 def test_operations_on_a_message_use_its_account(
-    dispatcher: FakeDispatcher, flows: SmsFlows, verb: str, needs: SmsCapability
+    dispatcher: FakeDispatcher, sms: SmsFlows, verb: str, needs: SmsCapability
 ) -> None:
     """An operation on an existing message uses the account that sent it."""
-    assert (verb, "wire", "found", {}) == run_plain(getattr(flows, verb)("ref", timeout=3.0))
+    assert (verb, "wire", "found", {}) == run_plain(getattr(sms, verb)("ref", timeout=3.0))
     assert [
         ("ref", operation_request(verb, needs), {"key": None, "timeout": 3.0})
     ] == dispatcher.asked
 
 
-def test_phone_number_is_checked(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_phone_number_is_checked(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """A phone number must be international, unless a country is given with it."""
-    result = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
+    result = run_plain(sms.validate_number("0151", country="DE", timeout=3.0))
     assert ("validate_number", "wire", "0151", {"country": "DE"}) == result
     target = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
     assert [(target, {"key": None, "timeout": 3.0})] == dispatcher.asked
-    run_plain(flows.validate_number("+33612345678"))
-    run_plain(flows.validate_number("0612345678", country="fr"))
+    run_plain(sms.validate_number("+33612345678"))
+    run_plain(sms.validate_number("0612345678", country="fr"))
     french = operation_request("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
     assert [french, french] == [target for target, _ in dispatcher.asked[1:]]
     with pytest.raises(InvalidData) as excinfo:
-        run_plain(flows.validate_number("0151"))
+        run_plain(sms.validate_number("0151"))
     assert "number" == excinfo.value.field
-    assert run_plain(flows.validate_number("+4915112345678"))
+    assert run_plain(sms.validate_number("+4915112345678"))
 
 
-def test_balance_needs_its_capability(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
+def test_balance_needs_its_capability(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     """Reading the balance requires a vendor with the capability for it."""
-    assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
+    assert ("check_balance", "wire", {}) == run_plain(sms.check_balance(timeout=3.0))
     assert [
         (operation_request("check_balance", SmsCapability.BALANCE), {"key": None, "timeout": 3.0})
     ] == dispatcher.asked

@@ -54,7 +54,7 @@ class Sshd:
         }
         return SshPlatform("127.0.0.1", port=port or self.port, **arguments)
 
-    def know(self, port: int, key: str = "host_key") -> None:
+    def add_known_host(self, port: int, key: str = "host_key") -> None:
         """Add the host key of a port to the known hosts."""
         public = (self.folder / f"{key}.pub").read_text()
         with (self.folder / "known_hosts").open("a") as file:
@@ -91,7 +91,7 @@ def sshd(folder: Path) -> Generator[Sshd]:
         try:
             _wait_for(port)
             server = Sshd(port, folder)
-            server.know(port)
+            server.add_known_host(port)
             yield server
         finally:
             process.terminate()

@@ -335,7 +335,7 @@ _DRIVERS = (200, {"Plugins": {"Log": ["local"]}})
 _TAKEN = (409, {"message": "The name is in use"})
 
 
-def test_name_that_is_given_away_is_waited_for(tmp_path: Path) -> None:
+def test_container_that_another_caller_creates_is_awaited(tmp_path: Path) -> None:
     """A container that another caller is creating is found as soon as the Engine lists it."""
     running = {
         "Id": "c",

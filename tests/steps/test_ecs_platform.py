@@ -145,13 +145,13 @@ def test_task_names_the_image_and_the_problem() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%%", "e30=", "W10=", "eyJuYW1lIjoxfQ=="])
-def test_tags_of_others_are_no_note(text: str) -> None:
+def test_tags_of_other_programs_are_ignored(text: str) -> None:
     """An ECS tag that another program wrote is not taken for a note about a run."""
     assert CloudRunNote.of_tags({"moorage-note-00": text}) is None
     assert CloudRunNote.of_tags(None) is None
 
 
-def test_note_of_wrong_types_is_no_note() -> None:
+def test_note_with_wrong_types_is_ignored() -> None:
     """A note about a run whose fields have wrong types is ignored."""
     note = CloudRunNote.of(spec("run-1"))
     assert note == CloudRunNote.of_tags(note.tags())

@@ -125,7 +125,7 @@ def test_slow_answer_ends_in_time(files: Files, head: bytes, part: bytes) -> Non
         api.ask("GET", "/x", 0.5)
 
 
-def test_cut_answer_is_no_answer(files: Files) -> None:
+def test_cut_response_counts_as_a_lost_connection(files: Files) -> None:
     """A response, such as a log, that is shorter than announced counts as a lost connection."""
     cut = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\nshort"])
     with sending_api(files, cut) as api, pytest.raises(ConnectionFailed):
@@ -144,7 +144,7 @@ def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
 
 @pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
 @pytest.mark.parametrize("value", ["\xb2", "9" * 30, "9" * 5000, "-1", "soon", "9999999999"])
-def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
+def test_invalid_retry_after_causes_a_pause(files: Files, name: str, value: str) -> None:
     """An invalid Retry-After still causes a pause."""
     reply = Reply(429, b"{}", ((name, value),))
     with answering_api(files, reply) as api, pytest.raises(RateLimitExceeded) as limited:

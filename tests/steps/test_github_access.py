@@ -29,7 +29,7 @@ class SilentApi:
 
 
 def test_caller_waits_for_the_token_request_of_another_one_within_its_own_time_limit() -> None:
-    """A caller with little time gives up while another one still asks for the token."""
+    """A caller with little time gives up while another caller still requests the token."""
     pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

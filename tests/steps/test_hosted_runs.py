@@ -61,7 +61,7 @@ def test_strings_of_other_programs_are_not_parsed_as_run_notes(text: str) -> Non
         {"claimed_at": datetime(2030, 1, 2)},  # noqa: DTZ001 - without a zone
     ],
 )
-def test_notes_with_other_types_are_no_notes(fields: dict[str, Any]) -> None:
+def test_notes_with_wrong_types_are_ignored(fields: dict[str, Any]) -> None:
     """A run note whose fields have wrong types is ignored, so reading a run cannot fail."""
     assert RunNote.unpacked(NOTE.changed(**fields).packed()) is None
 

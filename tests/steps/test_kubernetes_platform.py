@@ -380,7 +380,7 @@ def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
     assert cut.value.retryable
 
 
-def test_output_is_read_once_across_marks(lab: Lab) -> None:
+def test_output_with_equal_times_is_read_once(lab: Lab) -> None:
     """Log entries with equal times are read only once, even if a read ends between them."""
     fake, platform = lab
     platform.start(spec(), 10.0)

@@ -111,7 +111,7 @@ def test_killed_program_finds_its_step_again(server: Sshd, tmp_path: Path) -> No
 def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     """At least ten thousand lines arrive once and in order, although 20 connections are cut."""
     proxy = CuttingProxy(server.port, tmp_path / "all-cut")
-    server.know(proxy.port)
+    server.add_known_host(proxy.port)
     lines: list[str] = []
     # The lines continue until all connections have been cut, however busy the machine is.
     script = (

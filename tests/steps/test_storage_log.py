@@ -162,7 +162,7 @@ def test_wrong_sizes_of_log_files_are_refused(size: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_stored_log_wants_a_storage(mode: str) -> None:
+def test_stored_log_needs_a_storage(mode: str) -> None:
     """Without a storage, a connector refuses to store a log before it starts anything."""
     platform = MockPlatform()
     with pytest.raises(ConfigurationError, match="its connector has none"):

@@ -103,7 +103,7 @@ def test_s3_states_the_region_of_a_new_bucket() -> None:
 
 @pytest.mark.parametrize("path_style", [True, False])
 def test_s3_bucket_operations_have_no_bucket_in_the_host(path_style: bool) -> None:
-    """In both styles of URLs, S3's account is asked for buckets."""
+    """With both URL styles, a list of buckets is requested from S3's general host."""
     with sandbox() as made, over_s3(made, path_style=path_style) as hub:
         hub.storage().list_containers()
 

@@ -498,7 +498,7 @@ def test_event_loop_that_ended_before_its_operation(
 def test_exit_in_an_operation_is_raised_in_its_caller(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
-    """A BaseException that is no Exception reaches the caller, and its thread goes on working."""
+    """A BaseException such as SystemExit reaches the caller, and the transport can be closed."""
     transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
     failing_filesystem["info"] = SystemExit("No.")
     with pytest.raises(SystemExit, match="No"):

@@ -227,7 +227,7 @@ def test_wrong_checksum_fails_the_download_at_its_end(
     "content_type", ["text/html", "application/json", "application/octet-stream", "text/plain"]
 )
 @pytest.mark.parametrize("body", [b"", b"Please sign in."])
-def test_download_without_a_generation_is_no_object(
+def test_download_without_a_generation_is_refused(
     gcs_sandbox: GcsSandbox, files: Storage, body: bytes, content_type: str
 ) -> None:
     """A Google download without a generation is refused, since it came from a proxy."""

@@ -120,7 +120,7 @@ def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
     return request.json() if request.body and request.method == "POST" else {}
 
 
-def test_a_day_with_everything() -> None:
+def test_all_kinds_of_requests_match_the_description() -> None:
     """Google's description has each parameter and field of the requests, with the same type."""
     message = as_openapi(OURS)
     sandbox = GcsSandbox()

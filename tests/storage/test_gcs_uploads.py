@@ -103,7 +103,7 @@ def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
 @pytest.mark.parametrize(
     "answer", [refusal(503, "backendError"), refusal(429, "rateLimitExceeded")]
 )
-def test_chunk_that_was_not_taken(
+def test_chunk_that_was_not_stored_is_sent_again(
     gcs_sandbox: GcsSandbox, files: Storage, answer: Response
 ) -> None:
     """After a status query, a chunk that Google did not store is sent again."""

@@ -239,7 +239,7 @@ def test_conditions_by_time(
         assert outcome == files.download("a", **time_conditions).read_all()
 
 
-def test_names_of_no_text(files: Storage, root: Path) -> None:
+def test_special_files_are_ignored(files: Storage, root: Path) -> None:
     """Files and folders are listed in key order; pipes and other special files are ignored."""
     for key in ("b", "a/x", "a.b"):
         files.upload(key, b"")

@@ -31,7 +31,7 @@ USES: dict[str, Callable[[Storage], object]] = {
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 @pytest.mark.parametrize("vendor", [(sandbox, over_s3), (azure, over_azure), (bucket, over_gcs)])
-def test_page_of_a_proxy_is_no_success(
+def test_html_page_of_a_proxy_is_an_error(
     vendor: tuple[Callable[..., Any], Callable[..., Any]], use: Callable[[Storage], object]
 ) -> None:
     """An HTML page with status 200 raises an error, and changes nothing."""

@@ -128,7 +128,7 @@ def test_aborted_upload_cannot_be_resumed(s3_sandbox: S3Sandbox, files: Storage)
     assert 412 == excinfo.value.status
 
 
-def test_etags_that_are_no_sums(s3_sandbox: S3Sandbox) -> None:
+def test_etag_that_is_not_an_md5_proves_nothing(s3_sandbox: S3Sandbox) -> None:
     """An ETag that is not an MD5 does not prove that an upload with a lost response is complete."""
     with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()

@@ -102,7 +102,7 @@ def test_verifiers_have_a_form(verifier: str) -> None:
         assert (400, "invalid_grant") == Caller(server).token(CODE, request).error
 
 
-def test_a_code_is_one_clients_and_short_lived() -> None:
+def test_code_of_another_client_or_an_old_code_is_refused() -> None:
     """A code of another client, or a code that is a minute old, is refused."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:
@@ -170,7 +170,7 @@ def test_person_can_refuse_consent() -> None:
         )
 
 
-def test_the_port_of_a_loopback_address_is_free() -> None:
+def test_loopback_redirect_may_have_any_port() -> None:
     """A loopback redirect URI may have any port, but no other path or host."""
     client = Client(method="none", redirect_uris=("http://127.0.0.1/done",))
     with AuthorizationServer(client) as server:
@@ -202,7 +202,7 @@ def test_client_that_may_not_refresh_gets_only_access_token_for_its_code() -> No
         assert 0 == server.live_families
 
 
-def test_a_lie_about_the_issuer_reaches_people() -> None:
+def test_wrong_issuer_is_in_redirects() -> None:
     """If the server claims a wrong issuer, its redirects contain that wrong issuer."""
     with AuthorizationServer(PUBLIC) as server:
         server.claimed_issuer = "https://evil.example"

@@ -227,7 +227,7 @@ def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
         assert 200 == caller.refresh(refresh).status
 
 
-def test_a_client_may_have_to_prove() -> None:
+def test_client_may_be_required_to_send_proofs() -> None:
     """A client that is registered for bound tokens gets no token without a proof."""
     with AuthorizationServer(Client(dpop=True)) as server:
         caller = Caller(server)

@@ -96,7 +96,7 @@ def test_grace_forgives_so_many_replays() -> None:
         assert 1 == server.reused_token_count
 
 
-def test_a_server_may_not_rotate() -> None:
+def test_server_without_rotation_keeps_refresh_tokens() -> None:
     """If the server does not rotate refresh tokens, they stay valid, and no new ones are issued."""
     with AuthorizationServer(rotating=False) as server:
         caller = Caller(server)

@@ -216,7 +216,7 @@ def _automatic_changes(
 
 
 def _orders_with_two_effects(calls: Iterable[ExportedCall], service: str) -> list[str]:
-    """Return orders that may have had two effects: under two keys, or by two calls without one."""
+    """Return orders that may have had two effects: under two keys, or by two keyless calls."""
     effects: defaultdict[str, set[object]] = defaultdict(set)
     for call in calls:
         if call["service"] == service and any(

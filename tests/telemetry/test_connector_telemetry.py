@@ -226,7 +226,7 @@ def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> No
     assert message is with_trace(message, rules, [("traceparent", "00-…")])
 
 
-def test_seeds_names_of_spans_pools_and_health(named_lab: Lab) -> None:
+def test_connector_names_of_spans_pools_and_health(named_lab: Lab) -> None:
     """With `connector_names`, operations, pools and checks are named `connector.…`."""
     lab = named_lab
     lab.sql(lab.database.execute(CREATE))

@@ -213,7 +213,7 @@ class LeaksObjectsConnector(Ledger):
 
 
 class LeaksBytesConnector(Ledger):
-    """A faulty connector whose one buffer grows with each operation."""
+    """A faulty connector with a buffer that grows with each operation."""
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
         super().__init__(address, password)

@@ -102,7 +102,7 @@ def test_wrong_credentials_are_refused(field: str) -> None:
     ],
 )
 def test_fields_follow_the_schema(fields: dict[str, Any]) -> None:
-    """A field in another place than the schema's, an unknown one or a long one is refused."""
+    """A misplaced, unknown or too long field is refused, as the schema demands."""
     sandbox = AuthorizeNetSandbox()
 
     assert "E00003" == code_of(order(sandbox, **fields))
@@ -162,7 +162,7 @@ def test_impossible_transaction_is_refused(fields: dict[str, Any], code: str) ->
 
 
 def test_capture_beyond_its_bounds_is_refused() -> None:
-    """A capture of nothing, or of more than was authorised, is refused, and so is a held one."""
+    """A capture of nothing, of too much, or of a payment under review is refused."""
     sandbox = AuthorizeNetSandbox()
     held = order(sandbox, **CHARGE | {"transactionType": "authOnlyTransaction"})
     id_ = held["transactionResponse"]["transId"]
@@ -190,7 +190,7 @@ def test_refund_needs_the_card_of_the_payment() -> None:
 
 
 def test_duplicate_names_the_earlier_transaction_if_a_window_was_sent() -> None:
-    """A duplicate is refused, and names the earlier transaction only if it states the window."""
+    """A refused duplicate names the earlier transaction only if the request states a window."""
     sandbox = AuthorizeNetSandbox(now=lambda: moments[0])
     moments = [1_930_000_000.0]
     id_ = order(sandbox, **CHARGE)["transactionResponse"]["transId"]
@@ -212,7 +212,7 @@ def test_duplicate_names_the_earlier_transaction_if_a_window_was_sent() -> None:
     [({"limit": 1000, "offset": 1}, "I00004"), ({"limit": 1001, "offset": 1}, "E00013")],
 )
 def test_page_has_at_most_a_thousand_transactions(paging: dict[str, int], code: str) -> None:
-    """A page of a list has at most 1,000 transactions; an empty one has a message of its own."""
+    """A page of a list has at most 1,000 transactions; an empty list has its own message."""
     content = ask(AuthorizeNetSandbox(), "getUnsettledTransactionList", paging=paging)
 
     assert code == code_of(content)

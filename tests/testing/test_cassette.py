@@ -301,7 +301,7 @@ def test_exchanges_are_replayed_once(recorder: Recorder) -> None:
         recorder.replay(get_request(), get_request())
 
 
-def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
+def test_without_a_cassette_file_every_request_is_refused(recorder: Recorder) -> None:
     """If the cassette file is missing, a replay refuses the first request with an error."""
     with pytest.raises(
         NotRecorded, match=r"not recorded in vat\.json, which has 0 exchanges"
@@ -314,7 +314,7 @@ def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
 # --- the file --------------------------------------------------------------------
 
 
-def test_tape_format_is_readable(recorder: Recorder) -> None:
+def test_cassette_format_is_readable(recorder: Recorder) -> None:
     """The cassette file is JSON, with bodies as values, lines or base64."""
     recorder.vendor.queue(
         Response(200, {"A": "b"}, '{"naïve":["漢",1.5]}'.encode()),
@@ -405,7 +405,7 @@ TAPE = (
         TAPE % '{"status": 200, "body": {"base64": ["?"]}}',
     ],
 )
-def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
+def test_invalid_cassettes_are_refused(recorder: Recorder, text: str) -> None:
     """A cassette file that is damaged, or of another version, is refused."""
     recorder.path.parent.mkdir()
     recorder.path.write_text(text)

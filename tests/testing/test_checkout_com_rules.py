@@ -38,7 +38,7 @@ def test_wrong_payments_are_refused(body: Any, code: str) -> None:
 
 
 @pytest.mark.parametrize("minor, currency", [(1_001, "KWD"), (150, "CLP"), (10**9, "EUR")])
-def test_amounts_that_are_no_payment_are_refused(minor: int, currency: str) -> None:
+def test_amounts_that_cannot_be_charged_are_refused(minor: int, currency: str) -> None:
     """Dinar amounts must end in 0, Chilean pesos in 00, and nine digits are the maximum."""
     with pytest.raises(Refusal):
         check_amount(minor, currency)

@@ -89,7 +89,7 @@ def test_requests_need_a_version() -> None:
 
 
 def test_steps_in_the_wrong_state_are_refused() -> None:
-    """A faulty gatherer that, in a race of steps, starts all of them at once."""
+    """A refund or cancellation that is impossible in the current state is refused."""
     sandbox = GoCardlessPaymentsSandbox()
     created = answer_of(sandbox, "POST", "/payments", {"payments": PAYMENT}).json()["payments"]
     page = {"billing_requests": {"payment_request": ORDER}}

@@ -419,7 +419,7 @@ def test_both_modes_have_the_same_checks() -> None:
     } == async_checks - sync_checks
 
 
-def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
+def test_documented_table_of_failures_equals_the_kits() -> None:
     """The table of failures in the documentation equals the kit's table."""
     page = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
     words = {False: "no", True: "yes"}

@@ -100,7 +100,7 @@ class _MillisecondLog(AsyncMemoryIntegrationLogger):
 
 
 class _PagesSkipEntriesLog(AsyncMemoryIntegrationLogger):
-    """A faulty log whose pages continue before the time of the last entry of the page before."""
+    """A faulty log whose next page skips entries with the same time as a page's last entry."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         page_query = attrs.evolve(query, after=None)

@@ -185,7 +185,7 @@ def test_google_sandbox_uses_token_endpoint_that_its_key_file_names() -> None:
     assert "http://127.0.0.1:1/token" == json.loads(key)["token_uri"]
 
 
-def test_deleted_manager_is_nobodys_manager() -> None:
+def test_deleted_manager_is_not_shown() -> None:
     """After a manager's account is deleted, Graph shows no manager for the person."""
     sandbox: Any = EntraSandbox()
     sandbox.check_access = lambda _: None

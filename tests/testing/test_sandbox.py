@@ -221,7 +221,7 @@ def _raise_refusal() -> Response:
 
 
 def test_a_response_is_repeated_for_its_key() -> None:
-    """A repeated key gets the first response again, marked; with another request it is refused."""
+    """A repeated key gets the first response, marked as a repeat; another request is refused."""
     replays = Replays(lambda: Refusal(reply("Another.", 409)), headers={"Replayed": "yes"})
     first = replays.respond("k", "a", lambda: reply(1))
     repeated_response = replays.respond("k", "a", lambda: reply(2))
@@ -551,7 +551,7 @@ def test_a_webhook_is_given_to_a_verifier() -> None:
     assert "s4" not in repr(notice)
 
 
-def test_bare_status_is_no_fault() -> None:
+def test_unknown_fault_is_refused() -> None:
     """A test that plans a fault which a sandbox cannot simulate gets an error immediately."""
     invalid_fault: Any = 503
 

@@ -193,7 +193,7 @@ def test_sendgrid_refuses_wrong_fields(change: dict[str, Any], field: str) -> No
 
 
 def test_sendgrid_sends_the_subject_of_a_personalization() -> None:
-    """Each recipient gets the own subject, which replaces that of the whole message."""
+    """A subject of a personalization replaces the subject of the whole message."""
     sandbox = SendGridSandbox()
     people = [{"to": [{"email": f"{name}@example.com"}], "subject": name} for name in "ab"]
     body = {**SENDGRID, "personalizations": people}
@@ -247,7 +247,7 @@ def unisender_go_page(sandbox: Any, cursor: str | None) -> tuple[list[str], str 
 def test_cursor_skips_no_suppressed_address(
     make: Callable[[], Any], read: Callable[[Any, str | None], tuple[list[str], str | None]]
 ) -> None:
-    """Whoever removes each listed address before the next page sees all addresses."""
+    """A client that removes each listed address before the next page still sees all addresses."""
     sandbox = make()
     everyone = [f"{name}@example.com" for name in "abcde"]
     sandbox.suppressions.update(dict.fromkeys(everyone, "BOUNCE"))

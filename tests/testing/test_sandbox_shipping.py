@@ -308,7 +308,7 @@ def test_carrier_stores_no_refused_shipment(
 
 
 @pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])
-def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
+def test_too_heavy_parcel_has_no_rates(weight: str, offers: int) -> None:
     """For a parcel that is too heavy, both vendors return a reason instead of rates."""
     body = {
         "address_from": HOME,

@@ -65,7 +65,7 @@ def test_message_that_breaks_off_is_not_delivered() -> None:
 
 @pytest.mark.parametrize("is_stated", [True, False])
 def test_message_above_the_announced_size_is_refused(*, is_stated: bool) -> None:
-    """A message that is larger than the announced size is refused, whether or not it says so."""
+    """A message above the announced maximum is refused, with or without a stated size."""
     with SmtpSandbox(login=False, extensions=("SIZE 100",)) as sandbox, session(sandbox) as client:
         size = " SIZE=101" if is_stated else ""
         number = client.docmd(f"MAIL FROM:<a@example.com>{size}")[0]
@@ -90,7 +90,7 @@ def test_message_above_the_announced_size_is_refused(*, is_stated: bool) -> None
     ],
 )
 def test_unusual_command_has_a_reply(command: str, number: int) -> None:
-    """A command that a client may send, or that nobody knows, has a reply."""
+    """Every permitted command gets a reply, and so does an unknown command."""
     with SmtpSandbox() as sandbox, session(sandbox) as client:
         client.command_encoding = "utf-8"
 
@@ -109,7 +109,7 @@ def test_unusual_command_has_a_reply(command: str, number: int) -> None:
     ],
 )
 def test_address_has_the_form_that_smtp_demands(commands: list[str], number: int) -> None:
-    """An address is in angle brackets, and one outside ASCII takes SMTPUTF8."""
+    """An address must be in angle brackets; an address outside ASCII needs SMTPUTF8."""
     with SmtpSandbox(login=False) as sandbox, session(sandbox) as client:
         client.command_encoding = "utf-8"
 

@@ -75,7 +75,7 @@ def graph_event(hour: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_google_lists_each_event_once_and_reports_changes_between_pages() -> None:
-    """Changes between two pages move no event, and the next list of changes has them."""
+    """A change between two pages moves no event, and is in the next list of changes."""
     sandbox = allowed(GoogleCalendarSandbox())
     sandbox.largest_page = 2
     ids = [
@@ -226,7 +226,7 @@ def test_docusign_gives_no_link_to_a_signer_before_their_turn() -> None:
 
 
 def test_finished_envelope_is_neither_declined_nor_expired() -> None:
-    """An envelope that everybody has signed stays complete, and nobody declines out of turn."""
+    """A completed envelope cannot be declined or expire; a signer out of turn cannot decline."""
     sandbox = allowed(DocusignSandbox())
     id_ = new_envelope(sandbox, "sent", "ada@example.com", "bob@example.com")
     with pytest.raises(InvalidData, match="cannot sign now"):
@@ -240,7 +240,7 @@ def test_finished_envelope_is_neither_declined_nor_expired() -> None:
 
 
 def test_ksef_redeems_each_of_two_logins_once() -> None:
-    """Two processes that log in at the same time both get an access token, each one once."""
+    """Two processes that log in at the same time each get one access token."""
     sandbox = allowed(KsefSandbox())
     sandbox._logins = {"AU-1": True, "AU-2": True}  # noqa: SLF001 - what two logins leave
     for number in ("AU-1", "AU-2", "AU-2"):
@@ -251,7 +251,7 @@ def test_ksef_redeems_each_of_two_logins_once() -> None:
 
 
 def test_shopify_refuses_wrong_quantities_and_prices() -> None:
-    """A parcel of no or negative items, negative stock and a price that is none are refused."""
+    """A parcel with no or negative items, negative stock, and an invalid price are refused."""
     sandbox = allowed(ShopifySandbox())
     order = sandbox._orders[sandbox.add_order(2)]  # noqa: SLF001 - its parts are not public
     part = order["fulfillmentOrders"]["nodes"][0]
@@ -392,7 +392,7 @@ def test_stripe_tax_forgets_keys_after_a_day() -> None:
 def test_sandboxes_forget_keys_when_the_vendor_may(
     make_sandbox: Any, vendor: Any, line: str, body: dict[str, Any]
 ) -> None:
-    """A key is repeated for as long as the vendor surely remembers it, and executed afterwards."""
+    """Until the vendor may forget a key, its response is repeated; then the request is executed."""
     now = 1_930_000_000.0
     sandbox = allowed(make_sandbox(now=lambda: now))
     method, _, path = line.partition(" ")

@@ -252,7 +252,7 @@ def new_subscription(caller: Caller, **fields: str) -> dict[str, Any]:
 def test_misspelt_words_are_refused(
     caller: Caller, path: str, form: dict[str, str], part: str
 ) -> None:
-    """A misspelt currency or time of capture is refused, so that nothing is captured by it."""
+    """A misspelt currency or time of capture is refused, so that it captures nothing."""
     assert part in caller.refusal_of(path, form)["message"]
 
 
@@ -373,7 +373,7 @@ def test_trial_in_days_is_not_charged(caller: Caller) -> None:
 
 
 def test_link_ends_after_its_last_payment(caller: Caller) -> None:
-    """A payment link takes as many payments as it allows, all in one currency."""
+    """A payment link accepts as many payments as it states, all in one currency."""
     line = {
         "[price_data][currency]": "eur",
         "[price_data][unit_amount]": "100",

@@ -580,7 +580,7 @@ def test_check_of_the_url_is_answered_with_the_client_id() -> None:
 
 
 @pytest.mark.parametrize("client_id", [None, "a b", "<script>", "a\r\nSet-Cookie: b", "x" * 300])
-def test_client_id_that_is_no_word_is_not_repeated(client_id: str | None) -> None:
+def test_invalid_client_id_is_not_repeated(client_id: str | None) -> None:
     """A URL check with an invalid client id is refused; a webhook with one does not get it back."""
     sandbox = AcrobatSignSandbox()
     inbox = inbox_of(sandbox)

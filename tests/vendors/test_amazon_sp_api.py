@@ -265,7 +265,7 @@ def test_parcel_of_order_whose_lines_are_all_shipped_is_refused() -> None:
     assert 1 == len(sandbox.requests)
 
 
-def test_order_without_a_marketplace_is_of_the_accounts() -> None:
+def test_order_without_a_marketplace_uses_the_accounts_marketplace() -> None:
     """If an order has no marketplace, its parcel is confirmed in the account's marketplace."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(amazon_order(orderItems=[line()]), Response(204))
@@ -382,7 +382,7 @@ def test_item_of_several_marketplaces() -> None:
     assert "ROPE" == seil.ref.other("product_type")
 
 
-def test_refused_search_is_no_empty_page() -> None:
+def test_refused_search_is_not_an_empty_page() -> None:
     """Only Amazon's response that nothing was found becomes an empty page of items."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(reply({"errors": [{"code": "Conflict"}]}, 409))
@@ -418,7 +418,7 @@ def test_requests_of_stock_and_price() -> None:
     assert Money("2.505", "KWD") == price
 
 
-def test_price_that_no_number_is_exactly_is_refused() -> None:
+def test_price_with_too_many_digits_is_refused() -> None:
     """A price with more digits than a JSON number can hold is refused before sending."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop, pytest.raises(InvalidData):

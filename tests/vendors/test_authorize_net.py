@@ -446,7 +446,7 @@ def test_capture_of_a_voided_payment_is_refused(shop: SandboxHub) -> None:
 
 
 def test_refund(shop: SandboxHub) -> None:
-    """A refund names the payment and the end of its card, and is done when it is settled."""
+    """A refund names the payment and its card's last digits, and is complete once it is settled."""
     payment = shop.settled()
     refund = shop.payments.refund(
         payment.ref, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER, idempotency_key="r"

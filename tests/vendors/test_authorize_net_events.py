@@ -1,4 +1,4 @@
-"""Webhooks of Authorize.Net, which tell the id of a transaction."""
+"""Webhooks of Authorize.Net, which state the id of a transaction."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_lost_charge_is_found_by_its_mark(shop: SandboxHub) -> None:
 
 
 def test_first_charge_asks_for_no_list(shop: SandboxHub) -> None:
-    """A charge whose response arrives is one request."""
+    """A charge whose response arrives needs only one request."""
     shop.pay()
 
     assert 1 == len(shop.sandbox.requests)
@@ -77,7 +77,7 @@ def test_first_charge_asks_for_no_list(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("stored_as", ["order.purchaseOrderNumber", "transrefId"])
 def test_mark_is_read_from_either_field(shop: SandboxHub, stored_as: str) -> None:
-    """The mark in the purchase order number suffices, and so does the reference id."""
+    """A payment is found by its mark in the purchase order number or in the reference id."""
     lose_a_charge(shop)
     [transaction] = shop.sandbox.transactions.values()
     transaction["refId" if stored_as.startswith("order") else "po"] = None

@@ -1,4 +1,4 @@
-"""Responses and field orders that other programs know of Authorize.Net.
+"""Responses and field orders of Authorize.Net, as other programs state them.
 
 The responses are those in the tests of Authnet-JSON (stymiee/authnetjson 17546b0, Apache 2.0) and,
 from XML, of Active Merchant (activemerchant/active_merchant, MIT). The order of fields is that of
@@ -284,7 +284,7 @@ def test_published_profile_is_read(shop: SandboxHub) -> None:
 
 
 def test_fields_have_the_order_that_the_vendor_requires() -> None:
-    """The fields of a transaction have the order of others' classes and of the vendor's message."""
+    """The fields of a transaction have the order of other libraries and of the vendor's message."""
     names = (*ORDER, *AFTER_BILL_TO)
     request = transaction(dict.fromkeys(reversed(names), "x"))
     body = request.body if isinstance(request.body, bytes) else b""

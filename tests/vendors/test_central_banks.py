@@ -372,7 +372,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
     assert ";2022-02-25;1 174,1\n" in texts["no"]
 
 
-def test_next_bank_is_asked_for_days_before_first_one_rates() -> None:
+def test_next_bank_is_asked_for_days_before_the_first_banks_rates() -> None:
     """For days before the first bank's rates, and during its outage, the next bank is asked."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(

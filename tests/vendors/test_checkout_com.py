@@ -265,7 +265,7 @@ def test_void_after_a_capture_is_refused(shop: SandboxHub) -> None:
 
 
 def test_capture_and_void_exclude_each_other(shop: SandboxHub) -> None:
-    """Checkout.com captures no part of an accepted void, and voids nothing after a capture."""
+    """After a void Checkout.com captures nothing, and after a capture it voids nothing."""
     voided, captured = (
         shop.payments.authorize(order(), idempotency_key=key).ref.id for key in ("v", "c")
     )

@@ -203,7 +203,7 @@ def test_order_without_options_has_only_the_required_fields(shop: Shop) -> None:
 
 
 def test_options_of_account_and_request_are_sent() -> None:
-    """The paper of the account, the parcel's reference and extra options are sent."""
+    """The account's paper format, the parcel's reference and extra options are sent."""
     shop = Shop(print_format="910-300-400")
     extra = {"dhl_parcel": {"services": {"goGreenPlus": True}}}
     bought = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-2041"), extra=extra)
@@ -498,7 +498,7 @@ def test_tracking_sends_the_api_key_alone(shop: Shop) -> None:
         ("delivered", TrackingStatus.DELIVERED),
     ],
 )
-def test_words_of_the_tracking(shop: Shop, word: str, status: TrackingStatus) -> None:
+def test_status_codes_of_the_tracking(shop: Shop, word: str, status: TrackingStatus) -> None:
     """DHL's status codes become statuses of the contract; other codes become unknown."""
     ref = shop.buy().ref
     shop.sandbox.move(ref.id, word)

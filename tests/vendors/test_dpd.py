@@ -337,7 +337,7 @@ def test_unknown_parcel_is_refused(shop: Shop) -> None:
 def test_label_that_dpd_cannot_make_is_not_bought(
     shop: Shop, fields: dict[str, Any], words: str
 ) -> None:
-    """A separate return address, and an unsupported paper, are refused before anything is sent."""
+    """A separate return address, or an unsupported paper format, is refused before sending."""
     with pytest.raises(UnsupportedByVendor, match=words):
         shop.buy(**fields)
 

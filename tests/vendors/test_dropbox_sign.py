@@ -367,7 +367,7 @@ def test_the_sandbox_is_strict() -> None:
     hub.close()
 
 
-def test_another_list_is_not_taken() -> None:
+def test_request_with_another_mark_is_not_taken() -> None:
     """If a search returns only a request with another mark, the outcome is unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"signature_request_id": "1", "metadata": {"moorage_key": "other"}}

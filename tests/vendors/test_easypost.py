@@ -152,7 +152,7 @@ def test_options_are_sent() -> None:
 
 @pytest.mark.parametrize("is_return", [False, True])
 def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
-    """A label leads from the sender to the recipient, also for a return, which EasyPost turns."""
+    """A label leads from the sender to the recipient, even if EasyPost swaps them for a return."""
     shipment = shipment_body(attrs.evolve(REQUEST, is_return=is_return))["shipment"]
     route = [shipment["from_address"], shipment["to_address"]]
     if shipment.get("is_return"):

@@ -114,7 +114,7 @@ def test_members_have_their_kinds() -> None:
     assert {"$select": "id", "$top": "100"} == dict(sandbox.requests[-1].query)
 
 
-def test_group_of_no_member_must_exist() -> None:
+def test_group_must_exist_if_no_member_changes() -> None:
     """If adding or removing a member changes nothing, moorage checks that the group exists."""
     sandbox = EntraSandbox()
     operations = people(sandbox)

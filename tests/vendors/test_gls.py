@@ -462,7 +462,7 @@ def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
     ],
     ids=["pending", "described name", "error"],
 )
-def test_word_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
+def test_result_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
     """GLS's cancellation result is read under both spellings of its field; ERROR is a failure."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"TrackID": ref.id, **answer}))

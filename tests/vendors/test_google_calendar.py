@@ -246,7 +246,7 @@ def test_wrong_references_are_refused() -> None:
     assert [] == sandbox.requests
 
 
-def test_answers_that_say_nothing_are_errors() -> None:
+def test_answers_without_their_content_are_errors() -> None:
     """A list without a token, and busy times without calendars, are malformed responses."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}

@@ -157,7 +157,7 @@ def test_member_is_added_by_the_current_address(vendor: GoogleWorkspace) -> None
 
 
 def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
-    """A member without an id, such as the whole domain, is left out; a group is read as one."""
+    """A member without an id, such as the whole domain, is left out; a group is read as a group."""
     sandbox = GoogleWorkspaceSandbox()
     members = [{"type": "CUSTOMER"}, {"id": "1", "type": "GROUP"}, {"id": "2", "type": "EXTERNAL"}]
     operations = people(vendor, sandbox)

@@ -207,7 +207,7 @@ def bulk(*emails: str) -> BulkMessage:
 
 
 def test_bulk_is_one_request() -> None:
-    """A message's id is made from its idempotency key; the message's events have the same id."""
+    """A bulk is one request with one message per recipient, and a refused recipient fails alone."""
     sandbox, mail_hub = mailtrap_hub()
     first, refused, last = mail_hub.email().send_bulk(
         bulk("ada@example.com", "refused@example.com", "bob@example.com"), idempotency_key="b"

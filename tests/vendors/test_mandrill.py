@@ -321,7 +321,7 @@ def test_unreadable_answers(answer: Any) -> None:
     ],
 )
 def test_refusals(*, status: int, name: str, error: type[Exception], is_old: bool) -> None:
-    """A refusal has Mandrill's name as its code, even if its status is 500 as in old answers."""
+    """An error has Mandrill's name as its code, even with status 500, as in old responses."""
     sandbox, mail_hub = mandrill_hub()
     answer = {"status": "error", "code": -2, "name": name, "message": "It is not possible."}
     sandbox.fail(*[reply(answer, 500 if is_old else status)] * 8)
@@ -344,7 +344,7 @@ def test_refusals(*, status: int, name: str, error: type[Exception], is_old: boo
     ],
 )
 def test_unknown_refusals(status: int, name: str | None, error: type[Exception]) -> None:
-    """An unknown name is judged by its status; after a failure the outcome is unknown."""
+    """An error with an unknown name is classified by status; a failure is an unknown outcome."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.fail(*[reply({"name": name, "message": "No."} if name else {}, status)] * 8)
     with pytest.raises(error):
@@ -354,7 +354,7 @@ def test_unknown_refusals(status: int, name: str | None, error: type[Exception])
 
 
 def test_states_of_the_recipients() -> None:
-    """Each recipient of a message is looked up by an id of its own."""
+    """Each recipient of a message is looked up by a separate id."""
     sandbox, mail_hub = mandrill_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="bob@example.com", bcc="eve@example.com"))
     sandbox.states = {
@@ -392,7 +392,7 @@ def test_states_of_the_recipients() -> None:
     ],
 )
 def test_states_of_a_message(fields: dict[str, Any], status: EmailStatus) -> None:
-    """Each of Mandrill's states has its status; the lookup is repeated after a lost answer."""
+    """Each Mandrill state becomes a status; a lookup is repeated after a lost response."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.fail(Lost(), reply({"_id": ID, "email": ADA, **fields}))
     looked_up = mail_hub.email().get(f"mandrill:mail:{ID}")
@@ -422,7 +422,7 @@ def test_cancelling_is_for_each_recipient() -> None:
 
 
 def test_address_on_the_allowlist_is_not_suppressed() -> None:
-    """An address that Mandrill does not add is an error, unless it is listed already."""
+    """An address that Mandrill does not add to its list raises an error, unless it is listed."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.allowed.add(ADA)
     with pytest.raises(VendorRejected, match="allowlist") as excinfo:
@@ -435,7 +435,7 @@ def test_address_on_the_allowlist_is_not_suppressed() -> None:
 
 
 def test_address_that_stays_suppressed() -> None:
-    """An address that Mandrill keeps is an error, and one that is not listed counts as removed."""
+    """An address that Mandrill does not remove raises an error; an unlisted one is fine."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.suppressions[ADA] = "spam"
     sandbox.fail(reply({"email": ADA, "deleted": False}))
@@ -508,7 +508,7 @@ def test_event_has_all_fields() -> None:
 
 
 def test_equal_events_of_one_webhook_are_different() -> None:
-    """Events have no id, so that two equal ones in a webhook are told apart by their place."""
+    """Events have no id, so two equal events in a webhook are distinguished by their position."""
     click = event_item("click", url="https://a.example/")
     first, second = events_of(click, click)
 
@@ -605,7 +605,7 @@ def test_received_message() -> None:
 def test_checks_of_received_mail(
     fields: dict[str, Any], spf: CheckResult, dkim: CheckResult
 ) -> None:
-    """Each result of Mandrill's checks has its meaning, and garbage in them loses no message."""
+    """Each result of Mandrill's checks is translated, and invalid results lose no message."""
     [message] = events_of(inbound_item(**fields))
 
     assert (spf, dkim, "Order") == (message.checks.spf, message.checks.dkim, message.subject)

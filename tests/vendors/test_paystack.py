@@ -212,7 +212,7 @@ def test_intent_is_a_page_for_the_buyer(shop: Shop) -> None:
 
 
 def test_page_may_take_only_means_for_later_payments(shop: Shop) -> None:
-    """With `store_method`, the page offers only means that Paystack can charge again."""
+    """With `store_method`, the page offers only payment methods that Paystack can charge again."""
     intent = shop.payments.create_intent(
         order(source=None, store_method=True), idempotency_key="i-1"
     )
@@ -300,7 +300,7 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, fields: dict[str, Any], fie
     ],
 )
 def test_words_of_a_decline(shop: Shop, words: str, reason: DeclineReason) -> None:
-    """The bank's words are the code of a decline, and name its reason in any case of letters."""
+    """A decline's code is the bank's text, which decides the reason in any case of letters."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, decline=words)
     payment = shop.payments.get(intent.ref)
@@ -315,7 +315,7 @@ def test_words_of_a_decline(shop: Shop, words: str, reason: DeclineReason) -> No
 
 
 def test_refusal_by_the_processor_is_a_decline(shop: Shop) -> None:
-    """An error of the processor in response to a charge is a decline, and to others a refusal."""
+    """A processor's error declines a charge; in other operations it is an invalid request."""
     body = {"status": False, "message": "Expired card", "type": "processor_error", "code": "x"}
     shop.sandbox.fail(reply(body, 400))
     with pytest.raises(PaymentDeclined) as excinfo:
@@ -395,7 +395,7 @@ def test_fees_that_the_buyer_bears_are_captured_too(shop: Shop) -> None:
 
 
 def test_payment_of_a_part_is_partially_captured() -> None:
-    """A transaction of less than the requested amount, as a partial debit, is captured in part."""
+    """A transaction below the requested amount, such as a partial debit, is captured in part."""
     body = {"reference": "r", "status": "success", "amount": 50_000, "currency": "NGN"}
     payment = answers.payment_of(make_ref, Answer({**body, "requested_amount": 149_950}))
 
@@ -440,7 +440,7 @@ def test_amount_without_a_documented_unit_is_unknown(minor: int, currency: str |
     ],
 )
 def test_reference_in_the_metadata(metadata: object, reference: str | None) -> None:
-    """Metadata is an object, its JSON text, or something that does not matter."""
+    """Metadata as an object or JSON text may have a reference; other metadata is ignored."""
     body = {"reference": "r", "status": "success", "amount": 1, "currency": "NGN"}
     payment = answers.payment_of(make_ref, Answer(body | {"metadata": metadata}))
 
@@ -640,7 +640,7 @@ def test_status_of_a_refund(shop: Shop, status: str, state: MoveState) -> None:
 
 
 def test_list_is_filtered_and_paged(shop: Shop) -> None:
-    """A list goes from the latest payment back, by pages, within its period."""
+    """A list has the payments of its period page by page, latest first."""
     refs = []
     for number in range(3):
         refs.append(shop.pay(f"k-{number}").ref.id)
@@ -665,7 +665,7 @@ def test_list_is_filtered_and_paged(shop: Shop) -> None:
 
 
 def test_page_is_at_most_the_documented_one(shop: Shop) -> None:
-    """A larger page than Paystack's usual one is not requested, and an odd reference begins."""
+    """A page has at most Paystack's default size; an invalid page reference is the first page."""
     shop.payments.payments(PaymentQuery(limit=500), after=make_ref("x"))
 
     assert 50 == Paystack.limits["page"]
@@ -767,7 +767,7 @@ def test_each_error_has_its_class(shop: Shop, answer: Response, kind: type[Conne
 
 
 def test_look_up_of_an_unknown_transaction_is_rejected(shop: Shop) -> None:
-    """Paystack answers the look-up of an unknown reference with 400, which is no wrong request."""
+    """Looking up an unknown reference, which Paystack answers with 400, raises VendorRejected."""
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.get(make_ref("unknown"))
 
@@ -801,7 +801,7 @@ def test_unreadable_answers_are_failures(shop: Shop, body: bytes) -> None:
     "key, mode", [("sk_live_1", Mode.LIVE), ("sk_test_1", Mode.TEST), ("another", None)]
 )
 def test_mode_by_the_key(key: str, mode: Mode | None) -> None:
-    """The beginning of the secret key tells the mode."""
+    """The prefix of the secret key decides between live and test mode."""
     assert mode is Paystack(credentials=key).mode()
 
 
@@ -809,7 +809,7 @@ def test_mode_by_the_key(key: str, mode: Mode | None) -> None:
 
 
 def test_events_of_a_payment(shop: Shop) -> None:
-    """The webhook of a payment has the payment; that of a refund only says that it changed."""
+    """A payment's webhook contains the payment; a refund's webhook only says that it changed."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id)
     shop.payments.refund(intent.ref, idempotency_key="r-1")

@@ -265,7 +265,7 @@ def test_refused_key_is_not_shown() -> None:
 
 
 def test_failure_is_an_unknown_outcome() -> None:
-    """A failure of Postal, and an answer of something else, leave the outcome unknown."""
+    """A failure of Postal, or an unreadable response, leaves the outcome unknown."""
     sandbox, mail_hub = postal_hub()
     failure = {"status": "error", "data": {"code": "NoContent"}}
     responses = (reply(failure, 500), reply({"status": "ok"}), Response(200))
@@ -291,7 +291,7 @@ def test_failure_is_an_unknown_outcome() -> None:
     ],
 )
 def test_states_of_a_message(word: str, status: EmailStatus) -> None:
-    """Each of Postal's states has its status; the lookup is repeated after a lost answer."""
+    """Each Postal state becomes a status; a lookup is repeated after a lost response."""
     sandbox, mail_hub = postal_hub()
     sandbox.states[ADA] = word
     receipt = mail_hub.email().send_transactional(mail())
@@ -345,7 +345,7 @@ def test_reference_without_ids(id_: str) -> None:
 
 
 def test_unknown_message_is_refused() -> None:
-    """A message that Postal does not know is `VendorRejected`."""
+    """Looking up a message that Postal does not know raises VendorRejected."""
     _, mail_hub = postal_hub()
     with pytest.raises(VendorRejected, match="No message found") as excinfo:
         mail_hub.email().get("postal:mail:77")
@@ -532,14 +532,14 @@ def test_stored_message_without_content(content: object) -> None:
 
 
 def test_broken_content_is_read_as_fields() -> None:
-    """A request whose message is not base64 gives an incomplete message, and none is lost."""
+    """A webhook whose message is not Base64 gives an incomplete message instead of none."""
     [message] = events_of({"id": 5, "rcpt_to": "orders@shop.example", "message": "a"})
 
     assert (False, "5") == (message.is_complete, message.ref.id)
 
 
 def test_names_are_those_of_postals_controllers() -> None:
-    """Each field name in a request or in the sandbox's answer is one of Postal's own code."""
+    """Each field name in a request or in the sandbox's answer is in Postal's own code."""
     seen: set[str] = set()
     for exchange in recorded_exchanges("postal"):
         names = NAMES[exchange.request.path]

@@ -369,7 +369,7 @@ def test_payment_in_another_than_the_home_currency_is_refused(
 def test_created_invoice_in_another_currency_is_no_success(
     hub: Hub, sandbox: QuickBooksSandbox, preferences: Response
 ) -> None:
-    """An invoice in euros that a company keeps in Canadian dollars is not reported as created."""
+    """An invoice in euros that a company records in Canadian dollars is not reported as created."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
     sandbox.fail(reply({"Invoice": item}), preferences)

@@ -76,7 +76,7 @@ def test_required_list_has_only_objects(inner: dict[str, Any]) -> None:
 
 
 def test_object_is_read() -> None:
-    """A successful response that must be a JSON list but is not one is malformed."""
+    """A response's object gives access to its fields, and its repr does not show their values."""
     assert "1" == read_answer(Response(200, body=b'{"a": 1}')).text("a")
     assert not as_answer(None)
     assert as_answer({"a": 1})

@@ -76,7 +76,7 @@ def test_fields_of_a_message() -> None:
     ],
 )
 def test_both_texts_are_sent(changes: dict[str, Any], text: str, html: str) -> None:
-    """Both texts are sent, since Scaleway describes both as required; a file alone has a space."""
+    """Both texts are sent, as Scaleway requires; an email with only a file has a space as text."""
     body = body_of(mail(**changes))
 
     assert (text, html) == (body["text"], body["html"])
@@ -108,7 +108,7 @@ def test_message_needs_a_sender() -> None:
 
 @pytest.mark.parametrize("region", ["", "fr", "fr-par/../..", "FR-PAR"])
 def test_region_is_a_name(region: str) -> None:
-    """A region that could not be one is refused before it gets into a path."""
+    """An invalid region is refused before it becomes part of a URL path."""
     with pytest.raises(ConfigurationError, match="region"):
         Scaleway(project_id="p-1", region=region)
 

@@ -144,7 +144,7 @@ def gbp(amount: str) -> Money:
 
 
 def test_published_answer_of_dhl_is_read() -> None:
-    """The sums of DHL's published response are its totals, not the single fees once more."""
+    """The sums read from DHL's published response are its totals, and count no fee twice."""
     estimate = dhl_estimate(DHL_PRODUCT, warnings=["200203: The HS code is not complete."])
 
     assert ("0.00", "534.92", "88.00") == tuple(
@@ -190,7 +190,7 @@ def test_charges_that_dhl_lists_twice_count_once() -> None:
 
 
 def test_charges_of_dhl_in_other_currencies_are_no_estimate() -> None:
-    """If no list of prices is in the currency of the goods, fees would be missing."""
+    """If no list of prices is in the currency of the goods, the response is not an estimate."""
     prices = [{"priceCurrency": "GBP", "breakdown": []}]
     with pytest.raises(VendorFailed, match="detailedPriceBreakdown"):
         dhl_estimate({**DHL_PRODUCT, "detailedPriceBreakdown": prices})
@@ -359,7 +359,7 @@ def test_request_to_dhl_has_the_goods_and_the_freight() -> None:
 
 
 def test_request_to_dhl_names_a_company_and_own_options() -> None:
-    """A recipient with a company imports for business; options in DHL's words are merged."""
+    """A recipient with a company imports for business; DHL's extra options are merged in."""
     company = attrs.evolve(RECIPIENT, company="ACME")
     extra = {"dhl_express": {"duties": {"productCode": "P"}}}
     body = dhl_body(order_of(GOODS, recipient=company, extra=extra), "1", None)

@@ -173,7 +173,7 @@ def test_options_are_sent_as_extra() -> None:
 
 @pytest.mark.parametrize("is_return", [False, True])
 def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
-    """A label leads from the sender to the recipient, also for a return, which Shippo turns."""
+    """A label leads from the sender to the recipient, even if Shippo swaps them for a return."""
     shipment = shipment_body(attrs.evolve(REQUEST, is_return=is_return))
     route = [shipment["address_from"], shipment["address_to"]]
     if shipment.get("extra", {}).get("is_return"):

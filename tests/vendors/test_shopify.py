@@ -256,7 +256,7 @@ def test_code_of_an_error_has_an_error_class(code: str, kind: str) -> None:
     ],
 )
 def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
-    """A refusal without GraphQL goes by its status; a timeout or failure is not judged here."""
+    """A rejection without GraphQL is classified by status; a timeout or failure is no rejection."""
     answer = reply({"errors": "No."}, status)
 
     assert kind == type(classify(Request.post("/graphql.json"), answer)).__name__

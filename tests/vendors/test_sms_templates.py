@@ -213,7 +213,7 @@ def test_infobip_reports_to_the_url_of_the_message(tmp_path: Path) -> None:
 def test_missing_senders_are_refused(
     vendor: str, options: dict[str, Any], fields: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    """A channel without a sender, and a variable that Infobip reserves, send no request."""
+    """For a channel without a sender, or a variable that Infobip reserves, no request is sent."""
     hub, sandbox = opened(vendor, tmp_path, **options)
     with hub, pytest.raises(InvalidData, match=words):
         hub.sms().send_template(template(**fields))

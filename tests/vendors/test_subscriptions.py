@@ -264,7 +264,7 @@ def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
     "recurring", [{}, {"interval": "eon", "interval_count": 1}, {"interval": "day"}]
 )
 def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
-    """An interval in words of Stripe that moorage does not know is read as None."""
+    """A Stripe interval that moorage does not know is read as None."""
     item = {"price": {"recurring": recurring}}
     body = Answer({"id": "sub_1", "status": "active", "items": {"data": [item]}})
     subscription = subscription_of(ref, body)

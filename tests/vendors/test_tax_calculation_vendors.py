@@ -122,7 +122,7 @@ def test_route_calls_the_vendor_with_the_needed_capability() -> None:
         assert dollars("1.16") == hub.tax().calculate(sale()).tax
 
 
-def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
+def test_error_for_inclusive_prices_names_a_suitable_vendor() -> None:
     """A vendor that has no tax-inclusive prices refuses them; the error names a vendor that can."""
     hub, sandbox = hub_of(taxjar)
     with hub, pytest.raises(UnsupportedByVendor) as excinfo:
@@ -287,7 +287,7 @@ def test_an_amount_of_taxjar_is_exact() -> None:
 
 
 def test_a_lost_record_that_another_has_is_refused() -> None:
-    """If recording a sale was lost and another sale has its id, the repeat is refused."""
+    """After a lost response, recording a sale is refused if another sale has its id."""
     hub, sandbox = hub_of(taxjar)
     with hub:
         calculation = hub.tax().calculate(sale())

@@ -124,7 +124,7 @@ def test_size_is_limited_to_28_kilobytes() -> None:
     assert 2 == len(sandbox.requests)
 
 
-def test_accepted_is_not_sent() -> None:
+def test_accepted_message_has_no_reference() -> None:
     """Teams accepts a message but returns no reference; a repeat with its key is not sent."""
     sandbox = TeamsSandbox()
     chat = hub(sandbox).chat()

@@ -168,7 +168,7 @@ def test_report_goes_to_the_url_of_the_message() -> None:
     ],
 )
 def test_errors_of_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
-    """An error has the class of its code, otherwise that of its status, and shows no number."""
+    """An error's class follows from its code, or else its status; no phone number is shown."""
     error: Any = classify(SEND, telnyx_says(status, code))
 
     assert (kind, code, "(number) is refused.") == (
@@ -219,7 +219,7 @@ def test_outages_and_successes_are_not_refusals(status: int) -> None:
 def test_status_of_several_recipients(
     statuses: list[str], status: SmsStatus, word: str | None
 ) -> None:
-    """A message to a group has a status only if it is that of each recipient."""
+    """A group message has a status only if all recipients have the same status."""
     recipients = [{"phone_number": TO, "status": state} for state in statuses]
     receipt = Telnyx.get.read(REFS.ref, reply({"data": message("", to=recipients)}))
 
@@ -275,14 +275,14 @@ def test_limits_are_those_of_the_sandbox() -> None:
 
 
 def test_cancellation_may_be_enclosed() -> None:
-    """A cancellation is read from a bare message, and from one in `data`."""
+    """A cancellation's response may be the message itself, or have the message in `data`."""
     for content in (message("cancelled"), {"data": message("cancelled")}):
         receipt = Telnyx.delete_message.read(REFS.ref, reply(content))
         assert (REFS.ref("m-7"), SmsStatus.CANCELED) == (receipt.ref, receipt.status)
 
 
 def test_second_cancellation_reads_the_message() -> None:
-    """After a lost response, a cancellation that Telnyx refuses is read from the message."""
+    """After a lost response, Telnyx refuses the repeated cancellation, and the message is read."""
     sandbox = TelnyxSandbox()
     texts = hub(sandbox).sms()
     receipt = texts.send(SmsMessage(to=TO, text="Hi", send_at=in_hours(1)))
@@ -346,7 +346,7 @@ def test_invalid_number(code: str) -> None:
 
 
 def test_other_refusals_of_a_look_up_are_errors() -> None:
-    """A look-up that Telnyx refuses for another reason says nothing about the number."""
+    """If Telnyx refuses a look-up for another reason, an error is raised."""
     sandbox = TelnyxSandbox()
     sandbox.fail(telnyx_says(422, "10027"))
     with pytest.raises(InvalidRequest):
@@ -388,7 +388,7 @@ def test_balance() -> None:
     ],
 )
 def test_types_of_webhooks(word: str, kind: str) -> None:
-    """A report has a type that all vendors share; an unknown end keeps Telnyx's type."""
+    """A report has a vendor-neutral event type; an unknown final status keeps Telnyx's type."""
     sandbox = TelnyxSandbox()
     receipt = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
     type_, event = event_of(sandbox, sandbox.report(receipt.ref.id, word, url=URL))

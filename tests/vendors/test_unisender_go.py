@@ -204,7 +204,7 @@ def test_names_with_special_characters_are_encoded(name: str, text: str) -> None
 
 
 def test_long_name_is_only_in_the_header() -> None:
-    """A name of more than 78 characters is not a substitution, whose length is limited."""
+    """A name of over 78 characters is sent in the header only, as substitutions have a limit."""
     for length, is_sent in ((78, True), (79, False)):
         body = body_of(mail(to=f"{'a' * length} <ada@example.com>"))
         assert is_sent is ("substitutions" in body["recipients"][0])
@@ -262,7 +262,7 @@ def test_server_of_the_account(url: str) -> None:
 
 
 def test_receipt_names_each_recipient() -> None:
-    """A recipient whom Unisender Go refuses has its word; the others are accepted."""
+    """A refused recipient has Unisender Go's status word; the other recipients are accepted."""
     sandbox, mail_hub = unisender_go_hub()
     answer = {
         "status": "success",
@@ -293,7 +293,7 @@ def test_scheduled_message() -> None:
 
 
 def test_refusal_of_all_recipients() -> None:
-    """If Unisender Go refuses each recipient, the first word is the code of the error."""
+    """If Unisender Go refuses each recipient, the error's code is the first status word."""
     _, mail_hub = unisender_go_hub()
     with pytest.raises(VendorRejected, match="all recipients") as excinfo:
         mail_hub.email().send_transactional(mail(to="refused@example.com"))
@@ -329,7 +329,7 @@ def test_unreadable_receipts(answer: dict[str, Any]) -> None:
     ],
 )
 def test_refusals(status: int, code: int | str, error: type[Exception]) -> None:
-    """A refusal is judged by its status, and has Unisender Go's number as its code."""
+    """A rejection is classified by its status, and has Unisender Go's error number as its code."""
     sandbox, mail_hub = unisender_go_hub()
     answer = {"status": "error", "code": code, "message": "It is not possible."}
     sandbox.fail(*[reply(answer, status)] * 8)
@@ -383,7 +383,7 @@ def test_last_page_without_a_cursor() -> None:
 
 
 def test_address_that_stays_suppressed() -> None:
-    """An address that cannot be removed is an error; one that is not listed counts as removed."""
+    """An address that cannot be removed raises an error; an unlisted one counts as removed."""
     sandbox, mail_hub = unisender_go_hub()
     mail_hub.email().add_suppression(ADA)
     sandbox.kept.add(ADA)
@@ -409,7 +409,7 @@ def test_failed_change_of_the_list_is_an_error() -> None:
 def test_kinds_of_events(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of Unisender Go's statuses has its own, in the webhook and in its event."""
+    """Each Unisender Go status gives a webhook its type, and the webhook's event a status."""
     sandbox, mail_hub = unisender_go_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.api_key)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, event_item(kind)).arguments())
@@ -473,7 +473,7 @@ def test_event_has_all_fields() -> None:
     ],
 )
 def test_causes_of_failures(code: str | None, cause: RejectReason) -> None:
-    """Each delivery status of a failed message has its reason; other events have none of them."""
+    """Each delivery status of a failed message becomes a reason; other events have no reason."""
     info = {"delivery_info": {"delivery_status": code}}
     failed, delayed = events_of(event_item("hard_bounced", **info), event_item("sent", **info))
 
@@ -481,7 +481,7 @@ def test_causes_of_failures(code: str | None, cause: RejectReason) -> None:
 
 
 def test_equal_events_of_one_webhook_are_different() -> None:
-    """Events have no id, so that two equal ones in a webhook are told apart by their place."""
+    """Events have no id, so two equal events in a webhook are distinguished by their position."""
     click = event_item("clicked", url="https://a.example/")
     first, second = events_of(click, click)
 

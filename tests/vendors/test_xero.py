@@ -75,7 +75,7 @@ def sales_invoice(hub: Hub) -> Any:
 
 
 def test_token_is_requested_with_granular_scopes(hub: Hub, sandbox: XeroSandbox) -> None:
-    """Current connections have a scope for each kind of record, and none for all of them."""
+    """A token request names a scope for each kind of record, and none that covers all kinds."""
     hub.accounting().accounts()
     (request,) = sandbox.token_endpoint.requests
     scope = dict(request.form)["scope"]
@@ -411,7 +411,7 @@ def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], word
     ],
 )
 def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
-    """A refusal goes by its status; a timeout or a failure of Xero is not judged here."""
+    """A rejection's class follows from its status; a timeout or failure of Xero is no rejection."""
     answer = reply({"Title": "No"}, status)
 
     assert kind == type(classify(Request.get("/Contacts"), answer)).__name__

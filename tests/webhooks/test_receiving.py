@@ -142,7 +142,7 @@ def messages(*bodies: bytes | None) -> Callable[[], Any]:
     return receive
 
 
-def test_a_webhook_out_of_asgi() -> None:
+def test_webhook_in_several_asgi_messages_is_verified() -> None:
     """A webhook whose body arrives in several ASGI messages is verified."""
     pieces = messages(SENT.body[:5], SENT.body[5:])
     taken_webhook = asyncio.run(from_asgi(scope(), pieces))

@@ -231,7 +231,7 @@ def test_no_store_access_without_the_replay_guard(name: str) -> None:
     assert [] == store.commands
 
 
-def test_store_hears_how_long_a_delivery_may_take() -> None:
+def test_settling_commands_have_timeouts() -> None:
     """Store commands that settle one webhook have ten seconds together, then half a second each."""
     clock = VirtualClock(NOW)
     store = TimedStorage(clock)

@@ -192,7 +192,7 @@ def test_jwt_webhooks_can_be_signed_with_rsa_or_ed25519(algorithm: str) -> None:
 
 
 def test_ed25519_key_may_be_its_bytes_in_any_form() -> None:
-    """An Ed25519 key is the same in hexadecimal, in base64 and after the mark of a standard."""
+    """An Ed25519 key is the same in hexadecimal, in Base64, and after a standard's prefix."""
     raw = keys.ed25519_key().public_key().public_bytes_raw()
     texts = (raw.hex(), b64(raw), b64(raw).rstrip("="), f" {b64(raw)}\n", f"whpk_{b64(raw)}")
     read_keys = [read_key(text.encode()) for text in texts]

@@ -39,7 +39,7 @@ def test_ed25519_signed_webhooks_are_accepted() -> None:
 @pytest.mark.parametrize(
     "secret", ["", " ", "whsec_", "whsec_!", "whsec_" + b64(b"short"), "whsk_" + b64(b"x" * 31), ()]
 )
-def test_we_sign_with_no_weak_secret(secret: Any) -> None:
+def test_signer_refuses_weak_secrets(secret: Any) -> None:
     """A webhook signer refuses a secret that is empty, too short, or not in Base64."""
     with pytest.raises(ConfigurationError, match="missing, too short") as excinfo:
         WebhookSigner(secret)
