@@ -47,9 +47,9 @@ def write_line(line: str) -> None:
     sys.stdout.flush()
 
 
-def kill_itself(where: str) -> None:
+def kill_itself(point: str) -> None:
     """Print the name of this point, and kill this process with SIGKILL."""
-    write_line(where)
+    write_line(point)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

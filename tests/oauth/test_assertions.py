@@ -170,12 +170,12 @@ async def test_assertion_with_unknown_key_is_refused(erp: Erp, options: dict[str
         assert 1 == len(server.requests)
 
 
-@pytest.mark.parametrize("off", [-600, 600])
+@pytest.mark.parametrize("skew", [-600, 600])
 @in_both
-async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> None:
+async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, skew: float) -> None:
     """An assertion with a wrong time is refused with `invalid_client`, and not retried."""
     with AuthorizationServer(registered_client("ES256")) as server:
-        server.advance(off)
+        server.advance(skew)
         erp.use_client(server, client_of_server(server, **signs_with("ES256")))
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as excinfo:

@@ -88,14 +88,14 @@ async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> Non
         assert (True, 1) == (excinfo.value.retryable, len(server.requests) - 1)
 
 
-@pytest.mark.parametrize("off", [-3600, 3600])
+@pytest.mark.parametrize("skew", [-3600, 3600])
 @in_both
-async def test_proof_refused_for_its_time_causes_no_renewal(erp: Erp, off: float) -> None:
+async def test_proof_refused_for_its_time_causes_no_renewal(erp: Erp, skew: float) -> None:
     """If the server refuses a DPoP proof for its time, the client requests no new token."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         await erp.call()
-        server.advance(off)
+        server.advance(skew)
         with pytest.raises(AuthenticationFailed, match="clock") as excinfo:
             await erp.call()
 

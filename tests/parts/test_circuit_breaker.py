@@ -269,16 +269,16 @@ def test_tasks_are_never_more_than_probes(
         failures=1, open_for=1, open_growth=1, probes=probes, successes=MANY
     )
     breaker = CircuitBreaker(config, clock=clock, storage=store(clock))
-    inside = highest = ran = 0
+    running_calls = highest = ran = 0
 
     async def call_breaker(number: int) -> None:
-        nonlocal inside, highest, ran
-        inside += 1
-        highest = max(highest, inside)
+        nonlocal running_calls, highest, ran
+        running_calls += 1
+        highest = max(highest, running_calls)
         ran += 1
         for _ in range(number % 4):
             await asyncio.sleep(0)
-        inside -= 1
+        running_calls -= 1
         if number % 3 == 0:
             raise FunctionFailure
 

@@ -185,13 +185,13 @@ def test_a_pause_ends_the_lease(store: Any) -> None:
     assert clock.slept == [3.1]
 
 
-@pytest.mark.parametrize("during", [1, 2])
-def test_lease_granted_before_pause_and_received_after_it_is_not_used(during: int) -> None:
+@pytest.mark.parametrize("fetch_number", [1, 2])
+def test_lease_granted_before_pause_and_received_after_it_is_not_used(fetch_number: int) -> None:
     """A lease granted before a pause and received after it is not used."""
     store = CountingStore(Clock())
     clock = clock_of(store)
     process = Process(clock, store, FAST)
-    for _ in range(5 * (during - 1)):
+    for _ in range(5 * (fetch_number - 1)):
         process.acquire()
     store.meanwhile = lambda: process.pause(3)
     process.acquire()

@@ -135,10 +135,10 @@ def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
     def make_part(clock: Clock) -> CircuitBreaker:
         return CircuitBreaker(config, storage=MemoryStorage(clock), clock=clock)
 
-    one, other_observations = (
+    observations, other_observations = (
         walk_results(make_part, walk, way, lambda part, _: part.state()) for way in WAYS
     )
-    assert other_observations == one
+    assert other_observations == observations
 
 
 @given(MOVES)
@@ -154,10 +154,10 @@ def test_rate_limiter_has_equal_results_on_fast_and_full_path(walk: list[Any]) -
             timeout=2.0,
         )
 
-    one, other_observations = (
+    observations, other_observations = (
         walk_results(make_part, walk, way, lambda _, clock: [*clock.slept]) for way in WAYS
     )
-    assert other_observations == one
+    assert other_observations == observations
 
 
 @given(

@@ -185,8 +185,8 @@ def main(brokers: Sequence[str] = (), seeds: int = 10, first: int = 0) -> int:
                     failures += 1
                     sys.stdout.write(f"{broker} {seed}: FAILED {error}\n")
                 else:
-                    took = monotonic() - begin
-                    sys.stdout.write(f"{broker} {seed}: {counts[-1]} repeated, {took:.1f} s\n")
+                    duration = monotonic() - begin
+                    sys.stdout.write(f"{broker} {seed}: {counts[-1]} repeated, {duration:.1f} s\n")
                 sys.stdout.flush()
     for broker, counts in repeats.items():
         highest = max(counts, default=0)

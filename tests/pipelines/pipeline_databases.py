@@ -68,14 +68,14 @@ async def finish(value: Any) -> Any:
 async def database(system: str, folder: Path) -> AsyncGenerator[Database]:
     """Create a database schema, and drop it afterwards."""
     administrator = None if system == "sqlite" else Administrator(system)
-    made = Database(system, folder)
+    db = Database(system, folder)
     if administrator is not None:
-        administrator.ask(f"CREATE SCHEMA {made.schema}")
+        administrator.ask(f"CREATE SCHEMA {db.schema}")
     try:
-        yield made
+        yield db
     finally:
-        await finish(made.connector.close())
+        await finish(db.connector.close())
         if administrator is not None:
             cascade = " CASCADE" if system == "postgresql" else ""
-            administrator.ask(f"DROP SCHEMA {made.schema}{cascade}")
+            administrator.ask(f"DROP SCHEMA {db.schema}{cascade}")
             administrator.close()

@@ -182,9 +182,11 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     await Pipeline("orders", source, broken, dead_letters=file).run()
     before = [name for name, _ in file.letters()]
 
-    half = MemorySink(lambda record: InvalidData("odd") if record.json()["number"] % 2 else None)
+    refusing_sink = MemorySink(
+        lambda record: InvalidData("odd") if record.json()["number"] % 2 else None
+    )
     replayed = DeadLetterSource(file, before[:3])
-    report = await Pipeline("orders", replayed, half, dead_letters=file).run()
+    report = await Pipeline("orders", replayed, refusing_sink, dead_letters=file).run()
     assert (2, 1) == (report.statistics.processed, report.statistics.dead_letters)
     after = file.letters()
     assert [before[3]] == [name for name, _ in after if name in before]

@@ -80,16 +80,16 @@ def test_sink_without_a_function() -> None:
 
 async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
     """If the caller of a thread is cancelled, nothing waits for the thread."""
-    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+    has_begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def wait_for_release() -> None:
-        begun.set()
+        has_begun.set()
         may_end.wait(60)
         ended.set()
 
     task = asyncio.create_task(run_in_thread(wait_for_release))
     await asyncio.sleep(0)
-    assert begun.wait(60)
+    assert has_begun.wait(60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

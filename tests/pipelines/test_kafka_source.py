@@ -539,13 +539,13 @@ async def test_many_done_records_are_committed_at_once(cluster: KafkaCluster) ->
     reader = source(cluster, options={"auto.commit.interval.ms": 86_400_000})
     await reader.open(Revocations())
     records = await read(reader, 20)
-    short, tall = PollLimits(40, 1_000_000, 0.05), PollLimits(80, 1_000_000, 0.05)
+    small_limits, large_limits = PollLimits(40, 1_000_000, 0.05), PollLimits(80, 1_000_000, 0.05)
     await reader.commit(records[:15])
-    assert not await reader.poll(tall)
+    assert not await reader.poll(large_limits)
     assert [] == cluster.committed("workers", "orders")
     async with asyncio.timeout(60):
         while cluster.committed("workers", "orders") != [15]:
-            assert not await reader.poll(short)
+            assert not await reader.poll(small_limits)
     await reader.close()
 
 
@@ -742,18 +742,18 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
         "orders", source(cluster), RecordSink(store), dead_letters=letters, config=config
     )
     running = asyncio.create_task(pipeline.run())
-    most = 0
+    highest = 0
 
     def is_done() -> bool:
-        nonlocal most
-        most = max(most, pipeline.statistics().records_in_flight)
+        nonlocal highest
+        highest = max(highest, pipeline.statistics().records_in_flight)
         return pipeline.statistics().processed == 499 and bool(letters.letters)
 
     await until(is_done)
     pipeline.stop()
     report = await running
     assert report.is_clean
-    assert most <= 50
+    assert highest <= 50
     assert ["77"] == [letter.record.text for letter in letters.letters]
     assert all(numbers == sorted(numbers) for numbers in by_key.values())
     reader = source(cluster)

@@ -224,14 +224,14 @@ async def test_fenced_worker_stops(broker: TransactionalKafka) -> None:
     """A worker stops when another starts with its transactional id, and publishes no more."""
     publish(broker)
     first = pipeline(broker)
-    fenced = asyncio.create_task(first.run())
+    first_run = asyncio.create_task(first.run())
     await until(is_committed(broker))
     second = source(broker)
     await second.open(_ignore)
     await second.close()
     publish(broker)
     with pytest.raises(ConfigurationError, match="Another worker has started with the same"):
-        await fenced
+        await first_run
     assert [*range(COUNT)] == invoices(broker)
     await run(pipeline(broker), is_committed(broker, 2 * COUNT))
     assert sorted([*range(COUNT)] * 2) == invoices(broker)
@@ -258,16 +258,16 @@ async def test_two_workers_share_the_partitions(broker: TransactionalKafka) -> N
     publish(broker, 400)
     first = pipeline(broker, source(broker, "billing-1"))
     second = pipeline(broker, source(broker, "billing-2"))
-    one = asyncio.create_task(first.run())
+    first_run = asyncio.create_task(first.run())
     await until(lambda: bool(first.statistics().processed))
-    two = asyncio.create_task(second.run())
+    second_run = asyncio.create_task(second.run())
     await until(is_committed(broker, 400))
     first.stop()
-    await one
+    await first_run
     publish(broker, 100)
     await until(is_committed(broker, 500))
     second.stop()
-    await two
+    await second_run
     assert Counter([*range(400), *range(100)]) == Counter(invoices(broker))
 
 

@@ -31,8 +31,8 @@ async def test_released_records_are_delivered_again_where_records_are_committed_
     await source.commit(records[:1])
 
     await source.release([records[3], records[1]])
-    again = await source.poll(ALL)
+    second_batch = await source.poll(ALL)
 
-    assert again is not None
-    assert redelivered == [record.json()["number"] for record in again]
+    assert second_batch is not None
+    assert redelivered == [record.json()["number"] for record in second_batch]
     assert [3, 1] == [record.json()["number"] for record in source.released]

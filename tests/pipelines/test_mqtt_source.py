@@ -308,11 +308,11 @@ async def test_stopping_pipeline_commits_its_running_batch(
     broker: PrivateMosquitto, topic: str
 ) -> None:
     """A stopping pipeline commits its running batch; the broker keeps the rest for its id."""
-    begun, may_continue = asyncio.Event(), asyncio.Event()
+    has_begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
-        begun.set()
+        has_begun.set()
         await may_continue.wait()
         stored.append(record.text)
 
@@ -320,7 +320,7 @@ async def test_stopping_pipeline_commits_its_running_batch(
     await publish(broker, topic, messages(50))
     pipeline = Pipeline("orders", source(broker, topic), RecordSink(store))
     running = asyncio.create_task(pipeline.run())
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     may_continue.set()
     assert (await running).is_clean
@@ -410,12 +410,12 @@ async def test_subscription_that_the_broker_refuses_is_an_error(
 
 async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str) -> None:
     """If the broker dies, polls and commits fail temporarily, and the source can be closed."""
-    with PrivateMosquitto() as mortal:
-        reader = await open_source(mortal, topic)
-        await publish(mortal, topic, messages(1))
+    with PrivateMosquitto() as private_broker:
+        reader = await open_source(private_broker, topic)
+        await publish(private_broker, topic, messages(1))
         records = await read_count(reader, 1)
         waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
-        mortal.kill()
+        private_broker.kill()
         with pytest.raises(ConnectionFailed, match="was lost"):
             await waiting
         with pytest.raises(ConnectionFailed, match="was lost"):

@@ -228,9 +228,9 @@ async def test_pattern_without_a_stream_waits(server: PrivateNats) -> None:
     await reader.close()
     with pytest.raises(TopicNotFound, match="no stream for the subject 'missing'"):
         await source(server, "missing").open(Revocations())
-    named = NatsSource(Nats(url=Secret(server.url), stream="missing"), ["orders"], group="g")
+    wrong_source = NatsSource(Nats(url=Secret(server.url), stream="missing"), ["orders"], group="g")
     with pytest.raises(TopicNotFound, match="no stream 'missing'"):
-        await named.open(Revocations())
+        await wrong_source.open(Revocations())
 
 
 async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -> None:
@@ -507,18 +507,18 @@ async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: 
 
 async def test_stopping_pipeline_ends_its_running_batch(server: PrivateNats, stream: str) -> None:
     """A stopping pipeline ends its running batch, and releases the rest at once."""
-    begun, may_continue = asyncio.Event(), asyncio.Event()
+    has_begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
-        begun.set()
+        has_begun.set()
         await may_continue.wait()
         stored.append(record.text)
 
     await publish(server, stream, messages(50))
     pipeline = Pipeline("orders", source(server, stream), RecordSink(store))
     running = asyncio.create_task(pipeline.run())
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     may_continue.set()
     assert (await running).is_clean

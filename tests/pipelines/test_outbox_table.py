@@ -37,24 +37,24 @@ INSERT: Final = "INSERT INTO outbox (key, payload) VALUES (%s, %s)"
 each_system = pytest.mark.parametrize("system", TABLES)
 
 
-async def _put(made: Database, *values: str, key: str | None = None) -> None:
-    payload = "CAST(:value AS jsonb)" if made.system == "postgresql" else ":value"
+async def _put(db: Database, *values: str, key: str | None = None) -> None:
+    payload = "CAST(:value AS jsonb)" if db.system == "postgresql" else ":value"
     for value in values:
         text = f"INSERT INTO outbox (key, payload) VALUES (:key, {payload})"
-        await made.run(text, key=key, value=value)
+        await db.run(text, key=key, value=value)
 
 
 @each_system
 async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
     """All rows of the outbox arrive with keys and ids, page by page; new rows follow later."""
-    async with database(system, tmp_path) as made:
-        await made.run(TABLES[system])
-        outbox = OutboxTable(made.manager, made.connector, "outbox", limit=2)
+    async with database(system, tmp_path) as db:
+        await db.run(TABLES[system])
+        outbox = OutboxTable(db.manager, db.connector, "outbox", limit=2)
         assert [] == await outbox.after(None)
-        await _put(made, "1", "2", "3", key="a")
+        await _put(db, "1", "2", "3", key="a")
         first = await outbox.after(None)
         second = await outbox.after(first[-1].offset)
-        await _put(made, "4")
+        await _put(db, "4")
         third = await outbox.after(second[-1].offset)
         records = [*first, *second, *third]
 
@@ -69,14 +69,14 @@ async def test_rows_arrive_in_their_order(system: str, tmp_path: Path) -> None:
 
 async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Path) -> None:
     """A row that commits after rows with greater ids is not lost, but arrives after them."""
-    async with database("postgresql", tmp_path) as made:
-        await made.run(TABLES["postgresql"])
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _open_connection(made) as slow:
+    async with database("postgresql", tmp_path) as db:
+        await db.run(TABLES["postgresql"])
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
+        async with await _open_connection(db) as slow:
             await slow.execute(INSERT, ("a", "1"))
-            await _put(made, "2", key="b")
+            await _put(db, "2", key="b")
             first = await outbox.after(None)
-            await _put(made, "3", key="b")
+            await _put(db, "3", key="b")
             second = await outbox.after(first[-1].offset)
             await slow.commit()
         third = await outbox.after(second[-1].offset)
@@ -86,16 +86,16 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
 
 async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
     """Rows with one key are read in the order of their commits, even if their ids are not."""
-    async with database("postgresql", tmp_path) as made:
-        await made.run(TABLES["postgresql"])
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
+    async with database("postgresql", tmp_path) as db:
+        await db.run(TABLES["postgresql"])
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
         async with (
-            await _open_connection(made) as early_connection,
-            await _open_connection(made) as other,
+            await _open_connection(db) as early_connection,
+            await _open_connection(db) as other,
         ):
             await early_connection.execute("SELECT pg_current_xact_id()")
             await other.execute("SELECT pg_current_xact_id()")
-            await _put(made, "1", key="a")
+            await _put(db, "1", key="a")
             await early_connection.execute(INSERT, ("a", "2"))
             await early_connection.commit()
             records = await outbox.after(None)
@@ -105,29 +105,29 @@ async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
 
 async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
     """A row of a rolled-back transaction never arrives."""
-    async with database("postgresql", tmp_path) as made:
-        await made.run(TABLES["postgresql"])
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _open_connection(made) as rolled_back_connection:
+    async with database("postgresql", tmp_path) as db:
+        await db.run(TABLES["postgresql"])
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
+        async with await _open_connection(db) as rolled_back_connection:
             await rolled_back_connection.execute(INSERT, ("a", "1"))
             await rolled_back_connection.rollback()
-        await _put(made, "2")
+        await _put(db, "2")
 
         assert [2] == [record.json() for record in await outbox.after(None)]
 
 
 async def test_other_columns_and_payloads(tmp_path: Path) -> None:
     """The outbox table may have other column names, byte payloads and numeric keys."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run(
+    async with database("sqlite", tmp_path) as db:
+        await db.run(
             "CREATE TABLE events (seq integer PRIMARY KEY AUTOINCREMENT, order_id integer,"
             " body blob NOT NULL)"
         )
         text = "INSERT INTO events (order_id, body) VALUES (:order, :body)"
-        await made.run(text, order=7, body=b"\xff")
+        await db.run(text, order=7, body=b"\xff")
         names: dict[str, Any] = {"id": "seq", "payload": "body", "schema": "main"}
-        keyed = OutboxTable(made.manager, made.connector, "events", key="order_id", **names)
-        unkeyed = OutboxTable(made.manager, made.connector, "events", key=None, **names)
+        keyed = OutboxTable(db.manager, db.connector, "events", key="order_id", **names)
+        unkeyed = OutboxTable(db.manager, db.connector, "events", key=None, **names)
 
         assert [(b"7", b"\xff")] == [(row.key, row.payload) for row in await keyed.after(None)]
         assert [None] == [row.key for row in await unkeyed.after(None)]
@@ -136,10 +136,10 @@ async def test_other_columns_and_payloads(tmp_path: Path) -> None:
 @each_system
 async def test_row_with_an_empty_key_has_no_key(system: str, tmp_path: Path) -> None:
     """A row with an empty key arrives like one without a key, and does not stop the source."""
-    async with database(system, tmp_path) as made:
-        await made.run(TABLES[system])
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
-        await _put(made, "1", key="")
+    async with database(system, tmp_path) as db:
+        await db.run(TABLES[system])
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
+        await _put(db, "1", key="")
 
         assert [(None, 1)] == [(row.key, row.json()) for row in await outbox.after(None)]
 
@@ -147,17 +147,17 @@ async def test_row_with_an_empty_key_has_no_key(system: str, tmp_path: Path) -> 
 @each_system
 async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path) -> None:
     """A pipeline over an outbox table continues after its stored position."""
-    async with database(system, tmp_path) as made:
-        await made.run(TABLES[system])
-        checkpoints = SqlCheckpoints(made.manager, made.connector)
+    async with database(system, tmp_path) as db:
+        await db.run(TABLES[system])
+        checkpoints = SqlCheckpoints(db.manager, db.connector)
         await checkpoints.create_table()
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
 
         async def after_or_end(position: Any) -> Any:
             return await outbox.after(position) or None
 
         for values in (["1", "2"], ["3"]):
-            await _put(made, *values)
+            await _put(db, *values)
             sink = MemorySink()
             await Pipeline("relay", PollingSource("o", after_or_end, checkpoints), sink).run()
             assert [int(value) for value in values] == sink.values
@@ -169,8 +169,8 @@ async def test_position_of_another_source_is_refused(
     position: str, system: str, tmp_path: Path
 ) -> None:
     """A stored position in another format raises an error, instead of starting over."""
-    async with database(system, tmp_path) as made:
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
+    async with database(system, tmp_path) as db:
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
         with pytest.raises(InvalidData, match="does not belong to the outbox table 'outbox'"):
             await outbox.after(position)
 
@@ -180,10 +180,10 @@ async def test_transaction_numbers_that_went_back_are_noticed(
     *, has_position: bool, tmp_path: Path
 ) -> None:
     """After a restore on another server, the source raises an error instead of skipping rows."""
-    async with database("postgresql", tmp_path) as made:
-        await made.run(TABLES["postgresql"])
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
-        await _put(made, "1")
+    async with database("postgresql", tmp_path) as db:
+        await db.run(TABLES["postgresql"])
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
+        await _put(db, "1")
         [record] = await outbox.after(None)
         later_position = None
         if has_position:
@@ -191,7 +191,7 @@ async def test_transaction_numbers_that_went_back_are_noticed(
             later_position = f"{number}/{id}/{before}/9000000000000000:9000000000000000:"
         else:
             update = "UPDATE outbox SET transaction = CAST(:number AS xid8)"
-            await made.run(update, number="9000000000000000")
+            await db.run(update, number="9000000000000000")
 
         with pytest.raises(InvalidData, match="a replica took over") as caught:
             await outbox.after(later_position)
@@ -201,10 +201,10 @@ async def test_transaction_numbers_that_went_back_are_noticed(
 
 async def test_restored_copy_of_a_sqlite_file_is_noticed(tmp_path: Path) -> None:
     """After an older copy is restored, the source raises an error instead of skipping rows."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run(TABLES["sqlite"])
-        await _put(made, "1", "2")
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
+    async with database("sqlite", tmp_path) as db:
+        await db.run(TABLES["sqlite"])
+        await _put(db, "1", "2")
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
         assert [] == await outbox.after(2)
         with pytest.raises(InvalidData, match="An older copy of the database was restored"):
             await outbox.after(3)
@@ -212,34 +212,34 @@ async def test_restored_copy_of_a_sqlite_file_is_noticed(tmp_path: Path) -> None
 
 async def test_deleted_rows_of_a_sqlite_file_are_not_missed(tmp_path: Path) -> None:
     """After all published rows were deleted, the next row still has a new id, and arrives."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run(TABLES["sqlite"])
-        await _put(made, "1", "2")
-        outbox = OutboxTable(made.manager, made.connector, "OUTBOX")
-        await made.run("DELETE FROM outbox")
+    async with database("sqlite", tmp_path) as db:
+        await db.run(TABLES["sqlite"])
+        await _put(db, "1", "2")
+        outbox = OutboxTable(db.manager, db.connector, "OUTBOX")
+        await db.run("DELETE FROM outbox")
         assert [] == await outbox.after(2)
-        await _put(made, "3")
+        await _put(db, "3")
         assert [3] == [record.json() for record in await outbox.after(2)]
 
 
 async def test_sqlite_table_that_uses_ids_again_is_refused(tmp_path: Path) -> None:
     """A table without AUTOINCREMENT is refused: a new row may get the id of a published one."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run(TABLES["sqlite"].replace(" AUTOINCREMENT", ""))
-        outbox = OutboxTable(made.manager, made.connector, "outbox")
+    async with database("sqlite", tmp_path) as db:
+        await db.run(TABLES["sqlite"].replace(" AUTOINCREMENT", ""))
+        outbox = OutboxTable(db.manager, db.connector, "outbox")
         with pytest.raises(ConfigurationError, match="gives the ids of deleted rows to new rows"):
             await outbox.after(None)
 
 
 async def test_mariadb_is_refused(tmp_path: Path) -> None:
     """MariaDB is refused, because it does not report which transactions have ended."""
-    async with database("mariadb", tmp_path) as made:
+    async with database("mariadb", tmp_path) as db:
         with pytest.raises(ConfigurationError, match="do not show which transactions have ended"):
-            OutboxTable(made.manager, made.connector, "outbox")
+            OutboxTable(db.manager, db.connector, "outbox")
 
 
-async def _open_connection(made: Database) -> psycopg.AsyncConnection[Any]:
-    return await psycopg.AsyncConnection.connect(made.url, options=made.options["options"])
+async def _open_connection(db: Database) -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(db.url, options=db.options["options"])
 
 
 WRITERS: Final = 50
@@ -247,10 +247,10 @@ TRANSACTIONS: Final = 9
 NAMES: Final = 15
 
 
-async def _write(made: Database, seed: int) -> int:
+async def _write(db: Database, seed: int) -> int:
     """Insert numbered rows in transactions of different lengths, and return their number."""
     random, count = Random(seed), 0
-    async with await _open_connection(made) as connection:
+    async with await _open_connection(db) as connection:
         for _ in range(TRANSACTIONS):
             names = sorted(random.sample(range(NAMES), random.randint(1, 3)))
             if random.random() < 0.5:
@@ -283,20 +283,20 @@ async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path
     """
     needs_postgres_programs()
     with Cluster(connections=WRITERS + 20) as cluster:
-        made = Database("postgresql", tmp_path, cluster.url("postgres"))
+        db = Database("postgresql", tmp_path, cluster.url("postgres"))
         for text in (
-            f"CREATE SCHEMA {made.schema}",
+            f"CREATE SCHEMA {db.schema}",
             TABLES["postgresql"],
             "CREATE TABLE counters (name integer PRIMARY KEY, number integer NOT NULL)",
             PUBLISHED,
         ):
-            await made.run(text)
+            await db.run(text)
         for name in range(NAMES):
-            await made.run("INSERT INTO counters VALUES (:name, :number)", name=name, number=0)
-        writers = asyncio.gather(*(_write(made, seed) for seed in range(WRITERS)))
-        kills = await _relay_until_all_is_published(made, writers)
-        rows = await made.run("SELECT name, number FROM published ORDER BY at")
-        await finish(made.connector.close())
+            await db.run("INSERT INTO counters VALUES (:name, :number)", name=name, number=0)
+        writers = asyncio.gather(*(_write(db, seed) for seed in range(WRITERS)))
+        kills = await _relay_until_all_is_published(db, writers)
+        rows = await db.run("SELECT name, number FROM published ORDER BY at")
+        await finish(db.connector.close())
 
     assert writers.result()
     assert sum(writers.result()) == len(rows)
@@ -306,7 +306,7 @@ async def test_killed_relay_publishes_every_row_once_and_in_order(tmp_path: Path
         assert list(range(1, len(numbers) + 1)) == numbers
 
 
-async def _relay_until_all_is_published(made: Database, writers: asyncio.Future[list[int]]) -> int:
+async def _relay_until_all_is_published(db: Database, writers: asyncio.Future[list[int]]) -> int:
     """Run relays and kill each after some rows; return the number of killed relays."""
     random, kills, published = Random(1), 0, 0
 
@@ -315,13 +315,13 @@ async def _relay_until_all_is_published(made: Database, writers: asyncio.Future[
 
     while not is_complete():
         relay = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.pipelines.outbox_relay", made.url, made.schema
+            sys.executable, "-m", "tests.pipelines.outbox_relay", db.url, db.schema
         )
         goal = published + random.randint(30, 200)
         while published < goal and not is_complete():
-            [published] = await made.column("SELECT count(*) FROM published")
+            [published] = await db.column("SELECT count(*) FROM published")
         relay.kill()
         await relay.wait()
         kills += 1
-        [published] = await made.column("SELECT count(*) FROM published")
+        [published] = await db.column("SELECT count(*) FROM published")
     return kills

@@ -191,12 +191,12 @@ async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
     """A dead process's part file is completed, even if a half-written final file exists."""
     other_folder = tmp_path / "elsewhere"
     other_folder.mkdir()
-    dead = ParquetSink(other_folder, "orders")
-    await dead.process_batch([_record(1), _record(2)])
-    await dead.flush()
+    abandoned_sink = ParquetSink(other_folder, "orders")
+    await abandoned_sink.process_batch([_record(1), _record(2)])
+    await abandoned_sink.flush()
     [name] = _names(other_folder)
     (tmp_path / name).write_bytes((other_folder / name).read_bytes() + b'{"num')
-    await dead.close()
+    await abandoned_sink.close()
     (tmp_path / name.replace(".parquet.part", ".coming")).write_bytes(b"PAR1 half")
     (tmp_path / "orders-20260301T0.parquet.part").touch()
     other = ParquetSink(tmp_path, "orders-eu")

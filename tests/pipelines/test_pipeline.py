@@ -368,12 +368,12 @@ async def test_sink_that_can_never_work() -> None:
 
 async def test_revoked_partition_is_not_committed() -> None:
     """If a partition is revoked, its running batch is committed; no other record begins."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
     seen: list[object] = []
 
     async def store(records: Sequence[SinkRecord]) -> None:
         seen.extend(record.offset for record in records)
-        begun.set()
+        has_begun.set()
         await may_end.wait()
 
     source = MemorySource(make_records(6), is_endless=True)
@@ -381,7 +381,7 @@ async def test_revoked_partition_is_not_committed() -> None:
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     revoking = asyncio.create_task(source.revoke([("orders", 0)]))
     await asyncio.sleep(0)
     may_end.set()
@@ -395,21 +395,21 @@ async def test_revoked_partition_is_not_committed() -> None:
 
 async def test_revocation_does_not_wait_for_ever() -> None:
     """A batch that does not end before its partition is lost is not committed later."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
     calls = 0
 
     async def store(records: Sequence[SinkRecord]) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
-            begun.set()
+            has_begun.set()
             await may_end.wait()
 
     source = MemorySource(make_records(2, partitions=2), is_endless=True, commits="each")
     settings = config(drain=0.001, lanes=2, order="partition")
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     await source.revoke([("orders", 0), ("orders", 1)])
     first = list(source.committed)
     may_end.set()
@@ -422,20 +422,20 @@ async def test_revocation_does_not_wait_for_ever() -> None:
 
 async def test_revoked_batch_is_not_tried_again() -> None:
     """A batch that fails while its partition is revoked is not retried."""
-    begun, may_fail = asyncio.Event(), asyncio.Event()
+    has_begun, may_fail = asyncio.Event(), asyncio.Event()
     calls: list[list[object]] = []
 
     async def store(records: Sequence[SinkRecord]) -> None:
         calls.append([record.partition for record in records])
         if len(calls) == 1:
-            begun.set()
+            has_begun.set()
             await may_fail.wait()
             raise ConnectionFailed("The sink is away.")
 
     source = MemorySource(make_records(4, partitions=2), is_endless=True)
     pipeline = Pipeline("orders", source, BatchSink(store), config=config(drain=0.001))
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     await pipeline._on_revoked([("orders", 0)])  # noqa: SLF001 - the source does not deliver it again
     may_fail.set()
     await until(lambda: len(calls) == 2)
@@ -446,10 +446,10 @@ async def test_revoked_batch_is_not_tried_again() -> None:
 
 async def test_void_deliveries_are_forgotten_at_once() -> None:
     """After a lost connection, records delivered before it are not acknowledged."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
-        begun.set()
+        has_begun.set()
         await may_end.wait()
 
     source = MemorySource(make_records(4), is_endless=True, commits="each")
@@ -457,7 +457,7 @@ async def test_void_deliveries_are_forgotten_at_once() -> None:
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     await source.revoke()
     assert 0 == pipeline.statistics().records_in_flight
     may_end.set()
@@ -530,21 +530,21 @@ async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> No
 
 async def test_lanes_run_at_the_same_time() -> None:
     """Batches of different lanes run at once; records without a key are spread over the lanes."""
-    at_once = most = 0
+    at_once = highest = 0
 
     async def store(records: Sequence[SinkRecord]) -> None:
-        nonlocal at_once, most
+        nonlocal at_once, highest
         at_once += 1
-        most = max(most, at_once)
+        highest = max(highest, at_once)
         await asyncio.sleep(0.001)
         at_once -= 1
 
     for keys in (0, 50):
-        most = 0
+        highest = 0
         settings = config(lanes=8, batch=BatchLimits(records=1))
         source = MemorySource(make_records(64, keys=keys))
         await run(Pipeline("orders", source, BatchSink(store), config=settings))
-        assert 8 == most
+        assert 8 == highest
 
 
 @pytest.mark.parametrize("order", ["key", "partition"])
@@ -573,14 +573,14 @@ def test_keys_and_partitions_are_spread_evenly_over_the_lanes(order: str) -> Non
 
 async def test_returned_record_waits_for_its_key_although_other_lanes_are_free() -> None:
     """A record that is delivered again waits until its first, interrupted delivery has ended."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
     under_way: list[bytes | None] = []
 
     async def store(records: Sequence[SinkRecord]) -> None:
         [record] = records
         assert record.key not in under_way
         under_way.append(record.key)
-        begun.set()
+        has_begun.set()
         await may_end.wait()
         under_way.remove(record.key)
 
@@ -588,7 +588,7 @@ async def test_returned_record_waits_for_its_key_although_other_lanes_are_free()
     settings = config(lanes=8, drain=0.001, batch=BatchLimits(records=1))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     await source.revoke([("orders", 0)])
     await until(lambda: 2 <= pipeline.statistics().received)
     may_end.set()

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
     """After a stop no new batch begins, running batches end, and other records are released."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def store(records: Sequence[SinkRecord]) -> None:
-        begun.set()
+        has_begun.set()
         await may_end.wait()
 
     source = MemorySource(make_records(10), is_endless=True, commits="each")
     settings = config(batch=BatchLimits(records=2))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
@@ -66,20 +66,20 @@ def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
 async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
     """After a stop, earlier records are processed if the commit of started ones needs them."""
     records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []
 
     async def store(batch: Sequence[SinkRecord]) -> None:
         stored.extend(record.offset for record in batch)
         if records[-1].key == batch[0].key:
-            begun.set()
+            has_begun.set()
         await may_end.wait()
 
     source = MemorySource(records, is_endless=True)
     settings = config(lanes=2, batch=BatchLimits(records=2 if wait else 1, wait=wait))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
@@ -117,7 +117,7 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     """If a function hangs until `drain` is over, the records it has processed are committed."""
     source = MemorySource(make_records(10), is_endless=True)
     stored: list[Any] = []
-    never = threading.Event()
+    never_set = threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def store(record: SinkRecord) -> None:
@@ -129,7 +129,7 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     def store_in_thread(record: SinkRecord) -> None:
         if record.offset == 3:
             loops[0].call_soon_threadsafe(pipeline.stop)
-            never.wait(PATIENCE)
+            never_set.wait(PATIENCE)
         stored.append(record.offset)
 
     function = store if is_async else store_in_thread
@@ -144,7 +144,7 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     assert [0, 1, 2] == stored
     assert 3 == report.statistics.committed
     assert list(range(3, 10)) == [record.offset for record in source.released]
-    never.set()
+    never_set.set()
 
 
 @pytest.mark.parametrize("commits", ["each", "prefix"])
@@ -273,7 +273,7 @@ def test_revocation_waits_for_one_record_of_a_slow_function(is_transform: bool) 
 
 async def test_record_that_stays_open_ends_the_other_lanes() -> None:
     """If a record fails while the pipeline stops, no lane begins a record after it."""
-    begun, may_end = asyncio.Event(), asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []
 
     async def store(batch: Sequence[SinkRecord]) -> None:
@@ -282,7 +282,7 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
         if record.offset == 0:
             raise ConnectionFailed("away")
         if record.offset == 3:
-            begun.set()
+            has_begun.set()
         else:
             await may_end.wait()
 
@@ -294,7 +294,7 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
     source = MemorySource(_lane_records([0, 1, 1, 2]), is_endless=True)
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
@@ -305,10 +305,10 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
 
 async def test_hanging_sink_is_cut_off() -> None:
     """A batch that does not end soon after a stop is not committed, and is not a dead letter."""
-    begun = asyncio.Event()
+    has_begun = asyncio.Event()
 
     async def write_forever(records: Sequence[SinkRecord]) -> None:
-        begun.set()
+        has_begun.set()
         await asyncio.Event().wait()
 
     letters, source = MemoryDeadLetters(), MemorySource(make_records(3), commits="each")
@@ -316,7 +316,7 @@ async def test_hanging_sink_is_cut_off() -> None:
         "orders", source, BatchSink(write_forever), dead_letters=letters, config=config(drain=0.0)
     )
     running = asyncio.create_task(run(pipeline))
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     report = await running
     assert not report.is_clean
@@ -342,11 +342,11 @@ async def test_stop_ends_the_pause_of_a_retry() -> None:
 
 async def test_cancelled_run_leaves_nothing_behind() -> None:
     """Cancelling a run cancels its sink, closes source and sink, and commits nothing."""
-    begun = asyncio.Event()
+    has_begun = asyncio.Event()
     ended: list[str] = []
 
     async def write_forever(records: Sequence[SinkRecord]) -> None:
-        begun.set()
+        has_begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -355,7 +355,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
 
     source = MemorySource(make_records(3))
     running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(write_forever))))
-    await begun.wait()
+    await has_begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

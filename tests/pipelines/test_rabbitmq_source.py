@@ -190,11 +190,11 @@ async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
     await first.release(records[1:])
     await first.extend(records[:1])
     async with asyncio.timeout(60.0):
-        again: list[SinkRecord] = []
-        while len(again) < 2:
-            again += await second.poll(MANY)
-            again += await first.poll(PollLimits(10, 10, 0.01))
-    assert {b"1", b"2"} == {record.payload for record in again}
+        redelivered: list[SinkRecord] = []
+        while len(redelivered) < 2:
+            redelivered += await second.poll(MANY)
+            redelivered += await first.poll(PollLimits(10, 10, 0.01))
+    assert {b"1", b"2"} == {record.payload for record in redelivered}
     await first.close()
     await second.close()
 
@@ -320,18 +320,18 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
 
 async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
     """A stopping pipeline finishes its running batch, and leaves the rest in the queue."""
-    begun, may_continue = asyncio.Event(), asyncio.Event()
+    has_begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
-        begun.set()
+        has_begun.set()
         await may_continue.wait()
         stored.append(record.text)
 
     await publish(broker, messages(50))
     pipeline = Pipeline("orders", source(broker), RecordSink(store))
     running = asyncio.create_task(pipeline.run())
-    await begun.wait()
+    await has_begun.wait()
     pipeline.stop()
     may_continue.set()
     report = await running

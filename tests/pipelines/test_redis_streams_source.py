@@ -230,8 +230,8 @@ async def test_deleted_entries_do_not_hide_later_ones(
     await first.close()
     second = source(private_server, consumer="worker", claim_after=3600.0)
     await second.open(fail_on_revocation)
-    few = PollLimits(2, 1_000_000, 0.01)
-    repeated = [*await second.poll(few), *await second.poll(few)]
+    small_limits = PollLimits(2, 1_000_000, 0.01)
+    repeated = [*await second.poll(small_limits), *await second.poll(small_limits)]
     await second.close()
 
     assert [b"3", b"4"] == [record.payload for record in repeated]

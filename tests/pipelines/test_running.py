@@ -185,9 +185,9 @@ async def test_dead_letters_are_published() -> None:
         assert "1" == headers["dead-letter-attempts"]
         assert "orders" == headers["dead-letter-topic"] == headers["dead-letter-pipeline"]
 
-        again = attrs.evolve(record, attributes=(("trace", "1"), *stored.message.headers))
+        copied_record = attrs.evolve(record, attributes=(("trace", "1"), *stored.message.headers))
         sink = MemorySink(lambda _: InvalidData("still no total"))
-        await Pipeline("retry", MemorySource([again]), sink, dead_letters=letters).run()
+        await Pipeline("retry", MemorySource([copied_record]), sink, dead_letters=letters).run()
         names = [name for name, _ in broker.messages[1].message.headers]
         headers = dict(broker.messages[1].message.headers)
         assert len(names) == len(headers)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 each_system = pytest.mark.parametrize("system", SYSTEMS)
 
 
-async def _checkpoints(made: Database) -> SqlCheckpoints:
-    checkpoints = SqlCheckpoints(made.manager, made.connector)
+async def _checkpoints(db: Database) -> SqlCheckpoints:
+    checkpoints = SqlCheckpoints(db.manager, db.connector)
     await checkpoints.create_table()
     return checkpoints
 
@@ -31,8 +31,8 @@ def _record(offset: Any, **fields: Any) -> SinkRecord:
 @each_system
 async def test_only_the_last_owner_stores_positions(system: str, tmp_path: Path) -> None:
     """Only the last worker that began a checkpoint can store positions in the table."""
-    async with database(system, tmp_path) as made:
-        first, second = await _checkpoints(made), await _checkpoints(made)
+    async with database(system, tmp_path) as db:
+        first, second = await _checkpoints(db), await _checkpoints(db)
         assert (1, {}) == await first.begin("orders")
         await first.advance("orders", 1, {"0": 5, "1": "a"})
         assert (2, {"0": 5, "1": "a"}) == await second.begin("orders")
@@ -49,28 +49,26 @@ async def test_only_the_last_owner_stores_positions(system: str, tmp_path: Path)
 @each_system
 async def test_earlier_owner_writes_no_rows(system: str, tmp_path: Path) -> None:
     """A SQL sink whose worker was replaced writes no more rows."""
-    async with database(system, tmp_path) as made:
-        await made.run("CREATE TABLE orders (number integer)")
-        first = await _checkpoints(made)
-        sink = SqlSink(
-            made.manager, made.connector, "orders", columns=["number"], checkpoints=first
-        )
+    async with database(system, tmp_path) as db:
+        await db.run("CREATE TABLE orders (number integer)")
+        first = await _checkpoints(db)
+        sink = SqlSink(db.manager, db.connector, "orders", columns=["number"], checkpoints=first)
         await first.begin("orders")
         await sink.process_batch([_record(1), _record(2)])
-        await (await _checkpoints(made)).begin("orders")
+        await (await _checkpoints(db)).begin("orders")
         with pytest.raises(LocalFailure, match="taken over"):
             await sink.process_batch([_record(3)])
 
-        assert [1, 1] == await made.column("SELECT number FROM orders")
+        assert [1, 1] == await db.column("SELECT number FROM orders")
 
 
 async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> None:
     """A later commit of the source does not set back the position that the sink has stored."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run("CREATE TABLE orders (number integer)")
-        checkpoints = await _checkpoints(made)
+    async with database("sqlite", tmp_path) as db:
+        await db.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(db)
         sink = SqlSink(
-            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+            db.manager, db.connector, "orders", columns=["number"], checkpoints=checkpoints
         )
         epoch, _ = await checkpoints.begin("orders")
         await sink.process_batch([_record(7), _record(3, partition="b")])
@@ -81,11 +79,11 @@ async def test_position_that_moved_with_rows_is_not_set_back(tmp_path: Path) -> 
 
 async def test_position_that_moved_with_rows_cannot_be_sought(tmp_path: Path) -> None:
     """Seeking after the sink stored a position is refused, with a remedy."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run("CREATE TABLE orders (number integer)")
-        checkpoints = await _checkpoints(made)
+    async with database("sqlite", tmp_path) as db:
+        await db.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(db)
         sink = SqlSink(
-            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+            db.manager, db.connector, "orders", columns=["number"], checkpoints=checkpoints
         )
         source = PollingSource("orders", lambda _: [], checkpoints)
         await source.open(_ignore)
@@ -108,29 +106,29 @@ async def test_reset_sets_positions_back_and_ends_the_ownership(
     system: str, tmp_path: Path
 ) -> None:
     """After a reset a source begins at the new position, and the previous worker writes no more."""
-    async with database(system, tmp_path) as made:
-        await made.run("CREATE TABLE orders (number integer)")
-        checkpoints = await _checkpoints(made)
+    async with database(system, tmp_path) as db:
+        await db.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(db)
         await checkpoints.reset("returns", {"0": 2})
         assert {"0": 2} == (await checkpoints.begin("returns"))[1]
         sink = SqlSink(
-            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+            db.manager, db.connector, "orders", columns=["number"], checkpoints=checkpoints
         )
         await checkpoints.begin("orders")
         await sink.process_batch([_record(7)])
-        await (await _checkpoints(made)).reset("orders", {"0": 3})
+        await (await _checkpoints(db)).reset("orders", {"0": 3})
         with pytest.raises(LocalFailure, match="taken over"):
             await sink.process_batch([_record(8)])
 
-        later_checkpoints = await _checkpoints(made)
+        later_checkpoints = await _checkpoints(db)
         assert {"0": 3} == (await later_checkpoints.begin("orders"))[1]
 
 
 @each_system
 async def test_missing_table_is_named(system: str, tmp_path: Path) -> None:
     """If the table of checkpoints does not exist, the error says how to create it."""
-    async with database(system, tmp_path) as made:
-        checkpoints = SqlCheckpoints(made.manager, made.connector)
+    async with database(system, tmp_path) as db:
+        checkpoints = SqlCheckpoints(db.manager, db.connector)
         with pytest.raises(ConfigurationError, match="no table 'moorage_checkpoints'") as error:
             await checkpoints.begin("orders")
         assert "create_table" in str(error.value)
@@ -140,18 +138,18 @@ async def test_missing_table_is_named(system: str, tmp_path: Path) -> None:
 
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
     """A SQL sink with checkpoints accepts records of only one source."""
-    async with database("sqlite", tmp_path) as made:
-        await made.run("CREATE TABLE orders (number integer)")
-        checkpoints = await _checkpoints(made)
+    async with database("sqlite", tmp_path) as db:
+        await db.run("CREATE TABLE orders (number integer)")
+        checkpoints = await _checkpoints(db)
         sink = SqlSink(
-            made.manager, made.connector, "orders", columns=["number"], checkpoints=checkpoints
+            db.manager, db.connector, "orders", columns=["number"], checkpoints=checkpoints
         )
         await checkpoints.begin("orders")
         for batch in ([_record(1, topic="returns")], [_record(1), _record(1, topic="returns")]):
             with pytest.raises(LocalFailure, match="belong to a different source"):
                 await sink.process_batch(batch)
 
-        assert [] == await made.column("SELECT number FROM orders")
+        assert [] == await db.column("SELECT number FROM orders")
 
 
 @pytest.mark.parametrize(

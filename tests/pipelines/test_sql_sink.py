@@ -81,21 +81,21 @@ async def sql_subject(
     kind: Any, system: str, folder: Path, is_exact: bool
 ) -> AsyncGenerator[SqlSubject]:
     """Create a SQL sink; an exactly-once sink has no key, and stores positions with rows."""
-    async with database(system, folder) as made:
-        await made.run(LOG if is_exact else ORDERS)
-        checkpoints = SqlCheckpoints(made.manager, made.connector) if is_exact else None
+    async with database(system, folder) as db:
+        await db.run(LOG if is_exact else ORDERS)
+        checkpoints = SqlCheckpoints(db.manager, db.connector) if is_exact else None
         if checkpoints is not None:
             await checkpoints.create_table()
             await checkpoints.begin("orders")
         sink = SqlSink(
-            made.manager,
-            made.connector,
+            db.manager,
+            db.connector,
             "orders",
             columns=COLUMNS,
             key=() if is_exact else ("number",),
             checkpoints=checkpoints,
         )
-        yield kind(made, sink)
+        yield kind(db, sink)
 
 
 @each_system
@@ -123,25 +123,25 @@ async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) ->
 @each_system
 async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
     """A table that has only key columns keeps one row per key."""
-    async with database(system, tmp_path) as made:
-        await made.run(ORDERS)
-        sink = SqlSink(made.manager, made.connector, "orders", columns=["number"], key=["number"])
+    async with database(system, tmp_path) as db:
+        await db.run(ORDERS)
+        sink = SqlSink(db.manager, db.connector, "orders", columns=["number"], key=["number"])
         await sink.open()
         await sink.process_batch([order(1), order(1), order(2)])
 
-        assert [1, 2] == await made.column(NUMBERS)
+        assert [1, 2] == await db.column(NUMBERS)
 
 
 @each_system
 async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
     """A function can convert a record to a row, also for a table in another schema."""
-    async with database(system, tmp_path) as made:
-        await made.run(ORDERS)
+    async with database(system, tmp_path) as db:
+        await db.run(ORDERS)
         sink = SqlSink(
-            made.manager,
-            made.connector,
+            db.manager,
+            db.connector,
             "orders",
-            schema="main" if system == "sqlite" else made.schema,
+            schema="main" if system == "sqlite" else db.schema,
             columns=COLUMNS,
             key=["number"],
             row=lambda record: {"number": record.offset, "note": record.topic},
@@ -149,7 +149,7 @@ async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
         await sink.open()
         await sink.process_batch([order(7)])
 
-        assert [(7, "orders")] == [tuple(row) for row in await made.run("SELECT * FROM orders")]
+        assert [(7, "orders")] == [tuple(row) for row in await db.run("SELECT * FROM orders")]
 
 
 @each_system
@@ -166,9 +166,9 @@ async def test_unsuitable_table_is_refused(
     table: str, columns: tuple[str, ...], key: tuple[str, ...], system: str, tmp_path: Path
 ) -> None:
     """A SQL sink whose table or key does not exist refuses to open."""
-    async with database(system, tmp_path) as made:
-        await made.run(ORDERS)
-        sink = SqlSink(made.manager, made.connector, table, columns=columns, key=key)
+    async with database(system, tmp_path) as db:
+        await db.run(ORDERS)
+        sink = SqlSink(db.manager, db.connector, table, columns=columns, key=key)
         with pytest.raises(ConfigurationError, match=r"unique\s+index on its key"):
             await sink.open()
 
@@ -179,16 +179,16 @@ async def test_unsuitable_table_is_refused(
 )
 async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_path: Path) -> None:
     """If the table is changed while a pipeline runs, no record becomes a dead letter."""
-    async with database(system, tmp_path) as made:
-        await made.run(ORDERS)
-        sink = SqlSink(made.manager, made.connector, "orders", columns=COLUMNS, key=["number"])
+    async with database(system, tmp_path) as db:
+        await db.run(ORDERS)
+        sink = SqlSink(db.manager, db.connector, "orders", columns=COLUMNS, key=["number"])
         source = MemorySource([order(1)], is_endless=True)
         letters = MemoryDeadLetters()
         settings = PipelineConfig(retry=QUICK_RETRIES)
         pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
         running = asyncio.create_task(pipeline.run())
         await until(lambda: 1 == pipeline.statistics().committed)
-        await made.run(change)
+        await db.run(change)
         source.add(map(order, range(2, 6)))
         with pytest.raises(ConfigurationError, match="'orders' does not have all columns"):
             await running
@@ -198,14 +198,14 @@ async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_pa
 
 async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     """A key outside the columns, and checkpoints over another connector, are refused."""
-    async with database("sqlite", tmp_path) as made:
-        make = partial(SqlSink, made.manager, made.connector, "orders")
+    async with database("sqlite", tmp_path) as db:
+        make = partial(SqlSink, db.manager, db.connector, "orders")
         with pytest.raises(ConfigurationError, match="do not contain all columns of its key"):
             make(columns=["note"], key=["number"])
         with pytest.raises(ConfigurationError, match="are empty"):
             make(columns=[])
-        other = made.connect()
-        checkpoints = SqlCheckpoints(made.manager, other)
+        other = db.connect()
+        checkpoints = SqlCheckpoints(db.manager, other)
         with pytest.raises(ConfigurationError, match="different connectors"):
             make(columns=["note"], checkpoints=checkpoints)
         await finish(other.close())
@@ -273,19 +273,19 @@ def orders_of(numbers: int) -> Any:
 @each_system
 async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) -> None:
     """Despite lost commit responses and a killed process, each record is written exactly once."""
-    async with database(system, tmp_path) as made:
-        await made.run(LOG)
+    async with database(system, tmp_path) as db:
+        await db.run(LOG)
         dead_letters = MemoryDeadLetters()
 
         async def run(*, losses: int = 0, crash_at: int | None = None) -> None:
-            checkpoints = SqlCheckpoints(made.manager, made.connector)
+            checkpoints = SqlCheckpoints(db.manager, db.connector)
             await checkpoints.create_table()
-            manager: Any = _LostAnswers(made.manager, losses)
+            manager: Any = _LostAnswers(db.manager, losses)
             source: Any = PollingSource("orders", orders_of(40), checkpoints)
             if crash_at is not None:
                 source.commit = _commit_nothing
             sink = SqlSink(
-                manager, made.connector, "orders", columns=COLUMNS, checkpoints=checkpoints
+                manager, db.connector, "orders", columns=COLUMNS, checkpoints=checkpoints
             )
             await Pipeline(
                 "orders",
@@ -302,8 +302,8 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
             await run(crash_at=29)
         await run(losses=1)
 
-        assert [number for number in range(1, 41) if number % 10] == await made.column(NUMBERS)
-        [positions] = await made.column("SELECT positions FROM moorage_checkpoints")
+        assert [number for number in range(1, 41) if number % 10] == await db.column(NUMBERS)
+        [positions] = await db.column("SELECT positions FROM moorage_checkpoints")
         assert '{"0": 40}' == positions
 
 

@@ -339,22 +339,27 @@ async def test_source_passes_source_conformance_kit(
 
 async def test_killed_worker_loses_no_webhook(hub: AsyncHub, tmp_path: Path) -> None:
     """After kill -9 at any moment the next worker delivers every accepted webhook."""
-    database, out = tmp_path / "inbox.db", tmp_path / "ids"
-    out.touch()
+    database, ids_file = tmp_path / "inbox.db", tmp_path / "ids"
+    ids_file.touch()
     count = 120
     async with AsyncSqliteInbox(database, create=True) as store:
         inbox = AsyncWebhookInbox(hub, store, lease=1.5)
         for number in range(count):
             await inbox.receive("stripe", **delivery(f"evt_{number}"))
         for enough in (10, 50, count):
-            program = [sys.executable, str(Path(webhook_worker.__file__)), str(database), str(out)]
+            program = [
+                sys.executable,
+                str(Path(webhook_worker.__file__)),
+                str(database),
+                str(ids_file),
+            ]
             worker = await asyncio.create_subprocess_exec(*program)
             try:
-                await until(partial(_has_count, out, enough))
+                await until(partial(_has_count, ids_file, enough))
             finally:
                 worker.kill()
                 await asyncio.wait_for(worker.wait(), PATIENCE)
-        assert {f"evt_{number}" for number in range(count)} == set(out.read_text().split())
+        assert {f"evt_{number}" for number in range(count)} == set(ids_file.read_text().split())
 
 
 def _has_count(file: Path, count: int) -> bool:

@@ -340,11 +340,11 @@ async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
             reports.extend([timeout] * isinstance(command, WriteRecordOnce))
             return memory.execute(command, timeout)
 
-    for timeout, half in ((None, 15.0), (3.0, 1.5)):
+    for timeout, check_time in ((None, 15.0), (3.0, 1.5)):
         storage: Any = AsyncMemoryStorage(RecordingState()) if is_async else RecordingState()
         manager = hub(world, storage, "production", is_async=is_async).manager
         await result_of(manager.call("vat", GET, timeout=timeout))
-        assert half == pytest.approx(reports.pop(), abs=0.5)
+        assert check_time == pytest.approx(reports.pop(), abs=0.5)
         fresh_manager = hub(world, storage, "production", is_async=is_async).manager
         with pytest.raises(ConfigurationError) as excinfo:
             await result_of(fresh_manager.call("vat", GET, timeout=-1))

@@ -221,9 +221,9 @@ async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
         await world.send("acme")
 
 
-async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
+async def _refusal_of(world: TenantWorld, tenant: str) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as excinfo:
-        await here.send(tenant)
+        await world.send(tenant)
     return excinfo.value
 
 

@@ -268,9 +268,9 @@ def test_contents_of_requests() -> None:
     assert 'media_type="application/merge-patch+json"' in functions(
         operation("call", requestBody={"content": patch})
     )
-    anything = {"*/*": {"schema": CARD}}
+    any_content = {"*/*": {"schema": CARD}}
     assert "json_content(models.Card, body)" in functions(
-        operation("call", requestBody={"content": anything})
+        operation("call", requestBody={"content": any_content})
     )
 
 

@@ -253,11 +253,13 @@ def test_recursion_and_empty_items_are_found() -> None:
         hazards(avro_type(avro(s))).is_recursive for s in (tree, shared_record)
     ]
     array_of_empty_items = {"type": "array", "items": record({"name": "n", "type": "null"})}
-    nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
+    empty_items = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
     two_fields = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
     assert hazards(avro_type(avro({"type": "array", "items": two_fields}))).has_empty_items
     schema = {"type": "array", "items": record({"name": "n", "type": "int"})}
-    problem = [hazards(avro_type(avro(s))) for s in (array_of_empty_items, nothing, schema, tree)]
+    problem = [
+        hazards(avro_type(avro(s))) for s in (array_of_empty_items, empty_items, schema, tree)
+    ]
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 

@@ -443,14 +443,14 @@ def test_versions_are_compared() -> None:
     driver = Driver()
     user = driver.json("POST", "/Users", ADA)
     path, first = f"/Users/{user['id']}", user["meta"]["version"]
-    same = {"op": "replace", "path": "displayName", "value": "Ada"}
+    unchanged = {"op": "replace", "path": "displayName", "value": "Ada"}
     change = {"op": "replace", "path": "displayName", "value": "Augusta"}
 
     assert 304 == driver("GET", path, If_None_Match=first).status
-    assert first == driver.patch(path, same)["meta"]["version"]
+    assert first == driver.patch(path, unchanged)["meta"]["version"]
     assert 200 == driver("PATCH", path, patch_body(change), If_Match=first).status
     assert 200 == driver("GET", path, If_None_Match=first).status
-    for method, body in (("PATCH", patch_body(same)), ("PUT", ADA), ("DELETE", None)):
+    for method, body in (("PATCH", patch_body(unchanged)), ("PUT", ADA), ("DELETE", None)):
         assert 412 == driver(method, path, body, If_Match=first).status
     second = driver.json("GET", path)["meta"]["version"].removeprefix("W/")
     assert 204 == driver("DELETE", path, If_Match=second).status

@@ -449,14 +449,14 @@ async def test_attempt_timeout_leaves_time_for_a_retry(world: World) -> None:
     assert [2.0, 2.0] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
-@pytest.mark.parametrize("late", [29, 30])
+@pytest.mark.parametrize("overrun", [29, 30])
 @sync_and_async
-async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) -> None:
+async def test_pause_past_the_deadline_ends_the_call(world: World, overrun: float) -> None:
     """No attempt follows a pause that would end at the deadline or later."""
     world.vendor.otherwise = 503
 
     async def pass_deadline() -> None:
-        world.clock.advance(late)
+        world.clock.advance(overrun)
 
     world.sleeper.meanwhile.append(pass_deadline)
     with pytest.raises(DeadlineExceeded) as excinfo:
@@ -552,9 +552,9 @@ async def test_401_without_renewal_is_not_retried(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
-@pytest.mark.parametrize("late", [-0.000000001, 0, 3])
+@pytest.mark.parametrize("overrun", [-0.000000001, 0, 3])
 @sync_and_async
-async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -> None:
+async def test_no_attempt_begins_after_the_deadline(world: World, overrun: float) -> None:
     """If the wait for a rate limit passes the deadline, the function is not called."""
     service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig(), timeout=3)
     manager = world.manager(service)
@@ -564,17 +564,17 @@ async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -
         calls.append(1)
 
     async def pass_deadline() -> None:
-        world.clock.advance(2 + late)
+        world.clock.advance(2 + overrun)
 
     await manager.run("vat", run_function)
     world.sleeper.meanwhile.append(pass_deadline)
-    if late < 0:
+    if overrun < 0:
         await manager.run("vat", run_function)
     else:
         with pytest.raises(DeadlineExceeded):
             await manager.run("vat", run_function)
 
-    start_time = 2 if late < 0 else 1
+    start_time = 2 if overrun < 0 else 1
     assert (start_time, start_time) == (len(calls), (await manager.circuit_state("vat")).calls)
 
 

@@ -318,13 +318,13 @@ async def test_hedged_response_is_cached(world: World) -> None:
     assert (await manager.call("vat", GET)).cached
 
 
-@pytest.mark.parametrize("took, cached", [(2.0, True), (120.0, True), (120.5, False)])
+@pytest.mark.parametrize("duration, cached", [(2.0, True), (120.0, True), (120.5, False)])
 @sync_and_async
-async def test_slow_responses_are_not_cached(world: World, took: float, cached: bool) -> None:
+async def test_slow_responses_are_not_cached(world: World, duration: float, cached: bool) -> None:
     """A response that took two minutes is not cached, since it may already be outdated."""
 
     async def answer_slowly(_: SentRequest) -> Response:
-        world.clock.advance(took)
+        world.clock.advance(duration)
         return FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=600"})
 
     world.vendor.answers(answer_slowly)

@@ -105,13 +105,13 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "named", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
+    "location", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
 )
 @sync_and_async
-async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
+async def test_write_keeps_foreign_urls(world: World, location: str) -> None:
     """A write to one origin does not remove cached responses of another origin."""
     cache = FaultyCache(world)
-    world.vendor.answers(Response(201, {"Location": named}))
+    world.vendor.answers(Response(201, {"Location": location}))
 
     await world.manager(vat(), cache=world.of_mode(cache)).call("vat", Request.post("/rates"))
 

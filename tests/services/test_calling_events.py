@@ -137,11 +137,11 @@ async def test_events_of_a_replay(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
+@pytest.mark.parametrize("duration, slow", [(1.0, False), (1.001, True)])
 @sync_and_async
-async def test_slow_attempt_is_reported(world: World, took: float, slow: bool) -> None:
+async def test_slow_attempt_is_reported(world: World, duration: float, slow: bool) -> None:
     """An attempt's event says whether the attempt was slow, as the circuit's settings define it."""
-    world.vendor.answers(world.answer_after(took, 200))
+    world.vendor.answers(world.answer_after(duration, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
     await manager.call("vat", GET)

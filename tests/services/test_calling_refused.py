@@ -28,7 +28,7 @@ from tests.support.modes import World, sync_and_async
 
 
 @pytest.mark.parametrize(
-    "options, named",
+    "options, expected",
     [
         ({"service": "vatt"}, ("path", "service")),
         ({"service": ["vat"]}, ("path", "service")),
@@ -52,7 +52,7 @@ from tests.support.modes import World, sync_and_async
 @pytest.mark.parametrize("way", ["call", "stream", "run"])
 @sync_and_async
 async def test_wrong_arguments_are_named(
-    world: World, way: str, options: dict[str, Any], named: tuple[str, str]
+    world: World, way: str, options: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     """In every kind of call, a wrong argument raises an error with its name and a remedy."""
     manager = world.watched(vat(endpoints=Endpoint("rates")))
@@ -64,7 +64,7 @@ async def test_wrong_arguments_are_named(
                 service, world.do_nothing if way == "run" else GET, **fields
             )
 
-        attribute, name = named
+        attribute, name = expected
         assert name == getattr(excinfo.value, attribute)
         assert excinfo.value.remedy
         assert excinfo.value.request_id

@@ -149,8 +149,8 @@ def test_download_gives_up_after_three_empty_retries(came: int) -> None:
 
 def test_progress_resets_the_retries() -> None:
     """A download is resumed any number of times as long as bytes arrive."""
-    drops = [some_bytes(start, DATA[start : start + 1], CUT_LINE) for start in range(9)]
-    download, vendor = download_of(*drops, some_bytes(9, DATA[9:]))
+    bodies = [some_bytes(start, DATA[start : start + 1], CUT_LINE) for start in range(9)]
+    download, vendor = download_of(*bodies, some_bytes(9, DATA[9:]))
 
     assert DATA == read_all(download)
     assert 9 == len(vendor.asked)

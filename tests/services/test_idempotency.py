@@ -322,9 +322,11 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     assert excinfo.value.retryable
 
 
-@pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
+@pytest.mark.parametrize("overrun, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
 @sync_and_async
-async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, calls: int) -> None:
+async def test_repeat_past_its_deadline_does_not_run(
+    world: World, overrun: float, calls: int
+) -> None:
     """If a repeat gets its key after its own deadline, it sends nothing and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
@@ -344,7 +346,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
     async def pass_deadline() -> None:
         gate.open()
         await running_call.result()
-        world.clock.advance(2 + late - 0.00375)
+        world.clock.advance(2 + overrun - 0.00375)
 
     running_call = world.start(run_first)
     await gate.reached()

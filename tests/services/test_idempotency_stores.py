@@ -136,7 +136,7 @@ async def test_unstorable_response_is_returned(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusals, then",
+    "refusals, error_class",
     [
         pytest.param(1, InvalidData, id="the store keeps plain values only"),
         pytest.param(2, OutcomeUnknown, id="and would not even keep that it was lost"),
@@ -144,7 +144,7 @@ async def test_unstorable_response_is_returned(world: World) -> None:
 )
 @sync_and_async
 async def test_refused_response_is_returned(
-    world: World, refusals: int, then: type[ConnectorError]
+    world: World, refusals: int, error_class: type[ConnectorError]
 ) -> None:
     """If the store refuses to save a response, its caller gets it, but a repeat raises an error."""
     manager = over_one_store(world, bank())
@@ -160,7 +160,7 @@ async def test_refused_response_is_returned(
         if isinstance(event, AnswerNotStored)
     ]
     world.clock.advance(LEASE)
-    with pytest.raises(then):
+    with pytest.raises(error_class):
         await charge(manager)
 
 

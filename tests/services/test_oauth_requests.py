@@ -135,15 +135,15 @@ async def test_pause_beyond_the_timeout_is_not_begun(
     assert slept == world.sleeper.slept
 
 
-@pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
+@pytest.mark.parametrize("more, time_limit", [(0.0, 40.0), (39.5, 0.5)])
 @sync_and_async
-async def test_request_time_limit(world: World, more: float, left: float) -> None:
+async def test_request_time_limit(world: World, more: float, time_limit: float) -> None:
     """A request is limited by its own timeout or by the remaining time, whichever is shorter."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(advance_function(world, more))
 
     assert await request_token(world, "begin_device")
-    assert [50.0, left] == [requests.timeouts.total for requests in world.vendor.requests]
+    assert [50.0, time_limit] == [requests.timeouts.total for requests in world.vendor.requests]
 
 
 @sync_and_async

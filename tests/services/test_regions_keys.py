@@ -65,15 +65,17 @@ async def test_unsent_key_may_change_regions(world: World) -> None:
     assert ["eu", "us", "us"] == regions_used(world)
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("has_claim_store", [False, True], ids=["together", "apart"])
 @sync_and_async
-async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: bool) -> None:
+async def test_unknown_key_is_repeated_in_its_region(
+    world: World, *, has_claim_store: bool
+) -> None:
     """An idempotency key with an unknown outcome stays in its region, whatever the priorities."""
     answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
     claims.memory = type(claims.memory)(world.clock)
-    manager_options = {"claims": world.of_mode(claims)} if apart else {}
+    manager_options = {"claims": world.of_mode(claims)} if has_claim_store else {}
     manager = world.manager(shop(**HONOURED, retry=RetryPolicy(2)), **manager_options)
 
     with pytest.raises(ConnectionFailed):

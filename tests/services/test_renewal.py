@@ -68,10 +68,12 @@ class SharedWorld:
             execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart_of
         )
 
-    def stores(self, *, apart: bool) -> dict[str, Any]:
+    def stores(self, *, has_claim_store: bool) -> dict[str, Any]:
         """Return one store for everything, or a separate one for claims."""
         store = self.world.of_mode(self.world.store)
-        return {"claims": store, "state": self.world.state()} if apart else {"state": store}
+        return (
+            {"claims": store, "state": self.world.state()} if has_claim_store else {"state": store}
+        )
 
     def hold_claim(self, renewals: Renewals, key: str) -> HeldClaim:
         """Claim this idempotency key, and return the claim, which this process renews."""
@@ -242,9 +244,9 @@ async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sen
     assert 0 == shared_world.count(Admission)
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("has_claim_store", [False, True])
 @sync_and_async
-async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
+async def test_late_claim_is_renewed_before_sending(world: World, has_claim_store: bool) -> None:
     """A caller that renews its claim late still sends its request if nobody took over the claim."""
     shared_world = SharedWorld(world)
 
@@ -253,16 +255,17 @@ async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -
         return request
 
     flows = shared_world.process(
-        bank(request_transforms=(pause_world,)), **shared_world.stores(apart=apart)
+        bank(request_transforms=(pause_world,)),
+        **shared_world.stores(has_claim_store=has_claim_store),
     )
     assert 200 == (await shared_world.charge(flows)).status
     assert [Renew, Settle] == [type(command) for command in world.store.commands[-2:]]
     assert 1 == shared_world.count(Renew)
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("has_claim_store", [False, True])
 @sync_and_async
-async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
+async def test_replaced_holder_sends_nothing(world: World, has_claim_store: bool) -> None:
     """A caller whose idempotency key was taken over by another process sends nothing."""
     shared_world = SharedWorld(world)
 
@@ -272,23 +275,24 @@ async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
         return request
 
     flows = shared_world.process(
-        bank(request_transforms=(pause_world,)), **shared_world.stores(apart=apart)
+        bank(request_transforms=(pause_world,)),
+        **shared_world.stores(has_claim_store=has_claim_store),
     )
     with pytest.raises(IdempotencyInProgress, match="lost its claim"):
         await shared_world.charge(flows)
     assert [] == world.vendor.requests
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("has_claim_store", [False, True])
 @pytest.mark.parametrize("replaced", [False, True])
 @sync_and_async
 async def test_function_runs_only_under_a_renewed_claim(
-    world: World, apart: bool, replaced: bool
+    world: World, has_claim_store: bool, replaced: bool
 ) -> None:
     """A function that waited for a rate limit is called only if its claim was renewed."""
     shared_world, effects = SharedWorld(world), list[str]()
     service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
-    flows = shared_world.process(service, **shared_world.stores(apart=apart))
+    flows = shared_world.process(service, **shared_world.stores(has_claim_store=has_claim_store))
 
     async def perform_effect(call: Call) -> AttemptResult:
         call.leave()

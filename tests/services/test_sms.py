@@ -25,8 +25,8 @@ class Vendor:
     """A fake SMS vendor that returns the arguments of each method."""
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        async def return_arguments(*value: Any, **named: Any) -> tuple[Any, ...]:
-            return verb, *value, named
+        async def return_arguments(*value: Any, **keywords: Any) -> tuple[Any, ...]:
+            return verb, *value, keywords
 
         return return_arguments
 

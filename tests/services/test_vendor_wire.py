@@ -61,19 +61,19 @@ class RecordingPorts:
         self.readers.append((parse, witness))
         return self
 
-    async def call(self, *options: Any, **named: Any) -> str:
+    async def call(self, *options: Any, **keywords: Any) -> str:
         """Record a call of a service, and return a fixed response."""
-        self.told.append(("call", *options, named))
+        self.told.append(("call", *options, keywords))
         return "answer"
 
-    async def stream(self, *options: Any, **named: Any) -> str:
+    async def stream(self, *options: Any, **keywords: Any) -> str:
         """Record a streamed call and return a fixed stream."""
-        self.told.append(("stream", *options, named))
+        self.told.append(("stream", *options, keywords))
         return "stream"
 
-    async def run(self, *options: Any, **named: Any) -> tuple[Any, Any]:
+    async def run(self, *options: Any, **keywords: Any) -> tuple[Any, Any]:
         """Record a call of a function; return the prepared result or error."""
-        self.told.append(("run", *options, named))
+        self.told.append(("run", *options, keywords))
         return self.ending
 
     async def run_all(self, steps: Any, *, at_once: int) -> list[Any]:
@@ -300,17 +300,19 @@ def test_invalid_id_of_an_answer_is_the_vendors_failure(id_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "way, what, named",
+    "way, action, dry_request",
     [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("execute", "shout", "shout")],
 )
-def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
+def test_rehearsal_raises_dry_run_with_the_request(
+    way: str, action: object, dry_request: str
+) -> None:
     """In a rehearsal an operation sends nothing, and its DryRun error contains the request."""
     calling = RecordingPorts()
     wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
     with pytest.raises(DryRun) as excinfo:
-        run_plain(getattr(wire, way)(what))
+        run_plain(getattr(wire, way)(action))
 
-    assert ("main", "fetch", named) == (
+    assert ("main", "fetch", dry_request) == (
         excinfo.value.service,
         excinfo.value.operation,
         excinfo.value.request,

@@ -117,12 +117,12 @@ class Outbox:
         """Return the store's time."""
         return self.world.date(self.world.now)
 
-    def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
+    def holders(self, lane: str | None, transaction: Transaction) -> list[Transaction]:
         """Return all other open transactions that have written to this lane."""
         return [
             item
             for item in self.open
-            if item is not mine
+            if item is not transaction
             and item.is_open
             and lane is not None
             and any(row.lane == lane for row in item.rows)

@@ -415,8 +415,15 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
         world.start("repairer", _repairer(vendor, profile.outage))
     world.start("latecomer", _late_caller(witness, service), new_shards)
     world.run()
-    excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
-    clean = not any(getattr(faults, name) for name in excuses)
+    interrupting_faults = (
+        "crash",
+        "freeze",
+        "store_away",
+        "answer_lost",
+        "step_back",
+        "step_forward",
+    )
+    clean = not any(getattr(faults, name) for name in interrupting_faults)
     is_stepped = bool(faults.step_back or faults.step_forward)
     return Schedule(world, witness, vendor, service, faults.kinds(), is_stepped, clean)
 

@@ -189,9 +189,9 @@ class World:
         self.falls_back = bool(seed % 2)
         self.remembers = False
 
-    def tell(self, who: str, what: str) -> None:
+    def tell(self, actor: str, event: str) -> None:
         """Append a line to the history."""
-        self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
+        self.history.append(f"{(self.now - START) / 1e6:12.6f}  {actor:<9} {event}")
 
     def strikes(self, fault: str) -> bool:
         """Decide at random whether this fault occurs now, and record it if so."""

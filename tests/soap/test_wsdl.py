@@ -94,9 +94,9 @@ def test_foreign_host_is_not_asked(
 def test_same_host_is_asked(host: VendorServer) -> None:
     """A WSDL's documents on its own host are loaded once each, even if they import each other."""
     host.respond(200, {}, importing_wsdl("schemas/o.xsd"))
-    back = b'<import namespace="urn:u" schemaLocation="u.xsd"/><element'
-    host.respond(200, {}, SCHEMA.replace(b"<element", back), path="/quotes/schemas/o.xsd")
-    forth = back.replace(b"u.xsd", b"o.xsd").replace(b"urn:u", b"urn:o")
+    import_end = b'<import namespace="urn:u" schemaLocation="u.xsd"/><element'
+    host.respond(200, {}, SCHEMA.replace(b"<element", import_end), path="/quotes/schemas/o.xsd")
+    forth = import_end.replace(b"u.xsd", b"o.xsd").replace(b"urn:u", b"urn:o")
     other = SCHEMA.replace(b"<element", forth)
     other = other.replace(b'targetNamespace="urn:o"', b'targetNamespace="urn:u"')
     host.respond(200, {}, other, path="/quotes/schemas/u.xsd")

@@ -622,12 +622,12 @@ def github() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
 
     folder = Path(mkdtemp(prefix="gh-"))
     certificate, key = certificate_files(folder)
-    fake = FakeGitHub(folder / "runs")
+    server = FakeGitHub(folder / "runs")
     with (
-        https_server(certificate, key, fake.stored) as storage,
-        https_server(certificate, key, fake.answer) as api,
+        https_server(certificate, key, server.stored) as storage,
+        https_server(certificate, key, server.answer) as api,
     ):
-        fake.storage, fake.api = storage, api
+        server.storage, server.api = storage, api
         settings = GitHubSettings(
             repository="acme/erp",
             token=Secret(TOKEN),
@@ -636,6 +636,6 @@ def github() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
             pace=0.0,
         )
         try:
-            yield fake, settings
+            yield server, settings
         finally:
-            fake.end()
+            server.end()

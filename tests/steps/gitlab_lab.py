@@ -300,8 +300,8 @@ def gitlab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
 
     folder = Path(mkdtemp(prefix="gl-"))
     certificate, key = certificate_files(folder)
-    fake = FakeGitLab(folder / "pipelines")
-    with https_server(certificate, key, fake.answer) as api:
+    server = FakeGitLab(folder / "pipelines")
+    with https_server(certificate, key, server.answer) as api:
         settings = GitLabSettings(
             project="acme/erp",
             token=Secret(TOKEN),
@@ -310,6 +310,6 @@ def gitlab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
             pace=0.0,
         )
         try:
-            yield fake, settings
+            yield server, settings
         finally:
-            fake.end()
+            server.end()

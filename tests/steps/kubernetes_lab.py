@@ -213,7 +213,9 @@ def pod_state(phase: str, reason: str | None = None, **state: Any) -> dict[str, 
     return status
 
 
-def ended_pod(code: int, reason: str = "Completed", why: str | None = None) -> dict[str, Any]:
+def ended_pod(
+    code: int, reason: str = "Completed", pod_reason: str | None = None
+) -> dict[str, Any]:
     """Return the status of a pod whose container has ended."""
     terminated = {
         "exitCode": code,
@@ -221,7 +223,7 @@ def ended_pod(code: int, reason: str = "Completed", why: str | None = None) -> d
         "startedAt": _BEGUN,
         "finishedAt": _ENDED,
     }
-    return pod_state("Failed" if code else "Succeeded", why, terminated=terminated)
+    return pod_state("Failed" if code else "Succeeded", pod_reason, terminated=terminated)
 
 
 def reading_pod(code: int, *, reason: str | None = None, **reader: Any) -> dict[str, Any]:

@@ -59,116 +59,116 @@ def test_release_of_github_is_published_once(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A release whose response is lost is found by its tag, and its file is uploaded once."""
-    fake, settings = hub
+    host, settings = hub
     repository = GitHubRepository(settings)
-    fake.cuts = ["POST /repos/{owner}/{repo}/releases"]
+    host.cuts = ["POST /repos/{owner}/{repo}/releases"]
 
     first = manager.perform("git", repository.release("v1.0", notes="New.", commit="main"))
     second = manager.perform("git", repository.release("v1.0"))
-    fake.cuts = ["assets"]
+    host.cuts = ["assets"]
     files = [manager.perform("git", repository.upload("v1.0", "a.bin", b"\x00a")) for _ in range(2)]
 
     assert first == second
-    assert 1 == len(fake.releases)
+    assert 1 == len(host.releases)
     assert files[0] == files[1]
-    assert 1 == len(fake.assets)
+    assert 1 == len(host.assets)
     with pytest.raises(AlreadyExists, match=r"a\.bin"):
         manager.perform("git", repository.upload("v1.0", "a.bin", b"other"))
     with pytest.raises(VendorRejected, match="no release"):
         manager.perform("git", repository.upload("v2.0", "a.bin", b"x"))
-    assert [] == fake.mistakes
+    assert [] == host.mistakes
 
 
 def test_half_of_an_upload_is_replaced(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A file that GitHub received only in part is deleted and uploaded again."""
-    fake, settings = hub
+    host, settings = hub
     repository = GitHubRepository(settings)
     manager.perform("git", repository.release("v3.0"))
     file = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
-    fake.assets[file["id"]].update(state="open", size=0)
+    host.assets[file["id"]].update(state="open", size=0)
 
     second_result = manager.perform("git", repository.upload("v3.0", "b.bin", b"whole"))
 
     assert file["id"] != second_result["id"]
-    assert file["id"] not in fake.assets
+    assert file["id"] not in host.assets
 
 
 def test_upload_elsewhere_gets_no_token(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A release whose upload URL names another host is refused before anything is sent."""
-    fake, settings = hub
+    host, settings = hub
     manager.perform("git", GitHubRepository(settings).release("v4.0"))
-    release = next(item for item in fake.releases.values() if item["tag_name"] == "v4.0")
-    release["upload_url"] = f"{fake.storage}/log/1{{?name}}"
-    before = len(fake.downloads)
+    release = next(item for item in host.releases.values() if item["tag_name"] == "v4.0")
+    release["upload_url"] = f"{host.storage}/log/1{{?name}}"
+    before = len(host.downloads)
 
     with pytest.raises(VendorFailed, match="another host"):
         manager.perform("git", GitHubRepository(settings).upload("v4.0", "a", b""))
 
-    assert before == len(fake.downloads)
+    assert before == len(host.downloads)
 
 
 def test_statuses_and_checks_of_github(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A commit status is set on GitHub; a check is created once per key and then updated."""
-    fake, settings = hub
+    host, settings = hub
     repository = GitHubRepository(settings)
 
     manager.perform("git", repository.status(COMMIT, "success", context="erp", url="https://e.x"))
     check = manager.perform("git", repository.check(COMMIT, "import", key="k1"))
-    over = manager.perform(
+    completed_check = manager.perform(
         "git", repository.check(COMMIT, "import", key="k1", conclusion="success", summary="12 rows")
     )
     other = manager.perform("git", repository.check(COMMIT, "import", key="k2"))
 
-    assert ("success", "erp") == (fake.statuses[0]["state"], fake.statuses[0]["context"])
-    assert (check["id"], "success") == (over["id"], over["conclusion"])
+    assert ("success", "erp") == (host.statuses[0]["state"], host.statuses[0]["context"])
+    assert (check["id"], "success") == (completed_check["id"], completed_check["conclusion"])
     assert other["id"] != check["id"]
-    assert [] == fake.mistakes
+    assert [] == host.mistakes
 
 
 def test_release_of_gitlab_is_published_once(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
     """A release whose response is lost is found by its tag; file and link are created once."""
-    fake, settings = lab
+    host, settings = lab
     project = GitLabProject(settings)
-    fake.cuts = ["POST /projects/{id}/releases"]
+    host.cuts = ["POST /projects/{id}/releases"]
 
     first = manager.perform("git", project.release("v1.0", notes="New.", ref="main"))
-    fake.cuts = ["PUT /projects/{id}/packages", "assets/links"]
+    host.cuts = ["PUT /projects/{id}/packages", "assets/links"]
     files = [manager.perform("git", project.upload("v1.0", "a.bin", b"\x00a")) for _ in range(2)]
 
     assert {"tag": "v1.0", "name": "v1.0"} == first
     assert files[0] == files[1]
-    assert {"release/v1.0/a.bin": b"\x00a"} == fake.packages
-    assert 1 == len(fake.links["v1.0"])
+    assert {"release/v1.0/a.bin": b"\x00a"} == host.packages
+    assert 1 == len(host.links["v1.0"])
     with pytest.raises(AlreadyExists, match=r"a\.bin"):
         manager.perform("git", project.upload("v1.0", "a.bin", b"other"))
-    assert [] == fake.mistakes
+    assert [] == host.mistakes
 
 
 def test_statuses_and_mirrors_of_gitlab(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
     """A commit status is set once, even if its repeat is refused; a pull mirror is started."""
-    fake, settings = lab
+    host, settings = lab
     project = GitLabProject(settings)
     status = project.status(COMMIT, "success", context="erp", url="https://e.x")
     manager.perform("git", status)
     text = "Cannot transition status via :succeed from :success"
-    fake.failures = [("statuses", 400, {"message": text}, {})]
+    host.failures = [("statuses", 400, {"message": text}, {})]
 
     assert {"state": "success", "context": "erp"} == manager.perform("git", status)
     assert {"started": True} == manager.perform("git", project.pull_mirror())
     state = manager.perform("git", project.mirror_state())
     assert {"status": "finished", "error": None} == state
-    assert (1, 1) == (len(fake.statuses), fake.mirrored)
-    fake.failures = [("statuses", 400, {"message": "name is invalid"}, {})]
+    assert (1, 1) == (len(host.statuses), host.mirrored)
+    host.failures = [("statuses", 400, {"message": "name is invalid"}, {})]
     with pytest.raises(VendorRejected, match="invalid"):
         manager.perform("git", status)
 
@@ -178,12 +178,12 @@ def test_refused_change_of_a_gitlab_status_is_an_error(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager, event: str, state: str
 ) -> None:
     """A state that GitLab refuses, because the commit has another one, is not reported as set."""
-    fake, settings = lab
+    host, settings = lab
     text = (
         f"Cannot transition status via :{event} from :running"
         f' (Reason(s): Status cannot transition via "{event}")'
     )
-    fake.failures = [("statuses", 400, {"message": text}, {})]
+    host.failures = [("statuses", 400, {"message": text}, {})]
 
     with pytest.raises(VendorRejected, match="from :running"):
         manager.perform("git", GitLabProject(settings).status(COMMIT, state, context="erp"))

@@ -205,9 +205,9 @@ def test_status_of_another_form_is_an_error(
     hub: tuple[FakeGitHub, GitHubSettings], operation: str, document: Any
 ) -> None:
     """If a response does not match GitHub's description, the error may be retried."""
-    fake, settings = hub
-    fake.refs["refs/tags/moorage/default/odd"] = "0" * 40
-    fake.failures = [(operation, 200, document, {})]
+    host, settings = hub
+    host.refs["refs/tags/moorage/default/odd"] = "0" * 40
+    host.failures = [(operation, 200, document, {})]
 
     with pytest.raises(VendorFailed) as failed:
         GitHubPlatform(settings).status("odd", 5.0)
@@ -217,8 +217,8 @@ def test_status_of_another_form_is_an_error(
 
 def test_operation_of_another_form_is_an_error(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
     """If the response to a release lacks fields, an error is raised."""
-    fake, settings = hub
-    fake.failures = [("releases/tags", 200, {"id": 5}, {})]
+    host, settings = hub
+    host.failures = [("releases/tags", 200, {"id": 5}, {})]
     manager = ConnectorManager([Service("git", retry=None)])
 
     with pytest.raises(VendorFailed):

@@ -72,7 +72,7 @@ def workflow_step(script: str, options: Mapping[str, Any]) -> Step:
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_workflow_runs_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
     """Workflow runs pass the conformance kit, within the limits of a git host."""
-    fake, settings = lab
+    server, settings = lab
     check(
         platform_conformance.PlatformSubject(
             make=lambda: GitHubPlatform(settings),
@@ -81,7 +81,7 @@ def test_workflow_runs_pass_conformance_kit(check: platform_conformance.Check, l
             - {PlatformLimit.NOTHING_COLLECTED, PlatformLimit.FORGETS_BY_ITSELF},
         )
     )
-    assert [] == fake.mistakes
+    assert [] == server.mistakes
 
 
 def spec(name: str, script: str = "echo once", **options: Any) -> RunSpec:
@@ -106,9 +106,9 @@ def wait_for_end(platform: GitHubPlatform, name: str) -> Any:
 @pytest.mark.parametrize("mode", MODES)
 def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
     """Sync and async code get the exit code from GitHub's annotation; a repeat starts nothing."""
-    fake, settings = lab
+    server, settings = lab
     execute = executor(mode, GitHubPlatform(settings), f"sqlite:///{tmp_path}/state.db")
-    before = len(fake.dispatches)
+    before = len(server.dispatches)
 
     results = [
         execute(workflow_step("echo rows; exit 42", {}), idempotency_key=f"k-{mode}")
@@ -118,45 +118,45 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
     assert [42, 42] == [result.exit_code for result in results]
     assert "rows" in results[0].stdout.splitlines()
     assert "failure" == results[0].metadata["conclusion"]
-    assert before + 1 == len(fake.dispatches)
+    assert before + 1 == len(server.dispatches)
 
 
 @pytest.mark.parametrize("is_silent", [False, True])
 def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -> None:
     """If a response with a run's id is lost, the run is found by its title, not started again."""
-    fake, settings = lab
+    server, settings = lab
     name = f"lost-{is_silent}"
-    fake.is_silent = is_silent
-    fake.cuts = [] if is_silent else ["dispatches"]
+    server.is_silent = is_silent
+    server.cuts = [] if is_silent else ["dispatches"]
     platform = GitHubPlatform(settings)
-    before = len(fake.dispatches)
+    before = len(server.dispatches)
 
     platform.start(spec(name, "exit 3"), 10.0)
 
-    fake.is_silent = False
+    server.is_silent = False
     assert 3 == wait_for_end(GitHubPlatform(settings), name).exit_code
-    assert before + 1 == len(fake.dispatches)
+    assert before + 1 == len(server.dispatches)
 
 
 @pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
 def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
     """If the response to a run's claim is lost, the claim is read again and the start continues."""
-    fake, settings = lab
+    server, settings = lab
     name = f"cut-{cut[:5].strip().lower()}"
-    fake.cuts = [cut]
+    server.cuts = [cut]
 
     GitHubPlatform(settings).start(spec(name), 10.0)
 
     assert 0 == wait_for_end(GitHubPlatform(settings), name).exit_code
-    assert [] == fake.cuts
+    assert [] == server.cuts
 
 
 def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     """After kill -9 between a dispatch and its response, the same key follows the same run."""
-    fake, settings = lab
+    server, settings = lab
     gate = tmp_path / "go"
     script = f"until [ -e {gate} ]; do sleep 0.05; done; echo once; exit 7"
-    before = len(fake.dispatches)
+    before = len(server.dispatches)
 
     def worker() -> subprocess.Popen[str]:
         assert settings.ca_file is not None
@@ -174,7 +174,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
         )
 
     process = worker()
-    wait_until(lambda: len(fake.dispatches) > before)
+    wait_until(lambda: len(server.dispatches) > before)
     process.kill()
     process.communicate()
     gate.touch()
@@ -182,21 +182,21 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     output, errors = worker().communicate(timeout=120)
 
     assert "7 failure" in output, errors
-    assert before + 1 == len(fake.dispatches)
+    assert before + 1 == len(server.dispatches)
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     """If a dispatched run never appears, its outcome is unknown, and it is not repeated."""
-    fake, settings = lab
+    server, settings = lab
     settings = attrs.evolve(settings, lost_after=1.0)
-    fake.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
-    before = len(fake.dispatches)
+    server.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
+    before = len(server.dispatches)
     connector = StepConnector(GitHubPlatform(settings), ConnectorManager([Service("steps")]))
 
     with pytest.raises(OutcomeUnknown):
         connector.execute_step(workflow_step("exit 0", {}), idempotency_key="never")
 
-    assert before == len(fake.dispatches)
+    assert before == len(server.dispatches)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_refused_dispatch_gives_the_claim_back(
     lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
 ) -> None:
     """If GitHub refuses a dispatch, nothing has started; the same key can start the run later."""
-    fake, settings = lab
+    server, settings = lab
     platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
-    fake.failures = [("dispatches", status, body, headers)]
+    server.failures = [("dispatches", status, body, headers)]
 
     with pytest.raises(error):
         platform.start(spec(name), 10.0)
@@ -257,13 +257,13 @@ def test_each_github_conclusion_has_one_meaning(
     lab: Lab, conclusion: str, expected: object
 ) -> None:
     """Each GitHub conclusion has one meaning, and only `success` is a success."""
-    fake, settings = lab
+    server, settings = lab
     platform, name = GitHubPlatform(settings), f"end-{conclusion}"
     platform.start(spec(name, "true"), 10.0)
     wait_for_end(platform, name)
-    number = max(fake.runs)
+    number = max(server.runs)
 
-    fake.set_conclusion(number, "completed", conclusion)
+    server.set_conclusion(number, "completed", conclusion)
 
     status = platform.status(name, 10.0)
     assert status is not None
@@ -273,72 +273,72 @@ def test_each_github_conclusion_has_one_meaning(
 
 def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
     """If a run needs approval, an error with its URL is raised; a later call follows the run."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("approve", "exit 4"), 10.0)
     wait_for_end(platform, "approve")
-    number = max(fake.runs)
-    fake.set_conclusion(number, "completed", "action_required")
+    number = max(server.runs)
+    server.set_conclusion(number, "completed", "action_required")
 
     with pytest.raises(VendorRejected) as waiting:
         platform.status("approve", 10.0)
 
     assert f"runs/{number}" in waiting.value.remedy
-    fake.set_conclusion(number, "waiting", None)
-    fake.failures = [("cancel", 409, {"message": "not queued yet"}, {})]
+    server.set_conclusion(number, "waiting", None)
+    server.failures = [("cancel", 409, {"message": "not queued yet"}, {})]
     with pytest.raises(VendorFailed, match="cannot cancel"):
         platform.stop("approve", 1.0, 10.0)
-    fake.set_conclusion(number, "waiting", None)
+    server.set_conclusion(number, "waiting", None)
     status = platform.status("approve", 10.0)
     assert status is not None
     assert (RunPhase.STARTING, True) == (status.phase, "problem" in status.metadata)
-    fake.set_conclusion(number, "completed", "failure")
+    server.set_conclusion(number, "completed", "failure")
     assert 4 == wait_for_end(platform, "approve").exit_code
 
 
 def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
     """The log storage gets no credential, and a token that a job prints is masked."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitHubPlatform(settings)
     platform.start(spec("mask", f"echo token {TOKEN}"), 10.0)
     wait_for_end(platform, "mask")
-    fake.downloads.clear()
+    server.downloads.clear()
 
     chunk = platform.logs("mask", "stdout", "", 10.0)
 
     assert b"token " + b"*" * len(TOKEN) in chunk.data.splitlines()
     assert TOKEN.encode() not in chunk.data
-    assert 1 == len(fake.downloads)
-    assert "Authorization" not in fake.downloads[0]
+    assert 1 == len(server.downloads)
+    assert "Authorization" not in server.downloads[0]
     assert TOKEN not in repr(settings)
 
 
 def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
     """A log of several parts is downloaded once; positions in it stay valid."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitHubPlatform(settings)
     script = (
         "i=0; while [ $i -lt 300 ]; do head -c 10000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
     )
     platform.start(spec("large", script), 10.0)
     wait_for_end(platform, "large")
-    fake.downloads.clear()
+    server.downloads.clear()
 
     chunks = [platform.logs("large", "stdout", "", 10.0)]
     while not chunks[-1].is_last:
         chunks.append(platform.logs("large", "stdout", chunks[-1].position, 10.0))
 
-    assert 1 == len(fake.downloads)
+    assert 1 == len(server.downloads)
     assert 2 < len(chunks)
     second_chunk = GitHubPlatform(settings).logs("large", "stdout", chunks[0].position, 10.0)
     assert chunks[1] == second_chunk
-    assert 2 == len(fake.downloads)
+    assert 2 == len(server.downloads)
 
 
 def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
     """If an error response repeats the token, the error does not show the token."""
-    fake, settings = lab
-    fake.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
+    server, settings = lab
+    server.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
         GitHubPlatform(settings).status("echo", 10.0)
@@ -355,7 +355,7 @@ def app_key() -> rsa.RSAPrivateKey:
 
 def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSettings:
     """Return the settings of a GitHub App whose JWTs the fake GitHub verifies."""
-    fake, settings = lab
+    server, settings = lab
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -371,7 +371,7 @@ def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSetting
         tokens.append(token)
         return True
 
-    fake.app_checks = is_proof
+    server.app_checks = is_proof
     return attrs.evolve(
         settings, token=None, app_id="Iv1.acme", installation_id=17, private_key=Secret(pem)
     )
@@ -379,61 +379,61 @@ def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSetting
 
 def test_github_app_signs_jwts_of_at_most_ten_minutes(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
     """A GitHub App signs JWTs of at most ten minutes, and renews a refused token."""
-    fake, proofs = lab[0], list[str]()
+    server, proofs = lab[0], list[str]()
     settings = as_app(lab, app_key, proofs)
-    fake.issued.clear()
+    server.issued.clear()
     platform = GitHubPlatform(settings)
 
     assert platform.status("none", 10.0) is None
     assert platform.status("none", 10.0) is None
 
-    assert 1 == len(fake.issued)
+    assert 1 == len(server.issued)
     claims = claims_of(proofs[0])
     now = datetime.now(UTC).timestamp()
     assert "Iv1.acme" == claims["iss"]
     assert claims["iat"] < now < claims["exp"] <= claims["iat"] + 600
-    fake.tokens.discard(fake.issued[0])
+    server.tokens.discard(server.issued[0])
     assert platform.status("none", 10.0) is None
-    assert 2 == len(fake.issued)
+    assert 2 == len(server.issued)
 
 
 def test_token_that_ends_soon_is_renewed(
     lab: Lab, app_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that expires within minutes is not used for the next request."""
-    fake = lab[0]
+    server = lab[0]
     settings = as_app(lab, app_key, [])
     expiry = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
-    monkeypatch.setattr(fake, "ends_at", lambda: expiry)
-    fake.issued.clear()
+    monkeypatch.setattr(server, "ends_at", lambda: expiry)
+    server.issued.clear()
     platform = GitHubPlatform(settings)
 
     platform.status("none", 10.0)
     platform.status("none", 10.0)
 
-    assert 2 == len(fake.issued)
+    assert 2 == len(server.issued)
 
 
 def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
     """If the next token is refused too, an error is raised instead of an endless loop."""
-    fake = lab[0]
+    server = lab[0]
     settings = as_app(lab, app_key, [])
-    fake.issued.clear()
+    server.issued.clear()
     body = {"message": "Bad credentials"}
     refusal: tuple[str, int, dict[str, Any], dict[str, str]] = ("git/ref/", 401, body, {})
-    fake.failures = [refusal, refusal]
+    server.failures = [refusal, refusal]
 
     with pytest.raises(AuthenticationFailed):
         GitHubPlatform(settings).status("none", 10.0)
 
-    assert 2 == len(fake.issued)
+    assert 2 == len(server.issued)
 
 
 def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
     """A GitHub App that GitHub does not know raises a credential error without the key."""
-    fake = lab[0]
+    server = lab[0]
     settings = as_app(lab, app_key, [])
-    fake.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
+    server.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
 
     with pytest.raises(CredentialRefreshFailed, match="issues no token") as failed:
         GitHubPlatform(settings).status("none", 10.0)
@@ -490,27 +490,27 @@ def test_steps_that_no_workflow_can_run_are_refused(lab: Lab, options: dict[str,
 
 def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
     """A workflow can receive its time limit as an input, in whole minutes."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitHubPlatform(attrs.evolve(settings, minutes_input="minutes"))
 
     platform.start(spec("minutes", "true", timeout=90.0), 10.0)
 
-    assert "2" == fake.dispatches[-1]["inputs"]["minutes"]
+    assert "2" == server.dispatches[-1]["inputs"]["minutes"]
 
 
 def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     """Within its polling interval, a platform answers all status requests from its cache."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitHubPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
     platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done"), 10.0)
-    before = len(fake.requests)
+    before = len(server.requests)
 
     for _ in range(5):
         platform.status("pace", 10.0)
         assert LogChunk(b"", "", False) == platform.logs("pace", "stdout", "", 10.0)
 
-    assert before == len(fake.requests)
+    assert before == len(server.requests)
     gate.touch()
     assert 0 == wait_for_end(GitHubPlatform(settings), "pace").exit_code
 

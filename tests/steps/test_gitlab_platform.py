@@ -92,7 +92,7 @@ def wait_for_end(platform: GitLabPlatform, name: str) -> Any:
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
 def test_gitlab_pipelines_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
     """Pipelines pass the conformance kit, within the limits of a git host."""
-    fake, settings = lab
+    server, settings = lab
     check(
         platform_conformance.PlatformSubject(
             make=lambda: GitLabPlatform(settings),
@@ -101,15 +101,15 @@ def test_gitlab_pipelines_pass_conformance_kit(check: platform_conformance.Check
             - {PlatformLimit.NOTHING_COLLECTED, PlatformLimit.FORGETS_BY_ITSELF},
         )
     )
-    assert [] == fake.mistakes
+    assert [] == server.mistakes
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
     """Sync and async code get the exit code that the runner reports; a repeat starts nothing."""
-    fake, settings = lab
+    server, settings = lab
     execute = executor(mode, GitLabPlatform(settings), f"sqlite:///{tmp_path}/state.db")
-    before = len(fake.pipelines)
+    before = len(server.pipelines)
 
     results = [
         execute(pipeline_step("echo rows; exit 42", {}), idempotency_key=f"k-{mode}")
@@ -118,7 +118,7 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 
     assert [42, 42] == [result.exit_code for result in results]
     assert "rows" in results[0].stdout.splitlines()
-    assert before + 1 == len(fake.pipelines)
+    assert before + 1 == len(server.pipelines)
 
 
 @pytest.mark.parametrize(
@@ -126,23 +126,23 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 )
 def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
     """Whichever response to a start is lost, one pipeline runs, and is found by its variable."""
-    fake, settings = lab
+    server, settings = lab
     name = f"lost-{cut[-6:].strip().strip('/')}"
-    fake.cuts = [cut]
-    before = len(fake.pipelines)
+    server.cuts = [cut]
+    before = len(server.pipelines)
 
     GitLabPlatform(settings).start(spec(name, "exit 3"), 10.0)
 
     assert 3 == wait_for_end(GitLabPlatform(settings), name).exit_code
-    assert before + 1 == len(fake.pipelines)
-    assert [] == fake.cuts
+    assert before + 1 == len(server.pipelines)
+    assert [] == server.cuts
 
 
 def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     """After kill -9, the same key follows the same pipeline, and its log has each line once."""
-    fake, settings = lab
+    server, settings = lab
     script = f"echo line 1; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo line 2; exit 7"
-    before = len(fake.pipelines)
+    before = len(server.pipelines)
 
     def worker() -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -168,23 +168,23 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     output, errors = worker().communicate(timeout=120)
 
     assert "7 failure" in output, errors
-    assert before + 1 == len(fake.pipelines)
+    assert before + 1 == len(server.pipelines)
     lines = [line for line in log.read_text().splitlines() if line.startswith("line ")]
     assert ["line 1", "line 2"] == lines
 
 
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     """If a pipeline never appears, its outcome is unknown, and it is not started again."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitLabPlatform(attrs.evolve(settings, lost_after=1.0))
-    fake.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
-    before = len(fake.pipelines)
+    server.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
+    before = len(server.pipelines)
     connector = StepConnector(platform, ConnectorManager([Service("steps")]))
 
     with pytest.raises(OutcomeUnknown):
         connector.execute_step(pipeline_step("exit 0", {}), idempotency_key="never")
 
-    assert before == len(fake.pipelines)
+    assert before == len(server.pipelines)
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_refused_pipeline_gives_the_claim_back(
     lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
 ) -> None:
     """If GitLab refuses a pipeline, nothing has started, and the same key can start it later."""
-    fake, settings = lab
+    server, settings = lab
     platform, name = GitLabPlatform(settings), f"refused-{status}"
-    fake.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
+    server.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
 
     with pytest.raises(error):
         platform.start(spec(name), 10.0)
@@ -227,12 +227,12 @@ def test_each_gitlab_status_has_one_meaning(
     lab: Lab, status: str, reason: str, expected: object
 ) -> None:
     """Each GitLab status has one meaning, and only `success` is a success."""
-    fake, settings = lab
+    server, settings = lab
     platform, name = GitLabPlatform(settings), f"end-{status}-{reason}"
     platform.start(spec(name, "exit 5"), 10.0)
     wait_for_end(platform, name)
 
-    fake.set_conclusion(max(fake.pipelines), status, reason)
+    server.set_conclusion(max(server.pipelines), status, reason)
 
     run = platform.status(name, 10.0)
     assert run is not None
@@ -245,8 +245,8 @@ def test_trace_is_followed_live(
     lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
 ) -> None:
     """Reading of a growing job log continues at the last position, even without range requests."""
-    fake, settings = lab
-    fake.has_ranges, fake.has_stamps = has_ranges, has_stamps
+    server, settings = lab
+    server.has_ranges, server.has_stamps = has_ranges, has_stamps
     gate = tmp_path / "go"
     name = f"live-{has_ranges}-{has_stamps}"
     script = f"echo one {TOKEN}; until [ -e {gate} ]; do sleep 0.02; done; echo two"
@@ -262,10 +262,10 @@ def test_trace_is_followed_live(
     wait_until(has_one)
     gate.touch()
     wait_for_end(GitLabPlatform(settings), name)
-    fake.ranges.clear()
+    server.ranges.clear()
     chunk = GitLabPlatform(settings).logs(name, "stdout", position, 10.0)
 
-    assert f"bytes={position.partition(':')[2]}-" == fake.ranges[-1]
+    assert f"bytes={position.partition(':')[2]}-" == server.ranges[-1]
     assert chunk.is_last
     lines = (data + chunk.data).decode().splitlines()
     assert 1 == lines.count("two")
@@ -276,17 +276,17 @@ def test_trace_is_followed_live(
 
 def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     """Within the polling interval, a growing log is read once, and no line is lost."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitLabPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
     platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done; echo two"), 10.0)
     first = platform.logs("pace", "stdout", "", 10.0)
-    before = len(fake.ranges)
+    before = len(server.ranges)
 
     later_chunk = platform.logs("pace", "stdout", first.position, 10.0)
 
     assert LogChunk(b"", first.position, False) == later_chunk
-    assert before == len(fake.ranges)
+    assert before == len(server.ranges)
     gate.touch()
     wait_for_end(GitLabPlatform(settings), "pace")
     last_chunk = GitLabPlatform(settings).logs("pace", "stdout", later_chunk.position, 10.0)
@@ -295,8 +295,8 @@ def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
 
 def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(lab: Lab) -> None:
     """Another program's label that has the scope's prefix is not shown as a run."""
-    fake, settings = lab
-    fake.labels["moorage.plain"] = {
+    server, settings = lab
+    server.labels["moorage.plain"] = {
         "id": 1,
         "name": "moorage.plain",
         "color": "#fff",
@@ -310,20 +310,20 @@ def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(lab: La
 
 def test_deleted_pipeline_is_lost(lab: Lab) -> None:
     """A run whose pipeline was deleted at GitLab has the phase LOST."""
-    fake, settings = lab
+    server, settings = lab
     platform = GitLabPlatform(settings)
     platform.start(spec("deleted", "true"), 10.0)
     wait_for_end(platform, "deleted")
 
-    del fake.pipelines[max(fake.pipelines)]
+    del server.pipelines[max(server.pipelines)]
 
     assert RunPhase.LOST is wait_for_end(platform, "deleted").phase
 
 
 def test_failures_are_typed_and_masked(lab: Lab) -> None:
     """Each failure raises its error type, without the token that the response repeats."""
-    fake, settings = lab
-    fake.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
+    server, settings = lab
+    server.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
         GitLabPlatform(settings).status("x", 10.0)

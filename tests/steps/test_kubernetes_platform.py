@@ -77,10 +77,10 @@ def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:
 
 def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
     """The Job shows no secret, does not run as root, and is not retried."""
-    fake, platform = lab
+    api, platform = lab
     status = platform.start(spec(), 10.0)
 
-    job = fake.jobs["run-1"]
+    job = api.jobs["run-1"]
     pod = job["spec"]["template"]["spec"]
     assert "tok_16180339887" not in json.dumps(job)
     assert (0, "Never", False) == (
@@ -90,7 +90,7 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
     )
     assert {"cpu": "500m", "memory": "1024"} == pod["containers"][0]["resources"]["limits"]
     assert "echo $$(A)" == pod["containers"][0]["command"][2]
-    assert "uid-run-1" == fake.secrets["run-1"]["metadata"]["ownerReferences"][0]["uid"]
+    assert "uid-run-1" == api.secrets["run-1"]["metadata"]["ownerReferences"][0]["uid"]
     facts = (status.phase, status.step, status.fingerprint, dict(status.labels))
     assert (RunPhase.RUNNING, "report", STEP.fingerprint, {"kit": "x y"}) == facts
 
@@ -100,11 +100,11 @@ def test_cluster_own_variable_expansion_changes_neither_arguments_nor_variables(
     text: str, lab: Lab
 ) -> None:
     """The cluster's own variable expansion changes neither arguments nor variables."""
-    fake, platform = lab
+    api, platform = lab
     step = attrs.evolve(STEP, command=["sh", "-c", text], environment={"A": "b", "C": text})
     platform.start(spec(step=step), 10.0)
 
-    (container,) = fake.jobs["run-1"]["spec"]["template"]["spec"]["containers"]
+    (container,) = api.jobs["run-1"]["spec"]["template"]["spec"]["containers"]
     variables = {
         variable["name"]: expand_variables(variable["value"]) for variable in container["env"]
     }
@@ -114,12 +114,12 @@ def test_cluster_own_variable_expansion_changes_neither_arguments_nor_variables(
 
 def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
     """Files are mounted one by one in the working directory, separate from the secrets."""
-    fake, platform = lab
+    api, platform = lab
     step = attrs.evolve(STEP, workspace=Workspace(files={"in/a.csv": b"1"}))
     platform.start(attrs.evolve(spec(step=step), inputs={"b.csv": b"2"}), 10.0)
 
-    pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
-    data = fake.secrets["run-1"]["data"]
+    pod = api.jobs["run-1"]["spec"]["template"]["spec"]
+    data = api.secrets["run-1"]["data"]
     mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
     answer = {
         path: b64decode(data[mounts[f"/workspace/{path}"]["subPath"]])
@@ -132,11 +132,11 @@ def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
 
 def test_files_too_large_for_a_secret_are_refused(lab: Lab) -> None:
     """A step with more than a megabyte of files is refused, and nothing is started."""
-    fake, platform = lab
+    api, platform = lab
     large = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
     with pytest.raises(InvalidData, match="Secret"):
         platform.start(large, 10.0)
-    assert not fake.jobs
+    assert not api.jobs
 
 
 LEAVING = attrs.evolve(
@@ -152,9 +152,9 @@ LEAVING = attrs.evolve(
 
 def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_path: Path) -> None:
     """A successful step's output files are written to a second log, with any name and bytes."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
-    pod = fake.jobs["run-1"]["spec"]["template"]["spec"]
+    pod = api.jobs["run-1"]["spec"]["template"]["spec"]
     (reader,) = pod["containers"]
     assert ("step", "busybox:1") == (pod["initContainers"][0]["name"], reader["image"])
     assert not {"secrets", "claim-0"} & {mount["name"] for mount in reader["volumeMounts"]}
@@ -169,7 +169,7 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
         (tmp_path / path).write_bytes(content)
     (tmp_path / "link").symlink_to("total.csv")
     command = [expand_variables(argument) for argument in reader["command"]]
-    fake.files["run-1"] = subprocess.run(
+    api.files["run-1"] = subprocess.run(
         command, cwd=tmp_path, check=True, capture_output=True
     ).stdout
 
@@ -183,17 +183,17 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
         assert platform.collect("run-1", path, 1 << 30, 10.0) is None
     assert platform.collect("run-1", "total.csv", 3, 10.0) is None
     assert platform.collect("run-2", "total.csv", 3, 10.0) is None
-    for torn in (fake.files["run-1"][:-2], fake.files["run-1"][3:], b".\n", b""):
-        fake.files["run-1"] = torn
+    for torn in (api.files["run-1"][:-2], api.files["run-1"][3:], b".\n", b""):
+        api.files["run-1"] = torn
         with pytest.raises(VendorFailed, match="does not contain all files"):
             platform.collect("run-1", "total.csv", 100, 10.0)
-    del fake.files["run-1"]
+    del api.files["run-1"]
     assert platform.collect("run-1", "total.csv", 100, 10.0) is None
 
 
 def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
     """A successful run ends once its files were read or are unreadable; a failed one at once."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
     problem = {"reason": "ImagePullBackOff", "message": "not found"}
     throttled = {"reason": "ErrImagePull", "message": "toomanyrequests"}
@@ -212,7 +212,7 @@ def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
         reading_pod(0, reason="Evicted"),
         reading_pod(3),
     ):
-        fake.pods["run-1"] = pod
+        api.pods["run-1"] = pod
         status = platform.status("run-1", 10.0)
         assert status is not None
         phases.append((status.phase, status.exit_code))
@@ -222,16 +222,16 @@ def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
 
 def test_second_start_finds_the_job(lab: Lab) -> None:
     """A second start finds the existing Job, and writes its secret if that is missing."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
-    fake.secrets.clear()
+    api.secrets.clear()
 
     assert RunPhase.RUNNING is platform.start(spec(), 10.0).phase
 
-    assert 1 == len(fake.jobs)
-    assert ["run-1"] == list(fake.secrets)
-    fake.failures.append((409, {}, b"{}"))
-    fake.jobs.clear()
+    assert 1 == len(api.jobs)
+    assert ["run-1"] == list(api.secrets)
+    api.failures.append((409, {}, b"{}"))
+    api.jobs.clear()
     with pytest.raises(ConnectionFailed, match="was removed"):
         platform.start(spec(), 10.0)
 
@@ -245,7 +245,11 @@ LATE = {**FAILED, "reason": "DeadlineExceeded"}
     [
         (ended_pod(7), FAILED, (RunPhase.ENDED, 7, EndReason.EXITED)),
         (ended_pod(137, "OOMKilled"), None, (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY)),
-        (ended_pod(5, why="DeadlineExceeded"), None, (RunPhase.ENDED, 5, EndReason.DEADLINE)),
+        (
+            ended_pod(5, pod_reason="DeadlineExceeded"),
+            None,
+            (RunPhase.ENDED, 5, EndReason.DEADLINE),
+        ),
         (
             pod_state("Failed", "DeadlineExceeded"),
             None,
@@ -286,10 +290,10 @@ def test_pod_and_job_determine_end_of_run(
     lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
 ) -> None:
     """The state of a pod and its Job determines the phase, exit code and reason of the run."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
-    fake.pods["run-1"] = pod
-    fake.jobs["run-1"]["status"] = {"conditions": [condition] if condition else None}
+    api.pods["run-1"] = pod
+    api.jobs["run-1"]["status"] = {"conditions": [condition] if condition else None}
 
     (status,) = platform.runs(10.0)
 
@@ -300,54 +304,54 @@ def test_pod_and_job_determine_end_of_run(
 
 def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
     """A missing image is refused at the start, and its Job is removed."""
-    fake, platform = lab
-    fake.pods["run-1"] = pod_state("Pending", waiting={"reason": "ImagePullBackOff"})
+    api, platform = lab
+    api.pods["run-1"] = pod_state("Pending", waiting={"reason": "ImagePullBackOff"})
 
     with pytest.raises(VendorRejected, match="ImagePullBackOff"):
         platform.start(spec(), 10.0)
 
-    assert {} == fake.jobs
+    assert {} == api.jobs
 
 
 def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
     """A pod without a node counts as starting, and can be stopped before it has a time limit."""
-    fake, platform = lab
-    fake.pods["run-1"] = {"phase": "Pending"}
+    api, platform = lab
+    api.pods["run-1"] = {"phase": "Pending"}
 
     assert RunPhase.STARTING is platform.start(spec(), 1.0).phase
 
     platform.stop("run-1", 1.0, 10.0)
-    assert 1 == fake.jobs["run-1"]["spec"]["activeDeadlineSeconds"]
+    assert 1 == api.jobs["run-1"]["spec"]["activeDeadlineSeconds"]
 
 
 def test_stopping_run_sets_its_time_limit_to_past(lab: Lab) -> None:
     """Stopping a run sets its time limit to the past, and its end is reported as a stop."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
     platform.stop("run-1", 1.0, 10.0)
-    assert {"spec": {"activeDeadlineSeconds": 1}} == fake.requests[-1][2]
-    fake.pods["run-1"] = ended_pod(143, why="DeadlineExceeded")
+    assert {"spec": {"activeDeadlineSeconds": 1}} == api.requests[-1][2]
+    api.pods["run-1"] = ended_pod(143, pod_reason="DeadlineExceeded")
 
     status = platform.status("run-1", 10.0)
 
     assert status is not None
     assert EndReason.STOPPED is status.reason
-    before = len(fake.requests)
+    before = len(api.requests)
     platform.stop("run-1", 1.0, 10.0)
-    assert not any("PATCH" == request[0] for request in fake.requests[before:])
+    assert not any("PATCH" == request[0] for request in api.requests[before:])
 
 
 def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
     """If a run is already being ended at its limit, a stop changes nothing: it timed out."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
-    fake.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
-    before = len(fake.requests)
+    api.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
+    before = len(api.requests)
 
     platform.stop("run-1", 0.0, 10.0)
 
-    assert not any("PATCH" == request[0] for request in fake.requests[before:])
-    fake.pods["run-1"] = ended_pod(137, why="DeadlineExceeded")
+    assert not any("PATCH" == request[0] for request in api.requests[before:])
+    api.pods["run-1"] = ended_pod(137, pod_reason="DeadlineExceeded")
     status = platform.status("run-1", 10.0)
     assert status is not None
     assert EndReason.DEADLINE is status.reason
@@ -355,24 +359,24 @@ def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
 
 def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
     """If a node sends an error text instead of a deleted pod's log, it is not read as output."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
-    fake.logs["run-1"] = (
+    api.logs["run-1"] = (
         b"2030-01-02T03:04:05.1Z a\nunable to retrieve container logs for containerd://a1b2"
     )
-    fake.pods["run-1"] = ended_pod(0)
+    api.pods["run-1"] = ended_pod(0)
 
     chunk = platform.logs("run-1", "stdout", "", 10.0)
 
     assert LogChunk(b"a\n", "2030-01-02T03:04:05.1Z#1", True) == chunk
-    fake.logs["run-1"] = b"unable to retrieve container logs for containerd://a1b2"
+    api.logs["run-1"] = b"unable to retrieve container logs for containerd://a1b2"
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
 
 
 def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
     """If a connection ends in the middle of a response, a retryable error is raised."""
-    fake, platform = lab
-    fake.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
+    api, platform = lab
+    api.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
 
     with pytest.raises(ConnectionFailed, match="IncompleteRead") as cut:
         platform.runs(10.0)
@@ -382,21 +386,21 @@ def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
 
 def test_output_with_equal_times_is_read_once(lab: Lab) -> None:
     """Log entries with equal times are read only once, even if a read ends between them."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
     assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
     first = b"2030-01-02T03:04:05.1Z a\n2030-01-02T03:04:05.2Z b\n"
-    fake.logs["run-1"] = first + b"2030-01-02T03:04:05.2Z tor"
+    api.logs["run-1"] = first + b"2030-01-02T03:04:05.2Z tor"
     chunk = platform.logs("run-1", "stdout", "", 10.0)
     assert LogChunk(b"a\nb\n", "2030-01-02T03:04:05.2Z#1", False) == chunk
     piece = b"x" * 16384
-    fake.logs["run-1"] = (
+    api.logs["run-1"] = (
         first
         + b"2030-01-02T03:04:05.2Z torn\n2030-01-02T03:04:06Z "
         + piece
         + b"2030-01-02T03:04:06.1Z y\n2030-01-02T03:04:07Z end"
     )
-    fake.pods["run-1"] = ended_pod(0)
+    api.pods["run-1"] = ended_pod(0)
 
     chunk = platform.logs("run-1", "stdout", chunk.position, 10.0)
 
@@ -404,43 +408,43 @@ def test_output_with_equal_times_is_read_once(lab: Lab) -> None:
     assert chunk.is_last
     assert b"" == platform.logs("run-1", "stdout", chunk.position, 10.0).data
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stderr", "", 10.0)
-    fake.logs["run-1"] = b"2030-01-02T03:04:05Z " + b"z" * 5_000_000 + b"\n" + first
+    api.logs["run-1"] = b"2030-01-02T03:04:05Z " + b"z" * 5_000_000 + b"\n" + first
     assert not platform.logs("run-1", "stdout", "", 10.0).is_last
 
 
 def test_lines_within_one_microsecond_are_read_once(lab: Lab) -> None:
     """Log entries whose times differ by nanoseconds are read only once, in any number of reads."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
     lines = (
         b"2030-01-02T03:04:05.123456Z a\n"
         b"2030-01-02T03:04:05.123456001Z b\n"
         b"2030-01-02T03:04:05.123456789Z c\n"
     )
-    fake.logs["run-1"] = lines
+    api.logs["run-1"] = lines
     chunk = platform.logs("run-1", "stdout", "", 10.0)
     assert b"a\nb\nc\n" == chunk.data
     assert LogChunk(b"", chunk.position, False) == platform.logs(
         "run-1", "stdout", chunk.position, 10.0
     )
 
-    fake.logs["run-1"] = lines + b"2030-01-02T03:04:05.12345679Z d\n"
+    api.logs["run-1"] = lines + b"2030-01-02T03:04:05.12345679Z d\n"
 
     assert b"d\n" == platform.logs("run-1", "stdout", chunk.position, 10.0).data
 
 
 def test_ended_run_is_removed(lab: Lab) -> None:
     """Only an ended run is removed; removing an unknown run does nothing."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
     platform.remove("run-1", 10.0)
-    assert ["run-1"] == list(fake.jobs)
-    fake.pods["run-1"] = ended_pod(0)
+    assert ["run-1"] == list(api.jobs)
+    api.pods["run-1"] = ended_pod(0)
     platform.remove("run-1", 10.0)
     platform.remove("run-1", 10.0)
 
     assert platform.status("run-1", 10.0) is None
-    fake.pods.clear()
+    api.pods.clear()
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
     assert platform.collect("run-1", "a", 1, 10.0) is None
     platform.close()
@@ -448,8 +452,8 @@ def test_ended_run_is_removed(lab: Lab) -> None:
 
 def test_failures_are_typed(lab: Lab) -> None:
     """Each error response of the API raises its error type, with the pause in seconds."""
-    fake, platform = lab
-    fake.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
+    api, platform = lab
+    api.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
         platform.runs(10.0)
     with pytest.raises(VendorFailed, match="broken"):
@@ -465,44 +469,44 @@ def test_answer_of_another_program_is_a_failure_of_the_vendor(
     lab: Lab, method: str, content: bytes
 ) -> None:
     """An answer that is not of the Kubernetes API, such as a proxy's page, raises VendorFailed."""
-    fake, platform = lab
+    api, platform = lab
     acts: dict[str, Callable[[], object]] = {
         "runs": lambda: platform.runs(10.0),
         "start": lambda: platform.start(spec(), 10.0),
         "status": lambda: platform.status("run-1", 10.0),
         "check_access": lambda: platform.check_access(10.0),
     }
-    fake.failures = [(200, {}, content)]
+    api.failures = [(200, {}, content)]
     with pytest.raises(VendorFailed, match="cannot be read"):
         acts[method]()
 
 
 def test_redirect_is_not_a_success(lab: Lab) -> None:
     """A request that a proxy redirects to its login page was not carried out."""
-    fake, platform = lab
+    api, platform = lab
     platform.start(spec(), 10.0)
-    fake.pods["run-1"] = ended_pod(0)
+    api.pods["run-1"] = ended_pod(0)
     job, pods = (
-        fake.answer("GET", "/namespaces/default/jobs/run-1", {}),
-        fake.answer("GET", "/namespaces/default/pods?labelSelector=job-name=run-1", {}),
+        api.answer("GET", "/namespaces/default/jobs/run-1", {}),
+        api.answer("GET", "/namespaces/default/pods?labelSelector=job-name=run-1", {}),
     )
     answers: list[tuple[int, dict[str, str], bytes]] = [
         (status, {}, json.dumps(body).encode()) for status, body in (job, pods)
     ]
-    fake.failures = [*answers, (302, {"Location": "https://login.example/"}, b"")]
+    api.failures = [*answers, (302, {"Location": "https://login.example/"}, b"")]
 
     with pytest.raises(VendorFailed, match="login page") as redirected:
         platform.remove("run-1", 10.0)
 
     assert not redirected.value.retryable
-    assert ["run-1"] == list(fake.jobs)
+    assert ["run-1"] == list(api.jobs)
 
 
 @pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
 def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
     """A malformed or too long Retry-After still leads to the error type of its status."""
-    fake, platform = lab
-    fake.failures = [(429, {"Retry-After": pause}, b"{}")]
+    api, platform = lab
+    api.failures = [(429, {"Retry-After": pause}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
         platform.runs(10.0)
     assert paused.value.retry_at is not None
@@ -510,9 +514,9 @@ def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
 
 def test_rights_are_checked(lab: Lab) -> None:
     """The error for a permission that the account lacks names it."""
-    fake, platform = lab
+    api, platform = lab
     platform.check_access(10.0)
-    fake.denied = "pods"
+    api.denied = "pods"
     with pytest.raises(ConfigurationError, match="may not list pods"):
         platform.check_access(10.0)
 

@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 DATA = bytes_of(3 * PART + 100)
 
 
-def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
+def container(blob_sandbox: AzureBlobSandbox, **options: Any) -> AzureBlob:
     """Return the Azure vendor for the sandbox's container."""
     fields: dict[str, Any] = {
-        "account": made.account.name,
-        "container": made.container,
-        "credentials": made.account.key,
+        "account": blob_sandbox.account.name,
+        "container": blob_sandbox.container,
+        "credentials": blob_sandbox.account.key,
     }
     return AzureBlob(**{**fields, **options})
 
 
-def entra(made: AzureBlobSandbox) -> dict[str, Any]:
+def entra(blob_sandbox: AzureBlobSandbox) -> dict[str, Any]:
     """Return the options of a vendor that uses Entra ID tokens instead of an account key."""
     return {
         "credentials": None,
-        "directory": made.directory,
+        "directory": blob_sandbox.directory,
         "client_id": "sandbox-client",
         "client_secret": "sandbox-client-secret",
     }
 
 
-def account(made: AzureBlobSandbox, **options: Any) -> Account:
+def account(blob_sandbox: AzureBlobSandbox, **options: Any) -> Account:
     """Return an Azure account that does not wait between attempts."""
-    vendor = container(made, **options)
+    vendor = container(blob_sandbox, **options)
     return Account("azure", vendor, settings={"retry": QUICK, "circuit": None})
 
 
@@ -57,22 +57,25 @@ def azure(**options: Any) -> Generator[AzureBlobSandbox]:
 
 
 @contextmanager
-def over_azure(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
+def over_azure(blob_sandbox: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox in memory."""
-    with Hub([account(made, **options)], http=SandboxHttpClient(made)) as hub:
+    with Hub([account(blob_sandbox, **options)], http=SandboxHttpClient(blob_sandbox)) as hub:
         yield hub
 
 
 @contextmanager
-def over_azure_socket(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
+def over_azure_socket(blob_sandbox: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox over a socket."""
-    with made.serving() as server, Hub([account(made, endpoint=server.url, **options)]) as hub:
+    with (
+        blob_sandbox.serving() as server,
+        Hub([account(blob_sandbox, endpoint=server.url, **options)]) as hub,
+    ):
         yield hub
 
 
-def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
+def async_over_azure(blob_sandbox: AzureBlobSandbox, **options: Any) -> AsyncHub:
     """Yield an asynchronous hub that calls the sandbox in memory."""
-    return AsyncHub([account(made, **options)], http=AsyncSandboxHttpClient(made))
+    return AsyncHub([account(blob_sandbox, **options)], http=AsyncSandboxHttpClient(blob_sandbox))
 
 
 def usual_answers(count: int) -> list[Any]:

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from moorage.contracts.storage import SignedUrl
 
 
-def gcs(made: GcsSandbox, **options: Any) -> Gcs:
+def gcs(server: GcsSandbox, **options: Any) -> Gcs:
     """Return the Google vendor for the sandbox's bucket."""
     return Gcs(
         **{
-            "bucket": made.bucket,
-            "credentials": made.key_file(),
-            "project": made.project,
+            "bucket": server.bucket,
+            "credentials": server.key_file(),
+            "project": server.project,
             **options,
         }
     )
 
 
-def gcs_account(made: GcsSandbox, **options: Any) -> Account:
+def gcs_account(server: GcsSandbox, **options: Any) -> Account:
     """Return a Google account that does not wait between attempts."""
-    return Account("gcs", gcs(made, **options), settings={"retry": QUICK, "circuit": None})
+    return Account("gcs", gcs(server, **options), settings={"retry": QUICK, "circuit": None})
 
 
 @contextmanager
@@ -48,27 +48,29 @@ def bucket(**options: Any) -> Generator[GcsSandbox]:
 
 
 @contextmanager
-def over_gcs(made: GcsSandbox, **options: Any) -> Generator[Hub]:
+def over_gcs(server: GcsSandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox in memory."""
-    with Hub([gcs_account(made, **options)], http=SandboxHttpClient(made)) as hub:
+    with Hub([gcs_account(server, **options)], http=SandboxHttpClient(server)) as hub:
         yield hub
 
 
 @contextmanager
-def over_socket(made: GcsSandbox, **options: Any) -> Generator[Hub]:
+def over_socket(made_server: GcsSandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox over a socket."""
-    with made.serving() as server:
-        key = made.key_file(f"{server.url}/token")
-        with Hub([gcs_account(made, credentials=key, endpoint=server.url, **options)]) as hub:
+    with made_server.serving() as server:
+        key = made_server.key_file(f"{server.url}/token")
+        with Hub(
+            [gcs_account(made_server, credentials=key, endpoint=server.url, **options)]
+        ) as hub:
             yield hub
 
 
-def async_over_gcs(made: GcsSandbox) -> AsyncHub:
+def async_over_gcs(server: GcsSandbox) -> AsyncHub:
     """Yield an asynchronous hub that calls the sandbox in memory."""
-    return AsyncHub([gcs_account(made)], http=AsyncSandboxHttpClient(made))
+    return AsyncHub([gcs_account(server)], http=AsyncSandboxHttpClient(server))
 
 
-def fetch_of_gcs(made: GcsSandbox) -> Any:
+def fetch_of_gcs(server: GcsSandbox) -> Any:
     """Return a function that sends the request of a signed URL to the sandbox."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
@@ -77,7 +79,7 @@ def fetch_of_gcs(made: GcsSandbox) -> Any:
         request = SandboxRequest(
             signed.method, parts.netloc, parts.path, query, Headers(signed.headers), body
         )
-        response = made.answer(request)
+        response = server.answer(request)
         return response.status, response.body
 
     return fetch

@@ -71,32 +71,35 @@ def sandbox(**options: Any) -> Generator[S3Sandbox]:
 
 
 @contextmanager
-def over_s3(made: S3Sandbox, **options: Any) -> Generator[Hub]:
+def over_s3(server: S3Sandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox in memory."""
-    with Hub([s3_account(made, **options)], http=SandboxHttpClient(made)) as hub:
+    with Hub([s3_account(server, **options)], http=SandboxHttpClient(server)) as hub:
         yield hub
 
 
 @contextmanager
-def over_socket(made: S3Sandbox, **options: Any) -> Generator[Hub]:
+def over_socket(made_server: S3Sandbox, **options: Any) -> Generator[Hub]:
     """Yield a hub that calls the sandbox over a socket."""
-    with made.serving() as server, Hub([s3_account(made, endpoint=server.url, **options)]) as hub:
+    with (
+        made_server.serving() as server,
+        Hub([s3_account(made_server, endpoint=server.url, **options)]) as hub,
+    ):
         yield hub
 
 
-def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
+def async_over_s3(server: S3Sandbox, **options: Any) -> AsyncHub:
     """Yield an asynchronous hub that calls the sandbox in memory."""
-    return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
+    return AsyncHub([s3_account(server, **options)], http=AsyncSandboxHttpClient(server))
 
 
-def fetch_of(made: Sandbox) -> Any:
+def fetch_of(server: Sandbox) -> Any:
     """Return a function that sends the request of a signed URL to the sandbox."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(signed.url)
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
         fields = Headers({**signed.headers, "Content-Length": str(len(body))})
-        response = made.answer(
+        response = server.answer(
             SandboxRequest(signed.method, parts.netloc, parts.path, query, fields, body)
         )
         return response.status, response.body

@@ -126,11 +126,11 @@ def test_expired_blocks_restart_the_upload(blob_sandbox: AzureBlobSandbox, files
 
 def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Two uploads of one key have separate blocks; the one that ends later fails."""
-    upload, two = files.start_upload("a"), files.start_upload("a")
+    upload, second_upload = files.start_upload("a"), files.start_upload("a")
     blob_sandbox.fail(*usual_answers(5), *[ConnectionFailed("down")] * 3)
     with pytest.raises(ConnectionFailed):
         files.upload("a", DATA, resume=upload.ref, part_size=PART, at_once=1)
-    files.upload("a", DATA[:PART] + b"two", resume=two.ref, part_size=PART)
+    files.upload("a", DATA[:PART] + b"two", resume=second_upload.ref, part_size=PART)
 
     assert DATA[:PART] + b"two" == files.download("a").read_all()
     blob_sandbox.fail(*usual_answers(5), azure_refusal("InvalidBlockList", 400))

@@ -39,23 +39,25 @@ def lab(vendor: str, **options: Any) -> tuple[Any, Any]:
         "azure": (azure, over_azure),
         "gcs": (bucket, over_gcs),
     }
-    made, over = labs[vendor]
-    return made(**options), over
+    make_sandbox, open_hub = labs[vendor]
+    return make_sandbox(**options), open_hub
 
 
 @pytest.mark.parametrize("vendor", ["s3", "azure", "gcs"])
 @pytest.mark.parametrize("operation", ["create_container", "delete_container"])
 def test_repeat_after_lost_answer_succeeds(vendor: str, operation: str) -> None:
     """If the answer of a creation or deletion is lost, the repeat succeeds."""
-    made_lab, over = lab(vendor, **({"region": "eu-central-1"} if vendor == "s3" else {}))
-    with made_lab as made, over(made) as hub:
+    sandbox_context, open_hub = lab(
+        vendor, **({"region": "eu-central-1"} if vendor == "s3" else {})
+    )
+    with sandbox_context as server, open_hub(server) as hub:
         files = hub.storage()
         if operation == "delete_container":
             files.create_container(NAME)
         else:
             files.list_containers()
         usual = [None] if (vendor, operation) == ("azure", "delete_container") else []
-        made.fail(*usual, Lost())
+        server.fail(*usual, Lost())
 
         getattr(files, operation)(NAME)
 
@@ -66,8 +68,8 @@ def test_repeat_after_lost_answer_succeeds(vendor: str, operation: str) -> None:
 @pytest.mark.parametrize("vendor", ["s3", "gcs"])
 def test_name_of_another_account_is_refused(vendor: str) -> None:
     """A name that another account has used raises AlreadyExists, and nothing is created."""
-    made_lab, over = lab(vendor)
-    with made_lab as made, over(made) as hub:
+    sandbox_context, open_hub = lab(vendor)
+    with sandbox_context as server, open_hub(server) as hub:
         files = hub.storage()
 
         with pytest.raises(AlreadyExists) as excinfo:
@@ -80,8 +82,8 @@ def test_name_of_another_account_is_refused(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", ["s3", "gcs"])
 def test_creation_time_is_listed(vendor: str) -> None:
     """S3 and Google list the time at which a container was created."""
-    made_lab, over = lab(vendor)
-    with made_lab as made, over(made) as hub:
+    sandbox_context, open_hub = lab(vendor)
+    with sandbox_context as server, open_hub(server) as hub:
         containers = hub.storage().list_containers()
 
         assert all(container.created_at is not None for container in containers)
@@ -91,9 +93,9 @@ def test_s3_states_the_region_of_a_new_bucket() -> None:
     """S3 gets the region of a new bucket, except for the first region, which has none."""
     bodies = []
     for region in ("us-east-1", "eu-central-1"):
-        with sandbox(region=region) as made, over_s3(made) as hub:
+        with sandbox(region=region) as server, over_s3(server) as hub:
             hub.storage().create_container(NAME)
-            request = made.requests[-1]
+            request = server.requests[-1]
             assert f"s3.{region}.amazonaws.com" == request.host
             bodies.append(request.body)
 
@@ -104,46 +106,46 @@ def test_s3_states_the_region_of_a_new_bucket() -> None:
 @pytest.mark.parametrize("path_style", [True, False])
 def test_s3_bucket_operations_have_no_bucket_in_the_host(path_style: bool) -> None:
     """With both URL styles, a list of buckets is requested from S3's general host."""
-    with sandbox() as made, over_s3(made, path_style=path_style) as hub:
+    with sandbox() as server, over_s3(server, path_style=path_style) as hub:
         hub.storage().list_containers()
 
         assert {("s3.us-east-1.amazonaws.com", "/")} == {
-            (request.host, request.path) for request in made.requests
+            (request.host, request.path) for request in server.requests
         }
 
 
 def test_s3_buckets_over_a_socket() -> None:
     """A vendor with S3's API at another address lists, creates and deletes buckets too."""
-    with sandbox() as made, over_socket(made) as hub:
+    with sandbox() as server, over_socket(server) as hub:
         files = hub.storage()
         files.create_container(NAME)
         files.delete_container(NAME)
 
-        assert [made.bucket] == [container.name for container in files.list_containers()]
+        assert [server.bucket] == [container.name for container in files.list_containers()]
 
 
 def test_google_states_the_location_of_a_new_bucket() -> None:
     """Google gets the location of the configuration for a new bucket."""
-    with bucket() as made, over_gcs(made, location="EU") as hub:
+    with bucket() as server, over_gcs(server, location="EU") as hub:
         hub.storage().create_container(NAME)
 
-        assert {"name": NAME, "location": "EU"} == json.loads(made.requests[-1].body)
+        assert {"name": NAME, "location": "EU"} == json.loads(server.requests[-1].body)
 
 
 @pytest.mark.parametrize("operation", ["list_containers", "create_container"])
 def test_google_needs_a_project(operation: str) -> None:
     """Without a project, Google's buckets cannot be listed or created, and nothing is sent."""
     arguments = [NAME] if operation == "create_container" else []
-    with bucket() as made, over_gcs(made, project=None) as hub:
+    with bucket() as server, over_gcs(server, project=None) as hub:
         with pytest.raises(ConfigurationError, match="needs a project"):
             getattr(hub.storage(), operation)(*arguments)
 
-        assert [] == made.requests
+        assert [] == server.requests
 
 
 def test_azure_does_not_delete_a_container_with_unfinished_blobs() -> None:
     """Uncommitted blocks and earlier versions keep an Azure container from its deletion."""
-    with azure() as made, over_azure(made) as hub:
+    with azure() as server, over_azure(server) as hub:
         files = hub.storage()
         started_upload = files.start_upload("a")
 
@@ -154,10 +156,10 @@ def test_azure_does_not_delete_a_container_with_unfinished_blobs() -> None:
         with pytest.raises(RuntimeError):
             files.upload("a", break_off, resume=started_upload.ref, part_size=4_096)
         with pytest.raises(VendorRejected) as excinfo:
-            files.delete_container(made.container)
+            files.delete_container(server.container)
 
         assert 409 == excinfo.value.status
-        assert not [request for request in made.requests if request.method == "DELETE"]
+        assert not [request for request in server.requests if request.method == "DELETE"]
 
 
 def blob_page(blobs: str, marker: str) -> Response:
@@ -168,50 +170,50 @@ def blob_page(blobs: str, marker: str) -> Response:
 
 def test_azure_keeps_a_container_with_a_blob_after_an_empty_page() -> None:
     """An empty page before another page does not show that a container is empty."""
-    with azure() as made, over_azure(made) as hub:
-        made.fail(blob_page("", "bTI="), blob_page("<Blob><Name>a</Name></Blob>", ""))
+    with azure() as server, over_azure(server) as hub:
+        server.fail(blob_page("", "bTI="), blob_page("<Blob><Name>a</Name></Blob>", ""))
         with pytest.raises(VendorRejected, match="has blobs"):
-            hub.storage().delete_container(made.container)
+            hub.storage().delete_container(server.container)
 
-        assert not [request for request in made.requests if request.method == "DELETE"]
+        assert not [request for request in server.requests if request.method == "DELETE"]
 
 
 def test_azure_deletes_a_container_with_only_empty_pages() -> None:
     """An empty page before another page does not show that a container has blobs."""
-    with azure() as made, over_azure(made) as hub:
+    with azure() as server, over_azure(server) as hub:
         files = hub.storage()
         files.create_container(NAME)
-        made.fail(blob_page("", "bTI="))
+        server.fail(blob_page("", "bTI="))
         files.delete_container(NAME)
 
-        markers = [dict(request.query).get("marker") for request in made.requests[-3:-1]]
+        markers = [dict(request.query).get("marker") for request in server.requests[-3:-1]]
         assert [None, "bTI="] == markers
-        assert [made.container] == [container.name for container in files.list_containers()]
+        assert [server.container] == [container.name for container in files.list_containers()]
 
 
 def test_azure_pages_of_blobs_must_advance() -> None:
     """If empty pages repeat their marker, the deletion raises an error."""
-    with azure() as made, over_azure(made) as hub:
-        made.fail(*[blob_page("", "bTI=")] * 6)
+    with azure() as server, over_azure(server) as hub:
+        server.fail(*[blob_page("", "bTI=")] * 6)
         with pytest.raises(VendorFailed):
-            hub.storage().delete_container(made.container)
+            hub.storage().delete_container(server.container)
 
 
 @pytest.mark.parametrize("earlier_requests", [0, 1])
 def test_azure_container_in_deletion_counts_as_deleted(earlier_requests: int) -> None:
     """The repeat of a deletion succeeds while Azure is still deleting the container."""
-    with azure() as made, over_azure(made) as hub:
+    with azure() as server, over_azure(server) as hub:
         files = hub.storage()
         files.create_container(NAME)
         refusal = azure_refusal("ContainerBeingDeleted", 409)
-        made.fail(*usual_answers(earlier_requests), refusal)
+        server.fail(*usual_answers(earlier_requests), refusal)
 
         files.delete_container(NAME)
 
         assert ["PUT", *["GET"] * earlier_requests] == [
-            request.method for request in made.requests[:-1]
+            request.method for request in server.requests[:-1]
         ]
-        made.fail(refusal)
+        server.fail(refusal)
         with pytest.raises(VendorRejected, match="ContainerBeingDeleted"):
             files.create_container(NAME)
 
@@ -228,10 +230,10 @@ PAGES = {
 @pytest.mark.parametrize("vendor", PAGES)
 def test_list_that_does_not_advance_is_an_error(vendor: str) -> None:
     """A list whose next page is the same page raises an error instead of running for ever."""
-    made_lab, over = lab(vendor)
-    with made_lab as made, over(made) as hub:
+    sandbox_context, open_hub = lab(vendor)
+    with sandbox_context as server, open_hub(server) as hub:
         hub.storage().list_containers()
-        made.fail(*[Response(200, body=PAGES[vendor])] * 6)
+        server.fail(*[Response(200, body=PAGES[vendor])] * 6)
         with pytest.raises(VendorFailed):
             hub.storage().list_containers()
 
@@ -246,10 +248,10 @@ def test_container_without_a_name_is_an_error(vendor: str) -> None:
         b"</EnumerationResults>",
         "gcs": b'{"items": [{}]}',
     }
-    made_lab, over = lab(vendor)
-    with made_lab as made, over(made) as hub:
+    sandbox_context, open_hub = lab(vendor)
+    with sandbox_context as server, open_hub(server) as hub:
         hub.storage().list_containers()
-        made.fail(*[Response(200, body=pages[vendor])] * 3)
+        server.fail(*[Response(200, body=pages[vendor])] * 3)
         with pytest.raises(VendorFailed):
             hub.storage().list_containers()
 

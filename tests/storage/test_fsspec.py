@@ -68,21 +68,21 @@ class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
             self.stalled.set()
             self.may_continue.wait(120)
 
-    def info(self, path: str, **named: Any) -> Any:
+    def info(self, path: str, **keywords: Any) -> Any:
         """Return the description of a file."""
         self._fail("info")
-        return super().info(path, **named)
+        return super().info(path, **keywords)
 
-    def mkdir(self, path: str, create_parents: bool = True, **named: Any) -> None:  # noqa: FBT002 - the base's
+    def mkdir(self, path: str, create_parents: bool = True, **keywords: Any) -> None:  # noqa: FBT002 - the base's
         """Create a folder, or fail as if another process had just created it."""
-        super().mkdir(path, create_parents, **named)
+        super().mkdir(path, create_parents, **keywords)
         self._fail("mkdir")
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         return path.removeprefix("misbehaving://").rstrip("/")
 
-    def mv(self, path1: str, path2: str, **named: Any) -> None:
+    def mv(self, path1: str, path2: str, **keywords: Any) -> None:
         """Rename a file, or fail as configured."""
         if Path(path2).exists():
             self._fail("replace")

@@ -110,10 +110,10 @@ def as_openapi(message: Json) -> Json:
     return {"paths": paths, "schemas": message["schemas"]}
 
 
-def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
+def resource_in_request(sandbox: GcsSandbox, request: SandboxRequest) -> Json:
     """Return the object's properties that a request contains, or None."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
-        spooled = Spool(made.folder)
+        spooled = Spool(sandbox.folder)
         spooled.write(request.body)
         spooled.close()
         return json.loads(related_parts(request, spooled)[0])

@@ -150,16 +150,16 @@ class _HeaderIgnoringSandbox(GcsSandbox):
 
 def test_308_is_progress_for_uploads_only() -> None:
     """Status 308 means progress only in an upload."""
-    blunt = _HeaderIgnoringSandbox()
-    with over_gcs(blunt) as hub:
+    server = _HeaderIgnoringSandbox()
+    with over_gcs(server) as hub:
         files = hub.storage()
         files.upload("a", DATA, part_size=STEP)
         assert DATA == files.download("a").read_all()
-        blunt.fail(*usual_answers(1), Response(301))
+        server.fail(*usual_answers(1), Response(301))
         with pytest.raises(VendorRejected) as excinfo:
             files.upload("a", DATA, part_size=STEP)
         assert 301 == excinfo.value.status
-    blunt.close()
+    server.close()
 
 
 def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage) -> None:

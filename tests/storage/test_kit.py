@@ -32,7 +32,7 @@ class _SilentVendor:
     """A vendor that accepts every call, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        def verb(*value: Any, **named: Any) -> Any:
+        def verb(*value: Any, **keywords: Any) -> Any:
             return None if name == "delete" else _WrongAttributes()
 
         return verb
@@ -74,16 +74,16 @@ class _DoubleHead(S3):
 class _RewritingVendor(S3):
     """A vendor that uploads each object twice."""
 
-    async def put(self, wire: Wire, *arguments: Any, **named: Any) -> ObjectInfo:
-        await S3.put(self, wire, *arguments, **named)
-        return await S3.put(self, wire, *arguments, **named)
+    async def put(self, wire: Wire, *arguments: Any, **keywords: Any) -> ObjectInfo:
+        await S3.put(self, wire, *arguments, **keywords)
+        return await S3.put(self, wire, *arguments, **keywords)
 
 
 class _ReferencingVendor(S3):
     """A vendor that lists objects with references to other objects."""
 
-    async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
-        page = await S3.list(self, wire, prefix, **named)
+    async def list(self, wire: Wire, prefix: str, /, **keywords: Any) -> ListPage:
+        page = await S3.list(self, wire, prefix, **keywords)
         objects = [attrs.evolve(entry, ref=page.objects[0].ref) for entry in page.objects]
         return attrs.evolve(page, objects=tuple(objects))
 
@@ -91,8 +91,8 @@ class _ReferencingVendor(S3):
 class _LocalTimeVendor(S3):
     """A vendor that reads the times of a list in a wrong time zone."""
 
-    async def list(self, wire: Wire, prefix: str, /, **named: Any) -> ListPage:
-        page = await S3.list(self, wire, prefix, **named)
+    async def list(self, wire: Wire, prefix: str, /, **keywords: Any) -> ListPage:
+        page = await S3.list(self, wire, prefix, **keywords)
         objects = [
             attrs.evolve(entry, last_modified=entry.last_modified - timedelta(hours=1))
             for entry in page.objects
@@ -139,7 +139,7 @@ class _RefusingVendor:
     """A faulty vendor that refuses every request for a wrong reason."""
 
     def __getattr__(self, name: str) -> Any:
-        def verb(*value: Any, **named: Any) -> Any:
+        def verb(*value: Any, **keywords: Any) -> Any:
             raise ConfigurationError("never")
 
         return verb
@@ -234,11 +234,11 @@ def test_wrong_containers_are_noticed(
 ) -> None:
     """A vendor that mistakes the creation, deletion or list of containers fails the kit."""
     check = next(check for check in kit.CHECKS if name_of(check) == check_name)
-    with sandbox() as made:
-        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
-        http = SandboxHttpClient(made)
+    with sandbox() as server:
+        account = Account("s3", vendor(**attrs.asdict(s3(server), recurse=False)))
+        http = SandboxHttpClient(server)
         with Hub([account], http=http) as hub, pytest.raises(error, match=sentence):
-            check(lambda: kit.Subject(hub.storage(), PART, sandbox=made, container=made.bucket))
+            check(lambda: kit.Subject(hub.storage(), PART, sandbox=server, container=server.bucket))
 
 
 def test_other_refusals_do_not_pass() -> None:
@@ -264,7 +264,7 @@ def test_sources_that_break_must_matter() -> None:
     async def flow() -> None:
         class _VendorIgnoringConditions(_SilentVendor):
             def __getattr__(self, name: str) -> Any:
-                async def verb(*value: Any, **named: Any) -> Any:
+                async def verb(*value: Any, **keywords: Any) -> Any:
                     return False if name == "exists" else _WrongAttributes()
 
                 return verb

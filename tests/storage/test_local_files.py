@@ -393,11 +393,11 @@ def test_download_to_file_that_fails_leaves_existing_file_unchanged(
 
 def test_processes_share_a_folder(root: Path) -> None:
     """Processes that share a folder see each other's files, and their conditional writes work."""
-    single_folder, two = LocalFolder(folder(root)), LocalFolder(folder(root))
+    single_folder, second_folder = LocalFolder(folder(root)), LocalFolder(folder(root))
     put = single_folder.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
-    assert put == two.head("a")
+    assert put == second_folder.head("a")
     with pytest.raises(VendorRejected):
-        two.put("a", b"y", {}, (None, "*"))
+        second_folder.put("a", b"y", {}, (None, "*"))
     json.dumps(dict(put.metadata))
 
 

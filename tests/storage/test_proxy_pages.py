@@ -35,8 +35,8 @@ def test_html_page_of_a_proxy_is_an_error(
     vendor: tuple[Callable[..., Any], Callable[..., Any]], use: Callable[[Storage], object]
 ) -> None:
     """An HTML page with status 200 raises an error, and changes nothing."""
-    make, over = vendor
-    with make() as storage_sandbox, over(storage_sandbox) as hub:
+    make, open_hub = vendor
+    with make() as storage_sandbox, open_hub(storage_sandbox) as hub:
         files = hub.storage()
         files.upload("a", b"stored")
         storage_sandbox.fail(PAGE)

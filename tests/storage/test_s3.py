@@ -382,25 +382,25 @@ def test_overwritten_and_deleted_objects_can_be_read_by_version() -> None:
     with sandbox(versioned=True) as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
         info = files.upload("a", b"one")
-        two = files.upload("a", b"two")
+        second_upload = files.upload("a", b"two")
         copied_info = files.copy("a", "b")
         parts = files.upload("c", bytes_of(3 * PART), part_size=PART)
 
         assert b"one" == files.download("a", version=info.version).read_all()
-        assert two.version == files.head("a").version
+        assert second_upload.version == files.head("a").version
         assert copied_info.version is not None
         assert parts.version == files.head("c").version
         files.delete("a", version=info.version)
         with pytest.raises(FileNotFound):
             files.head("a", version=info.version)
         assert b"two" == files.download("a").read_all()
-        three = files.upload("a", b"three")
-        files.delete("a", version=three.version)
+        third_upload = files.upload("a", b"three")
+        files.delete("a", version=third_upload.version)
         assert b"two" == files.download("a").read_all()
         files.delete("a")
         assert not files.exists("a")
-        assert b"two" == files.download("a", version=two.version).read_all()
-        files.delete("a", version=two.version)
+        assert b"two" == files.download("a", version=second_upload.version).read_all()
+        files.delete("a", version=second_upload.version)
         files.upload("a", b"four")
         files.delete("a", version=files.head("a").version)
         assert not files.exists("a")
@@ -479,13 +479,13 @@ def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
     good_credentials = Credentials.signed(signing, s3_sandbox.key.secret)
     vendor = s3(s3_sandbox, access_key_id=None, credentials=None, session_token=None)
     client = SandboxHttpClient(s3_sandbox)
-    for result, works in ((good_credentials, True), (Credentials.bearer("token"), False)):
+    for result, can_sign in ((good_credentials, True), (Credentials.bearer("token"), False)):
         with Hub(
             [Account("s3", vendor, settings={"retry": QUICK})],
             http=client,
             credentials=_Provider(result),
         ) as hub:
-            if works:
+            if can_sign:
                 hub.storage().upload("a", b"x")
                 assert hub.storage().signed_url("a").url
             else:

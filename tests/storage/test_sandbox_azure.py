@@ -157,7 +157,7 @@ def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
 
 
 @pytest.mark.parametrize(
-    "change,later,expected",
+    "change,delay,expected",
     [
         ("", 0, None),
         ("", 59, None),
@@ -169,7 +169,7 @@ def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
     ],
 )
 def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
-    change: str, later: int, expected: str | None
+    change: str, delay: int, expected: str | None
 ) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
@@ -177,7 +177,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
         assert 201 == put_blob(sandbox).status
         old_part, _, new_part = change.partition(">")
         url = grant(sandbox).replace(old_part, new_part) if old_part else grant(sandbox)
-        time[0] += timedelta(seconds=later)
+        time[0] += timedelta(seconds=delay)
         response = sandbox.answer(arriving_request(sandbox, Request.get("/"), url))
         assert expected == (None if response.status == 200 else code(response))
 

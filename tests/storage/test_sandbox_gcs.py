@@ -233,7 +233,7 @@ def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "change,later,expected",
+    "change,delay,expected",
     [
         ("", 0, None),
         ("", 61, "ExpiredToken"),
@@ -246,7 +246,7 @@ def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
     ],
 )
 def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
-    change: str, later: int, expected: str | None
+    change: str, delay: int, expected: str | None
 ) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
@@ -259,7 +259,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
         if change and expected != "NoSuchBucket":
             old_part, new_part = change.split(">")
             url = url.replace(old_part, new_part)
-        time[0] += timedelta(seconds=later)
+        time[0] += timedelta(seconds=delay)
         parts = urlsplit(url)
         result = SandboxRequest(
             "GET",

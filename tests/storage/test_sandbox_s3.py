@@ -132,7 +132,7 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "change,later,expected",
+    "change,delay,expected",
     [
         ("", 0, None),
         ("", 61, "AccessDenied"),
@@ -144,7 +144,7 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     ],
 )
 def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
-    change: str, later: int, expected: str | None
+    change: str, delay: int, expected: str | None
 ) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
@@ -158,7 +158,7 @@ def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
         if change:
             old_part, new_part = change.split(">")
             presigned_url = presigned_url.replace(old_part, new_part)
-        time[0] += timedelta(seconds=later)
+        time[0] += timedelta(seconds=delay)
         response = new_sandbox.answer(arriving_request(new_sandbox, request, presigned_url))
         assert expected == (None if response.status == 200 else code(response))
 

@@ -239,8 +239,8 @@ def test_download_to_a_file(tmp_path: Path) -> None:
     """In sync and async mode, a file appears under its name only once its download is complete."""
     target = tmp_path / "a"
 
-    async def flow(made: S3Sandbox) -> None:
-        async with async_over_s3(made) as hub:
+    async def flow(server: S3Sandbox) -> None:
+        async with async_over_s3(server) as hub:
             info = await hub.storage().download_to(target, "a", range=ByteRange(1, 3))
             assert len(DATA) == info.size
 
@@ -256,8 +256,8 @@ def test_download_of_unchanged_object_leaves_the_file_as_it_is(tmp_path: Path) -
     """In sync and async mode, a file stays as it is if the condition finds no newer object."""
     target = tmp_path / "a"
 
-    async def flow(made: S3Sandbox, etag: str) -> None:
-        async with async_over_s3(made) as hub:
+    async def flow(server: S3Sandbox, etag: str) -> None:
+        async with async_over_s3(server) as hub:
             assert etag == (await hub.storage().download_to(target, "a", if_none_match=etag)).etag
 
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:

@@ -197,8 +197,8 @@ def keys_with_odd_names(files: Storage) -> object:
     keys = ("#", "%2e", ".hidden", "?", "CON", "a b", "a%2Fb", "a+b", "a.meta", "b:c", "~", "😀")
     for key in keys:
         files.upload(key, key.encode())
-    same = all(files.download(key).read_all() == key.encode() for key in keys)
-    return same, [item.key for item in files.list().objects] == sorted(keys, key=str.encode)
+    are_separate = all(files.download(key).read_all() == key.encode() for key in keys)
+    return are_separate, [item.key for item in files.list().objects] == sorted(keys, key=str.encode)
 
 
 def key_below_an_object(files: Storage) -> object:

@@ -56,40 +56,46 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
         forget()
         peak_before, start_time = peak(), time.monotonic()
         storage.upload("long", source)
-        up, middle = peak() - peak_before, time.monotonic()
+        upload_growth, upload_end = peak() - peak_before, time.monotonic()
         size = 0
         for piece in storage.download("long"):
             result.update(piece)
             size += len(piece)
-        down = peak() - peak_before
+        download_growth = peak() - peak_before
         end_time = time.monotonic()
     is_whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
-    print(is_whole, up, down, f"{middle - start_time:.1f}", f"{end_time - middle:.1f}")  # noqa: T201 - its answer
+    print(  # noqa: T201 - its answer
+        is_whole,
+        upload_growth,
+        download_growth,
+        f"{upload_end - start_time:.1f}",
+        f"{end_time - upload_end:.1f}",
+    )
 
 
-def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:
+def over_s3(sandbox: S3Sandbox, url: str) -> dict[str, Any]:
     """Return the options of an account at a running S3 sandbox."""
-    key = made.key
+    key = sandbox.key
     return {
-        "bucket": made.bucket,
+        "bucket": sandbox.bucket,
         "endpoint": url,
         "access_key_id": key.id,
         "credentials": key.secret,
     }
 
 
-def over_gcs(made: GcsSandbox, url: str) -> dict[str, Any]:
+def over_gcs(sandbox: GcsSandbox, url: str) -> dict[str, Any]:
     """Return the options of an account at a running Google sandbox."""
-    key = made.key_file(f"{url}/token")
-    return {"bucket": made.bucket, "endpoint": url, "credentials": key}
+    key = sandbox.key_file(f"{url}/token")
+    return {"bucket": sandbox.bucket, "endpoint": url, "credentials": key}
 
 
-def over_azure(made: AzureBlobSandbox, url: str) -> dict[str, Any]:
+def over_azure(sandbox: AzureBlobSandbox, url: str) -> dict[str, Any]:
     """Return the options of an account at a running Azure sandbox."""
     return {
-        "account": made.account.name,
-        "container": made.container,
-        "credentials": made.account.key,
+        "account": sandbox.account.name,
+        "container": sandbox.container,
+        "credentials": sandbox.account.key,
         "endpoint": url,
     }
 

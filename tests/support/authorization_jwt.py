@@ -31,10 +31,10 @@ class InvalidJwt(Exception):
     """An invalid token or key, with the reason in ASCII without quotes."""
 
 
-def require_unflawed(holds: object, why: str) -> None:
+def require_unflawed(holds: object, reason: str) -> None:
     """Raise InvalidJwt with this reason unless the condition holds."""
     if not holds:
-        raise InvalidJwt(why)
+        raise InvalidJwt(reason)
 
 
 class Jwt(NamedTuple):

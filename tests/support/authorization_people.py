@@ -59,10 +59,10 @@ class Device:
 
 
 def granted_scope(
-    client: Client, request: str | None, most: tuple[str, ...] | None = None
+    client: Client, request: str | None, allowed: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """Return the scope that a request gets; raise a Refusal if the request asks for too much."""
-    allowed_scopes = tuple(sorted(client.scopes)) if most is None else most
+    allowed_scopes = tuple(sorted(client.scopes)) if allowed is None else allowed
     scope = allowed_scopes if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed_scopes):
         raise Refusal("invalid_scope", "the scope exceeds what the client may request")

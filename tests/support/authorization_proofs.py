@@ -251,7 +251,7 @@ def _check_certificate(client: Client, certificate: bytes | None) -> None:
         raise _refuse_client("the certificate is not the registered one")
 
 
-def _refuse_client(why: str) -> Refusal:
+def _refuse_client(reason: str) -> Refusal:
     """Return the refusal of a client; a 401 names the authentication methods (RFC 9110)."""
     realm = 'Basic realm="authorization server", charset="UTF-8"'
-    return Refusal("invalid_client", why, status=401, WWW_Authenticate=realm)
+    return Refusal("invalid_client", reason, status=401, WWW_Authenticate=realm)

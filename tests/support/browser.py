@@ -154,8 +154,8 @@ class Browser:
     def keep(self, path: Path) -> None:
         """Save a screenshot of the whole page."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        shot = self._tell("Page.captureScreenshot", {"captureBeyondViewport": True})
-        path.write_bytes(b64decode(shot["data"]))
+        screenshot = self._tell("Page.captureScreenshot", {"captureBeyondViewport": True})
+        path.write_bytes(b64decode(screenshot["data"]))
 
     def _console(self) -> list[str]:
         """Return the console errors since the last call."""

@@ -147,7 +147,7 @@ def plan(text: str) -> Plan:
     return page_plan
 
 
-def _type(block: Block, made: Plan) -> None:
+def _type(block: Block, plan_: Plan) -> None:
     lines = block.text.splitlines()
     if not lines or not lines[0].startswith("$ "):
         raise PageRuleBroken(f"line {block.line}: a block for the terminal begins with `$ `.")
@@ -163,15 +163,15 @@ def _type(block: Block, made: Plan) -> None:
         command = re.sub(r"\s+# .*$", "", command)
         pip, make = _PIP.match(command), _MAKE.match(command)
         if command == "echo $?":
-            made.steps[-1]["status"] = int("".join(shown_lines))
+            plan_.steps[-1]["status"] = int("".join(shown_lines))
         elif pip is not None:
-            _install(pip[1], block.line + begin, made)
+            _install(pip[1], block.line + begin, plan_)
         elif make is not None:
             if make[1] is not None and make[1] not in _targets():
                 raise PageRuleBroken(f"line {block.line}: the Makefile has no target {make[1]}.")
         else:
             step = {"kind": "command", "text": command, "shown": shown_lines, "status": 0}
-            made.steps.append({**step, "line": block.line + begin})
+            plan_.steps.append({**step, "line": block.line + begin})
 
 
 @cache

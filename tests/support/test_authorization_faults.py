@@ -215,7 +215,7 @@ def test_answers_are_odd() -> None:
             faults.wrong_content_type("text/html"),
             faults.huge_answer(),
         )
-        wrong_reply, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
+        wrong_reply, form, label, huge_reply = [caller.token(CLIENT) for _ in range(4)]
 
     assert (200, "invalid_grant") == wrong_reply.error
     assert "application/x-www-form-urlencoded" == form.headers["Content-Type"]
@@ -223,8 +223,8 @@ def test_answers_are_odd() -> None:
         parse_qsl(form.body.decode())
     ).items()
     assert ("text/html", "Bearer") == (label.headers["Content-Type"], label.members["token_type"])
-    assert 10_000_000 == len(huge.body)
-    assert "Bearer" == huge.members["token_type"]
+    assert 10_000_000 == len(huge_reply.body)
+    assert "Bearer" == huge_reply.members["token_type"]
 
 
 def test_redirecting_fault_names_another_url() -> None:

@@ -287,8 +287,8 @@ def test_a_device_may_be_refused_or_too_late() -> None:
 
 def test_beginning_with_a_device_is_for_clients() -> None:
     """Unknown clients, excessive scopes and clients without this grant start no device login."""
-    robot = Client(id="robot", method="none", grants=frozenset({CODE}))
-    with AuthorizationServer(PUBLIC, robot) as server:
+    client = Client(id="robot", method="none", grants=frozenset({CODE}))
+    with AuthorizationServer(PUBLIC, client) as server:
         replies = [
             begin(server, client_id="stranger"),
             begin(server, scope="admin"),

@@ -109,8 +109,8 @@ def test_url_in_proof_has_no_query() -> None:
             ).status
             for place in (server.resource_url, text, f"{server.resource_url}#top")
         ]
-        shouted = key.proof("POST", server.token_url.replace("http", "HTTP"), now)
-        assert 200 == caller.token(CLIENT, headers=shouted).status
+        uppercase_proof = key.proof("POST", server.token_url.replace("http", "HTTP"), now)
+        assert 200 == caller.token(CLIENT, headers=uppercase_proof).status
 
     assert [200, 401, 401] == statuses
 

@@ -256,8 +256,8 @@ def test_metadata_is_at_paths_of_rfc_8414_and_openid() -> None:
             metadata_reply.members["issuer"],
         )
         plain_server.claimed_issuer = "https://evil.example"
-        lie = caller.send("GET", plain_server.metadata_url)
-        assert plain_server.claimed_issuer == lie.members["issuer"]
+        metadata = caller.send("GET", plain_server.metadata_url)
+        assert plain_server.claimed_issuer == metadata.members["issuer"]
         plain_server.authority.more_metadata["token_endpoint"] = "http://evil.example/token"
         changed_reply = caller.send("GET", plain_server.metadata_url)
         assert "http://evil.example/token" == changed_reply.members["token_endpoint"]

@@ -56,9 +56,9 @@ def test_unknown_references_are_noticed() -> None:
 class MisreadingVendor(Stripe):
     """A faulty vendor that reads the id of a refund wrong."""
 
-    async def refund(self, wire: Wire, *arguments: Any, **named: Any) -> Refund:
+    async def refund(self, wire: Wire, *arguments: Any, **keywords: Any) -> Refund:
         """Make a refund, and return a wrong reference to it."""
-        refund = await super().refund(wire, *arguments, **named)
+        refund = await super().refund(wire, *arguments, **keywords)
         return attrs.evolve(refund, ref=wire.ref(f"{refund.ref.id}x"))
 
 

@@ -78,9 +78,9 @@ class PendingIsCapturedVendor(Stripe):
 class PendingRefundIsPaidOutVendor(Stripe):
     """A faulty vendor that reports pending refunds as paid out."""
 
-    async def refund(self, *options: Any, **named: Any) -> Refund:
+    async def refund(self, *options: Any, **keywords: Any) -> Refund:
         """Refund, and report the refund as paid out."""
-        refund = await Stripe.refund(self, *options, **named)
+        refund = await Stripe.refund(self, *options, **keywords)
         return attrs.evolve(refund, state=MoveState.SUCCEEDED)
 
 
@@ -152,9 +152,9 @@ def _as_it_is(response: Response) -> Response:
 class EveryMethodIsStoredVendor(Stripe):
     """A faulty vendor that reports every payment method as stored."""
 
-    async def store_means(self, *options: Any, **named: Any) -> StoredMeans:
+    async def store_means(self, *options: Any, **keywords: Any) -> StoredMeans:
         """Store the payment method, and always report success."""
-        means = await Stripe.store_means(self, *options, **named)
+        means = await Stripe.store_means(self, *options, **keywords)
         return attrs.evolve(means, state=StoredState.STORED)
 
 

@@ -31,28 +31,30 @@ class _KeylessWire:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._wire, name)
 
-    async def send(self, request: Any, **named: Any) -> Any:
+    async def send(self, request: Any, **keywords: Any) -> Any:
         """Send the request without its idempotency key."""
-        return await self._wire.send(request, **{**named, "key": None})
+        return await self._wire.send(request, **{**keywords, "key": None})
 
 
 class _VerboseWire(_KeylessWire):
     """A connection that lengthens each idempotency key."""
 
-    async def send(self, request: Any, **named: Any) -> Any:
+    async def send(self, request: Any, **keywords: Any) -> Any:
         """Send the request with a longer idempotency key."""
-        key = named.get("key")
-        return await self._wire.send(request, **{**named, "key": key and f"{key}-for-the-vendor"})
+        key = keywords.get("key")
+        return await self._wire.send(
+            request, **{**keywords, "key": key and f"{key}-for-the-vendor"}
+        )
 
 
 @attrs.frozen(kw_only=True)
 class KeylessVendor(Mollie):
     """A faulty vendor that refunds without an idempotency key."""
 
-    async def refund(self, wire: Wire, *options: Any, **named: Any) -> Refund:
+    async def refund(self, wire: Wire, *options: Any, **keywords: Any) -> Refund:
         """Refund without the idempotency key."""
         keyless: Any = _KeylessWire(wire)
-        return await Mollie.refund(self, keyless, *options, **named)
+        return await Mollie.refund(self, keyless, *options, **keywords)
 
 
 @attrs.frozen(kw_only=True)

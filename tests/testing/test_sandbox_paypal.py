@@ -66,8 +66,8 @@ class Client:
         """Create an authorisation, and return its path."""
         key = f"key-{len(self.sandbox.requests)}"
         order = self.post("/v2/checkout/orders", ORDER, key=key)[1]
-        [one] = order["purchase_units"][0]["payments"]["authorizations"]
-        return f"/v2/payments/authorizations/{one['id']}"
+        [authorization] = order["purchase_units"][0]["payments"]["authorizations"]
+        return f"/v2/payments/authorizations/{authorization['id']}"
 
     def new_capture_path(self) -> str:
         """Create a capture, and return its path."""
@@ -245,15 +245,15 @@ def test_keys_are_remembered_for_hours_or_days() -> None:
     client.sandbox = PayPalSandbox(now=lambda: now)
     client.authorize()
     orders: list[str] = []
-    for later in (0.0, 6 * 3_600.0 - 1, 6 * 3_600.0):
-        now = start + later
+    for delay in (0.0, 6 * 3_600.0 - 1, 6 * 3_600.0):
+        now = start + delay
         orders.append(client.post("/v2/checkout/orders", ORDER, key="k")[1]["id"])
     assert orders[0] == orders[1] != orders[2]
 
     path, now = client.new_capture_path(), start
     refunds: list[str] = []
-    for later in (0.0, 45 * 86_400.0 - 1, 45 * 86_400.0):
-        now = start + later
+    for delay in (0.0, 45 * 86_400.0 - 1, 45 * 86_400.0):
+        now = start + delay
         refunds.append(client.post(f"{path}/refund", euros("1.00"), key="r")[1]["id"])
     assert refunds[0] == refunds[1] != refunds[2]
 

@@ -134,14 +134,14 @@ def test_easypost_does_not_sell_rate_of_another_shipment() -> None:
     """EasyPost does not sell a rate of another shipment."""
     sandbox = EasyPostSandbox()
     path = "/v2/shipments"
-    one = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
-    path = f"{path}/{one}"
+    shipment_id = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
+    path = f"{path}/{shipment_id}"
 
     wrong_request = Request.post(f"{path}/buy", json={"rate": {"id": "rate_1"}})
     assert "SHIPMENT.RATE.INVALID" == code_of(easypost(sandbox, wrong_request))
     label = Request.get(f"{path}/label?file_format=ZPL")
     assert "SHIPMENT.POSTAGE.REQUIRED" == code_of(easypost(sandbox, label))
-    rate = sandbox.shipments[one]["rates"][0]["id"]
+    rate = sandbox.shipments[shipment_id]["rates"][0]["id"]
     assert 200 == easypost(sandbox, Request.post(f"{path}/buy", json={"rate": {"id": rate}})).status
     for wrong_format in ("PNG", "GIF"):
         label = Request.get(f"{path}/label?file_format={wrong_format}")
@@ -329,8 +329,8 @@ def test_too_heavy_parcel_has_no_rates(weight: str, offers: int) -> None:
 
 def test_sent_webhooks_are_recorded() -> None:
     """A test can inspect the webhooks that a sandbox has sent."""
-    sandbox, two = EasyPostSandbox(), ShippoSandbox()
+    sandbox, other_sandbox = EasyPostSandbox(), ShippoSandbox()
     sandbox.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
-    two.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))
+    other_sandbox.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))
 
-    assert [1, 1] == [len(sandbox.sent), len(two.sent)]
+    assert [1, 1] == [len(sandbox.sent), len(other_sandbox.sent)]

@@ -365,8 +365,8 @@ def test_stripe_tax_forgets_keys_after_a_day() -> None:
     content = urlencode(form).encode()
     request = SandboxRequest("POST", "", "/v1/tax/calculations", (), Headers(fields), content)
     ids: list[str] = []
-    for later in (0.0, 86_399.0, 1.0):
-        now += later
+    for delay in (0.0, 86_399.0, 1.0):
+        now += delay
         ids.append(sandbox.answer(request).json()["id"])
 
     assert ids[0] == ids[1] != ids[2]
@@ -397,8 +397,8 @@ def test_sandboxes_forget_keys_when_the_vendor_may(
     sandbox = allowed(make_sandbox(now=lambda: now))
     method, _, path = line.partition(" ")
     contents: list[bytes] = []
-    for later in (0.0, vendor.idempotency.memory - 1.0, 1.0):
-        now += later
+    for delay in (0.0, vendor.idempotency.memory - 1.0, 1.0):
+        now += delay
         contents.append(ask(sandbox, method, path, body, **{"Idempotency-Key": "k"}).body)
 
     assert contents[0] == contents[1] != contents[2]

@@ -43,10 +43,10 @@ class _KeyChangingWire:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._wire, name)
 
-    async def send(self, request: Any, **named: Any) -> Any:
+    async def send(self, request: Any, **keywords: Any) -> Any:
         """Send the request with a changed idempotency key."""
-        key = named.get("key")
-        return await self._wire.send(request, **{**named, "key": key and self._change(key)})
+        key = keywords.get("key")
+        return await self._wire.send(request, **{**keywords, "key": key and self._change(key)})
 
 
 class _ChangedKeysVendor(Bird):

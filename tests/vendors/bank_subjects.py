@@ -272,7 +272,10 @@ def _plaid_damage() -> tuple[tuple[str, Response], ...]:
 def plaid() -> BankSubject:
     """Return a Plaid test subject with a new sandbox."""
     sandbox = PlaidSandbox()
-    left = {"finished_at": "2031-05-06T07:08:09Z", "exit": {"metadata": {"status": "unknown"}}}
+    abandoned_link = {
+        "finished_at": "2031-05-06T07:08:09Z",
+        "exit": {"metadata": {"status": "unknown"}},
+    }
     refusals: dict[str, type[ConnectorError]] = {
         **dict.fromkeys(
             ("ITEM_LOGIN_REQUIRED", "ITEM_NOT_FOUND", "INVALID_ACCESS_TOKEN"), ConsentRequired
@@ -304,9 +307,9 @@ def plaid() -> BankSubject:
         consents=(
             (plaid_link(), ConsentStatus.PENDING),
             (plaid_link({"finished_at": None}), ConsentStatus.PENDING),
-            (plaid_link(left, {"finished_at": None}), ConsentStatus.PENDING),
+            (plaid_link(abandoned_link, {"finished_at": None}), ConsentStatus.PENDING),
             (plaid_link({"finished_at": None, "results": None}), ConsentStatus.PENDING),
-            (plaid_link(left), ConsentStatus.REFUSED),
+            (plaid_link(abandoned_link), ConsentStatus.REFUSED),
             (plaid_link(expiration="2020-01-01T00:00:00Z"), ConsentStatus.EXPIRED),
         ),
         damaged=_plaid_damage(),
@@ -348,7 +351,7 @@ def _uk_damage() -> tuple[tuple[str, Response], ...]:
         {"Amount": {"Amount": "1.50", "Currency": "GBP"}},
         {"CreditDebitIndicator": "Debit"},
     )
-    elsewhere = {"Next": "https://elsewhere.example/accounts/22289/transactions?pg=1"}
+    foreign_link = {"Next": "https://elsewhere.example/accounts/22289/transactions?pg=1"}
     return (
         *(("balances", reply({"Data": {"Balance": [amount]}})) for amount in amounts),
         *(
@@ -357,7 +360,7 @@ def _uk_damage() -> tuple[tuple[str, Response], ...]:
         ),
         ("transactions", reply({"Data": {"Transaction": [amounts[0] | {"Status": None}]}})),
         ("transactions", reply({"Data": {"Transaction": {}}})),
-        ("transactions", reply({"Data": {"Transaction": []}, "Links": elsewhere})),
+        ("transactions", reply({"Data": {"Transaction": []}, "Links": foreign_link})),
     )
 
 

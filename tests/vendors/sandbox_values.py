@@ -109,8 +109,10 @@ def table(vendor: str) -> str:
     """Return the table for a vendor's page: each test value of its sandbox, and its result."""
     is_payment = vendor in _SOURCES
     column = "`source` of a charge" if is_payment else "`to` of a message"
-    about = "This table lists test values, with their results in moorage's sandbox of this vendor."
-    text = fill(f"{about} {_NOTES.get(vendor, '')}", 100)
+    introduction = (
+        "This table lists test values, with their results in moorage's sandbox of this vendor."
+    )
+    text = fill(f"{introduction} {_NOTES.get(vendor, '')}", 100)
     lines = [TITLE, f"{text}\n", f"| {column} | result |", "| --- | --- |"]
     values = _SOURCES[vendor] if is_payment else _NUMBERS[vendor]
     lines += [f"| `{value}` | {_result(vendor, value)} |" for value in values]

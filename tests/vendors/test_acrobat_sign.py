@@ -74,7 +74,7 @@ def test_agreements_are_sent_in_adobes_format() -> None:
         Signer(**ADA, order=2, phone="+4915112345678"),
         Signer(**GRACE, order=5),
     ]
-    made = request(
+    agreement = request(
         *signers,
         message="Please sign.",
         language="de",
@@ -82,7 +82,7 @@ def test_agreements_are_sent_in_adobes_format() -> None:
         remind_every=3,
     )
 
-    assert agreement_body(made, ["f1"], "mark") == {
+    assert agreement_body(agreement, ["f1"], "mark") == {
         "name": "Lease",
         "message": "Please sign.",
         "state": "IN_PROCESS",

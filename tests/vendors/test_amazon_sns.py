@@ -63,10 +63,10 @@ def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
     return Hub([account], http=SandboxHttpClient(sandbox))
 
 
-def success(inside: str) -> Response:
+def success(content: str) -> Response:
     """Return a successful response that contains this XML."""
     return Response(
-        200, body=f'<PublishResponse xmlns="{SPACE}">{inside}</PublishResponse>'.encode()
+        200, body=f'<PublishResponse xmlns="{SPACE}">{content}</PublishResponse>'.encode()
     )
 
 
@@ -141,7 +141,7 @@ def test_fields_of_a_receipt() -> None:
 
 
 @pytest.mark.parametrize(
-    "inside",
+    "content",
     [
         "",
         "<MessageId>m</MessageId>",
@@ -149,10 +149,10 @@ def test_fields_of_a_receipt() -> None:
         "<PublishResult><MessageId/></PublishResult>",
     ],
 )
-def test_success_without_an_id_is_malformed(inside: str) -> None:
+def test_success_without_an_id_is_malformed(content: str) -> None:
     """A success of Amazon SNS without a message id is a malformed response."""
     with pytest.raises(VendorFailed, match="no MessageId"):
-        read_receipt(REFS, success(inside))
+        read_receipt(REFS, success(content))
 
 
 @pytest.mark.parametrize(

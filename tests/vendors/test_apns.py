@@ -198,11 +198,11 @@ def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
     assert "BadPath" == reason_for(sandbox, "/4/device/1", headers, request.body)
 
 
-def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:
+def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, shift: timedelta, key: Secret) -> str:
     """Return a provider token signed with this key, and issued this much later or earlier."""
     issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
-    dated = issued + int(moved.total_seconds())
-    return signed_token(key, sandbox.team_id, sandbox.key_id, dated).reveal()
+    shifted_time = issued + int(shift.total_seconds())
+    return signed_token(key, sandbox.team_id, sandbox.key_id, shifted_time).reveal()
 
 
 def reason_for(sandbox: ApnsSandbox, path: str, fields: dict[str, str], body: bytes) -> str:
@@ -240,7 +240,7 @@ def test_data_may_be_named_image_without_an_image() -> None:
 
 
 @pytest.mark.parametrize(
-    "timestamp, since",
+    "timestamp, expired_at",
     [
         (1_772_366_400_000, NOW),
         (None, None),
@@ -248,12 +248,12 @@ def test_data_may_be_named_image_without_an_image() -> None:
         (10**30, None),
     ],
 )
-def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> None:
+def test_end_of_a_token_is_dated(timestamp: object, expired_at: datetime | None) -> None:
     """If Apple says since when a device token is expired, the error contains this time."""
     answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
     error: Any = classify(Request.post("/"), answer)
 
-    assert since == error.since
+    assert expired_at == error.since
 
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])

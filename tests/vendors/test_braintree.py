@@ -575,11 +575,11 @@ def test_list_of_payments(shop: SandboxHub) -> None:
     )
     first_page = shop.payments.payments(query)
     second_page = shop.payments.payments(query, after=first_page.next)
-    everything = shop.payments.payments(PaymentQuery())
+    all_payments = shop.payments.payments(PaymentQuery())
 
     times = [item.created_at for page in (first_page, second_page) for item in page.items]
     assert [start + timedelta(seconds=120), start + timedelta(seconds=60)] == times
-    assert 4 == len(everything.items)
+    assert 4 == len(all_payments.items)
     assert second_page.next is None
     assert shop.sent("Search")[-1]["input"] == {}
 

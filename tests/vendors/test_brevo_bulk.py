@@ -138,12 +138,14 @@ def test_long_texts_need_several_requests() -> None:
     sandbox, mail_hub = brevo_hub()
     people = [f"person{number}@example.com" for number in range(3)]
     text = "x" * 6_000_000
-    same = BulkMessage(base=mail(to=(), text=text), recipients=people)
+    common_bulk = BulkMessage(base=mail(to=(), text=text), recipients=people)
     personal = BulkMessage(
         base=mail(to=(), text=text + "{{name}}"),
         recipients=[BulkRecipient(to=person, data={"name": "A"}) for person in people],
     )
-    results = [result for bulk in (same, personal) for result in mail_hub.email().send_bulk(bulk)]
+    results = [
+        result for bulk in (common_bulk, personal) for result in mail_hub.email().send_bulk(bulk)
+    ]
 
     assert all(result.ok for result in results)
     assert [1, 2, 3] == sorted(_sizes(sandbox))

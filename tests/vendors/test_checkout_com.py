@@ -375,9 +375,9 @@ def test_refusal_has_all_its_details() -> None:
 
 
 @pytest.mark.parametrize(
-    "currency, one", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
+    "currency, unit_amount", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
 )
-def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) -> None:
+def test_totals_are_in_the_currency_of_the_payment(currency: str, unit_amount: Money) -> None:
     """A missing total follows from the payment's status; all totals have its currency."""
     fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
     balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
@@ -387,13 +387,18 @@ def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) ->
     )
     authorized = _read({**fields, "status": "Authorized"})
 
-    assert [one] * 4 == [payment.amount, payment.authorized, payment.captured, payment.refunded]
-    assert [one, one, one * 0] == [
+    assert [unit_amount] * 4 == [
+        payment.amount,
+        payment.authorized,
+        payment.captured,
+        payment.refunded,
+    ]
+    assert [unit_amount, unit_amount, unit_amount * 0] == [
         captured_payment.authorized,
         captured_payment.captured,
         captured_payment.refunded,
     ]
-    assert [one, one * 0] == [authorized.authorized, authorized.captured]
+    assert [unit_amount, unit_amount * 0] == [authorized.authorized, authorized.captured]
     assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == captured_payment.created_at
 
 

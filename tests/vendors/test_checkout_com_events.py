@@ -132,7 +132,7 @@ def test_event_of_declined_refund_has_reason() -> None:
         captured=EUROS,
         refunds=(pending,),
     )
-    later = advance(payment, event)
+    later_payment = advance(payment, event)
 
     assert (MoveState.FAILED, "act_1", EUROS) == (
         event.refund.state,
@@ -141,8 +141,8 @@ def test_event_of_declined_refund_has_reason() -> None:
     )
     assert "Error / Invalid Request Parameters" == event.refund.reason
     assert (PaymentState.CAPTURED, (MoveState.FAILED,)) == (
-        later.state,
-        tuple(refund.state for refund in later.refunds),
+        later_payment.state,
+        tuple(refund.state for refund in later_payment.refunds),
     )
 
 

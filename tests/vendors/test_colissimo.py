@@ -128,7 +128,7 @@ def _shop() -> Shop:
 
 def test_request_for_a_label(shop: Shop) -> None:
     """A purchase has the weight, and both addresses with the street in the second line."""
-    bought = shop.buy(ship_date=date(2030, 1, 2))
+    purchase = shop.buy(ship_date=date(2030, 1, 2))
 
     assert [
         {
@@ -170,10 +170,10 @@ def test_request_for_a_label(shop: Shop) -> None:
         }
     ] == shop.bodies()
     assert (LabelFormat.PDF, b"%PDF", "colissimo_dom", None) == (
-        bought.labels[0].format,
-        bought.labels[0].content[:4],
-        bought.service,
-        bought.cost,
+        purchase.labels[0].format,
+        purchase.labels[0].content[:4],
+        purchase.service,
+        purchase.cost,
     )
 
 
@@ -181,7 +181,7 @@ def test_options_and_the_format_of_the_account() -> None:
     """A ZPL label has the account's format; the parcel's reference and extra options are sent."""
     shop = Shop(zebra_format="ZPL_10x10_300dpi")
     extra = {"colissimo": {"shipment": {"letter": {"service": {"returnTypeChoice": 2}}}}}
-    bought = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-1"), extra=extra)
+    purchase = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-1"), extra=extra)
     [body] = shop.bodies()
 
     assert "ZPL_10x10_300dpi" == body["outputFormat"]["outputPrintingType"]
@@ -189,7 +189,7 @@ def test_options_and_the_format_of_the_account() -> None:
         body["letter"]["service"]["orderNumber"],
         body["letter"]["service"]["returnTypeChoice"],
     )
-    assert (LabelFormat.ZPL, b"^XA") == (bought.labels[0].format, bought.labels[0].content[:3])
+    assert (LabelFormat.ZPL, b"^XA") == (purchase.labels[0].format, purchase.labels[0].content[:3])
 
 
 def test_request_without_a_reference_or_date(shop: Shop) -> None:
@@ -204,10 +204,10 @@ def test_request_without_a_reference_or_date(shop: Shop) -> None:
 def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
     """If a key is repeated on the next day, no second label is bought."""
     shop.clock.advance(43_200)
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.clock.advance(43_200)
 
-    assert bought == shop.buy()
+    assert purchase == shop.buy()
     assert 1 == len(shop.sandbox.shipments)
 
 
@@ -255,12 +255,12 @@ def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
         return response.evolve(body=response.body.replace(b"<label>", b"<cn23>"))
 
     shop.sandbox.fail(AlteredAnswer(without_label))
-    bought = shop.buy()
+    purchase = shop.buy()
 
     assert (ShipmentState.BOUGHT, (), 1) == (
-        bought.state,
-        bought.labels,
-        len(bought.tracking_numbers),
+        purchase.state,
+        purchase.labels,
+        len(purchase.tracking_numbers),
     )
 
 

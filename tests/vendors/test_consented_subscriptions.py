@@ -784,10 +784,10 @@ def test_paypal_failed_charge() -> None:
     }
     info = {**PAYPAL["billing_info"], "failed_payments_count": 1, "last_failed_payment": failure}
     event = subscription_event(ref, Answer({**PAYPAL, "billing_info": info}), kind)
-    vague = subscription_event(ref, Answer(PAYPAL), kind)
+    incomplete_event = subscription_event(ref, Answer(PAYPAL), kind)
 
     assert event is not None
-    assert vague is not None
+    assert incomplete_event is not None
     charge = event.subscription_charge
     assert charge is not None
     assert ("I-40UGYEKPGFYM/2023-05-11T10:00:00Z", MoveState.FAILED, Money("10.00", "GBP")) == (
@@ -796,7 +796,7 @@ def test_paypal_failed_charge() -> None:
         charge.amount,
     )
     assert datetime(2023, 5, 16, 10, tzinfo=UTC) == charge.next_attempt_at
-    assert vague.subscription_charge is None
+    assert incomplete_event.subscription_charge is None
 
 
 # The resource of an event PAYMENT.SALE.COMPLETED that PayPal's sandbox sent on 17 April 2021.

@@ -136,7 +136,7 @@ def test_order_has_the_product_the_addresses_and_the_parcel(shop: Shop) -> None:
 
     DHL takes no reference of fewer than eight characters, so spaces follow a short one.
     """
-    bought = shop.buy(ship_date=date(2030, 1, 2))
+    purchase = shop.buy(ship_date=date(2030, 1, 2))
 
     assert [
         {
@@ -181,11 +181,11 @@ def test_order_has_the_product_the_addresses_and_the_parcel(shop: Shop) -> None:
         sorted(shop.sandbox.requests[0].query)
     )
     assert ("dhl_parcel", "dhl_parcel_v53_wpak", None, ShipmentState.BOUGHT, b"%PDF") == (
-        bought.carrier,
-        bought.service,
-        bought.cost,
-        bought.state,
-        bought.labels[0].content[:4],
+        purchase.carrier,
+        purchase.service,
+        purchase.cost,
+        purchase.state,
+        purchase.labels[0].content[:4],
     )
 
 
@@ -206,14 +206,14 @@ def test_options_of_account_and_request_are_sent() -> None:
     """The account's paper format, the parcel's reference and extra options are sent."""
     shop = Shop(print_format="910-300-400")
     extra = {"dhl_parcel": {"services": {"goGreenPlus": True}}}
-    bought = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-2041"), extra=extra)
+    purchase = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-2041"), extra=extra)
     [shipment] = shop.bodies()[0]["shipments"]
 
     assert {"docFormat": "ZPL2", "includeDocs": "include", "printFormat": "910-300-400"} == dict(
         shop.sandbox.requests[0].query
     )
     assert ("BOX-2041", {"goGreenPlus": True}) == (shipment["refNo"], shipment["services"])
-    assert (LabelFormat.ZPL, b"^XA") == (bought.labels[0].format, bought.labels[0].content[:3])
+    assert (LabelFormat.ZPL, b"^XA") == (purchase.labels[0].format, purchase.labels[0].content[:3])
 
 
 @pytest.mark.parametrize("service", ["dhl_parcel_v01_pak", "V01PAK", "dhl_parcel_v01pak"])
@@ -274,12 +274,12 @@ def test_validation_messages_of_a_purchase_are_warnings(shop: Shop) -> None:
         return reply(body)
 
     shop.sandbox.fail(AlteredAnswer(with_remarks))
-    bought = shop.buy()
+    purchase = shop.buy()
 
     assert [("dhl_parcel", "The street is not found.")] == [
-        (message.carrier, message.text) for message in bought.warnings
+        (message.carrier, message.text) for message in purchase.warnings
     ]
-    assert (ShipmentState.BOUGHT, ()) == (bought.state, bought.labels)
+    assert (ShipmentState.BOUGHT, ()) == (purchase.state, purchase.labels)
 
 
 def test_refusal_names_the_first_problem_of_the_shipment(shop: Shop) -> None:
@@ -371,17 +371,17 @@ def test_answer_without_a_label_is_a_failure_of_get_label(shop: Shop) -> None:
 
 def test_deleted_shipment_is_cancelled(shop: Shop) -> None:
     """A cancelled shipment keeps its number, and a repeated cancellation is not an error."""
-    bought = shop.buy()
-    first, second = (shop.shipping.cancel(bought.ref) for _ in range(2))
-    shipment = shop.shipping.get_shipment(bought.ref)
+    purchase = shop.buy()
+    first, second = (shop.shipping.cancel(purchase.ref) for _ in range(2))
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
-    assert {"profile": "STANDARD_GRUPPENPROFIL", "shipment": bought.ref.id} == dict(
+    assert {"profile": "STANDARD_GRUPPENPROFIL", "shipment": purchase.ref.id} == dict(
         shop.sandbox.requests[1].query
     )
     assert (CancelState.APPROVED, "OK") == (first.state, first.vendor_status)
     assert (CancelState.APPROVED, "204") == (second.state, second.vendor_status)
     assert {"code": "204", "message": "Unknown shipment number."} == second.raw == shipment.raw
-    assert (ShipmentState.CANCELED, "204", bought.tracking_numbers, "dhl_parcel_v53_wpak") == (
+    assert (ShipmentState.CANCELED, "204", purchase.tracking_numbers, "dhl_parcel_v53_wpak") == (
         shipment.state,
         shipment.vendor_status,
         shipment.tracking_numbers,
@@ -391,11 +391,11 @@ def test_deleted_shipment_is_cancelled(shop: Shop) -> None:
 
 def test_handed_over_shipment_is_not_cancelled(shop: Shop) -> None:
     """If tracking knows a shipment that the shipping API has forgotten, it was handed over."""
-    bought = shop.buy()
-    shop.sandbox.move(bought.ref.id, "transit")
-    shipment = shop.shipping.get_shipment(bought.ref)
+    purchase = shop.buy()
+    shop.sandbox.move(purchase.ref.id, "transit")
+    shipment = shop.shipping.get_shipment(purchase.ref)
     with pytest.raises(VendorRejected, match="Unknown shipment number") as caught:
-        shop.shipping.cancel(bought.ref)
+        shop.shipping.cancel(purchase.ref)
 
     assert VendorRejected is type(caught.value)
     assert (ShipmentState.BOUGHT, "transit", (), "dhl_parcel_v53_wpak") == (

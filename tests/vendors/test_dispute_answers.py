@@ -234,8 +234,8 @@ def test_paypal_gets_proof_of_fulfilment_if_carrier_is_known() -> None:
         "evidence_info"
     ]["tracking_info"][0]
     assert {"evidence_type": "OTHER", "notes": "The buyer signed."} == paypal_evidence(BARE)
-    half = DisputeEvidence("Signed.", tracking_number="RM-1")
-    assert {"evidence_type": "OTHER", "notes": "Signed.\nRM-1"} == paypal_evidence(half)
+    evidence = DisputeEvidence("Signed.", tracking_number="RM-1")
+    assert {"evidence_type": "OTHER", "notes": "Signed.\nRM-1"} == paypal_evidence(evidence)
 
 
 def test_paypal_accepts_the_claim_of_a_dispute() -> None:

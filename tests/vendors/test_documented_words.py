@@ -16,11 +16,11 @@ def test_documented_words_have_their_meanings(vendor: str) -> None:
     lines = {line.replace("'", "") for line in lines_of(f"{CONTRACTS[vendor]}/{vendor}")}
     entries = list(entries_of(vendor))
 
-    wrong = [
+    wrong_words = [
         entry
         for entry in entries
         if f"{entry[0]} {entry[1]} = {entry[2]}" not in lines
         and f"{entry[0]} {entry[2]} {entry[1]}" not in lines
     ]
     assert entries
-    assert [] == wrong
+    assert [] == wrong_words

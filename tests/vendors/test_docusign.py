@@ -220,10 +220,10 @@ def test_the_look_up_is_by_the_transaction_id() -> None:
     with hub:
         sandbox.fail(Lost())
         hub.signatures().send(request(), idempotency_key="order-1042")
-    created, searched = sandbox.requests
+    creation, search = sandbox.requests
 
-    mark = json.loads(created.body)["transactionId"]
-    assert searched.query == (("transaction_ids", mark),)
+    mark = json.loads(creation.body)["transactionId"]
+    assert search.query == (("transaction_ids", mark),)
     assert len(mark) == 32
     assert "1042" not in mark
 
@@ -381,8 +381,8 @@ def test_refusal_to_void_is_error() -> None:
         with pytest.raises(VendorRejected):
             hub.signatures().void(ref)
         assert sandbox.requests[-1].method == "PUT"
-        damaged = {"envelopeId": ref.id, "errorDetails": {"errorCode": "A"}}
-        for answer in (damaged, {"envelopeId": "2"}):
+        refused_envelope = {"envelopeId": ref.id, "errorDetails": {"errorCode": "A"}}
+        for answer in (refused_envelope, {"envelopeId": "2"}):
             sandbox.fail(reply(answer))
             with pytest.raises(VendorFailed):
                 hub.signatures().void(ref)

@@ -104,7 +104,7 @@ def _shop() -> Shop:
 def test_request_for_a_label() -> None:
     """A purchase has both addresses, the parcel in grams and centimetres, and the references."""
     shop = Shop(account_number="ACC123456", customer_id="123456789")
-    bought = shop.buy(
+    purchase = shop.buy(
         ship_date=date(2030, 1, 2),
         parcels=attrs.evolve(BOX, reference="BOX-1"),
         extra={"dpd": {"shipmentInfos": {"weight": "1300"}}},
@@ -162,10 +162,10 @@ def test_request_for_a_label() -> None:
         }
     ] == request.json()
     assert (LabelFormat.PDF, b"%PDF", "dpd_101", None) == (
-        bought.labels[0].format,
-        bought.labels[0].content[:4],
-        bought.service,
-        bought.cost,
+        purchase.labels[0].format,
+        purchase.labels[0].content[:4],
+        purchase.service,
+        purchase.cost,
     )
 
 
@@ -260,25 +260,25 @@ def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
 def test_answer_that_another_program_expects_has_number_and_label(shop: Shop) -> None:
     """Number and label are read from a response that another program's tests contain."""
     shop.lose(reply({**RECORDED, "warningMessage": "The weight was rounded."}))
-    bought = shop.buy()
+    purchase = shop.buy()
 
     assert ("0987654321", "SHIP123456", b"%PDF-1.4") == (
-        bought.ref.id,
-        bought.ref.other("shipment"),
-        bought.labels[0].content[:8],
+        purchase.ref.id,
+        purchase.ref.other("shipment"),
+        purchase.labels[0].content[:8],
     )
-    assert ["The weight was rounded."] == [item.text for item in bought.warnings]
+    assert ["The weight was rounded."] == [item.text for item in purchase.warnings]
 
 
 def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
     """If the response has a parcel number and no label, the shipment is bought without a label."""
     shop.lose(reply({"shipmentId": "1", "parcelIds": ["2"]}))
-    bought = shop.buy()
+    purchase = shop.buy()
 
     assert (ShipmentState.BOUGHT, (), ("2",)) == (
-        bought.state,
-        bought.labels,
-        bought.tracking_numbers,
+        purchase.state,
+        purchase.labels,
+        purchase.tracking_numbers,
     )
 
 

@@ -132,12 +132,12 @@ def test_each_way_of_requesting_signatures_has_its_own_path(
     role = None if template is None else ROLE
     signer = Signer(**ADA, embedded=embedded, role=role)
     documents = [LEASE] if template is None else []
-    made = request(signer, template=template, documents=documents)
+    body = request(signer, template=template, documents=documents)
     hub, sandbox = hub_and_sandbox()
     with hub:
-        hub.signatures().send(made)
+        hub.signatures().send(body)
 
-    assert request_path(made) == path
+    assert request_path(body) == path
     assert sandbox.requests[-1].path == f"/v3{path}"
     assert sandbox.emails == ([] if embedded else [ADA["email"]])
 

@@ -277,13 +277,13 @@ def test_order_whose_lines_cannot_be_read_is_not_shipped(lines: Any) -> None:
 def test_lines_of_an_order() -> None:
     """A discounted line has its discounted total, and a unit price only if it is exact."""
     sandbox = EbaySandbox()
-    nine = {"value": "9.00", "currency": "EUR"}
+    price = {"value": "9.00", "currency": "EUR"}
     sandbox.fail(
         ebay_order(
             lineItems=[
                 line("NOT_STARTED"),
-                line("FULFILLED", lineItemCost=nine),
-                line("IN_PROGRESS", discountedLineItemCost=nine, quantity=4),
+                line("FULFILLED", lineItemCost=price),
+                line("IN_PROGRESS", discountedLineItemCost=price, quantity=4),
                 line("NOT_STARTED", lineItemCost=None, quantity=0),
             ]
         )

@@ -173,13 +173,15 @@ def test_code_of_a_refusal_has_an_error_class(code: str, kind: str) -> None:
     assert kind == type(classify(Request.get("/"), firebase_error(400, code))).__name__
 
 
-@pytest.mark.parametrize("to, most", [(TOKEN, 4_096), (PushTopic("orders"), 2_048)])
-def test_message_of_the_largest_size_is_sent(to: DeviceToken | PushTopic, most: int) -> None:
+@pytest.mark.parametrize("to, largest_size", [(TOKEN, 4_096), (PushTopic("orders"), 2_048)])
+def test_message_of_the_largest_size_is_sent(
+    to: DeviceToken | PushTopic, largest_size: int
+) -> None:
     """Firebase takes 4,096 bytes of texts and data, and 2,048 for a topic."""
     sandbox = FirebaseSandbox()
     vendor = Firebase(credentials=sandbox.key_file())
     sandbox.register(TOKEN)
-    size = most - len('{"notification":{"title":""}}')
+    size = largest_size - len('{"notification":{"title":""}}')
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
         hub.push().send(PushMessage(to=to, title="T" * size))
         with pytest.raises(InvalidData, match="Firebase "):

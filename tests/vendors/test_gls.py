@@ -165,7 +165,7 @@ def test_product_without_a_price_or_permission_is_not_offered() -> None:
 
 def test_request_for_a_label(shop: Shop) -> None:
     """A label request has both addresses, the weight in kilograms, and a mark made from the key."""
-    bought = shop.buy(ship_date=date(2030, 1, 2))
+    purchase = shop.buy(ship_date=date(2030, 1, 2))
     [body] = shop.bodies(SHIPMENTS)
     [unit] = body["Shipment"].pop("ShipmentUnit")
 
@@ -205,22 +205,22 @@ def test_request_for_a_label(shop: Shop) -> None:
     assert 1.24 == unit["Weight"]
     assert [32] == [len(mark) for mark in unit["ShipmentUnitReference"]]
     assert ("gls_parcel", Money("4.90", "EUR"), ShipmentState.BOUGHT) == (
-        bought.service,
-        bought.cost,
-        bought.state,
+        purchase.service,
+        purchase.cost,
+        purchase.state,
     )
     assert {
-        "number": bought.tracking_numbers[0],
+        "number": purchase.tracking_numbers[0],
         "label": "pdf",
         "day": shop.today().isoformat(),
-    } == dict(bought.ref.related)
+    } == dict(purchase.ref.related)
 
 
 def test_parcel_reference_options_and_layout() -> None:
     """A parcel's own reference, the account's layout and the extra options are sent."""
     shop = Shop(zebra_template="ZPL_300")
     extra = {"gls": {"shipment": {"Shipment": {"IncotermCode": "20"}}}}
-    bought = shop.buy(parcels=attrs.evolve(BOX, reference="BOX-1"), label="zpl", extra=extra)
+    purchase = shop.buy(parcels=attrs.evolve(BOX, reference="BOX-1"), label="zpl", extra=extra)
     [body] = shop.bodies(SHIPMENTS)
 
     assert (["BOX-1"], "20") == (
@@ -231,11 +231,11 @@ def test_parcel_reference_options_and_layout() -> None:
         body["PrintingOptions"]["ReturnLabels"]
     )
     assert (LabelFormat.ZPL, "ZEBRA") == (
-        bought.labels[0].format,
-        bought.labels[0].vendor_format,
+        purchase.labels[0].format,
+        purchase.labels[0].vendor_format,
     )
-    assert b"^XA" == _content(shop, bought.ref)[:3]
-    assert b"%PDF" == _content(shop, bought.ref, "pdf")[:4]
+    assert b"^XA" == _content(shop, purchase.ref)[:3]
+    assert b"%PDF" == _content(shop, purchase.ref, "pdf")[:4]
 
 
 def _content(shop: Shop, *arguments: Any) -> bytes:
@@ -291,7 +291,7 @@ def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
 def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
     """After a lost response the label is searched for by its mark, and printed again."""
     shop.sandbox.fail(None, Lost())
-    bought = shop.buy()
+    purchase = shop.buy()
     [search] = shop.bodies(f"{BACKEND}/tracking/parcels")
     [order] = shop.bodies(SHIPMENTS)
     today = shop.today()
@@ -303,9 +303,9 @@ def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
     } == search
     assert "2030-01-01" == shop.bodies(f"{SHIPMENTS}/reprintparcel")[0]["CreationDate"]
     assert ("gls_parcel", Money("4.90", "EUR"), b"%PDF") == (
-        bought.service,
-        bought.cost,
-        bought.labels[0].content[:4],
+        purchase.service,
+        purchase.cost,
+        purchase.labels[0].content[:4],
     )
 
 
@@ -385,25 +385,25 @@ def test_closed_history_is_no_delivery(shop: Shop) -> None:
 
 def test_shipment_is_tracked_by_its_track_id(shop: Shop) -> None:
     """A bought shipment is tracked by its track id, and keeps its parcel number."""
-    bought = shop.buy()
-    tracking = shop.shipping.track_shipment(bought.ref)
+    purchase = shop.buy()
+    tracking = shop.shipping.track_shipment(purchase.ref)
 
-    assert f"/track-and-trace-v1/tracking/simple/references/{bought.ref.id}" == (
+    assert f"/track-and-trace-v1/tracking/simple/references/{purchase.ref.id}" == (
         shop.sandbox.requests[-1].path
     )
-    assert bought.tracking_numbers[0] == tracking.number
-    assert bought.ref.id == (
-        shop.shipping.track_shipment(attrs.evolve(bought.ref, related={})).number
+    assert purchase.tracking_numbers[0] == tracking.number
+    assert purchase.ref.id == (
+        shop.shipping.track_shipment(attrs.evolve(purchase.ref, related={})).number
     )
 
 
 def test_shipment_that_tracking_does_not_know_yet_has_its_label(shop: Shop) -> None:
     """If tracking does not know a shipment yet, it is read by printing its label again."""
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_404_01", "errorMessage": "Unknown"}]}))
-    shipment = shop.shipping.get_shipment(bought.ref)
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
-    assert (ShipmentState.BOUGHT, bought.labels, None) == (
+    assert (ShipmentState.BOUGHT, purchase.labels, None) == (
         shipment.state,
         shipment.labels,
         shipment.vendor_status,
@@ -420,11 +420,11 @@ def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -
 
 def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
     """When a shipment is read, any error except for an unknown number is raised."""
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_400_01", "errorMessage": "Bad"}]}))
 
     with pytest.raises(VendorRejected) as caught:
-        shop.shipping.get_shipment(bought.ref)
+        shop.shipping.get_shipment(purchase.ref)
     assert "E_400_01" == caught.value.vendor_code
 
 
@@ -432,9 +432,9 @@ def test_tracked_shipment_is_returned_without_label_if_gls_does_not_print_it_aga
     shop: Shop,
 ) -> None:
     """A tracked shipment is returned without a label if GLS does not print it again."""
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.sandbox.fail(None, Response(400, {"error": "TOO_OLD", "message": "It is too old."}))
-    shipment = shop.shipping.get_shipment(bought.ref)
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
     assert (ShipmentState.BOUGHT, (), "PREADVICE") == (
         shipment.state,
@@ -445,9 +445,9 @@ def test_tracked_shipment_is_returned_without_label_if_gls_does_not_print_it_aga
 
 def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
     """A cancelled shipment is read as cancelled, without its label."""
-    bought = shop.buy()
-    cancellation = shop.shipping.cancel(bought.ref)
-    shipment = shop.shipping.get_shipment(bought.ref)
+    purchase = shop.buy()
+    cancellation = shop.shipping.cancel(purchase.ref)
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
     assert (CancelState.APPROVED, "CANCELLED") == (cancellation.state, cancellation.vendor_status)
     assert (ShipmentState.CANCELED, ()) == (shipment.state, shipment.labels)
@@ -472,11 +472,11 @@ def test_result_of_a_cancellation(shop: Shop, answer: dict[str, str], state: Can
 
 def test_scanned_parcel_is_not_cancelled(shop: Shop) -> None:
     """A parcel that is on its way cannot be cancelled."""
-    bought = shop.buy()
-    shop.sandbox.move(bought.tracking_numbers[0], "INTRANSIT")
+    purchase = shop.buy()
+    shop.sandbox.move(purchase.tracking_numbers[0], "INTRANSIT")
 
     with pytest.raises(VendorRejected, match="scanned") as caught:
-        shop.shipping.cancel(bought.ref)
+        shop.shipping.cancel(purchase.ref)
     assert "SCANNED" == caught.value.vendor_code
 
 

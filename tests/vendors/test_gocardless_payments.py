@@ -612,8 +612,8 @@ def test_payment_of_a_subscription_in_its_currency() -> None:
     """A payment refers to its subscription, with the payment's currency."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
-        named = {name: text for name, text in related.items() if text is not None}
-        return Ref("gocardless_payments", "main", id, named)
+        links = {name: text for name, text in related.items() if text is not None}
+        return Ref("gocardless_payments", "main", id, links)
 
     body = {"id": "PM1", "status": "paid_out", "amount": 500, "currency": "GBP"}
     payment = payment_of(ref, Answer({**body, "links": {"subscription": "SB1"}}))

@@ -306,9 +306,9 @@ def test_sandbox_knows_ids_and_tokens() -> None:
         with pytest.raises(AlreadyExists, match="already exists"):
             hub.calendars().create(CALENDAR, NewEvent(title="V", **times, extra=extra))
     sandbox.tokens.forget()
-    wrong = Request.get("/", headers={"Authorization": "Bearer x"})
+    wrong_request = Request.get("/", headers={"Authorization": "Bearer x"})
     url = "https://www.googleapis.com/calendar/v3/users/me/calendarList"
-    assert 401 == SandboxHttpClient(sandbox).send(wrong, url, Timeouts()).status
+    assert 401 == SandboxHttpClient(sandbox).send(wrong_request, url, Timeouts()).status
 
 
 def test_account_without_a_key_asks_the_provider() -> None:

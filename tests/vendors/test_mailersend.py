@@ -181,11 +181,11 @@ def test_message_that_mailersend_does_not_accept(changes: dict[str, Any], field:
     assert [] == sandbox.requests
 
 
-@pytest.mark.parametrize("field, most", [("cc", 10), ("bcc", 10)])
-def test_most_copies_are_accepted(field: str, most: int) -> None:
+@pytest.mark.parametrize("field, maximum", [("cc", 10), ("bcc", 10)])
+def test_most_copies_are_accepted(field: str, maximum: int) -> None:
     """MailerSend takes ten copies, five tags and one reply address."""
     sandbox, mail_hub = mailersend_hub()
-    copies = [f"a{number}@example.com" for number in range(most)]
+    copies = [f"a{number}@example.com" for number in range(maximum)]
     mail_hub.email().send_transactional(
         mail(**{field: copies}, tags=["a", "b", "c", "d", "e"], reply_to="r@example.com")
     )

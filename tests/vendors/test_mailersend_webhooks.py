@@ -76,8 +76,8 @@ def test_each_of_mailersend_words_for_event_has_its_status(
 
 def test_event_has_all_fields() -> None:
     """A MailerSend event has its message, recipient, time, reason, link and tags."""
-    morph = {"object": "recipient_bounce", "reason": "Host not found", "url": "https://a.example/"}
-    payload = _activity("hard_bounced", morph=morph)
+    bounce = {"object": "recipient_bounce", "reason": "Host not found", "url": "https://a.example/"}
+    payload = _activity("hard_bounced", morph=bounce)
     [event] = mailersend_hub()[1].events("mail", _webhook(payload))
 
     assert Ref("mailersend", "mail", "m-1") == event.ref
@@ -89,8 +89,8 @@ def test_event_has_all_fields() -> None:
 
 def test_readable_reason_comes_first() -> None:
     """A reason in plain words is preferred to MailerSend's other reason."""
-    morph = {"reason": "x", "readable_reason": "The mailbox is full."}
-    [event] = mailersend_hub()[1].events("mail", _webhook(_activity("soft_bounced", morph=morph)))
+    bounce = {"reason": "x", "readable_reason": "The mailbox is full."}
+    [event] = mailersend_hub()[1].events("mail", _webhook(_activity("soft_bounced", morph=bounce)))
 
     assert "The mailbox is full." == event.reason
 

@@ -86,9 +86,9 @@ def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
 def test_sandbox_sends_the_others() -> None:
     """If one of several messages is wrong, the sandbox sends all other messages."""
     sandbox, mail_hub = mailjet_hub()
-    wrong = {**USUAL, "To": [{"Email": "refused@example.com"}]}
+    wrong_message = {**USUAL, "To": [{"Email": "refused@example.com"}]}
     with pytest.raises(ConnectorError) as excinfo:
-        mail_hub.manager.call("mail", Request.post(PATH, json={"Messages": [wrong, USUAL]}))
+        mail_hub.manager.call("mail", Request.post(PATH, json={"Messages": [wrong_message, USUAL]}))
 
     error: Any = excinfo.value
     assert 400 == error.status

@@ -405,9 +405,9 @@ def test_answers_that_say_nothing_are_errors() -> None:
     """A link to another server, a list without links, or a missing schedule is malformed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
-    elsewhere = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}
+    foreign_page = {"value": [], "@odata.nextLink": "https://evil.example/v1.0"}
     answers: tuple[dict[str, Any], ...] = (
-        elsewhere,
+        foreign_page,
         {"value": []},
         {"value": [], "@odata.deltaLink": 7},
     )

@@ -143,8 +143,8 @@ def test_mollie_forgets_keys_after_an_hour() -> None:
     now = 0.0
     sandbox = MollieSandbox(now=lambda: now)
     ids: list[str] = []
-    for later in (0.0, 3_599.0, 3_600.0):
-        now = later
+    for delay in (0.0, 3_599.0, 3_600.0):
+        now = delay
         response = reply_to(
             sandbox, "POST", "/v2/payments", payment_body(), **{"Idempotency-Key": "k"}
         )

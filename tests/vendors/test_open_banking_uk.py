@@ -147,8 +147,10 @@ def test_repeat_of_a_consent_has_the_same_link() -> None:
     """Repeating `start_consent` returns the stored link, or no link once the owner has returned."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
-    consent, again = (bank.start_consent(REQUEST, idempotency_key="k-1") for _ in range(2))
-    assert consent.link == again.link is not None
+    consent, repeated_consent = (
+        bank.start_consent(REQUEST, idempotency_key="k-1") for _ in range(2)
+    )
+    assert consent.link == repeated_consent.link is not None
     sandbox.grant(consent.ref.id)
     bank.finish_consent(consent.ref, sandbox.returned_url(consent.link or ""))
 

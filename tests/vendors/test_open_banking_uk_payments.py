@@ -328,8 +328,8 @@ def test_bank_recognises_a_key_for_a_day() -> None:
     """Within a day a repeated key returns the current state; then the bank forgets the key."""
     sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
     ref, url = approved(sandbox, hub(sandbox, store=store, confirm_funds=True).bank())
-    again = hub(sandbox, store=store).bank().pay(ORDER, idempotency_key="k-1")
-    assert (ref, "AUTH") == (again.ref, again.vendor_status)
+    repeated_payment = hub(sandbox, store=store).bank().pay(ORDER, idempotency_key="k-1")
+    assert (ref, "AUTH") == (repeated_payment.ref, repeated_payment.vendor_status)
     hub(sandbox, store=store).bank().finish_payment(ref, url)
     (id_,) = sandbox.payment_interface.payments
     sandbox.set_payment(id_, "ACSP")
@@ -337,8 +337,12 @@ def test_bank_recognises_a_key_for_a_day() -> None:
     assert ("ACSP", id_) == (repeated.vendor_status, repeated.ref.other("payment"))
 
     sandbox.payment_interface.remembered = timedelta()
-    late = hub(sandbox, store=store).bank().finish_payment(ref, url)
-    assert (BankPaymentStatus.UNKNOWN, "COND", ref) == (late.status, late.vendor_status, late.ref)
+    late_payment = hub(sandbox, store=store).bank().finish_payment(ref, url)
+    assert (BankPaymentStatus.UNKNOWN, "COND", ref) == (
+        late_payment.status,
+        late_payment.vendor_status,
+        late_payment.ref,
+    )
     assert 1 == sandbox.submitted_count()
 
 
@@ -438,8 +442,11 @@ def test_finished_reference_only_looks_up() -> None:
     ref, url = approved(sandbox, bank)
     finished = bank.finish_payment(ref, url)
     count = len(sandbox.requests)
-    again = bank.finish_payment(finished.ref, url)
-    assert (finished.ref, BankPaymentStatus.PENDING) == (again.ref, again.status)
+    repeated_payment = bank.finish_payment(finished.ref, url)
+    assert (finished.ref, BankPaymentStatus.PENDING) == (
+        repeated_payment.ref,
+        repeated_payment.status,
+    )
     path = f"/open-banking/v4.0/pisp/domestic-payments/{finished.ref.other('payment')}"
     assert [("GET", path)] == [(item.method, item.path) for item in sandbox.requests[count:]]
 
@@ -536,8 +543,8 @@ def test_sandbox_checks_what_a_bank_checks() -> None:
         (item.status, item.json()["Errors"][0]["ErrorCode"]) for item in codes.values()
     ]
     future = {"http://openbanking.org.uk/iat": claims["http://openbanking.org.uk/iat"] + 999}
-    late = changed(sandbox, x_jws_signature=f"{head(**future)}..{signature}")
-    assert "U016" == late.json()["Errors"][0]["ErrorCode"]
+    late_response = changed(sandbox, x_jws_signature=f"{head(**future)}..{signature}")
+    assert "U016" == late_response.json()["Errors"][0]["ErrorCode"]
     sandbox.tokens.client_tokens["of-accounts"] = "accounts"
     statuses = [
         changed(sandbox, authorization=f"Bearer {token}").status

@@ -45,11 +45,11 @@ class SandboxHub:
         self._face = hub.payments()
         self._number = 0
 
-    async def __call__(self, verb: str, *options: Any, **named: Any) -> Any:
+    async def __call__(self, verb: str, *options: Any, **keywords: Any) -> Any:
         """Run a payment operation, by default with a new key."""
         self._number += 1
-        key = named.pop("idempotency_key", f"k-{self._number}")
-        done = getattr(self._face, verb)(*options, idempotency_key=key, **named)
+        key = keywords.pop("idempotency_key", f"k-{self._number}")
+        done = getattr(self._face, verb)(*options, idempotency_key=key, **keywords)
         done = await done if inspect.isawaitable(done) else done
         if hasattr(self.sandbox, "settle"):
             self.sandbox.settle()

@@ -90,93 +90,93 @@ class SandboxAccount:
         )
 
 
-def _ref_after(till: SandboxAccount, operation: str, ref: Ref, *arguments: Any) -> Ref:
-    till(operation, ref, *arguments)
+def _ref_after(shop: SandboxAccount, operation: str, ref: Ref, *arguments: Any) -> Ref:
+    shop(operation, ref, *arguments)
     return ref
 
 
 TOO_FAR: Final[dict[str, Callable[[SandboxAccount], object]]] = {
-    "capture after a void": lambda till: till("capture", _ref_after(till, "void", till.held())),
-    "part captured after a void": lambda till: till(
-        "capture", _ref_after(till, "void", till.held()), PART
+    "capture after a void": lambda shop: shop("capture", _ref_after(shop, "void", shop.held())),
+    "part captured after a void": lambda shop: shop(
+        "capture", _ref_after(shop, "void", shop.held()), PART
     ),
-    "second capture": lambda till: till("capture", _ref_after(till, "capture", till.held())),
-    "capture of a charge": lambda till: till("capture", till.paid()),
-    "more captured than authorised": lambda till: till("capture", till.held(), WHOLE * 2),
-    "void after a capture": lambda till: till("void", _ref_after(till, "capture", till.held())),
-    "void of a charge": lambda till: till("void", till.paid()),
-    "void after a refund": lambda till: till(
-        "void", _ref_after(till, "refund", till.paid(), WHOLE)
+    "second capture": lambda shop: shop("capture", _ref_after(shop, "capture", shop.held())),
+    "capture of a charge": lambda shop: shop("capture", shop.paid()),
+    "more captured than authorised": lambda shop: shop("capture", shop.held(), WHOLE * 2),
+    "void after a capture": lambda shop: shop("void", _ref_after(shop, "capture", shop.held())),
+    "void of a charge": lambda shop: shop("void", shop.paid()),
+    "void after a refund": lambda shop: shop(
+        "void", _ref_after(shop, "refund", shop.paid(), WHOLE)
     ),
-    "more refunded than captured": lambda till: till("refund", till.paid(), WHOLE * 2),
-    "refund after a whole refund": lambda till: till(
-        "refund", _ref_after(till, "refund", till.paid(), WHOLE), PART
+    "more refunded than captured": lambda shop: shop("refund", shop.paid(), WHOLE * 2),
+    "refund after a whole refund": lambda shop: shop(
+        "refund", _ref_after(shop, "refund", shop.paid(), WHOLE), PART
     ),
-    "rest refunded after a whole refund": lambda till: till(
-        "refund", _ref_after(till, "refund", till.paid(), WHOLE)
+    "rest refunded after a whole refund": lambda shop: shop(
+        "refund", _ref_after(shop, "refund", shop.paid(), WHOLE)
     ),
-    "refund before a capture": lambda till: till("refund", till.held(), PART),
-    "rest refunded before a capture": lambda till: till("refund", till.held()),
-    "refund after a void": lambda till: till("refund", _ref_after(till, "void", till.held()), PART),
-    "capture of an unknown payment": lambda till: till("capture", till.unknown(), PART),
-    "void of an unknown payment": lambda till: till("void", till.unknown()),
-    "refund of an unknown payment": lambda till: till("refund", till.unknown(), PART),
-    "unknown payment": lambda till: till.payments.get(till.unknown()),
-    "settlement of an unknown payment": lambda till: till.payments.settle([till.unknown()])[
+    "refund before a capture": lambda shop: shop("refund", shop.held(), PART),
+    "rest refunded before a capture": lambda shop: shop("refund", shop.held()),
+    "refund after a void": lambda shop: shop("refund", _ref_after(shop, "void", shop.held()), PART),
+    "capture of an unknown payment": lambda shop: shop("capture", shop.unknown(), PART),
+    "void of an unknown payment": lambda shop: shop("void", shop.unknown()),
+    "refund of an unknown payment": lambda shop: shop("refund", shop.unknown(), PART),
+    "unknown payment": lambda shop: shop.payments.get(shop.unknown()),
+    "settlement of an unknown payment": lambda shop: shop.payments.settle([shop.unknown()])[
         0
     ].unwrap(),
 }
 """Operations that the payment's state forbids, or whose payment does not exist."""
 
 
-def _state_after(till: SandboxAccount, ref: Ref) -> PaymentState:
-    payment: Payment = till.payments.get(ref)
+def _state_after(shop: SandboxAccount, ref: Ref) -> PaymentState:
+    payment: Payment = shop.payments.get(ref)
     return payment.state
 
 
 STATES: Final[dict[str, tuple[Callable[[SandboxAccount], object], object]]] = {
-    "charge": (lambda till: _state_after(till, till.paid()), PaymentState.CAPTURED),
-    "authorisation": (lambda till: _state_after(till, till.held()), PaymentState.AUTHORIZED),
+    "charge": (lambda shop: _state_after(shop, shop.paid()), PaymentState.CAPTURED),
+    "authorisation": (lambda shop: _state_after(shop, shop.held()), PaymentState.AUTHORIZED),
     "capture": (
-        lambda till: _state_after(till, _ref_after(till, "capture", till.held())),
+        lambda shop: _state_after(shop, _ref_after(shop, "capture", shop.held())),
         PaymentState.CAPTURED,
     ),
     "void": (
-        lambda till: _state_after(till, _ref_after(till, "void", till.held())),
+        lambda shop: _state_after(shop, _ref_after(shop, "void", shop.held())),
         PaymentState.VOIDED,
     ),
     "second void": (
-        lambda till: till("void", _ref_after(till, "void", till.held())).state,
+        lambda shop: shop("void", _ref_after(shop, "void", shop.held())).state,
         MoveState.SUCCEEDED,
     ),
     "part refunded": (
-        lambda till: _state_after(till, _ref_after(till, "refund", till.paid(), PART)),
+        lambda shop: _state_after(shop, _ref_after(shop, "refund", shop.paid(), PART)),
         PaymentState.PARTIALLY_REFUNDED,
     ),
     "whole refunded": (
-        lambda till: _state_after(till, _ref_after(till, "refund", till.paid(), WHOLE)),
+        lambda shop: _state_after(shop, _ref_after(shop, "refund", shop.paid(), WHOLE)),
         PaymentState.REFUNDED,
     ),
     "rest refunded": (
-        lambda till: _state_after(
-            till, _ref_after(till, "refund", _ref_after(till, "refund", till.paid(), PART))
+        lambda shop: _state_after(
+            shop, _ref_after(shop, "refund", _ref_after(shop, "refund", shop.paid(), PART))
         ),
         PaymentState.REFUNDED,
     ),
     "void before the buyer confirms": (
-        lambda till: till("void", till.waiting()).state,
+        lambda shop: shop("void", shop.waiting()).state,
         MoveState.SUCCEEDED,
     ),
     "capture before the buyer confirms": (
-        lambda till: till("capture", till.waiting()),
+        lambda shop: shop("capture", shop.waiting()),
         VendorRejected,
     ),
     "refund before the buyer confirms": (
-        lambda till: till("refund", till.waiting(), PART),
+        lambda shop: shop("refund", shop.waiting(), PART),
         VendorRejected,
     ),
-    "declined": (lambda till: till.refused(till.subject.declined), PaymentDeclined),
-    "expired": (lambda till: till.refused(till.subject.expired), PaymentDeclined),
+    "declined": (lambda shop: shop.refused(shop.subject.declined), PaymentDeclined),
+    "expired": (lambda shop: shop.refused(shop.subject.expired), PaymentDeclined),
 }
 """Operations of all vendors, each with its result or the class of its error."""
 
@@ -240,10 +240,10 @@ def test_operation_has_the_same_result_at_every_vendor(scenario: str, make: Fact
 def test_payment_and_refund_have_the_times_of_their_creation(make: Factory) -> None:
     """A payment that is read later has its time of creation, and a refund has its time."""
 
-    def times(till: SandboxAccount) -> tuple[bool, bool]:
-        paid = till.paid()
-        refund = till("refund", paid, PART)
-        return till.payments.get(paid).created_at is not None, refund.at is not None
+    def times(shop: SandboxAccount) -> tuple[bool, bool]:
+        paid = shop.paid()
+        refund = shop("refund", paid, PART)
+        return shop.payments.get(paid).created_at is not None, refund.at is not None
 
     outcome = _outcome(make(), times)
 

@@ -44,8 +44,10 @@ def test_base_url_is_live_sandbox_or_configured() -> None:
     """The URL is PayPal's live one, its sandbox's, or the one in the account's settings."""
     assert "https://api-m.paypal.com" == PayPal().services()[""].base_url
     assert "https://api-m.sandbox.paypal.com" == PayPal(sandbox=True).services()[""].base_url
-    elsewhere = PayPal(base_url="https://proxy.example/", client_id="a", client_secret="b")
-    assert "https://proxy.example/v1/oauth2/token" == elsewhere.clients()[""].server.token_endpoint
+    proxy_account = PayPal(base_url="https://proxy.example/", client_id="a", client_secret="b")
+    assert (
+        "https://proxy.example/v1/oauth2/token" == proxy_account.clients()[""].server.token_endpoint
+    )
     assert "paypal" == PayPal().webhook_verification()["scheme"]
 
 

@@ -270,15 +270,15 @@ def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
     """A PayPal payment can be looked up by its capture's id, the only id in a dispute."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
-    lone = Ref("paypal", "main", capture, {"capture": capture})
+    capture_ref = Ref("paypal", "main", capture, {"capture": capture})
 
-    assert payment == shop.payments.get(lone)
-    refund = shop.payments.refund(lone, TEN, idempotency_key="r-1")
+    assert payment == shop.payments.get(capture_ref)
+    refund = shop.payments.refund(capture_ref, TEN, idempotency_key="r-1")
     assert refund.payment is not None
     assert payment.ref.id == refund.payment.id
     shop.sandbox.fail(reply({"id": capture, "status": "COMPLETED"}))
     with pytest.raises(VendorFailed, match="no order"):
-        shop.payments.get(lone)
+        shop.payments.get(capture_ref)
 
 
 def test_paypal_refund_in_another_currency_is_refused(shop: SandboxHub) -> None:

@@ -179,16 +179,16 @@ def test_reference_of_an_event() -> None:
     related_ids = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
     [by_ids] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, **related_ids})
     [by_link] = events_of("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
-    [lone] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
+    [only_event] = events_of("PAYMENT.CAPTURE.COMPLETED", capture)
     refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}
     [own_event] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
     [by_hand] = events_of("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
 
-    results = [event.ref for event in (by_ids, by_link, lone, own_event, by_hand)]
+    results = [event.ref for event in (by_ids, by_link, only_event, own_event, by_hand)]
     of_capture = ref("3C1", capture="3C1")
     assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == results
     assert [False, False, True, False, True] == [
-        event.ask for event in (by_ids, by_link, lone, own_event, by_hand)
+        event.ask for event in (by_ids, by_link, only_event, own_event, by_hand)
     ]
     assert by_hand.refund is not None
     assert (MoveState.SUCCEEDED, of_capture) == (by_hand.refund.state, by_hand.refund.payment)

@@ -979,7 +979,7 @@ def test_sandbox_refuses_refunds_in_the_wrong_state() -> None:
         refund = {"transaction": paid_id, **fields}
         assert status == answer_of(sandbox, "/refund", refund).status
     sandbox.settle()
-    again = answer_of(sandbox, "/refund", {"transaction": paid_id, "amount": 1})
-    assert "transaction_reversed" == again.json()["code"]
+    second_refund = answer_of(sandbox, "/refund", {"transaction": paid_id, "amount": 1})
+    assert "transaction_reversed" == second_refund.json()["code"]
     assert 401 == answer_of(sandbox, "/refund", key="wrong").status
     assert reply({}).status == answer_of(sandbox, "/refund").status

@@ -340,7 +340,7 @@ def test_no_transaction_is_lost_or_doubled_between_two_pages() -> None:
     bank = hub(sandbox).bank()
     account = bank.accounts(granted(sandbox, bank))[0].ref
     rows, waiting = list(sandbox.booked), list(sandbox.pending)
-    everything = [row["transaction_id"] for row in rows]
+    all_ids = [row["transaction_id"] for row in rows]
 
     def read_while(change: Callable[[], None]) -> list[str | None]:
         sandbox.booked, sandbox.pending = list(rows), list(waiting)
@@ -361,9 +361,9 @@ def test_no_transaction_is_lost_or_doubled_between_two_pages() -> None:
     def remove_booked() -> None:
         sandbox.booked = rows[1:]
 
-    assert everything == read_while(lambda: None)
-    assert everything == read_while(add_booked)
-    assert everything == read_while(remove_pending)
+    assert all_ids == read_while(lambda: None)
+    assert all_ids == read_while(add_booked)
+    assert all_ids == read_while(remove_pending)
     with pytest.raises(VendorFailed, match="changed while they were read"):
         read_while(remove_booked)
 

@@ -59,12 +59,14 @@ def test_inactive_recipient_of_a_bulk() -> None:
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
-    one, two, three = mail_hub.email().send_bulk(bulk, idempotency_key="news")
+    first_result, second_result, third_result = mail_hub.email().send_bulk(
+        bulk, idempotency_key="news"
+    )
 
-    assert (True, False, True) == (one.ok, two.ok, three.ok)
-    assert (VendorRejected, "406") == (type(two.error), two.error.vendor_code)
-    assert "mail" == two.error.service
-    assert "refused@" not in str(two.error)
+    assert (True, False, True) == (first_result.ok, second_result.ok, third_result.ok)
+    assert (VendorRejected, "406") == (type(second_result.error), second_result.error.vendor_code)
+    assert "mail" == second_result.error.service
+    assert "refused@" not in str(second_result.error)
     assert ["/email/batch"] == [request.path for request in sandbox.requests]
     assert 2 == len(sandbox.delivered)
 

@@ -154,7 +154,7 @@ def _shop() -> Shop:
 def test_request_for_a_label() -> None:
     """A purchase has the contract, both addresses, the parcel and the reference."""
     shop = Shop(issuer="Z11")
-    bought = shop.buy(ship_date=date(2030, 1, 2))
+    purchase = shop.buy(ship_date=date(2030, 1, 2))
     [body] = shop.bodies()
     mark = body.pop("messageId")
 
@@ -226,10 +226,10 @@ def test_request_for_a_label() -> None:
         ],
     } == body
     assert (LabelFormat.PDF, b"%PDF", "postnord_19", None) == (
-        bought.labels[0].format,
-        bought.labels[0].content[:4],
-        bought.service,
-        bought.cost,
+        purchase.labels[0].format,
+        purchase.labels[0].content[:4],
+        purchase.service,
+        purchase.cost,
     )
 
 
@@ -272,10 +272,10 @@ def test_key_is_in_the_query_alone(shop: Shop) -> None:
 def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
     """A purchase repeated with its idempotency key on the next day returns the same label."""
     shop.clock.advance(43_200)
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.clock.advance(43_200)
 
-    assert bought == shop.buy()
+    assert purchase == shop.buy()
     assert 1 == len(shop.sandbox.shipments)
 
 
@@ -322,12 +322,12 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 def test_recorded_booking_has_number_label_and_tracking_page(shop: Shop) -> None:
     """A recorded booking response is read with its number, its label and its tracking page."""
     shop.sandbox.fail(reply(BOOKED))
-    bought = shop.buy()
+    purchase = shop.buy()
 
     assert ("00373500454541020957", b"%PDF-1.4\n", "https://tracking.postnord.com/se/?id=1") == (
-        bought.ref.id,
-        bought.labels[0].content,
-        bought.tracking_url,
+        purchase.ref.id,
+        purchase.labels[0].content,
+        purchase.tracking_url,
     )
 
 
@@ -337,9 +337,9 @@ def test_booking_without_a_readable_label_is_a_purchase(
 ) -> None:
     """If the response has a number but no readable label, the shipment is bought without one."""
     shop.sandbox.fail(reply({**BOOKED, "labelPrintout": [{"printout": printout}]}))
-    bought = shop.buy()
+    purchase = shop.buy()
 
-    assert (ShipmentState.BOUGHT, ()) == (bought.state, bought.labels)
+    assert (ShipmentState.BOUGHT, ()) == (purchase.state, purchase.labels)
 
 
 def test_label_in_zpl_is_postnord_text_in_utf8(shop: Shop) -> None:

@@ -283,10 +283,10 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) ->
 def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """A sales tax code with two rates has no percentage; a purchase code has its purchase rate."""
     two_rates = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
-    only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
+    single_rate = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
     codes = [
         {"Id": "5", "Name": "Both", "SalesTaxRateList": two_rates},
-        {"Id": "6", "PurchaseTaxRateList": only, "Active": False},
+        {"Id": "6", "PurchaseTaxRateList": single_rate, "Active": False},
         {"Name": "None"},
     ]
     rates = [{"Id": "7", "RateValue": 19}, {"Id": "8", "RateValue": 2.5}]

@@ -700,7 +700,7 @@ def test_records_have_the_time_of_their_creation() -> None:
     settlement = answers.settlement_of(_ref, _record("processed"), "INR")
     link = answers.link_of(_ref, _record("created", expire_by=1605871411))
     refund = answers.refund_of(_ref, _record("processed"))
-    made = datetime(2020, 11, 20, 11, 23, 29, tzinfo=UTC)
+    created = datetime(2020, 11, 20, 11, 23, 29, tzinfo=UTC)
     records = (
         answers.payment_of(_ref, _record("captured")),
         answers.token_of(_ref, token, "cust_1"),
@@ -709,13 +709,13 @@ def test_records_have_the_time_of_their_creation() -> None:
         link,
     )
 
-    assert [made] * 5 == [None if record is None else record.created_at for record in records]
+    assert [created] * 5 == [None if record is None else record.created_at for record in records]
     assert refund is not None
-    assert made == refund.at
+    assert created == refund.at
     assert dispute is not None
-    assert made + timedelta(seconds=1) == dispute.respond_by
+    assert created + timedelta(seconds=1) == dispute.respond_by
     assert link is not None
-    assert made + timedelta(seconds=2) == link.expires_at
+    assert created + timedelta(seconds=2) == link.expires_at
 
 
 def test_payment_by_wallet_names_the_wallet() -> None:

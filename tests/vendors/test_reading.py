@@ -89,7 +89,7 @@ def test_error_names_the_missing_field() -> None:
 
 
 @pytest.mark.parametrize(
-    "how, path, expected",
+    "method, path, expected",
     [
         ("value", "inner.deep.name", "x"),
         ("value", "inner.list.0.n", 1),
@@ -118,9 +118,9 @@ def test_error_names_the_missing_field() -> None:
         ("time", "null", None),
     ],
 )
-def test_fields_are_read_by_type(how: str, path: str, expected: object) -> None:
+def test_fields_are_read_by_type(method: str, path: str, expected: object) -> None:
     """A field of a response is read as the wanted type, or as None."""
-    assert expected == getattr(Answer(BODY), how)(path)
+    assert expected == getattr(Answer(BODY), method)(path)
 
 
 def test_nested_objects_are_read() -> None:

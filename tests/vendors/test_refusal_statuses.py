@@ -63,9 +63,9 @@ def classified_error(name: str, status: int, body: str, folder: Path) -> list[Co
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
     vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
     fields = {field.name for field in attrs.fields(vendor)}
-    made = vendor(**{key: value for key, value in fixture.options.items() if key in fields})
+    account = vendor(**{key: value for key, value in fixture.options.items() if key in fields})
     errors: list[ConnectorError] = []
-    for service in made.services().values():
+    for service in account.services().values():
         matches = service.classify(request, response) if service.classify else None
         is_keyed = service.idempotency_memory is not None and service.idempotency_replays
         matches = matches or classify(response, safe=False, keyed=is_keyed)

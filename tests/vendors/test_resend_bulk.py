@@ -49,13 +49,13 @@ def test_refused_message_of_a_bulk() -> None:
     bulk = BulkMessage(
         base=mail(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
     )
-    one, two, three = mail_hub.email().send_bulk(bulk)
+    first_result, second_result, third_result = mail_hub.email().send_bulk(bulk)
 
-    assert (True, False, True) == (one.ok, two.ok, three.ok)
-    assert ("mail", InvalidRequest) == (two.error.service, type(two.error))
-    assert "refused@" not in str(two.error)
+    assert (True, False, True) == (first_result.ok, second_result.ok, third_result.ok)
+    assert ("mail", InvalidRequest) == (second_result.error.service, type(second_result.error))
+    assert "refused@" not in str(second_result.error)
     assert ["a@example.com", "b@example.com"] == [
-        result.value.recipients[0].email for result in (one, three)
+        result.value.recipients[0].email for result in (first_result, third_result)
     ]
     assert 2 == len(sandbox.delivered)
 

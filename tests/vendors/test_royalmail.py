@@ -100,7 +100,7 @@ def _shop() -> Shop:
 
 def test_order_has_the_recipient_the_parcel_and_a_mark(shop: Shop) -> None:
     """An order has the recipient, whole grams and millimetres, and a reference with a mark."""
-    bought = shop.buy(ship_date=date(2030, 1, 2))
+    purchase = shop.buy(ship_date=date(2030, 1, 2))
     [order] = shop.orders()
     reference, mark = order.pop("orderReference").split()
 
@@ -140,10 +140,10 @@ def test_order_has_the_recipient_the_parcel_and_a_mark(shop: Shop) -> None:
     } == order
     assert ("SO-1", 12) == (reference, len(mark))
     assert ("royalmail", "royalmail_tpn24", None, ShipmentState.BOUGHT) == (
-        bought.carrier,
-        bought.service,
-        bought.cost,
-        bought.state,
+        purchase.carrier,
+        purchase.service,
+        purchase.cost,
+        purchase.state,
     )
 
 
@@ -161,10 +161,10 @@ def test_order_date_is_the_day_of_the_purchase(shop: Shop) -> None:
 def test_repeat_on_the_next_day_is_the_same_order(shop: Shop) -> None:
     """A purchase repeated with its idempotency key on the next day makes no second order."""
     shop.clock.advance(43_200)
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.clock.advance(43_200)
 
-    assert bought == shop.buy()
+    assert purchase == shop.buy()
     assert 1 == shop.sandbox.sold
 
 
@@ -272,15 +272,15 @@ def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> N
 def test_lost_label_is_found_by_the_reference_of_its_order(shop: Shop) -> None:
     """After a lost response, the order is searched for by its reference, and its label fetched."""
     shop.sandbox.fail(Lost())
-    bought = shop.buy(reference="a;b")
+    purchase = shop.buy(reference="a;b")
     reference = shop.orders()[0]["orderReference"]
 
     assert reference.startswith("a;b ")
     quoted = "%22a%3Bb%20" + reference.split()[1] + "%22"
     assert [f"POST {ORDERS}", f"GET {ORDERS}/{quoted}", f"GET {ORDERS}/1/label"] == shop.steps()
     assert (b"%PDF", "royalmail_tpn24", 1) == (
-        bought.labels[0].content[:4],
-        bought.service,
+        purchase.labels[0].content[:4],
+        purchase.service,
         shop.sandbox.sold,
     )
 
@@ -316,10 +316,14 @@ def test_order_may_lack_its_label_and_number(shop: Shop) -> None:
         return reply(body)
 
     shop.sandbox.fail(AlteredAnswer(bare))
-    bought = shop.buy()
+    purchase = shop.buy()
 
-    assert (ShipmentState.BOUGHT, (), ()) == (bought.state, bought.tracking_numbers, bought.labels)
-    assert shop.shipping.get_label(bought.ref).content is not None
+    assert (ShipmentState.BOUGHT, (), ()) == (
+        purchase.state,
+        purchase.tracking_numbers,
+        purchase.labels,
+    )
+    assert shop.shipping.get_label(purchase.ref).content is not None
 
 
 def test_number_of_the_package_is_the_tracking_number(shop: Shop) -> None:
@@ -337,13 +341,13 @@ def test_number_of_the_package_is_the_tracking_number(shop: Shop) -> None:
 
 def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
     """A cancelled shipment keeps its number, and a repeated cancellation is not an error."""
-    bought = shop.buy()
-    first, second = (shop.shipping.cancel(bought.ref) for _ in range(2))
-    shipment = shop.shipping.get_shipment(bought.ref)
+    purchase = shop.buy()
+    first, second = (shop.shipping.cancel(purchase.ref) for _ in range(2))
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
     assert (CancelState.APPROVED, "deletedOrders") == (first.state, first.vendor_status)
     assert (CancelState.APPROVED, "OrderNotFound") == (second.state, second.vendor_status)
-    assert (ShipmentState.CANCELED, bought.tracking_numbers, "royalmail_tpn24") == (
+    assert (ShipmentState.CANCELED, purchase.tracking_numbers, "royalmail_tpn24") == (
         shipment.state,
         shipment.tracking_numbers,
         shipment.service,
@@ -352,21 +356,21 @@ def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
 
 def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
     """Reading or cancelling an order raises any error that is not about a missing order."""
-    bought = shop.buy()
+    purchase = shop.buy()
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(reply([{"code": "Invalid", "message": "It is wrong."}], 400))
         with pytest.raises(InvalidRequest, match="It is wrong") as caught:
-            call(bought.ref)
+            call(purchase.ref)
         assert "Invalid" == caught.value.vendor_code
 
 
 def test_shipment_is_returned_without_its_label_if_click_and_drop_refuses_label(shop: Shop) -> None:
     """A shipment is returned without its label if Click & Drop refuses the label."""
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.sandbox.fail(None, reply([{"code": "Printed", "message": "It was printed."}], 400))
-    shipment = shop.shipping.get_shipment(bought.ref)
+    shipment = shop.shipping.get_shipment(purchase.ref)
 
-    assert ((), bought.tracking_numbers) == (shipment.labels, shipment.tracking_numbers)
+    assert ((), purchase.tracking_numbers) == (shipment.labels, shipment.tracking_numbers)
 
 
 def test_http_404_without_body_means_that_order_was_deleted(shop: Shop) -> None:

@@ -264,12 +264,12 @@ def test_account_with_a_hostile_id_is_unreadable(id_: str) -> None:
 def test_schemas_of_a_replaced_account() -> None:
     """A replaced account keeps its schemas, and has the schema for departments only once."""
     current = {"schemas": ["urn:x"], "userName": "ada"}
-    named = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
+    account = {"schemas": ["urn:x", ENTERPRISE], ENTERPRISE: {"costCenter": "7"}}
 
     assert ["urn:x"] == resource({"title": "T"}, current)["schemas"]
     assert ["urn:x", ENTERPRISE] == resource({"department": "D"}, current)["schemas"]
-    assert {**named, ENTERPRISE: {"costCenter": "7", "department": "D"}} == resource(
-        {"department": "D"}, named
+    assert {**account, ENTERPRISE: {"costCenter": "7", "department": "D"}} == resource(
+        {"department": "D"}, account
     )
 
 

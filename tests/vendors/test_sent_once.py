@@ -126,19 +126,19 @@ class RepeatingVendor(ScenarioVendor):
     client: RecordingHttpClient
     repeated: list[str] = attrs.field(factory=list)
 
-    async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
+    async def __call__(self, operation: str, *arguments: Any, **keywords: Any) -> Any:
         """Call an operation with a key twice, and compare requests and results."""
         call = getattr(self.operations, operation)
         self.client.sent.clear()
         if "idempotency_key" not in inspect.signature(call).parameters:
-            result = await super().__call__(operation, *arguments, **named)
+            result = await super().__call__(operation, *arguments, **keywords)
             assert len(self.client.sent) == len({*self.client.sent})
             return result
-        named["idempotency_key"] = f"{LONG_KEY}-{len(self.repeated)}"
-        first = call(*arguments, **named)
+        keywords["idempotency_key"] = f"{LONG_KEY}-{len(self.repeated)}"
+        first = call(*arguments, **keywords)
         assert len(self.client.sent) == len({*self.client.sent})
         writes = [*self.client.writes]
-        repeat = call(*arguments, **named)
+        repeat = call(*arguments, **keywords)
         if (self.name, operation) not in SENT_AGAIN:
             assert writes == self.client.writes
         assert as_replayed(first) == as_replayed(repeat)

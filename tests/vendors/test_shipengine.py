@@ -185,7 +185,7 @@ def test_customs_lines_have_unit_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "contents, word, why",
+    "contents, word, explanation",
     [
         (Contents.RETURNED, "returned_goods", None),
         (Contents.DONATION, "other", "donation"),
@@ -193,14 +193,14 @@ def test_customs_lines_have_unit_values() -> None:
     ],
 )
 def test_each_kind_of_contents_has_shipengine_word(
-    contents: Contents, word: str, why: str | None
+    contents: Contents, word: str, explanation: str | None
 ) -> None:
     """Contents for which ShipEngine has no value are sent as other, with an explanation."""
     even_contents = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))
 
-    assert (word, why) == (
+    assert (word, explanation) == (
         shipment["customs"]["contents"],
         shipment["customs"].get("contents_explanation"),
     )

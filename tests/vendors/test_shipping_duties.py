@@ -162,10 +162,10 @@ def test_published_answer_of_dhl_is_read() -> None:
 def test_charges_of_dhl_without_totals_are_added_up() -> None:
     """Without totals the charges on the items and on the shipment are added up."""
     charges = DHL_PRODUCT["detailedPriceBreakdown"][0]["breakdown"]
-    named = [charge for charge in charges if not charge["name"].startswith("TOTAL")]
+    single_charges = [charge for charge in charges if not charge["name"].startswith("TOTAL")]
     prices = [
         {"priceCurrency": "GBP", "breakdown": charges},
-        {"priceCurrency": "AUD", "breakdown": named},
+        {"priceCurrency": "AUD", "breakdown": single_charges},
     ]
     estimate = dhl_estimate({**DHL_PRODUCT, "detailedPriceBreakdown": prices})
 

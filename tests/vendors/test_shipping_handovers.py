@@ -216,10 +216,10 @@ def test_pickup_is_read(shop: SandboxHub) -> None:
 
 def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
     """If no carrier comes to the address, the error has the carrier's message."""
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     if shop.name == "shipengine":
-        shop.sandbox.labels[bought.id]["shipment"]["ship_from"]["postal_code"] = "00000"
-    request = attrs.evolve(pickup([bought]), address=attrs.evolve(SHOP, postal_code="00000"))
+        shop.sandbox.labels[shipment.id]["shipment"]["ship_from"]["postal_code"] = "00000"
+    request = attrs.evolve(pickup([shipment]), address=attrs.evolve(SHOP, postal_code="00000"))
     with pytest.raises(VendorRejected) as caught:
         shop.schedule(request)
     assert caught.value.vendor_message
@@ -227,16 +227,16 @@ def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
 
 def test_lost_pickup_is_looked_up_or_unknown(shop: SandboxHub) -> None:
     """A pickup whose response was lost is looked up, and booked only once."""
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}", Lost())]
     if shop.name == "easypost":
         shop.line.planned = [(f"POST {PICKUPS[shop.name]}pickup_", Lost())]
     if shop.name == "shippo":
         for _ in range(2):
             with pytest.raises(OutcomeUnknown):
-                shop.schedule(pickup([bought]))
+                shop.schedule(pickup([shipment]))
     else:
-        scheduled = shop.schedule(pickup([bought]))
+        scheduled = shop.schedule(pickup([shipment]))
         assert [scheduled.ref.id] == [*shop.sandbox.pickups]
         assert PickupState.SCHEDULED is scheduled.state
     assert 1 == len(shop.sandbox.pickups)
@@ -246,12 +246,12 @@ def test_lost_pickup_is_looked_up_or_unknown(shop: SandboxHub) -> None:
 def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
     """A lost pickup that cannot be found has an unknown outcome, and is not booked again."""
     shop = SandboxHub(name)
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     path = f"POST {PICKUPS[name]}{'pickup_' if name == 'easypost' else ''}"
     shop.line.planned = [(path, Response(503)), (f"GET {PICKUPS[name]}", Response(503))]
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
-            shop.schedule(pickup([bought]))
+            shop.schedule(pickup([shipment]))
     assert "scheduled" not in json.dumps([*shop.sandbox.pickups.values()])
 
 
@@ -270,11 +270,11 @@ def test_lost_pickup_is_not_mistaken_for_one_of_other_labels() -> None:
 def test_lost_pickup_is_found_on_a_later_page() -> None:
     """A lost pickup is found although there are many earlier pickups."""
     shop = SandboxHub("shipengine")
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     other = {"pickup_id": "pik_0", "label_ids": ["se-0"]}
     shop.sandbox.pickups |= {f"pik_0{number}": other for number in range(150)}
     shop.line.planned = [("POST /v1/pickups", Lost())]
-    scheduled = shop.schedule(pickup([bought]))
+    scheduled = shop.schedule(pickup([shipment]))
 
     assert scheduled.ref.id == [*shop.sandbox.pickups][-1]
 
@@ -282,11 +282,11 @@ def test_lost_pickup_is_found_on_a_later_page() -> None:
 def test_lost_manifest_is_found_on_a_later_page() -> None:
     """A lost manifest is found although there are many earlier manifests."""
     shop = SandboxHub("shippo")
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     other = {"object_id": "0", "status": "SUCCESS", "transactions": ["0"]}
     shop.sandbox.manifests |= {f"0{number}": other for number in range(150)}
     shop.line.planned = [("POST /manifests", Lost())]
-    created = shop.manifest(bought)
+    created = shop.manifest(shipment)
 
     assert created.ref.id == [*shop.sandbox.manifests][-1]
 
@@ -294,14 +294,14 @@ def test_lost_manifest_is_found_on_a_later_page() -> None:
 @pytest.mark.parametrize("body", JUNK)
 def test_malformed_answers_schedule_nothing(shop: SandboxHub, body: bytes) -> None:
     """A response without a pickup or manifest is an error."""
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     answer = Response(200, {"Content-Type": "application/json"}, body)
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}".removesuffix("/"), answer)]
     with pytest.raises((VendorFailed, OutcomeUnknown, VendorRejected)):
-        shop.schedule(pickup([bought]))
+        shop.schedule(pickup([shipment]))
     shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", answer)]
     with pytest.raises((VendorFailed, OutcomeUnknown)):
-        shop.manifest(bought)
+        shop.manifest(shipment)
 
 
 @pytest.mark.parametrize("name", ["easypost", "shipengine"])
@@ -342,11 +342,11 @@ def test_easypost_takes_the_cheapest_pickup() -> None:
 def test_shippo_pickup_states_are_read() -> None:
     """A pending Shippo pickup is pending, and an unknown status is UNKNOWN."""
     shop = SandboxHub("shippo")
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     states = {"PENDING": PickupState.PENDING, "ON_ICE": PickupState.UNKNOWN}
     for word, state in states.items():
         shop.line.planned = [("POST /pickups", reply({"object_id": "7", "status": word}, 201))]
-        scheduled = shop.schedule(pickup([bought]), word)
+        scheduled = shop.schedule(pickup([shipment]), word)
         assert (state, word) == (scheduled.state, scheduled.vendor_status)
 
 
@@ -367,10 +367,10 @@ def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
 
 def test_second_manifest_for_same_shipment_is_refused(shop: SandboxHub) -> None:
     """A second manifest for the same shipment is refused, and nothing is created."""
-    bought = shop.buy_label_of_order()
-    shop.manifest(bought)
+    shipment = shop.buy_label_of_order()
+    shop.manifest(shipment)
     with pytest.raises(VendorRejected):
-        shop.manifest(bought, key="other")
+        shop.manifest(shipment, key="other")
     with pytest.raises(InvalidData, match="list of shipments"):
         shop.manifest(key="empty")
 
@@ -380,8 +380,8 @@ def test_lost_manifest_is_looked_up(shop: SandboxHub) -> None:
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", Lost())]
     created = shop.manifest(*refs)
-    made = shop.sandbox.forms if shop.name == "easypost" else shop.sandbox.manifests
-    assert [created.ref.id] == [*made]
+    records = shop.sandbox.forms if shop.name == "easypost" else shop.sandbox.manifests
+    assert [created.ref.id] == [*records]
     assert ManifestState.CREATED is created.state
     assert 1 == len(created.documents)
 
@@ -390,8 +390,8 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
     """If a lost manifest is not found, its outcome is unknown."""
     refs = [shop.buy_label_of_order("1"), shop.buy_label_of_order("2")]
     shop.manifest(refs[0], key="other")
-    searched = "/v2/shipments" if shop.name == "easypost" else MANIFESTS[shop.name]
-    for answers in ([], [(f"GET {searched}", Response(503))]):
+    path = "/v2/shipments" if shop.name == "easypost" else MANIFESTS[shop.name]
+    for answers in ([], [(f"GET {path}", Response(503))]):
         shop.line.planned = [(f"POST {MANIFESTS[shop.name]}", Response(503)), *answers]
         with pytest.raises(OutcomeUnknown):
             shop.manifest(*refs)
@@ -400,16 +400,16 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
 def test_lost_manifest_is_searched_once() -> None:
     """After a lost response, ShipEngine is asked once for these labels' manifests."""
     shop = SandboxHub("shipengine")
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     shop.line.planned = [("POST /v1/manifests", Lost())]
-    shop.manifest(bought)
+    shop.manifest(shipment)
     searches = [
         request
         for request in shop.sandbox.requests
         if (request.method, request.path) == ("GET", "/v1/manifests")
     ]
 
-    assert [{"label_ids": bought.id, "page_size": "100"}] == [
+    assert [{"label_ids": shipment.id, "page_size": "100"}] == [
         dict(request.query) for request in searches
     ]
 
@@ -418,9 +418,9 @@ def test_lost_manifest_is_searched_once() -> None:
 def test_manifest_that_is_made_later_is_pending(name: str) -> None:
     """A manifest that is not ready yet is pending, and can be read later."""
     shop = SandboxHub(name)
-    bought = shop.buy_label_of_order()
+    shipment = shop.buy_label_of_order()
     shop.sandbox.slow = True
-    created = shop.manifest(bought)
+    created = shop.manifest(shipment)
     assert (ManifestState.PENDING, ()) == (created.state, created.documents)
     assert ManifestState.PENDING is shop.shipping.get_manifest(str(created.ref)).state
     shop.sandbox.slow = False

@@ -217,10 +217,10 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=name_of)
 def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory) -> None:
     """Each scenario has the same result at every shipping vendor, except listed differences."""
-    made = subject()
+    subject_ = subject()
 
     async def run() -> object:
-        async with sync_lab(lambda: made) as lab:
+        async with sync_lab(lambda: subject_) as lab:
             try:
                 return await scenario(lab)
             except ConnectorError as error:
@@ -229,7 +229,7 @@ def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory
     expected = DIFFERENCES.get(scenario, {}).get(name_of(subject), SCENARIOS[scenario])
     outcome = asyncio.run(run())
     if isinstance(outcome, UnsupportedByVendor):
-        assert set(outcome.capabilities) - made.vendor.capabilities
+        assert set(outcome.capabilities) - subject_.vendor.capabilities
     elif isinstance(outcome, ConnectorError):
         assert expected is type(outcome)
     else:

@@ -285,8 +285,8 @@ def test_several_parcels_have_a_label_each(shop: SandboxHub) -> None:
         shop.shipping.get_label(shipment.ref, parcel=4)
     returned_result = shop.shipping.cancel(str(shipment.ref))
     assert (CancelState.REQUESTED, 3) == (returned_result.state, len(shop.sandbox.refunds))
-    one, *other_refunds = shop.sandbox.refunds
-    shop.sandbox.settle_refund(one, "ERROR")
+    first_refund, *other_refunds = shop.sandbox.refunds
+    shop.sandbox.settle_refund(first_refund, "ERROR")
     for other_refund in other_refunds:
         shop.sandbox.settle_refund(other_refund)
     shop.sandbox.move(shipment.tracking_numbers[0], "TRANSIT")

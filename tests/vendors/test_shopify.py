@@ -295,10 +295,10 @@ def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], code: str) 
 def test_line_that_is_split_over_several_parts_is_shipped_from_each_part_that_is_open() -> None:
     """A line that is split over several parts is shipped from each part that is open."""
     sandbox = ShopifySandbox()
-    made = {"fulfillment": {"id": "f-1", "status": "A_WORD"}, "userErrors": []}
+    answer = {"fulfillment": {"id": "f-1", "status": "A_WORD"}, "userErrors": []}
     sandbox.fail(
         parcels_answer(("CLOSED", 9), ("OPEN", 2), ("IN_PROGRESS", 5), ("OPEN", 3)),
-        reply({"data": {"fulfillmentCreate": made}}),
+        reply({"data": {"fulfillmentCreate": answer}}),
     )
     line = FulfilledLine(id="l", quantity=4)
     with hub(sandbox) as shop:
@@ -335,11 +335,11 @@ def test_line_behind_the_first_page_of_its_part_is_shipped() -> None:
 def test_all_parts_of_an_order_are_shipped() -> None:
     """A parcel of the whole order has the fulfilment orders of all pages."""
     sandbox = ShopifySandbox()
-    made = {"fulfillment": {"id": "f-1", "status": "SUCCESS"}, "userErrors": []}
+    answer = {"fulfillment": {"id": "f-1", "status": "SUCCESS"}, "userErrors": []}
     sandbox.fail(
         parcels_answer(("OPEN", 1), ("CLOSED", 0), more="c-1"),
         parcels_answer(("OPEN", 2), first=2),
-        reply({"data": {"fulfillmentCreate": made}}),
+        reply({"data": {"fulfillmentCreate": answer}}),
     )
     with hub(sandbox) as shop:
         shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
@@ -405,8 +405,8 @@ def test_failed_fulfilment_is_not_the_same_parcel() -> None:
     with hub(sandbox) as shop:
         first = Fulfilment(tracking_number="1Z", lines=[line])
         shop.shops().fulfil(ref(order), first, idempotency_key="k-1")
-        two = FulfilledLine(id=line.id, quantity=2)
-        second = Fulfilment(tracking_number="1Z", lines=[two])
+        two_pieces = FulfilledLine(id=line.id, quantity=2)
+        second = Fulfilment(tracking_number="1Z", lines=[two_pieces])
         shop.shops().fulfil(ref(order), second, idempotency_key="k-2")
         repeat = shop.shops().fulfil(ref(order), second, idempotency_key="k-3")
 
@@ -435,9 +435,9 @@ def test_price_has_all_its_decimals() -> None:
     with hub(sandbox) as shop:
         page = shop.shops().find_items("R")
         receipt = shop.shops().set_price(page.items[0].ref, Money("2.505", "KWD"))
-    searched = json.loads(sandbox.requests[0].body)["variables"]
+    variables = json.loads(sandbox.requests[0].body)["variables"]
 
-    assert (50, "c") == (searched["first"], page.next and page.next.id)
+    assert (50, "c") == (variables["first"], page.next and page.next.id)
     assert {"productId": "p", "variants": [{"id": "v", "price": "2.505"}]} == variables_of(sandbox)
     assert Money("2.505", "KWD") == page.items[0].price == receipt.price
     assert ("Rope - 10 m", 3) == (page.items[0].title, page.items[0].stock)

@@ -229,13 +229,13 @@ def test_dots_and_long_lines_arrive() -> None:
 
 def test_message_id_follows_from_the_key() -> None:
     """An email's key decides its Message-ID; without a key, each id is different."""
-    with SmtpSandbox() as single_sandbox, SmtpSandbox() as two:
-        for sandbox in (single_sandbox, two):
+    with SmtpSandbox() as single_sandbox, SmtpSandbox() as other_sandbox:
+        for sandbox in (single_sandbox, other_sandbox):
             email = hub(smtp_vendor(sandbox)).email()
             receipt = email.send_transactional(_message(), idempotency_key="INV-7")
             assert sandbox.delivered[0].id == receipt.ref.id
             email.send_transactional(_message())
-        keyed_mails, free = (sandbox.delivered for sandbox in (single_sandbox, two))
+        keyed_mails, free = (sandbox.delivered for sandbox in (single_sandbox, other_sandbox))
 
         assert keyed_mails[0].id == free[0].id
         assert keyed_mails[1].id != free[1].id

@@ -153,13 +153,13 @@ def test_next_page_follows_the_last_one_while_payments_are_added() -> None:
     new_payment(sandbox)
     second = reply_to(sandbox, "GET", f"/v2/payments?limit=2&cursor={first['cursor']}").json()
     oldest = reply_to(sandbox, "GET", "/v2/payments?limit=2&sort_order=ASC").json()
-    elsewhere = reply_to(sandbox, "GET", "/v2/payments?location_id=L0").json()
+    other_location = reply_to(sandbox, "GET", "/v2/payments?location_id=L0").json()
 
     listed = [item["id"] for page in (first, second) for item in page["payments"]]
     assert keys[::-1] == listed
     assert "cursor" not in second
     assert keys[:2] == [item["id"] for item in oldest["payments"]]
-    assert {} == elsewhere
+    assert {} == other_location
 
 
 def test_stored_card_is_charged_until_it_is_disabled() -> None:

@@ -133,7 +133,7 @@ def test_stored_payment_method_can_be_used_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing",
+    "object_",
     [
         {"object": "payment_intent"},
         {"object": "charge"},
@@ -146,9 +146,9 @@ def test_stored_payment_method_can_be_used_again() -> None:
     ],
     ids=str,
 )
-def test_stripe_webhooks_about_other_things_than_payments_give_no_events(thing: object) -> None:
+def test_stripe_webhooks_about_other_things_than_payments_give_no_events(object_: object) -> None:
     """Stripe webhooks about other things than payments give no events."""
-    event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=thing)
+    event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=object_)
 
     assert () == Stripe(credentials="sk").events(event, ref)
 

@@ -47,11 +47,13 @@ def capture_and_refund(payments: Payments, _: StripeSandbox, payment: Payment) -
     payments.refund(payment.ref, PART, idempotency_key="r-2")
 
 
-def dispute_payment(payments: Payments, sandbox: StripeSandbox, payment: Payment, how: str) -> None:
+def dispute_payment(
+    payments: Payments, sandbox: StripeSandbox, payment: Payment, outcome: str
+) -> None:
     """Capture the payment, refund a part of it, and open and close a dispute."""
     payments.capture(payment.ref, idempotency_key="c-1")
     payments.refund(payment.ref, PART, idempotency_key="r-1")
-    sandbox.close_dispute(sandbox.dispute(payment.ref.id), how)
+    sandbox.close_dispute(sandbox.dispute(payment.ref.id), outcome)
 
 
 def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
@@ -141,7 +143,7 @@ def test_decline_texts_are_masked() -> None:
     "what, state, captured, back",
     [
         (capture_and_refund, PaymentState.REFUNDED, PART * 2, PART * 2),
-        (partial(dispute_payment, how="lost"), PaymentState.DISPUTED, EUROS, PART),
+        (partial(dispute_payment, outcome="lost"), PaymentState.DISPUTED, EUROS, PART),
         (given_up, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
         (expire_authorisation, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
     ],

@@ -480,7 +480,7 @@ def test_changed_and_late_webhooks_are_refused() -> None:
     """A webhook is refused if its time or its body was changed, and after five minutes."""
     sandbox = TelnyxSandbox()
     now = datetime.now(UTC)
-    notice, recent, late = (
+    notice, recent, late_notice = (
         sandbox.receive(TO, text, at=now - timedelta(minutes=minutes))
         for text, minutes in (("Yes", 0), ("Later", 4), ("Late", 6))
     )
@@ -489,7 +489,7 @@ def test_changed_and_late_webhooks_are_refused() -> None:
     changes = (
         attrs.evolve(notice, headers={**notice.headers, "telnyx-timestamp": stamp}),
         attrs.evolve(notice, body=notice.body.replace(b"Yes", b"No!")),
-        late,
+        late_notice,
     )
     for change in changes:
         with pytest.raises(WebhookRejected):

@@ -99,16 +99,18 @@ class UnknownObjects:
         """Return an operation that is first called with a reference to an unknown object."""
         operation = getattr(self._operations, name)
 
-        async def call(*arguments: Any, **named: Any) -> Any:
+        async def call(*arguments: Any, **keywords: Any) -> Any:
             is_new = name not in self.results and name not in self._skipped
             if is_new and arguments and isinstance(arguments[0], Ref):
-                keys = {"idempotency_key": f"unknown-{name}"} if "idempotency_key" in named else {}
+                keys = (
+                    {"idempotency_key": f"unknown-{name}"} if "idempotency_key" in keywords else {}
+                )
                 try:
-                    await operation(unknown(arguments[0]), *arguments[1:], **named | keys)
+                    await operation(unknown(arguments[0]), *arguments[1:], **keywords | keys)
                     self.results[name] = SUCCESS
                 except ConnectorError as error:
                     self.results[name] = type(error)
-            return await operation(*arguments, **named)
+            return await operation(*arguments, **keywords)
 
         return call
 

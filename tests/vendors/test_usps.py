@@ -200,9 +200,9 @@ def test_account_chooses_mail_classes_and_prices() -> None:
 def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, price: str) -> None:
     """A signature is sent in the requests for rates and label, and its price is included."""
     rates = shop.shipping.get_rates(attrs.evolve(REQUEST, signature=Signature(signature))).rates
-    bought = shop.buy(signature=Signature(signature))
+    purchase = shop.buy(signature=Signature(signature))
 
-    assert Money(price, "USD") == bought.cost == rates[0].total
+    assert Money(price, "USD") == purchase.cost == rates[0].total
     for path in ("/shipments/v3/options/search", "/labels/v3/label"):
         assert [code] == shop.bodies(path)[0]["packageDescription"]["extraServices"]
 
@@ -261,7 +261,7 @@ def test_answer_without_prices_is_malformed(shop: Shop) -> None:
 
 def test_label_is_paid_and_bought(shop: Shop) -> None:
     """A label request has a payment authorization, and a UUID made from the idempotency key."""
-    bought = shop.buy(reference="SO-2041")
+    purchase = shop.buy(reference="SO-2041")
     [payment] = shop.bodies("/payments/v3/payment-authorization")
     owner = {"CRID": "12345678", "MID": "901234567", "manifestMID": "901234567"}
     account = {"accountType": "EPS", "accountNumber": "1000004321"}
@@ -275,9 +275,9 @@ def test_label_is_paid_and_bought(shop: Shop) -> None:
     request = shop.sandbox.requests[-1]
     assert "payment.00000001" == request.headers.get("x-payment-authorization-token")
     assert 4 == UUID(request.headers.get("x-idempotency-key") or "").version
-    assert Money("6.07", "USD") == bought.cost
-    assert b"%PDF-1.4 sandbox label 9200190123456700000002" == bought.labels[0].content
-    assert "https://tools.usps.com/go/TrackConfirmAction?tLabels=" in (bought.tracking_url or "")
+    assert Money("6.07", "USD") == purchase.cost
+    assert b"%PDF-1.4 sandbox label 9200190123456700000002" == purchase.labels[0].content
+    assert "https://tools.usps.com/go/TrackConfirmAction?tLabels=" in (purchase.tracking_url or "")
 
 
 def test_manifest_may_have_another_mailer() -> None:
@@ -458,8 +458,8 @@ def test_lost_answer_is_requested_again_for_an_hour(
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
     shop.clock.advance(seconds)
     if is_repeated:
-        bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
-        assert [*shop.sandbox.tracks] == list(bought.tracking_numbers)
+        purchase = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+        assert [*shop.sandbox.tracks] == list(purchase.tracking_numbers)
     else:
         with pytest.raises(OutcomeUnknown):
             shop.shipping.create_shipment(rate, idempotency_key="k-1")
@@ -473,9 +473,13 @@ def test_price_of_a_label_may_be_missing(shop: Shop) -> None:
     token = reply({"paymentAuthorizationToken": "t"})
     for answer in (token, reply({"trackingNumber": "92", "labelImage": "!"})):
         shop.sandbox.fail(answer)
-    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    purchase = shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
-    assert (None, ("92",), None) == (bought.cost, bought.tracking_numbers, bought.labels[0].content)
+    assert (None, ("92",), None) == (
+        purchase.cost,
+        purchase.tracking_numbers,
+        purchase.labels[0].content,
+    )
 
 
 def test_tracking_has_all_events(shop: Shop) -> None:
@@ -583,16 +587,16 @@ def test_parcels_of_others_are_not_tracked(shop: Shop) -> None:
 
 def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
     """A shipment that USPS cannot track has an unknown state, and keeps its number."""
-    bought = shop.buy()
+    purchase = shop.buy()
     shop.sandbox.tracks.clear()
-    shipment = shop.shipping.get_shipment(bought.ref)
-    assert (ShipmentState.UNKNOWN, bought.tracking_numbers) == (
+    shipment = shop.shipping.get_shipment(purchase.ref)
+    assert (ShipmentState.UNKNOWN, purchase.tracking_numbers) == (
         shipment.state,
         shipment.tracking_numbers,
     )
     shop.sandbox.fail(usps_says(400, "150001"))
     with pytest.raises(InvalidRequest):
-        shop.shipping.get_shipment(bought.ref)
+        shop.shipping.get_shipment(purchase.ref)
 
 
 def test_address_is_standardized(shop: Shop) -> None:

@@ -238,18 +238,18 @@ def test_fields_of_a_number(network: str, line: LineType) -> None:
 
 
 @pytest.mark.parametrize(
-    "body, why",
+    "body, reason",
     [
         ({"status_message": "Invalid request"}, "Invalid request"),
         ({"error_text": "No number"}, "No number"),
         ({}, "3"),
     ],
 )
-def test_vonage_look_up_of_invalid_number_returns_reason(body: dict[str, str], why: str) -> None:
+def test_vonage_look_up_of_invalid_number_returns_reason(body: dict[str, str], reason: str) -> None:
     """Vonage's look-up of an invalid number returns the reason."""
     result = read_number(reply({"status": 3, "international_format_number": "1"} | body))
 
-    assert (False, None, (why,)) == (result.valid, result.number, result.reasons)
+    assert (False, None, (reason,)) == (result.valid, result.number, result.reasons)
 
 
 def test_number_without_a_carrier_is_valid() -> None:

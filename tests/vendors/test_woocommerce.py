@@ -253,11 +253,11 @@ def test_amounts_have_all_their_decimals() -> None:
         refund = shop.shops().refund(order, amount, idempotency_key="k" * 200)
         item_at_shop = shop.shops().find_items("R").items[0]
         receipt = shop.shops().set_price(item_at_shop.ref, Money("2.505", "KWD"))
-    searched, made, _, priced = sandbox.requests
+    search, refund_request, _, priced = sandbox.requests
 
-    assert (("per_page", "100"),) == searched.query
-    assert "1.505" == made.json()["amount"]
-    assert 64 >= len(made.json()["meta_data"][0]["value"])
+    assert (("per_page", "100"),) == search.query
+    assert "1.505" == refund_request.json()["amount"]
+    assert 64 >= len(refund_request.json()["meta_data"][0]["value"])
     assert {"regular_price": "2.505"} == priced.json()
     assert [amount, Money("2.505", "KWD"), Money("2.505", "KWD")] == [
         refund.amount,

@@ -136,9 +136,9 @@ def test_pinned_client_certificate_is_accepted_in_each_proxy_header_format() -> 
         Receiver.of(sender, secret="abc")
 
 
-@pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
+@pytest.mark.parametrize("delay, reason", [(0, None), (1, "certificate")])
 def test_expired_client_certificate_invalidates_batch_of_signed_items(
-    late: int, reason: str | None
+    delay: int, reason: str | None
 ) -> None:
     """An expired client certificate makes a webhook invalid, even if each item is signed."""
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
@@ -150,7 +150,7 @@ def test_expired_client_certificate_invalidates_batch_of_signed_items(
         each_signed=True,
     )
     receiver = Receiver(scheme, keys.fingerprint(end_bytes), replay_guard=False)
-    receiver.clock.advance(late)
+    receiver.clock.advance(delay)
     text = f":{b64(keys.der(end_bytes))}:"
     sent_request = SentWebhook(
         headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}])

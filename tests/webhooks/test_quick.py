@@ -475,14 +475,14 @@ def test_parameters_stand_in_a_prefix() -> None:
     assert is_same_event(ways.long(webhook_arguments), event)
 
 
-@pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])
-def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, late: float) -> None:
+@pytest.mark.parametrize("tolerance, delay", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])
+def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, delay: float) -> None:
     """A webhook time at the edge of the tolerance is left to the full verifier."""
     scheme, headers = OWN["millis"]
     accept = quick_verifier(scheme, [Secret(SECRET)], {}, tolerance)
 
     assert accept is not None
-    for offset in (late, -late):
+    for offset in (delay, -delay):
         assert accept(headers, BODY, NOW.timestamp() + offset) is None
     if tolerance:
         assert accept(headers, BODY, NOW.timestamp() + tolerance - 0.01)

@@ -175,8 +175,12 @@ def test_asgi_body_in_tiny_pieces_needs_no_more_memory_than_its_size() -> None:
     pieces = iter(range(20_000, -1, -1))
 
     async def receive() -> Mapping[str, Any]:
-        left = next(pieces)
-        return {"type": "http.request", "body": left.to_bytes(2, "big"), "more_body": left > 0}
+        unread_piece = next(pieces)
+        return {
+            "type": "http.request",
+            "body": unread_piece.to_bytes(2, "big"),
+            "more_body": unread_piece > 0,
+        }
 
     tracemalloc.start()
     try:

@@ -49,8 +49,8 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-@pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
-def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
+@pytest.mark.parametrize("skew, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
+def test_just_in_time_is_in_time(skew: int, reason: str | None) -> None:
     """A signed webhook time may differ from the present by at most the tolerance."""
     scheme = own_scheme(
         signs="{header:X-At}{body}",
@@ -58,7 +58,7 @@ def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
         timestamp_form="iso",
         tolerance=60,
     )
-    text = (NOW + timedelta(seconds=off)).isoformat()
+    text = (NOW + timedelta(seconds=skew)).isoformat()
     value = signed_webhook(
         b"{}", lambda body: hex_signature(text.encode() + body), **{"X-At": text}
     )

@@ -99,9 +99,9 @@ def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -
         assert reason == receiver.reason_of_refusal(value)
 
 
-@pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
+@pytest.mark.parametrize("claim, skew, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
 def test_token_times_without_tolerance_are_exact_to_the_second(
-    claim: str, off: int, reason: str
+    claim: str, skew: int, reason: str
 ) -> None:
     """Without a tolerance, a JWT webhook is refused one second before its start or past its end."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
@@ -112,7 +112,7 @@ def test_token_times_without_tolerance_are_exact_to_the_second(
         return SentWebhook(headers={"X-Sig": token}, body=b"{}")
 
     assert receiver.verify(claiming(0))
-    assert reason == receiver.reason_of_refusal(claiming(off))
+    assert reason == receiver.reason_of_refusal(claiming(skew))
 
 
 def test_the_key_of_a_token_is_found_by_its_name() -> None:

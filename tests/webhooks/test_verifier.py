@@ -173,13 +173,13 @@ def test_the_tolerance_can_be_another() -> None:
 
 
 @pytest.mark.parametrize(
-    "off, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
+    "skew, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
 )
-def test_time_errors_name_the_endpoint_and_the_remedy(off: int, reason: str, remedy: str) -> None:
+def test_time_errors_name_the_endpoint_and_the_remedy(skew: int, reason: str, remedy: str) -> None:
     """The error for a webhook's wrong time names the endpoint and a remedy."""
     receiver = Receiver.of(STRIPE, name="shop")
     with pytest.raises(WebhookRejected) as excinfo:
-        receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
+        receiver.verify(STRIPE.send(NOW + timedelta(seconds=skew), 1))
 
     assert (reason, "shop") == (excinfo.value.reason, excinfo.value.service)
     assert "set this machine's clock" in excinfo.value.remedy
