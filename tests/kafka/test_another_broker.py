@@ -125,10 +125,10 @@ def test_transactions_move_each_record_once(server: PrivateTansu, topic: str) ->
             settings(server), [topic], group=f"billing-{topic}", transactional_id=f"bill-{topic}"
         )
         pipeline = Pipeline("billing", source, KafkaTransactionSink(source, target))
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await until(lambda: pipeline.statistics().committed >= total)
         pipeline.stop()
-        assert (await running).is_clean
+        assert (await run_task).is_clean
 
     for total in 20, 30:
         publish(server, topic, total)

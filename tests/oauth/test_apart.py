@@ -136,10 +136,10 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
         lost_task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await lost_task
-        waiting = asyncio.ensure_future(refresher.get(*OWNER))
+        waiter = asyncio.ensure_future(refresher.get(*OWNER))
         let.set()
 
-        assert Secret("at-2") == (await waiting).access_token
+        assert Secret("at-2") == (await waiter).access_token
         assert 1 == len(requests)
 
     asyncio.run(run_scenario())

@@ -311,8 +311,8 @@ def test_adaptive_bulkhead_shrinks_for_a_while(use: Callable[..., Any], key: str
     """A timeout shrinks the limit of an adaptive bulkhead, which grows again with time."""
     clock, recorder = Clock(), EventLog()
     adaptive = AdaptiveLimit(shrink_to=0.5, recovery=30)
-    whole = Bulkhead(4, adaptive=adaptive, clock=clock, observers=[recorder])
-    bulkhead = whole if key is None else whole.keyed(key)
+    unkeyed_bulkhead = Bulkhead(4, adaptive=adaptive, clock=clock, observers=[recorder])
+    bulkhead = unkeyed_bulkhead if key is None else unkeyed_bulkhead.keyed(key)
 
     def depth() -> int:
         try:

@@ -73,10 +73,10 @@ def test_device_polls_until_the_person_has_decided(mode: str) -> None:
     """The server is polled at its interval until the person has decided about the device."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device(scope="read", parameters={"audience": "vat"})
-        waiting.does[3] = lambda: server.decide(device.user_code)
-        grant = waiting.consent.finish_device(device)
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device(scope="read", parameters={"audience": "vat"})
+        device_consent.does[3] = lambda: server.decide(device.user_code)
+        grant = device_consent.consent.finish_device(device)
 
         assert ("read",) == grant.credentials.scope
         assert [5.0, 5.0, 5.0] == clock.slept
@@ -92,13 +92,13 @@ def test_slow_down_lengthens_the_polling_interval(mode: str) -> None:
     """Each `slow_down` of the server makes the polling interval permanently 5 s longer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         slow_down = succeeding_with_error("slow_down")
         server.order(slow_down, slow_down)
-        waiting.does[4] = lambda: server.decide(device.user_code)
+        device_consent.does[4] = lambda: server.decide(device.user_code)
 
-        assert waiting.consent.finish_device(device)
+        assert device_consent.consent.finish_device(device)
         assert [5.0, 10.0, 15.0, 15.0] == clock.slept
         assert 0 == server.hasty_polls
 
@@ -108,12 +108,12 @@ def test_polling_backs_off_while_the_server_fails(mode: str) -> None:
     """While the server fails or is silent, the polling pause doubles; later it is short again."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         server.order(failing_answer(503), lost_answer(), unread_request())
-        waiting.does[5] = lambda: server.decide(device.user_code)
+        device_consent.does[5] = lambda: server.decide(device.user_code)
 
-        assert waiting.consent.finish_device(device)
+        assert device_consent.consent.finish_device(device)
         assert [5.0, 10.0, 20.0, 40.0, 5.0] == clock.slept
 
 
@@ -129,11 +129,11 @@ def test_refused_consent_ends_polling(mode: str, happens: Callable[..., None], w
     """If the person refuses, or the server forgot the device code, polling ends."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
-        waiting.does[2] = lambda: happens(server, device)
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
+        device_consent.does[2] = lambda: happens(server, device)
         with pytest.raises(AuthorizationRequired, match=words):
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
 
         assert 2 == len(server.requests)
 
@@ -144,10 +144,10 @@ def test_expired_code_is_not_polled(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         with pytest.raises(AuthorizationRequired, match="code expired") as excinfo:
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
 
         assert 2 == len(server.requests)
     assert "start the authorisation again" in excinfo.value.remedy
@@ -159,13 +159,13 @@ def test_device_code_or_timeout_has_ended_at_exact_moment_of_its_end(mode: str) 
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         with pytest.raises(DeadlineExceeded):
-            waiting.consent.finish_device(device, timeout=5)
+            device_consent.consent.finish_device(device, timeout=5)
         assert [] == clock.slept
         with pytest.raises(AuthorizationRequired, match="code expired"):
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
         assert [5.0] == clock.slept
 
 
@@ -174,18 +174,18 @@ def test_timeout_is_retryable(mode: str) -> None:
     """After a timeout, waiting for the same device code can be continued."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         with pytest.raises(
             DeadlineExceeded, match="The person did not authorise or deny"
         ) as excinfo:
-            waiting.consent.finish_device(device, timeout=timedelta(seconds=7))
+            device_consent.consent.finish_device(device, timeout=timedelta(seconds=7))
         assert excinfo.value.retryable
         assert "Call finish_device again" in excinfo.value.remedy
         assert [5.0] == clock.slept
 
         server.decide(device.user_code)
-        assert waiting.consent.finish_device(device, timeout=7)
+        assert device_consent.consent.finish_device(device, timeout=7)
 
 
 @IN_BOTH
@@ -193,12 +193,12 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
     """The timeout also ends a poll whose request is still running."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         server.decide(device.user_code)
         server.order(late_answer(2))
         with pytest.raises(DeadlineExceeded):
-            waiting.consent.finish_device(device, timeout=5.2)
+            device_consent.consent.finish_device(device, timeout=5.2)
         server.release()
 
 
@@ -207,13 +207,13 @@ def test_foreign_id_token_is_refused(mode: str) -> None:
     """A device login is refused if its id_token has an unexpected issuer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         server.decide(device.user_code)
         claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
         server.order(respond_with(id_token=id_token({**claims, "iss": "https://evil.example"})))
         with pytest.raises(VendorFailed, match="another issuer"):
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
 
 
 @IN_BOTH
@@ -221,29 +221,29 @@ def test_device_errors_are_masked(mode: str) -> None:
     """Codes, tokens and secrets that the authorisation server repeats are masked in errors."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
+        device_consent = ConsentWithEvents(mode, server, clock)
         server.order(
             respond_with(error="invalid_scope", error_description="so s3cr3t"),
             path="/device_authorization",
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
-            waiting.consent.begin_device()
+            device_consent.consent.begin_device()
         assert "s3cr3t" not in str(excinfo.value)
 
-        device = waiting.consent.begin_device()
+        device = device_consent.consent.begin_device()
         secret_proofs = device.device_code.reveal(), "s3cr3t"
         server.order(
             respond_with(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
         assert [] == [proof for proof in secret_proofs if proof in str(excinfo.value)]
 
         server.order(
             respond_with(error="invalid_scope", error_description="so at-0000"), path="/revoke"
         )
         with pytest.raises(VendorRejected, match="invalid_scope: so") as refused_excinfo:
-            waiting.consent.revoke(OAuthCredentials(access_token="at-0000"))
+            device_consent.consent.revoke(OAuthCredentials(access_token="at-0000"))
         assert "at-0000" not in str(refused_excinfo.value)
 
 
@@ -253,10 +253,10 @@ def test_tokens_of_device_are_bound_to_it_with_dpop_key(mode: str) -> None:
     clock = Clock()
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
-        waiting = ConsentWithEvents(mode, server, clock, secret=None, dpop_key=proof_key())
-        device = waiting.consent.begin_device()
-        waiting.does[2] = lambda: server.decide(device.user_code)
-        grant = waiting.consent.finish_device(device)
+        device_consent = ConsentWithEvents(mode, server, clock, secret=None, dpop_key=proof_key())
+        device = device_consent.consent.begin_device()
+        device_consent.does[2] = lambda: server.decide(device.user_code)
+        grant = device_consent.consent.finish_device(device)
 
         assert "DPoP" == grant.credentials.token_type
         assert ["use_dpop_nonce", "authorization_pending", None] == [
@@ -269,12 +269,12 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
     """If the response with the tokens cannot be read, the error states that the grant was lost."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.consent.begin_device()
+        device_consent = ConsentWithEvents(mode, server, clock)
+        device = device_consent.consent.begin_device()
         server.decide(device.user_code)
         server.order(malformed_body())
         with pytest.raises(AuthorizationRequired, match="may have been lost"):
-            waiting.consent.finish_device(device)
+            device_consent.consent.finish_device(device)
 
 
 @IN_BOTH

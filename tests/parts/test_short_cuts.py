@@ -110,7 +110,7 @@ WAYS = (fast_result, result_of_full_path)
 def walk_results(
     make: Callable[[Clock], Any],
     walk: list[Any],
-    way: Callable[[Any, Function], tuple[object, ...]],
+    call_function: Callable[[Any, Function], tuple[object, ...]],
     look: Callable[[Any, Clock], object],
 ) -> list[object]:
     """Return everything that can be observed of a sequence of calls."""
@@ -120,7 +120,7 @@ def walk_results(
     for end, pause, suspends in walk:
         clock.advance(pause)
         function.ends, function.suspends = [end], suspends
-        observations += [way(part, function), function.calls, look(part, clock)]
+        observations += [call_function(part, function), function.calls, look(part, clock)]
     return observations
 
 

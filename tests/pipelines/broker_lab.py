@@ -149,7 +149,7 @@ async def check_restarted_broker(
     )
     config = PipelineConfig(batch=BatchLimits(records=10), reconnect=pauses, retry=pauses)
     pipeline = Pipeline("orders", source, sink, config=config)
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await publish(messages(200)[:100])
     await until(lambda: bool(sink.records))
     await asyncio.to_thread(stop)
@@ -158,7 +158,7 @@ async def check_restarted_broker(
     await publish(messages(200)[100:])
     await until(lambda: len({record.identity for record in sink.records}) == 200)
     pipeline.stop()
-    await running
+    await run_task
     # The first attempt after a failure follows at once.
     assert len(attempts) - 2 <= (attempts[-1] - attempts[0]) / SHORTEST_PAUSE + 1
 
@@ -177,7 +177,7 @@ async def check_slow_sink(source: Any, total: int) -> int:
     )
     pipeline = Pipeline("orders", source, BatchSink(store), config=config)
     tracemalloc.start()
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await is_waiting.wait()
     loop = asyncio.get_running_loop()
     quiet = loop.time() + 1.0
@@ -191,5 +191,5 @@ async def check_slow_sink(source: Any, total: int) -> int:
     assert total > pipeline.statistics().received
     released.set()
     pipeline.stop()
-    await running
+    await run_task
     return held_count

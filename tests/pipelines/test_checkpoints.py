@@ -226,14 +226,14 @@ async def test_second_worker_stops_the_first() -> None:
             return await super().process_batch(records)
 
     first = Pipeline("numbers", PollingSource("numbers", numbers_after(3), checkpoints), SlowSink())
-    running = asyncio.create_task(first.run())
+    run_task = asyncio.create_task(first.run())
     await until(lambda: first.statistics().received > 0)
     await Pipeline(
         "numbers", PollingSource("numbers", numbers_after(3), checkpoints), MemorySink()
     ).run()
     may_go.set()
     with pytest.raises(LocalFailure, match="taken over"):
-        await running
+        await run_task
 
 
 async def ignore_records(_: Any) -> None:

@@ -600,10 +600,10 @@ async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
             pipeline = Pipeline(
                 "shop", source, sink, config=PipelineConfig(reconnect=QUICK_RETRIES)
             )
-            running = asyncio.create_task(pipeline.run())
+            run_task = asyncio.create_task(pipeline.run())
             await until(lambda: len(sink.values) == 7)
             pipeline.stop()
-            await running
+            await run_task
         assert 1 == pipeline.statistics().reconnects
     assert list(range(7)) == [value["id"] for value in sink.values]
 

@@ -202,18 +202,18 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
     reader = source(cluster)
     await reader.open(Revocations())
     got: list[bytes] = []
-    waiting = asyncio.create_task(reader.poll(LONG))
+    poll_task = asyncio.create_task(reader.poll(LONG))
     await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.wait([waiting])
+    poll_task.cancel()
+    await asyncio.wait([poll_task])
     for number in range(20):
-        waiting = asyncio.create_task(reader.poll(LONG))
+        poll_task = asyncio.create_task(reader.poll(LONG))
         await asyncio.sleep(0)
         await publish(cluster, Message(str(number), key="one"))
-        waiting.cancel()
-        await asyncio.wait([waiting])
-        if not waiting.cancelled():
-            got += [record.payload for record in waiting.result()]
+        poll_task.cancel()
+        await asyncio.wait([poll_task])
+        if not poll_task.cancelled():
+            got += [record.payload for record in poll_task.result()]
     got += [record.payload for record in await read(reader, 20 - len(got))]
     assert [str(number).encode() for number in range(20)] == got
     await reader.close()
@@ -313,10 +313,10 @@ async def test_partition_leaves_pipeline_without_room(cluster: KafkaCluster) -> 
     reader = RevocationSignal(settings, ["orders"], group="workers")
     config = PipelineConfig(records_in_flight=4, batch=BatchLimits(records=2), drain=60.0)
     first = Pipeline("orders", reader, RecordSink(store), config=config)
-    running = [asyncio.create_task(first.run())]
+    run_tasks = [asyncio.create_task(first.run())]
     await until(lambda: first.statistics().records_in_flight == 4)
     second = Pipeline("orders", source(cluster), RecordSink(store), config=config)
-    running.append(asyncio.create_task(second.run()))
+    run_tasks.append(asyncio.create_task(second.run()))
     async with asyncio.timeout(PATIENCE):
         await reader.revoking.wait()
     released.set()
@@ -326,7 +326,7 @@ async def test_partition_leaves_pipeline_without_room(cluster: KafkaCluster) -> 
     assert second.statistics().committed >= 1
     for pipeline in first, second:
         pipeline.stop()
-    assert all(report.is_clean for report in await asyncio.gather(*running))
+    assert all(report.is_clean for report in await asyncio.gather(*run_tasks))
 
 
 async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
@@ -691,7 +691,7 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
             batch=BatchLimits(records=10), reconnect=QUICK_RETRIES, retry=QUICK_RETRIES
         ),
     )
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await until(lambda: len(sink.records) >= 100)
     cluster.set_down(is_down=True)
     await until(lambda: pipeline.statistics().state is PipelineState.RECONNECTING)
@@ -700,7 +700,7 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
     await publish(cluster, *(Message(str(number)) for number in range(100, 200)))
     await until(lambda: 200 == len({record.text for record in sink.records}))
     pipeline.stop()
-    await running
+    await run_task
 
 
 async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
@@ -715,7 +715,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
         sink,
         config=PipelineConfig(reconnect=QUICK_RETRIES),
     )
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await until(lambda: len(sink.records) == 10 and pipeline.statistics().committed == 10)
     cluster.set_down(is_down=True)
     await until(lambda: pipeline.statistics().failed > 2)
@@ -723,7 +723,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
     await publish(cluster, *numbered_records(10))
     await until(lambda: len(sink.records) == 20)
     pipeline.stop()
-    await running
+    await run_task
 
 
 async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster) -> None:
@@ -741,7 +741,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
     pipeline = Pipeline(
         "orders", source(cluster), RecordSink(store), dead_letters=letters, config=config
     )
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     highest = 0
 
     def is_done() -> bool:
@@ -751,7 +751,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
 
     await until(is_done)
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert report.is_clean
     assert highest <= 50
     assert ["77"] == [letter.record.text for letter in letters.letters]
@@ -785,22 +785,22 @@ async def test_rebalance_between_pipelines_repeats_little() -> None:
             )
             for _ in range(3)
         ]
-        running: list[asyncio.Task[Any]] = []
+        run_tasks: list[asyncio.Task[Any]] = []
         total = 0
         for pipeline in pipelines:
-            running.append(asyncio.create_task(pipeline.run()))
+            run_tasks.append(asyncio.create_task(pipeline.run()))
             for _ in range(4):
                 await publish(
                     broker, *(Message(str(n), key=f"k{n % 11}") for n in range(total, total + 50))
                 )
                 total += 50
         await until(lambda: len(stored) > total // 4)
-        for pipeline, task in zip(pipelines[:2], running[:2], strict=True):
+        for pipeline, task in zip(pipelines[:2], run_tasks[:2], strict=True):
             pipeline.stop()
             await task
         await until(lambda: len(set(stored)) == total)
         pipelines[2].stop()
-        await running[2]
+        await run_tasks[2]
     assert {*map(str, range(total))} == {*stored}
     # A member on a busy machine may leave before its last commit is accepted.
     assert len(stored) < total * 1.5

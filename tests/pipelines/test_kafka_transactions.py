@@ -103,15 +103,15 @@ def invoices(broker: TransactionalKafka) -> list[int]:
     return sorted(int(message.value()) for message in broker.messages("invoices"))
 
 
-async def run(running: Pipeline, is_done: Callable[[], bool]) -> Any:
+async def run(pipeline_: Pipeline, is_done: Callable[[], bool]) -> Any:
     """Run a pipeline until a condition holds, and return its report."""
-    task = asyncio.create_task(running.run())
+    task = asyncio.create_task(pipeline_.run())
 
     def is_over() -> bool:
         return task.done() or is_done()
 
     await until(is_over)
-    running.stop()
+    pipeline_.stop()
     return await task
 
 

@@ -319,11 +319,11 @@ async def test_stopping_pipeline_commits_its_running_batch(
     await (await open_source(broker, topic)).close()
     await publish(broker, topic, messages(50))
     pipeline = Pipeline("orders", source(broker, topic), RecordSink(store))
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await has_begun.wait()
     pipeline.stop()
     may_continue.set()
-    assert (await running).is_clean
+    assert (await run_task).is_clean
     reader = await open_source(broker, topic)
     rest = await read_count(reader, 50 - len(stored))
     assert sorted(map(str, range(50))) == sorted(stored + texts(rest))
@@ -414,10 +414,10 @@ async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str
         reader = await open_source(private_broker, topic)
         await publish(private_broker, topic, messages(1))
         records = await read_count(reader, 1)
-        waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
+        poll_task = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
         private_broker.kill()
         with pytest.raises(ConnectionFailed, match="was lost"):
-            await waiting
+            await poll_task
         with pytest.raises(ConnectionFailed, match="was lost"):
             await reader.commit(records)
         await reader.close()

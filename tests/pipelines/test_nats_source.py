@@ -337,15 +337,15 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
         reader, revocations = NatsSource(settings, [stream], group="workers"), Revocations()
         await reader.open(revocations)
         records = list(await reader.poll(PollLimits(4, 10_000, 60.0)))
-        waiting = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
+        poll_task = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
         proxy.cut_connections()
         while True:
             try:
-                records += await waiting
+                records += await poll_task
             except ConnectionFailed as error:
                 assert "was lost" in error.message  # noqa: PT017 - records may come before
                 break
-            waiting = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
+            poll_task = asyncio.create_task(reader.poll(PollLimits(10, 10_000, 60.0)))
         for use in (reader.commit, reader.release, reader.extend):
             with pytest.raises(ConnectionFailed, match="was lost"):
                 await use(records)
@@ -405,11 +405,11 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
     await reader.open(Revocations())
     records = await read_count(reader, 1)
     name = consumer_name("workers", stream)
-    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
+    poll_task = asyncio.create_task(reader.poll(PollLimits(1, 1, 60.0)))
     client = await nats.connect(server.url)
     await client.jetstream().delete_consumer(stream, name)
     with pytest.raises(ConnectionFailed, match="was deleted"):
-        await waiting
+        await poll_task
     for use in (partial(reader.commit, records), reader.lag):
         with pytest.raises(ConnectionFailed, match="was deleted"):
             await use()
@@ -497,10 +497,10 @@ async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: 
     await publish(server, stream, messages(10))
     letters = MemoryDeadLetters()
     pipeline = Pipeline("orders", source(server, stream), RecordSink(store), dead_letters=letters)
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await until(lambda: len(stored) == 9 and len(letters.letters) == 1)
     pipeline.stop()
-    assert (await running).is_clean
+    assert (await run_task).is_clean
     info = await consumer(server, stream, consumer_name("workers", stream))
     assert (0, 0) == (info.num_ack_pending, info.num_pending)
 
@@ -517,11 +517,11 @@ async def test_stopping_pipeline_ends_its_running_batch(server: PrivateNats, str
 
     await publish(server, stream, messages(50))
     pipeline = Pipeline("orders", source(server, stream), RecordSink(store))
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await has_begun.wait()
     pipeline.stop()
     may_continue.set()
-    assert (await running).is_clean
+    assert (await run_task).is_clean
     reader = source(server, stream)
     await reader.open(Revocations())
     rest = await read_count(reader, 50 - len(stored))
@@ -659,10 +659,10 @@ async def test_dead_letter_is_stored_in_the_stream_of_its_message(
         letters = DeadLetterTopic(manager, publisher, f"{stream}.dead")
         reader = source(server, stream)
         pipeline = Pipeline("orders", reader, RecordSink(refuse), dead_letters=letters)
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await until(lambda: pipeline.statistics().committed == 3)
         pipeline.stop()
-        await running
+        await run_task
         repeat = publisher.publish(f"{stream}.dead", Message("0", id="m0"))
         receipt = await manager.perform("events", repeat)
 

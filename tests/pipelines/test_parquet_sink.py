@@ -150,8 +150,8 @@ async def test_record_that_does_not_fit_is_at_fault(
 ) -> None:
     """Records before a bad record are written; the error names the column, not the value."""
     sink = ParquetSink(tmp_path, "orders", **TYPED)
-    bad = SinkRecord(payload, topic="t")
-    results = await sink.process_batch([_record(1), bad, _record(2)])
+    wrong_record = SinkRecord(payload, topic="t")
+    results = await sink.process_batch([_record(1), wrong_record, _record(2)])
     assert results is not None
     assert [True, False] == [result.ok for result in results]
     assert problem in str(results[1].error)

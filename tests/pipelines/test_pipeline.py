@@ -380,7 +380,7 @@ async def test_revoked_partition_is_not_committed() -> None:
     pipeline = Pipeline(
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     revoking = asyncio.create_task(source.revoke([("orders", 0)]))
     await asyncio.sleep(0)
@@ -389,7 +389,7 @@ async def test_revoked_partition_is_not_committed() -> None:
     assert [1] == [record.offset for record in source.committed]
     await until(lambda: 5 == source.committed[-1].offset)
     pipeline.stop()
-    await running
+    await run_task
     assert [0, 1, 2, 3, 4, 5] == seen
 
 
@@ -408,14 +408,14 @@ async def test_revocation_does_not_wait_for_ever() -> None:
     source = MemorySource(make_records(2, partitions=2), is_endless=True, commits="each")
     settings = config(drain=0.001, lanes=2, order="partition")
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     await source.revoke([("orders", 0), ("orders", 1)])
     first = list(source.committed)
     may_end.set()
     await until(lambda: 2 == len(source.committed))
     pipeline.stop()
-    await running
+    await run_task
     assert len(first) < 2
     assert {0, 1} == {record.partition for record in source.committed}
 
@@ -434,13 +434,13 @@ async def test_revoked_batch_is_not_tried_again() -> None:
 
     source = MemorySource(make_records(4, partitions=2), is_endless=True)
     pipeline = Pipeline("orders", source, BatchSink(store), config=config(drain=0.001))
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     await pipeline._on_revoked([("orders", 0)])  # noqa: SLF001 - the source does not deliver it again
     may_fail.set()
     await until(lambda: len(calls) == 2)
     pipeline.stop()
-    await running
+    await run_task
     assert [[0, 1, 0, 1], [1, 1]] == calls
 
 
@@ -456,14 +456,14 @@ async def test_void_deliveries_are_forgotten_at_once() -> None:
     pipeline = Pipeline(
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     await source.revoke()
     assert 0 == pipeline.statistics().records_in_flight
     may_end.set()
     await until(lambda: 4 == len(source.committed))
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert 6 == report.statistics.processed
     assert 8 == report.statistics.received
 
@@ -478,7 +478,7 @@ async def test_memory_is_bounded() -> None:
     source = MemorySource(make_records(1_000, payload=lambda _: "x" * 98))
     settings = config(records_in_flight=50, size_in_flight=2_000, batch=BatchLimits(records=5))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: pipeline.statistics().size_in_flight > 1_000)
     for _ in range(100):
         await asyncio.sleep(0)
@@ -486,7 +486,7 @@ async def test_memory_is_bounded() -> None:
     assert statistics.size_in_flight <= 2_000
     assert statistics.records_in_flight <= 20
     may_go.set()
-    report = await running
+    report = await run_task
     assert 1_000 == report.statistics.processed
 
 
@@ -505,14 +505,14 @@ async def test_batches_wait_for_more_records() -> None:
     source, sink = MemorySource(make_records(2), is_endless=True), MemorySink()
     settings = config(batch=BatchLimits(records=4, wait=3600.0))
     pipeline = Pipeline("orders", source, sink, config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: 2 == pipeline.statistics().received)
     assert [] == sink.batches
     source.add(make_records(6)[2:])
     await until(lambda: bool(sink.batches))
     assert [4] == sink.batches
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert 2 == report.statistics.released
 
 
@@ -522,10 +522,10 @@ async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> No
     source, sink = MemorySource(make_records(2), is_endless=is_endless), MemorySink()
     settings = config(batch=BatchLimits(wait=wait))
     pipeline = Pipeline("orders", source, sink, config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: 2 == len(sink.records))
     pipeline.stop()
-    await running
+    await run_task
 
 
 async def test_lanes_run_at_the_same_time() -> None:
@@ -587,14 +587,14 @@ async def test_returned_record_waits_for_its_key_although_other_lanes_are_free()
     source = MemorySource(make_records(1, keys=1), is_endless=True)
     settings = config(lanes=8, drain=0.001, batch=BatchLimits(records=1))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     await source.revoke([("orders", 0)])
     await until(lambda: 2 <= pipeline.statistics().received)
     may_end.set()
     await until(lambda: 1 <= pipeline.statistics().committed)
     pipeline.stop()
-    assert (await running).is_clean
+    assert (await run_task).is_clean
 
 
 @pytest.mark.parametrize("outcome", [["x"], "x", True, SourceRecord.of_json(1)])
@@ -741,10 +741,10 @@ async def test_source_learns_which_records_are_in_progress() -> None:
         await may_end.wait()
 
     source = MemorySource(make_records(3), extend_every=0.001)
-    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(store))))
+    run_task = asyncio.create_task(run(Pipeline("orders", source, BatchSink(store))))
     await until(lambda: 3 == len(source.extended))
     may_end.set()
-    await running
+    await run_task
 
 
 async def test_lag_is_measured_while_a_pipeline_runs() -> None:
@@ -760,10 +760,10 @@ async def test_lag_is_measured_while_a_pipeline_runs() -> None:
         "orders", source, MemorySink(), config=config(measure_every=0.001, reconnect=QUICK_RETRIES)
     )
     assert pipeline.statistics().lag is None
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: 0 == pipeline.statistics().lag)
     pipeline.stop()
-    report = await running
+    report = await run_task
 
     assert report.is_clean
     assert (3, None) == (report.statistics.processed, report.statistics.lag)
@@ -823,11 +823,11 @@ async def test_waiting_pipeline_keeps_no_committed_records(
     """A pipeline that waits for further records has no committed records in memory."""
     source = ForgetfulSource(commits)
     pipeline = Pipeline("orders", source, ForgetfulSink(), config=config())
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: pipeline.statistics().committed == 10)
     kept_records = [record for reference in source.delivered if (record := reference()) is not None]
     pipeline.stop()
-    await running
+    await run_task
     assert 10 == len(source.delivered)
     assert [] == kept_records
 
@@ -862,10 +862,10 @@ async def test_extend_is_not_called_while_no_record_is_being_processed() -> None
     """`extend` is not called while no record is being processed."""
     source = MemorySource([], is_endless=True, extend_every=0.0001)
     pipeline = Pipeline("orders", source, MemorySink(), config=config(poll_wait=0.001))
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: source.polls > 3)
     pipeline.stop()
-    await running
+    await run_task
     assert [] == source.extended
 
 
@@ -873,11 +873,11 @@ async def test_partition_without_records_is_revoked() -> None:
     """A partition that delivered no records can be revoked without an error."""
     source = MemorySource([], is_endless=True)
     pipeline = Pipeline("orders", source, MemorySink(), config=config())
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: source.polls > 0)
     await source.revoke([("orders", 7)])
     pipeline.stop()
-    assert (await running).is_clean
+    assert (await run_task).is_clean
 
 
 async def test_position_of_a_memory_source() -> None:

@@ -42,12 +42,12 @@ async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
     source = MemorySource(make_records(10), is_endless=True, commits="each")
     settings = config(batch=BatchLimits(records=2))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
-    report = await running
+    report = await run_task
     assert report.is_clean
     assert [0, 1] == [record.offset for record in source.committed]
     assert list(range(2, 10)) == [record.offset for record in source.released]
@@ -78,12 +78,12 @@ async def test_stop_processes_the_records_before_those_of_other_lanes(wait: floa
     source = MemorySource(records, is_endless=True)
     settings = config(lanes=2, batch=BatchLimits(records=2 if wait else 1, wait=wait))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
-    report = await running
+    report = await run_task
     assert report.is_clean
     assert [0, 1, 2] == sorted(stored)
     assert 2 == source.committed[-1].offset
@@ -254,13 +254,13 @@ def test_revocation_waits_for_one_record_of_a_slow_function(is_transform: bool) 
 
     async def revoke() -> float:
         loop = asyncio.get_running_loop()
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await asyncio.sleep(2.5)
         begin = loop.time()
         await source.revoke([("orders", 0)])
         seconds = loop.time() - begin
         pipeline.stop()
-        await running
+        await run_task
         return seconds
 
     sink = MemorySink() if is_transform else RecordSink(store)
@@ -293,12 +293,12 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
     )
     source = MemorySource(_lane_records([0, 1, 1, 2]), is_endless=True)
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     pipeline.stop()
     await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
     may_end.set()
-    await running
+    await run_task
     assert [0, 1, 3] == sorted(stored)
     assert [] == source.committed
 
@@ -315,10 +315,10 @@ async def test_hanging_sink_is_cut_off() -> None:
     pipeline = Pipeline(
         "orders", source, BatchSink(write_forever), dead_letters=letters, config=config(drain=0.0)
     )
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await has_begun.wait()
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert not report.is_clean
     assert [] == letters.letters
     assert [] == source.committed
@@ -331,10 +331,10 @@ async def test_stop_ends_the_pause_of_a_retry() -> None:
     sink = MemorySink(lambda _: ConnectionFailed("away"))
     settings = config(retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"))
     pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: bool(sink.batches))
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert report.is_clean
     assert [] == letters.letters
     assert [] == source.committed
@@ -354,11 +354,11 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
             raise
 
     source = MemorySource(make_records(3))
-    running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(write_forever))))
+    run_task = asyncio.create_task(run(Pipeline("orders", source, BatchSink(write_forever))))
     await has_begun.wait()
-    running.cancel()
+    run_task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await running
+        await run_task
     assert ["cancelled"] == ended
     assert [] == source.committed
     assert not source.is_open
@@ -371,10 +371,10 @@ async def test_report_is_not_clean_if_last_commit_fails() -> None:
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
     sink = MemorySink()
     pipeline = Pipeline("orders", source, sink, config=config())
-    running = asyncio.create_task(run(pipeline))
+    run_task = asyncio.create_task(run(pipeline))
     await until(lambda: 3 == len(sink.records))
     pipeline.stop()
-    report = await running
+    report = await run_task
     assert not report.is_clean
     assert [] == source.committed
 
@@ -443,15 +443,15 @@ def test_pipeline_ends_in_time_whatever_hangs(*, hangs_at_open: bool) -> None:
 
     async def run_until_stopped() -> tuple[float, PipelineReport]:
         pipeline = Pipeline("orders", ends, ends, config=config(drain=5.0))
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await asyncio.sleep(10.0)
         loop = asyncio.get_running_loop()
         begin = loop.time()
         pipeline.stop()
-        await asyncio.wait([running], timeout=60.0)
+        await asyncio.wait([run_task], timeout=60.0)
         seconds = loop.time() - begin
         ends.may_end = True
-        return seconds, await running
+        return seconds, await run_task
 
     seconds, report = virtual_loop.run(run_until_stopped())
     assert round(seconds, 6) <= 5.0 + CLOSING

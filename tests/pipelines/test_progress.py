@@ -67,8 +67,8 @@ def test_commits_never_pass_a_gap(
         assert [number for number in settled if number in taken] == taken
     else:
         assert sorted(taken) == taken
-    gone = {*taken, *forgotten}
-    rest = [run for run in admitted if run.records[0].offset not in gone]
+    removed_offsets = {*taken, *forgotten}
+    rest = [run for run in admitted if run.records[0].offset not in removed_offsets]
     assert {*rest} == {*progress.reset()}
 
 

@@ -309,10 +309,10 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
                 RecordSink(store),
                 dead_letters=DeadLetterTopic(manager, publisher, failed.queue),
             )
-            running = asyncio.create_task(pipeline.run())
+            run_task = asyncio.create_task(pipeline.run())
             await until(lambda: len(stored) == 9 and count(failed) == 1)
             pipeline.stop()
-            report = await running
+            report = await run_task
         assert report.is_clean
         assert [b"3"] == failed.payloads()
     assert 0 == count(broker)
@@ -330,11 +330,11 @@ async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
 
     await publish(broker, messages(50))
     pipeline = Pipeline("orders", source(broker), RecordSink(store))
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await has_begun.wait()
     pipeline.stop()
     may_continue.set()
-    report = await running
+    report = await run_task
     assert report.is_clean
     await until(lambda: len(stored) + count(broker) == 50)
 
@@ -391,11 +391,11 @@ async def test_lost_connection_is_temporary(broker: Broker) -> None:
         reader, revocations = RabbitMqSource(settings, [broker.queue]), Revocations()
         await reader.open(revocations)
         records = await read_count(reader, 1)
-        waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+        poll_task = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
         await asyncio.sleep(0)
         proxy.hang_up()
         with pytest.raises(ConnectionFailed, match="was lost"):
-            await waiting
+            await poll_task
         with pytest.raises(ConnectionFailed, match="was lost"):
             await reader.commit(records)
         await reader.open(revocations)

@@ -378,13 +378,13 @@ async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
             batch=BatchLimits(records=10), records_in_flight=40, reconnect=policy, retry=policy
         )
         pipeline = Pipeline("orders", source(server, claim_after=0.05), sink, config=settings)
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await until(lambda: bool(sink.records))
         server.kill()
         server.start()
         await until(lambda: 200 == len({record.offset for record in sink.records}))
         pipeline.stop()
-        await running
+        await run_task
     assert set(range(200)) == {value["number"] for value in sink.values}
 
 
@@ -444,13 +444,13 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
     await publish(private_server, Message("0"))
     reader = source(private_server)
     await reader.open(fail_on_revocation)
-    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
-    [record] = await waiting
-    waiting = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+    poll_task = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
+    [record] = await poll_task
+    poll_task = asyncio.create_task(reader.poll(PollLimits(1, 1, 3_600.0)))
     await until(lambda: any(client["flags"] == "b" for client in server.client_list()))
     server.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(ConnectionFailed, match="was lost"):
-        await waiting
+        await poll_task
     with pytest.raises(ConnectionFailed, match="closed"):
         await reader.commit([record])
     await reader.open(fail_on_revocation)

@@ -186,12 +186,12 @@ async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_pa
         letters = MemoryDeadLetters()
         settings = PipelineConfig(retry=QUICK_RETRIES)
         pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
-        running = asyncio.create_task(pipeline.run())
+        run_task = asyncio.create_task(pipeline.run())
         await until(lambda: 1 == pipeline.statistics().committed)
         await db.run(change)
         source.add(map(order, range(2, 6)))
         with pytest.raises(ConfigurationError, match="'orders' does not have all columns"):
-            await running
+            await run_task
         assert [] == letters.letters
         assert [1] == [record.offset for record in source.committed]
 

@@ -108,10 +108,10 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_pat
     letters, sink = MemoryDeadLetters(), MemorySink(judge, reports_each_record=True)
     source = WebhookSource(inbox, interval=0.01)
     pipeline = Pipeline("webhooks", source, sink, dead_letters=letters, transforms=[record_states])
-    running = asyncio.create_task(pipeline.run())
+    run_task = asyncio.create_task(pipeline.run())
     await until(lambda: pipeline.statistics().committed == 4)
     pipeline.stop()
-    await running
+    await run_task
     assert ["evt_0", "evt_1", "evt_3"] == [value["id"] for value in sink.values]
     assert ["evt_2"] == [letter.record.json()["id"] for letter in letters.letters]
     assert EntryState.DONE not in seen[0]

@@ -106,9 +106,9 @@ def test_two_independent_fields_of_writer_must_not_be_in_one_oneof_of_reader() -
     assert [] == problems(plain_order, choice)
     assert [] == problems(choice, choice)
     optional = {"oneof_index": 0, "proto3_optional": True}
-    single = order(("a", 1, "int32", optional))
-    single.message_type[0].oneof_decl.add(name="_a")
-    assert [] == problems(single, plain_order)
+    one_field = order(("a", 1, "int32", optional))
+    one_field.message_type[0].oneof_decl.add(name="_a")
+    assert [] == problems(one_field, plain_order)
 
 
 def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:

@@ -580,12 +580,17 @@ def test_wrong_tokens_are_refused(text: str | None) -> None:
 def test_several_tokens_are_accepted() -> None:
     """While the token is being changed, the server accepts both the current and the next one."""
     server = ScimServer(MemoryScimStore(), tokens=["one", moorage.Secret("two")], base_url=BASE)
-    single = ScimServer(MemoryScimStore(), tokens="one", base_url=BASE)
+    single_token_server = ScimServer(MemoryScimStore(), tokens="one", base_url=BASE)
 
     for token, expected in (("one", 200), ("two", 200), ("three", 401)):
         headers = [("authorization", f"bearer {token}")]
         assert expected == server.answer("GET", "/Users", headers=headers).status
-    assert 200 == single.answer("GET", "/Users", headers=[("Authorization", "Bearer one")]).status
+    assert (
+        200
+        == single_token_server.answer(
+            "GET", "/Users", headers=[("Authorization", "Bearer one")]
+        ).status
+    )
 
 
 @pytest.mark.parametrize(
@@ -905,11 +910,11 @@ def test_asgi_application_answers() -> None:
         change = patch_body({"op": "Replace", "path": "active", "value": "False"})
         patched = await request("PATCH", place, json.dumps(change).encode())
         answer = await request("GET", "/Users", b"")
-        large = await request("POST", "/Users", b"", **{"content-length": "99999999"})
+        large_answer = await request("POST", "/Users", b"", **{"content-length": "99999999"})
         deletion = await request("DELETE", place, b"")
         assert not patched[1]["active"]
         assert 1 == answer[1]["totalResults"]
-        return [status, patched[0], answer[0], large[0], deletion[0]]
+        return [status, patched[0], answer[0], large_answer[0], deletion[0]]
 
     async def start() -> list[Any]:
         requests: list[Any] = []

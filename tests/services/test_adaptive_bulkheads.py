@@ -54,19 +54,19 @@ async def test_shrunk_bulkhead_refuses_calls(world: World) -> None:
     bulkhead = BulkheadConfig(8, adaptive=AdaptiveLimit(recovery=6000))
     manager = world.manager(vat(bulkhead=bulkhead, retry=None))
     world.vendor.answers(503)
-    await failed(manager)
+    await make_failing_call(manager)
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
-    running = world.start(lambda: manager.call("vat", GET))
+    running_call = world.start(lambda: manager.call("vat", GET))
     await gate.reached()
     with pytest.raises(BulkheadFull, match="1 call is already in progress"):
         await manager.call("vat", GET)
     gate.open()
-    await running.result()
+    await running_call.result()
     assert 200 == (await manager.call("vat", GET)).status
 
 
-async def failed(manager: AwaitedManager) -> None:
+async def make_failing_call(manager: AwaitedManager) -> None:
     """Make a call that fails."""
     with pytest.raises(Exception, match="503"):
         await manager.call("vat", GET)

@@ -49,10 +49,10 @@ from tests.support.modes import World, sync_and_async
         ({"subject": 7}, ("field", "subject")),
     ],
 )
-@pytest.mark.parametrize("way", ["call", "stream", "run"])
+@pytest.mark.parametrize("method", ["call", "stream", "run"])
 @sync_and_async
 async def test_wrong_arguments_are_named(
-    world: World, way: str, options: dict[str, Any], expected: tuple[str, str]
+    world: World, method: str, options: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     """In every kind of call, a wrong argument raises an error with its name and a remedy."""
     manager = world.watched(vat(endpoints=Endpoint("rates")))
@@ -60,8 +60,8 @@ async def test_wrong_arguments_are_named(
     service = fields.pop("service")
     for unwatched in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
         with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
-            await getattr(unwatched, way)(
-                service, world.do_nothing if way == "run" else GET, **fields
+            await getattr(unwatched, method)(
+                service, world.do_nothing if method == "run" else GET, **fields
             )
 
         attribute, name = expected

@@ -210,9 +210,9 @@ async def test_tenants_have_separate_keys(world: World) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "a\0", "ü", " a", "a ", "x" * 256, 7, b"k"])
-@pytest.mark.parametrize("way", ["call", "run", "call_many", "resolve_key"])
+@pytest.mark.parametrize("method", ["call", "run", "call_many", "resolve_key"])
 @sync_and_async
-async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> None:
+async def test_invalid_keys_are_refused(world: World, method: str, key: Any) -> None:
     """An invalid idempotency key raises an error, and the call is not made."""
     manager = world.manager(bank())
     ways: dict[str, Callable[[], Any]] = {
@@ -224,7 +224,7 @@ async def test_invalid_keys_are_refused(world: World, way: str, key: Any) -> Non
         ),
     }
     with pytest.raises(InvalidData) as excinfo:
-        await ways[way]()
+        await ways[method]()
 
     assert "idempotency_key" == excinfo.value.field
     assert excinfo.value.remedy

@@ -71,7 +71,7 @@ class AsyncWrongStore(WrongStore):
         return WrongStore.execute(self, command, timeout)
 
 
-def ends(
+def call_twice(
     kind: type, value: object, key: str | None, *, is_async: bool
 ) -> tuple[list[Any], list[int]]:
     """Call a function twice; return the outcome of each call, and the effects that it had."""
@@ -111,7 +111,7 @@ def ends(
 @GARBAGE
 def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool) -> None:
     """If the store's response to a claim is invalid, the function is not called."""
-    results, effects = ends(Claim, value, "order-7", is_async=is_async)
+    results, effects = call_twice(Claim, value, "order-7", is_async=is_async)
 
     assert [] == effects
     for error in results:
@@ -139,7 +139,7 @@ def test_written_record_of_a_wrong_type_is_not_believed(value: object, *, is_asy
 @GARBAGE
 def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool) -> None:
     """If the store's reply to an admission is invalid, limits in the process's memory apply."""
-    results, effects = ends(Admission, value, None, is_async=is_async)
+    results, effects = call_twice(Admission, value, None, is_async=is_async)
 
     assert ([1, 2], [1, 1]) == (results, effects)
 
@@ -148,6 +148,6 @@ def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool
 @GARBAGE
 def test_settlement_of_a_wrong_type_repeats_nothing(value: object, *, is_async: bool) -> None:
     """If the store does not confirm a stored result, the function still has only one effect."""
-    results, effects = ends(Settle, value, "order-7", is_async=is_async)
+    results, effects = call_twice(Settle, value, "order-7", is_async=is_async)
 
     assert ([1, 1], [1]) == (results, effects)

@@ -248,8 +248,8 @@ def test_part_size_of_large_data(tmp_path: Path) -> None:
     options: Any = SimpleNamespace(checksum=None)
     with (tmp_path / "sparse").open("w+b") as file:
         file.truncate(100 * 1024**3)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as large:
-            view = memoryview(large)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped_file:
+            view = memoryview(mapped_file)
             plans = [UploadPlan(item, options, None, None, 1) for item in (b"a", view)]
             view.release()
             assert [PART_SIZE, 2 * PART_SIZE] == [plan.size() for plan in plans]

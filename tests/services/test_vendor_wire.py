@@ -212,14 +212,14 @@ def test_transport_methods_are_steps() -> None:
     assert wire.acted is True
 
     first, second, _ = calling.told
-    common = {"tenant": "acme", "timeout": 5.0, "subject": "ada"}
+    context = {"tenant": "acme", "timeout": 5.0, "subject": "ada"}
     assert ("run", "main") == first[:2]
     masked_errors: list[object] = []
     call = SimpleNamespace(mask=masked_errors.append, bound=lambda _: 1.0)
     assert ("step", ("a", "b")) == run_plain(first[2](call)).value
     assert [None] == masked_errors
-    assert {**common, "idempotency_key": "k", "payload": {"p": 1}}.items() <= first[3].items()
-    assert {**common, "idempotency_key": None, "payload": None}.items() <= second[3].items()
+    assert {**context, "idempotency_key": "k", "payload": {"p": 1}}.items() <= first[3].items()
+    assert {**context, "idempotency_key": None, "payload": None}.items() <= second[3].items()
 
 
 def test_missing_transport_is_refused() -> None:

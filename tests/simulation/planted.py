@@ -46,11 +46,11 @@ class PlantedBug:
         """Patch the bug in for the duration of the context."""
         undo: list[tuple[Any, str, Any]] = []
 
-        def put(owner: Any, name: str, value: Any) -> None:
+        def patch(owner: Any, name: str, value: Any) -> None:
             undo.append((owner, name, getattr(owner, name)))
             setattr(owner, name, value)
 
-        self.plant(put)
+        self.plant(patch)
         try:
             yield
         finally:
@@ -83,7 +83,7 @@ def shard_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 
 
 @bug
-def no_fencing(put: Any) -> None:
+def no_fencing(patch: Any) -> None:
     """Planted bug: renewals are late, and the holder of a lost claim may store its outcome."""
     original, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
 
@@ -101,41 +101,41 @@ def no_fencing(put: Any) -> None:
                 states = ((*entry[:2], idempotency.SENT, *entry[3:]),)
         return original(self, states, now)
 
-    put(Settle, "apply", apply)
-    put(idempotency, "mark_sent", mark_sent)
-    put(Claim, "__init__", build)
+    patch(Settle, "apply", apply)
+    patch(idempotency, "mark_sent", mark_sent)
+    patch(Claim, "__init__", build)
 
 
 @bug
-def lease_never_expires(put: Any) -> None:
+def lease_never_expires(patch: Any) -> None:
     """Planted bug: the lease of a dead probe never expires."""
     original = CircuitRule.admit
 
     def admit(self: CircuitRule, circuit: Any, token: int, lease: int) -> Any:
         return original(self, circuit, token, lease + 10**15)
 
-    put(CircuitRule, "admit", admit)
+    patch(CircuitRule, "admit", admit)
 
 
 @bug
-def tokens_lost_on_cancel(put: Any) -> None:
+def tokens_lost_on_cancel(patch: Any) -> None:
     """Planted bug: a cancelled wait for a rate limit returns none of its tokens."""
-    put(GiveBack, "apply", lambda self, states, now: (states, None))
+    patch(GiveBack, "apply", lambda self, states, now: (states, None))
 
 
 @bug
-def naive_refund(put: Any) -> None:
+def naive_refund(patch: Any) -> None:
     """Planted bug: a cancelled wait returns all its tokens, though later grants depend on them."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
         level = min(self.room, bucket[3] + ticket[2] * self.price)
         return (*bucket[:3], level, *bucket[4:])
 
-    put(TokenBucket, "refund", refund)
+    patch(TokenBucket, "refund", refund)
 
 
 @bug
-def time_lost_on_cancel(put: Any) -> None:
+def time_lost_on_cancel(patch: Any) -> None:
     """Planted bug: a cancelled wait returns its tokens to the end of the queue."""
 
     def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
@@ -146,22 +146,22 @@ def time_lost_on_cancel(put: Any) -> None:
         idle_span = min(self.room, idle_span + ticket[2] * self.price)
         return (*bucket_head, (*runs[:-1], (*run_head, idle_span)), shape)
 
-    put(TokenBucket, "refund", refund)
+    patch(TokenBucket, "refund", refund)
 
 
 @bug
-def outcome_of_another_generation(put: Any) -> None:
+def outcome_of_another_generation(patch: Any) -> None:
     """Planted bug: a report about an old generation of a circuit counts in the current one."""
     original = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
         return original(self, circuit, (circuit[3], *permit[1:]), outcome, reporter)
 
-    put(CircuitRule, "record", record)
+    patch(CircuitRule, "record", record)
 
 
 @bug
-def leases_cleared_on_opening(put: Any) -> None:
+def leases_cleared_on_opening(patch: Any) -> None:
     """Planted bug: opening the circuit drops the leases of running probes."""
     original = CircuitRule._opened_circuit  # noqa: SLF001 - the bug is planted inside
 
@@ -169,11 +169,11 @@ def leases_cleared_on_opening(put: Any) -> None:
         *circuit_fields, record = original(self, circuit)
         return (*circuit_fields, record._replace(leases=()))
 
-    put(CircuitRule, "_opened_circuit", opened)
+    patch(CircuitRule, "_opened_circuit", opened)
 
 
 @bug
-def budget_per_process(put: Any) -> None:
+def budget_per_process(patch: Any) -> None:
     """Planted bug: each process has its own retry budget instead of the shared one."""
     original = Plan.__init__
     numbers = iter(range(10**9))
@@ -185,11 +185,11 @@ def budget_per_process(put: Any) -> None:
         self.question = Admission(self.gates, **details)
         self.admission = self.question
 
-    put(Plan, "__init__", build)
+    patch(Plan, "__init__", build)
 
 
 @bug
-def limits_per_process(put: Any) -> None:
+def limits_per_process(patch: Any) -> None:
     """Planted bug: each process has its own rate limits instead of the shared rate limits."""
     original = Plan.__init__
     numbers = iter(range(10**9))
@@ -203,17 +203,17 @@ def limits_per_process(put: Any) -> None:
         self.question = Admission(self.gates, **details)
         self.admission = self.question
 
-    put(Plan, "__init__", build)
+    patch(Plan, "__init__", build)
 
 
 @bug
-def sent_is_not_marked(put: Any) -> None:
+def sent_is_not_marked(patch: Any) -> None:
     """Planted bug: an idempotency key is not marked as sent, so an expired claim is taken over."""
-    put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
+    patch(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 
 @bug
-def unknown_is_taken_again(put: Any) -> None:
+def unknown_is_taken_again(patch: Any) -> None:
     """Planted bug: a key with an unknown outcome is called as if nothing had been sent."""
     original = Claim.apply
 
@@ -224,11 +224,11 @@ def unknown_is_taken_again(put: Any) -> None:
             return self._taken_states(now, fencing_token), ClaimResult(Verdict.RUN, fencing_token)
         return next_states, claim_result
 
-    put(Claim, "apply", apply)
+    patch(Claim, "apply", apply)
 
 
 @bug
-def claims_do_not_exclude(put: Any) -> None:
+def claims_do_not_exclude(patch: Any) -> None:
     """Planted bug: a claim in progress is taken over at once."""
     original = Claim.apply
 
@@ -239,11 +239,11 @@ def claims_do_not_exclude(put: Any) -> None:
             return self._taken_states(now, fencing_token), ClaimResult(Verdict.RUN, fencing_token)
         return next_states, claim_result
 
-    put(Claim, "apply", apply)
+    patch(Claim, "apply", apply)
 
 
 @bug
-def payload_is_not_compared(put: Any) -> None:
+def payload_is_not_compared(patch: Any) -> None:
     """Planted bug: a repeated key with a different payload gets the earlier response."""
     original = Claim.apply
 
@@ -252,83 +252,83 @@ def payload_is_not_compared(put: Any) -> None:
             self.fingerprint = states[0][3]
         return original(self, states, now)
 
-    put(Claim, "apply", apply)
+    patch(Claim, "apply", apply)
 
 
 @bug
-def lost_answer_is_repeated(put: Any) -> None:
+def lost_answer_is_repeated(patch: Any) -> None:
     """Planted bug: a possibly processed request is repeated without an idempotency key."""
     original = retry.decide
 
     def decide(policy: RetryPolicy, error: Exception, **facts: Any) -> Any:
         return original(policy, error, **(facts | {"repeatable": True}))
 
-    put(retry, "decide", decide)
+    patch(retry, "decide", decide)
 
 
 @bug
-def processed_goes_elsewhere(put: Any) -> None:
+def processed_goes_elsewhere(patch: Any) -> None:
     """Planted bug: a request that one region may have processed is repeated in another region."""
     original = region.regions_to_try
 
     def regions_to_try(*of: Any, **facts: Any) -> Any:
         return original(*of, **(facts | {"movable": True}))
 
-    put(region, "regions_to_try", regions_to_try)
+    patch(region, "regions_to_try", regions_to_try)
 
 
 @bug
-def sent_mark_forgets_where(put: Any) -> None:
+def sent_mark_forgets_where(patch: Any) -> None:
     """Planted bug: a sent request is recorded for its claim's region, not the one it went to."""
     original = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
         return original(entry, fence, entry[9] if entry else target)
 
-    put(idempotency, "mark_sent", mark_sent)
+    patch(idempotency, "mark_sent", mark_sent)
 
 
 @bug
-def sent_is_released(put: Any) -> None:
+def sent_is_released(patch: Any) -> None:
     """Planted bug: a caller that lost the vendor's response frees the idempotency key."""
 
     def free(key: str, fence: int, *, ttl: int) -> Settle:
         return Settle(key, fence, idempotency.FREE, ttl=ttl)
 
-    put(flows, "abandon_claim", free)
+    patch(flows, "abandon_claim", free)
 
 
 @bug
-def woken_without_asking(put: Any) -> None:
+def woken_without_asking(patch: Any) -> None:
     """Planted bug: after waiting for the rate limit, a caller skips the second admission check."""
-    put(Confirm, "apply", lambda self, states, now: (states, (Answer.GO, 0)))
+    patch(Confirm, "apply", lambda self, states, now: (states, (Answer.GO, 0)))
 
 
 @bug
-def pause_is_not_shared(put: Any) -> None:
+def pause_is_not_shared(patch: Any) -> None:
     """Planted bug: the pause of a vendor's `Retry-After` is not shared with other processes."""
-    put(Pause, "apply", lambda self, states, now: (states, None))
+    patch(Pause, "apply", lambda self, states, now: (states, None))
 
 
 @bug
-def queue_is_jumped(put: Any) -> None:
+def queue_is_jumped(patch: Any) -> None:
     """Planted bug: a later caller gets a rate-limit grant before the callers in the queue."""
     original = TokenBucket._place_in_queue  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
         return original(self, (*bucket[:7], (), bucket[8]), cost, at)
 
-    put(TokenBucket, "_place_in_queue", place)
+    patch(TokenBucket, "_place_in_queue", place)
 
 
 @bug
-def deadline_is_per_attempt(put: Any) -> None:
+def deadline_is_per_attempt(patch: Any) -> None:
     """Planted bug: each attempt gets the call's whole timeout again."""
-    put(Call, "remaining", lambda self, core: self.deadline - self.started)
+    patch(Call, "remaining", lambda self, core: self.deadline - self.started)
 
 
 @bug
-def cancellation_is_a_failure(put: Any) -> None:
+def cancellation_is_a_failure(patch: Any) -> None:
     """Planted bug: a cancelled call counts as a failure of the vendor."""
     original = Report.__init__
 
@@ -336,22 +336,22 @@ def cancellation_is_a_failure(put: Any) -> None:
         neutral = outcome is Outcome.NEUTRAL
         original(self, gates, permit, Outcome.FAILED if neutral else outcome, reporter)
 
-    put(Report, "__init__", build)
+    patch(Report, "__init__", build)
 
 
 @bug
-def claims_go_on_without_their_store(put: Any) -> None:
+def claims_go_on_without_their_store(patch: Any) -> None:
     """Planted bug: while the store is down, each process claims keys in its own memory."""
-    put(store_fallback, "needs_no_store", lambda _: True)
+    patch(store_fallback, "needs_no_store", lambda _: True)
 
 
 @bug
-def slow_is_away(put: Any) -> None:
+def slow_is_away(patch: Any) -> None:
     """Planted bug: one late reply makes a working store count as down."""
-    put(OutageProbe, "is_slow", lambda *_: False)
+    patch(OutageProbe, "is_slow", lambda *_: False)
 
 
-def _by_the_callers_clock(put: Any, *verbs: str) -> None:
+def _by_the_callers_clock(patch: Any, *verbs: str) -> None:
     """Make the named outbox operations use their host's own clock instead of the store's."""
     for verb in verbs:
         original = getattr(OutboxFlows, verb)
@@ -368,33 +368,33 @@ def _by_the_callers_clock(put: Any, *verbs: str) -> None:
             finally:
                 self.store = previous_store
 
-        put(OutboxFlows, verb, call_substituted)
+        patch(OutboxFlows, verb, call_substituted)
 
 
 @entry_bug
-def leases_by_the_workers_clock(put: Any) -> None:
+def leases_by_the_workers_clock(patch: Any) -> None:
     """Planted bug: a worker times its lease and its pauses by its own clock."""
-    _by_the_callers_clock(put, "deliver")
+    _by_the_callers_clock(patch, "deliver")
 
 
 @entry_bug
-def spans_by_the_hosts_clock(put: Any) -> None:
+def spans_by_the_hosts_clock(patch: Any) -> None:
     """Planted bug: a host measures the delay of a deferred call by its own clock."""
-    _by_the_callers_clock(put, "put")
+    _by_the_callers_clock(patch, "put")
 
 
 @entry_bug
-def arrivals_by_the_hosts_clock(put: Any) -> None:
+def arrivals_by_the_hosts_clock(patch: Any) -> None:
     """Planted bug: a call becomes due at a time taken from its host's clock."""
 
     def handle_arrived(_: Outbox, entry: Any) -> Any:
         return attrs.evolve(entry, due=entry.due or entry.added_at)
 
-    put(Outbox, "arrived", handle_arrived)
+    patch(Outbox, "arrived", handle_arrived)
 
 
 @entry_bug
-def moments_of_another_clock(put: Any) -> None:
+def moments_of_another_clock(patch: Any) -> None:
     """Planted bug: a retry time by the worker's clock is used unchanged as the store's time."""
     original = OutboxFlows.deliver
 
@@ -402,49 +402,49 @@ def moments_of_another_clock(put: Any) -> None:
         now = await self.store.now()
         return await original(self, call, payments, limit=limit, utc=lambda: now)
 
-    put(OutboxFlows, "deliver", deliver)
+    patch(OutboxFlows, "deliver", deliver)
 
 
 @entry_bug
-def transactions_overtake(put: Any) -> None:
+def transactions_overtake(patch: Any) -> None:
     """Planted bug: an outbox transaction does not wait for earlier transactions in its lane."""
-    put(Outbox, "holders", lambda *_: [])
+    patch(Outbox, "holders", lambda *_: [])
 
 
 @entry_bug
-def listed_entries_are_claimed_without_check(put: Any) -> None:
+def listed_entries_are_claimed_without_check(patch: Any) -> None:
     """Planted bug: a worker claims a listed entry, even if its claim was renewed since."""
 
     async def is_held(*_: Any) -> bool:
         return False
 
-    put(EntryProcessing, "_is_held", is_held)
+    patch(EntryProcessing, "_is_held", is_held)
 
 
 @shard_bug
-def keys_move_while_they_matter(put: Any) -> None:
+def keys_move_while_they_matter(patch: Any) -> None:
     """Plant the bug: a key leaves its former shard although it may have had an effect there."""
-    put(leaving, "_may_have_effect", lambda *_: False)
+    patch(leaving, "_may_have_effect", lambda *_: False)
 
 
 @shard_bug
-def former_shards_are_forgotten(put: Any) -> None:
+def former_shards_are_forgotten(patch: Any) -> None:
     """Plant the bug: a process that knows a new shard does not ask the former shards."""
     original = Shards.location
 
     def location(shards: Shards, command: Any) -> Location:
         return Location(original(shards, command).shard)
 
-    put(Shards, "location", location)
+    patch(Shards, "location", location)
 
 
 @shard_bug
-def moved_keys_stay_readable(put: Any) -> None:
+def moved_keys_stay_readable(patch: Any) -> None:
     """Plant the bug: a process that does not know a new shard claims a key that has moved there."""
-    put(leaving, "_mark_left", lambda *_: None)
+    patch(leaving, "_mark_left", lambda *_: None)
 
 
 @shard_bug
-def each_part_has_the_whole_limit(put: Any) -> None:
+def each_part_has_the_whole_limit(patch: Any) -> None:
     """Plant the bug: each part of a limit grants as much as the whole."""
-    put(rate_limit, "_parts_of", lambda config: (config.rule,) * config.parts)
+    patch(rate_limit, "_parts_of", lambda config: (config.rule,) * config.parts)

@@ -151,15 +151,15 @@ async def grant_times_of_one_process(
 
     async def wait_for_token(time: float, waits: float) -> None:
         await sleeper.sleep(time)
-        waiting = asyncio.ensure_future(limiter.aacquire())
+        waiter = asyncio.ensure_future(limiter.aacquire())
 
         async def give_up() -> None:
             await sleeper.sleep(waits)
-            waiting.cancel()
+            waiter.cancel()
 
         giving_up = asyncio.ensure_future(give_up())
         with suppress(asyncio.CancelledError):
-            await waiting
+            await waiter
             departure_times.append((clock.nanoseconds() - start_time) / 1e9)
         giving_up.cancel()
 

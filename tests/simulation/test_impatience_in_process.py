@@ -125,9 +125,9 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
         visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
         inner_tasks = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
-        waiting = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(60)]
+        waiters = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(60)]
         await asyncio.sleep(TAKES / 2)
-        for task in waiting[::order]:
+        for task in waiters[::order]:
             task.cancel()
             await asyncio.sleep(0)
         next_ones = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(PLACES)]

@@ -225,19 +225,21 @@ class World:
     def run(self, most: int = 4_000) -> None:
         """Run all simulated workers until they have ended."""
         for _ in range(most):
-            waiting = [worker for worker in self.workers if not worker.ended]
-            if not waiting:
+            waiting_workers = [worker for worker in self.workers if not worker.ended]
+            if not waiting_workers:
                 self.flush()
                 return
             self.steps += 1
-            self._disturb(waiting)
+            self._disturb(waiting_workers)
             ready_workers = [
-                worker for worker in waiting if not worker.ended and worker.wakes <= self.now
+                worker
+                for worker in waiting_workers
+                if not worker.ended and worker.wakes <= self.now
             ]
             if ready_workers and self.dice.randrange(20):
                 self._move(self.dice.choice(ready_workers))
                 continue
-            wake_times = [worker.wakes for worker in waiting if not worker.ended]
+            wake_times = [worker.wakes for worker in waiting_workers if not worker.ended]
             if wake_times:
                 self.now = max(self.now, min(wake_times)) + self.dice.choice(
                     (0, 0, 1, 1_000, 50_000)
@@ -250,16 +252,16 @@ class World:
             if not worker.crashed:
                 self._deliver(worker)
 
-    def _disturb(self, waiting: list[Worker]) -> None:
+    def _disturb(self, waiting_workers: list[Worker]) -> None:
         if self.strikes("crash"):
-            victim = self.dice.choice(waiting)
+            victim = self.dice.choice(waiting_workers)
             victim.crashed = victim.ended = True
             if victim.turn is not None and victim.turn.what == "begins":
                 victim.flow.close()
             victim.outbox.clear()
             self.tell(victim.name, "crashes")
         if self.strikes("freeze"):
-            victim = self.dice.choice(waiting)
+            victim = self.dice.choice(waiting_workers)
             span = self.dice.choice((3, 40, 90))
             victim.wakes = max(victim.wakes, self.now) + span * 1_000_000
             victim.frozen = True

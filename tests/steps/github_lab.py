@@ -326,9 +326,9 @@ class FakeGitHub:
             return 404, {"message": "Not Found"}
         if body["ref"] != "main":
             return 422, {"message": f"No ref found for: {body['ref']}"}
-        strange = sorted(set(body.get("inputs", {})) - _INPUTS)
-        if strange:
-            return 422, {"message": f"Unexpected inputs provided: {json.dumps(strange)}"}
+        unknown_inputs = sorted(set(body.get("inputs", {})) - _INPUTS)
+        if unknown_inputs:
+            return 422, {"message": f"Unexpected inputs provided: {json.dumps(unknown_inputs)}"}
         if len(json.dumps(body["inputs"])) > 65_535:
             return 422, {"message": "inputs are too large."}
         self.dispatches.append(body)

@@ -192,7 +192,7 @@ def test_missing_right_is_named(missing: int, tmp_path: Path) -> None:
 def test_claims_outlive_their_steps(tmp_path: Path) -> None:
     """If steps share a volume claim, a step finds the files that an earlier step wrote."""
     name = f"data-{time_ns():x}"
-    common = {"storageClassName": name, "accessModes": ["ReadWriteOnce"]}
+    claim_fields = {"storageClassName": name, "accessModes": ["ReadWriteOnce"]}
     folder = tmp_path / "volume"
     folder.mkdir()
     folder.chmod(0o777)
@@ -204,7 +204,7 @@ def test_claims_outlive_their_steps(tmp_path: Path) -> None:
         {
             "metadata": {"name": name},
             "spec": {
-                **common,
+                **claim_fields,
                 "capacity": {"storage": "1Gi"},
                 "hostPath": {"path": str(folder)},
             },
@@ -214,7 +214,7 @@ def test_claims_outlive_their_steps(tmp_path: Path) -> None:
         f"/api/v1/namespaces/{settings().namespace}/persistentvolumeclaims",
         {
             "metadata": {"name": name},
-            "spec": {**common, "resources": {"requests": {"storage": "1Gi"}}},
+            "spec": {**claim_fields, "resources": {"requests": {"storage": "1Gi"}}},
         },
     )
     mounted = platform(claims={name: "/data"})
@@ -228,13 +228,13 @@ def test_claims_outlive_their_steps(tmp_path: Path) -> None:
 
 def test_stop_of_a_run_without_a_node() -> None:
     """A run that waits for a node can be stopped, and then never begins."""
-    waiting = spec("true", resources=Resources(cpus=4000.0))
-    status = platform().start(waiting, 4.0)
+    waiting_spec = spec("true", resources=Resources(cpus=4000.0))
+    status = platform().start(waiting_spec, 4.0)
     assert RunPhase.STARTING is status.phase
 
-    platform().stop(waiting.name, 1.0, 30.0)
+    platform().stop(waiting_spec.name, 1.0, 30.0)
 
-    status = wait_for_end(platform(), waiting.name)
+    status = wait_for_end(platform(), waiting_spec.name)
     assert (EndReason.STOPPED, 137) == (status.reason, status.exit_code)
 
 

@@ -133,9 +133,9 @@ def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
 def test_files_too_large_for_a_secret_are_refused(lab: Lab) -> None:
     """A step with more than a megabyte of files is refused, and nothing is started."""
     api, platform = lab
-    large = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
+    large_spec = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
     with pytest.raises(InvalidData, match="Secret"):
-        platform.start(large, 10.0)
+        platform.start(large_spec, 10.0)
     assert not api.jobs
 
 

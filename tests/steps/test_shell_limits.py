@@ -37,14 +37,14 @@ def process(
     )
 
 
-def end_processes(running: subprocess.Popen[str]) -> tuple[int, str]:
+def end_processes(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Kill the remaining processes; return the exit code and the rest of the output.
 
     A container kills what its first process leaves.
     """
-    code = running.wait(120)
-    os.killpg(running.pid, signal.SIGKILL)
-    output, _ = running.communicate()
+    code = process.wait(120)
+    os.killpg(process.pid, signal.SIGKILL)
+    output, _ = process.communicate()
     return code, output
 
 
