@@ -77,7 +77,7 @@ def test_both_modes_share(storage: MemoryStorage | None) -> None:
         asyncio.run(breaker.call(as_async(raise_error)))
 
 
-def test_a_plain_store_serves_no_tasks() -> None:
+def test_synchronous_store_is_refused_by_asynchronous_calls() -> None:
     """An asynchronous call of a part with a synchronous store is refused with a remedy."""
     breaker = CircuitBreaker(storage=PlainStore())
 
@@ -87,7 +87,7 @@ def test_a_plain_store_serves_no_tasks() -> None:
     assert "storage" == excinfo.value.path
 
 
-def test_an_asynchronous_store_serves_no_plain_callers() -> None:
+def test_asynchronous_store_is_refused_by_synchronous_calls() -> None:
     """A synchronous call of a part with an asynchronous store is refused with a remedy."""
     breaker = CircuitBreaker(storage=DistantStore())
 

@@ -143,7 +143,7 @@ def test_circuit_breaker_ignore_may_be_single_exception_class() -> None:
 
 
 @EVERY_USE
-def test_slow_calls_open_it(use: Callable[..., Any]) -> None:
+def test_slow_calls_open_the_circuit(use: Callable[..., Any]) -> None:
     """Slow successful calls open the circuit at the configured rate."""
     clock = Clock()
     config = CircuitBreakerConfig(slow_call=1, slow_call_rate=0.5, minimum_calls=4)

@@ -322,7 +322,7 @@ def test_revocation_sends_refresh_token_or_access_token(mode: str) -> None:
 
 
 @IN_BOTH
-def test_giving_back_is_tried_again(mode: str) -> None:
+def test_revocation_is_retried(mode: str) -> None:
     """Revocation is retried after server errors and lost responses."""
     with AuthorizationServer() as server:
         access, refresh = server.seed()

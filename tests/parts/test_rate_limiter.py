@@ -349,7 +349,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 
 @BOTH
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
-def test_an_interrupted_wait_gives_back(
+def test_interrupted_wait_leaves_no_gap(
     limiter_use: LimiterUse, error: type[BaseException]
 ) -> None:
     """A caller that is interrupted while waiting leaves no gap in the queue."""

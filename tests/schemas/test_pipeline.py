@@ -221,7 +221,7 @@ async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
             await deliver([record(b"{}")], transform)
 
 
-async def test_schema_without_an_id_cannot_frame(tmp_path: Path) -> None:
+async def test_schema_without_an_id_cannot_write_a_header(tmp_path: Path) -> None:
     """A schema file without an id can encode only records without a schema header."""
     file = tmp_path / "orders" / "1.json"
     file.parent.mkdir()

@@ -64,7 +64,7 @@ def test_wrong_requests_have_codes(
     assert (status, code) == answer(server, path, body)
 
 
-async def test_promise_is_kept(server: SchemaRegistryServer) -> None:
+async def test_incompatible_schema_is_refused(server: SchemaRegistryServer) -> None:
     """A schema that violates its subject's compatibility level is refused with the reason."""
     registry = confluent_client(server)
     assert () == await registry.check("orders", INT)
@@ -112,7 +112,7 @@ async def test_tests_decide_about_schemas_and_failures(server: SchemaRegistrySer
     assert 1 == (await registry.version("orders")).version
 
 
-def test_impossible_promise_is_refused() -> None:
+def test_unknown_compatibility_level_is_refused() -> None:
     """An unknown compatibility level raises ConfigurationError."""
     with pytest.raises(ConfigurationError):
         SchemaRegistryServer("sometimes")

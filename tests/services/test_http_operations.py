@@ -180,7 +180,7 @@ async def test_refusal_in_a_successful_answer(world: World, word: str) -> None:
 
 @pytest.mark.parametrize("word", ["busy", "throttled"])
 @sync_and_async
-async def test_question_is_repeated(world: World, word: str) -> None:
+async def test_safe_operation_is_retried(world: World, word: str) -> None:
     """A safe operation is retried if the response body reports a failure."""
     world.vendor.answers(answer(error=word), answer(total=2))
 

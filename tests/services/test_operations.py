@@ -154,7 +154,7 @@ async def test_exception_without_judgement_is_raised(world: World) -> None:
 
 
 @sync_and_async
-async def test_own_error_needs_no_judgement(world: World) -> None:
+async def test_own_error_is_not_converted(world: World) -> None:
     """An error of moorage that an operation raises itself is not converted."""
     failure = ConnectionFailed("Nothing listens.", may_have_been_processed=False)
     trial = Trial(world, failure)

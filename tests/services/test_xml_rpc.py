@@ -339,7 +339,7 @@ def test_moorage_run_calls_method_of_xml_rpc_service(
     assert (0, "[\n  3\n]\n") == (finished.code, finished.out)
 
 
-def test_account_that_is_not_whole() -> None:
+def test_incomplete_odoo_account_is_refused() -> None:
     """An Odoo account without a database, a user id or a password is refused."""
     table = {"kind": "xml-rpc", "database": "shop"}
     with pytest.raises(ConfigurationError, match="needs user_id"):

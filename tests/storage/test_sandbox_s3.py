@@ -274,7 +274,7 @@ def test_request_for_another_bucket_is_refused_as_missing(s3_sandbox: S3Sandbox)
     assert "NoSuchBucket" == code(s3_sandbox.answer(other_request))
 
 
-def test_forms_of_others(s3_sandbox: S3Sandbox) -> None:
+def test_expired_or_foreign_form_is_refused(s3_sandbox: S3Sandbox) -> None:
     """A signed form is refused after its expiry or with another session token."""
     custom = request_signer(s3_sandbox, session_token="evil")
     for signs, now, expected in (

@@ -122,7 +122,7 @@ def test_invalid_sources_are_refused(
     assert not files.exists("a")
 
 
-def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
+def test_asynchronous_source_is_refused_by_the_synchronous_api(files: Storage) -> None:
     """The synchronous API refuses an asynchronous source with an error."""
 
     async def source() -> AsyncIterator[bytes]:
@@ -329,7 +329,7 @@ def test_sizes_of_parts() -> None:
     ]
 
 
-def test_parts_that_hold() -> None:
+def test_stored_part_is_verified() -> None:
     """A stored part is verified by its checksum, or by an ETag that is its MD5."""
     md5 = Checksum.of("md5", b"abc").value
     sha = Checksum.of("sha256", b"abc")

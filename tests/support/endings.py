@@ -11,43 +11,43 @@ from moorage.errors import ConnectionFailed, OutcomeUnknown
 
 
 def crash(*, context: Context) -> CommandResult:
-    """Does crash."""
+    """Raise an unexpected error whose text contains a secret."""
     secret = "hunt"
     raise ZeroDivisionError(secret + "er2")
 
 
 def refuse(*, context: Context) -> CommandResult:
-    """Does refuse."""
+    """Raise an error of moorage, as if the vendor were unreachable."""
     raise ConnectionFailed("the vendor is away.", service="vat")
 
 
 def lose(*, context: Context) -> CommandResult:
-    """Does lose."""
+    """Raise OutcomeUnknown, as if the vendor's response were lost."""
     raise OutcomeUnknown("the answer was lost.")
 
 
 def interrupt(*, context: Context) -> CommandResult:
-    """Does interrupt."""
+    """Raise KeyboardInterrupt, as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
 def leave(*, context: Context) -> CommandResult:
-    """Does leave."""
+    """Exit with a message, as `sys.exit` does."""
     sys.exit("enough")
 
 
 def talk(*, context: Context) -> CommandResult:
-    """Does talk."""
+    """Return a very long output."""
     return CommandResult({}, ["word " * 20] * 100_000)
 
 
 def mumble(*, context: Context) -> CommandResult:
-    """Does mumble."""
+    """Return a single word of output."""
     return CommandResult({}, ["word"])
 
 
 def wait(*, context: Context) -> CommandResult:
-    """Does wait."""
+    """Print that the command waits, and wait for a minute."""
     context.print_progress("waiting")
     threading.Event().wait(60)
     return CommandResult({})

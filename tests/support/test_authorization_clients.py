@@ -87,7 +87,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
     assert [INVALID_CLIENT] * 4 == [reply.error for reply in replies]
 
 
-def test_authorization_comes_once() -> None:
+def test_two_authorization_headers_are_refused() -> None:
     """A request with two Authorization headers is refused by token endpoint and resource."""
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -141,7 +141,7 @@ def test_clients_must_use_their_method() -> None:
     assert [INVALID_CLIENT] * 6 == [reply.error for reply in replies]
 
 
-def test_one_method_at_a_time() -> None:
+def test_two_authentication_methods_are_refused() -> None:
     """A request with two authentication methods or two client ids is refused."""
     with AuthorizationServer() as server:
         authorization = basic("erp", "s3cr3t")
@@ -273,7 +273,7 @@ def test_malformed_assertions_are_refused(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 64])
-def test_a_signature_is_whole(cut: int) -> None:
+def test_truncated_signature_is_refused(cut: int) -> None:
     """An assertion with a truncated signature is refused."""
     signer = Signer()
     client = Client(method="private_key_jwt", key=signer.public)

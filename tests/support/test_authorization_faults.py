@@ -77,7 +77,7 @@ def test_an_answer_is_cut() -> None:
         assert (1, [200]) == (server.rotations, [request.status for request in server.requests])
 
 
-def test_connections_end_under_tls(tmp_path: Path) -> None:
+def test_connection_faults_work_with_tls(tmp_path: Path) -> None:
     """Connection faults also work with TLS."""
     lab = TlsLab(tmp_path)
     with AuthorizationServer(tls=lab.server) as server:
@@ -148,7 +148,7 @@ def test_a_server_that_hangs_may_close() -> None:
         assert all(isinstance(request.exception(), OSError) for request in requests)
 
 
-def test_a_server_hangs_for_so_long() -> None:
+def test_hanging_request_continues_after_its_time() -> None:
     """A request that hangs for a limited time continues when that time is over."""
     with AuthorizationServer() as server:
         server.order(faults.late_answer(0.01), faults.late_answer(0.01, processed=True))
@@ -182,7 +182,7 @@ def test_members_are_changed(members: dict[str, Any]) -> None:
     assert result["access_token"].startswith("at-2-")
 
 
-def test_members_are_kept_back() -> None:
+def test_members_can_be_removed_from_a_response() -> None:
     """The fault `keeping_back` removes these members from a response."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()

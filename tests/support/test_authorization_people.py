@@ -285,7 +285,7 @@ def test_a_device_may_be_refused_or_too_late() -> None:
         assert (400, "invalid_grant") == caller.token(DEVICE, {"device_code": "device-0"}).error
 
 
-def test_beginning_with_a_device_is_for_clients() -> None:
+def test_unsuitable_clients_start_no_device_login() -> None:
     """Unknown clients, excessive scopes and clients without this grant start no device login."""
     client = Client(id="robot", method="none", grants=frozenset({CODE}))
     with AuthorizationServer(PUBLIC, client) as server:

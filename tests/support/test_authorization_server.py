@@ -157,7 +157,7 @@ def test_refreshing_with_narrower_scope_affects_only_that_access_token() -> None
     assert ("read", "read write") == (narrow_members["scope"], whole_members["scope"])
 
 
-def test_a_refresh_token_is_its_clients() -> None:
+def test_refresh_token_of_another_client_is_refused() -> None:
     """Another client's refresh token is refused and not used up."""
     client, other_client = Client(id="one"), Client(id="other")
     with AuthorizationServer(client, other_client) as server:
@@ -167,7 +167,7 @@ def test_a_refresh_token_is_its_clients() -> None:
         assert 200 == Caller(server, client).refresh(refresh).status
 
 
-def test_the_servers_clock_ends_tokens() -> None:
+def test_tokens_expire_by_the_servers_clock() -> None:
     """Tokens expire by the server's clock, which a test can advance."""
     clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
     with AuthorizationServer(clock=clock, access_lifetime=60, refresh_lifetime=300) as server:
@@ -309,7 +309,7 @@ def test_several_requests_use_one_connection_until_server_closes_it() -> None:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_the_packages_own_clients_get_along(name: str) -> None:
+def test_clients_of_moorage_can_use_the_server(name: str) -> None:
     """HTTP clients of moorage in sync and async mode can refresh tokens and read the resource."""
     timeouts = Timeouts(total=30)
     with AuthorizationServer() as server:

@@ -365,7 +365,7 @@ def test_a_seed_draws_the_same_again() -> None:
 
 
 def test_faults_come_at_their_rates() -> None:
-    """A network can be scheduled to fail at every request."""
+    """Over many requests, each fault occurs at its scheduled rate."""
     schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
 
     drawn_faults = [schedule.next() for _ in range(10_000)]

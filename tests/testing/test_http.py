@@ -44,7 +44,7 @@ def test_a_queue_is_answered_in_order() -> None:
     assert "application/json" == answers[3].header("content-type")
 
 
-def test_standing_answer_is_given_without_a_queue() -> None:
+def test_permanent_response_is_returned_if_the_queue_is_empty() -> None:
     """The standing response is returned when the queue is empty."""
     vendor = FakeVendor(Response(200))
     vendor.respond(503)
@@ -293,7 +293,7 @@ def test_response_to_head_has_no_body(client_of: Callable[..., Any]) -> None:
 
 
 @both_clients
-def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
+def test_size_of_pieces_must_be_positive(client_of: Callable[..., Any]) -> None:
     """A size of zero for the pieces of a response is refused."""
     client = client_of(FakeVendor(Response(200)), piece=0)
 

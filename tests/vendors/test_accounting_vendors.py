@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", accounting_conformance.CHECKS, ids=name_of)
-def test_vendor_of_books_conforms(check: Check, subject: Factory) -> None:
+def test_accounting_vendor_conforms(check: Check, subject: Factory) -> None:
     """Each accounting vendor passes the conformance kit with a synchronous hub."""
     check(subject)
 
@@ -24,6 +24,6 @@ def test_vendor_of_books_conforms(check: Check, subject: Factory) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 @pytest.mark.parametrize("check", accounting_conformance.ASYNC_CHECKS, ids=name_of)
-def test_vendor_of_books_conforms_async(check: AsyncCheck, subject: Factory) -> None:
+def test_accounting_vendor_conforms_async(check: AsyncCheck, subject: Factory) -> None:
     """Each accounting vendor passes the conformance kit with an asynchronous hub."""
     asyncio.run(check(subject))

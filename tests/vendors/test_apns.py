@@ -324,7 +324,7 @@ def test_client_with_http2_is_accepted() -> None:
     assert "apns" == hub.account("apns").name
 
 
-def test_service_of_your_own_may_need_http2() -> None:
+def test_service_of_a_program_may_require_http2() -> None:
     """A connector manager refuses a client without HTTP/2 for a service that requires HTTP/2."""
     service = moorage.Service("a", base_url="https://a.example", http2=True)
     with pytest.raises(ConfigurationError, match="requires HTTP/2") as excinfo:

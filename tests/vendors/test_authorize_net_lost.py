@@ -180,7 +180,7 @@ def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
 
 
 def test_duplicate_returns_the_earlier_payment(shop: SandboxHub) -> None:
-    """A charge that Authorize.Net refuses as equal to that of this key returns its payment."""
+    """If Authorize.Net refuses a repeated charge as a duplicate, the first payment is returned."""
     payment = shop.payments.charge(order(), idempotency_key="k")
     other_shop = SandboxHub()
     other_shop.sandbox.transactions.update(shop.sandbox.transactions)

@@ -213,7 +213,7 @@ def test_published_decline_is_read(shop: SandboxHub) -> None:
     ],
 )
 def test_published_refusal_of_a_refund_is_read(shop: SandboxHub, code: str, text: str) -> None:
-    """Published refusals of refunds are refusals with their codes."""
+    """Published rejections of refunds are read with their codes."""
     payment = shop.settled()
     shop.sandbox.fail(None, refused(code, text))
     with pytest.raises(VendorRejected) as excinfo:

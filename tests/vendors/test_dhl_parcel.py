@@ -339,7 +339,7 @@ def test_refusal_of_a_malformed_request_names_the_field(shop: Shop) -> None:
 def test_status_of_the_shipment_decides(
     shop: Shop, answer: Response, kind: type[ConnectorError], code: str | None, words: str
 ) -> None:
-    """A refused shipment in a successful response is a refusal, and statuses are the codes."""
+    """A refused shipment in a successful response raises an error, whose code is its status."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind, match=words) as caught:
         shop.buy()

@@ -605,7 +605,7 @@ def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
     assert (answer.status, answer.json()) == (400, {"error": "invalid_grant"})
 
 
-def test_a_page_of_another_host_is_no_answer() -> None:
+def test_success_without_json_is_a_failure() -> None:
     """A response with a success status but without JSON is a failure of DocuSign."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))

@@ -62,7 +62,7 @@ def _webhook(payload: object) -> WebhookEvent:
 def test_each_of_mailersend_words_for_event_has_its_status(
     *, word: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of MailerSend's words for an event has its status, in the webhook and in its event."""
+    """Each MailerSend event type gives a webhook its type, and the webhook's event a status."""
     sandbox, mail_hub = mailersend_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, _activity(word)).arguments())

@@ -133,7 +133,7 @@ def test_invalid_domains_are_refused(options: dict[str, Any]) -> None:
         Mailgun(**vendor_options)
 
 
-def test_greeting_page_is_no_success() -> None:
+def test_greeting_page_is_an_error() -> None:
     """Mailgun's greeting page at a wrong URL raises a configuration error."""
     _, mail_hub = mailgun_hub(base_url="https://api.mailgun.net/v2")
     with pytest.raises(ConfigurationError, match="API is not at this URL"):

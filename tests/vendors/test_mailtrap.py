@@ -310,7 +310,7 @@ def test_refusal_has_mailtrap_sentences(
 def test_kinds_of_events(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of Mailtrap's event types has its status, in the webhook and in its event."""
+    """Each Mailtrap event type gives a webhook its type, and the webhook's event a status."""
     sandbox, mail_hub = mailtrap_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, webhook_event(kind)).arguments())

@@ -466,7 +466,7 @@ def test_denylist_of_a_subaccount() -> None:
 def test_kinds_of_events(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of Mandrill's event types has its status, in the webhook and in its event."""
+    """Each Mandrill event type gives a webhook its type, and the webhook's event a status."""
     sandbox, mail_hub = mandrill_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_key)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, event_item(kind)).arguments())
@@ -555,7 +555,7 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
 
 
 def test_change_of_a_list_is_verified() -> None:
-    """A webhook about a list has a type, and no time and no event."""
+    """A webhook about a list has a type, but no time, and gives no event."""
     sandbox, mail_hub = mandrill_hub()
     item = {"type": "blacklist", "action": "add", "reject": {"email": ADA}}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_key)

@@ -758,7 +758,7 @@ def test_authorizations_of_a_customer(shop: Shop) -> None:
     ],
 )
 def test_each_error_has_its_class(shop: Shop, answer: Response, kind: type[ConnectorError]) -> None:
-    """The status of an error response decides about the error of a charge."""
+    """The status of an error response decides the error class of a charge."""
     shop.sandbox.fail(answer)
     with pytest.raises(ConnectorError) as excinfo:
         shop.pay()
@@ -893,7 +893,7 @@ def test_webhooks_without_a_payment_give_no_event(
 
 
 def test_reminder_of_a_dispute_is_an_event(shop: Shop) -> None:
-    """The reminder of a dispute has the dispute."""
+    """The event of a reminder contains the dispute."""
     id_ = shop.sandbox.dispute(shop.pay().ref.id)
     shop.sandbox.remind(id_)
 

@@ -335,7 +335,7 @@ def test_states_of_the_recipients() -> None:
 
 @pytest.mark.parametrize("id_", [MESSAGE_ID, "7b82aac4@a", "0", "1.5", "x", "1, 2"])
 def test_reference_without_ids(id_: str) -> None:
-    """A reference without Postal's ids is refused, which could be read as another message's."""
+    """A reference without Postal's ids is refused, as it could mean another message."""
     sandbox, mail_hub = postal_hub()
     for operation in (mail_hub.email().get, mail_hub.email().get_received):
         with pytest.raises(InvalidData):
@@ -357,7 +357,7 @@ def test_unknown_message_is_refused() -> None:
 def test_kinds_of_events(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each of Postal's events has its status, in the webhook and in its event."""
+    """Each Postal event type gives a webhook its type, and the webhook's event a status."""
     sandbox, mail_hub = postal_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.public_key)
     [webhook] = verifier.verify(**sandbox.event_notice(URL, event_fields(kind)).arguments())

@@ -172,7 +172,7 @@ def test_reference_has_the_id_of_each_recipient() -> None:
     ],
 )
 def test_states_of_a_message(state: dict[str, Any], status: EmailStatus) -> None:
-    """Each of Scaleway's states has its status, and a failure's flag may give its cause."""
+    """Each Scaleway state becomes a status; the flag of a failed message may give the cause."""
     sandbox, mail_hub = scaleway_hub()
     receipt = mail_hub.email().send_transactional(mail())
     sandbox.states[ADA] = state

@@ -243,7 +243,7 @@ def test_response_without_id_is_unreadable(content: dict[str, Any]) -> None:
     ],
 )
 def test_error_names_the_missing_field(operation: Any, data: dict[str, str], name: str) -> None:
-    """The error for a response without a field that each has contains the field's name."""
+    """The error for a response that lacks a required field names the field."""
     with pytest.raises(VendorFailed, match=rf"\b{name}\b"):
         operation.read(REFS.ref, reply({"data": data}))
 
@@ -336,7 +336,7 @@ def test_types_of_lines(word: str, line: LineType) -> None:
 
 @pytest.mark.parametrize("code", ["10002", "10016"])
 def test_invalid_number(code: str) -> None:
-    """Telnyx's codes for numbers that cannot exist give a check, not an error."""
+    """Telnyx's error codes for impossible numbers become a check's result, not an error."""
     sandbox = TelnyxSandbox()
     sandbox.fail(telnyx_says(422, code))
     check = hub(sandbox).sms().validate_number(TO)

@@ -65,7 +65,7 @@ def test_entries_without_a_status_are_unknown() -> None:
 
 
 def test_answer_without_read_fields_is_no_page_or_list() -> None:
-    """A success that is not read may be empty or an object, but not HTML or a list."""
+    """A success whose content is not needed may be empty or an object, but not HTML or a list."""
     check_done(Response(202))
     check_done(reply({"id": "tr_1"}))
     with pytest.raises(VendorFailed):

@@ -429,7 +429,7 @@ def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
     ],
 )
 def test_class_of_an_account(word: str, account_class: AccountClass) -> None:
-    """Each class of accounts in Xero's description has its class."""
+    """Each class of accounts in Xero's description becomes a class of the contract."""
     account = read_account(as_answer({"Code": "200", "Class": word}))
 
     assert account is not None

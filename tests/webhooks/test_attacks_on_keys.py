@@ -132,7 +132,7 @@ def test_certificate_url_must_be_https() -> None:
     assert [] == links.asked
 
 
-def test_an_address_that_is_no_text_is_no_address() -> None:
+def test_certificate_url_of_invalid_bytes_is_refused() -> None:
     """A certificate URL that consists of invalid bytes is refused without a request."""
     scheme = attrs.evolve(preset("paypal"), certificate="{body}")
     links = Links()

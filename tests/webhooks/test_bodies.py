@@ -148,7 +148,7 @@ def test_headers_in_any_form() -> None:
         )
 
 
-def test_text_that_is_no_unicode_is_refused() -> None:
+def test_half_of_a_surrogate_pair_is_refused() -> None:
     """A webhook with half of a surrogate pair in a header or field is refused as malformed."""
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)

@@ -159,7 +159,7 @@ def test_one_correct_token_among_several_header_values_suffices() -> None:
     assert check(b"", ["Basic dXNlcjpwYXNzd29yZDo="])
 
 
-def test_a_name_is_refused_as_such() -> None:
+def test_empty_scheme_name_is_refused() -> None:
     """A webhook scheme with an empty name is refused, and the error names the field `name`."""
     with pytest.raises(InvalidData) as excinfo:
         WebhookScheme(name="", signature="{header:A}")
@@ -293,6 +293,6 @@ def test_misspelt_placeholder_in_template_is_refused_with_nearest_valid_name(wro
         ("https://a.example/x", False, "https://a.example/x"),
     ],
 )
-def test_a_port_is_written_out_or_left_off(url: str, *, written: bool, expected: str) -> None:
+def test_url_is_signed_with_or_without_its_port(url: str, *, written: bool, expected: str) -> None:
     """A signed URL is written with or without its port, as the scheme requires."""
     assert expected == urls_by_port(url, written=written)

@@ -110,9 +110,7 @@ def test_unreadable_chunked_body_needs_a_length(host: str, framework_servers: Ho
 
 
 @EVERYWHERE
-def test_an_empty_body_in_chunks_is_not_the_hosts_mistake(
-    host: str, framework_servers: Hosts
-) -> None:
+def test_empty_chunked_body_is_refused(host: str, framework_servers: Hosts) -> None:
     """An empty chunked webhook is refused as unsigned, or with 411 where chunks are unreadable."""
     ENDPOINT.receives("github")
     empty = SentWebhook(headers={"Content-Type": "application/json"}, body=b"")

@@ -321,7 +321,7 @@ def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
     )
 
 
-def test_an_id_leads_nowhere_else() -> None:
+def test_id_is_escaped_in_the_fetch_url() -> None:
     """An event's id is escaped in the URL that the event can be fetched from."""
     fetched_scheme = own_scheme(
         algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}"

@@ -60,7 +60,7 @@ def test_a_secret_of_the_least_length_signs() -> None:
         WebhookSigner("whsec_" + b64(b"k" * 23))
 
 
-def test_we_sign_no_nonsense() -> None:
+def test_signer_refuses_invalid_ids_and_times() -> None:
     """A webhook signer refuses an id with dots or spaces, and a time without a time zone."""
     signer = WebhookSigner(generate_webhook_secret())
     for name in ("", "a.b", "a b", "x" * 129, "é"):

@@ -137,7 +137,7 @@ def test_tables_must_be_mappings(table: Any) -> None:
     assert "as a TOML table" in excinfo.value.remedy
 
 
-def test_a_preset_that_is_nearly_right() -> None:
+def test_misspelt_preset_is_refused() -> None:
     """A misspelt webhook preset is refused with the nearest valid name."""
     with pytest.raises(ConfigurationError, match=r"Did you mean standard-webhooks\?"):
         preset("standard-webhook")

@@ -50,7 +50,7 @@ def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("skew, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
-def test_just_in_time_is_in_time(skew: int, reason: str | None) -> None:
+def test_time_must_be_within_the_tolerance(skew: int, reason: str | None) -> None:
     """A signed webhook time may differ from the present by at most the tolerance."""
     scheme = own_scheme(
         signs="{header:X-At}{body}",

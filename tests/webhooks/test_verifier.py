@@ -189,7 +189,7 @@ def test_time_errors_name_the_endpoint_and_the_remedy(skew: int, reason: str, re
 @pytest.mark.parametrize(
     "stamp", ["", "now", "1e9", "-5", "\uff11\uff19", "9" * 39, "9" * 60, "1700000000.5", " 1"]
 )
-def test_a_time_is_whole_seconds(stamp: str) -> None:
+def test_timestamp_must_be_whole_seconds(stamp: str) -> None:
     """A signed timestamp that is not written as whole seconds is refused."""
     body = b"{}"
     signature = mac(SECRET, stamp.encode() + b"." + body).hex()
