@@ -500,7 +500,7 @@ def test_unsettled_payments_are_counted() -> None:
         assert HealthConcern.UNKNOWN_OUTCOMES in concerns(monitor)
 
 
-LOST = Behaviour(raw=b"", then="close")
+LOST_RESPONSE = Behaviour(raw=b"", then="close")
 
 
 def test_unknown_keys_of_services_are_counted(vendor: VendorServer) -> None:
@@ -509,7 +509,7 @@ def test_unknown_keys_of_services_are_counted(vendor: VendorServer) -> None:
     with ConnectorManager([bank], log=MemoryIntegrationLogger()) as manager:
         monitor = HealthMonitor(manager)
         for key in ("INV-3", None):
-            vendor.queue(LOST)
+            vendor.queue(LOST_RESPONSE)
             with pytest.raises((OutcomeUnknown, ConnectionFailed)):
                 manager.call("bank", Request.post("/payouts"), idempotency_key=key)
         assert [HealthConcern.UNKNOWN_OUTCOMES] == concerns(monitor)
@@ -530,7 +530,7 @@ def test_unknown_keys_of_asynchronous_services_are_counted(vendor: VendorServer)
             health = await AsyncHealthMonitor(manager).check()
             return [reason.concern for reason in health.all_reasons]
 
-    vendor.queue(LOST)
+    vendor.queue(LOST_RESPONSE)
     assert [HealthConcern.UNKNOWN_OUTCOMES] == asyncio.run(main())
 
 

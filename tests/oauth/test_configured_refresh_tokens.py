@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.grants import Grant
 
 CONFIGURED = {"crm": client(grant=RefreshToken("rt-0"))}
-GONE = answers({"error": "invalid_grant"}, 400)
+INVALID_GRANT = answers({"error": "invalid_grant"}, 400)
 HOUR = 3600
 
 
@@ -73,7 +73,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
     """If the stored refresh token no longer works, the configured one, maybe newer, is sent."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     renewed = {"crm": client(grant=RefreshToken("rt-7"))}
-    oauth_world.vendor.answers(GONE, grants(8))
+    oauth_world.vendor.answers(INVALID_GRANT, grants(8))
 
     result = await oauth_world.refresher(renewed).get(*OWNER)
 
@@ -83,7 +83,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
     assert ["TokenRenewed"] == world.event_names()
 
 
-@pytest.mark.parametrize("number, ending", [(2, []), (8, [GONE])], ids=["valid", "ended"])
+@pytest.mark.parametrize("number, ending", [(2, []), (8, [INVALID_GRANT])], ids=["valid", "ended"])
 @sync_and_async
 async def test_replacement_with_lost_answers_is_sent_before_the_configured_refresh_token(
     world: World, number: int, ending: list[Any]
@@ -105,7 +105,7 @@ async def test_replacement_with_lost_answers_is_sent_before_the_configured_refre
 async def test_ended_replacement_is_not_sent_again(world: World) -> None:
     """After the server refuses a stored refresh token, the configured one is sent instead."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
-    oauth_world.vendor.answers(GONE, GONE)
+    oauth_world.vendor.answers(INVALID_GRANT, INVALID_GRANT)
     error = await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))
     assert "invalid_grant" in str(error)
     oauth_world.vendor.answers(grants(2, refresh_token=None))

@@ -49,14 +49,14 @@ if TYPE_CHECKING:
 
 SERVER = AuthorizationServer(token_endpoint=TOKENS, revocation_endpoint=f"{TOKENS}/revoke")
 GIVING_BACK = client(server=SERVER)
-ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
+CLIENTS_WITHOUT_CONSENT = {"crm": client(grant=ClientCredentials(), scope="read")}
 
 
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
     """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
     oauth_world = OAuthWorld(world)
-    refresher = oauth_world.refresher(ALONE)
+    refresher = oauth_world.refresher(CLIENTS_WITHOUT_CONSENT)
     oauth_world.vendor.answers(grants(1))
 
     first = await refresher.get(*OWNER)
@@ -280,7 +280,7 @@ async def test_client_without_consent_gets_a_token_although_the_store_is_empty(
     """A client that needs no user consent gets a new token if the credential store is empty."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(grants(2, refresh_token=None))
-    new_value = await oauth_world.refresher(ALONE).refresh(*OWNER, token(1))
+    new_value = await oauth_world.refresher(CLIENTS_WITHOUT_CONSENT).refresh(*OWNER, token(1))
 
     assert (Secret("at-2"), Secret("rt-1")) == (new_value.access_token, new_value.refresh_token)
     oauth_world.vault.kept.clear()
@@ -446,7 +446,7 @@ async def test_missing_consent_is_credential_not_found(world: World) -> None:
     with pytest.raises(CredentialNotFound):
         await refresher.get(*OWNER)
     assert not await refresher.has(*OWNER)
-    assert await oauth_world.refresher(ALONE).has(*OWNER)
+    assert await oauth_world.refresher(CLIENTS_WITHOUT_CONSENT).has(*OWNER)
 
 
 @sync_and_async
@@ -624,7 +624,9 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
     assert [] == oauth_world.token_requests()
 
 
-@pytest.mark.parametrize("clients", [{"crm": client()}, ALONE], ids=["consent", "alone"])
+@pytest.mark.parametrize(
+    "clients", [{"crm": client()}, CLIENTS_WITHOUT_CONSENT], ids=["consent", "alone"]
+)
 @sync_and_async
 async def test_refused_token_was_replaced_by_a_key(
     world: World, clients: dict[str, OAuthClient]

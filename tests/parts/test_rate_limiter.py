@@ -80,7 +80,7 @@ EQUAL_LIMITS = (
 )
 """Different limits that each grant one call per second."""
 LimiterUse: TypeAlias = Callable[[RateLimiter], SyncLimiterUse | AsyncLimiterUse]
-BOTH = pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
+EACH_USE = pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
@@ -111,7 +111,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
     assert [0.5, 0.5, 0.5] == clock.slept
 
 
-@BOTH
+@EACH_USE
 def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
     """A wait longer than the timeout is refused at once; the error has a retry time."""
     clock = Clock()
@@ -130,7 +130,7 @@ def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
     assert [1.0, 1.0] == clock.slept
 
 
-@BOTH
+@EACH_USE
 def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
     """If no token is available, a request without waiting fails, and reserves nothing."""
     clock = Clock()
@@ -142,7 +142,7 @@ def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
     assert [] == clock.slept
 
 
-@BOTH
+@EACH_USE
 def test_a_call_may_cost_more(limiter_use: LimiterUse) -> None:
     """A call takes as many tokens as its cost, which must not exceed the burst."""
     clock = Clock()
@@ -161,7 +161,7 @@ def test_a_call_may_cost_more(limiter_use: LimiterUse) -> None:
             assert "cost" == excinfo.value.field
 
 
-@BOTH
+@EACH_USE
 def test_limits_grant_together(limiter_use: LimiterUse) -> None:
     """A call needs a token of each limit; if one limit refuses, no limit loses a token."""
     clock = Clock()
@@ -177,7 +177,7 @@ def test_limits_grant_together(limiter_use: LimiterUse) -> None:
     assert [60.0] == clock.slept
 
 
-@BOTH
+@EACH_USE
 def test_keys_are_separate(limiter_use: LimiterUse) -> None:
     """Each key has its own token bucket, separate from the bucket of calls without a key."""
     limiter = limiter_use(limiter_of(Clock()))
@@ -200,7 +200,7 @@ def test_any_number_of_keys() -> None:
     assert len(vars(limiter)["_questions"]) == 10_000
 
 
-@BOTH
+@EACH_USE
 def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
     """A reservation occupies a position in the queue, and later callers wait behind it."""
     clock = Clock()
@@ -214,7 +214,7 @@ def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
     assert [4.0] == clock.slept
 
 
-@BOTH
+@EACH_USE
 def test_reservation_is_cancelled_once(limiter_use: LimiterUse) -> None:
     """A cancelled reservation frees its slot; cancelling it twice has no further effect."""
     limiter = limiter_use(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
@@ -230,7 +230,7 @@ def test_reservation_is_cancelled_once(limiter_use: LimiterUse) -> None:
     assert 1.0 == limiter.reserve().delay
 
 
-@BOTH
+@EACH_USE
 def test_pause_holds_for_every_caller(limiter_use: LimiterUse) -> None:
     """A pause from a vendor delays both new and waiting callers."""
     clock = Clock()
@@ -347,7 +347,7 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
     asyncio.run(queue())
 
 
-@BOTH
+@EACH_USE
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
 def test_interrupted_wait_leaves_no_gap(
     limiter_use: LimiterUse, error: type[BaseException]
@@ -497,7 +497,7 @@ def test_lost_immediate_grant_is_spent() -> None:
     assert not limiter.try_acquire()
 
 
-@BOTH
+@EACH_USE
 def test_lost_reservation_is_given_back(limiter_use: LimiterUse) -> None:
     """If a caller is interrupted before it receives its reservation, the slot is returned."""
 
@@ -548,7 +548,7 @@ def test_interrupted_caller_frees_its_slot(limiter_use: LimiterUse, verb: str) -
 
 
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
-@BOTH
+@EACH_USE
 def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
     """All methods of a limiter refuse an invalid key, with an error for the argument `key`."""
     limiter = limiter_use(RateLimiter(RateLimitConfig(10)))
@@ -564,7 +564,7 @@ def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
         assert "key" == excinfo.value.field
 
 
-@BOTH
+@EACH_USE
 def test_refuses_a_cost_that_has_no_hash(limiter_use: LimiterUse) -> None:
     """A cost that is a list, which has no hash, is refused like any invalid cost."""
     wrong_cost: Any = []

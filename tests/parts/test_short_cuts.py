@@ -38,7 +38,7 @@ ENDS: list[Callable[[], BaseException] | None] = [
 ]
 """The possible endings of a call; errors are created anew, because parts mark them."""
 
-MOVES = st.lists(
+WALKS = st.lists(
     st.tuples(
         st.sampled_from([*ENDS, None, ENDS[1]]),
         st.sampled_from([0.0, 0.0, 0.4, 3.0]),
@@ -126,7 +126,7 @@ def walk_results(
 
 @pytest.mark.untraced
 @examples(150)
-@given(st.sampled_from(CIRCUITS), MOVES)
+@given(st.sampled_from(CIRCUITS), WALKS)
 def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
     config: CircuitBreakerConfig, walk: list[Any]
 ) -> None:
@@ -141,7 +141,7 @@ def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
     assert other_observations == observations
 
 
-@given(MOVES)
+@given(WALKS)
 def test_rate_limiter_has_equal_results_on_fast_and_full_path(walk: list[Any]) -> None:
     """On the fast path a rate limiter has the same results, costs and waits as on the full one."""
 

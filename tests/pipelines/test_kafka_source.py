@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import Revocation
 
 MANY = PollLimits(1_000, 1_000_000, 0.01)
-LONG = PollLimits(1_000, 1_000_000, 60.0)
-WRONG = "hunter2-of-nobody"
+LONG_POLL = PollLimits(1_000, 1_000_000, 60.0)
+WRONG_PASSWORD = "hunter2-of-nobody"
 FAST = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
 QUICK_RETRIES = RetryPolicy(base_delay=0.01, max_delay=0.05)
 
@@ -202,12 +202,12 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
     reader = source(cluster)
     await reader.open(Revocations())
     got: list[bytes] = []
-    poll_task = asyncio.create_task(reader.poll(LONG))
+    poll_task = asyncio.create_task(reader.poll(LONG_POLL))
     await asyncio.sleep(0)
     poll_task.cancel()
     await asyncio.wait([poll_task])
     for number in range(20):
-        poll_task = asyncio.create_task(reader.poll(LONG))
+        poll_task = asyncio.create_task(reader.poll(LONG_POLL))
         await asyncio.sleep(0)
         await publish(cluster, Message(str(number), key="one"))
         poll_task.cancel()
@@ -617,14 +617,14 @@ async def test_wrong_password_is_final_and_not_shown() -> None:
         settings = Kafka(
             servers=cluster.servers,
             username="reader",
-            password=Secret(WRONG),
+            password=Secret(WRONG_PASSWORD),
             connect_timeout=2.0,
         )
         reader = KafkaSource(settings, ["orders"], group="workers")
         with pytest.raises((AuthenticationFailed, ConnectionFailed)) as error:
             await reader.open(Revocations())
-    assert WRONG not in str(error.value)
-    assert WRONG not in repr(reader)
+    assert WRONG_PASSWORD not in str(error.value)
+    assert WRONG_PASSWORD not in repr(reader)
 
 
 def test_meaning_of_a_wrong_password() -> None:
@@ -665,7 +665,7 @@ async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
     await read(reader, 4)
     cluster.set_down(is_down=True)
     with pytest.raises(ConnectionFailed):
-        await reader.poll(LONG)
+        await reader.poll(LONG_POLL)
     with pytest.raises(ConnectionFailed):
         await reader.open(seen)
     cluster.set_down(is_down=False)

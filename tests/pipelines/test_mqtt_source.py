@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-WRONG = "hunter2-of-nobody"
+WRONG_PASSWORD = "hunter2-of-nobody"
 
 
 @pytest.fixture(scope="module")
@@ -374,19 +374,23 @@ async def test_pipeline_survives_restart_of_broker(topic: str) -> None:
 async def test_refused_settings_are_reported_without_secrets(tmp_path: Path) -> None:
     """A wrong password, a missing permission and a missing broker raise different errors."""
     passwords, rights = tmp_path / "passwords", tmp_path / "rights"
-    write_password(passwords, "shop", WRONG)
+    write_password(passwords, "shop", WRONG_PASSWORD)
     rights.write_text("user shop\ntopic read orders\n")
     lines = (f"password_file {passwords}", f"acl_file {rights}")
     with PrivateMosquitto(*lines, anonymous=False) as broker:
         cases: list[tuple[str, type[ConnectorError], str]] = [
-            (broker.url.replace("//", f"//shop:{WRONG}x@"), AuthenticationFailed, "password"),
-            (f"mqtt://shop:{WRONG}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
+            (
+                broker.url.replace("//", f"//shop:{WRONG_PASSWORD}x@"),
+                AuthenticationFailed,
+                "password",
+            ),
+            (f"mqtt://shop:{WRONG_PASSWORD}@127.0.0.1:{free_port()}", ConnectionFailed, "accepts"),
         ]
         for url, kind, words in cases:
             reader = MqttSource(Mqtt(url=Secret(url)), ["orders"], client_id="billing")
             with pytest.raises(kind, match=words) as error:
                 await reader.open(Revocations())
-            assert WRONG not in str(error.value)
+            assert WRONG_PASSWORD not in str(error.value)
 
 
 @pytest.mark.parametrize(

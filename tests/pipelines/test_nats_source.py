@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 WRONG = "hunter2-of-nobody"
 
 
-NEVER = 3_600.0
+AN_HOUR = 3_600.0
 
 
 """Seconds after which a message comes back that nobody gave back: longer than any test."""
@@ -86,7 +86,7 @@ def stream(server: PrivateNats) -> str:
 def source(server: PrivateNats, *subjects: str, **options: Any) -> NatsSource:
     """Return a source that reads subjects; messages are redelivered only after a long time."""
     options.setdefault("group", "workers")
-    options.setdefault("ack_wait", NEVER)
+    options.setdefault("ack_wait", AN_HOUR)
     return NatsSource(Nats(url=Secret(server.url)), subjects, **options)
 
 

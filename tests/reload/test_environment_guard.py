@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+EACH_MODE = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 GET = Request.get("/a")
 CIPHER = AesGcmCipher(generate_keys())
 
@@ -75,7 +75,7 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: b
     )
 
 
-@EITHER
+@EACH_MODE
 async def test_first_environment_that_uses_store_owns_it(is_async: bool) -> None:
     """The first environment that uses a store owns it; calls in other environments are refused."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -111,7 +111,7 @@ async def _return_one() -> int:
     return 1
 
 
-@EITHER
+@EACH_MODE
 async def test_rearm_allows_the_environment(is_async: bool) -> None:
     """After `rearm`, the owner and a second environment may send, but a third may not."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -134,7 +134,7 @@ async def test_rearm_allows_the_environment(is_async: bool) -> None:
     assert 3 == len(world.sent)
 
 
-@EITHER
+@EACH_MODE
 async def test_environment_is_checked_once(is_async: bool) -> None:
     """A process checks its environment before its first call only, and never without a name."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -157,7 +157,7 @@ async def test_environment_is_checked_once(is_async: bool) -> None:
         assert request == len(claims)
 
 
-@EITHER
+@EACH_MODE
 async def test_status_does_not_rearm(is_async: bool) -> None:
     """Reading the status of a copied store does not allow the copy to send."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -175,7 +175,7 @@ async def test_status_does_not_rearm(is_async: bool) -> None:
     assert [] == world.sent
 
 
-@EITHER
+@EACH_MODE
 async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None:
     """Calls continue while the store is unreadable, and stop once it names another owner."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -329,7 +329,7 @@ async def test_failed_checks_take_a_tenth_of_the_time() -> None:
     assert [0.5, 0.5] == core.told
 
 
-@EITHER
+@EACH_MODE
 async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
     """The check may take half of a call's timeout, which is subtracted from the call's time."""
     world, memory = ReloadWorld(), MemoryStorage()
@@ -353,7 +353,7 @@ async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
             await result_of(fresh_manager.call("vat", "no request"))
 
 
-@EITHER
+@EACH_MODE
 async def test_environment_of_the_configuration(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -392,7 +392,7 @@ async def test_environment_of_the_configuration(
     await result_of(world.open(memory, is_async=is_async).manager.call("vat", GET))
 
 
-@EITHER
+@EACH_MODE
 @pytest.mark.parametrize("state", [{}, {"url": "memory:"}], ids=["keys-only", "memory-and-keys"])
 async def test_store_of_keys_alone_belongs_to_an_environment(
     tmp_path: Path, state: dict[str, str], is_async: bool
@@ -419,7 +419,7 @@ async def test_store_of_keys_alone_belongs_to_an_environment(
     assert "state.environment_id" == excinfo.value.path
 
 
-@EITHER
+@EACH_MODE
 async def test_records_are_readable_by_every_release(is_async: bool) -> None:
     """Owner and allowed environments are stored under the keys that every release reads."""
     memory = MemoryStorage()
@@ -467,7 +467,7 @@ def _shared_store(kind: str, tmp_path: Path, *, is_async: bool) -> Generator[Any
     engine.dispose()
 
 
-@EITHER
+@EACH_MODE
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
 async def test_every_kind_of_store_keeps_name_of_its_owning_environment(
     kind: str, tmp_path: Path, is_async: bool
@@ -482,7 +482,7 @@ async def test_every_kind_of_store_keeps_name_of_its_owning_environment(
         await result_of(storage.aclose() if is_async else storage.close())
 
 
-@EITHER
+@EACH_MODE
 async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) -> None:
     """`neutralize` deletes a copy's credentials, tenants and pending entries, and counts them."""
     credential_store: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
@@ -515,7 +515,7 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) ->
         await result_of(make(object()))
 
 
-@EITHER
+@EACH_MODE
 async def test_environment_guard_of_a_hosts_store(*, is_async: bool) -> None:
     """The configuration's environment also applies to a store that the host passes in."""
     world = ReloadWorld()

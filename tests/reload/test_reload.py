@@ -46,7 +46,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 PROBE: Any = {"service": "vat", "request": "/health", "every": 30}
 RULE: Any = {"name": "slow", "when": "error_rate", "service": "vat", "above": 0.05}
 OBJECTIVE: Any = {"name": "vat", "service": "vat", "availability": 0.99}
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+EACH_MODE = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@EITHER
+@EACH_MODE
 async def test_next_call_uses_the_new_configuration(
     tmp_path: Path,
     is_async: bool,
@@ -82,7 +82,7 @@ async def test_next_call_uses_the_new_configuration(
     await result_of(hub.close())
 
 
-@EITHER
+@EACH_MODE
 async def test_invalid_file_is_not_applied(
     tmp_path: Path,
     is_async: bool,
@@ -104,7 +104,7 @@ async def test_invalid_file_is_not_applied(
     assert [] == world.kinds(Reloaded)
 
 
-@EITHER
+@EACH_MODE
 async def test_reload_can_name_another_file_or_mapping(tmp_path: Path, is_async: bool) -> None:
     """A reload may use another file or mapping, which later reloads then read."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
@@ -147,7 +147,7 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
         hub.watch()
 
 
-@EITHER
+@EACH_MODE
 async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
     """A reload with another store is refused, as that store lacks the keys used so far."""
     world = ReloadWorld()
@@ -162,7 +162,7 @@ async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
     await result_of(hub.reload(first))
 
 
-@EITHER
+@EACH_MODE
 async def test_limit_of_tenant_records_comes_from_the_configuration(is_async: bool) -> None:
     """The configuration limits tenants' records unless the program does; reloads keep the limit."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
@@ -177,7 +177,7 @@ async def test_limit_of_tenant_records_comes_from_the_configuration(is_async: bo
     assert 8 == other.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
 
-@EITHER
+@EACH_MODE
 @pytest.mark.parametrize(
     "first, other, path",
     [
@@ -221,7 +221,7 @@ async def test_monitoring_cannot_change(
 TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys().text().reveal()}
 
 
-@EITHER
+@EACH_MODE
 @pytest.mark.parametrize(
     "first, other, path",
     [
@@ -254,7 +254,7 @@ async def test_environment_cannot_change(
     await result_of(memory.reload({"state": {"url": "memory:", **other}}))
 
 
-@EITHER
+@EACH_MODE
 @pytest.mark.parametrize(
     "other, paths",
     [
@@ -287,7 +287,7 @@ async def test_tenant_source_cannot_change(
     await result_of(opened_hub.reload(later_source))
 
 
-@EITHER
+@EACH_MODE
 async def test_connectors_are_usable_during_a_reload(is_async: bool) -> None:
     """While a reload reads its source, the connectors and steps of the hub are usable."""
     is_reading, may_end = threading.Event(), threading.Event()
@@ -315,7 +315,7 @@ def run_reload(hub: Any, source: Any, *, is_async: bool) -> Reloaded:
     return changes
 
 
-@EITHER
+@EACH_MODE
 async def test_store_of_keys_cannot_change(tmp_path: Path, is_async: bool) -> None:
     """A reload with another store of idempotency keys is refused, and the error names it."""
     first, other = (
@@ -330,7 +330,7 @@ async def test_store_of_keys_cannot_change(tmp_path: Path, is_async: bool) -> No
     assert "its store of idempotency keys" in excinfo.value.message
 
 
-@EITHER
+@EACH_MODE
 async def test_reload_accepts_the_hosts_tenants(is_async: bool) -> None:
     """Alerts may name services and accounts of tenants that the program looks up, also later."""
     channel = {"kind": "email", "to": ["ada@example.com"], "tenant": "acme"}
@@ -344,7 +344,7 @@ async def test_reload_accepts_the_hosts_tenants(is_async: bool) -> None:
     assert () == (await result_of(hub.reload(source))).changed
 
 
-@EITHER
+@EACH_MODE
 async def test_hosts_tenant_refresh_wins(is_async: bool) -> None:
     """A refresh interval that the host passes overrides that of the file."""
     hub = ReloadWorld().open({"tenants_from": TENANTS}, is_async=is_async, tenants_every=10.0)
@@ -361,7 +361,7 @@ def test_hosts_store_wins() -> None:
     assert () == hub.reload({"state": {"url": "redis://elsewhere"}}).changed
 
 
-@EITHER
+@EACH_MODE
 async def test_service_state_survives_a_reload(is_async: bool) -> None:
     """The states of circuits, limits and keys survive a reload."""
     world = ReloadWorld()

@@ -17,7 +17,7 @@ from moorage import (
 from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.reload.test_tenants import EITHER, TenantWorld
+from tests.reload.test_tenants import EACH_MODE, TenantWorld
 from tests.reload.world import result_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _ports(*, is_async: bool) -> tuple[Any, Any]:
     return ports._SyncPort, SandboxHttpClient  # noqa: SLF001 - a landlord's port
 
 
-@EITHER
+@EACH_MODE
 async def test_new_processes_accept_and_handle_a_webhook(is_async: bool) -> None:
     """A new process stores a tenant's webhook, and another new process handles it."""
     local_processes = Processes(is_async=is_async)
@@ -108,7 +108,7 @@ async def test_new_processes_accept_and_handle_a_webhook(is_async: bool) -> None
     )
 
 
-@EITHER
+@EACH_MODE
 async def test_replaced_webhook_secret_is_used(is_async: bool) -> None:
     """A replaced webhook secret is in use within seconds, even if only webhooks arrive."""
     local_processes = Processes(is_async=is_async)
@@ -121,7 +121,7 @@ async def test_replaced_webhook_secret_is_used(is_async: bool) -> None:
         await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
 
 
-@EITHER
+@EACH_MODE
 async def test_unknown_account_name(is_async: bool) -> None:
     """A webhook for an unknown tenant or account is not found, and that result is not cached."""
     local_processes = Processes(is_async=is_async)
@@ -134,7 +134,7 @@ async def test_unknown_account_name(is_async: bool) -> None:
     assert hub._live.tenants.cached_dispatcher("stranger") is None  # noqa: SLF001 - nothing else tells
 
 
-@EITHER
+@EACH_MODE
 async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
     """A webhook for an invalid tenant gets the response 500, so that the vendor repeats it."""
     local_processes = Processes(is_async=is_async)
@@ -149,7 +149,7 @@ async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
     )
 
 
-@EITHER
+@EACH_MODE
 async def test_webhook_during_an_outage_of_tenants(is_async: bool) -> None:
     """While the tenants' source is unavailable, a vendor is asked to repeat its webhook."""
     local_processes = Processes(is_async=is_async)
@@ -167,7 +167,7 @@ async def test_webhook_during_an_outage_of_tenants(is_async: bool) -> None:
     )
 
 
-@EITHER
+@EACH_MODE
 async def test_tenants_account_overrides_the_configuration(is_async: bool) -> None:
     """A tenant's own account overrides its account in the configuration."""
     local_processes = Processes(is_async=is_async)
@@ -182,7 +182,7 @@ async def test_tenants_account_overrides_the_configuration(is_async: bool) -> No
     assert 3.0 == (await result_of(hub.find_account("acme.stripe"))).settings["timeout"]
 
 
-@EITHER
+@EACH_MODE
 async def test_hub_without_a_tenant_source(is_async: bool) -> None:
     """A hub without a source of tenants only knows the accounts of its configuration."""
     make: Any = moorage.aopen if is_async else moorage.open

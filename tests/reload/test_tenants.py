@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+EACH_MODE = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 RING = generate_keys()
 CIPHER = AesGcmCipher(RING)
@@ -124,7 +124,7 @@ class _AsyncPort:
         return self.landlord.tenants.tables(tenant)
 
 
-@EITHER
+@EACH_MODE
 async def test_secret_that_becomes_readable_is_used_without_a_restart(
     tmp_path: Path, is_async: bool
 ) -> None:
@@ -143,7 +143,7 @@ async def test_secret_that_becomes_readable_is_used_without_a_restart(
     assert "acme.vonage" == (await world.send("acme")).ref.account
 
 
-@EITHER
+@EACH_MODE
 async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None:
     """A tenant's changed account is used within seconds; data at the old one stays reachable."""
     world = TenantWorld(is_async=is_async)
@@ -172,7 +172,7 @@ async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None
         await result_of(world.hub.sms("acme").get(first.ref))
 
 
-@EITHER
+@EACH_MODE
 async def test_look_ups_are_cached(is_async: bool) -> None:
     """Known and unknown tenants are looked up once per refresh interval."""
     world = TenantWorld(is_async=is_async)
@@ -188,7 +188,7 @@ async def test_look_ups_are_cached(is_async: bool) -> None:
     assert 2 == world.asked
 
 
-@EITHER
+@EACH_MODE
 async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
     """An unknown or invalid tenant raises an error with the tenant's path; other tenants work."""
     world = TenantWorld(is_async=is_async)
@@ -227,7 +227,7 @@ async def _refusal_of(world: TenantWorld, tenant: str) -> ConfigurationError:
     return excinfo.value
 
 
-@EITHER
+@EACH_MODE
 async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
     """A person's data can be exported and erased at a tenant's own account."""
     world = TenantWorld(is_async=is_async)
@@ -243,7 +243,7 @@ async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
     assert "subject" == excinfo.value.field
 
 
-@EITHER
+@EACH_MODE
 async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
     """A result of the tenant port that is not a table is refused."""
     world = TenantWorld(is_async=is_async)
@@ -260,7 +260,7 @@ async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
         await world.send("acme")
 
 
-@EITHER
+@EACH_MODE
 async def test_unavailable_tenant_source(is_async: bool) -> None:
     """During an outage cached tenants keep their accounts; others get an error with the reason."""
     world = TenantWorld(is_async=is_async)
@@ -277,7 +277,7 @@ async def test_unavailable_tenant_source(is_async: bool) -> None:
     assert "hunter2" not in str(excinfo.value)
 
 
-@EITHER
+@EACH_MODE
 async def test_tenants_of_the_configuration(is_async: bool) -> None:
     """A tenant may be in the configuration; its looked-up accounts take precedence."""
     world = TenantWorld(is_async=is_async)
@@ -294,7 +294,7 @@ async def test_tenants_of_the_configuration(is_async: bool) -> None:
     assert "acme.vonage" == (await world.send("acme")).ref.account
 
 
-@EITHER
+@EACH_MODE
 async def test_shared_configuration_changes_for_tenants(is_async: bool) -> None:
     """A reload applies to tenants in the cache without another look-up."""
     world = TenantWorld(is_async=is_async)
@@ -308,7 +308,7 @@ async def test_shared_configuration_changes_for_tenants(is_async: bool) -> None:
     assert 1 == world.asked
 
 
-@EITHER
+@EACH_MODE
 async def test_accounts_of_tenants_are_found(is_async: bool) -> None:
     """After a look-up, the hub finds a tenant's account by its name."""
     world = TenantWorld(is_async=is_async)
@@ -345,7 +345,7 @@ async def test_accounts_stay_available_during_a_refresh(
     assert "OTHER" == world.hub.account("acme.vonage").vendor.sender
 
 
-@EITHER
+@EACH_MODE
 async def test_account_names_are_unambiguous(is_async: bool) -> None:
     """An account name with a dot is refused, as it could be another tenant's account."""
     world = TenantWorld(is_async=is_async)
@@ -390,7 +390,7 @@ async def test_all_threads_share_one_token_refresher_per_hub(tmp_path: Path) -> 
     assert 1 == len(hubs)
 
 
-@EITHER
+@EACH_MODE
 async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of cached tenants is bounded."""
     monkeypatch.setattr("moorage.services.contracts.tenants._MOST_TENANTS", 2)
@@ -412,7 +412,7 @@ def test_tenant_port_of_the_wrong_mode() -> None:
         moorage.open({}, tenants=object())
 
 
-@EITHER
+@EACH_MODE
 async def test_tenant_source_in_the_configuration(tmp_path: Path, is_async: bool) -> None:
     """A configuration names the store of tenants and the keys that decrypt them."""
     twilio = TwilioSandbox()

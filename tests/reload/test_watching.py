@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-SOON = 0.005
+SHORT_INTERVAL = 0.005
 
 
 @pytest.fixture
@@ -202,13 +202,13 @@ async def test_watch_goes_on_after_a_reload_that_raised_anything(
 
     watch: Any
     if is_async:
-        watch = AsyncConfigurationWatch(origin, reload_later, fail, SOON, ())
+        watch = AsyncConfigurationWatch(origin, reload_later, fail, SHORT_INTERVAL, ())
         async with watch:
             services(path, vat="https://two.example")
             assert await asyncio.to_thread(has_failed.wait, 30)
             assert await asyncio.to_thread(lambda: all(reloads.acquire(timeout=30) for _ in "12"))
     else:
-        watch = ConfigurationWatch(origin, reload, fail, SOON, ())
+        watch = ConfigurationWatch(origin, reload, fail, SHORT_INTERVAL, ())
         with watch:
             services(path, vat="https://two.example")
             assert has_failed.wait(30)
@@ -246,7 +246,7 @@ def test_thread_reloads_changed_files(tmp_path: Path) -> None:
         EventRecorder(),
     )
     hub = moorage.open(path, observers=[received_recorder])
-    with hub.watch(every=SOON):
+    with hub.watch(every=SHORT_INTERVAL):
         services(path, vat="https://two.example")
         assert ("services.vat",) == received_recorder.wait_for(Reloaded).changed
         path.write_text("this is none")
@@ -264,7 +264,7 @@ async def test_task_reloads_changed_files(tmp_path: Path) -> None:
     )
     hub = moorage.aopen(path, observers=[received_recorder])
     previous_tasks = asyncio.all_tasks()
-    async with hub.watch(every=SOON):
+    async with hub.watch(every=SHORT_INTERVAL):
         services(path, vat="https://two.example")
         assert ("services.vat",) == (await received_recorder.later(Reloaded)).changed
         path.write_text("this is none")
@@ -407,7 +407,7 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
         EventRecorder(),
     )
     hub = moorage.open(path, observers=[received_recorder])
-    watch = hub.watch(every=SOON)
+    watch = hub.watch(every=SHORT_INTERVAL)
 
     def change_services() -> tuple[str, ...]:
         services(path, vat="https://two.example")

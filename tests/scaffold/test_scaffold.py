@@ -36,7 +36,7 @@ EXTENSIONS = [
 ]
 UNUSED_PLUGINS = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
 """Plugins of pytest that no scaffolded test needs."""
-MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
+SCAFFOLDS = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
 
 
 def is_taken(name: str) -> bool:
@@ -50,7 +50,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,9}([_-][a-z0-9]{1,9}){0,2}", fullmatch=T
 )
 
 
-@pytest.mark.parametrize("kind, choice", MADE)
+@pytest.mark.parametrize("kind, choice", SCAFFOLDS)
 def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) -> None:
     """Every scaffolded project passes its own tests and has no unfinished code."""
     texts = scaffold(kind, "blue-bird", choice)
@@ -72,7 +72,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
 @pytest.mark.untraced
 @settings(max_examples=15)
 @given(NAMES)
-@pytest.mark.parametrize("kind, choice", MADE)
+@pytest.mark.parametrize("kind, choice", SCAFFOLDS)
 def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
     """For any valid project name, code and tables are valid and contain no other project's name."""
     texts = scaffold(kind, name, choice)
@@ -216,7 +216,7 @@ def test_error_explains_that_a_file_is_in_the_place_of_a_folder(tmp_path: Path) 
         write({"folder/a.txt": "new"}, tmp_path / "file")
 
 
-@pytest.mark.parametrize("kind, choice", MADE)
+@pytest.mark.parametrize("kind, choice", SCAFFOLDS)
 def test_each_kind_has_command_that_lists_written_files_and_overwrites_none(
     kind: str, choice: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -193,7 +193,7 @@ class TestJsonSchema:
         ],
     )
     def test_invalid_payload_is_refused(self, data: bytes, problem: str) -> None:
-        """An error about a value contains the rule and the place, and does not repeat the value."""
+        """A payload that is not valid JSON for the schema raises InvalidData without its text."""
         with pytest.raises(InvalidData, match=problem) as excinfo:
             _JSON.decode(data)
         assert "payload" == excinfo.value.field

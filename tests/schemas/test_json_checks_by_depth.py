@@ -14,7 +14,7 @@ from moorage.domain.schemas.json_rules_per_value import MOST
 from moorage.domain.schemas.schema import CompleteSchema, Schema, SchemaFormat
 
 AGAIN = {"$ref": "#"}
-TWICE = {"allOf": [AGAIN, AGAIN]}
+DOUBLED = {"allOf": [AGAIN, AGAIN]}
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,15 @@ def test_schemas_without_a_limit(schema: Any) -> None:
 @pytest.mark.parametrize(
     "schema",
     [
-        {"properties": {"a": TWICE}},
-        {"additionalProperties": TWICE},
+        {"properties": {"a": DOUBLED}},
+        {"additionalProperties": DOUBLED},
         {"allOf": [{"properties": {"a": AGAIN}}, {"properties": {"a": AGAIN}}]},
         {"allOf": [{"properties": {"a": AGAIN}}, {"additionalProperties": AGAIN}]},
         {"properties": {"a": AGAIN}, "patternProperties": {"a": AGAIN}},
         {"patternProperties": {"a": AGAIN, "b": AGAIN}},
         {"items": AGAIN, "contains": AGAIN},
         {"prefixItems": [AGAIN], "contains": AGAIN},
-        {"items": TWICE},
+        {"items": DOUBLED},
     ],
 )
 def test_schemas_that_double_their_checks(schema: Any) -> None:
@@ -91,7 +91,7 @@ def test_depth_of_a_value(value: Any, expected: int) -> None:
 
 def test_value_that_would_take_hours_is_refused() -> None:
     """A small value of many levels is refused at once, and one of few levels is checked."""
-    schema = Schema(json.dumps({"properties": {"a": TWICE}}), SchemaFormat.JSON)
+    schema = Schema(json.dumps({"properties": {"a": DOUBLED}}), SchemaFormat.JSON)
     codec = JsonSchemaCodec(CompleteSchema(schema, ()))
 
     def nested(levels: int) -> bytes:

@@ -78,10 +78,10 @@ READ_ONLY = (
 )
 """Providers that store no credentials."""
 
-BOTH = ("gocardless:banks:c-1", "berlin_group:bank:c-1")
+CONSENT_KEYS = ("gocardless:banks:c-1", "berlin_group:bank:c-1")
 
 
-@pytest.mark.parametrize("ref", BOTH)
+@pytest.mark.parametrize("ref", CONSENT_KEYS)
 def test_credentials_are_stored_for_the_consent(ref: str) -> None:
     """Stored credentials are found only for the same consent, account and tenant."""
     store = MemoryCredentialProvider()
@@ -100,12 +100,15 @@ def test_credentials_are_stored_asynchronously() -> None:
 
     async def run() -> list[str | None]:
         async with AsyncHub(accounts(), credentials=AsyncMemoryCredentialProvider()) as hub:
-            return [(await hub.bank().get_consent(ref)).vendor_status for ref in (*BOTH, *BOTH)]
+            return [
+                (await hub.bank().get_consent(ref)).vendor_status
+                for ref in (*CONSENT_KEYS, *CONSENT_KEYS)
+            ]
 
     assert [None, None, "token-1", "token-1"] == asyncio.run(run())
 
 
-@pytest.mark.parametrize("ref", BOTH)
+@pytest.mark.parametrize("ref", CONSENT_KEYS)
 @pytest.mark.parametrize("provider", READ_ONLY)
 def test_consent_needs_a_store(provider: Any, ref: str) -> None:
     """Without a provider that stores credentials, the error says how to configure one."""
@@ -121,7 +124,7 @@ def test_asynchronous_consent_needs_a_store(provider: Any) -> None:
 
     async def run() -> None:
         async with AsyncHub(accounts(), credentials=provider) as hub:
-            for ref in BOTH:
+            for ref in CONSENT_KEYS:
                 with pytest.raises(ConfigurationError, match="no credential store"):
                     await hub.bank().get_consent(ref)
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.untraced
 
 SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"
-OTHER = "q7Jd-second+canary/F5sV1hB9"
+OTHER_SECRET = "q7Jd-second+canary/F5sV1hB9"
 GET = Request.get("/rates")
 
 KINDS: dict[str, Any] = {
@@ -51,14 +51,14 @@ KINDS: dict[str, Any] = {
     "basic, a key as user": Credentials.basic(SECRET, "x"),
     "header": Credentials.api_key(SECRET, header="X-Whatever"),
     "query": Credentials.api_key(SECRET, query="whatever"),
-    "access token": OAuthCredentials(access_token=SECRET, refresh_token=OTHER),
-    "refresh token": OAuthCredentials(access_token=OTHER, refresh_token=SECRET),
+    "access token": OAuthCredentials(access_token=SECRET, refresh_token=OTHER_SECRET),
+    "refresh token": OAuthCredentials(access_token=OTHER_SECRET, refresh_token=SECRET),
     "signing key": Credentials.signed(
         AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api"), SECRET
     ),
     "session token": Credentials.signed(
         AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api", session_token=SECRET),
-        OTHER,
+        OTHER_SECRET,
     ),
     "hmac key": Credentials.signed(
         HmacSigning(signs="{body}", headers={"X-Signature": "{signature}"}), SECRET

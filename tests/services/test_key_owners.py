@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 KEEP = 3600.0
-LAPSE = 60.0
+PAST_THE_LEASE = 60.0
 
 
 class VirtualPorts:
@@ -108,7 +108,7 @@ def test_key_owners_expire() -> None:
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
     dispatcher.clock.advance(KEEP - 1)
     assert ("a", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
-    dispatcher.clock.advance(KEEP + LAPSE)
+    dispatcher.clock.advance(KEEP + PAST_THE_LEASE)
     assert ("b", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
 
 
@@ -214,7 +214,7 @@ def test_overtaken_caller_gets_the_recorded_owner() -> None:
     def claim_first(command: Any) -> None:
         if not isinstance(command, Claim):
             dispatcher.meanwhile = lambda _: None
-            dispatcher.clock.advance(LAPSE)
+            dispatcher.clock.advance(PAST_THE_LEASE)
             dispatcher.settled(dispatcher.turn(), "b", movable=False)
 
     dispatcher.meanwhile = claim_first

@@ -47,7 +47,7 @@ DEVICE = DeviceConsent(
     device_code="d3vice",
     expires_at=START + timedelta(minutes=10),
 )
-PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
+PATIENT_RETRY = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
 
 
 async def request_token(world: World, verb: str, *settings: Any, **options: Any) -> Any:
@@ -60,7 +60,7 @@ async def request_token(world: World, verb: str, *settings: Any, **options: Any)
         "client": OAuthClient(server=SERVER, client_id="erp", secret="hush"),
         "clock": world.clock,
         "randomness": world.chance,
-        "retry": PATIENT,
+        "retry": PATIENT_RETRY,
         "request_timeout": 50.0,
         **{f"async_{name}" if world.is_awaited else name: port for name, port in ports.items()},
     }

@@ -10,7 +10,7 @@ from moorage.testing import VirtualClock
 from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports
 
-WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1"}
+CALL_FIELDS: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1"}
 
 
 def test_rehearsal_emits_the_request() -> None:
@@ -19,13 +19,13 @@ def test_rehearsal_emits_the_request() -> None:
     clock = VirtualClock()
     core = sync_core(Ports(clock=clock, observers=[reports.append])).core
 
-    error = held_back_error(core, "POST /a", tenant="acme", **WHAT)
+    error = held_back_error(core, "POST /a", tenant="acme", **CALL_FIELDS)
 
-    assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == reports
+    assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **CALL_FIELDS)] == reports
     assert "POST /a was not sent, because this is a dry run." == error.message
-    assert ("POST /a", WHAT) == (
+    assert ("POST /a", CALL_FIELDS) == (
         error.request,
-        {name: getattr(error, name) for name in WHAT},
+        {name: getattr(error, name) for name in CALL_FIELDS},
     )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 LEASE = 60.0
-BEAT = LEASE / 6
+RENEWAL_INTERVAL = LEASE / 6
 OWN_PAUSE = 5.0
 TRIES = 40
 MOST_STEPS = 20_000
@@ -371,7 +371,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
             entry_store = store_for(outbox, heartbeat, None)
             hearts.append(EntryRenewals(entry_store, core.nanoseconds, heartbeat=ManualHeartbeat))
             while not worker.ended:
-                await core.sleep(BEAT)
+                await core.sleep(RENEWAL_INTERVAL)
                 if not worker.ended:
                     await hearts[0].round()
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.untraced
 
-PLACES, TAKES, QUEUE, LONGEST = 4, 0.2, 400, 2.0
-BOUND = PLACES / TAKES
+PLACES, HOLD_SECONDS, QUEUE, LONGEST = 4, 0.2, 400, 2.0
+BOUND = PLACES / HOLD_SECONDS
 """Calls a second that the bulkhead's slots allow."""
 
 SPAN = 12
@@ -58,7 +58,7 @@ class BulkheadVisits:
         self.waited: list[float] = []
         self.inside = self.most = 0
 
-    async def hold_slot(self, patience: float, takes: float = TAKES) -> None:
+    async def hold_slot(self, patience: float, takes: float = HOLD_SECONDS) -> None:
         """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up."""
         loop = asyncio.get_running_loop()
         arrived_at = loop.time()
@@ -126,7 +126,7 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
         inner_tasks = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
         waiters = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(60)]
-        await asyncio.sleep(TAKES / 2)
+        await asyncio.sleep(HOLD_SECONDS / 2)
         for task in waiters[::order]:
             task.cancel()
             await asyncio.sleep(0)
@@ -140,7 +140,7 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 
     late_start, *entry_times = run(run_crowd())
     assert [0.0] * PLACES == entry_times[:PLACES]
-    assert entry_times[PLACES : 2 * PLACES] == pytest.approx([TAKES] * PLACES)
+    assert entry_times[PLACES : 2 * PLACES] == pytest.approx([HOLD_SECONDS] * PLACES)
     assert [late_start] * PLACES == entry_times[2 * PLACES :]
 
 
@@ -159,10 +159,10 @@ def test_bulkhead_recovers_after_overload(patience: str) -> None:
     late_waits = [
         entered_at - arrived_at
         for arrived_at, entered_at in visits.entered
-        if arrived_at >= 11 + TAKES
+        if arrived_at >= 11 + HOLD_SECONDS
     ]
-    assert len(late_waits) >= 0.9 * 15 * (10 - TAKES)
-    assert max(late_waits) <= TAKES
+    assert len(late_waits) >= 0.9 * 15 * (10 - HOLD_SECONDS)
+    assert max(late_waits) <= HOLD_SECONDS
 
 
 # --- call_many ---

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.storage_conformance import AsyncCheck, Check
 
 PART = 262_144
-CAN = Gcs.capabilities
+CAPABILITIES = Gcs.capabilities
 
 
 @pytest.mark.untraced
@@ -32,7 +32,7 @@ def test_google_cloud_storage_passes_conformance_kit(check: Check) -> None:
     with bucket() as sandbox, over_gcs(sandbox) as hub:
         check(
             lambda: kit.Subject(
-                hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox, sandbox.bucket
+                hub.storage(), PART, CAPABILITIES, fetch_of_gcs(sandbox), sandbox, sandbox.bucket
             )
         )
 
@@ -42,7 +42,7 @@ def test_google_cloud_storage_passes_asynchronous_conformance_kit(check: AsyncCh
     """Google Cloud Storage passes the asynchronous conformance kit."""
     with bucket() as sandbox:
         reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox, "container": sandbox.bucket}
-        run(with_hub(async_over_gcs(sandbox), check, can=CAN, **reports))
+        run(with_hub(async_over_gcs(sandbox), check, can=CAPABILITIES, **reports))
 
 
 @pytest.mark.untraced
@@ -52,6 +52,6 @@ def test_gcs_over_a_socket(check: Check) -> None:
     with bucket() as sandbox, over_socket(sandbox) as hub:
         check(
             lambda: kit.Subject(
-                hub.storage(), 100_000, CAN, sandbox=sandbox, container=sandbox.bucket
+                hub.storage(), 100_000, CAPABILITIES, sandbox=sandbox, container=sandbox.bucket
             )
         )

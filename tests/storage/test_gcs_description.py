@@ -47,9 +47,9 @@ def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
     return method_description if body is None else {**method_description, "request": {"$ref": body}}
 
 
-ONE = "b/{bucket}/o/{object}"
+OBJECT_PATH = "b/{bucket}/o/{object}"
 COPY = "b/{sourceBucket}/o/{sourceObject}/rewriteTo/b/{destinationBucket}/o/{destinationObject}"
-OURS: Json = {
+EXCERPT: Json = {
     "servicePath": "storage/v1/",
     "parameters": {"alt": {}, "uploadType": {}},
     "schemas": {"Object": OBJECT},
@@ -67,8 +67,8 @@ OURS: Json = {
                         "protocols": {"simple": {"path": "/upload/storage/v1/b/{bucket}/o"}}
                     },
                 },
-                "get": method(ONE, "GET", f"{CONDITIONS} generation"),
-                "delete": method(ONE, "DELETE", f"{CONDITIONS} generation"),
+                "get": method(OBJECT_PATH, "GET", f"{CONDITIONS} generation"),
+                "delete": method(OBJECT_PATH, "DELETE", f"{CONDITIONS} generation"),
                 "list": method("b/{bucket}/o", "GET", "delimiter maxResults pageToken prefix"),
                 "rewrite": method(
                     COPY,
@@ -122,7 +122,7 @@ def resource_in_request(sandbox: GcsSandbox, request: SandboxRequest) -> Json:
 
 def test_all_kinds_of_requests_match_the_description() -> None:
     """Google's description has each parameter and field of the requests, with the same type."""
-    message = as_openapi(OURS)
+    message = as_openapi(EXCERPT)
     sandbox = GcsSandbox()
     options = PutOptions(
         content_type="application/pdf",

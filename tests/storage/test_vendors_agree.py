@@ -35,7 +35,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "storage.md"
 VENDORS: Final = ("s3", "azure_blob", "gcs", "local_files")
 CONTENT: Final = b"bytes"
 LONG: Final = CONTENT * 200_000
-ANY: Final = "application/octet-stream"
+DEFAULT_TYPE: Final = "application/octet-stream"
 OPTIONS: Final = PutOptions(content_type="a/b", metadata={"x": "1"}, cache_control="no-store")
 
 
@@ -362,22 +362,22 @@ def upload_of_another_key(files: Storage) -> object:
     return files.upload("b", CONTENT, resume=files.start_upload("a").ref)
 
 
-KEPT: Final = ("a", 5, "a/b", None, "no-store", {"x": "1"}, True)
-UNMET: Final = Refusal(VendorRejected, 412)
+COPIED_PROPERTIES: Final = ("a", 5, "a/b", None, "no-store", {"x": "1"}, True)
+UNMET_CONDITION: Final = Refusal(VendorRejected, 412)
 MISSING: Final = Refusal(FileNotFound, 404)
 NO_RANGE: Final = Refusal(InvalidRequest, 416)
 
 SCENARIOS: Final[dict[Callable[[Storage], object], object]] = {
-    upload_without_type: (ANY, ANY, ANY),
-    upload_of_parts_without_type: (ANY, ANY),
-    copy_with_other_options: ("b", 5, ANY, None, None, {"y": "2"}, True),
-    amazons_word_for_any_type: ANY,
+    upload_without_type: (DEFAULT_TYPE, DEFAULT_TYPE, DEFAULT_TYPE),
+    upload_of_parts_without_type: (DEFAULT_TYPE, DEFAULT_TYPE),
+    copy_with_other_options: ("b", 5, DEFAULT_TYPE, None, None, {"y": "2"}, True),
+    amazons_word_for_any_type: DEFAULT_TYPE,
     type_with_parameters: "Text/Plain; Charset=UTF-8",
-    upload_with_options: KEPT,
-    upload_of_parts_with_options: ("a", len(LONG), *KEPT[2:]),
-    head_of_an_upload_with_options: KEPT,
-    copy_of_an_object: ("b", *KEPT[1:]),
-    copy_to_itself: KEPT,
+    upload_with_options: COPIED_PROPERTIES,
+    upload_of_parts_with_options: ("a", len(LONG), *COPIED_PROPERTIES[2:]),
+    head_of_an_upload_with_options: COPIED_PROPERTIES,
+    copy_of_an_object: ("b", *COPIED_PROPERTIES[1:]),
+    copy_to_itself: COPIED_PROPERTIES,
     copy_to_itself_with_options: ("a", 5, "c/d", None, None, {}, True),
     identity_is_no_encoding: None,
     metadata_that_looks_encoded: {
@@ -401,12 +401,12 @@ SCENARIOS: Final[dict[Callable[[Storage], object], object]] = {
     copy_of_nothing: MISSING,
     conditional_copy_of_nothing: MISSING,
     deletion_of_nothing: [True, True, True],
-    replacement_of_nothing: UNMET,
-    replacement_of_nothing_by_parts: UNMET,
-    second_creation: UNMET,
-    copy_over_an_object: UNMET,
-    download_of_another: UNMET,
-    download_of_a_changed_one: UNMET,
+    replacement_of_nothing: UNMET_CONDITION,
+    replacement_of_nothing_by_parts: UNMET_CONDITION,
+    second_creation: UNMET_CONDITION,
+    copy_over_an_object: UNMET_CONDITION,
+    download_of_another: UNMET_CONDITION,
+    download_of_a_changed_one: UNMET_CONDITION,
     range_behind_the_end: NO_RANGE,
     range_of_an_empty_object: NO_RANGE,
     end_of_an_object: (5, 2, b"es"),

@@ -441,11 +441,11 @@ WRONG = [
     ("each_request_is_sent_once", as_bank(_ReadsTwiceVendor), "twice"),
     ("secrets_are_shown_nowhere", as_bank(_ShowsTokenVendor), "secret is shown"),
 ]
-PLAIN = {name_of(check): check for check in kit.CHECKS}
+CHECKS_BY_NAME = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
     """A bank vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
-        PLAIN[check](wrong)
+        CHECKS_BY_NAME[check](wrong)

@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.shipping.shipments import number
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 
 HOME = {"street1": "388 Townsend St", "zip": "94107", "country": "US"}
-AWAY = {"street1": "179 N Harbor Dr", "zip": "90277", "country": "US"}
+CALIFORNIA = {"street1": "179 N Harbor Dr", "zip": "90277", "country": "US"}
 CANADA = {"street1": "1A Larkspur Cres", "zip": "T8N2M4", "country": "CA"}
 BOX = {
     "weight": "1",
@@ -43,13 +43,13 @@ CUSTOMS = {
 }
 PARCEL_SHIPMENT: dict[str, Any] = {
     "address_from": HOME,
-    "address_to": AWAY,
+    "address_to": CALIFORNIA,
     "parcels": [BOX],
 }
 WRONG_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"address_from": {"street1": "388 Townsend St"}}, "address_from"),
-    ({"address_to": {**AWAY, "zip": 90277}}, "address_to"),
-    ({"address_return": {**AWAY, "postcode": "90277"}}, "address_return"),
+    ({"address_to": {**CALIFORNIA, "zip": 90277}}, "address_to"),
+    ({"address_return": {**CALIFORNIA, "postcode": "90277"}}, "address_return"),
     ({"extra": []}, "extra"),
     ({"extra": {"is_return": "yes"}}, "extra"),
     ({"extra": {"signature_confirmation": "NOBODY"}}, "extra"),
@@ -91,7 +91,7 @@ def code_of(response: Response) -> str:
     return code
 
 
-SHIPMENT = {"from_address": HOME, "to_address": AWAY, "parcel": {"weight": "16"}}
+SHIPMENT = {"from_address": HOME, "to_address": CALIFORNIA, "parcel": {"weight": "16"}}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_easypost_does_not_sell_rate_of_another_shipment() -> None:
 
 def test_easypost_verifies_on_request() -> None:
     """EasyPost verifies an address only on request."""
-    request = Request.post("/v2/addresses", json={"address": AWAY})
+    request = Request.post("/v2/addresses", json={"address": CALIFORNIA})
 
     assert {} == easypost(EasyPostSandbox(), request).json()["verifications"]
 
@@ -182,12 +182,22 @@ def test_files_need_no_credentials() -> None:
     "body, field",
     [
         ([], "address_from"),
-        ({"address_from": HOME, "address_to": AWAY}, "parcels"),
-        ({"address_from": HOME, "address_to": AWAY, "parcels": [BOX], "mode": "red"}, "mode"),
-        ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "weight": 1}]}, "parcels"),
-        ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "width": 1}]}, "parcels"),
+        ({"address_from": HOME, "address_to": CALIFORNIA}, "parcels"),
+        ({"address_from": HOME, "address_to": CALIFORNIA, "parcels": [BOX], "mode": "red"}, "mode"),
         (
-            {"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "mass_unit": "st"}]},
+            {"address_from": HOME, "address_to": CALIFORNIA, "parcels": [{**BOX, "weight": 1}]},
+            "parcels",
+        ),
+        (
+            {"address_from": HOME, "address_to": CALIFORNIA, "parcels": [{**BOX, "width": 1}]},
+            "parcels",
+        ),
+        (
+            {
+                "address_from": HOME,
+                "address_to": CALIFORNIA,
+                "parcels": [{**BOX, "mass_unit": "st"}],
+            },
             "parcels",
         ),
         ({"address_from": HOME, "address_to": CANADA, "parcels": [BOX]}, "customs_declaration"),
@@ -232,7 +242,7 @@ def test_shippo_refuses_other_tokens_versions_and_paths() -> None:
 def test_shippo_sells_its_own_rates(fields: dict[str, str], field: str) -> None:
     """Shippo refuses an unknown rate, an impossible label and a note that is too long."""
     sandbox = ShippoSandbox()
-    shipment = {"address_from": HOME, "address_to": AWAY, "parcels": [BOX]}
+    shipment = {"address_from": HOME, "address_to": CALIFORNIA, "parcels": [BOX]}
     rates = shippo(sandbox, Request.post("/shipments", json=shipment)).json()["rates"]
     body = {"rate": rates[0]["object_id"], **fields}
     response = shippo(sandbox, Request.post("/transactions", json=body))
@@ -245,7 +255,7 @@ def test_shippo_needs_a_country() -> None:
     sandbox = ShippoSandbox()
 
     assert 400 == shippo(sandbox, Request.post("/addresses", json={"city": "Rome"})).status
-    fields = shippo(sandbox, Request.post("/addresses", json=AWAY)).json()
+    fields = shippo(sandbox, Request.post("/addresses", json=CALIFORNIA)).json()
     assert {} == fields["validation_results"]
 
 
@@ -312,7 +322,7 @@ def test_too_heavy_parcel_has_no_rates(weight: str, offers: int) -> None:
     """For a parcel that is too heavy, both vendors return a reason instead of rates."""
     body = {
         "address_from": HOME,
-        "address_to": AWAY,
+        "address_to": CALIFORNIA,
         "parcels": [{**BOX, "weight": weight}],
     }
     response = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()

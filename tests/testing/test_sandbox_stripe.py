@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
 
-AT = "/v1/payment_intents"
-USUAL = {"amount": "14990", "currency": "eur"}
-PAID = {**USUAL, "confirm": "true", "payment_method": "pm_card_visa"}
+INTENTS_PATH = "/v1/payment_intents"
+INTENT = {"amount": "14990", "currency": "eur"}
+PAID = {**INTENT, "confirm": "true", "payment_method": "pm_card_visa"}
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
@@ -52,7 +52,7 @@ class Caller:
 
     def new_intent(self, **fields: str) -> dict[str, Any]:
         """Create a payment intent, and return it."""
-        response = self.post(AT, {**PAID, **fields})
+        response = self.post(INTENTS_PATH, {**PAID, **fields})
         assert 200 == response.status
         body: dict[str, Any] = response.json()
         return body
@@ -76,24 +76,24 @@ def _caller() -> Caller:
 @pytest.mark.parametrize(
     "form, part",
     [
-        ({**USUAL, "mode": "red"}, "unknown parameter: mode"),
-        ({**USUAL, "description": ""}, "empty string"),
+        ({**INTENT, "mode": "red"}, "unknown parameter: mode"),
+        ({**INTENT, "description": ""}, "empty string"),
         ({"currency": "eur"}, "Invalid integer: None"),
-        ({**USUAL, "amount": "149.90"}, "Invalid integer: 149.90"),
-        ({**USUAL, "amount": "0"}, "Invalid amount"),
+        ({**INTENT, "amount": "149.90"}, "Invalid integer: 149.90"),
+        ({**INTENT, "amount": "0"}, "Invalid amount"),
         ({"amount": "5", "currency": "isk"}, "Invalid amount"),
-        ({**USUAL, "currency": "EUR"}, "Invalid currency"),
-        ({**USUAL, "confirm": "True"}, "Invalid boolean"),
-        ({**USUAL, "return_url": "https://shop.example"}, "confirm=true"),
-        ({**USUAL, "off_session": "true"}, "confirm=true"),
+        ({**INTENT, "currency": "EUR"}, "Invalid currency"),
+        ({**INTENT, "confirm": "True"}, "Invalid boolean"),
+        ({**INTENT, "return_url": "https://shop.example"}, "confirm=true"),
+        ({**INTENT, "off_session": "true"}, "confirm=true"),
         ({**PAID, "automatic_payment_methods[enabled]": "true"}, "return_url"),
-        ({**USUAL, "confirm": "true"}, "missing a payment method"),
-        ({**USUAL, "payment_method": "pm_nobody"}, "No such PaymentMethod"),
+        ({**INTENT, "confirm": "true"}, "missing a payment method"),
+        ({**INTENT, "payment_method": "pm_nobody"}, "No such PaymentMethod"),
     ],
 )
 def test_invalid_requests_are_refused(caller: Caller, form: dict[str, str], part: str) -> None:
     """The Stripe sandbox refuses a request that Stripe would refuse, and names the field."""
-    error = caller.refusal_of(AT, form)
+    error = caller.refusal_of(INTENTS_PATH, form)
 
     assert (400, "invalid_request_error") == (error["status"], error["type"])
     assert part in error["message"]
@@ -113,23 +113,25 @@ def test_key_and_version_are_required(
     caller: Caller, headers: dict[str, str | None], status: int
 ) -> None:
     """Stripe refuses requests without key or version, and refuses writes with a restricted key."""
-    assert status == caller.refusal_of(AT, PAID, **headers)["status"]
+    assert status == caller.refusal_of(INTENTS_PATH, PAID, **headers)["status"]
     assert {} == caller.sandbox.intents
 
 
 def test_restricted_key_can_read(caller: Caller) -> None:
     """A restricted Stripe key can read."""
     fields = caller.new_intent()
-    answer = caller.ask(Request.get(f"{AT}/{fields['id']}"), Authorization="Bearer rk_test_sandbox")
+    answer = caller.ask(
+        Request.get(f"{INTENTS_PATH}/{fields['id']}"), Authorization="Bearer rk_test_sandbox"
+    )
 
     assert fields["id"] == answer.json()["id"]
 
 
 def test_stripe_repeats_the_response_of_a_key(caller: Caller) -> None:
     """Stripe repeats the first response to a key, and refuses the key for other parameters."""
-    first = caller.post(AT, PAID, Idempotency_Key="k")
-    repeated_response = caller.post(AT, PAID, Idempotency_Key="k")
-    conflict_error = caller.refusal_of(AT, USUAL, Idempotency_Key="k")
+    first = caller.post(INTENTS_PATH, PAID, Idempotency_Key="k")
+    repeated_response = caller.post(INTENTS_PATH, PAID, Idempotency_Key="k")
+    conflict_error = caller.refusal_of(INTENTS_PATH, INTENT, Idempotency_Key="k")
 
     assert first.json() == repeated_response.json()
     assert "true" == repeated_response.headers.get("idempotent-replayed")
@@ -143,18 +145,20 @@ def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
     for _ in range(2):
         assert (
             "lost_card"
-            == caller.refusal_of(AT, declined_intent, Idempotency_Key="k-1")["decline_code"]
+            == caller.refusal_of(INTENTS_PATH, declined_intent, Idempotency_Key="k-1")[
+                "decline_code"
+            ]
         )
     assert 1 == len(caller.sandbox.intents)
-    caller.refusal_of(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
+    caller.refusal_of(INTENTS_PATH, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
 
-    assert 200 == caller.post(AT, PAID, Idempotency_Key="k-2").status
+    assert 200 == caller.post(INTENTS_PATH, PAID, Idempotency_Key="k-2").status
 
 
 def test_impossible_transitions_are_refused(caller: Caller) -> None:
     """A Stripe payment cannot return to an earlier state."""
     fields = caller.new_intent(capture_method="manual")
-    url = f"{AT}/{fields['id']}"
+    url = f"{INTENTS_PATH}/{fields['id']}"
     larger_capture_error = caller.refusal_of(f"{url}/capture", {"amount_to_capture": "14991"})
     early_refund_error = caller.refusal_of("/v1/refunds", {"payment_intent": fields["id"]})
     assert 200 == caller.post(f"{url}/capture", {}).status
@@ -182,19 +186,19 @@ def test_refunds_cannot_exceed_the_charge(caller: Caller) -> None:
 def test_an_intent_may_be_tried_again(caller: Caller) -> None:
     """After a decline, a Stripe intent accepts another payment method, and can be cancelled."""
     declined_intent = {**PAID, "payment_method": "pm_card_chargeDeclined"}
-    key = caller.refusal_of(AT, declined_intent)["payment_intent"]["id"]
-    paid_response = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
-    other_intent = caller.refusal_of(AT, declined_intent)["payment_intent"]["id"]
+    key = caller.refusal_of(INTENTS_PATH, declined_intent)["payment_intent"]["id"]
+    paid_response = caller.post(f"{INTENTS_PATH}/{key}/confirm", {"payment_method": "pm_card_amex"})
+    other_intent = caller.refusal_of(INTENTS_PATH, declined_intent)["payment_intent"]["id"]
 
     assert "succeeded" == paid_response.json()["status"]
-    assert "canceled" == caller.post(f"{AT}/{other_intent}/cancel", {}).json()["status"]
+    assert "canceled" == caller.post(f"{INTENTS_PATH}/{other_intent}/cancel", {}).json()["status"]
 
 
 def test_unknown_resources_are_not_found(caller: Caller) -> None:
     """Stripe answers 404 for unknown paths and resources."""
-    for path in ("/v1/customers", f"{AT}/pi_0"):
+    for path in ("/v1/customers", f"{INTENTS_PATH}/pi_0"):
         assert 404 == caller.ask(Request.get(path)).status
-    assert 400 == caller.ask(Request.get(AT, query={"limit": "101"})).status
+    assert 400 == caller.ask(Request.get(INTENTS_PATH, query={"limit": "101"})).status
 
 
 def test_sandbox_over_a_socket() -> None:
@@ -216,9 +220,9 @@ def test_stripe_sandbox_serves_any_client() -> None:
     service = Service("stripe", "https://api.stripe.com", retry=None)
     with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as manager:
         headers = {"Authorization": "Bearer sk_test_sandbox", "Stripe-Version": API_VERSION}
-        answer = manager.call("stripe", Request.get(AT, headers=headers))
+        answer = manager.call("stripe", Request.get(INTENTS_PATH, headers=headers))
 
-    assert {"object": "list", "data": [], "has_more": False, "url": AT} == answer.json()
+    assert {"object": "list", "data": [], "has_more": False, "url": INTENTS_PATH} == answer.json()
 
 
 SUBSCRIPTION = {
@@ -243,8 +247,8 @@ def new_subscription(caller: Caller, **fields: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path, form, part",
     [
-        (AT, {**USUAL, "currency": "eux"}, "Invalid currency"),
-        (AT, {**USUAL, "capture_method": "manuel"}, "Invalid capture_method"),
+        (INTENTS_PATH, {**INTENT, "currency": "eux"}, "Invalid currency"),
+        (INTENTS_PATH, {**INTENT, "capture_method": "manuel"}, "Invalid capture_method"),
         ("/v1/transfers", {"amount": "5", "destination": "acct_1"}, "Invalid currency"),
     ],
     ids=["currency", "capture method", "transfer"],
@@ -258,8 +262,10 @@ def test_misspelt_words_are_refused(
 
 def test_capture_method_of_a_confirmation_counts(caller: Caller) -> None:
     """An intent that is confirmed for a manual capture is not captured."""
-    intent = caller.post(AT, {**USUAL, "payment_method": "pm_card_visa"}).json()
-    confirmed = caller.post(f"{AT}/{intent['id']}/confirm", {"capture_method": "manual"}).json()
+    intent = caller.post(INTENTS_PATH, {**INTENT, "payment_method": "pm_card_visa"}).json()
+    confirmed = caller.post(
+        f"{INTENTS_PATH}/{intent['id']}/confirm", {"capture_method": "manual"}
+    ).json()
 
     assert "requires_capture" == confirmed["status"]
 
@@ -267,7 +273,7 @@ def test_capture_method_of_a_confirmation_counts(caller: Caller) -> None:
 def test_reason_of_a_cancellation_is_checked(caller: Caller) -> None:
     """Stripe refuses a cancellation with an unknown reason, and the intent stays."""
     intent = caller.new_intent(capture_method="manual")
-    path = f"{AT}/{intent['id']}/cancel"
+    path = f"{INTENTS_PATH}/{intent['id']}/cancel"
     error = caller.refusal_of(path, {"cancellation_reason": "mood"})
 
     assert "cancellation_reason" == error["param"]
@@ -295,7 +301,7 @@ def test_authorised_charge_is_paid_out_after_its_capture(caller: Caller) -> None
     caller.new_intent()
     authorised = caller.new_intent(capture_method="manual")
     first = caller.sandbox.payouts[caller.sandbox.pay_out_charges()]["amount"]
-    caller.post(f"{AT}/{authorised['id']}/capture", {})
+    caller.post(f"{INTENTS_PATH}/{authorised['id']}/capture", {})
     second = caller.sandbox.payouts[caller.sandbox.pay_out_charges()]["amount"]
 
     assert first == second > 14_000
@@ -304,15 +310,17 @@ def test_authorised_charge_is_paid_out_after_its_capture(caller: Caller) -> None
 def test_idempotency_key_is_short_and_forgotten_after_a_day() -> None:
     """Stripe refuses a key of more than 255 characters, and may forget a key after 24 hours."""
     caller = Caller()
-    error = caller.refusal_of(AT, USUAL, Idempotency_Key="k" * 256)
+    error = caller.refusal_of(INTENTS_PATH, INTENT, Idempotency_Key="k" * 256)
     assert "idempotency_error" == error["type"]
 
     now = 0.0
     caller.sandbox = StripeSandbox(now=lambda: now)
     caller.http = SandboxHttpClient(caller.sandbox)
-    first, repeated = (caller.post(AT, USUAL, Idempotency_Key="k").json() for _ in range(2))
+    first, repeated = (
+        caller.post(INTENTS_PATH, INTENT, Idempotency_Key="k").json() for _ in range(2)
+    )
     now = 86_400.0
-    late = caller.post(AT, USUAL, Idempotency_Key="k").json()
+    late = caller.post(INTENTS_PATH, INTENT, Idempotency_Key="k").json()
     assert first["id"] == repeated["id"] != late["id"]
 
 
@@ -321,15 +329,15 @@ def test_lists_are_paged_in_both_directions(caller: Caller) -> None:
     keys = [caller.new_intent()["id"] for _ in range(4)][::-1]
 
     def page(**query: str) -> tuple[list[str], bool]:
-        body = caller.ask(Request.get(AT, query=query)).json()
+        body = caller.ask(Request.get(INTENTS_PATH, query=query)).json()
         return [item["id"] for item in body["data"]], body["has_more"]
 
     assert (keys[1:3], True) == page(starting_after=keys[0], limit="2")
     assert (keys[1:3], True) == page(ending_before=keys[3], limit="2")
     assert ([], False) == page(starting_after=keys[0], **{"created[lt]": "1"})
-    assert 400 == caller.ask(Request.get(AT, query={"limit": "many"})).status
+    assert 400 == caller.ask(Request.get(INTENTS_PATH, query={"limit": "many"})).status
     both = {"starting_after": keys[0], "ending_before": keys[1]}
-    assert 400 == caller.ask(Request.get(AT, query=both)).status
+    assert 400 == caller.ask(Request.get(INTENTS_PATH, query=both)).status
 
 
 def test_subscriptions_are_listed_by_customer_and_status(caller: Caller) -> None:

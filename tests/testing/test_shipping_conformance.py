@@ -232,13 +232,13 @@ class WrongVendor(EasyPost):
 
 
 def forged_secret_subject() -> kit.ShippingSubject:
-    """Return a test subject whose "bad" postal code is in fact accepted."""
+    """Return a test subject whose sandbox signs webhooks with another secret."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 
 
-def open_handed() -> kit.ShippingSubject:
-    """A faulty vendor that sends only the first line of an address when it requests rates."""
+def accepted_code_subject() -> kit.ShippingSubject:
+    """Return a test subject whose "bad" postal code is in fact accepted."""
     return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
 
 
@@ -452,7 +452,7 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_easypost(WrongVendor), "a_parcel_is_tracked"),
         (as_easypost(WrongVendor), "a_shipment_is_cancelled"),
         (as_easypost(WrongVendor), "an_address_is_checked"),
-        (open_handed, "a_refusal_has_its_type"),
+        (accepted_code_subject, "a_refusal_has_its_type"),
     ],
 )
 def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:

@@ -286,14 +286,16 @@ WRONG = [
     ("a_change_is_seen", _KeepsRemovedSecretsProvider, "replaced"),
     ("endpoints_are_separate", _IgnoresEndpointProvider, "of another endpoint"),
 ]
-PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
+CHECKS_BY_NAME = {
+    name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)
+}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
     """A webhook secret provider with one fault fails the check that looks for this fault."""
     with waiting_at_most(2.0), pytest.raises(AssertionError, match=sentence):
-        PLAIN[check](wrong)
+        CHECKS_BY_NAME[check](wrong)
 
 
 def test_notices_hanging_providers() -> None:

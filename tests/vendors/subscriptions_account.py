@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.payments_conformance import PaymentsSubject
 
 EUROS: Final = Money("20.05", "EUR")
-FAR: Final = datetime(2100, 1, 1, tzinfo=UTC)
+FAR_FUTURE: Final = datetime(2100, 1, 1, tzinfo=UTC)
 MONTHLY: Final = BillingInterval("month")
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.testing.kits.payments_conformance import PaymentsSubject
 
-EACH = pytest.mark.parametrize("name", VENDORS)
+EVERY_VENDOR = pytest.mark.parametrize("name", VENDORS)
 
 
-@EACH
+@EVERY_VENDOR
 @pytest.mark.untraced
 def test_damaged_and_hostile_webhooks(name: str) -> None:
     """A damaged webhook is never stored as a different one, and hostile values do no harm."""
@@ -31,13 +31,13 @@ def test_damaged_and_hostile_webhooks(name: str) -> None:
     assert 0 < stored_count < 300
 
 
-@EACH
+@EVERY_VENDOR
 def test_damaged_webhooks_under_the_tracer(name: str) -> None:
     """A damaged webhook is refused, or it is stored with exactly the content that was signed."""
     assert attack(name, 10, seed=1) <= 10
 
 
-@EACH
+@EVERY_VENDOR
 def test_forged_webhook_is_not_stored(name: str) -> None:
     """A webhook signed with another secret, or for other content, gets the status 401."""
     attacked = AttackedInbox(name)
@@ -55,7 +55,7 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
     assert stored == attacked.inbox.find(EntryQuery()).items
 
 
-@EACH
+@EVERY_VENDOR
 def test_repeated_webhook_is_handled_once(name: str) -> None:
     """A repeated webhook is handled once, except for Mollie's webhooks without an event id."""
     attacked = AttackedInbox(name)

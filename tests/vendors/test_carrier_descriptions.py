@@ -71,7 +71,7 @@ CUSTOMS = Customs(
     invoice_number="INV-1",
 )
 BOX = Parcel(weight="1.2345", length=10, width="20.5", height=10, reference="box 1")
-PLAIN = RateRequest(
+PLAIN_REQUEST = RateRequest(
     sender=SENDER, recipient=SENDER, parcels=Parcel(weight=1, length=1, width=2, height=3)
 )
 RICH = RateRequest(
@@ -92,7 +92,7 @@ ACCOUNT, PLANNED, DAY = "A1B2C3", "2030-01-02T17:00:00 GMT+00:00", date(2030, 1,
 OFFER = Ref("carrier", "ours", "03", {"local": "03"})
 
 DHL: Final = [
-    *(("/rates", dhl.rates_body(item, ACCOUNT, PLANNED)) for item in (PLAIN, RICH, SIZED)),
+    *(("/rates", dhl.rates_body(item, ACCOUNT, PLANNED)) for item in (PLAIN_REQUEST, RICH, SIZED)),
     *(
         (
             "/shipments",
@@ -100,7 +100,7 @@ DHL: Final = [
                 item, OFFER, account=ACCOUNT, planned=PLANNED, goods="Goods", marked="key-1"
             ),
         )
-        for item in (PLAIN, RICH, SIZED)
+        for item in (PLAIN_REQUEST, RICH, SIZED)
     ),
 ]
 RATING, SHIP, RECOVERY = (
@@ -109,14 +109,14 @@ RATING, SHIP, RECOVERY = (
     "/labels/v1/recovery",
 )
 UPS: Final = [
-    *(("ups-Rating.json", RATING, ups.rates_body(item, ACCOUNT)) for item in (PLAIN, RICH)),
+    *(("ups-Rating.json", RATING, ups.rates_body(item, ACCOUNT)) for item in (PLAIN_REQUEST, RICH)),
     *(
         (
             "ups-Shipping.json",
             SHIP,
             ups.shipment_body(item, OFFER, account=ACCOUNT, goods="Goods", marked="key-1", day=DAY),
         )
-        for item in (PLAIN, RICH)
+        for item in (PLAIN_REQUEST, RICH)
     ),
     (
         "ups-Shipping.json",

@@ -14,7 +14,7 @@ TEXT: Final[Json] = {"type": "string"}
 TRUTH: Final[Json] = {"type": "boolean"}
 COUNT: Final[Json] = {"type": "integer"}
 NAMES: Final[Json] = {"type": "object"}
-SHORT: Final[Json] = {"type": "string", "maxLength": 50}
+SHORT_TEXT: Final[Json] = {"type": "string", "maxLength": 50}
 
 
 def _schema(required: str, **properties: Json) -> Json:
@@ -25,7 +25,7 @@ def _operation(method: str, body: Json) -> Json:
     return {method: {"requestBody": {"content": {"application/json": {"schema": body}}}}}
 
 
-OURS: Final[Json] = {
+EXCERPT: Final[Json] = {
     "paths": {
         "/payments": _operation(
             "post",
@@ -42,7 +42,7 @@ OURS: Final[Json] = {
                 payment_ip=TEXT,
                 payment_type=TEXT,
                 processing_channel_id=TEXT,
-                reference=SHORT,
+                reference=SHORT_TEXT,
                 source=_schema("type", type=TEXT, token=TEXT, id=TEXT, store_for_future_use=TRUTH),
                 success_url={"type": "string", "maxLength": 255},
                 **{"3ds": _schema("", enabled=TRUTH)},
@@ -144,7 +144,7 @@ def test_requests_match_the_description() -> None:
     assert [] == [
         problem
         for request in requests
-        for problem in problems(OURS, request.method, request.path, json.loads(request.body))
+        for problem in problems(EXCERPT, request.method, request.path, json.loads(request.body))
     ]
 
 
@@ -153,7 +153,7 @@ def test_answers_match_the_description() -> None:
     _, answers = _all_requests()
     actions = answers.pop("actions")
     payment = answers.pop("payment")
-    description = Description(OURS)
+    description = Description(EXCERPT)
 
     assert {"Authorization", "Capture", "Refund"} == {action["type"] for action in actions}
     for schema, values in ((PAYMENT, [payment]), (ACTION, actions), (ACCEPTED, answers.values())):

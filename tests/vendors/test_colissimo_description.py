@@ -40,7 +40,7 @@ LABEL: Final[Shape] = {
         },
     },
 }
-SOLD: Final[Shape] = {
+PURCHASE_SHAPE: Final[Shape] = {
     "": "labelV2Response labelXmlV2Reponse messages",
     "messages": {"": "id messageContent replacementValues type"},
     "labelV2Response": {"": "fields parcelNumber parcelNumberPartner pdfUrl"},
@@ -67,7 +67,7 @@ def test_each_name_in_request_or_in_sandbox_answer_is_one_that_other_programs_kn
             continue
         problems += unknown_names(json.loads(as_bytes(exchange.request)), LABEL, "label")
         infos = body.partition(b"<jsonInfos>\r\n\r\n")[2].partition(b"\r\n--")[0]
-        problems += unknown_names(json.loads(infos), SOLD, "sold")
+        problems += unknown_names(json.loads(infos), PURCHASE_SHAPE, "sold")
 
     assert [] == problems
     assert {"GET", "POST"} == seen

@@ -37,7 +37,7 @@ from moorage.vendors.payments._razorpay_subscriptions import (
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.razorpay import razorpay
-from tests.vendors.subscriptions_account import FAR, SandboxHub, ref
+from tests.vendors.subscriptions_account import FAR_FUTURE, SandboxHub, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ ADA = Customer(email="ada@erp.example", phone="+919000090000")
 RETURN_URL = "https://erp.example/back"
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 TEN = Money("10.00", "EUR")
-BOTH = pytest.mark.parametrize("make", [paypal, razorpay])
+EACH_PAGE_VENDOR = pytest.mark.parametrize("make", [paypal, razorpay])
 
 # The answer to GET /v1/subscriptions/sub_00000000000001 at
 # razorpay.com/docs/api/payments/subscriptions/fetch-subscription-id, read on 27 November 2026.
@@ -190,7 +190,7 @@ def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
     assert [] == shop.sandbox.requests
 
 
-@BOTH
+@EACH_PAGE_VENDOR
 def test_vendor_with_a_page_refuses_a_source(make: Callable[[], PaymentsSubject]) -> None:
     """PayPal and Razorpay refuse a stored payment method before anything is sent."""
     shop = ConsentShop(make)
@@ -201,7 +201,7 @@ def test_vendor_with_a_page_refuses_a_source(make: Callable[[], PaymentsSubject]
     assert [] == shop.sandbox.requests
 
 
-@BOTH
+@EACH_PAGE_VENDOR
 @pytest.mark.parametrize(
     "interval", [BillingInterval("year", 31), BillingInterval("month", 12 * 30 + 1)]
 )
@@ -227,7 +227,7 @@ def test_razorpay_receives_plan() -> None:
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
         description="Tea",
-        starts_at=FAR,
+        starts_at=FAR_FUTURE,
         extra={"razorpay": {"total_count": 26}},
     )
 
@@ -255,7 +255,7 @@ def test_razorpay_receives_plan() -> None:
             },
         ),
     ] == shop.bodies()
-    assert (SubscriptionState.PENDING, "created", TEN, FAR, None) == (
+    assert (SubscriptionState.PENDING, "created", TEN, FAR_FUTURE, None) == (
         created.state,
         created.vendor_state,
         created.amount,
@@ -513,7 +513,7 @@ def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
         description="Tea",
-        starts_at=FAR,
+        starts_at=FAR_FUTURE,
         extra={"paypal": {"application_context": {"brand_name": "ACME"}}},
     )
 
@@ -858,7 +858,7 @@ def test_paypal_list_is_read_page_by_page() -> None:
         shop.payments.create_subscription(
             shop.request(reference=f"SUB-{number}"), idempotency_key=f"{number}"
         )
-    query = PaymentQuery(limit=2, since=datetime(2020, 1, 1, tzinfo=UTC), until=FAR)
+    query = PaymentQuery(limit=2, since=datetime(2020, 1, 1, tzinfo=UTC), until=FAR_FUTURE)
     first = shop.payments.list_subscriptions(query)
     second = shop.payments.list_subscriptions(query, after=first.next)
 

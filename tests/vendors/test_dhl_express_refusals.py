@@ -107,14 +107,16 @@ def response_to(sandbox: DhlExpressSandbox, request: Request, **headers: str) ->
     return SandboxHttpClient(sandbox).send(request, url, Timeouts())
 
 
-GOOD = rates_body(REQUEST, "123456789", PLANNED)
-BOUGHT = shipment_body(
+RATES_BODY = rates_body(REQUEST, "123456789", PLANNED)
+PURCHASE_BODY = shipment_body(
     REQUEST, OFFER, account="123456789", planned=PLANNED, goods="Goods", marked="k"
 )
 UNDECLARED = {
-    **BOUGHT,
+    **PURCHASE_BODY,
     "content": {
-        name: value for name, value in BOUGHT["content"].items() if name != "exportDeclaration"
+        name: value
+        for name, value in PURCHASE_BODY["content"].items()
+        if name != "exportDeclaration"
     },
 }
 
@@ -122,15 +124,18 @@ UNDECLARED = {
 @pytest.mark.parametrize(
     "query, words",
     [
-        (Request.post("/rates", json={**GOOD, "colour": "red"}), "extraneous key [colour]"),
-        (Request.post("/rates", json={**GOOD, "packages": {}}), "expected type: array"),
-        (Request.post("/rates", json={**GOOD, "accounts": [7]}), "expected type: object"),
-        (Request.post("/rates", json={**GOOD, "isCustomsDeclarable": 1}), "expected type: value"),
-        (Request.post("/rates", json={**GOOD, "nextBusinessDay": 1}), "expected type: value"),
-        (Request.post("/rates", json={**GOOD, "plannedShippingDateAndTime": "soon"}), "998"),
+        (Request.post("/rates", json={**RATES_BODY, "colour": "red"}), "extraneous key [colour]"),
+        (Request.post("/rates", json={**RATES_BODY, "packages": {}}), "expected type: array"),
+        (Request.post("/rates", json={**RATES_BODY, "accounts": [7]}), "expected type: object"),
+        (
+            Request.post("/rates", json={**RATES_BODY, "isCustomsDeclarable": 1}),
+            "expected type: value",
+        ),
+        (Request.post("/rates", json={**RATES_BODY, "nextBusinessDay": 1}), "expected type: value"),
+        (Request.post("/rates", json={**RATES_BODY, "plannedShippingDateAndTime": "soon"}), "998"),
         (
             Request.post(
-                "/rates", json={**GOOD, "accounts": [{"typeCode": "shipper", "number": "7"}]}
+                "/rates", json={**RATES_BODY, "accounts": [{"typeCode": "shipper", "number": "7"}]}
             ),
             "account number",
         ),
@@ -138,9 +143,9 @@ UNDECLARED = {
             Request.post(
                 "/rates",
                 json={
-                    **GOOD,
+                    **RATES_BODY,
                     "customerDetails": {
-                        **GOOD["customerDetails"],
+                        **RATES_BODY["customerDetails"],
                         "receiverDetails": {
                             "postalCode": "1",
                             "countryCode": "CA",
@@ -152,11 +157,15 @@ UNDECLARED = {
             "expected maxLength: 45",
         ),
         (Request.post("/rates", json={}), "Multiple problems"),
-        (Request.post("/shipments", json={**BOUGHT, "productCode": "7"}), "Multiple problems"),
+        (
+            Request.post("/shipments", json={**PURCHASE_BODY, "productCode": "7"}),
+            "Multiple problems",
+        ),
         (Request.post("/shipments", json=UNDECLARED), "exportDeclaration"),
         (
             Request.post(
-                "/shipments", json={**BOUGHT, "outputImageProperties": {"encodingFormat": "gif"}}
+                "/shipments",
+                json={**PURCHASE_BODY, "outputImageProperties": {"encodingFormat": "gif"}},
             ),
             "encodingFormat",
         ),
@@ -199,7 +208,7 @@ def test_sandbox_is_as_strict_as_dhl(shop: SandboxHub, query: Request, words: st
 
 def test_sandbox_checks_credentials_and_version(shop: SandboxHub) -> None:
     """The DHL sandbox refuses a wrong secret and a missing version."""
-    response = Request.post("/rates", json=GOOD)
+    response = Request.post("/rates", json=RATES_BODY)
 
     assert 200 == response_to(shop.sandbox, response).status
     assert 401 == response_to(shop.sandbox, response, Authorization="Bearer x").status

@@ -526,11 +526,11 @@ def test_the_sandbox_is_strict(change: dict[str, str], kind: type[Exception]) ->
 
 
 ENVELOPES = "/restapi/v2.1/accounts/{account}/envelopes"
-SENT = {"name": "Ada", "email": "ada@example.com", "recipientId": "1"}
+SIGNER = {"name": "Ada", "email": "ada@example.com", "recipientId": "1"}
 BODY: dict[str, Any] = {
     "status": "sent",
     "documents": [{"documentId": "1", "name": "a", "documentBase64": "YQ=="}],
-    "recipients": {"signers": [SENT]},
+    "recipients": {"signers": [SIGNER]},
 }
 TEMPLATED = {"status": "sent", "templateId": TEMPLATE}
 

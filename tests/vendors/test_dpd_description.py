@@ -52,14 +52,14 @@ AGAIN: Final[Shape] = {
     "shipment": {"": "parcelNumbers shipmentId"},
     "customerInfos": CUSTOMER,
 }
-SOLD: Final[Shape] = {
+PURCHASE_SHAPE: Final[Shape] = {
     "": "debugList label networkParcelIds networkShipmentId others parcelBarcodes parcelIds"
     " qrcode shipmentId warningMessage",
     "label": {"": "base64Data media-type pincode qrcode"},
     "parcelBarcodes": {"": "barcode parcel reference"},
 }
 PRINTED: Final[Shape] = {"": "debugList label", "label": {"": "base64Data mediaType"}}
-SHAPES: Final = {"shipment": (SHIPMENT, SOLD), "label": (AGAIN, PRINTED)}
+SHAPES: Final = {"shipment": (SHIPMENT, PURCHASE_SHAPE), "label": (AGAIN, PRINTED)}
 QUERY: Final = frozenset({"LabelPrintFormat", "LabelPaperFormat"})
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.base import SandboxRequest
 
-WRITTEN = "Ada <ada@example.com>"
+NAMED_ADDRESS = "Ada <ada@example.com>"
 MESSAGE = EmailMessage(
-    from_="shop@example.com", to=WRITTEN, subject="Hi", text="Hello.", tags=["invoice"]
+    from_="shop@example.com", to=NAMED_ADDRESS, subject="Hi", text="Hello.", tags=["invoice"]
 )
 METADATA = [
     {"invoice": "2041"},
@@ -34,26 +34,26 @@ METADATA = [
 
 def _resend(request: SandboxRequest) -> WebhookEvent:
     tags = {tag["name"]: tag["value"] for tag in request.json()["tags"]}
-    data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
+    data = {"email_id": "1", "to": [NAMED_ADDRESS], "tags": tags}
     payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
     return _webhook_event(payload, data)
 
 
 def _amazon_ses(request: SandboxRequest) -> WebhookEvent:
     tags = {emailtag["Name"]: [emailtag["Value"]] for emailtag in request.json()["EmailTags"]}
-    mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
+    mail = {"messageId": "1", "destination": [NAMED_ADDRESS], "tags": tags}
     return _webhook_event({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
 
 
 def _sendgrid(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
-    fields = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
+    fields = {"email": NAMED_ADDRESS, "event": "delivered", "sg_message_id": "abc"}
     return _webhook_event({**body["custom_args"], **fields, "category": body["categories"]})
 
 
 def _postmark(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
-    fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
+    fields = {"MessageID": "1", "RecordType": "Delivery", "Recipient": NAMED_ADDRESS}
     return _webhook_event({**fields, "Tag": body["Tag"], "Metadata": body["Metadata"]})
 
 
@@ -61,7 +61,7 @@ def _mailgun(request: SandboxRequest) -> WebhookEvent:
     form = read_form(request)
     data = {
         "event": "delivered",
-        "recipient": WRITTEN,
+        "recipient": NAMED_ADDRESS,
         "message": {"headers": {"message-id": "1"}},
         "tags": form.all("o:tag"),
         "user-variables": form.below("v:"),
@@ -71,14 +71,14 @@ def _mailgun(request: SandboxRequest) -> WebhookEvent:
 
 def _mailjet(request: SandboxRequest) -> WebhookEvent:
     [message] = request.json()["Messages"]
-    fields = {"event": "sent", "MessageID": 1, "email": WRITTEN}
+    fields = {"event": "sent", "MessageID": 1, "email": NAMED_ADDRESS}
     words = {"customcampaign": message["CustomCampaign"], "Payload": message["EventPayload"]}
     return _webhook_event({**fields, **words})
 
 
 def _sparkpost(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
-    fields = {"type": "delivery", "transmission_id": "1", "raw_rcpt_to": WRITTEN}
+    fields = {"type": "delivery", "transmission_id": "1", "raw_rcpt_to": NAMED_ADDRESS}
     words = {"campaign_id": body["campaign_id"], "rcpt_meta": body["metadata"]}
     return _webhook_event({"msys": {"message_event": {**fields, **words}}})
 
@@ -86,14 +86,19 @@ def _sparkpost(request: SandboxRequest) -> WebhookEvent:
 def _brevo(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
     custom = {"X-Mailin-custom": body["headers"]["X-Mailin-custom"]}
-    fields = {"event": "delivered", "message-id": "<1@a>", "email": WRITTEN, "tags": body["tags"]}
+    fields = {
+        "event": "delivered",
+        "message-id": "<1@a>",
+        "email": NAMED_ADDRESS,
+        "tags": body["tags"],
+    }
     return _webhook_event({**fields, **custom})
 
 
 def _mailersend(request: SandboxRequest) -> WebhookEvent:
     email = {
         "message": {"id": "1"},
-        "recipient": {"email": WRITTEN},
+        "recipient": {"email": NAMED_ADDRESS},
         "tags": request.json()["tags"],
     }
     return _webhook_event({"data": {"type": "delivered", "email": email}})
@@ -101,7 +106,7 @@ def _mailersend(request: SandboxRequest) -> WebhookEvent:
 
 def _mailtrap(request: SandboxRequest) -> WebhookEvent:
     body = request.json()
-    fields = {"event": "delivery", "message_id": "1", "email": WRITTEN}
+    fields = {"event": "delivery", "message_id": "1", "email": NAMED_ADDRESS}
     words = {name: body[name] for name in ("category", "custom_variables")}
     return _webhook_event({**fields, **words})
 
@@ -110,18 +115,18 @@ def _mandrill(request: SandboxRequest) -> WebhookEvent:
     message = request.json()["message"]
     words = {name: message[name] for name in ("metadata", "tags")}
     fields = {"event": "send", "_id": "1", "ts": 1772366400}
-    return _webhook_event({**fields, "msg": {"email": WRITTEN, **words}})
+    return _webhook_event({**fields, "msg": {"email": NAMED_ADDRESS, **words}})
 
 
 def _postal(request: SandboxRequest) -> WebhookEvent:
-    message = {"id": 1, "message_id": "1@a", "to": WRITTEN, "tag": request.json()["tag"]}
+    message = {"id": 1, "message_id": "1@a", "to": NAMED_ADDRESS, "tag": request.json()["tag"]}
     return _webhook_event({"event": "MessageSent", "payload": {"message": message}})
 
 
 def _unisender_go(request: SandboxRequest) -> WebhookEvent:
     message = request.json()["message"]
     words = {"tags": message["tags"], "metadata": message["global_metadata"]}
-    data = {"job_id": "1", "status": "sent", "email": WRITTEN, **words}
+    data = {"job_id": "1", "status": "sent", "email": NAMED_ADDRESS, **words}
     return _webhook_event({"event_name": "transactional_email_status", "event_data": data})
 
 

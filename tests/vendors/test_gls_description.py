@@ -86,7 +86,7 @@ SEARCH: Final[Shape] = {
     "": "DateFrom DateTo ParcelNumber PartnerParcelNumber ShipmentReference ShipmentUnitReference"
     " TrackID"
 }
-FOUND: Final[Shape] = {
+SEARCH_SHAPE: Final[Shape] = {
     "": "UnitItems",
     "UnitItems": {
         "": "InitialDate ParcelNumber PartnerParcelNumber ShipmentReference ShipmentUnitReference"
@@ -155,7 +155,7 @@ def test_search_for_label_whose_answer_was_lost_has_names_that_gls_knows() -> No
     ]
 
     assert [] == [*unknown_names(json.loads(as_bytes(request)), SEARCH)]
-    assert [] == [*unknown_names(response.json(), FOUND)]
+    assert [] == [*unknown_names(response.json(), SEARCH_SHAPE)]
 
 
 def test_unknown_names_are_found() -> None:

@@ -34,7 +34,7 @@ from moorage.vendors.payments._gocardless_payments_subscriptions import (
     subscription_of,
 )
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
-from tests.vendors.subscriptions_account import EUROS, FAR, MONTHLY, SandboxHub, ref
+from tests.vendors.subscriptions_account import EUROS, FAR_FUTURE, MONTHLY, SandboxHub, ref
 
 # The answer to GET /subscriptions/SB123 in tests/fixtures/subscriptions.json of
 # github.com/gocardless/gocardless-pro-python at d5c83f3 (13 August 2026).
@@ -99,7 +99,7 @@ def test_subscription_has_interval_mandate_start_and_reference() -> None:
             "count": 4,
         }
     } == request.json()
-    assert (SubscriptionState.TRIALING, FAR, FAR) == (
+    assert (SubscriptionState.TRIALING, FAR_FUTURE, FAR_FUTURE) == (
         created.state,
         created.starts_at,
         created.next_charge_at,

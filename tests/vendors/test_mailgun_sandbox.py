@@ -16,12 +16,12 @@ from tests.vendors.email_hubs import mail
 from tests.vendors.mailgun_account import mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
-USUAL = {"from": "shop@example.com", "to": "a@example.com", "subject": "Hi", "text": "x"}
+MESSAGE = {"from": "shop@example.com", "to": "a@example.com", "subject": "Hi", "text": "x"}
 PATH = "/v3/mail.example.com/messages"
 
 
 def _post(**change: Any) -> Request:
-    return Request.post(PATH, form={**USUAL, **change}, files=[])
+    return Request.post(PATH, form={**MESSAGE, **change}, files=[])
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def _post(**change: Any) -> Request:
         _post(**{"v:a": "x" * 17_000}),
         _post(**{"recipient-variables": "{"}),
         _post(**{"t:variables": "[]"}),
-        Request.post(PATH, form=USUAL),
-        Request.post(PATH, form=USUAL, files={"file": FormFile("a", b"")}),
+        Request.post(PATH, form=MESSAGE),
+        Request.post(PATH, form=MESSAGE, files={"file": FormFile("a", b"")}),
         Request.post(
             PATH,
             body=b"--b\r\nX: y\r\n\r\nz\r\n--b--\r\n",
@@ -65,8 +65,8 @@ def test_sandbox_is_strict(request_: Request) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        Request.post("/v3/other.example/messages", form=USUAL, files=[]),
-        Request.post(PATH, form={**USUAL, "text": "x" * 28_000_000}, files=[]),
+        Request.post("/v3/other.example/messages", form=MESSAGE, files=[]),
+        Request.post(PATH, form={**MESSAGE, "text": "x" * 28_000_000}, files=[]),
     ],
 )
 def test_mailgun_sandbox_knows_no_other_domain(request_: Request) -> None:

@@ -26,7 +26,7 @@ def text_schema(letters: int) -> Json:
 AMOUNT = fields("currency_code value", currency_code=text_schema(3), value=text_schema(32))
 CUSTOMER = fields("", id=text_schema(22))
 CONTEXT = {"return_url": TEXT, "cancel_url": TEXT}
-NOTHING: Json = {"type": "object"}
+EMPTY_OBJECT: Json = {"type": "object"}
 ORDER = fields(
     "intent purchase_units",
     intent={"enum": ["CAPTURE", "AUTHORIZE"]},
@@ -78,8 +78,8 @@ def path(schema: Json) -> Json:
 OURS_ORDERS: Json = {
     "paths": {
         "/v2/checkout/orders": path(ORDER),
-        "/v2/checkout/orders/{id}/capture": path(NOTHING),
-        "/v2/checkout/orders/{id}/authorize": path(NOTHING),
+        "/v2/checkout/orders/{id}/capture": path(EMPTY_OBJECT),
+        "/v2/checkout/orders/{id}/authorize": path(EMPTY_OBJECT),
     }
 }
 OURS_PAYMENTS: Json = {

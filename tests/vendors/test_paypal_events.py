@@ -293,7 +293,7 @@ def test_unknown_or_incomplete_paypal_webhooks_give_no_events(kind: str, data: o
 
 # --- errors ----------------------------------------------------------------
 
-WRONG = "UNPROCESSABLE_ENTITY"
+UNPROCESSABLE = "UNPROCESSABLE_ENTITY"
 
 
 @pytest.mark.parametrize(
@@ -305,9 +305,9 @@ WRONG = "UNPROCESSABLE_ENTITY"
             "INVALID_REQUEST",
             "not_attempted",
         ),
-        (paypal_refusal(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
-        (paypal_refusal(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
-        (paypal_refusal(409, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_refusal(422, UNPROCESSABLE, "X", "/y"), InvalidRequest, "X", "not_attempted"),
+        (paypal_refusal(422, UNPROCESSABLE, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_refusal(409, UNPROCESSABLE, "X"), VendorRejected, "X", "not_attempted"),
         (paypal_refusal(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
         (paypal_refusal(401, "A"), AuthenticationFailed, "A", "not_attempted"),
         (paypal_refusal(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
@@ -342,7 +342,7 @@ def test_paypal_issues_about_buyer_payment_method_are_declines(
     issue: str, reason: DeclineReason
 ) -> None:
     """PayPal issues about the buyer's payment method are declines."""
-    error = classify(Request.post("/"), paypal_refusal(422, WRONG, issue))
+    error = classify(Request.post("/"), paypal_refusal(422, UNPROCESSABLE, issue))
 
     assert isinstance(error, PaymentDeclined)
     assert (reason, issue) == (error.reason, error.vendor_code)
@@ -373,7 +373,7 @@ def test_paypal_conflict_without_issue_means_that_same_request_id_is_in_progress
     [
         Response(500, body=b"<html></html>"),
         paypal_refusal(500, "INTERNAL_SERVER_ERROR"),
-        paypal_refusal(503, WRONG, "INSTRUMENT_DECLINED"),
+        paypal_refusal(503, UNPROCESSABLE, "INSTRUMENT_DECLINED"),
         reply({"error": "invalid_token"}, 401),
         reply([], 400),
         reply({"details": "x"}, 400),

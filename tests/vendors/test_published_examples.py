@@ -27,7 +27,7 @@ ARRIVAL: Final = {
     "teamId": "team_xxx",
     "companyId": "c_xxx",
 }
-SENT: Final = {
+SENT_ANSWER: Final = {
     "success": True,
     "sentOverPeppol": True,
     "sentOverEmail": False,
@@ -96,11 +96,15 @@ def test_recorded_state_is_read(word: str, status: EinvoiceStatus) -> None:
     vendor = Recommand(
         credentials=sandbox.secret, api_key=sandbox.api_key, company_id=sandbox.company_id
     )
-    sandbox.fail(reply({**SENT, "deliveryStatus": word}))
+    sandbox.fail(reply({**SENT_ANSWER, "deliveryStatus": word}))
     with Hub([Account("main", vendor)], http=SandboxHttpClient(sandbox)) as hub:
         invoice = hub.einvoices().send(OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT))
 
-    assert (status, word, SENT["id"]) == (invoice.status, invoice.vendor_status, invoice.ref.id)
+    assert (status, word, SENT_ANSWER["id"]) == (
+        invoice.status,
+        invoice.vendor_status,
+        invoice.ref.id,
+    )
 
 
 def test_each_request_is_one_that_other_clients_send() -> None:
@@ -111,7 +115,7 @@ def test_each_request_is_one_that_other_clients_send() -> None:
         operations.add(f"{exchange.request.method.value} {path}")
         if path.endswith("/send"):
             assert SENT_FIELDS == json.loads(as_bytes(exchange.request)).keys()
-            assert SENT.keys() <= json.loads(exchange.response.body).keys()
+            assert SENT_ANSWER.keys() <= json.loads(exchange.response.body).keys()
         if path.endswith("/doc"):
             answer = json.loads(exchange.response.body)
             assert not answer["success"] or DOCUMENT_FIELDS <= answer["document"].keys()

@@ -38,11 +38,11 @@ BODY: dict[str, Any] = {
     "at": "2031-05-06T07:08:09Z",
     "null": None,
 }
-ODD = (b"", b"[", b"[]", b"null", b"1", b'"a"', b"<html>", b"\xff")
+MALFORMED_BODIES = (b"", b"[", b"[]", b"null", b"1", b'"a"', b"<html>", b"\xff")
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("body", ODD, ids=repr)
+@pytest.mark.parametrize("body", MALFORMED_BODIES, ids=repr)
 def test_missing_object_is_malformed(body: bytes) -> None:
     """A successful response that must be a JSON object and is not one is malformed."""
     with pytest.raises(VendorFailed) as excinfo:

@@ -43,8 +43,8 @@ HEADERS = {
     "Message-Id": "<m1@example.com>",
     "In-Reply-To": "<INV-7@shop.example>",
 }
-WRITTEN = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-MIME = f"{WRITTEN}Content-Type: text/plain; charset=utf-8\r\n\r\nTwo, please."
+RAW_HEADERS = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+MIME = f"{RAW_HEADERS}Content-Type: text/plain; charset=utf-8\r\n\r\nTwo, please."
 
 
 def _webhook(payload: Any = None, body: bytes = b"", **fields: Any) -> WebhookEvent:
@@ -75,7 +75,7 @@ def _mailgun(**changes: str | bytes | None) -> WebhookEvent:
 
 def _sendgrid(**changes: str | bytes | None) -> WebhookEvent:
     fields = {
-        "headers": WRITTEN,
+        "headers": RAW_HEADERS,
         "text": "Two, please.".encode("utf-16"),
         "charsets": '{"text": "UTF-16"}',
         "envelope": '{"to": ["orders@shop.example"], "from": "bounce@example.com"}',

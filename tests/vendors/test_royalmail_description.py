@@ -43,7 +43,7 @@ ORDER: Final[Shape] = {
     },
     "label": {"": "includeCN includeLabelInResponse includeReturnsLabel"},
 }
-FOUND: Final[Shape] = {
+ORDER_SHAPE: Final[Shape] = {
     "": "createdOn manifestedOn orderDate orderIdentifier orderReference packages printedOn"
     " shippedOn trackingNumber",
     "packages": {"": "packageNumber trackingNumber"},
@@ -51,8 +51,8 @@ FOUND: Final[Shape] = {
 CREATED: Final[Shape] = {
     "": "createdOrders errorsCount failedOrders successCount",
     "createdOrders": {
-        **FOUND,
-        "": f"{FOUND['']} generatedDocuments label labelErrors",
+        **ORDER_SHAPE,
+        "": f"{ORDER_SHAPE['']} generatedDocuments label labelErrors",
         "labelErrors": {"": "code message"},
     },
     "failedOrders": {
@@ -65,7 +65,7 @@ DELETED: Final[Shape] = {
     "deletedOrders": {"": "orderIdentifier orderInfo orderReference"},
     "errors": {"": "code message orderIdentifier orderReference"},
 }
-ANSWERS: Final[dict[str, Shape]] = {"POST": CREATED, "GET": FOUND, "DELETE": DELETED}
+ANSWERS: Final[dict[str, Shape]] = {"POST": CREATED, "GET": ORDER_SHAPE, "DELETE": DELETED}
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_royal_mail_knows() -> None:

@@ -130,7 +130,7 @@ def path(schema: Json) -> Json:
     return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 
-OURS: Final[Json] = {
+EXCERPT: Final[Json] = {
     "paths": {
         "/v1/rates": path(RATES),
         "/v1/labels/rates/{rate_id}": path(LABEL),
@@ -142,7 +142,7 @@ OURS: Final[Json] = {
 
 def test_requests_match_the_description() -> None:
     """Each field of a request is in ShipEngine's API description, with its type."""
-    message = OURS
+    message = EXCERPT
     sandbox = ShipEngineSandbox()
     hub = Hub(
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
@@ -202,7 +202,7 @@ def test_requests_match_the_description() -> None:
 
 def test_addresses_of_a_country_without_regions() -> None:
     """A German address of a person or company matches ShipEngine's API description."""
-    message = OURS
+    message = EXCERPT
     sandbox = ShipEngineSandbox()
     hub = Hub(
         [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],

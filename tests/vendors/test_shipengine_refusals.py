@@ -102,7 +102,7 @@ def test_key_may_come_from_a_provider() -> None:
     assert "TEST_1" not in repr(ShipEngine(credentials="TEST_1"))
 
 
-GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
+RATES_BODY = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_sandbox_is_strict(
     shop: SandboxHub, path: tuple[str, ...], value: object, code: str
 ) -> None:
     """The ShipEngine sandbox refuses unknown fields and wrong types like ShipEngine."""
-    body = json.loads(json.dumps(GOOD))
+    body = json.loads(json.dumps(RATES_BODY))
     branch = body
     for name in path[:-1]:
         branch = branch[name]
@@ -157,7 +157,7 @@ def test_sandbox_is_strict(
 @pytest.mark.parametrize("side", ["ship_from", "ship_to"])
 def test_sandbox_refuses_an_address_without_a_name(shop: SandboxHub, side: str) -> None:
     """ShipEngine needs a person's or company's name; its error names the address without one."""
-    body = json.loads(json.dumps(GOOD))
+    body = json.loads(json.dumps(RATES_BODY))
     for name in ("name", "company_name"):
         body["shipment"][side].pop(name, None)
     response = response_to(shop.sandbox, Request.post("/v1/rates", json=body))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.base import SandboxRequest
 
-TO, OTHER = "+4915112345678", "+4915187654321"
+TO, OTHER_NUMBER = "+4915112345678", "+4915187654321"
 PENDING, APPROVED, ENDED, UNKNOWN = VerificationStatus
 SERVICE = "/v2/Services/VA" + "0" * 32
 SESSIONS = "/v1/Account/MA" + "0" * 18 + "/Verify/Session/"
@@ -157,7 +157,7 @@ def test_code_of_another_number_is_refused(vendor: str, tmp_path: Path) -> None:
     sandbox, hub = hub_of(vendor, tmp_path)
     ref = hub.sms().start_verification(VerificationRequest(to=TO)).ref
     with pytest.raises(VendorRejected) as excinfo:
-        hub.sms().check_verification(ref, sandbox.verifications.codes[TO], to=OTHER)
+        hub.sms().check_verification(ref, sandbox.verifications.codes[TO], to=OTHER_NUMBER)
 
     assert "other_number" == excinfo.value.vendor_code
 
@@ -166,12 +166,13 @@ def test_bird_approves_only_the_verification_of_the_reference(tmp_path: Path) ->
     """Bird checks a code by the phone number, so the reference of another check is not approved."""
     sandbox, hub = hub_of("bird", tmp_path)
     first, second = (
-        hub.sms().start_verification(VerificationRequest(to=number)).ref for number in (TO, OTHER)
+        hub.sms().start_verification(VerificationRequest(to=number)).ref
+        for number in (TO, OTHER_NUMBER)
     )
     codes = sandbox.verifications.codes
 
-    assert PENDING is hub.sms().check_verification(second, codes[TO], to=OTHER).status
-    assert ENDED is hub.sms().check_verification(first, codes[OTHER], to=OTHER).status
+    assert PENDING is hub.sms().check_verification(second, codes[TO], to=OTHER_NUMBER).status
+    assert ENDED is hub.sms().check_verification(first, codes[OTHER_NUMBER], to=OTHER_NUMBER).status
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
     with pytest.raises(VendorRejected):
         hub.sms().start_verification(VerificationRequest(to=TO))
 
-    assert PENDING is hub.sms().start_verification(VerificationRequest(to=OTHER)).status
+    assert PENDING is hub.sms().start_verification(VerificationRequest(to=OTHER_NUMBER)).status
 
 
 def test_vonage_refuses_a_second_code_at_once(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from moorage.vendors.payments._stripe_subscriptions import (
 )
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.mollie import mollie
-from tests.vendors.subscriptions_account import EUROS, FAR, SandboxHub, ref
+from tests.vendors.subscriptions_account import EUROS, FAR_FUTURE, SandboxHub, ref
 
 
 def form_of(request: Any) -> dict[str, str]:
@@ -49,7 +49,7 @@ def test_stripe_gets_product() -> None:
         interval=BillingInterval(IntervalUnit.WEEK, 2),
         quantity=3,
         description="Tea",
-        starts_at=FAR,
+        starts_at=FAR_FUTURE,
         extra={"stripe": {"collection_method": "charge_automatically"}},
     )
     product, subscription = shop.sandbox.requests[-2:]
@@ -73,7 +73,7 @@ def test_stripe_gets_product() -> None:
     } == form_of(subscription)
     keys = [request.headers["idempotency-key"] for request in (product, subscription)]
     assert ["1/product", "1"] == keys
-    assert (SubscriptionState.TRIALING, FAR, FAR) == (
+    assert (SubscriptionState.TRIALING, FAR_FUTURE, FAR_FUTURE) == (
         created.state,
         created.starts_at,
         created.next_charge_at,
@@ -248,7 +248,7 @@ def test_stripe_subscription_has_a_state(word: str, state: str) -> None:
     assert subscription is not None
     assert state == subscription.state
     is_charged = state in {"trialing", "active", "past_due"}
-    assert (FAR if is_charged else None) == subscription.next_charge_at
+    assert (FAR_FUTURE if is_charged else None) == subscription.next_charge_at
 
 
 def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
@@ -257,7 +257,7 @@ def test_stripe_subscription_that_ends_much_later_is_charged_before() -> None:
     ending = subscription_of(ref, Answer({**body, "cancel_at": 4_202_444_800}))
 
     assert ending is not None
-    assert FAR == ending.next_charge_at
+    assert FAR_FUTURE == ending.next_charge_at
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_mollie_receives_interval_mandate_day_and_webhook_url() -> None:
         "webhookUrl": shop.sandbox.webhook_url,
         "times": 4,
     } == request.json()
-    assert (BillingInterval("year"), FAR, "mdt_sandbox", 1) == (
+    assert (BillingInterval("year"), FAR_FUTURE, "mdt_sandbox", 1) == (
         created.interval,
         created.next_charge_at,
         created.source,
@@ -435,7 +435,7 @@ def test_mollie_needs_the_complete_reference() -> None:
 def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
     """Each Mollie status becomes a state, and an unknown status is UNKNOWN."""
     body = {"id": "sub_1", "customerId": "cst_1", "startDate": "2026-01-01", "status": status}
-    subscription = mollie_subscription(ref, Answer(body), FAR)
+    subscription = mollie_subscription(ref, Answer(body), FAR_FUTURE)
 
     assert subscription is not None
     assert state == subscription.state
@@ -457,7 +457,7 @@ def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
 def test_mollie_intervals_are_read(text: str, interval: BillingInterval | None) -> None:
     """Mollie's intervals are translated; an unknown interval becomes None."""
     body = {"id": "sub_1", "customerId": "cst_1", "status": "active", "interval": text}
-    subscription = mollie_subscription(ref, Answer(body), FAR)
+    subscription = mollie_subscription(ref, Answer(body), FAR_FUTURE)
 
     assert subscription is not None
     assert interval == subscription.interval
@@ -465,7 +465,7 @@ def test_mollie_intervals_are_read(text: str, interval: BillingInterval | None) 
 
 def test_mollie_subscription_without_customer_is_malformed_response() -> None:
     """A Mollie subscription without a customer is a malformed response."""
-    assert mollie_subscription(ref, Answer({"id": "sub_1", "status": "active"}), FAR) is None
+    assert mollie_subscription(ref, Answer({"id": "sub_1", "status": "active"}), FAR_FUTURE) is None
 
 
 # --- arguments ---------------------------------------------------------------

@@ -39,7 +39,7 @@ def shipment_request(**fields: Any) -> Any:
 
 
 def test_parcel_uses_its_countrys_units() -> None:
-    """UPS gets dimensions as whole numbers, rounded up, the longest first."""
+    """UPS gets a parcel in the units of the sender's country, the longest side first."""
     (package,) = shipment_request()["Package"]
 
     assert {

@@ -69,7 +69,7 @@ RATES, PAYMENT, LABEL = (
     "/payments/v3/payment-authorization",
     "/labels/v3/label",
 )
-GOOD = {
+LABEL_HEADERS = {
     "X_Payment_Authorization_Token": "payment.00000001",
     "Accept": "application/vnd.usps.labels+json",
 }
@@ -746,7 +746,7 @@ def test_sandbox_is_strict(
     for name in place[:-1]:
         branch = branch[name]
     branch[place[-1]] = value
-    response = response_to(shop, Request.post(path, json=body), **GOOD)
+    response = response_to(shop, Request.post(path, json=body), **LABEL_HEADERS)
 
     assert (400, code) == (response.status, code_of(response))
     assert 1 == len(shop.sandbox.labels)
@@ -756,7 +756,7 @@ def test_sandbox_returns_same_label_for_repeated_key(shop: Shop) -> None:
     """The sandbox returns the same label for a repeated key, and refuses it for another request."""
     shop.buy()
     body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels
-    valid_headers = {**GOOD, "X_Idempotency_Key": key}
+    valid_headers = {**LABEL_HEADERS, "X_Idempotency_Key": key}
     repeated = response_to(shop, Request.post(LABEL, json=body), **valid_headers)
     assert [repeated.json()["trackingNumber"]] == [*shop.sandbox.tracks]
     body["packageDescription"]["weight"] = 2
@@ -767,9 +767,9 @@ def test_sandbox_returns_same_label_for_repeated_key(shop: Shop) -> None:
         ({"Accept": "application/json"}, 400),
         ({"Authorization": "Bearer another"}, 401),
     ):
-        refused = response_to(shop, Request.post(LABEL, json=body), **{**GOOD, **headers})
+        refused = response_to(shop, Request.post(LABEL, json=body), **{**LABEL_HEADERS, **headers})
         assert status == refused.status
-    without_key = response_to(shop, Request.post(LABEL, json=body), **GOOD)
+    without_key = response_to(shop, Request.post(LABEL, json=body), **LABEL_HEADERS)
 
     assert (200, 2) == (without_key.status, len(shop.sandbox.labels))
     summary = response_to(shop, Request.get("/tracking/v3/tracking/92"))

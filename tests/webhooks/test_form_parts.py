@@ -13,13 +13,13 @@ from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import multipart_form
 from tests.webhooks.world import NOW, Receiver
 
-WHOLE = multipart_form({"subject": "Grüße"})
+COMPLETE_FORM = multipart_form({"subject": "Grüße"})
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20)
 
 
 def test_fields_and_files_are_read() -> None:
     """A multipart form gives its fields and files, byte for byte."""
-    field, file = form_parts(WHOLE)
+    field, file = form_parts(COMPLETE_FORM)
 
     assert ("subject", "Grüße".encode(), None) == (field.name, field.content, field.filename)
     assert ("attachment-1", b"%PDF-1.7\r\n--x") == (file.name, file.content)
@@ -69,7 +69,7 @@ def test_headers_of_parts_may_be_escaped() -> None:
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="a"'
 SPOILED = {
-    "cut off": WHOLE[:-8],
+    "cut off": COMPLETE_FORM[:-8],
     "text after the boundary": HEAD + b"\r\n\r\n1\r\n--bc--",
     "no end of the head": HEAD + b"\r\n--b--",
     "no name": b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--",

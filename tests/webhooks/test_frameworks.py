@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GITHUB, TWILIO, SQUARE = BY_NAME["github"], BY_NAME["twilio"], BY_NAME["square"]
 EVERYWHERE = pytest.mark.parametrize("host", sorted(SERVERS))
 WITH_CHUNKS = pytest.mark.parametrize("host", CHUNKED)
-ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
+ODD_JSON = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,11 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
 def test_bytes_stay_raw(host: str, kind: str, framework_servers: Hosts) -> None:
     """Every server passes a webhook body on, byte for byte as it was sent."""
     ENDPOINT.receives("github")
-    sent_request = of_github(ODD)
+    sent_request = of_github(ODD_JSON)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert 200 == framework_servers.ask(host, value)[0], ENDPOINT.error
-    assert ODD == ENDPOINT.events[0].body
+    assert ODD_JSON == ENDPOINT.events[0].body
 
 
 @EVERYWHERE
@@ -92,11 +92,11 @@ def test_forms_are_verified(host: str, framework_servers: Hosts) -> None:
 def test_bodies_in_chunks(host: str, framework_servers: Hosts) -> None:
     """A webhook without a length is read in chunks, up to the body limit."""
     ENDPOINT.receives("github")
-    assert 200 == framework_servers.ask(host, of_github(ODD), chunked=True)[0], ENDPOINT.error
-    ENDPOINT.limit = len(ODD) - 1
-    assert 413 == framework_servers.ask(host, of_github(ODD, 2), chunked=True)[0]
-    ENDPOINT.limit = len(ODD)
-    assert 200 == framework_servers.ask(host, of_github(ODD, 3), chunked=True)[0]
+    assert 200 == framework_servers.ask(host, of_github(ODD_JSON), chunked=True)[0], ENDPOINT.error
+    ENDPOINT.limit = len(ODD_JSON) - 1
+    assert 413 == framework_servers.ask(host, of_github(ODD_JSON, 2), chunked=True)[0]
+    ENDPOINT.limit = len(ODD_JSON)
+    assert 200 == framework_servers.ask(host, of_github(ODD_JSON, 3), chunked=True)[0]
 
 
 @pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
@@ -122,9 +122,9 @@ def test_empty_chunked_body_is_refused(host: str, framework_servers: Hosts) -> N
 def test_declared_length_above_the_limit_is_refused(host: str, framework_servers: Hosts) -> None:
     """A webhook whose declared length exceeds the limit gets a 413 response."""
     ENDPOINT.receives("github")
-    ENDPOINT.limit = len(ODD) - 1
+    ENDPOINT.limit = len(ODD_JSON) - 1
 
-    assert 413 == framework_servers.ask(host, of_github(ODD))[0]
+    assert 413 == framework_servers.ask(host, of_github(ODD_JSON))[0]
     assert isinstance(ENDPOINT.error, WebhookRejected)
     assert "too_large" == ENDPOINT.error.reason
 
@@ -271,7 +271,7 @@ def test_body_already_read_by_django(
     """If Django has stored the webhook body, it is used; if it was consumed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent_request = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
+    sent_request = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD_JSON)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == framework_servers.ask(host, value)[0], ENDPOINT.error
@@ -301,7 +301,7 @@ def test_body_already_read_by_flask(
     """If Flask has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent_request = of_github(ODD)
+    sent_request = of_github(ODD_JSON)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == framework_servers.ask("flask", value, chunked=chunked)[0], ENDPOINT.error
@@ -321,9 +321,11 @@ def test_flask_body_stays_readable(framework_servers: Hosts) -> None:
     for is_chunked in (True, False):
         assert (
             200
-            == framework_servers.ask("flask", of_github(ODD, is_chunked + 1), chunked=is_chunked)[0]
+            == framework_servers.ask(
+                "flask", of_github(ODD_JSON, is_chunked + 1), chunked=is_chunked
+            )[0]
         )
-    assert [ODD, ODD] == seen_chunks
+    assert [ODD_JSON, ODD_JSON] == seen_chunks
 
 
 async def _starlette_body(request: Request) -> None:
@@ -358,7 +360,7 @@ def test_body_already_read_by_starlette(
     """If Starlette has stored the webhook body, it is used; if it was parsed, the error says so."""
     ENDPOINT.receives("github")
     ENDPOINT.before = before
-    sent_request = of_github(ODD)
+    sent_request = of_github(ODD_JSON)
     value = attrs.evolve(sent_request, headers=sent_request.headers | {"Content-Type": kind})
 
     assert status == framework_servers.ask("starlette", value)[0], ENDPOINT.error
@@ -384,7 +386,7 @@ def test_djangos_test_client() -> None:
     """A webhook view works with Django's test client and its usual middleware."""
     hosts.configure_django()
     ENDPOINT.receives("github")
-    sent_request = of_github(ODD)
+    sent_request = of_github(ODD_JSON)
     headers = {
         name: value for name, value in sent_request.headers.items() if name != "Content-Type"
     }
@@ -395,13 +397,13 @@ def test_djangos_test_client() -> None:
     ]
     with override_settings(ROOT_URLCONF=hosts.__name__, MIDDLEWARE=middleware):
         client: Any = Client(headers=headers)
-        answer = client.post("/hooks", ODD, content_type="application/json")
+        answer = client.post("/hooks", ODD_JSON, content_type="application/json")
         assert 200 == answer.status_code, ENDPOINT.error
-        answer = client.post("/hooks", ODD + b" ", content_type="application/json")
+        answer = client.post("/hooks", ODD_JSON + b" ", content_type="application/json")
         assert 401 == answer.status_code
 
 
-def of_django(body: bytes = ODD, **more: Any) -> Any:
+def of_django(body: bytes = ODD_JSON, **more: Any) -> Any:
     """Return a Django request with a webhook body."""
     hosts.configure_django()
     return RequestFactory().post("/hooks", body, content_type="application/json", **more)
@@ -417,7 +419,7 @@ def reason_of(take: Callable[[], object]) -> str | None:
 def test_django_limits_become_webhook_errors() -> None:
     """Django's own limits on body and host become webhook errors; a truncated body is refused."""
     taken_webhook = from_django(of_django(headers={"X-Test": "1"}))
-    assert ODD == taken_webhook["body"]
+    assert ODD_JSON == taken_webhook["body"]
     assert ("X-Test", "1") in taken_webhook["headers"]
     assert ("Content-Type", "application/json") in taken_webhook["headers"]
 
@@ -427,8 +429,8 @@ def test_django_limits_become_webhook_errors() -> None:
     with override_settings(ALLOWED_HOSTS=["shop.example"]):
         assert "foreign" == reason_of(lambda: from_django(of_django(HTTP_HOST="evil.example")))
     longer_environ = of_django().environ | {
-        "CONTENT_LENGTH": str(len(ODD) + 3),
-        "wsgi.input": BytesIO(ODD),
+        "CONTENT_LENGTH": str(len(ODD_JSON) + 3),
+        "wsgi.input": BytesIO(ODD_JSON),
     }
     assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer_environ)))
 
@@ -456,15 +458,17 @@ def asgi_request(stream: BytesIO) -> ASGIRequest:
 def test_django_body_of_unknown_length_is_read_up_to_the_limit() -> None:
     """A chunked body is read no further than the limit, even if Django itself has no limit."""
     long_stream = _CountingStream(b"x" * 10_000)
-    long_request, request = asgi_request(long_stream), asgi_request(BytesIO(ODD))
+    long_request, request = asgi_request(long_stream), asgi_request(BytesIO(ODD_JSON))
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=None):
         assert "too_large" == reason_of(lambda: from_django(long_request, limit=10))
         assert 11 == long_stream.read_so_far
-        assert [ODD] * 2 == [from_django(request, limit=len(ODD))["body"] for _ in range(2)]
-        assert (ODD, ODD) == (request.body, request.read())
+        assert [ODD_JSON] * 2 == [
+            from_django(request, limit=len(ODD_JSON))["body"] for _ in range(2)
+        ]
+        assert (ODD_JSON, ODD_JSON) == (request.body, request.read())
 
 
-def of_flask(body: bytes = ODD, **more: Any) -> Any:
+def of_flask(body: bytes = ODD_JSON, **more: Any) -> Any:
     """Return a Flask request that is made from the bytes a server would get."""
     value = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
     return hosts.flask_app.request_class(value.get_environ())
@@ -472,7 +476,7 @@ def of_flask(body: bytes = ODD, **more: Any) -> Any:
 
 def test_flask_limits_become_webhook_errors() -> None:
     """Flask's own limits on body and host become webhook errors; a truncated body is refused."""
-    assert ODD == from_flask(of_flask())["body"]
+    assert ODD_JSON == from_flask(of_flask())["body"]
     limited_request = of_flask()
     limited_request.max_content_length = 10
     assert "too_large" == reason_of(lambda: from_flask(limited_request))
@@ -481,7 +485,7 @@ def test_flask_limits_become_webhook_errors() -> None:
     foreign_request.trusted_hosts = ["shop.example"]
     assert "foreign" == reason_of(lambda: from_flask(foreign_request))
     short_request = of_flask()
-    short_request.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
+    short_request.environ["CONTENT_LENGTH"] = str(len(ODD_JSON) + 3)
     assert "malformed" == reason_of(lambda: from_flask(short_request))
     endless_request = of_flask(headers={"Transfer-Encoding": "chunked"})
     del endless_request.environ["CONTENT_LENGTH"]
@@ -490,7 +494,9 @@ def test_flask_limits_become_webhook_errors() -> None:
 
 def test_wsgi_content_headers() -> None:
     """A webhook from WSGI has its content type and length among the headers."""
-    environ = EnvironBuilder("/hooks", data=ODD, method="POST", content_type="a/b").get_environ()
+    environ = EnvironBuilder(
+        "/hooks", data=ODD_JSON, method="POST", content_type="a/b"
+    ).get_environ()
     headers = dict(from_wsgi(environ)["headers"])
 
-    assert ("a/b", str(len(ODD))) == (headers["CONTENT-TYPE"], headers["CONTENT-LENGTH"])
+    assert ("a/b", str(len(ODD_JSON))) == (headers["CONTENT-TYPE"], headers["CONTENT-LENGTH"])

@@ -37,7 +37,7 @@ from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, b64, mac, millis, stamp
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
-SHORT = (
+FAST_PRESETS = (
     "authorize-net", "checkout-com", "easypost", "github", "gitlab", "intercom", "mailersend",
     "paddle", "paystack", "razorpay", "shippo", "shopify", "standard-webhooks", "stripe", "svix",
     "woocommerce",
@@ -115,7 +115,7 @@ def is_same_event(one: WebhookEvent, other: WebhookEvent) -> bool:
 
 def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
     """Return every scheme that has a fast path, with a genuine webhook."""
-    short_senders = [(name, BY_NAME[name]) for name in SHORT]
+    short_senders = [(name, BY_NAME[name]) for name in FAST_PRESETS]
     schemes = [
         (
             name,
@@ -130,7 +130,7 @@ def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
     ]
 
 
-EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
+EVERY_CASE = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 
 def test_presets_with_fast_path_are_exactly_those_that_sign_body_and_headers_by_hmac() -> None:
@@ -140,10 +140,10 @@ def test_presets_with_fast_path_are_exactly_those_that_sign_body_and_headers_by_
         for name, scheme in PRESETS.items()
         if quick_verifier(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
     }
-    assert {*SHORT} == short_schemes
+    assert {*FAST_PRESETS} == short_schemes
 
 
-@EACH
+@EVERY_CASE
 def test_fast_path_gives_the_same_event(case: tuple[str, VerifierPaths, SentWebhook]) -> None:
     """A genuine webhook gives the same event on the fast path and in the full verifier."""
     _, ways, sent_request = case
@@ -154,7 +154,7 @@ def test_fast_path_gives_the_same_event(case: tuple[str, VerifierPaths, SentWebh
         assert is_same_event(ways.long(shape), event)
 
 
-@EACH
+@EVERY_CASE
 @examples(30)
 @given(seed=st.integers(0, 2**32))
 def test_fast_path_accepts_no_more_than_the_full_verifier(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.webhooks.signing import SentWebhook
 
-SENT = BY_NAME["twilio"].send(NOW, 7)
+SENT_WEBHOOK = BY_NAME["twilio"].send(NOW, 7)
 
 
 class TricklingStream(io.RawIOBase):
@@ -40,7 +40,9 @@ class TricklingStream(io.RawIOBase):
         return piece
 
 
-def environ(source: object = None, *, sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
+def environ(
+    source: object = None, *, sent: SentWebhook = SENT_WEBHOOK, **more: Any
+) -> dict[str, Any]:
     """Return the environment that a WSGI server passes."""
     fields: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
     setup_testing_defaults(fields)
@@ -80,7 +82,7 @@ def test_webhook_from_wsgi() -> None:
 def test_wsgi_without_a_length() -> None:
     """A WSGI body without a length is read up to the limit, if the server marks its end."""
     terminated_environ = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
-    assert SENT.body == from_wsgi(terminated_environ)["body"]
+    assert SENT_WEBHOOK.body == from_wsgi(terminated_environ)["body"]
     assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
     source = TricklingStream(b"x" * 1_000)
     long_environ = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
@@ -106,13 +108,13 @@ def test_wsgi_request_with_invalid_content_length_is_refused(length: str) -> Non
 
 def test_wsgi_body_that_is_shorter_than_its_content_length_is_refused() -> None:
     """A WSGI body that is shorter than its Content-Length is refused."""
-    short_environ = environ(TricklingStream(SENT.body[:-3]))
+    short_environ = environ(TricklingStream(SENT_WEBHOOK.body[:-3]))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(short_environ))
-    broken_environ = environ(TricklingStream(SENT.body[:9], OSError("reset")))
+    broken_environ = environ(TricklingStream(SENT_WEBHOOK.body[:9], OSError("reset")))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(broken_environ))
 
 
-def scope(sent: SentWebhook = SENT, **more: Any) -> dict[str, Any]:
+def scope(sent: SentWebhook = SENT_WEBHOOK, **more: Any) -> dict[str, Any]:
     """Return the scope that an ASGI server passes."""
     path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
     headers = {"Host": "shop.example", "Content-Length": str(len(sent.body)), **sent.headers}
@@ -144,7 +146,7 @@ def messages(*bodies: bytes | None) -> Callable[[], Any]:
 
 def test_webhook_in_several_asgi_messages_is_verified() -> None:
     """A webhook whose body arrives in several ASGI messages is verified."""
-    pieces = messages(SENT.body[:5], SENT.body[5:])
+    pieces = messages(SENT_WEBHOOK.body[:5], SENT_WEBHOOK.body[5:])
     taken_webhook = asyncio.run(from_asgi(scope(), pieces))
     assert Receiver.of(BY_NAME["twilio"]).verify({**taken_webhook})
 

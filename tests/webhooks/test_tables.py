@@ -13,8 +13,8 @@ from moorage.domain.webhooks.presets import PRESETS, preset
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.world import NOW, Receiver
 
-EACH = pytest.mark.parametrize("name", sorted(PRESETS))
-USUAL = (
+EVERY_PRESET = pytest.mark.parametrize("name", sorted(PRESETS))
+SHORT_PRESETS = (
     "discord", "easypost", "github", "intercom", "linear", "mailgun", "mollie", "paddle",
     "paystack", "razorpay", "shippo", "shopify", "slack", "square", "stripe", "telegram", "xero",
     "zoom",
@@ -36,7 +36,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, dict)
 
 
-@EACH
+@EVERY_PRESET
 def test_every_preset_is_a_table(name: str) -> None:
     """Every webhook preset can be written as TOML or JSON and read back unchanged."""
     scheme = preset(name)
@@ -48,7 +48,7 @@ def test_every_preset_is_a_table(name: str) -> None:
     assert table == WebhookScheme.from_table(table).to_table()
 
 
-@EACH
+@EVERY_PRESET
 def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
     """A webhook scheme that is read from a TOML table accepts the vendor's webhooks."""
     sender = BY_NAME[name]
@@ -58,7 +58,7 @@ def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
     assert receiver.verify(sender.send(NOW, 7))
 
 
-@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("name", SHORT_PRESETS)
 def test_a_usual_scheme_is_a_dozen_lines(name: str) -> None:
     """A usual webhook scheme needs at most twelve entries in a TOML table."""
     assert len(preset(name).to_table()) <= 12
