@@ -71,16 +71,16 @@ class Output:
             self.text = buffer.getvalue().decode()
 
 
-@pytest.fixture(scope="module", name="whole")
+@pytest.fixture(scope="module", name="demo_output")
 def _full_output(tmp_path_factory: pytest.TempPathFactory) -> Output:
     return Output(tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(name="output")
-def _demo_output(output: Output) -> str:
+def _demo_text(demo_output: Output) -> str:
     """Return the text that the demo prints when its output is not a terminal."""
-    assert () == output.wrong
-    return output.text
+    assert () == demo_output.wrong
+    return demo_output.text
 
 
 @pytest.mark.parametrize("title", FIGURES)
@@ -137,11 +137,11 @@ class LinkParser(HTMLParser):
         self.links += [str(value) for name, value in attrs if name in {"src", "href"}]
 
 
-def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str) -> None:
+def test_report_is_self_contained_and_holds_no_secret(demo_output: Output, output: str) -> None:
     """The demo's report loads no other file, has a dot for each attempt, and shows no secret."""
-    assert str(whole.report) in output
-    assert [whole.report.as_uri()] == whole.shown
-    text = whole.report.read_text("utf-8")
+    assert str(demo_output.report) in output
+    assert [demo_output.report.as_uri()] == demo_output.shown
+    text = demo_output.report.read_text("utf-8")
     page = LinkParser()
     page.feed(text)
 
@@ -166,7 +166,7 @@ def test_verdict_names_repeated_effects() -> None:
     assert ["charge 1 happened 2 times."] == verdict([], ["charge 1", "charge 1", "charge 2"])
 
 
-def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
+def test_demo_runs_as_a_module(demo_output: Output, tmp_path: Path) -> None:
     """`python -m moorage.demo` prints the same output, except for its duration."""
     importlib.import_module("moorage.demo.__main__")
     demo = subprocess.run(
@@ -181,7 +181,7 @@ def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
     # Two phones get messages at the same time, so the lines about them come in any order.
     expected, actual = (
         sorted(text.partition("\nFinished in")[0].splitlines())
-        for text in (whole.text, demo.stdout)
+        for text in (demo_output.text, demo.stdout)
     )
     assert expected == actual
     assert (tmp_path / "build" / "demo.html").is_file()

@@ -234,7 +234,7 @@ def test_asynchronous_connector_passes_each_check_of_conformance_kit(
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_connector_uses_connections_of_child_own_manager_in_forked_child(
+def test_forked_connector_uses_the_childs_connections(
     check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
 ) -> None:
     """In a forked child, a connector uses the connections of the child's own manager."""

@@ -120,7 +120,7 @@ def test_label_of_a_parcel() -> None:
 
 
 def test_best_rate_is_bought() -> None:
-    """Buying the best rate requests rates and buys one of them with all options."""
+    """The best rate is bought with all options of the purchase, after the rates were requested."""
     requests: list[tuple[Any, ...]] = []
     best_rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
 

@@ -55,7 +55,7 @@ def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
         (999, VendorFailed, "failed"),
     ],
 )
-def test_each_other_status_becomes_one_error(
+def test_every_remaining_status_raises_one_error(
     status: int, kind: type[ConnectorError], message: str
 ) -> None:
     """Each other status raises one error, with the status and the response."""

@@ -159,8 +159,8 @@ def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None
     assert is_secret_name == Headers(pairs).has_name_with(text)
 
 
-def test_mention_ignores_values() -> None:
-    """`mention` finds a string within one name only, not in values or across names."""
+def test_text_is_found_in_header_names_only() -> None:
+    """`has_name_with` finds a string within a single header name, not in values or across names."""
     headers = Headers({"X-RateLimit-Left": "none", "Age": "1"})
     assert headers.has_name_with("limit")
     assert headers.has_name_with("age")

@@ -300,8 +300,8 @@ async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_service_of_regions_performs_nothing(world: World) -> None:
-    """A service that has only regions refuses to perform an operation."""
+async def test_operation_of_service_with_regions_is_refused(world: World) -> None:
+    """An operation of a connector raises an error if its service is configured with regions."""
     manager = world.manager(database(regions=[Region("eu", "https://eu.example")]))
     with pytest.raises(ConfigurationError, match="region"):
         await manager.perform("erp", Trial(world).insert())

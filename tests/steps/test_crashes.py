@@ -101,7 +101,7 @@ def test_many_concurrent_starts_with_one_key_start_one_step(tmp_path: Path) -> N
     assert "3 failure" in outputs.pop()
 
 
-def test_no_step_outlives_its_limit_although_we_are_dead(tmp_path: Path) -> None:
+def test_limit_ends_a_step_whose_starter_was_killed(tmp_path: Path) -> None:
     """The platform ends a step and its child processes at the limit if the starter was killed."""
     note = tmp_path / "pids"
     script = (

@@ -113,7 +113,7 @@ def test_killed_program_finds_its_container_again(socket: str, tmp_path: Path) -
     assert [f"line {number}" for number in range(1, 2001)] == log.read_text().splitlines()
 
 
-def test_limit_holds_although_we_are_dead(socket: str, tmp_path: Path) -> None:
+def test_limit_ends_a_container_whose_starter_was_killed(socket: str, tmp_path: Path) -> None:
     """A container whose starter was killed ends at its limit, at most five seconds late."""
     script = "trap '' TERM; echo begun; while :; do sleep 1; done"
     process = worker(socket, tmp_path, script, 4.0)

@@ -44,7 +44,7 @@ def functions_of(owner: ModuleType | type, module: str) -> Iterator[FunctionType
 
 
 def read_fields(code: CodeType) -> Iterator[str]:
-    """Yield the texts that code passes first to a method of `Answer`."""
+    """Yield each string that a function passes as the first argument to a method of `Answer`."""
     steps = list(dis.get_instructions(code))
     for step, following in pairwise(steps):
         is_method = step.opname == "LOAD_METHOD" or "NULL" in step.argrepr
