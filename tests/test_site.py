@@ -150,7 +150,7 @@ def _differ_in_values_only(row: messages.Row, other: messages.Row) -> bool:
 
 
 def _first_words(row: messages.Row) -> str:
-    """Return a message's words before its first value, or all if these are too few."""
+    """Return the first words of a message without values; all its text if there are too few."""
     parts = [re.findall(r"\S*\w\S*", part) for part in row.text.split(HOLE)]
     first = next((part for part in parts if len(part) >= _FEW_WORDS), None)
     return _with_values(row) if first is None else " ".join(first[:_FIRST_WORDS])

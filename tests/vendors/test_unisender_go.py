@@ -204,7 +204,7 @@ def test_names_with_special_characters_are_encoded(name: str, text: str) -> None
 
 
 def test_long_name_is_only_in_the_header() -> None:
-    """A name of over 78 characters is sent in the header only, as substitutions have a limit."""
+    """A recipient's name of more than 78 characters is sent in the To header only."""
     for length, is_sent in ((78, True), (79, False)):
         body = body_of(mail(to=f"{'a' * length} <ada@example.com>"))
         assert is_sent is ("substitutions" in body["recipients"][0])

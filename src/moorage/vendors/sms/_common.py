@@ -71,7 +71,7 @@ def international(path: str) -> Callable[[sdk.Answer], str | None]:
 
 
 def media_urls(path: str) -> Callable[[sdk.Answer], tuple[str, ...]]:
-    """Return a function that reads the URLs of the media in a list."""
+    """Return a function that reads the media URLs from the list at a path of a response."""
 
     def read(fields: sdk.Answer) -> tuple[str, ...]:
         urls = [item.text("url") for item in fields.objects(path)]
