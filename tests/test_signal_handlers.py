@@ -4,17 +4,24 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moorage import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
     ConnectorManager,
     Credentials,
+    Event,
     Headers,
     Hub,
     Idempotency,
+    ObserverFailed,
     Outbox,
     OutcomeUnknown,
     Request,
@@ -29,9 +36,12 @@ from moorage.adapters.http.borrowed.requests import RequestsHttpClient
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.shards import ShardedStorage
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.state.commands import States
 from moorage.testing import Behaviour, VendorServer
+from tests.adapters.memory_commands import ReadCommand
 
 SECRET = "sk_live_51H8aBcDeFgHiJk"
 RETRIES = RetryPolicy(max_attempts=3, base_delay=0)
@@ -223,6 +233,83 @@ def test_interrupted_delivery_ends_the_worker_and_keeps_the_entry(
         outbox.deliver(hub)
     assert http.requests == 1
     assert {""} == {entry.error for entry in outbox.find(EntryQuery()).items}
+
+
+class InterruptedObserver:
+    """An observer that a signal interrupts at the first event of a class."""
+
+    def __init__(self, kind: type[Event]) -> None:
+        self.event_classes = (kind,)
+        self.events = 0
+
+    def __call__(self, _event: Event, /) -> None:
+        """Raise the signal at the first event."""
+        self.events += 1
+        if self.events == 1:
+            signal.raise_signal(signal.SIGUSR1)
+
+
+class RecordingClient:
+    """An HTTP client that counts its requests, and responds to each one."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def send(self, request: Request, _url: str, _timeouts: Any, /) -> Response:
+        """Respond with an empty object."""
+        self.requests += 1
+        return Response(200, request.headers, b"{}")
+
+
+@pytest.mark.parametrize("kind", [CallStarted, AttemptStarted, AttemptFinished, CallFinished])
+@pytest.mark.parametrize("key", [None, "INV-1"])
+def test_interruption_of_an_observer_ends_the_call(
+    limit: type[Exception], key: str | None, kind: type[Event]
+) -> None:
+    """The caller gets the exception of a signal that arrives while an observer runs.
+
+    The observer does not count as failed. A request with a key that was sent is not repeated.
+    """
+    http, failures = RecordingClient(), list[Event]()
+
+    def record_failure(event: Event) -> None:
+        if isinstance(event, ObserverFailed):
+            failures.append(event)
+
+    manager = manager_of(http, observers=[InterruptedObserver(kind), record_failure])
+    request = Request.get("/") if key is None else Request.post("/")
+    with pytest.raises(limit):
+        manager.call("bank", request, idempotency_key=key)
+    assert http.requests == (kind in {AttemptFinished, CallFinished})
+    assert failures == []
+    with nullcontext() if key is None or not http.requests else suppress(OutcomeUnknown):
+        manager.call("bank", request, idempotency_key=key)
+    assert http.requests == (2 if key is None and kind in {AttemptFinished, CallFinished} else 1)
+
+
+class InterruptedCommand(ReadCommand):
+    """A command of a store that a signal interrupts."""
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Raise the signal."""
+        signal.raise_signal(signal.SIGUSR1)
+        return super().apply(states, now)
+
+
+@pytest.mark.parametrize("kind", ["memory", "shards", "sqlite"])
+def test_interruption_of_a_posted_command_reaches_the_caller(
+    limit: type[Exception], kind: str, tmp_path: Path
+) -> None:
+    """A store passes on the exception of a signal that interrupts a posted command."""
+    stores: dict[str, Callable[[], Any]] = {
+        "memory": MemoryStorage,
+        "shards": lambda: ShardedStorage({"a": SqliteStorage(tmp_path / "a.db")}),
+        "sqlite": lambda: SqliteStorage(tmp_path / "state.db"),
+    }
+    store = stores[kind]()
+    with pytest.raises(limit):
+        store.post(InterruptedCommand("key"))
+    assert store.execute(ReadCommand("key")) == (None,)
 
 
 def test_exception_that_the_host_is_handling_is_not_an_interruption(

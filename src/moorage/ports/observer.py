@@ -13,7 +13,8 @@ class Observer(Protocol):
 
     An observer must return quickly and not block: slow work belongs elsewhere. If an observer
     raises an exception, the call continues, and the other observers receive an `ObserverFailed`
-    event.
+    event. Only the exception of a signal handler that interrupts an observer, such as the time
+    limit of a task queue, ends the call.
 
     An observer may have two more attributes. `event_classes` is a tuple of classes of events: it
     receives these only. With a true `failures_only` it receives no event of a success, and no

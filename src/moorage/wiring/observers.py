@@ -19,6 +19,7 @@ from moorage.domain.observation.call_events import (
 from moorage.domain.observation.events import Event, LogEntriesLost, ObserverFailed
 from moorage.domain.observation.late_fields import facts_of, new_late, set_facts
 from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError
 
@@ -151,7 +152,9 @@ class Observers:
                 return listeners
             listeners = self._listeners_of(tuple(current_classes))
             self._latest = current_classes, listeners
-        except Exception:  # noqa: BLE001 - an observer never breaks a call
+        except Exception as error:
+            if is_interruption(error):
+                raise
             return self._usual_listeners
         return listeners
 
@@ -278,6 +281,10 @@ class Observers:
                 observer.watch_pipeline(pipeline)  # type: ignore[attr-defined]  # it has one
 
     def _report(self, failed: Observer, error: Exception, event: Event) -> None:
+        """Report the failure of an observer to the others; raise an interruption."""
+        if is_interruption(error):
+            # The host ends its task, and the observer has not failed.
+            raise error
         failure = ObserverFailed(
             at=event.at,
             service=event.service,
@@ -296,7 +303,9 @@ class Observers:
                 continue
             try:
                 observer(failure)
-            except Exception:  # noqa: BLE001, S112 - it is an observer that fails, too
+            except Exception as other_error:
+                if is_interruption(other_error):
+                    raise
                 continue
             was_heard = True
         if not was_heard:

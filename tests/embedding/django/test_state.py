@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,14 @@ import pytest
 
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of, waiting_at_most
+from moorage_django.guard import log_errors
 from moorage_django.state import AsyncOrmStorage, OrmStorage
+from tests.adapters.memory_commands import ReadCommand
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from moorage.domain.state.commands import States
 
 
 # Coverage of the kit and the core is measured with the core's own stores, and thousands of commands
@@ -68,3 +73,43 @@ def test_async_store_conforms_in_time(check: kit.AsyncTimedCheck, alias: str) ->
         await store.aclose()
 
     asyncio.run(run_check())
+
+
+class TaskTimeout(Exception):
+    """The exception for a task's time limit, like Celery's `SoftTimeLimitExceeded`."""
+
+
+@pytest.fixture
+def _time_limit() -> Generator[None]:
+    """Install a signal handler that raises TaskTimeout."""
+
+    def end_task(*_: object) -> None:
+        raise TaskTimeout
+
+    before = signal.signal(signal.SIGUSR1, end_task)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+class InterruptedCommand(ReadCommand):
+    """A command that a time limit interrupts."""
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Raise the signal."""
+        signal.raise_signal(signal.SIGUSR1)
+        return super().apply(states, now)
+
+
+@pytest.mark.usefixtures("_time_limit")
+def test_time_limit_of_a_task_is_raised_from_a_posted_command(store: OrmStorage) -> None:
+    """The exception of a signal handler that interrupts a posted command reaches the task."""
+    with pytest.raises(TaskTimeout):
+        store.post(InterruptedCommand("key"))
+    assert store.execute(ReadCommand("key")) == (None,)
+
+
+@pytest.mark.usefixtures("_time_limit")
+def test_time_limit_of_a_task_is_raised_from_background_work() -> None:
+    """Background work logs its errors, and passes on the exception of a signal handler."""
+    with pytest.raises(TaskTimeout), log_errors("The work", "Repeat it."):
+        signal.raise_signal(signal.SIGUSR1)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from moorage import ConnectorError
+from moorage.domain.resilience.interruptions import is_interruption
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +27,9 @@ def log_errors(task: str, remedy: str) -> Generator[None]:
         yield
     except ConnectorError as error:
         reason = str(error)
-    except Exception as error:  # noqa: BLE001 - no error of background work may stop the host
+    except Exception as error:
+        if is_interruption(error):
+            raise
         # The words of a foreign error may hold a secret.
         reason = f"{type(error).__name__}."
     else:

@@ -28,6 +28,7 @@ from django.db import Error, OperationalError, connections, transaction
 
 from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.concurrency.forking import in_child
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.packing import pack_state, unpack_state
 from moorage_django.errors import meaning, translating_errors
 from moorage_django.models import State
@@ -256,7 +257,10 @@ class OrmStorage:
                     posted_commands.appendleft(command)
                 self._away = True
                 return error
-            except Exception:  # noqa: BLE001, S112 - `post` must not raise, and repeating would not help
+            except Exception as error:
+                # Nobody waits for the answer of a posted command, and a repeat would not help.
+                if is_interruption(error):
+                    raise
                 continue
             self._away = False
         return None

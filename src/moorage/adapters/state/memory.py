@@ -25,6 +25,7 @@ from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.sections import new_section_lock, release_if_held
 from moorage.adapters.notices import give_notice
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.state.keys import CLASSES, GUARDS, class_of
 from moorage.domain.values.durations import count
 from moorage.domain.values.uncopyable import Uncopyable
@@ -291,8 +292,10 @@ class MemoryStorage(Uncopyable):
         """Run a command without returning its answer."""
         try:
             self.execute(command)
-        except Exception:  # noqa: BLE001 - no caller waits for it
-            return
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
 
     def _apply_any(self, command: Command[Answer]) -> Answer:
         """Run a command on any states, existing or not."""

@@ -45,6 +45,7 @@ from moorage.adapters.state._redis_cluster import ClusterPool
 from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state._redis_server import RedisServer, UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, ScriptCalls, decode_reply
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.keys import tag_of
 from moorage.domain.values.durations import seconds
@@ -178,8 +179,10 @@ class RedisStorage(_Store, ContextClosable):
             self._posted.append(command)
             if not self._unavailable:
                 self._send_posted()
-        except Exception:  # noqa: BLE001 - no caller waits for it
-            return
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
 
     def node_of(self, command: Command[Any], /) -> str:
         """Return the cluster node that stores a command's keys; empty without a cluster."""
@@ -281,8 +284,10 @@ class RedisStorage(_Store, ContextClosable):
                 except StorageUnavailable as error:
                     if swap.can_resend(command, error):
                         self._posted.append(command)
-                except Exception:  # noqa: BLE001, S112 - impossible to apply, and nobody waits
-                    continue
+                except Exception as error:
+                    # The command is impossible to apply, and no caller waits for its answer.
+                    if is_interruption(error):
+                        raise
             return
         raise failure
 

@@ -24,6 +24,7 @@ from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextC
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
@@ -152,12 +153,16 @@ class ShardedStorage(_Shards, ContextClosable):
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command without waiting for its reply; retry a failure with the next command."""
-        with suppress(Exception):
+        try:
             location = self._location(command)
             if location.former is None:
                 self._stores[location.shard].post(command)
             else:
                 self._settle(command, location, monotonic() + _SETTLE_SECONDS)
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
 
     def _settle(self, command: Command[Any], location: Location, end_time: float) -> bool:
         """Run a queued command on its shard; if the shard is unavailable, queue it again.
@@ -172,8 +177,10 @@ class ShardedStorage(_Shards, ContextClosable):
             if not command.once:
                 self._waiting.setdefault(location, deque(maxlen=MAX_POSTED)).append(command)
             return False
-        except Exception:  # noqa: BLE001 - no caller waits for it
-            return True
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
         return True
 
     def housekeep(self, *, limit: int = 1_000) -> int:

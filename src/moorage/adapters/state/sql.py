@@ -24,6 +24,7 @@ from moorage.adapters.databases._sql_source import Source
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands, seconds_until
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.domain.resilience.gate_commands import return_unclaimed
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.durations import count, seconds
 from moorage.errors import StateUnavailable, StorageUnavailable
@@ -219,7 +220,10 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
                         posted_commands.appendleft(command)
                     self._unavailable = True
                     return error
-                except Exception:  # noqa: BLE001, S112 - no caller waits for it
+                except Exception as error:
+                    # No caller waits for the answer.
+                    if is_interruption(error):
+                        raise
                     continue
                 self._unavailable = False
         finally:

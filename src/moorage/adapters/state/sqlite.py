@@ -15,6 +15,7 @@ from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
 from moorage.domain.resilience.gate_commands import return_unclaimed
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.errors import LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -107,8 +108,10 @@ class SqliteStorage(ContextClosable):
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except DatabaseBusy:
             self._posted.append(command)
-        except Exception:  # noqa: BLE001 - no caller waits for it
-            return
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Give back the tokens and slots of a command whose caller has stopped waiting."""
@@ -211,8 +214,10 @@ class AsyncSqliteStorage(AsyncContextClosable):
                 self._engine.attempt(command, _MAX_BYTES_IN_LOOP)
         except (DatabaseBusy, WouldBlock):
             posts.post(command)
-        except Exception:  # noqa: BLE001 - no caller waits for it
-            return
+        except Exception as error:
+            # No caller waits for the answer.
+            if is_interruption(error):
+                raise
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
         """Give back the tokens and slots of a command whose caller has stopped waiting."""
