@@ -288,6 +288,49 @@ def test_recursive_schema_is_compared_once() -> None:
     assert expected == problems(narrow, tree)
 
 
+def test_reference_may_stand_next_to_definitions() -> None:
+    """A schema that is only a reference to one of its definitions is compared, as Pydantic's."""
+
+    def tree(**properties: Any) -> dict[str, Any]:
+        node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}, **properties}}
+        draft = "https://json-schema.org/draft/2020-12/schema"
+        return {"$schema": draft, "$ref": "#/$defs/N", "$defs": {"N": node}}
+
+    number, text = {"type": "integer"}, {"type": "string"}
+    assert [] == problems(tree(x=number), tree(x={"type": "integer", "minimum": 0}))
+    expected = "x: The writer may write values of the type string, which the reader does not accept"
+    assert [f"{expected}."] == problems(tree(x=number), tree(x=text))
+
+
+def test_reference_may_be_percent_encoded() -> None:
+    """A reference names a definition such as 'Page[Order]' by its percent-encoded name."""
+    schema = {
+        "type": "object",
+        "properties": {"page": {"$ref": "#/$defs/Page%5BOrder%5D"}},
+        "$defs": {"Page[Order]": {"type": "string"}},
+    }
+    assert [] == problems(schema, schema)
+
+
+@pytest.mark.parametrize("keyword", ["$dynamicRef", "$recursiveRef"])
+def test_equal_dynamic_references_may_lead_to_different_parts(keyword: str) -> None:
+    """Equal dynamic references are not taken for equal rules: their targets may differ."""
+    draft = {"$dynamicRef": "2020-12", "$recursiveRef": "2019-09"}[keyword]
+    target = {"$dynamicRef": "#node", "$recursiveRef": "#"}[keyword]
+    writer: dict[str, Any] = {
+        "$schema": f"https://json-schema.org/draft/{draft}/schema",
+        "$dynamicAnchor": "node",
+        "type": ["array", "string"],
+        "items": {keyword: target},
+    }
+    reader = {**writer, "maxLength": 3}
+    value = ["long text"]
+    assert jsonschema_rs.is_valid(writer, value)
+    assert not jsonschema_rs.is_valid(reader, value)
+
+    assert any(repr(keyword) in problem for problem in problems(reader, writer))
+
+
 def doubling_schema(keyword: str, times: int, leaf: dict[str, Any]) -> dict[str, Any]:
     """Return a schema whose parts refer twice to the next part, this many times."""
     parts = {"0": leaf}

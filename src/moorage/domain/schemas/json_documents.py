@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object, refuse_constant
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 _MOST_REFERENCES: Final = 100
 """The maximum number of references that are followed to one part."""
 
-_ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
+_NOT_RULES: Final = frozenset({
+    "$comment", "$defs", "$schema", "default", "definitions", "description", "examples", "title",
+})  # fmt: skip
 """Keywords that may be next to a reference, because they are not rules."""
 
 
@@ -52,7 +55,7 @@ class JsonDocuments:
             if not is_object(part) or "$ref" not in part:
                 return part, self._base_id(part)
             reference = part["$ref"]
-            if not isinstance(reference, str) or part.keys() - {"$ref"} - _ANNOTATIONS:
+            if not isinstance(reference, str) or part.keys() - {"$ref"} - _NOT_RULES:
                 return part, str(reference)
             target = self._target(reference)
             if target is None:
@@ -76,7 +79,7 @@ class JsonDocuments:
             return part
         if not fragment.startswith("/"):
             return None
-        for step in fragment[1:].split("/"):
+        for step in unquote(fragment)[1:].split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
             if is_object(part) and name in part:
                 part = part[name]

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _ALL_TYPES: Final = frozenset({
     "null", "boolean", "integer", "number", "string", "array", "object",
 })  # fmt: skip
+_REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef", "$ref"})
+"""Keywords that refer to another part, which may differ in the two schemas."""
+
 _EQUAL_RULES: Final = frozenset(
     {"multipleOf", "not", "pattern", "patternProperties", "propertyNames"}
 )
@@ -417,7 +420,9 @@ def _is_same(part: Any, other: Any) -> bool:
 def _has_reference(part: Any) -> bool:
     if is_list(part):
         return any(map(_has_reference, part))
-    return is_object(part) and ("$ref" in part or any(map(_has_reference, part.values())))
+    return is_object(part) and (
+        not _REFERENCES.isdisjoint(part) or any(map(_has_reference, part.values()))
+    )
 
 
 def _canonical(value: Any) -> str:
