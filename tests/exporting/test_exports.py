@@ -323,6 +323,39 @@ def test_every_region_of_a_service_is_exported() -> None:
     check_description(openapi(description))
 
 
+def test_names_with_the_same_letters_have_separate_variables() -> None:
+    """Services whose names are alike in ASCII letters keep their own URLs and credentials."""
+    token = Credentials.bearer(PLANTED)
+    services = [
+        Service(name, f"https://{host}.example", credentials=token)
+        for host, name in enumerate(["продажи", "оплата", "a b", "a.b", "Main", "main"])
+    ]
+    configuration = attrs.evolve(read_configuration({}), services=tuple(services))
+    description = describe_requests(configuration)
+
+    assert {service.name: service.base_url for service in services} == {
+        request.owner: description.variables[request.server] for request in description.sent
+    }
+    assert len(services) == len({request.headers for request in description.sent})
+    assert [[{"url": service.base_url}] for service in services] == [
+        item["servers"] for item in openapi(description)["paths"].values()
+    ]
+    check_collection(postman(description))
+    check_description(openapi(description))
+
+
+def test_repeated_placeholder_and_slash_at_the_end_are_exported() -> None:
+    """A placeholder that a path repeats has two names, and no URL has a double slash."""
+    endpoint = Endpoint("compare", "GET", "/shops/{id}/{id}")
+    services = (Service("shop", "https://shop.example/v1/", endpoints=(endpoint,)),)
+    configuration = attrs.evolve(read_configuration({}), services=services)
+    description = describe_requests(configuration)
+
+    assert ["/shops/{id}/{id_5}"] == [request.template for request in description.sent]
+    assert "https://shop.example/v1" == description.variables["shop_url"]
+    check_description(openapi(description))
+
+
 @pytest.mark.parametrize(
     "path, shown",
     [

@@ -16,7 +16,14 @@ from moorage.errors import ConfigurationError
 from moorage.exporting.hiding import ValueHiding, texts_of
 from moorage.exporting.paths import path_of
 from moorage.exporting.recording import recorded_exchanges
-from moorage.exporting.sent import DescribedRequest, Description, Slot, variable, variable_in_braces
+from moorage.exporting.sent import (
+    DescribedRequest,
+    Description,
+    Slot,
+    VariablePrefixes,
+    variable,
+    variable_in_braces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +56,9 @@ def describe_requests(configured: Configured) -> Description:
     variables: dict[str, str] = {}
     silence_reasons: dict[str, str] = {}
     exchanges_by_vendor: dict[str, list[Exchange]] = {}
+    prefixes = VariablePrefixes()
     for account in configured.accounts:
+        prefix = prefixes.add(account.name)
         vendor = account.vendor.name
         try:
             exchanges = (
@@ -64,11 +73,11 @@ def describe_requests(configured: Configured) -> Description:
         if not exchanges:
             silence_reasons[account.name] = _NO_HTTP
         for exchange in exchanges:
-            request, used_variables = _of_account(account, exchange)
+            request, used_variables = _of_account(account, exchange, prefix)
             requests.append(request)
             variables = {**used_variables, **variables}
     for service in configured.services:
-        for request, used_variables in _of_service(service):
+        for request, used_variables in _of_service(service, prefixes):
             requests.append(request)
             variables = {**used_variables, **variables}
     return Description(
@@ -86,30 +95,31 @@ def _distinct_requests(sent: Iterable[DescribedRequest]) -> Iterable[DescribedRe
     return first_requests.values()
 
 
-def _of_account(account: Account, exchange: Exchange) -> tuple[DescribedRequest, dict[str, str]]:
-    names_by_value = dict(texts_of(exchange.options, account.name))
+def _of_account(
+    account: Account, exchange: Exchange, prefix: str
+) -> tuple[DescribedRequest, dict[str, str]]:
+    """Return a request of an account, and its variables, whose names begin with a prefix."""
+    names_by_value = dict(texts_of(exchange.options, prefix))
     own_services, foreign_services = exchange.vendor.services(), account.vendor.services()
     key_headers = {
         sent_request.idempotency_header
         for sent_request in own_services.values()
         if sent_request.idempotency_header
     }
-    hiding = ValueHiding(
-        account.name, names_by_value, frozenset(name.lower() for name in key_headers)
-    )
+    hiding = ValueHiding(prefix, names_by_value, frozenset(name.lower() for name in key_headers))
     parts = urlsplit(exchange.url)
     service_name = _server(exchange.url, own_services)
     if service_name is None:
-        server, url, base = variable(account.name, parts.netloc), f"https://{parts.netloc}", ""
+        server, url, base = variable(prefix, parts.netloc), f"https://{parts.netloc}", ""
     else:
-        server = variable(account.name, service_name, "url")
+        server = variable(prefix, service_name, "url")
         url = (
             str(foreign_services[service_name].base_url)
             if service_name in foreign_services
             else str(own_services[service_name].base_url)
         )
         base = urlsplit(str(own_services[service_name].base_url)).path.rstrip("/")
-    path, slots = path_of(parts.path, exchange.route, base, account.name, names_by_value)
+    path, slots = path_of(parts.path, exchange.route, base, prefix, names_by_value)
     media, body = hiding.body(exchange.request)
     sent_request = DescribedRequest(
         owner=account.name,
@@ -122,17 +132,17 @@ def _of_account(account: Account, exchange: Exchange) -> tuple[DescribedRequest,
             *hiding.headers(exchange.request),
             *(
                 (name, hiding.put(variable_name))
-                for name, variable_name in _own_headers(account).items()
+                for name, variable_name in _own_headers(account, prefix).items()
             ),
         ),
         media=media,
         body=body,
         status=exchange.response.status,
     )
-    public_values = _public_names(account.vendor, account.name)
+    public_values = _public_names(account.vendor, prefix)
     slots = {name: value for name, value in slots.items() if name not in names_by_value.values()}
     used_variables = {name: public_values.get(name, "") for name in hiding.used | _variables(path)}
-    url, secrets = _without_secrets(url, account.name)
+    url, secrets = _without_secrets(url.rstrip("/"), prefix)
     return sent_request, {**used_variables, **slots, **secrets, server: url}
 
 
@@ -165,35 +175,39 @@ def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
     }
 
 
-def _own_headers(account: Account) -> dict[str, str]:
+def _own_headers(account: Account, prefix: str) -> dict[str, str]:
     """Return the headers that the configuration adds, with variables in place of values."""
     headers: Mapping[str, str] = account.settings.get("headers", {})
-    return {name: variable(account.name, name) for name in headers}
+    return {name: variable(prefix, name) for name in headers}
 
 
-def _of_service(service: Service) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
+def _of_service(
+    service: Service, prefixes: VariablePrefixes
+) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
+    prefix = prefixes.add(service.name)
     for region in service.regions:
-        owner = variable(service.name, region.name)
-        yield from _of_server(service, region.base_url, owner)
+        server = prefixes.add(variable(prefix, region.name))
+        yield from _of_server(service, region.base_url, server, prefix)
     if service.base_url is not None:
-        yield from _of_server(service, service.base_url, service.name)
+        yield from _of_server(service, service.base_url, prefix, prefix)
 
 
 def _of_server(
-    service: Service, base_url: str, owner: str
+    service: Service, base_url: str, server_prefix: str, prefix: str
 ) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
     """Yield the requests to one server of a service, with the variables of each.
 
     Args:
         service: the service.
         base_url: the URL of the server.
-        owner: the name that the variables of the server begin with.
+        server_prefix: the prefix of the variables of the server.
+        prefix: the prefix of the variables of the service.
     """
-    server = variable(owner, "url")
-    url, secrets = _without_secrets(base_url, owner)
-    headers, query, used_variables = _identity(service)
+    server = variable(server_prefix, "url")
+    url, secrets = _without_secrets(base_url.rstrip("/"), server_prefix)
+    headers, query, used_variables = _identity(service, prefix)
     for endpoint in service.endpoints or (None,):
-        path, slots = _of_endpoint(endpoint, service.name)
+        path, slots = _of_endpoint(endpoint, prefix)
         request = DescribedRequest(
             owner=service.name,
             use="anything" if endpoint is None else endpoint.name,
@@ -227,7 +241,10 @@ def _of_endpoint(
     for previous_segment, part in pairwise(text.split("/")):
         pieces.append("/")
         if part[:1] == "{" and part[-1:] == "}":
-            pieces.append(Slot(part[1:-1], variable(owner, part[1:-1])))
+            name = part[1:-1]
+            if any(isinstance(piece, Slot) and piece.name == name for piece in pieces):
+                name = f"{name}_{len(pieces)}"
+            pieces.append(Slot(name, variable(owner, name)))
         elif is_secret_segment(part, previous_segment):
             name = f"secret_{len(pieces)}"
             pieces.append(Slot(name, variable(owner, name)))
@@ -236,14 +253,14 @@ def _of_endpoint(
     return tuple(pieces), dict.fromkeys(_variables(pieces), "")
 
 
-def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
+def _identity(service: Service, prefix: str) -> tuple[Pairs, Pairs, dict[str, str]]:
     """Return a service's credentials and fixed headers, with empty variables in place of values."""
-    names = {name: variable(service.name, name) for name in service.headers}
+    names = {name: variable(prefix, name) for name in service.headers}
     headers = [(name, variable_in_braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []
     credentials = service.credentials if isinstance(service.credentials, Credentials) else None
     method = AuthMethod.BEARER if credentials is None else credentials.method
-    secret = variable(service.name, "credentials")
+    secret = variable(prefix, "credentials")
     if credentials is not None and credentials.name and method is AuthMethod.API_KEY_HEADER:
         headers.append((credentials.name, variable_in_braces(secret)))
     elif credentials is not None and credentials.name and method is AuthMethod.API_KEY_QUERY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -76,6 +77,23 @@ class Description:
 def variable(*parts: str) -> str:
     """Join some words into a variable name that all export tools accept."""
     return _NO_NAME.sub("_", "_".join(part for part in parts if part)).strip("_").lower()
+
+
+class VariablePrefixes:
+    """The beginnings of the names of variables, a different one for each account and service."""
+
+    def __init__(self) -> None:
+        self._prefixes = set[str]()
+
+    def add(self, owner: str) -> str:
+        """Return a prefix for an owner, numbered if another owner has the same letters."""
+        beginning = variable(owner) or "account"
+        numbers = itertools.count(2)
+        prefix = beginning
+        while prefix in self._prefixes:
+            prefix = f"{beginning}_{next(numbers)}"
+        self._prefixes.add(prefix)
+        return prefix
 
 
 def variable_in_braces(name: str) -> str:
