@@ -52,6 +52,8 @@ account_sid = "{SID}"
 credentials = "hidden"
 [environments.production.vendors.twilio]
 credentials = "hidden"
+[environments.production.vendors.main]
+credentials = "hidden"
 [environments.production.state]
 url = "redis://:hidden@redis.example/0"
 [environments.slash.state]
@@ -71,6 +73,7 @@ PATHS = [
     "services.rates.regions.credentials",
     "tenants.acme.vendors.twilio.credentials",
     "environments.production.vendors.twilio.credentials",
+    "environments.production.vendors.main.credentials",
     "environments.production.state.url",
     "environments.slash.state.url",
     "environments.query.state.url",

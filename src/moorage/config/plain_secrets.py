@@ -38,22 +38,35 @@ def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
     environments = tree.get(ENVIRONMENTS)
     if is_object(environments):
         for name, overlay in environments.items():
-            paths += _plain_text_paths(CONFIGURATION, overlay, f"{ENVIRONMENTS}.{key(name)}")
+            place = f"{ENVIRONMENTS}.{key(name)}"
+            paths += _plain_text_paths(CONFIGURATION, overlay, place, base=tables)
     return tuple(
         Problem(path, f"The secret is written in plain text in {where}.", _REMEDY) for path in paths
     )
 
 
-def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
+def _plain_text_paths(
+    shape: Shape | None, value: Any, path: str, name: str = "", base: Any = None
+) -> Iterator[str]:
+    """Yield the path of each secret in plain text at or below a setting.
+
+    Args:
+        shape: the shape of the setting; None if it is unknown.
+        value: the value of the setting.
+        path: the path of the setting.
+        name: the name of the setting.
+        base: the value that an environment's value overrides; it may contain the kind of a table.
+    """
     if is_object(value):
+        base_table = base if is_object(base) else {}
         if isinstance(shape, AnyOf):
             shape = next((choice for choice in shape.shapes if isinstance(choice, Table)), None)
         if isinstance(shape, TableByKind):
-            shape = kind_of(shape, value, path, name, Report())
+            shape = kind_of(shape, {**base_table, **value}, path, name, Report())
         for field, entry in value.items():
             entry_shape = _shape_of_field(shape, field)
             yield from _plain_text_paths(
-                entry_shape, entry, path_below(path, key(field)), str(field)
+                entry_shape, entry, path_below(path, key(field)), str(field), base_table.get(field)
             )
     elif is_list(value):
         entry_shape = shape.of if isinstance(shape, ListOf) else shape
