@@ -77,6 +77,9 @@ def test_configuration_of_version_0_is_migrated(monkeypatch: pytest.MonkeyPatch)
         ({"routes": [{"kind": "sms", "tenant": 7}]}, "routes"),
         ({"routes": [{"kind": "smz", "accounts": ["x"]}]}, "smz"),
         ({"routes": [{"kind": "sms"}]}, "sms.vendor"),
+        ({"accounts": {}, "vendors": {}}, "accounts"),
+        ({"routes": [{"kind": "services", "accounts": ["x"]}], "services": {}}, "routes"),
+        ({"routes": [{"kind": "sms", "tenant": "a"}], "tenants": {"b": {}}}, "routes"),
     ],
 )
 def test_unknown_keys_of_old_versions_are_refused(old: dict[str, Any], path: str) -> None:

@@ -79,7 +79,7 @@ def test_openapi_file_that_cannot_be_parsed_is_refused_with_reason(
 def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An OpenAPI file that is missing, unreadable or too large is refused."""
     for path in (tmp_path / "none.json", "a\0b"):
-        with pytest.raises(ConfigurationError, match=r"cannot be read|null character"):
+        with pytest.raises(ConfigurationError, match=r"cannot be read|no file name may contain"):
             read_openapi(path)
     monkeypatch.setattr(openapi_files, "_MAX_BYTES", 10)
     with pytest.raises(ConfigurationError, match="more than 10 bytes"):

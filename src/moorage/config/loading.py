@@ -109,7 +109,7 @@ def _content(file: Path) -> bytes:
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
-        problem = "The path contains a null character."
+        problem = "The path contains a character that no file name may contain."
     else:
         if len(content) <= _MAX_BYTES:
             return content

@@ -79,12 +79,12 @@ def _migrate_version_0(tree: dict[str, Any]) -> dict[str, Any]:
     other_settings = _without_keys(tree, "accounts", "routes")
     shared_tables: dict[str, Any] = {}
     accounts = tree.get("accounts")
-    if is_object(accounts):
+    if is_object(accounts) and "vendors" not in tree:
         shared_tables["vendors"] = {name: _vendor(account) for name, account in accounts.items()}
     elif accounts is not None:
         other_settings["accounts"] = accounts
     routes = tree.get("routes", [])
-    if not (is_list(routes) and all(map(_is_route, routes))):
+    if not (is_list(routes) and all(_is_route(route, tree) for route in routes)):
         return {**other_settings, **shared_tables, "routes": routes}
     tenants: dict[str, Any] = {}
     for route in routes:
@@ -106,13 +106,14 @@ def _vendor(account: Any) -> Any:
     return {"kind": account["vendor"], **_without_keys(account, "vendor")}
 
 
-def _is_route(route: Any) -> bool:
-    """Return whether a route of version 0 can be converted."""
+def _is_route(route: Any, tree: Mapping[str, Any]) -> bool:
+    """Return whether a route of version 0 can be converted without replacing a setting."""
     return (
         is_object(route)
         and isinstance(route.get("kind"), str)
-        and route["kind"] not in {"vendors", "tenants"}
+        and route["kind"] not in {"vendors", "tenants", *tree}
         and isinstance(route.get("tenant", ""), str)
+        and not ("tenant" in route and "tenants" in tree)
     )
 
 

@@ -53,7 +53,7 @@ def parsed_description(file: Path) -> object:
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
-        problem = "The path contains a null character."
+        problem = "The path contains a character that no file name may contain."
     else:
         if len(content) > _MAX_BYTES:
             raise _file_error(
