@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Customer, StoreRequest
+from moorage.contracts.payments import Customer, DeclineReason, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -55,6 +55,7 @@ def stripe() -> PaymentsSubject:
         charged=lambda: len(sandbox.charges),
         pays="pm_card_visa",
         declined="pm_card_chargeDeclinedInsufficientFunds",
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired="pm_card_chargeDeclinedExpiredCard",
         billed="tok_visa",
         asks="pm_card_threeDSecure2Required",
@@ -99,6 +100,7 @@ def adyen() -> PaymentsSubject:
         charged=lambda: sum(payment.authorised > 0 for payment in sandbox.payments.values()),
         pays=card("J. Smith"),
         declined=card("NOT_ENOUGH_BALANCE"),
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired=card("CARD_EXPIRED"),
         asks=json.dumps({"type": "ideal"}),
         refusals=refusals,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from moorage.contracts.payments import DeclineReason
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -57,6 +58,7 @@ def braintree() -> PaymentsSubject:
         ),
         pays="fake-valid-nonce",
         declined="fake-gateway-rejected-FRAUD-nonce",
+        decline_reason=DeclineReason.FRAUD_SUSPECTED,
         expired="fake-processor-declined-2004-nonce",
         refusals=refusals,
         written=_amount_cents,

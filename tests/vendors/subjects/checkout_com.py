@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.payments import DeclineReason
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -38,6 +39,7 @@ def checkout_com() -> PaymentsSubject:
         charged=lambda: sum(payment.authorized > 0 for payment in sandbox.payments.values()),
         pays=token(),
         declined=token("20051"),
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired=token("20054"),
         asks="ideal",
         refusals=refusals,

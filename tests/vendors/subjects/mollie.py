@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Customer, Money, StoreRequest
+from moorage.contracts.payments import Customer, DeclineReason, Money, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -51,6 +51,7 @@ def mollie() -> PaymentsSubject:
         ),
         pays="tkn_visa",
         declined="tkn_insufficient_funds",
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired="tkn_card_expired",
         asks="ideal",
         refusals=refusals,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage import AuthenticationFailed, InvalidRequest, Money, RateLimitExceeded, VendorRejected
+from moorage.contracts.payments import DeclineReason
 from moorage.testing.kits.payments_conformance import PaymentsSubject
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
@@ -57,6 +58,7 @@ def paypal() -> PaymentsSubject:
         charged=lambda: len(sandbox.charged_orders),
         pays="card:visa-1",
         declined="card:declined-5120",
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired="card:declined-5400",
         asks="paypal",
         refusals=refusals,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Customer
+from moorage.contracts.payments import Customer, DeclineReason
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -51,6 +51,7 @@ def paystack() -> PaymentsSubject:
         ),
         pays="AUTH_sandbox",
         declined="AUTH_insufficient",
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired="AUTH_expired",
         asks=CHALLENGED,
         refusals=refusals,

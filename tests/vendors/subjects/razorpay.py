@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Customer
+from moorage.contracts.payments import Customer, DeclineReason
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -45,6 +45,7 @@ def razorpay() -> PaymentsSubject:
         charged=lambda: sum(payment["status"] != "failed" for payment in sandbox.payments.values()),
         pays="token_sandbox",
         declined="token_insufficient_funds",
+        decline_reason=DeclineReason.INSUFFICIENT_FUNDS,
         expired="token_card_expired",
         refusals=refusals,
         written=lambda request: int(request.json()["amount"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.payments import Customer, StoreRequest
+from moorage.contracts.payments import Customer, DeclineReason, StoreRequest
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -43,6 +43,7 @@ def square() -> PaymentsSubject:
         charged=lambda: sum(payment["status"] != "FAILED" for payment in sandbox.payments.values()),
         pays="cnon:card-nonce-ok",
         declined="cnon:card-nonce-declined",
+        decline_reason=DeclineReason.DO_NOT_HONOR,
         expired="cnon:sandbox-CARD_EXPIRED",
         refusals=refusals,
         written=lambda request: int(request.json()["amount_money"]["amount"]),

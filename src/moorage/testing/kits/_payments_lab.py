@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import UnionType
 
-    from moorage.contracts.payments import Customer, PaymentEvent, StoreRequest
+    from moorage.contracts.payments import Customer, DeclineReason, PaymentEvent, StoreRequest
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Response
     from moorage.domain.webhooks.events import WebhookEvent
@@ -62,6 +62,8 @@ class PaymentsSubject:
         charged: returns the number of payments that the sandbox has authorised or captured.
         pays, declined, expired: sources that succeed, are declined, and have expired; None if the
             vendor declines no payment immediately, or has no error for an expired source.
+        decline_reason: the reason for which the payment of `declined` is declined; None if the
+            vendor's word for it has no certain meaning.
         billed: source that takes a billing address; `pays` by default.
         asks: source whose payment waits for the buyer; None if no payment does, or only an intent.
         refusals: error responses of the vendor, each with the error that it must raise.
@@ -104,6 +106,7 @@ class PaymentsSubject:
     webhook_secret: str | None = attrs.field(repr=False)
     declined: str | None = None
     expired: str | None = None
+    decline_reason: DeclineReason | None = None
     billed: str | None = None
     asks: str | None = None
     happen: Callable[[], object] = lambda: None

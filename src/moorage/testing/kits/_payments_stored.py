@@ -163,7 +163,9 @@ async def transactions_explain_a_payout(make: Open) -> None:
         lab.subject.happen()
         if lab.subject.pay_out is not None:
             lab.subject.pay_out()
-        payout = (await lab("payouts")).items[0]
+        payouts = (await lab("payouts")).items
+        require(payouts, "The list of payouts does not contain the payout.")
+        payout = payouts[0]
         items, next_page = [], None
         while True:
             page = await lab("payout_items", payout.ref, after=next_page)

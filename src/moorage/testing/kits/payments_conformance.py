@@ -54,6 +54,7 @@ from moorage.testing.kits._payments_lab import (
     async_lab,
     sync_lab,
 )
+from moorage.testing.kits._payments_matches import MATCHES
 from moorage.testing.kits._payments_moves import MOVES
 from moorage.testing.kits._payments_orders import ORDERS
 from moorage.testing.kits._payments_payees import PAYEES
@@ -170,7 +171,7 @@ async def a_decline_says_why(make: Open) -> None:
     """The error of a declined payment has moorage's and the vendor's reason, even on a repeat."""
     async with make() as lab:
         for source, reason in (
-            (lab.subject.declined, None),
+            (lab.subject.declined, lab.subject.decline_reason),
             (lab.subject.expired, DeclineReason.EXPIRED_CARD),
         ):
             for _ in range(2 if source is not None else 0):
@@ -178,7 +179,7 @@ async def a_decline_says_why(make: Open) -> None:
                 error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
                 require(
                     reason is None or error.reason == reason,
-                    f"The reason of the decline is {error.reason}.",
+                    f"The reason of the decline is {error.reason}, not {reason}.",
                 )
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
                 require(error.vendor_code is not None, "The result lacks the vendor's code.")
@@ -508,6 +509,7 @@ _ALL_CHECKS: Final = (
     an_unknown_webhook_state_is_no_success,
     amounts_in_webhooks_are_exact,
     *MOVES,
+    *MATCHES,
     *REQUESTS,
     *STORED,
     *ORDERS,
