@@ -83,6 +83,23 @@ def test_factory_may_make_a_connector() -> None:
         assert connector is not steps.get("mock")
 
 
+def test_connector_of_replaced_factory_is_closed_with_the_others() -> None:
+    """A connector whose factory is replaced stays open for its steps, until the manager closes."""
+    closed_platforms: list[object] = []
+
+    class ClosingPlatform(MockPlatform):
+        def close(self) -> None:
+            closed_platforms.append(self)
+
+    first_platform, second_platform = ClosingPlatform(), ClosingPlatform()
+    with managed_steps() as steps:
+        for platform in (first_platform, second_platform):
+            steps.register("my-cluster", iter([platform]).__next__)
+            steps.get("my-cluster")
+        assert [] == closed_platforms
+    assert [first_platform, second_platform] == closed_platforms
+
+
 def test_types_follow_from_steps() -> None:
     """A step without a type runs on the only platform; if there are several, its image decides."""
     steps = managed_steps()

@@ -61,6 +61,7 @@ class StepManager(Uncopyable):
         self._files = files
         self._factories: dict[ConnectorType, Callable[[], StepConnector]] = {}
         self._connectors: dict[ConnectorType, StepConnector] = {}
+        self._replaced_connectors: list[StepConnector] = []
         self._steps: dict[str, Step] = {}
         self._statistics = StepStatistics()
         self._lock = ForkSafeLock()
@@ -70,6 +71,8 @@ class StepManager(Uncopyable):
         self, kind: ConnectorType | str, factory: Callable[[], StepConnector | Platform]
     ) -> None:
         """Set the factory of the connectors for a type of steps.
+
+        The connector of an earlier factory is closed with the others, because it may have steps.
 
         Args:
             kind: the type.
@@ -83,7 +86,8 @@ class StepManager(Uncopyable):
 
         with self._lock.current:
             self._factories[connector_type] = make_connector
-            self._connectors.pop(connector_type, None)
+            if (replaced_connector := self._connectors.pop(connector_type, None)) is not None:
+                self._replaced_connectors.append(replaced_connector)
 
     def get(self, kind: ConnectorType | str) -> StepConnector:
         """Return the connector of a type, and create it at the first call.
@@ -158,7 +162,8 @@ class StepManager(Uncopyable):
         All are closed, even if closing one of them fails; then the first error is raised.
         """
         with self._lock.current:
-            connectors, self._connectors = list(self._connectors.values()), {}
+            connectors = [*self._replaced_connectors, *self._connectors.values()]
+            self._replaced_connectors, self._connectors = [], {}
         close_all_sync([connector.close for connector in connectors])
 
     def execute(
