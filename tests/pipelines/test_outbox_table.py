@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,16 +12,22 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+import moorage
 from moorage import ConfigurationError, InvalidData, Pipeline, PollingSource
 from moorage.adapters.sql.checkpoints import SqlCheckpoints
 from moorage.adapters.sql.outbox_table import OutboxTable
+from moorage.adapters.state.memory import AsyncMemoryStorage
+from moorage.config import read_configuration
+from moorage.config.pipeline_building import build_pipeline
 from moorage.testing import MemorySink
 from tests.pipelines.pipeline_databases import Database, database, finish
 from tests.support.servers import needs_postgres_programs
 from tools.crashes.cluster import Cluster
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+    from moorage import SinkRecord
 
 TABLES: Final = {
     "postgresql": "CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -325,3 +332,55 @@ async def _relay_until_all_is_published(db: Database, writers: asyncio.Future[li
         kills += 1
         [published] = await db.column("SELECT count(*) FROM published")
     return kills
+
+
+class ClosingSink:
+    """A sink that stops its pipeline after a batch, and whose close fails."""
+
+    stop: Callable[[], None]
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def process_batch(self, _records: Sequence[SinkRecord], /) -> None:
+        """Stop the pipeline."""
+        self.stop()
+
+    async def flush(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Raise an error."""
+        raise InvalidData("The sink cannot be closed.")
+
+
+CLOSING_SINK = ClosingSink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the open files from /proc")
+async def test_connectors_of_a_pipeline_are_closed_if_its_sink_cannot_be(tmp_path: Path) -> None:
+    """A configured pipeline closes its own SQLite connectors even if the sink's close fails."""
+    async with database("sqlite", tmp_path) as db:
+        await db.run(TABLES["sqlite"])
+        await _put(db, "{}")
+    tree = {
+        "connectors": {"rows": {"kind": "sql", "url": f"sqlite:///{tmp_path}/ends.db"}},
+        "pipelines": {
+            "orders": {
+                "source": {"kind": "outbox-table", "connector": "rows", "table": "outbox"},
+                "sink": {"function": f"{__name__}:CLOSING_SINK"},
+            }
+        },
+    }
+    async with moorage.aopen(tree) as hub:
+        [settings] = read_configuration(tree).pipelines
+        pipeline = build_pipeline(settings, hub, AsyncMemoryStorage())
+        CLOSING_SINK.stop = pipeline.stop
+        await pipeline.run()
+    assert [] == open_files_below(tmp_path)
+
+
+def open_files_below(folder: Path) -> list[Path]:
+    """Return the open files of this process that are in a folder."""
+    open_files = [file.resolve() for file in Path("/proc/self/fd").iterdir()]
+    return [file for file in open_files if file.is_relative_to(folder)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +16,7 @@ from moorage.config.pipeline_schemas import schema_registry
 from moorage.config.pipelines import EndSettings, KindSourceSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
 from moorage.errors import ConfigurationError
+from moorage.hub.closing import close_all_async
 from moorage.hub.internals import flows_of
 from moorage.pipelines.checkpoints import StateCheckpoints
 from moorage.pipelines.pipeline import Pipeline
@@ -193,9 +195,10 @@ class ConfiguredParts:
             await self._row_checkpoints.create_table()
 
     async def close(self) -> None:
-        """Close the connectors that only this pipeline uses."""
-        for _, connector in self._own.values():
-            await run_in_thread(connector.close)
+        """Close the connectors that only this pipeline uses, even if closing one of them fails."""
+        await close_all_async(
+            [partial(run_in_thread, connector.close) for _, connector in self._own.values()]
+        )
 
 
 @attrs.frozen
@@ -223,8 +226,7 @@ class _PreparedSink:
         await self.sink.flush()
 
     async def close(self) -> None:
-        await self.sink.close()
-        await self.parts.close()
+        await close_all_async([self.sink.close, self.parts.close])
 
 
 def _is_sqlite_file(settings: ConnectorSettings) -> bool:
