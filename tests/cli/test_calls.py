@@ -131,6 +131,7 @@ def test_unreachable_service_is_an_error() -> None:
         (["--header", "X-One=a\nb"], "X-One"),
         (["--body", "@nowhere"], "--body"),
         (["--body", "@a\0b"], "--body"),
+        (["--body", "@/dev/zero"], "has more than 256000000 bytes"),
         (["--credentials", "nowhere"], "--credentials"),
     ],
 )

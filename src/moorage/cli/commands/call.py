@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict
+from moorage.cli.limited_input import read_all
 from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.domain.http.headers import Headers
@@ -165,15 +166,16 @@ def read_bytes(value: str, option: str) -> bytes:
     """Return an option's value as bytes: its text, @file, or @- for the standard input.
 
     Raises:
-        ConfigurationError: the file cannot be read.
+        ConfigurationError: the file cannot be read, or is too long.
     """
     if not value.startswith("@"):
         return value.encode(errors="surrogateescape")
     name = value[1:]
     if name == "-":
-        return sys.stdin.buffer.read()
+        return read_all(sys.stdin.buffer, "The standard input", option)
     try:
-        return Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            return read_all(file, f"The file {name}", option)
     except (OSError, ValueError):
         raise ConfigurationError(
             f"The file {name} cannot be read.",

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK, UNKNOWN
+from moorage.cli.limited_input import read_all
 from moorage.cli.numbers import Wait
 from moorage.cli.places import opened_hub
 from moorage.domain.steps.result import StepOutcome, outcome_of
@@ -284,7 +285,8 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 def _read(name: str, path: str) -> tuple[str, bytes]:
     try:
-        return name, Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            return name, read_all(file, f"The file {path!r}", "--file")
     except OSError as error:
         raise ConfigurationError(
             f"The file {path!r} cannot be read ({error.strerror}).",
