@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import socket
+import subprocess
 import sys
 from base64 import b64decode
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +82,47 @@ def test_missing_ticket_is_explained(realm: KerberosRealm, user: str | None, hos
     with pytest.raises(CredentialNotFound, match="There is no Kerberos ticket") as excinfo:
         KerberosNegotiator(user).token(host)
     assert "kinit" in excinfo.value.remedy
+
+
+_SLOW_TOKEN = """
+import asyncio, sys
+from moorage.adapters.negotiators.kerberos import AsyncKerberosNegotiator
+
+async def main() -> None:
+    try:
+        async with asyncio.timeout(0.2):
+            await AsyncKerberosNegotiator().token("localhost")
+    except TimeoutError:
+        sys.stdout.write("timed out")
+
+asyncio.run(main())
+"""
+
+
+def test_cancelled_token_keeps_neither_the_loop_nor_the_process_alive(
+    realm: KerberosRealm, tmp_path: Path
+) -> None:
+    """A program ends at its time limit although the key distribution centre never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent_centre:
+        configuration = Path(realm.environment["KRB5_CONFIG"]).read_text("utf-8")
+        port = silent_centre.getsockname()[1]
+        silent_configuration = tmp_path / "krb5.conf"
+        silent_configuration.write_text(
+            re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", configuration), "utf-8"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", _SLOW_TOKEN],
+            env={
+                **realm.environment,
+                "KRB5_CONFIG": str(silent_configuration),
+                "KRB5CCNAME": f"FILE:{tmp_path}/tickets",
+            },
+            capture_output=True,
+            text=True,
+            timeout=8,
+            check=True,
+        )
+    assert "timed out" == result.stdout
 
 
 def test_call_is_authenticated_by_a_ticket(realm: KerberosRealm) -> None:

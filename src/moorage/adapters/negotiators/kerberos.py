@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError, CredentialNotFound
 
@@ -72,8 +73,12 @@ class AsyncKerberosNegotiator:
         self._negotiator = KerberosNegotiator(principal)
 
     async def token(self, host: str, /) -> bytes:
-        """Return a new token for a host's HTTP service."""
-        return await asyncio.to_thread(self._negotiator.token, host)
+        """Return a new token for a host's HTTP service.
+
+        If the caller is cancelled, the thread that waits for the key distribution centre keeps
+        neither the event loop nor the process alive.
+        """
+        return await run_in_thread(partial(self._negotiator.token, host))
 
 
 def _library() -> ModuleType:
