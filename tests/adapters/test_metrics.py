@@ -272,16 +272,17 @@ def test_missing_table_error(lab: Lab) -> None:
 
 
 def test_unreachable_server_is_reported() -> None:
-    """If the server is unreachable, querying metrics raises an error; calls are still counted."""
+    """If the server is unreachable, a query raises an error, and calls wait until the close."""
     metrics = open_metrics("postgresql://nobody@127.0.0.1:9/none", threads=False, timeout=2.0)
     metrics(finished_call())
     with pytest.raises(StorageUnavailable):
         metrics.figures(ALL)
     metrics(finished_call())
     metrics.after_request()
-    metrics.close()
-
     assert 0 == metrics.lost
+    with pytest.warns(RuntimeWarning, match="closed while the database was unavailable"):
+        metrics.close()
+    assert 2 == metrics.lost
 
 
 @pytest.mark.parametrize("scheme", ["redis", "nothing"])
@@ -370,6 +371,33 @@ def test_lost_figures_are_counted_and_reported() -> None:
     recorder.after_request()
 
     assert 2 == recorder.lost
+
+
+def test_call_that_ends_after_the_close_is_stored_or_lost() -> None:
+    """A call that ends after the metrics were closed is stored if possible, or counted as lost."""
+    table = Table()
+    recorder = table.recorder()
+    recorder.close()
+    recorder(finished_call())
+    assert ([1], 0) == (list(table.rows.values()), recorder.lost)
+
+    table.failure = StorageUnavailable("closed", remedy="Open it.")
+    with pytest.warns(RuntimeWarning, match="calls ended after the metrics were closed"):
+        recorder(finished_call(tenant="late"))
+    recorder(finished_call(tenant="later"))
+    assert ([1], 2) == (list(table.rows.values()), recorder.lost)
+
+
+def test_unstored_calls_are_lost_when_metrics_are_closed() -> None:
+    """Metrics that cannot be stored when they are closed are counted as lost, with a warning."""
+    table = Table()
+    table.failure = StorageUnavailable("away", remedy="Start it.")
+    recorder = table.recorder()
+    for _ in range(3):
+        recorder(finished_call())
+    with pytest.warns(RuntimeWarning, match="were closed while the database was unavailable"):
+        recorder.close()
+    assert 3 == recorder.lost
 
 
 def test_an_unusable_table_is_reported_once() -> None:

@@ -84,6 +84,7 @@ class FiguresRecorder:
         self._adding = Lock()
         self._writing = Lock()
         self._listed = False
+        self._is_closed = False
         self._hour: int | None = None
         self._warnings_given: set[str] = set()
 
@@ -96,6 +97,9 @@ class FiguresRecorder:
         """Count the call that an event reports."""
         with self._adding:
             self._recording.record(event)
+        if self._is_closed:
+            self._store_rest("calls ended after the metrics were closed")
+            return
         if not self._listed:
             self._listed = True
             _recorders[self] = None
@@ -133,10 +137,23 @@ class FiguresRecorder:
             self._write()
 
     def close(self) -> None:
-        """Store the metrics if the database is available, and stop the thread."""
+        """Store the metrics, and stop the thread; count calls that cannot be stored as lost.
+
+        A call that ends later is stored at once if the database is still open, and otherwise lost.
+        """
         self._timer.stop()
+        self._is_closed = True
+        self._store_rest("the metrics were closed while the database was unavailable")
+
+    def _store_rest(self, reason: str) -> None:
+        """Store all metrics; if that fails, drop them and count their calls as lost."""
         with suppress(Exception):
             self.flush()
+        with self._writing:
+            lost_before = self.lost
+            self._unsettled.drop()
+        if self.lost > lost_before:
+            self._warn_once("lost", f"loses figures, because {reason}")
 
     def _has_figures(self) -> bool:
         return bool(self._recording.windows) or bool(self._unsettled)

@@ -238,6 +238,12 @@ class UnstoredMetrics:
             if minute != self._current:
                 del self._windows[minute]
 
+    def drop(self) -> None:
+        """Drop all metrics, because nothing will store them; count their calls as lost."""
+        self.lost += sum(sum(keys.values()) for keys in self._unstored.values())
+        self._windows.clear()
+        self._unstored.clear()
+
     def _shorten(self) -> None:
         """Drop the oldest metrics if there are too many to store, or if they are too old."""
         current_minute = self._current
