@@ -153,7 +153,7 @@ def test_first_manager_loads_only_its_own_modules() -> None:
         modules,
     )
     assert {"moorage.hub.manager"} <= own_modules
-    assert len(own_modules) <= 147
+    assert len(own_modules) <= 148
 
 
 def test_hub_loads_only_the_contract_of_its_vendor() -> None:
@@ -236,4 +236,89 @@ def test_first_idempotency_key_needs_no_file_or_names_the_missing_file(tmp_path:
     in_memory, in_file = probe.stdout.splitlines()
 
     assert "0" == in_memory
-    assert in_file.startswith("True erp: Nothing was sent, because Python's hashlib could not be")
+    assert in_file.startswith("True erp: Python's hashlib could not be loaded")
+
+
+CALLS_WITHOUT_FILES = """
+import asyncio
+import resource
+import moorage
+from moorage.contracts.payments import Charge, Money
+services = [moorage.Service("erp", base_url="http://127.0.0.1:9", retry=None)]
+ping = moorage.Request.post("/ping")
+manager = moorage.ConnectorManager(services)
+account = {"credentials": "sk_test_1", "volatile_keys": True}
+hub = moorage.open({"payments": {"vendor": "stripe"}, "vendors": {"stripe": account}})
+
+async def call():
+    await moorage.AsyncConnectorManager(services).call("erp", ping, idempotency_key="1")
+
+with asyncio.Runner() as runner:
+    runner.get_loop()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for use in (
+        lambda: manager.call("erp", ping, idempotency_key="1"),
+        lambda: runner.run(call()),
+        lambda: hub.payments(),
+    ):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+        try:
+            use()
+        except moorage.LocalFailure as error:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            print(error.retryable, error.may_have_been_processed, error.message)
+            print(error.remedy)
+"""
+
+
+def test_call_that_finds_no_file_to_load_a_module_was_certainly_not_processed() -> None:
+    """Without a free file, the first call of an HTTP client or contract raises LocalFailure."""
+    probe = subprocess.run(
+        [sys.executable, "-c", CALLS_WITHOUT_FILES], capture_output=True, check=True, text=True
+    )
+    messages, remedies = probe.stdout.splitlines()[::2], set(probe.stdout.splitlines()[1::2])
+
+    assert [
+        f"True False {name} could not be loaded"
+        for name in (
+            "moorage's StdlibHttpClient",
+            "moorage's AsyncStdlibHttpClient",
+            "The contract of Payments",
+        )
+    ] == [message.partition(" (")[0] for message in messages]
+    assert all("limits of open files" in remedy for remedy in remedies)
+
+
+PAUSE_WITHOUT_FILES = """
+import asyncio
+import resource
+import moorage
+from moorage.testing import Behaviour, VendorServer
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+def fail_and_take_all_files(_):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+    return Behaviour(503)
+
+async def call(url):
+    shop = moorage.Service("shop", base_url=url, idempotency_header="Key", idempotency_memory=99)
+    async with moorage.AsyncConnectorManager([shop]) as manager:
+        request = moorage.Request.post("/charges")
+        try:
+            await manager.call("shop", request, idempotency_key="1")
+        except moorage.LocalFailure as error:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            print(error.may_have_been_processed, error.attempts, error.message)
+
+with VendorServer() as vendor:
+    vendor.always(fail_and_take_all_files)
+    asyncio.run(call(vendor.url))
+"""
+
+
+def test_pause_that_cannot_be_loaded_does_not_hide_that_a_request_was_sent() -> None:
+    """If the module for pauses cannot be loaded, the error still reports the first attempt."""
+    probe = subprocess.run(
+        [sys.executable, "-c", PAUSE_WITHOUT_FILES], capture_output=True, check=True, text=True
+    )
+    assert probe.stdout.startswith("True 1 moorage's AsyncioSleeper could not be loaded")

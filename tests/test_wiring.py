@@ -208,7 +208,7 @@ def test_lazy_adapter_is_created_at_its_first_use() -> None:
         numbers.append(1)
         return numbers
 
-    lazy_adapter = LazyAdapter(make_numbers)
+    lazy_adapter = LazyAdapter("a list", make_numbers)
     assert (None, []) == (lazy_adapter.created(), numbers)
     assert lazy_adapter.get() is lazy_adapter.get() is lazy_adapter.created()
     assert [1] == numbers
@@ -227,7 +227,7 @@ def test_waiting_thread_gets_the_created_adapter() -> None:
         def __exit__(self, *_: object) -> None:
             """Do nothing."""
 
-    lazy_adapter = LazyAdapter(lambda: "ours")
+    lazy_adapter = LazyAdapter("a text", lambda: "ours")
     lazy_adapter._lock.current = Lock()  # type: ignore[assignment]  # as far as it is one
 
     assert "theirs" == lazy_adapter.get()
@@ -305,7 +305,7 @@ def test_only_store_that_never_blocks_gets_direct_calls() -> None:
 
 def test_lock_that_another_thread_held_during_fork_does_not_block_child() -> None:
     """A lock that another thread held during a fork does not block the child."""
-    lazy_adapter = LazyAdapter(lambda: 7)
+    lazy_adapter = LazyAdapter("a number", lambda: 7)
 
     with lazy_adapter._lock.current:
         restart_in_child()

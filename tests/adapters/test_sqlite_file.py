@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moorage import Outbox
 from moorage.adapters.databases import _sqlite_file as files
+from moorage.adapters.entries.sqlite import SqliteOutbox
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.hub.outbox import EntryQuery
 from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
+from tests.file_limit import no_free_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -474,3 +478,30 @@ def test_every_sqlite_error_has_a_remedy() -> None:
         error.sqlite_errorcode = code
         failure = file.failure(error)
         assert isinstance(failure, files.DatabaseBusy) or failure.remedy
+
+
+# --- a process without free files ------------------------------------------------
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_lack_of_files_is_not_reported_as_lack_of_permission(path: Path, *, exists: bool) -> None:
+    """If the process has no files left to open, the remedy is the limit of open files."""
+    if exists:
+        with SqliteStorage(path) as store:
+            store.execute(Put(1, "a"))
+    with (
+        SqliteStorage(path) as store,
+        no_free_files(),
+        pytest.raises(StorageUnavailable, match=r"Too many open files.*limit of open files"),
+    ):
+        store.execute(Put(1, "a"))
+
+
+def test_lack_of_files_is_the_reason_why_an_outbox_cannot_be_opened(path: Path) -> None:
+    """An outbox in a SQLite file reports a process without free files in the same way."""
+    outbox = SqliteOutbox(path, create=True)
+    with (
+        no_free_files(),
+        pytest.raises(StorageUnavailable, match=r"Too many open files.*limit of open files"),
+    ):
+        Outbox(outbox).find(EntryQuery())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,21 +11,10 @@ from moorage.adapters.steps._ssh_far import _Runs
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
+from tests.file_limit import no_free_files
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
-
-
-@contextmanager
-def no_free_files() -> Generator[None]:
-    """Prevent this process from opening files during the block."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def run_with_files(folder: Path) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.values.loading import LOADING_ERRORS, not_loaded_error
+
 if TYPE_CHECKING:
     from moorage.operations.accounting import Accounting as Accounting
     from moorage.operations.accounting import AsyncAccounting as AsyncAccounting
@@ -70,9 +72,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for exported
         contract = name.removeprefix("Async")
         if contract not in _CONTRACTS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{contract.lower()}"), name)
-        globals()[name] = value
-        return value
+        try:
+            module = import_module(f"{__name__}.{contract.lower()}")
+        except LOADING_ERRORS as error:
+            failure = error
+        else:
+            value = globals()[name] = getattr(module, name)
+            return value
+        raise not_loaded_error(f"The contract of {contract}", failure)
 
 
 def __dir__() -> list[str]:

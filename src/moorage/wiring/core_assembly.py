@@ -269,7 +269,12 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     cache, find_now = ports.cache, None
     if cache is None:
         # A store in memory never makes a task wait.
-        cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), as_async
+        cache, guard = (
+            defaults.LazyAdapter(
+                "moorage's MemoryCache", lambda: defaults.memory_cache(ports.clock)
+            ),
+            as_async,
+        )
         find_now = _verb(cache, "find", "cache")
     find_answers, store, delete = (
         guard(with_timeout(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import ForkSafeLock, in_child
+from moorage.domain.values.loading import LOADING_ERRORS, not_loaded_error
 from moorage.errors import CredentialNotFound
 
 if TYPE_CHECKING:
@@ -18,20 +19,37 @@ _ADAPTERS: Final = "moorage.adapters."
 
 
 class LazyAdapter:
-    """An adapter that is created when it is first used."""
+    """An adapter that is created when it is first used.
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    Args:
+        name: what the adapter is, in words for a message.
+        make: loads and creates the adapter.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+        self._name = name
         self._make = make
         self._adapter: Any = None
         self._lock = ForkSafeLock()
 
     def get(self) -> Any:
-        """Return the adapter, and create it at the first use."""
+        """Return the adapter, and create it at the first use.
+
+        Raises:
+            LocalFailure: a module of the adapter could not be loaded.
+        """
         if self._adapter is None:
             with self._lock.current:
                 if self._adapter is None:
-                    self._adapter = self._make()
+                    self._adapter = self._create()
         return self._adapter
+
+    def _create(self) -> Any:
+        try:
+            return self._make()
+        except LOADING_ERRORS as error:
+            failure = error
+        raise not_loaded_error(self._name, failure)
 
     def created(self) -> Any:
         """Return the adapter if it has been created; otherwise None."""
@@ -115,4 +133,4 @@ def default_adapter_name(name: str) -> str:
 
 def lazy_adapter(name: str) -> LazyAdapter:
     """Return a default adapter that is created when it is first used."""
-    return LazyAdapter(partial(default_adapter, name))
+    return LazyAdapter(f"moorage's {default_adapter_name(name)}", partial(default_adapter, name))

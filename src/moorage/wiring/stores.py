@@ -183,7 +183,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     from moorage.services.state.refusals import Refusals
     from moorage.services.state.store_fallback import StoreFallback
 
-    local_store = LazyAdapter(lambda: memory_storage(clock))
+    local_store = LazyAdapter("moorage's MemoryStorage", lambda: memory_storage(clock))
     fallback = StoreFallback(
         core,
         name,

@@ -19,6 +19,8 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
+from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY, lack_of_files
+from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -185,6 +187,8 @@ class StateFile:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED_CODES:
             return DatabaseBusy()
+        if code == sqlite3.SQLITE_CANTOPEN and (exhaustion := lack_of_files()):
+            return self._exhausted(exhaustion)
         description, remedy = _ERRORS.get(code, _OTHER_ERROR)
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
@@ -241,9 +245,17 @@ class StateFile:
                 path="path",
                 remedy="Create the directory; moorage creates the file in it.",
             )
+        if is_exhaustion(error):
+            return self._exhausted(error)
         return StorageUnavailable(
             f"{self.path}: the file cannot be reached ({error.strerror}).",
             remedy="Allow this process to read and write the file and its directory.",
+        )
+
+    def _exhausted(self, error: OSError) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"{self.path}: the file cannot be reached ({error.strerror}).",
+            remedy=EXHAUSTED_REMEDY,
         )
 
     def _version(self, run: Run) -> int:

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import StorageUnavailable
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 flush_data: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 _BROKEN_DISK: Final = "Check the disk that stores the file."
-_EXHAUSTED_REMEDY: Final = "Raise the limit of open files of this process, or give it more memory."
 
 
 class Flush:
@@ -68,7 +68,7 @@ class Flush:
                 self.is_pending = True
                 raise StorageUnavailable(
                     f"{self._path} could not be written to the disk ({error.strerror}).",
-                    remedy=_EXHAUSTED_REMEDY if is_exhaustion(error) else _BROKEN_DISK,
+                    remedy=EXHAUSTED_REMEDY if is_exhaustion(error) else _BROKEN_DISK,
                 ) from None
             self._flushed = flush_ticket
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.errors import LocalFailure
+from moorage.domain.values.loading import LOADING_ERRORS, not_loaded_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,19 +18,15 @@ def new_sha256() -> _Hash:
     """Return the SHA-256 hash of no bytes; the first call loads OpenSSL.
 
     Raises:
-        LocalFailure: this process has no files left to load it.
+        LocalFailure: this process has no files or memory left to load it.
     """
     try:
         from hashlib import sha256  # noqa: PLC0415 - most programs never need it
-    except (OSError, ImportError) as error:
+    except LOADING_ERRORS as error:
         failure = error
     else:
         return sha256()
-    raise LocalFailure(
-        f"Nothing was sent, because Python's hashlib could not be loaded ({failure}).",
-        retryable=True,
-        remedy="Close files that this process no longer needs, or raise its limit of open files.",
-    )
+    raise not_loaded_error("Python's hashlib", failure)
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:
