@@ -25,6 +25,7 @@ from moorage.scaffold import CONTRACTS, KINDS, scaffold, write
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient
+from moorage.wiring.installed_vendors import vendor_names
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario
@@ -40,9 +41,11 @@ SCAFFOLDS = [(kind, choice) for kind, choices in KINDS.items() for choice in cho
 
 
 def is_taken(name: str) -> bool:
-    """Return whether a module name exists already or is invalid."""
+    """Return whether a name belongs to a module or a vendor already, or is invalid."""
     is_class = keyword.iskeyword(name.capitalize()) or name.startswith("test")
-    return is_class or name in sys.stdlib_module_names or keyword.iskeyword(name)
+    is_vendor = name.replace("-", "_") in vendor_names()
+    is_module = name in sys.stdlib_module_names or keyword.iskeyword(name)
+    return is_class or is_vendor or is_module
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,9}([_-][a-z0-9]{1,9}){0,2}", fullmatch=True).filter(
@@ -175,6 +178,14 @@ def test_invalid_names_are_refused(name: str) -> None:
     assert "name" == excinfo.value.path
 
 
+def test_name_of_a_vendor_of_moorage_is_refused() -> None:
+    """A new vendor with the name of a vendor of moorage is refused, because none replaces that."""
+    with pytest.raises(ConfigurationError, match="has a vendor named 'amazon_ses'") as excinfo:
+        scaffold("vendor", "amazon-ses", "email")
+    assert "name" == excinfo.value.path
+    assert scaffold("flask", "stripe")
+
+
 @pytest.mark.parametrize(
     "kind, choice, path", [("vendr", None, "kind"), ("vendor", "smss", "choice")]
 )
@@ -195,7 +206,7 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
     assert ("mine", [own_path]) == (own_path.read_text(), [*tmp_path.iterdir()])
     write({"b.txt": "new"}, tmp_path, force=True)
     assert "new" == own_path.read_text()
-    with pytest.raises(ConfigurationError, match="and so do 1 more files"):
+    with pytest.raises(ConfigurationError, match=r"and so does 1 more file\."):
         write({"b.txt": "", ".": ""}, tmp_path)
 
 

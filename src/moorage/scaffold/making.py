@@ -9,9 +9,10 @@ from moorage.contracts.catalog import CONTRACTS as _CATALOG
 from moorage.domain.webhooks.template import nearest_hint
 from moorage.errors import ConfigurationError
 from moorage.scaffold.naming import checked_name, rename_template
+from moorage.wiring.built_in_vendors import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from importlib.resources.abc import Traversable
 
 _TEMPLATES: Final = files(__name__.rpartition(".")[0]) / "templates"
@@ -78,7 +79,7 @@ def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
     )
 
 
-def _named_texts(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[str, str]:
+def _named_texts(name: str, folders: Collection[str], parts: Mapping[str, str]) -> dict[str, str]:
     """Return the texts of templates, with the name of the new module filled in.
 
     Args:
@@ -97,7 +98,8 @@ def _named_texts(name: str, folders: Iterable[str], parts: Mapping[str, str]) ->
         path: _fill(files_by_path[path].read_text("utf-8"), places)
         for path in sorted(files_by_path)
     }
-    name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
+    codes = [text for path, text in texts.items() if path.endswith(".py")]
+    name = checked_name(name, codes, BUILT_IN if "vendor" in folders else ())
     return {
         rename_template(path, name): rename_template(text, name) for path, text in texts.items()
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _MAX_LENGTH: Final = 40
@@ -25,12 +25,13 @@ _SPELLINGS: Final = re.compile(r"acme|Acme|ACME")
 _DASHED: Final = re.compile(r"-|\.example")
 
 
-def checked_name(name: str, codes: Iterable[str]) -> str:
+def checked_name(name: str, codes: Iterable[str], vendors: Container[str] = ()) -> str:
     """Return a name after checking that it is valid for a module.
 
     Args:
         name: the chosen name.
         codes: the source of the generated modules, whose classes must not have that name.
+        vendors: the names of existing vendors, which a new vendor would not replace.
 
     Raises:
         ConfigurationError: the name is not valid for a module, or is in use.
@@ -40,6 +41,8 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
         problem = f"The name {name[:_MAX_LENGTH]!r} is not valid."
     elif module_name in _TAKEN_NAMES or _is_used(_class_name(module_name), codes):
         problem = f"The name {name!r} is taken by a module or class."
+    elif module_name in vendors:
+        problem = f"moorage has a vendor named {module_name!r}, which no package can replace."
     else:
         return module_name
     raise ConfigurationError(
