@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     Test: TypeAlias = Callable[[str], bool]
 
 _MOST_REMEMBERED: Final = 4_096
+# In Docker, `**` matches any number of whole folders. At the end of a pattern, and at the beginning
+# of a pattern without other wildcards, it matches any text.
 _PIECES: Final = re.compile(
-    r"(\*\*/)|(\*\*)|(\*)|(\?)|\[(\^?)((?:\\.|[^\\\]])+)\]|\\(.)|(.)", re.DOTALL
+    r"(\A\*\*(?=[^]*?\[\\/][^]*?\[\\]*\Z)|\*\*/?\Z)|(\*\*/?)|(\*)|(\?)"
+    r"|\[(\^?)((?:\\.|[^\\\]])+)\]|\\(.)|(.)",
+    re.DOTALL,
 )
 _MEMBERS: Final = re.compile(r"(\\.|.)(?:-(\\.|.))?", re.DOTALL)
 
@@ -106,14 +110,14 @@ class PathPattern:
 
 def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
     """Yield the pattern positions for one piece of a pattern, such as `**`."""
-    folders, any_depth, star, single_character, is_negated, members, escaped, plain_part = (
+    any_text, folders, star, single_character, is_negated, members, escaped, plain_part = (
         match.groups()
     )
-    if folders:
+    if any_text:
+        yield _PatternPosition(stays=_accept_any, skips=(1,))
+    elif folders:
         yield _PatternPosition(skips=(1, 2))
         yield _PatternPosition(goes="/".__eq__, stays=_accept_any)
-    elif any_depth:
-        yield _PatternPosition(stays=_accept_any, skips=(1,))
     elif star:
         yield _PatternPosition(stays=_is_inside_name, skips=(1,))
     elif single_character:
