@@ -554,6 +554,20 @@ def test_long_fields_are_read_in_linear_time() -> None:
         assert _details(line).amount == _euros("59.90")
 
 
+@pytest.mark.parametrize(
+    "currency, amount, expected", [("DEM", "117,45", "117.45"), ("ITL", "11745,", "11745")]
+)
+def test_statement_in_a_withdrawn_currency_is_read(
+    currency: str, amount: str, expected: str
+) -> None:
+    """An old statement in a currency of before the euro is read, with that currency's decimals."""
+    balance = f"C981124{currency}{amount}"
+    statement = _only_statement(_file(opening=balance, closing=balance))
+
+    assert statement.closing is not None
+    assert Money(expected, currency) == statement.closing.amount
+
+
 def test_closing_balance_in_another_currency_than_opening_one_is_refused() -> None:
     """A closing balance in another currency than the opening one is refused."""
     with pytest.raises(InvalidData, match="is not in EUR") as excinfo:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CURRENCIES_BY_EXPONENT = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    0: """
+        BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF
+        ADP BEF BYB BYR ESP GRD ITL LUF MGF PTE ROL TPE TRL
+    """,
     2: """
         AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
         CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
@@ -28,7 +31,8 @@ _CURRENCIES_BY_EXPONENT = {
         LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB
         PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP
         SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
-        ANG BGN CUC HRK SLL ZWL
+        AFA ANG ATS AYM AZM BGL BGN CSD CUC CYP DEM EEK FIM FRF GHC GWP HRK IEP LTL LVL MRO MTL MZM
+        NLG RUR SDD SIT SKK SLL SRG STD TMM USS VEB VEF YUM ZMK ZWD ZWL ZWN ZWR
     """,
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
@@ -43,7 +47,8 @@ EXPONENTS: Final = MappingProxyType(
 )
 """The number of decimals of each currency of ISO 4217.
 
-The last line of two decimals was withdrawn lately: old invoices are still refunded.
+The last lines of no and of two decimals are withdrawn currencies: archives contain old bank
+statements, and invoices in a currency that was withdrawn lately are still refunded.
 """
 
 _PLAIN_NUMBER = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")
