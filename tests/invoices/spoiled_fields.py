@@ -79,6 +79,7 @@ MISSING = [
 SPOILED = [
     ("BR-16", "lines", "lines", ()),
     ("BR-17", "payee.name", "payee", Party(name="Muster")),
+    ("BR-17", "payee.name", "payee", Party(name="Muster Handel GmbH")),
     ("BR-27", "lines[0].net_price", "lines[0].net_price", Decimal(-1)),
     ("BR-28", "lines[0].gross_price", "lines[0].gross_price", Decimal(-1)),
     ("BR-29", "period.end", "period.end", date(2026, 10, 31)),
@@ -97,6 +98,7 @@ SPOILED = [
     ("BR-CO-13", "stated_totals.net", "stated_totals.net", Decimal(1)),
     ("BR-CO-14", "stated_totals.vat", "stated_totals.vat", Decimal(1)),
     ("BR-CO-15", "stated_totals.gross", "stated_totals.gross", Decimal(1)),
+    ("BR-CO-15", "vat_in_tax_currency", "tax_currency", "EUR"),
     ("BR-CO-16", "stated_totals.due", "stated_totals.due", Decimal(1)),
     (
         "BR-CO-17",

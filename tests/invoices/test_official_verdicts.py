@@ -40,7 +40,7 @@ ACCEPTED_HERE: Final = {
 """Official rules, or beginnings of their names, with a reason why moorage accepts a violation."""
 
 REFUSED_HERE: Final = {
-    "BR-17": "CII's rule accepts an empty name, and a payee with the seller's name",
+    "BR-17": "CII's rule accepts an empty name, and a payee with the seller's trading name",
     "BR-22": "an empty quantity is read as a missing one",
     "BR-41": "an empty amount is read as a missing one",
     "BR-43": "an empty amount is read as a missing one",

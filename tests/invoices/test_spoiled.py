@@ -145,6 +145,16 @@ FAMILIES = [
     ),
     ("BR-B-01", "seller.address.country", _category("B", "22")),
     (
+        "BR-B-01",
+        "delivery.address.country",
+        _category("B", "22", delivery=InvoiceDelivery(address=PostalAddress(country="SM"))),
+    ),
+    (
+        "BR-B-01",
+        "lines[0].origin",
+        _category("B", "22", lines=[attrs.evolve(LINE, vat_category="B", origin="CN")]),
+    ),
+    (
         "BR-B-02",
         "stated_totals.breakdown",
         _category("B", "22", lines=[LINE, attrs.evolve(LINE, vat_category="B")]),

@@ -214,8 +214,9 @@ def _is_another(invoice: Invoice) -> bool:
     if payee.name is None:
         return False
     return seller is None or (
-        payee.name != seller.trading_name
+        payee.name not in {seller.name, seller.trading_name}
         and not {item.value for item in payee.ids} & {item.value for item in seller.ids}
+        and (payee.legal_id is None or payee.legal_id != seller.legal_id)
     )
 
 
@@ -352,6 +353,18 @@ _REFERENCES: Final = (
         ),
         "The total VAT in the currency of the VAT accounts is missing.",
         "Give `vat_in_tax_currency`, or no `tax_currency`.",
+    ),
+    Rule(
+        "BR-CO-15",
+        invoice_search(
+            "vat_in_tax_currency",
+            lambda invoice: (
+                invoice.vat_in_tax_currency is None
+                or invoice.tax_currency not in {None, invoice.currency}
+            ),
+        ),
+        "There is a second total VAT, but no second currency.",
+        "Give a `tax_currency` other than the invoice's currency, or no `vat_in_tax_currency`.",
     ),
     Rule(
         "BR-CO-03",
@@ -589,12 +602,10 @@ def _party_ids(invoice: Invoice) -> Iterator[tuple[str, Any]]:
             yield f"{path}.ids[{number}]", identifier
 
 
-_ADDRESSES: Final = join_scopes(
-    scope_of("seller.address"),
-    scope_of("buyer.address"),
-    scope_of("tax_representative.address"),
-    scope_of("delivery.address"),
-)
+ADDRESSED: Final = ("seller", "buyer", "tax_representative", "delivery")
+"""The fields of an invoice whose values have an address."""
+
+_ADDRESSES: Final = join_scopes(*(scope_of(f"{name}.address") for name in ADDRESSED))
 
 
 def code_rule(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.invoices.amounts import exact_sum, percentage
-from moorage.invoices.core_rules import within_one
+from moorage.invoices.core_rules import ADDRESSED, within_one
 from moorage.invoices.rules import (
     Rule,
     allowances,
@@ -17,6 +17,7 @@ from moorage.invoices.rules import (
     charges,
     invoice_search,
     lines,
+    scope_of,
     value_search,
 )
 from moorage.invoices.values import Period
@@ -295,11 +296,24 @@ def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
     return search
 
 
-def _is_italian(invoice: Invoice) -> bool:
-    return not _is_split(invoice) or all(
-        party is None or party.address is None or party.address.country in {None, "IT"}
-        for party in (invoice.seller, invoice.buyer)
-    )
+_COUNTRIES: Final = (
+    *((scope_of(f"{name}.address"), "country") for name in ADDRESSED),
+    (lines, "origin"),
+)
+"""The scopes of all values that have a country, and the field of the country."""
+
+
+def _foreign_countries(invoice: Invoice) -> Iterator[str]:
+    """Yield the fields of countries other than Italy in an invoice with split payment.
+
+    The official rule for UBL also refuses items that come from another country.
+    """
+    if not _is_split(invoice):
+        return
+    for scope, field in _COUNTRIES:
+        for path, value in scope(invoice):
+            if getattr(value, field) not in {None, "IT"}:
+                yield f"{path}.{field}"
 
 
 def _is_split(invoice: Invoice) -> bool:
@@ -346,9 +360,9 @@ VAT_RULES: Final = (
     ),
     Rule(
         "BR-B-01",
-        invoice_search("seller.address.country", _is_italian),
+        _foreign_countries,
         "Split payment ('B') is for invoices within Italy only.",
-        "Give another VAT category.",
+        "Give another VAT category, or leave the country out.",
     ),
     Rule(
         "BR-B-02",

@@ -42,6 +42,7 @@ from moorage.invoices.ubl.parties import (
     PAYEE,
     TAX_REPRESENTATIVE,
     address,
+    check_single_ids,
     is_sepa,
     without_sepa,
     wrapped_party,
@@ -232,6 +233,7 @@ def write_ubl(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     check_kind(invoice, Invoice, "invoice")
     check_kind(profile, Profile, "profile")
     invoice = invoice.completed(profile)
+    check_single_ids(invoice)
     root = root_of(invoice)
     seller = invoice.seller
     if invoice.creditor_id is not None:

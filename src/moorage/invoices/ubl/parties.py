@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.errors import InvalidData
 from moorage.invoices.binding import (
     IDENTIFIER,
     NEEDED_IDENTIFIER,
@@ -26,6 +27,7 @@ from moorage.invoices.values import ContactPoint, Identifier, Party, PostalAddre
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from moorage.invoices.values import Invoice
     from moorage.vendor_sdk.xml_text import XmlElement
 
 _TAX_SCHEME: Final = Constant("cac:TaxScheme", "<cbc:ID>TAX</cbc:ID>")
@@ -130,6 +132,21 @@ def wrapped_party(tag: str, field: str) -> SpecialElement:
             yield f"<{tag}>{text}</{tag}>"
 
     return SpecialElement(read_element, write_element)
+
+
+def check_single_ids(invoice: Invoice) -> None:
+    """Refuse several identifiers of the buyer or the payee; only a seller has several in UBL.
+
+    Raises:
+        InvalidData: the buyer or the payee has several identifiers.
+    """
+    for name, party in (("buyer", invoice.buyer), ("payee", invoice.payee)):
+        if party is not None and len(party.ids) > 1:
+            raise InvalidData(
+                f"UBL can contain one identifier of the {name}, not {len(party.ids)}.",
+                field=f"{name}.ids",
+                remedy="Write the invoice in CII, or give one identifier.",
+            )
 
 
 def is_sepa(identifier: Identifier) -> bool:

@@ -83,15 +83,15 @@ def _read_tax(parent: XmlElement, fields: Fields, totals: Fields, place: Element
     for element in parent.all("TaxTotal"):
         amount = next(element.all("TaxAmount"), None)
         currency = None if amount is None else amount.attributes.get("currencyID")
-        is_other_currency = currency is not None and currency != place.currency
-        if is_other_currency and currency == tax_currency and "vat_in_tax_currency" not in fields:
+        # If both totals are in the same currency, BR-CO-15 and PEPPOL-EN16931-R005 report that.
+        is_second = main_element is not None or currency != place.currency
+        is_tax_currency = currency is not None and currency == tax_currency
+        if is_second and is_tax_currency and "vat_in_tax_currency" not in fields:
             tax_fields: Fields = {}
             _TAX_AMOUNT.read(element, tax_fields, attrs.evolve(place, currency=currency))
             fields["vat_in_tax_currency"] = tax_fields["vat"]
         elif main_element is None:
             main_element = element
-        elif currency is not None and currency == place.currency == tax_currency:
-            continue  # both are in the same currency, which the rule PEPPOL-EN16931-R005 reports
         else:
             raise unreadable_element_error(
                 place, "There are several totals of VAT in one currency (BR-CO-15)."

@@ -91,7 +91,7 @@ class InvoiceLine:
         price_discount: discount that was subtracted from the gross price (BT-147).
         gross_price: price before the discount (BT-148).
         base_quantity: quantity that the price is for; by default 1 (BT-149).
-        base_unit: unit of the base quantity (BT-150).
+        base_unit: unit of the base quantity (BT-150); without a quantity, the price is for 1.
         vat_category: a code of UNTDID 5305, such as 'S' (BT-151).
         vat_rate: VAT rate in percent (BT-152).
         name: name of the item (BT-153).
@@ -151,8 +151,10 @@ class InvoiceLine:
         """Return the line; if it has only a gross price or only a discount, compute the other.
 
         The syntaxes require both. A missing discount is zero; a missing gross price is the net
-        price plus the discount.
+        price plus the discount. A base quantity that is stated only by its unit is 1.
         """
+        if self.base_unit is not None and self.base_quantity is None:
+            return attrs.evolve(self, base_quantity=Decimal(1)).with_prices()
         if self.gross_price is not None and self.price_discount is None:
             return attrs.evolve(self, price_discount=Decimal(0))
         if self.gross_price is None and None not in {self.price_discount, self.net_price}:
