@@ -261,6 +261,8 @@ def test_whole_days_end_with_a_day() -> None:
         ({"type": "absoluteMonthly", "dayOfMonth": 99}, {"type": "noEnd"}),
         ({"type": "absoluteMonthly", "dayOfMonth": 0}, {"type": "noEnd"}),
         ({"type": "absoluteYearly", "dayOfMonth": 1, "month": 13}, {"type": "noEnd"}),
+        ({"type": "absoluteYearly", "dayOfMonth": 1}, {"type": "noEnd"}),
+        ({"type": "relativeYearly", "daysOfWeek": ["monday"]}, {"type": "noEnd"}),
         ({"type": "daily"}, {"type": "endDate"}),
         ({"type": "daily"}, {"type": "numbered"}),
         ({"type": "daily"}, {"type": "someday", "endDate": "2026-03-10"}),

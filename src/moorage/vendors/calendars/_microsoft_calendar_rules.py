@@ -67,16 +67,21 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
         }
     period = "Monthly" if rule.frequency == "MONTHLY" else "Yearly"
     if period == "Yearly":
-        pattern["month"] = _single_value(rule.by_month or (start.month,), "BYMONTH")
+        pattern["month"] = _month(rule, start)
     else:
         _refuse_parts(rule, "by_month")
     if rule.by_day:
         _refuse_parts(rule, "by_month_day")
-        if period == "Yearly" and not rule.by_month:
-            raise _unknown_rule_error("a weekday of a year without BYMONTH")
         return pattern | {"type": f"relative{period}", **_relative_days(rule)}
     day = _day_of_month(rule, start, pattern.get("month"))
     return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
+
+
+def _month(rule: RecurrenceRule, start: date | datetime) -> int:
+    """The month of a yearly rule. Without BYMONTH, its days would be in every month."""
+    if not rule.by_month and (rule.by_day or rule.by_month_day):
+        raise _unknown_rule_error("FREQ=YEARLY and BYDAY or BYMONTHDAY, but without BYMONTH")
+    return _single_value(rule.by_month or (start.month,), "BYMONTH")
 
 
 def _day_of_month(rule: RecurrenceRule, start: date | datetime, month: int | None) -> int:
@@ -187,7 +192,9 @@ def _parts_of(kind: str, pattern: sdk.Answer) -> Mapping[str, Any] | None:
     if len(names) < len(days) or kind not in _FREQUENCIES:
         return None
     month = pattern.integer("month")
-    parts: dict[str, Any] = {"by_month": (month,)} if kind.endswith("Yearly") and month else {}
+    if kind.endswith("Yearly") and not month:
+        return None  # without BYMONTH, the days of a rule would be in every month
+    parts: dict[str, Any] = {"by_month": (month,)} if kind.endswith("Yearly") else {}
     if kind == "weekly":
         first_day = _WEEKDAYS.get(pattern.text("firstDayOfWeek") or "sunday", "MO")
         return {"by_day": names, "week_start": first_day}
