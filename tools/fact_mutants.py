@@ -8,6 +8,7 @@ The files in `tests/vendors/tables`, which are copies of the facts, are counted 
 
 One run of pytest collects the tests of all vendors, and forks for each fact. The child changes the
 function that has the fact, or the loaded modules in place, and runs the tests that reach it first.
+Tests without a vendor's name in their ids are measured once for all vendors.
 `--sample 40` takes as many facts of each vendor, `--again FILE` those that survived by an earlier
 output, and `--seconds` limits the tests of a fact in a table, which no single function has.
 """
@@ -31,6 +32,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from attrs import frozen
 
 from tools.facts import facts_in
 from tools.planted import Vendor, names, vendor_of
@@ -80,6 +82,54 @@ def oracle_of(test: str) -> str:
     if "conforms" in name:
         return "kit"
     return "recordings" if "recorded" in path or "published" in path else "tests"
+
+
+@frozen
+class TestRun:
+    """A session of pytest that has collected its tests, and the loaded code that it can change.
+
+    Attributes:
+        session: the session.
+        users: for each imported name, the importing modules and their names for the value.
+        functions: all loaded functions.
+        options: the options of the command.
+    """
+
+    session: pytest.Session
+    users: dict[tuple[str, str], list[tuple[str, str]]]
+    functions: Sequence[FunctionType]
+    options: argparse.Namespace
+
+    def measured(self, vendors: Sequence[Vendor], items: Sequence[pytest.Item]) -> TrialRecorder:
+        """Run tests against unchanged modules of these vendors that are patched with themselves."""
+        watch = TrialRecorder([path for vendor in vendors for path in vendor.paths])
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "watch"
+
+            def work() -> int:
+                watch.begin()
+                self.patch([path for vendor in vendors for path in vendor.paths])
+                self.session.config.pluginmanager.register(watch)
+                run_items(items)
+                measurements = dict(watch.reached), dict(watch.costs), watch.failed
+                output.write_bytes(pickle.dumps(measurements))
+                return 0
+
+            os.waitpid(fork(work, bounded=False), 0)
+            if not output.exists():
+                sys.exit(f"tests of {', '.join(vendor.name for vendor in vendors)} cannot be run")
+            watch.reached, watch.costs, watch.failed = pickle.loads(output.read_bytes())  # noqa: S301 - our child's
+        return watch
+
+    def patch(self, paths: Sequence[str]) -> None:
+        """Import these modules anew, and give the loaded modules the new values."""
+        from tools import patched_modules  # noqa: PLC0415 - the tests are collected before it
+
+        modules = dict.fromkeys(
+            ".".join(Path(path).with_suffix("").parts[1:]) for path in paths[::-1]
+        )
+        new_modules = patched_modules.reimported([name for name in modules if name in sys.modules])
+        patched_modules.patch_modules(new_modules, self.users)
 
 
 class Tables:
@@ -151,9 +201,18 @@ class _FactTrials:
         gc.collect()
         functions = [item for item in gc.get_objects() if isinstance(item, FunctionType)]
         gc.freeze()
-        for name in self._options.vendors:
-            trial = _VendorTrials(vendor_of(name), session, users, functions, self._options)
-            self._rows.append(trial.row())
+        run = TestRun(session, users, functions, self._options)
+        vendors = [vendor_of(name) for name in self._options.vendors]
+        items = {vendor.name: _items_of(vendor, session) for vendor in vendors}
+        shared_tests = set.intersection(*(set(items[vendor.name]) for vendor in vendors))
+        shared_items = [item for item in session.items if item.nodeid in shared_tests]
+        shared_watch = run.measured(vendors, shared_items)
+        for vendor in vendors:
+            own_items = [
+                item for test, item in items[vendor.name].items() if test not in shared_tests
+            ]
+            watch = _joined(shared_watch, run.measured([vendor], own_items))
+            self._rows.append(_VendorTrials(vendor, run, items[vendor.name], watch).row())
             print(self._rows[-1], flush=True)
         print(
             "\n| vendor | facts | caught | % | tables % | description | documents | kit |"
@@ -163,33 +222,48 @@ class _FactTrials:
         return True
 
 
+def _items_of(vendor: Vendor, session: pytest.Session) -> dict[str, pytest.Item]:
+    """Return the collected tests that may concern a vendor, by their ids."""
+    selection, files = VendorSelection(vendor), set(vendor.tests())
+    return {
+        item.nodeid: item
+        for item in session.items
+        if item.nodeid.partition("::")[0] in files and selection.applies_to(item.nodeid)
+    }
+
+
+def _joined(shared: TrialRecorder, own: TrialRecorder) -> TrialRecorder:
+    """Return the measurements of the tests for all vendors and of a vendor's own tests."""
+    watch = TrialRecorder(())
+    for part in (shared, own):
+        for line, tests in part.reached.items():
+            watch.reached[line] = [*watch.reached[line], *tests]
+        watch.costs.update(part.costs)
+        watch.failed = [*watch.failed, *part.failed]
+    return watch
+
+
 class _VendorTrials:
     def __init__(
         self,
         vendor: Vendor,
-        session: pytest.Session,
-        users: dict[tuple[str, str], list[tuple[str, str]]],
-        functions: Sequence[FunctionType],
-        options: argparse.Namespace,
+        run: TestRun,
+        items: dict[str, pytest.Item],
+        watch: TrialRecorder,
     ) -> None:
         self._vendor = vendor
-        self._session = session
-        self._users = users
+        self._run = run
+        self._options = run.options
         self._functions = [
             function
-            for function in functions
+            for function in run.functions
             if function.__code__.co_filename
             in {str(Path(path).absolute()) for path in vendor.paths}
         ]
-        self._options = options
         self._tables = Tables(vendor.paths)
         self._catching: dict[tuple[str, str], list[str]] = defaultdict(list)
-        selection, files = VendorSelection(vendor), set(vendor.tests())
-        self._items = {
-            item.nodeid: item
-            for item in session.items
-            if item.nodeid.partition("::")[0] in files and selection.applies_to(item.nodeid)
-        }
+        self._items = items
+        self._watch = watch
 
     def row(self) -> str:
         """Try all facts, print the survivors, and return the row of a table."""
@@ -201,7 +275,6 @@ class _VendorTrials:
         copied = 0
         with TemporaryDirectory() as folder:
             self._folder = Path(folder)
-            self._watch = self._measured()
             print(
                 f"{self._vendor.name}: {len(facts)} facts, {len(self._items)} tests of"
                 f" {sum(self._watch.costs.values()):.1f} s",
@@ -241,36 +314,6 @@ class _VendorTrials:
         if len(facts) > self._options.sample:
             facts = random.Random(self._options.seed).sample(facts, self._options.sample)
         return facts
-
-    def _measured(self) -> TrialRecorder:
-        """Run all tests against unchanged modules that are patched with themselves."""
-        watch = TrialRecorder(self._vendor)
-        path = self._folder / "watch"
-
-        def work() -> int:
-            watch.begin()
-            self._patch(None)
-            self._session.config.pluginmanager.register(watch)
-            run_items(list(self._items.values()))
-            path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
-            return 0
-
-        os.waitpid(fork(work, bounded=False), 0)
-        if not path.exists():
-            sys.exit(f"the tests of {self._vendor.name} could not be run")
-        watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
-        return watch
-
-    def _patch(self, fact: Plant | None) -> None:
-        from tools import patched_modules  # noqa: PLC0415 - as above
-
-        if fact is not None:
-            sys.meta_path.insert(0, ChangedSource(fact))
-        modules = [
-            ".".join(Path(path).with_suffix("").parts[1:]) for path in self._vendor.paths[::-1]
-        ]
-        new_modules = patched_modules.reimported([name for name in modules if name in sys.modules])
-        patched_modules.patch_modules(new_modules, self._users)
 
     def _place(self, fact: Plant) -> tuple[str, str]:
         return fact.path, str(fact.inside) if fact.inside else self._tables.name_of(fact)
@@ -319,10 +362,11 @@ class _VendorTrials:
         def work() -> int:
             if not fact.inside or not give_bytecode(fact, self._functions):
                 try:
-                    self._patch(fact)
+                    sys.meta_path.insert(0, ChangedSource(fact))
+                    self._run.patch(self._vendor.paths)
                 except Exception:  # noqa: BLE001 - a wrong fact may raise anything at the import
                     return 1
-            self._session.config.pluginmanager.register(Failures(self._name_file(fact)))
+            self._run.session.config.pluginmanager.register(Failures(self._name_file(fact)))
             run_items([self._items[test] for test in tests])
             return 0 if fact.inside or not self._differs_from_copy() else ONLY_COPIED
 

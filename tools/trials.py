@@ -95,8 +95,8 @@ class ChangedSource(MetaPathFinder):
 class TrialRecorder:
     """A pytest plugin that records each test's duration and the vendor lines that it reaches."""
 
-    def __init__(self, vendor: Vendor) -> None:
-        self._files = {str(Path(path).absolute()): path for path in vendor.paths}
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._files = {str(Path(path).absolute()): path for path in paths}
         self.reached: dict[tuple[str, int], list[str]] = defaultdict(list)
         self.costs: dict[str, float] = defaultdict(float)
         self.failed: list[str] = []
@@ -350,7 +350,7 @@ class _Session:
         self._results.flush()
 
     def _measured(self, session: pytest.Session, path: Path) -> TrialRecorder:
-        watch = TrialRecorder(self._vendor)
+        watch = TrialRecorder(self._vendor.paths)
 
         def work() -> int:
             watch.begin()
@@ -408,7 +408,7 @@ def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
     """Test each mistake, and yield it with its verdict."""
-    watch = TrialRecorder(vendor)
+    watch = TrialRecorder(vendor.paths)
     tried_plants: set[Plant] = set()
     for number, result in enumerate(_session_output(vendor, plants, workers)):
         if number == 0:
