@@ -156,6 +156,28 @@ def test_chargebacks_are_disputes(
     assert events.reference == "INV-2041"
 
 
+@pytest.mark.parametrize(
+    "event, status, state",
+    [
+        ("REQUEST_FOR_INFORMATION", "Undefended", DisputeState.NEEDS_RESPONSE),
+        ("NOTIFICATION_OF_CHARGEBACK", "Unresponded", DisputeState.INQUIRY),
+        ("NOTIFICATION_OF_CHARGEBACK", "Responded", DisputeState.UNDER_REVIEW),
+        ("NOTIFICATION_OF_CHARGEBACK", "Pending", DisputeState.UNDER_REVIEW),
+        ("NOTIFICATION_OF_CHARGEBACK", "Accepted", DisputeState.ACCEPTED),
+        ("NOTIFICATION_OF_CHARGEBACK", "Expired", DisputeState.LOST),
+        ("NOTIFICATION_OF_CHARGEBACK", "Lost", DisputeState.LOST),
+        ("NOTIFICATION_OF_CHARGEBACK", "Won", DisputeState.WON),
+    ],
+)
+def test_dispute_status_takes_precedence_over_event_code(
+    shop: SandboxHub, psp: str, event: str, status: str, state: DisputeState
+) -> None:
+    """Each status of Adyen's webhooks for disputes decides the state, whatever the event's code."""
+    dispute = shop.happens(event, psp, by="SBX9", disputeStatus=status).dispute
+    assert dispute is not None
+    assert (state, status) == (dispute.state, dispute.vendor_state)
+
+
 def test_event_names_its_payment_and_currency() -> None:
     """The payment reference in an Adyen event contains the event's currency."""
     item = {

@@ -400,6 +400,7 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> N
     void = shop.payments.void(authorization.ref, idempotency_key="v-1")
 
     assert MoveState.SUCCEEDED is not void.state
+    assert authorization.ref == void.payment
     assert 1 == len(shop.sandbox.refunds)
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
 
-_LONGEST_MESSAGE: Final = 300
-_REDACTION: Final = sdk.Redaction()
 _KINDS: Final[dict[str, type[sdk.ConnectorError]]] = {
     "missing_api_key": sdk.AuthenticationFailed,
     "restricted_api_key": sdk.AuthenticationFailed,
@@ -152,11 +150,11 @@ def read_batch(
 
 
 def _refused_result(wire: sdk.Wire, error: sdk.Answer) -> sdk.InvalidRequest:
-    words = _REDACTION.words(error.text("message") or "", _LONGEST_MESSAGE)
+    words = sdk.masked_words(error.text("message"))
     return sdk.InvalidRequest(
         f"Resend refused the message to one recipient: {words or 'no reason is given'}",
         service=wire.account,
-        vendor_message=words or None,
+        vendor_message=words,
     )
 
 

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.contracts.email_suppressions import SuppressionPage
 
-_MAX_LENGTH: Final = 300
-_REDACTION: Final = sdk.Redaction()
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _GREETING: Final = b"Mailgun Magnificent"
@@ -63,7 +61,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     message = error.text("message") or ""
     fields: dict[str, Any] = {
         "status": response.status,
-        "vendor_message": _REDACTION.words(message, _MAX_LENGTH),
+        "vendor_message": sdk.masked_words(message),
         "response": response,
     }
     if response.status in {400, 403} and _SENDING_FORBIDDEN in message:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_suppressions import SuppressionPage
 
-_MAX_LENGTH: Final = 300
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 50 * _MEGABYTE
 _OVERHEAD_BYTES: Final = 2_000
@@ -55,7 +54,6 @@ _INACTIVE: Final = "inactive addresses:"
 _IS_INACTIVE: Final = "406"
 _OK: Final = "OK"
 _TOO_MANY_REQUESTS: Final = 429
-_REDACTION: Final = sdk.Redaction()
 _KINDS: Final[dict[int, type[sdk.ConnectorError]]] = {
     10: sdk.AuthenticationFailed,
     100: sdk.VendorFailed,
@@ -280,7 +278,7 @@ def read_sent(
             else RecipientOutcome(email=address.email, status=EmailStatus.QUEUED)
             for address in people
         ),
-        warnings=() if words == _OK else (_REDACTION.words(words, _MAX_LENGTH),),
+        warnings=() if words == _OK else (sdk.masked_words(words) or "",),
         raw=fields.raw,
     )
 
@@ -335,12 +333,12 @@ def _refusal(
     kind: Any = _KINDS.get(code or 0, otherwise)
     if not code or kind is None:
         return None
-    words = _REDACTION.words(body.text("Message") or "", _MAX_LENGTH)
+    words = sdk.masked_words(body.text("Message"))
     error_fields = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
     error: sdk.ConnectorError = kind(
         f"Postmark refused: {words or code}",
         vendor_code=str(code),
-        vendor_message=words or None,
+        vendor_message=words,
         **fields,
         **error_fields,
     )

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-_REDACTION: Final = sdk.Redaction()
-_MAX_LENGTH: Final = 300
 _USED_BATCH_FIELD: Final = "SENDER_BATCH_ID"
 """The field that an error names if the id of a payout batch was used before."""
 _TIMEOUT: Final = 408
@@ -180,7 +178,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or response.status == _TIMEOUT or code is None:
         return None
-    words = _REDACTION.words(_error_text(body, details) or code, _MAX_LENGTH)
+    words = sdk.masked_words(_error_text(body, details) or code)
     error_fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,

@@ -107,8 +107,6 @@ _FIELDS: Final = {
     "residential": "is_residential",
 }
 _MARKED: Final = 100
-_REDACTION: Final = sdk.Redaction()
-_MAX_LENGTH: Final = 300
 _PLACES: Final = 4
 
 
@@ -358,11 +356,10 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         sentence, kind = f"Shippo refused {code}: {words}", sdk.InvalidRequest
     else:
         return None
-    words = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     return kind(
-        _REDACTION.words(sentence, _MAX_LENGTH),
+        sdk.masked_words(sentence) or "",
         status=response.status,
         vendor_code=code,
-        vendor_message=words,
+        vendor_message=sdk.masked_words(words),
         response=response,
     )

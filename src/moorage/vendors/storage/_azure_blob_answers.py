@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_MAX_LENGTH: Final = 300
-_REDACTION: Final = sdk.Redaction()
-
 _AUTHENTICATION_CODES: Final = sdk.word_set(
     "AccountIsDisabled AuthenticationFailed AuthorizationFailure AuthorizationPermissionMismatch"
     " AuthorizationProtocolMismatch AuthorizationResourceTypeMismatch AuthorizationServiceMismatch"
@@ -74,7 +71,7 @@ def _failure(code: str, words: str | None, response: sdk.Response) -> sdk.Connec
     """The error for an Azure error code."""
     # After the first line, the text has the request's id and time, which the headers have too.
     first_line = (words or "").partition("\n")[0].strip()
-    message = _REDACTION.words(first_line, _MAX_LENGTH) if first_line else None
+    message = sdk.masked_words(first_line)
     status = response.status
     fields: dict[str, Any] = {
         "status": status,

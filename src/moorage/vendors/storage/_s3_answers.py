@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 
 _META: Final = "x-amz-meta-"
-_MAX_LENGTH: Final = 300
-_REDACTION: Final = sdk.Redaction()
 
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _ACCESS_CODES: Final = sdk.word_set(
@@ -108,7 +106,7 @@ def failure(
     region: str | None = None,
 ) -> sdk.ConnectorError:
     """The error for an S3 error code."""
-    message = _REDACTION.words(words, _MAX_LENGTH) if words else None
+    message = sdk.masked_words(words)
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": code,
