@@ -152,6 +152,20 @@ def test_long_text_is_cut() -> None:
     assert "x" * 10 == RULES.body(b"x" * 10, "text/plain", 10)
 
 
+@pytest.mark.parametrize("length", [301, 400, 812, 813, 5_000])
+def test_text_over_the_limit_is_shown_up_to_the_limit(length: int) -> None:
+    """A message or body of any length over the limit is shown up to the limit."""
+    text = ("This street is closed. " * 300)[:length]
+    assert f"{text[:300]}…" == Redaction().words(text, 300)
+    assert f"{text[:300]}…" == Redaction().body(text.encode(), "text/plain", 300)
+
+
+def test_text_that_masking_shortens_to_the_limit_is_shown_to_its_end() -> None:
+    """A text that is shorter than the limit after masking is not cut."""
+    text = f"password={'x' * 300} is wrong"
+    assert "password=*** is wrong" == Redaction().words(text, 300)
+
+
 class UndecodableBody(bytes):
     """A body that raises an error if it is decoded as a whole."""
 

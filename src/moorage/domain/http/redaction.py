@@ -177,7 +177,8 @@ class Redaction:
             redact = self._json
         # Undeclared UTF-16 text would escape the rules, because zero bytes separate its characters.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
-        return _cut_and_redact(decode_body(window, content_type).replace("\0", ""), limit, redact)
+        text = decode_body(window, content_type).replace("\0", "")
+        return _cut_and_redact(text, limit, redact, is_whole=len(window) == len(body))
 
     def text(self, text: str) -> str:
         """Return a string with its secrets masked, also in JSON that it contains."""
@@ -195,7 +196,9 @@ class Redaction:
         """
         if not text.isprintable():
             text = _CONTROLS.sub("", _LINE_BREAKS.sub(" ", text)).strip()
-        return _cut_and_redact(text, limit, lambda part: self.text(_without_keys(part)))
+        return _cut_and_redact(
+            text, limit, lambda part: self.text(_without_keys(part)), is_whole=True
+        )
 
     def _redact_text(self, text: str) -> str:
         if len(text) < _MIN_LENGTH:
@@ -383,9 +386,11 @@ def _decoded_text(piece: str) -> str:
     return str(value)
 
 
-def _cut_and_redact(text: str, limit: int, redact: Callable[[str], str]) -> str:
+def _cut_and_redact(text: str, limit: int, redact: Callable[[str], str], *, is_whole: bool) -> str:
     if len(text) <= limit:
         return redact(text)
-    # A secret at the cut is found because the rules also read some bytes beyond the cut.
     redacted_text = redact(text[: limit + _MARGIN])
+    if is_whole and len(text) <= limit + _MARGIN:
+        return redacted_text if len(redacted_text) <= limit else f"{redacted_text[:limit]}…"
+    # The rules may miss a secret at the end of what they read, so the end is not returned.
     return f"{redacted_text[: max(0, min(limit, len(redacted_text) - _MARGIN))]}…"
