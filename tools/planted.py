@@ -22,6 +22,7 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -58,25 +59,32 @@ class Vendor:
     contract: str
     paths: tuple[str, ...]
 
-    def others(self) -> list[str]:
-        """Return the names of all other vendors."""
-        return [name for name in names() if name not in self.name]
+    def is_concerned_by(self, text: str) -> bool:
+        """Return whether a text contains this vendor's name, or no vendor's name."""
+        return self.name in text or names_in(text) <= names_in(self.name)
 
     def tests(self) -> list[str]:
         """Return the test files that may concern the vendor."""
-        other_vendors = self.others()
         folders = FOLDERS.get(self.contract, ("tests/vendors",))
         return sorted(
             str(path)
             for folder in folders
             for path in Path(folder).glob("test_*.py")
-            if self.name in path.stem or not any(vendor in path.stem for vendor in other_vendors)
+            if self.is_concerned_by(path.stem)
         )
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Return the names of all vendors."""
-    return sorted(path.stem for path in VENDORS.glob("*/*.py") if not path.name.startswith("_"))
+    paths = VENDORS.glob("*/*.py")
+    return tuple(sorted(path.stem for path in paths if not path.name.startswith("_")))
+
+
+@cache
+def names_in(text: str) -> frozenset[str]:
+    """Return the names of vendors that a text contains."""
+    return frozenset(name for name in names() if name in text)
 
 
 def vendor_of(name: str) -> Vendor:

@@ -161,9 +161,7 @@ class VendorSelection:
         words = test_name.replace("-", "_")
         if "conforms_async" in words:
             return False
-        if self._vendor.name in path or self._vendor.name in words:
-            return True
-        return not any(vendor in words for vendor in self._vendor.others())
+        return self._vendor.name in path or self._vendor.is_concerned_by(words)
 
 
 class _TestSelection:
