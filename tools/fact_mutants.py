@@ -208,10 +208,10 @@ class _FactTrials:
         shared_items = [item for item in session.items if item.nodeid in shared_tests]
         shared_watch = run.measured(vendors, shared_items)
         for vendor in vendors:
-            own_items = [
+            specific_items = [
                 item for test, item in items[vendor.name].items() if test not in shared_tests
             ]
-            watch = _joined(shared_watch, run.measured([vendor], own_items))
+            watch = _joined(shared_watch, run.measured([vendor], specific_items))
             self._rows.append(_VendorTrials(vendor, run, items[vendor.name], watch).row())
             print(self._rows[-1], flush=True)
         print(
@@ -232,10 +232,10 @@ def _items_of(vendor: Vendor, session: pytest.Session) -> dict[str, pytest.Item]
     }
 
 
-def _joined(shared: TrialRecorder, own: TrialRecorder) -> TrialRecorder:
+def _joined(shared: TrialRecorder, specific: TrialRecorder) -> TrialRecorder:
     """Return the measurements of the tests for all vendors and of a vendor's own tests."""
     watch = TrialRecorder(())
-    for part in (shared, own):
+    for part in (shared, specific):
         for line, tests in part.reached.items():
             watch.reached[line] = [*watch.reached[line], *tests]
         watch.costs.update(part.costs)
