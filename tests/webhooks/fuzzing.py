@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FAMILIES: Final = {
     "body": ("github", "shopify", "paystack", "docusign", "easypost", "mollie", "intercom"),
     "stamped": ("stripe", "paddle", "slack", "standard-webhooks", "linear"),
-    "url": ("twilio", "square", "hubspot"),
+    "url": ("twilio", "square", "hubspot", "messagemedia"),
     "items": ("adyen", "xero", "meta"),
     "fields": ("mailgun", "mailgun-inbound", "braintree"),
     "pairs": ("vonage",),

@@ -32,6 +32,7 @@ from tests.webhooks.signing import (
     mailgun,
     mailgun_inbound,
     mandrill,
+    messagemedia,
     over_body,
     paypal,
     plaid,
@@ -392,6 +393,12 @@ SENDERS = [
         send=telnyx,
         secret=b64(keys.ed25519_key().public_key().public_bytes_raw()),
         wrong=b64(ED_WRONG.public_key().public_bytes_raw()),
+    ),
+    Sender(
+        name="messagemedia",
+        send=messagemedia,
+        secret=keys.rsa_public(keys.rsa_key()),
+        wrong=keys.rsa_public(keys.rsa_key(1)),
     ),
     Sender(
         name="telegram",

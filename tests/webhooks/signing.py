@@ -250,6 +250,24 @@ def telnyx(now: datetime, number: int) -> SentWebhook:
     )
 
 
+def messagemedia(now: datetime, number: int) -> SentWebhook:
+    """Return a MessageMedia webhook; its signature covers the first line, the date and the body."""
+    date = now.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    body = as_json(
+        {
+            "delivery_report_id": f"693e87f2-a553-4281-9ffe-{number:012d}",
+            "date_received": "2031-05-06T07:08:09.807Z",
+            "status": "delivered",
+            "message_id": "389dc1a8",
+        }
+    )
+    path = URL.removeprefix("https://shop.example")
+    content = f"POST {path} HTTP/1.1{date}".encode() + body
+    return SentWebhook(
+        headers={"X-MessageMedia-Signature": keys.rsa_signed(content), "Date": date}, body=body
+    )
+
+
 def vonage(now: datetime, number: int) -> SentWebhook:
     """Return a Vonage webhook; its signature covers every other field, sorted."""
     fields = {

@@ -256,6 +256,18 @@ def test_a_url_without_its_query(rest: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "rest, path",
+    [("", "/"), ("/", "/"), ("?a=%2F", "/?a=%2F"), ("/in?a=b#c", "/in?a=b"), ("//in#c", "//in")],
+)
+@pytest.mark.parametrize("origin", ["https://a.example", "https://a.example:8443", "//a.example"])
+def test_a_path_with_its_query(origin: str, rest: str, path: str) -> None:
+    """The placeholder `url_path` gives the path and query as the first line of a request does."""
+    scene = TemplateValues(delivery(url=f"{origin}{rest}"), None, {}, [])
+
+    assert path.encode() == Template("{url_path}").fill(scene)
+
+
+@pytest.mark.parametrize(
     "rest, written",
     [("", "?"), ("?", "?"), ("#c", "?"), ("?b=2&a=%2F&b=1#c", "?a=/&b=1&b=2."), ("?a", "?a=.")],
 )

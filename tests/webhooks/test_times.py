@@ -70,6 +70,26 @@ def test_time_must_be_within_the_tolerance(skew: int, reason: str | None) -> Non
         assert reason == receiver.reason_of_refusal(value)
 
 
+@pytest.mark.parametrize("skew, reason", [(60, None), (61, "future"), (-61, "stale")])
+def test_date_of_http_is_a_signed_time(skew: int, reason: str | None) -> None:
+    """The signed time may be the date of the request; a signed text that is no date is refused."""
+    scheme = own_scheme(
+        signs="{header:Date}{body}", timestamp="{header:Date}", timestamp_form="http", tolerance=60
+    )
+    receiver = Receiver(scheme, SECRET)
+    moment = NOW + timedelta(seconds=skew)
+    values = [
+        signed_webhook(b"{}", lambda body, date=date: hex_signature(date.encode() + body), Date=date)
+        for date in (moment.strftime("%a, %d %b %Y %H:%M:%S GMT"), str(int(moment.timestamp())))
+    ]
+
+    assert "malformed" == receiver.reason_of_refusal(values[1])
+    if reason is None:
+        assert receiver.verify(values[0])
+    else:
+        assert reason == receiver.reason_of_refusal(values[0])
+
+
 @pytest.mark.parametrize(
     "text, form, expected",
     [
@@ -77,6 +97,11 @@ def test_time_must_be_within_the_tolerance(skew: int, reason: str | None) -> Non
         ("1700000000000", "milliseconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         ("2023-11-14T23:13:20+01:00", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
         ("2023-11-14T22:13:20", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("Tue, 14 Nov 2023 22:13:20 GMT", "http", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("tue, 14 nov 2023 22:13:20 gmt", "http", None),
+        ("Wed, 14 Nov 2023 22:13:20 GMT", "http", None),
+        ("Tuesday, 14-Nov-23 22:13:20 GMT", "http", None),
+        ("1700000000", "http", None),
         ("yesterday", "iso", None),
         ("inf", "seconds", None),
         ("0001-01-01T00:00:00+14:00", "iso", None),

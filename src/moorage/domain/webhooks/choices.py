@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import brief_repr, with_article
@@ -27,6 +27,12 @@ class TimeForm(StrEnum):
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
     ISO = "iso"
+    HTTP = "http"
+    """The date in the headers of HTTP, such as `Wed, 18 Jul 2018 06:33:52 GMT`."""
+
+
+DATE_FORMS: Final = frozenset({TimeForm.ISO, TimeForm.HTTP})
+"""The formats of times that are dates, and not numbers."""
 
 
 class BodyForm(StrEnum):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.http.dates import parse_http_date, write_http_date
+from moorage.domain.webhooks.choices import DATE_FORMS, TimeForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.webhooks.replies import WebhookReply
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_LENGTH: Final = 40
 
 
@@ -131,6 +133,8 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
     if text is None or len(text) > _MAX_LENGTH:
         return None
     try:
+        if form is TimeForm.HTTP:
+            return _read_http_date(text)
         if form is TimeForm.ISO:
             moment = datetime.fromisoformat(text)
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -142,8 +146,14 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
         return None
 
 
+def _read_http_date(text: str) -> datetime | None:
+    """Return a date in the format that RFC 9110 prefers, which has one text for each second."""
+    moment = parse_http_date(text, _EPOCH)
+    return moment if moment is not None and write_http_date(moment) == text else None
+
+
 def read_stamp(text: str, form: TimeForm) -> datetime | None:
-    """Return the signed time of a webhook; None unless it is a whole number."""
-    if form is not TimeForm.ISO and not (text.isascii() and text.isdigit()):
+    """Return the signed time of a webhook; None unless it is a date or a whole number."""
+    if form not in DATE_FORMS and not (text.isascii() and text.isdigit()):
         return None
     return read_time(text, form)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from moorage.domain.webhooks.algorithms import HASHES, WebhookEncoding, hmac_key
-from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.webhooks.choices import DATE_FORMS, TimeForm
 from moorage.domain.webhooks.template import MOST_SIGNATURES
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _is_unusual(scheme: WebhookScheme) -> bool:
             (scheme.algorithm not in HASHES, scheme.is_forgeable, scheme.reads_body, scheme.repeats)
         )
         or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
-        or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
+        or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form in DATE_FORMS))
         or any((len(scheme.signature) > 1, len(scheme.signs) > 1))
         or not all(
             place.startswith(_LATER_PREFIXES) for item in later_templates for place in item.places

@@ -137,6 +137,12 @@ def _bare_address(scene: TemplateValues, _: str) -> str:
     return _without_query(scene.delivery.address())
 
 
+def _path_with_query(scene: TemplateValues, _: str) -> str:
+    """Return the path and the query of the URL, as the first line of a request has them."""
+    path = cast("re.Match[str]", _ORIGIN.match(scene.delivery.address()))[2].partition("#")[0]
+    return path if path.startswith("/") else f"/{path}"
+
+
 def _without_query(address: str) -> str:
     """Return a URL without its query."""
     return re.split("[?#]", address)[0]
@@ -160,6 +166,7 @@ _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "url_decoded": _plain_address,
     "url_without_query": _bare_address,
     "url_query_sorted": _sorted_address,
+    "url_path": _path_with_query,
     "method": lambda scene, _: scene.delivery.method,
 }
 _WITH_ARGUMENT: Final[dict[str, Read]] = {
@@ -184,6 +191,7 @@ _COVERED_PARTS: Final = {
     "url_decoded": "url",
     "url_without_query": "url",
     "url_query_sorted": "url",
+    "url_path": "url",
     "lines": "fields",
     "pairs": "fields",
 }

@@ -95,6 +95,12 @@ _SINCH_STATUSES: Final = {
         ("Aborted", "Cancelled", "Deleted", "Expired", "Failed", "Rejected"), "message.failed"
     ),
 }
+_MESSAGEMEDIA_STATUSES: Final = {
+    "enroute": "message.queued",
+    "submitted": "message.sent",
+    "delivered": "message.delivered",
+    **dict.fromkeys(("expired", "failed", "rejected"), "message.failed"),
+}
 _TELNYX_STATUSES: Final = {
     "delivered": "message.delivered",
     "delivery_unconfirmed": "message.sent",
@@ -545,6 +551,23 @@ MESSAGING: Final = (
             "message.received": "message.received",
             **{f"message.finalized:{status}": event for status, event in _TELNYX_STATUSES.items()},
         },
+    ),
+    # For an account that lets MessageMedia sign, with a key that was created with SHA-256.
+    WebhookScheme(
+        name="messagemedia",
+        signature="{header:X-MessageMedia-Signature}",
+        signs="{method} {url_path} HTTP/1.1{header:Date}{body}",
+        algorithm="rsa-v1_5-sha256",
+        encoding="base64",
+        timestamp="{header:Date}",
+        timestamp_form="http",
+        tolerance=3_600,
+        # A received message has no status; the owner of its number may have opted out by it.
+        id="{json:delivery_report_id?}{json:reply_id?}{json:notification_id?}",
+        type="{json:status?}",
+        time="{json:date_received?}",
+        time_form="iso",
+        types={**_MESSAGEMEDIA_STATUSES, "": "message.received"},
     ),
     WebhookScheme(
         name="telegram",
