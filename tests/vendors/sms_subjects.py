@@ -24,6 +24,7 @@ from moorage.vendors.sms.vonage import Vonage
 from tests.vendors.subjects.amazon_sns import amazon_sns
 from tests.vendors.subjects.bird import bird
 from tests.vendors.subjects.infobip import infobip
+from tests.vendors.subjects.messagemedia import messagemedia
 from tests.vendors.subjects.plivo import plivo
 from tests.vendors.subjects.sinch import sinch
 from tests.vendors.subjects.telnyx import telnyx
@@ -311,4 +312,4 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [amazon_sns, bird, infobip, plivo, sinch, telnyx, twilio, vonage]
+SUBJECTS = [amazon_sns, bird, infobip, messagemedia, plivo, sinch, telnyx, twilio, vonage]

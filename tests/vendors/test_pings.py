@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PINGED = (
     *("stripe", "mollie", "square", "checkout_com", "gocardless_payments", "razorpay"),
     "paystack",
-    *("infobip", "twilio", "plivo", "sinch", "telnyx", "vonage"),
+    *("infobip", "messagemedia", "twilio", "plivo", "sinch", "telnyx", "vonage"),
     *("slack", "telegram"),
     *("recommand", "storecove"),
     "scim",

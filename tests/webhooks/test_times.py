@@ -72,22 +72,19 @@ def test_time_must_be_within_the_tolerance(skew: int, reason: str | None) -> Non
 
 @pytest.mark.parametrize("skew, reason", [(60, None), (61, "future"), (-61, "stale")])
 def test_date_of_http_is_a_signed_time(skew: int, reason: str | None) -> None:
-    """The signed time may be the date of the request; a signed text that is no date is refused."""
+    """The signed time may be the date in the headers of the request."""
     scheme = own_scheme(
         signs="{header:Date}{body}", timestamp="{header:Date}", timestamp_form="http", tolerance=60
     )
-    receiver = Receiver(scheme, SECRET)
     moment = NOW + timedelta(seconds=skew)
-    values = [
-        signed_webhook(b"{}", lambda body, date=date: hex_signature(date.encode() + body), Date=date)
-        for date in (moment.strftime("%a, %d %b %Y %H:%M:%S GMT"), str(int(moment.timestamp())))
-    ]
+    text = moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    value = signed_webhook(b"{}", lambda body: hex_signature(text.encode() + body), Date=text)
+    receiver = Receiver(scheme, SECRET)
 
-    assert "malformed" == receiver.reason_of_refusal(values[1])
     if reason is None:
-        assert receiver.verify(values[0])
+        assert receiver.verify(value)
     else:
-        assert reason == receiver.reason_of_refusal(values[0])
+        assert reason == receiver.reason_of_refusal(value)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "mailjet": "the secret key of the API key",
     "mailtrap": "the API token of the account",
     "mandrill": "the API key of the account",
+    "messagemedia": "the secret of the API key",
     "mollie": "the API key, which begins with live_ or test_",
     "plivo": "the auth token of the account",
     "postal": "the API key of the mail server",

@@ -51,6 +51,7 @@ VENDOR_CLASSES: Final = {
     "mailjet": "email.mailjet:Mailjet",
     "mailtrap": "email.mailtrap:Mailtrap",
     "mandrill": "email.mandrill:Mandrill",
+    "messagemedia": "sms.messagemedia:MessageMedia",
     "microsoft_calendar": "calendars.microsoft_calendar:MicrosoftCalendar",
     "mollie": "payments.mollie:Mollie",
     "nbp": "currencies.nbp:Nbp",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
@@ -10,6 +11,7 @@ from moorage.contracts.sms import Price, SmsMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from moorage.contracts.sms_templates import TemplateMessage
 
@@ -83,6 +85,11 @@ def media_urls(path: str) -> Callable[[sdk.Answer], tuple[str, ...]]:
 def as_field(value: Any) -> str:
     """Return a value as the text of a form field."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def utc_text(moment: datetime) -> str:
+    """A time in UTC, in milliseconds, such as `2031-05-06T07:08:09.123Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_price(amount: object, currency: str | None) -> Price | None:

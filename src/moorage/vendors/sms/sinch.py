@@ -7,14 +7,13 @@ a cancelled message have none, so their state is read from the batch.
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
-from moorage.vendors.sms._common import international, media_urls, without_numbers
+from moorage.vendors.sms._common import international, media_urls, utc_text, without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +52,7 @@ def message_body(vendor: Sinch, message: SmsMessage) -> dict[str, Any]:
         # Sinch sends reports only if they are requested.
         body |= {"callback_url": message.callback_url, "delivery_report": "per_recipient"}
     if message.send_at is not None:
-        moment = message.send_at.astimezone(UTC).isoformat(timespec="milliseconds")
-        body["send_at"] = moment.replace("+00:00", "Z")
+        body["send_at"] = utc_text(message.send_at)
     return body
 
 
