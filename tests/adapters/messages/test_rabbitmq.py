@@ -31,6 +31,7 @@ from moorage import (
     DeadlineExceeded,
     HealthState,
     InvalidData,
+    InvalidRequest,
     Message,
     MessageUnroutable,
     OutcomeUnknown,
@@ -40,10 +41,11 @@ from moorage import (
     TopicNotFound,
 )
 from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
 from tests.adapters.messages.publisher_lab import PATIENCE
-from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.adapters.messages.rabbitmq_lab import Broker, open_connection
 from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
 from tests.support.servers import rabbitmq_url
@@ -117,6 +119,30 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
         lab.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
     assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
     assert broker.payloads() == [b"1"]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_refused_message_of_a_batch_is_not_mistaken_for_another(
+    rabbit: Callable[..., Lab], broker: Broker, position: int
+) -> None:
+    """If RabbitMQ refuses one message of a batch, no other message counts as refused."""
+    lab = rabbit(broker.url)
+    items = [OutgoingMessage(broker.queue, Message(str(number))) for number in range(3)]
+    items[position] = OutgoingMessage(broker.queue, Message(b"refused", headers={"CC": "x"}))
+    with open_connection(lab, broker.url) as link:
+        results = lab.finish(link.publish_batch(items, PATIENCE))
+    assert not any(result.ok for result in results[position:])
+    others = [*results[:position], *results[position + 1 :]]
+    assert Publication.NONE not in map(publication_of, others)
+    assert broker.payloads() == [item.message.payload for item in items[:position]]
+
+
+def test_refused_message_alone_is_certainly_not_stored(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """If RabbitMQ refuses a message that is alone on its channel, the error names the reason."""
+    with pytest.raises(InvalidRequest, match="its form is invalid"):
+        rabbit(broker.url).publish(broker.queue, Message(b"1", headers={"CC": "x"}))
 
 
 def test_returned_batch_whose_messages_share_an_id(

@@ -102,6 +102,7 @@ class AioPikaLink:
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
         self._in_flight = 0
+        self._has_lost_messages = False
         self._publishing: dict[str, asyncio.Future[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         transport = connection.transport.connection
@@ -172,19 +173,30 @@ class AioPikaLink:
                 item.topic,
                 mandatory=self._settings.mandatory,
             )
-            return self._receipt(item)
         except TimeoutError:
             raise
         except Exception as error:
-            fault = rabbitmq_fault(error)
+            fault = self._fault(error)
+            self._in_flight -= 1
             if fault is None:
                 raise
-            if fault in OF_CHANNEL and self._in_flight > 1:
-                fault = PublishFault.LOST
             failure = self._error(fault, item)
-        finally:
+        else:
             self._in_flight -= 1
+            return self._receipt(item)
         raise failure
+
+    def _fault(self, error: Exception) -> PublishFault | None:
+        """Return the fault of a message, which may share the end of the channel with others.
+
+        Each unconfirmed message gets the error of the message that RabbitMQ refused. A message
+        whose caller has left counts as unconfirmed, too.
+        """
+        fault = rabbitmq_fault(error)
+        if fault not in OF_CHANNEL or not self._channel.is_closed:
+            return fault
+        self._has_lost_messages = self._has_lost_messages or self._in_flight > 1
+        return PublishFault.LOST if self._has_lost_messages else fault
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float

@@ -49,7 +49,15 @@ RULES: Final = BrokerRules(
 EXCHANGE_RULES: Final = attrs.evolve(RULES, topic="exchange")
 """The same rules with the word for the place that RabbitMQ reports as missing."""
 
-OF_CHANNEL: Final = frozenset({PublishFault.TOPIC, PublishFault.PERMISSION, PublishFault.INVALID})
+OF_CHANNEL: Final = frozenset(
+    {
+        PublishFault.TOPIC,
+        PublishFault.PERMISSION,
+        PublishFault.INVALID,
+        PublishFault.TOO_LARGE,
+        PublishFault.FULL,
+    }
+)
 """Failures with which RabbitMQ closes a channel, with all messages on it that are unconfirmed."""
 
 _FORM: Final = AddressForm(
