@@ -115,6 +115,33 @@ async def test_deliveries_outlive_their_connection() -> None:
     assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(new_records))
 
 
+async def test_lost_connection_for_marks_is_opened_again() -> None:
+    """If only the connection that marks messages is lost, the next poll reports it."""
+    folder = Folder(1)
+    marks: list[str] = []
+
+    def answer(line: str) -> bytes | None:
+        if "STORE" in line:
+            marks.append(line)
+            if len(marks) == 1:
+                raise ConnectionResetError
+        return folder.answer(line)
+
+    with ScriptedImap(answer) as server:
+        source = ImapSource(server.settings())
+        await open_source(source)
+        records = await source.poll(LIMITS)
+        with pytest.raises(ConnectionFailed):
+            await source.commit(records)
+        with pytest.raises(ConnectionFailed):
+            await source.poll(LIMITS)
+        revocations = await open_source(source)
+        await source.commit(records)
+        await source.close()
+
+    assert ([], 2) == ([*revocations], len(marks))
+
+
 async def test_processed_messages_in_a_late_answer() -> None:
     """A message that is marked as processed while the server searches is not delivered again."""
     folder = Folder(1)

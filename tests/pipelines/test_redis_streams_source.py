@@ -459,6 +459,29 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
     await reader.close()
 
 
+async def test_lost_connection_for_acknowledgements_is_opened_again(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """If only the connection that acknowledges entries is lost, the next poll reports it."""
+    await publish(private_server, Message("0"))
+    reader = source(private_server)
+    await reader.open(fail_on_revocation)
+    [record] = await reader.poll(MANY)
+    assert await reader.lag() == 1
+    for client in server.client_list():
+        if client["cmd"].startswith("xinfo"):
+            server.client_kill_filter(_id=client["id"])
+    with pytest.raises(ConnectionFailed, match="closed"):
+        await reader.commit([record])
+    with pytest.raises(ConnectionFailed, match="closed"):
+        await reader.poll(MANY)
+    await reader.open(fail_on_revocation)
+    await reader.commit([record])
+    assert pending(server) == 0
+    assert await reader.poll(MANY) == []
+    await reader.close()
+
+
 async def test_message_with_an_unreadable_type(private_server: PrivateRedis, server: Any) -> None:
     """A content type or message id that is not UTF-8 is read with the invalid bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})

@@ -149,8 +149,17 @@ class ImapSource:
             )
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages in order of arrival."""
+        """Return messages in order of arrival.
+
+        Raises:
+            ConnectionFailed: a connection is lost, also the one that marks messages.
+        """
         self._link()
+        if not self._section.locked() and (
+            self._telling is None or not self._telling.is_connected()
+        ):
+            # The pipeline opens a source again only if a poll fails.
+            raise connection_lost(has_effect=False)
         if not self._ready:
             if self._round is None:
                 self._round = asyncio.ensure_future(self._fill(limits))

@@ -202,6 +202,11 @@ class _Link:
         self._is_closed = False
         self.version: str | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """True if this program has closed the connection."""
+        return self._is_closed
+
     def problem(self) -> tuple[str, str] | None:
         """Return None, because a Redis server reports no problems of its own."""
         return None

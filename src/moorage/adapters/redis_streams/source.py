@@ -138,7 +138,14 @@ class RedisStreamsSource:
         await self._request(self._telling, words, harmless_prefix="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return this consumer's unfinished entries, then abandoned ones, then new ones."""
+        """Return this consumer's unfinished entries, then abandoned ones, then new ones.
+
+        Raises:
+            ConnectionFailed: a connection is closed, also the one that acknowledges entries.
+        """
+        if self._telling is None or self._telling.is_closed:
+            # The pipeline opens a source again only if a poll fails.
+            raise _closed_error()
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))
@@ -273,9 +280,9 @@ class RedisStreamsSource:
             harmless_prefix: the beginning of an error response that does not count as a failure.
         """
         if link is None or not link.is_connected():
-            raise ConnectionFailed(
-                "The connection to Redis is closed.", remedy="Wait until the pipeline reconnects."
-            )
+            if link is not None:
+                link.close()
+            raise _closed_error()
         try:
             return await link.request(packed_list(words, texts), wait + _MARGIN)
         except redis_errors.ResponseError as error:
@@ -288,6 +295,12 @@ class RedisStreamsSource:
                 remedy="The pipeline reconnects. Check the Redis server if this error is repeated.",
             )
         raise without_frames(failure)
+
+
+def _closed_error() -> ConnectionFailed:
+    return ConnectionFailed(
+        "The connection to Redis is closed.", remedy="Wait until the pipeline reconnects."
+    )
 
 
 def _stream_pairs(reply: Any) -> Iterable[Any]:
