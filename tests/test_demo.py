@@ -73,7 +73,10 @@ class Output:
 
 @pytest.fixture(scope="module", name="demo_output")
 def _full_output(tmp_path_factory: pytest.TempPathFactory) -> Output:
-    return Output(tmp_path_factory.mktemp("demo"))
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MOORAGE_STATE__URL", f"sqlite:///{folder}/own.db")
+        return Output(folder)
 
 
 @pytest.fixture(name="output")
@@ -81,6 +84,11 @@ def _demo_text(demo_output: Output) -> str:
     """Return the text that the demo prints when its output is not a terminal."""
     assert () == demo_output.wrong
     return demo_output.text
+
+
+def test_demo_does_not_use_the_store_of_the_environment(demo_output: Output) -> None:
+    """The demo leaves the store alone that an environment variable names for moorage."""
+    assert not (demo_output.report.parent.parent / "own.db").exists()
 
 
 @pytest.mark.parametrize("title", FIGURES)

@@ -7,8 +7,10 @@ vendors, which must agree, and `REPORT` shows the day with charts.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +23,7 @@ from moorage.demo.report import write_report
 from moorage.demo.story import DemoStory, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 REPORT: Final = Path("build") / "demo.html"
 """The default path of the report."""
@@ -45,6 +47,9 @@ class DemoResult:
 def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = None) -> DemoResult:
     """Run the demo and write its report.
 
+    Environment variables that set moorage's configuration are ignored, so that the demo changes no
+    store of the user.
+
     Args:
         report: the path of the report; its folder is created if missing.
         show: called with the report's URL at the end, such as `webbrowser.open`.
@@ -52,7 +57,7 @@ def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = No
     if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]  # half annotated in typeshed
     start_time = time.monotonic()
-    with TemporaryDirectory() as folder:
+    with _without_settings(), TemporaryDirectory() as folder:
         vendors = Vendors(folder)
         with LocalNetwork(vendors) as network:
             story = DemoStory(vendors, network, folder)
@@ -68,3 +73,14 @@ def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = No
         show(report.resolve().as_uri())
     figures = {scene.title: scene.figures for scene in narrator.scenes}
     return DemoResult(report=report, figures=figures, wrong=tuple(contradictions))
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Remove the environment variables of moorage for the duration of the block."""
+    names = [name for name in os.environ if name.upper().startswith("MOORAGE_")]
+    values = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(values)

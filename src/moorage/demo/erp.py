@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WAREHOUSE = Address(
     name="ACME",
-    line1="417 Montgomery LocalNetwork",
+    line1="417 Montgomery Street",
     city="San Francisco",
     region="CA",
     postal_code="94104",
