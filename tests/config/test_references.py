@@ -10,6 +10,7 @@ import moorage
 from moorage import ConfigurationError, Credentials, Secret
 from moorage.config import read_configuration
 from moorage.config.problems import REPORTED, Report
+from moorage.config.tenants import read_tenant
 from tests.config.broken import vendor
 
 if TYPE_CHECKING:
@@ -196,3 +197,11 @@ def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
         lambda: [][int(stand_in.reveal())], "vendors.ours.account"
     )
     assert [] == report.problems
+
+
+def test_tables_of_a_stored_tenant_name_no_secret_provider() -> None:
+    """The error for a provider in a tenant's stored tables suggests only the built-in ones."""
+    account = {"kind": "resend", "sender": "erp@acme.example", "credentials": "secret://vault/x"}
+    with pytest.raises(ConfigurationError, match="no secret provider named vault") as caught:
+        read_tenant("acme", {"vendors": {"mail": account}}, ())
+    assert ["Use one of: env, file."] == [problem.remedy for problem in caught.value.problems]

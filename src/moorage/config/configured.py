@@ -534,7 +534,12 @@ def _open_provider(provider: Any, place: ProviderEnvironment) -> Read:
 
 
 def follow_references(
-    tree: dict[str, Any], variables: Mapping[str, str], folder: Path, report: Report
+    tree: dict[str, Any],
+    variables: Mapping[str, str],
+    folder: Path,
+    report: Report,
+    *,
+    is_whole: bool = True,
 ) -> dict[str, Any]:
     """Return the configuration with the values of the secrets and variables it refers to.
 
@@ -543,6 +548,7 @@ def follow_references(
         variables: the environment variables.
         folder: the folder that relative paths start from.
         report: collects the problems.
+        is_whole: False for the tables of one tenant, which name no secret providers.
     """
     secrets_table = tree.get(_SECRETS, {})
     provider_tables = secrets_table if is_object(secrets_table) else {}
@@ -566,7 +572,8 @@ def follow_references(
                 if not isinstance(read_secret, ReportedProblem):
                     providers[name] = read_secret
         other_tables = {name: value for name, value in tree.items() if name != _SECRETS}
-        references = References(variables, providers, report, provider_tables)
+        named_tables = provider_tables if is_whole else None
+        references = References(variables, providers, report, named_tables)
         resolved_tree = {
             name: references.follow_references(value, key(name))
             for name, value in other_tables.items()

@@ -38,7 +38,8 @@ class References:
         providers: the readers of secrets by provider name; a reader returns None for a secret that
             does not exist.
         report: collects the references that cannot be resolved.
-        tables: the names of configured providers; problems of a provider are reported at its table.
+        tables: the names of configured providers; problems of a provider are reported at its table;
+            None if the table `[secrets]` does not apply.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class References:
         variables: Mapping[str, str],
         providers: Mapping[str, Callable[[str], Secret | AnyCredentials | None]],
         report: Report,
-        tables: Collection[str] = (),
+        tables: Collection[str] | None = (),
     ) -> None:
         self._variables = variables
         self._providers = providers
         self._report = report
-        self._tables = tables
+        self._tables = tables or ()
+        self._may_add_provider = tables is not None
         self._secrets: dict[str, Any] = {}
 
     def follow_references(self, value: Any, path: str) -> Any:
@@ -143,10 +145,11 @@ class References:
             # The error points to the provider's table.
             return Problem("", "", "")
         if read_secret is None:
+            hint = f"; or add [secrets.{key(provider)}]" if self._may_add_provider else ""
             return Problem(
                 "",
                 f"There is no secret provider named {key(provider)}.",
-                f"Use one of: {', '.join(self._providers)}; or add [secrets.{key(provider)}].",
+                f"Use one of: {', '.join(self._providers)}{hint}.",
                 similar_word(provider, self._providers),
             )
         try:

@@ -30,7 +30,8 @@ def read_tenant(
 
     Args:
         tenant: the name of the tenant.
-        tables: the tables, as under `[tenants.NAME]` in a configuration; they may refer to secrets.
+        tables: the tables, as under `[tenants.NAME]` in a configuration; they may refer to
+            secrets in environment variables and files.
         shared: the shared accounts, which the tenant's routes may name too.
 
     Raises:
@@ -45,7 +46,11 @@ def read_tenant(
             remedy="Return a table as under [tenants.NAME] in a configuration.",
         )
     resolved_tree = follow_references(
-        {"tenants": {tenant: dict(tables)}}, dict(os.environ), Path.cwd(), report
+        {"tenants": {tenant: dict(tables)}},
+        dict(os.environ),
+        Path.cwd(),
+        report,
+        is_whole=False,
     )
     values: dict[str, Any] = read(CONFIGURATION, resolved_tree, "", report)
     usable_accounts = {
