@@ -262,6 +262,8 @@ def test_charge_may_need_a_confirmation(shop: Shop) -> None:
     assert PaymentState.REQUIRES_ACTION is shop.payments.get(payment.ref).state
     shop.sandbox.visit(payment.ref.id)
     assert PaymentState.CAPTURED is shop.payments.get(payment.ref).state
+    with pytest.raises(InvalidData, match="is success, so this step is not possible"):
+        shop.sandbox.visit(payment.ref.id)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,12 @@ class Paystack(sdk.ApiVendor):
     base_url: str = "https://api.paystack.co"
 
     async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create a transaction that the buyer pays on Paystack's page."""
+        """Create a transaction that the buyer pays on Paystack's page.
+
+        A repeat after a lost response creates another page, and nobody has the URL of the first
+        one. With a reference of our own Paystack would refuse the repeat, and it does not return
+        the URL again.
+        """
         fields = steps.checkout_fields(charge, charge.return_url or self.return_url)
         request = sdk.Request.post("/transaction/initialize", json=fields)
         parse = partial(read_checkout, wire, charge.amount)

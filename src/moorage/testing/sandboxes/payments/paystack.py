@@ -128,6 +128,9 @@ class PaystackSandbox(base.Sandbox):
             fees: Paystack's fees, if the buyer bears them.
         """
         transaction = self.transactions[reference]
+        base.check_step(
+            f"The transaction {reference}", transaction["status"], "abandoned", "ongoing", "failed"
+        )
         transaction["amount"] += fees
         transaction["fees"] = fees
         self.store(transaction["customer"]["email"], f"AUTH_{self.number()}")
