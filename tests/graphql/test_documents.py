@@ -22,6 +22,12 @@ GOOD = [
         "Orders",
     ),
     ("fragment Part on Order { id } query Orders { orders { ...Part } }", "query", "Orders"),
+    ('"All of them" query Orders("from 0" $by: By) { orders { id } }', "query", "Orders"),
+    (
+        '"""The {first}"""\nmutation { add }\n"A part." fragment Part on Order { id }',
+        "mutation",
+        None,
+    ),
     (
         "query Orders($filter: Filter = {open: true}) { orders(filter: $filter) { id } }",
         "query",
@@ -33,6 +39,7 @@ BAD = [
     ("fragment Part on Order { id }", "0 operations"),
     ("{ a } { b }", "2 operations"),
     ("query A { a } query B { b }", "2 operations"),
+    ('"Orders" "of today"', "0 operations"),
     ("query {", "not balanced"),
     ("query { a }}", "begins with '}'"),
     ("query Orders", "not balanced"),

@@ -22,6 +22,7 @@ _LEXEME: Final = late_pattern(
     r"|(?P<other>\.\.\.|[-+.0-9eE]+|[!$&()\[\]{}:=@|])"
 )
 _KINDS: Final = ("query", "mutation", "subscription")
+_STRING: Final = '""'
 _OPENING_BRACKETS: Final = frozenset("{([")
 _CLOSING_BRACKETS: Final = frozenset("})]")
 
@@ -73,10 +74,12 @@ def read_document(text: object) -> GraphQLDocument:
 
 
 def _definitions(lexemes: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the first two lexical tokens of each definition of a GraphQL document."""
+    """Yield the first two lexical tokens of each definition, without its description."""
     depth = 0
     at_start = True
     for lexeme, next_lexeme in pairwise([*lexemes, ""]):
+        if at_start and lexeme == _STRING:
+            continue
         if at_start:
             yield lexeme, next_lexeme
         if lexeme in _OPENING_BRACKETS:
@@ -99,7 +102,7 @@ def _lexemes(text: str) -> Iterator[str]:
             raise _no_document(f"Line {line} of the document has a character that is not allowed.")
         position = match.end()
         if match.lastgroup in {"block", "string"}:
-            yield '""'
+            yield _STRING
         elif match.lastgroup is not None:
             yield match.group()
 
