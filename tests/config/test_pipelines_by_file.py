@@ -292,6 +292,11 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"sink": {**ROWS, "connector": "events"}}, "sink.connector", "does not work with"),
         ({"sink": {**ROWS, "columns": []}}, "sink.columns", "not valid"),
         ({"sink": {**ROWS, "key": "c"}}, "sink.key", "key column 'c' is missing"),
+        (
+            {"sink": {**ROWS, "json_columns": "c"}},
+            "sink.json_columns",
+            "JSON column 'c' is missing",
+        ),
         ({"sink": {**ROWS, "row": "c"}}, "sink.row", "the name of a module and of a function"),
         ({"sink": {**ROWS, "colums": "c"}}, "sink.colums", "colums is unknown"),
         ({"sink": {**ROWS, "checkpoints": True}}, "sink.checkpoints", "keeps its position itself"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import isawaitable
@@ -150,6 +151,59 @@ async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
         await sink.process_batch([order(7)])
 
         assert [(7, "orders")] == [tuple(row) for row in await db.run("SELECT * FROM orders")]
+
+
+@each_system
+async def test_json_column_has_json_text(system: str, tmp_path: Path) -> None:
+    """A JSON column takes objects, lists and strings as JSON, and None as NULL."""
+    async with database(system, tmp_path) as db:
+        kind = {"postgresql": "jsonb", "sqlite": "text"}.get(system, "json")
+        await db.run(f"CREATE TABLE orders (number integer NOT NULL PRIMARY KEY, note {kind})")
+        sink = SqlSink(
+            db.manager,
+            db.connector,
+            "orders",
+            columns=COLUMNS,
+            key=["number"],
+            json_columns=["note"],
+        )
+        notes: list[Any] = [
+            {"lines": [{"article": "tea", "pieces": 2}]},
+            ["tea", "rïce"],
+            "x",
+            None,
+        ]
+        await sink.open()
+        await sink.process_batch([order(number, note) for number, note in enumerate(notes)])
+
+        rows = await db.run("SELECT note FROM orders ORDER BY number")
+        stored = [note for (note,) in rows]
+        assert notes == [
+            json.loads(note) if isinstance(note, str | bytes) and system != "postgresql" else note
+            for note in stored
+        ]
+
+
+@each_system
+async def test_json_value_in_a_plain_column_names_the_column(system: str, tmp_path: Path) -> None:
+    """A JSON object in a plain column makes its record invalid, and the error names the column."""
+    async with database(system, tmp_path) as db:
+        await db.run(ORDERS)
+        sink = SqlSink(db.manager, db.connector, "orders", columns=COLUMNS, key=["number"])
+        notes: list[Any] = [{"a": 1}, [{"a": 1}]]
+        for note in notes:
+            results = await sink.process_batch([order(1), order(2, note)])
+
+            assert results is not None
+            with pytest.raises(InvalidData, match=r"column 'note' is a .*json_columns"):
+                results[1].unwrap()
+
+
+async def test_json_column_must_be_a_column(tmp_path: Path) -> None:
+    """A JSON column that is not written is refused."""
+    async with database("sqlite", tmp_path) as db:
+        with pytest.raises(ConfigurationError, match="JSON columns"):
+            SqlSink(db.manager, db.connector, "o", columns=COLUMNS, json_columns=["tags"])
 
 
 @each_system

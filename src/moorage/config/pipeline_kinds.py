@@ -51,6 +51,7 @@ def _sql_sink(options: SqlSinkOptions, parts: PipelineParts) -> SinkConnector:
         columns=options.columns,
         key=options.key,
         row=None if options.row is None else parts.imported(options.row, "sink.row"),
+        json_columns=options.json_columns,
         schema=options.schema,
         checkpoints=checkpoints if isinstance(checkpoints, SqlCheckpoints) else None,
     )

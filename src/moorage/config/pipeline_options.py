@@ -86,6 +86,8 @@ class SqlSinkOptions:
         schema: the schema of the table; by default the schema of the connection.
         row: a function that returns the values of a record by the names of the columns, such as
             shop.orders:row.
+        json_columns: the columns whose values are written as JSON text, such as columns of the
+            types json and jsonb.
         checkpoints: true to store the position of the source in the transaction that writes the
             rows, so that each record is written exactly once. This requires a source whose position
             moorage stores, and a single lane.
@@ -97,17 +99,22 @@ class SqlSinkOptions:
     key: tuple[str, ...] = ()
     schema: str | None = None
     row: str | None = field(default=None, validator=attrs.validators.optional(is_import_path))
+    json_columns: tuple[str, ...] = ()
     checkpoints: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key whose columns are not written."""
-        missing_columns = [column for column in self.key if column not in self.columns]
-        if missing_columns:
-            raise ConfigurationError(
-                f"The key column {missing_columns[0][:80]!r} is missing in columns.",
-                path="key",
-                remedy="Add the column to columns.",
-            )
+        """Refuse key columns and JSON columns that are not written."""
+        for path, names, about in (
+            ("key", self.key, "key"),
+            ("json_columns", self.json_columns, "JSON"),
+        ):
+            missing_columns = [column for column in names if column not in self.columns]
+            if missing_columns:
+                raise ConfigurationError(
+                    f"The {about} column {missing_columns[0][:80]!r} is missing in columns.",
+                    path=path,
+                    remedy="Add the column to columns.",
+                )
 
 
 @frozen(kw_only=True)

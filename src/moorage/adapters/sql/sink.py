@@ -21,7 +21,9 @@ from moorage.adapters.sql._upserts import (
     upsert,
 )
 from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.domain.values.result import Result
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, VendorRejected
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class SqlSink:
             inserts a row, even a record that is delivered again.
         row: returns the values of a record by the names of the columns, and may return other values
             too. By default they are the fields of the record's JSON.
+        json_columns: the columns whose values are written as JSON text, such as columns of the
+            types json and jsonb; None stays NULL.
         schema: the schema of the table; by default that of the connection.
         checkpoints: the positions of the source, which are then stored in the same transaction as
             the rows, so that each record is written exactly once. The pipeline must have one lane.
@@ -64,6 +68,7 @@ class SqlSink:
         columns: Iterable[str],
         key: Iterable[str] = (),
         row: Callable[[SinkRecord], Mapping[str, Any]] | None = None,
+        json_columns: Iterable[str] = (),
         schema: str | None = None,
         checkpoints: SqlCheckpoints | None = None,
     ) -> None:
@@ -75,6 +80,13 @@ class SqlSink:
                 " of its key.",
                 path="columns",
                 remedy="List every column to write, including the columns of the key.",
+            )
+        self._json_columns = frozenset(json_columns)
+        if not self._json_columns <= set(self._columns):
+            raise ConfigurationError(
+                f"The columns of the table {table!r} do not contain all of its JSON columns.",
+                path="json_columns",
+                remedy="List in `json_columns` only columns that are in `columns` too.",
             )
         if checkpoints is not None and checkpoints.connector is not connector:
             raise ConfigurationError(
@@ -171,8 +183,28 @@ class SqlSink:
                 " or None for every column.",
             )
         return {
-            name: row[column] for name, column in zip(self._parameters, self._columns, strict=True)
+            name: self._column_value(column, row[column])
+            for name, column in zip(self._parameters, self._columns, strict=True)
         }
+
+    def _column_value(self, column: str, value: Any) -> Any:
+        """Return the value as the database takes it: in a JSON column, as JSON text."""
+        if column in self._json_columns:
+            return None if value is None else encode_json(value).decode()
+        if is_object(value) or (is_list(value) and not self._is_array(value)):
+            raise InvalidData(
+                f"The value of the column {column!r} is {with_article(type(value).__name__)}.",
+                field=column,
+                remedy="To write it as JSON text, add the column to json_columns. Otherwise pass"
+                " a `row` function that returns a str, a number or another plain value.",
+            )
+        return value
+
+    def _is_array(self, items: list[Any]) -> bool:
+        """Return whether the database can take a list as an array of plain values."""
+        return self._access.system == "postgresql" and not any(
+            is_object(item) or is_list(item) for item in items
+        )
 
     async def _write(self, records: Sequence[SinkRecord], rows: list[dict[str, Any]]) -> None:
         checkpoints = self._checkpoints
