@@ -108,6 +108,29 @@ def test_unknown_tables_are_searched_too() -> None:
     assert ["state.url.a", "vendors.nobody.b.c"] == [result.path for result in results]
 
 
+@pytest.mark.parametrize(
+    "kind, url, is_secret",
+    [
+        ("rabbitmq", "amqps://shop@mq.example/orders", False),
+        ("rabbitmq", "amqps://shop:hidden@mq.example/orders", True),
+        ("redis-streams", "rediss://shop@redis.example/0", False),
+        ("redis-streams", "rediss://:hidden@redis.example/0", True),
+        ("sql", "postgresql://shop@db.example/shop?sslmode=require", False),
+        ("sql", "postgresql://db.example/shop?password=hidden", True),
+        ("mongodb", "mongodb+srv://shop@db.example/shop", False),
+        ("mongodb", "mongodb://db.example/?authMechanismProperties=AWS_SESSION_TOKEN:hidden", True),
+        ("mqtt", "mqtts://shop@mqtt.example", False),
+        ("nats", "tls://nats.example", False),
+        ("nats", "tls://hidden@nats.example", True),
+    ],
+)
+def test_address_without_password_is_no_secret(kind: str, url: str, is_secret: bool) -> None:
+    """The address of a connector is a plain secret only if it contains a password or a token."""
+    tables = {"connectors": {"events": {"kind": kind, "url": url}}}
+
+    assert is_secret == bool(plain_secrets(tables, "a file"))
+
+
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
 def test_opening_warns_once(file: Path, opened: Any) -> None:
     """Opening a file with plain secrets warns once, at the caller's line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.config.overlays import ENVIRONMENTS
@@ -14,6 +15,7 @@ from moorage.config.toml_text import has_password
 from moorage.domain.http.transport import PEM
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import Problem
 
 if TYPE_CHECKING:
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 _REMEDY: Final = (
     "Store the secret elsewhere, and write a secret:// reference to it, such as secret://env/NAME."
 )
+
+_SERVER_ADDRESS: Final = late_pattern(
+    # The user in an address of NATS may be a token, and the path in an address of HTTP or
+    # WebSocket may be a secret.
+    r"(?!.*token)(?:"
+    r"(?:amqps?|imaps?|ldaps?|mariadb|mongodb|mqtts?|mysql|postgresql|rediss?|sqlite)(?:\+\w+)?"
+    r"://\S*|(?:nats|tls)://[^\s@]*)",
+    re.IGNORECASE,
+)
+"""The address of a database, a broker or another server; a password in it is found separately."""
 
 
 def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
@@ -84,8 +96,15 @@ def _plain_text_paths(
 
 
 def _is_secret(shape: Shape | None, text: str) -> bool:
-    """Return whether a setting's text is itself a secret, not the path of a file with a secret."""
-    return isinstance(shape, SecretText) and (not shape.or_path or PEM in text)
+    """Return whether a setting's text is itself a secret.
+
+    The path of a file with a secret is none, nor is the address of a server without a password.
+    """
+    return (
+        isinstance(shape, SecretText)
+        and (not shape.or_path or PEM in text)
+        and not _SERVER_ADDRESS.fullmatch(text)
+    )
 
 
 def _shape_of_field(shape: Shape | None, name: str) -> Shape | None:
