@@ -340,7 +340,8 @@ def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
         _drop(lab, prefix)
         with pytest.raises(StorageUnavailable, match="no usable table") as excinfo:
             store.execute(Append(2, "a"))
-        assert "Call `migrate()`" in str(excinfo.value.remedy)
+        assert "`moorage housekeep --migrate`" in str(excinfo.value.remedy)
+        assert "call `migrate()`" in str(excinfo.value.remedy)
         store.migrate()
         store.execute(Append(3, "a"))
         assert ((3,),) == values(store, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.hub.worker import at_times, stopping, work
+from moorage.hub.worker import at_times, awork, stopping, work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 
 class WaitRecorder(Event):
@@ -210,3 +211,116 @@ def test_idle_function_waits_for_pause_without_work() -> None:
     work(emptying_step("a"), stop=stop, pause=3.0, idle=idle)
     assert pauses == [3.0, 3.0]
     assert stop.waits == []
+
+
+def test_async_step_of_a_synchronous_worker_is_refused() -> None:
+    """A synchronous worker refuses a step that returns a coroutine, and the error says so."""
+
+    async def step() -> str:
+        return "a"
+
+    with pytest.raises(ConfigurationError, match="asynchronous"):
+        work(step, stop=Event())  # type: ignore[type-var]  # the mistake that is tested
+
+
+def async_emptying_step(*rounds: str) -> Callable[[], Awaitable[str]]:
+    """Return an async step that returns these results one by one, and then finds nothing to do."""
+    step = emptying_step(*rounds)
+
+    async def async_step() -> str:
+        await asyncio.sleep(0)
+        return step()
+
+    return async_step
+
+
+def test_async_worker_continues_until_the_queue_is_empty() -> None:
+    """An asynchronous worker waits only if no step found work, and reports the work done."""
+
+    async def main() -> None:
+        stop, reports, pauses = asyncio.Event(), list[str](), list[float]()
+
+        async def idle(seconds: float) -> bool:
+            pauses.append(seconds)
+            stop.set()
+            return False
+
+        async def report(result: str) -> None:
+            reports.append(result)
+
+        await awork(
+            async_emptying_step("a", "b"),
+            at_times(async_emptying_step("c", "d"), timedelta(minutes=1)),
+            stop=stop,
+            pause=timedelta(seconds=2),
+            on_result=report,
+            idle=idle,
+        )
+
+        assert (["a", "c", "b"], [2.0]) == (reports, pauses)
+
+    asyncio.run(main())
+
+
+def test_async_worker_ends_during_its_pause() -> None:
+    """A waiting asynchronous worker ends soon after its event is set, also by another thread."""
+
+    async def main() -> None:
+        stop = Event()
+        worker = asyncio.create_task(awork(async_emptying_step(), stop=stop, pause=3600.0))
+        await asyncio.to_thread(stop.set)
+
+        await asyncio.wait_for(worker, 30)
+
+    asyncio.run(main())
+
+
+def test_async_worker_waits_for_an_unavailable_store() -> None:
+    """While its store is unavailable an asynchronous worker reports that once, and continues."""
+
+    async def main() -> None:
+        stop, troubles = asyncio.Event(), list[StorageUnavailable]()
+        absent_error = StorageUnavailable("the store is away.")
+        rounds: list[str | StorageUnavailable] = [absent_error, absent_error, "done"]
+
+        async def step() -> str:
+            result = rounds.pop(0)
+            if isinstance(result, StorageUnavailable):
+                raise result
+            stop.set()
+            return result
+
+        with pytest.raises(StorageUnavailable):
+            await awork(async_failing_step(absent_error), stop=stop)
+        await awork(step, stop=stop, pause=0.001, on_outage=troubles.append)
+
+        assert ([], [absent_error]) == (rounds, troubles)
+
+    asyncio.run(main())
+
+
+def async_failing_step(error: Exception) -> Callable[[], Awaitable[str]]:
+    """Return an async step that raises an error."""
+
+    async def step() -> str:
+        raise error
+
+    return step
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+def test_signal_stops_an_async_worker() -> None:
+    """SIGTERM ends an asynchronous worker that waits in the main thread."""
+    program = (
+        "import asyncio, os, signal\n"
+        "from moorage.hub.worker import awork, stopping\n"
+        "async def step():\n"
+        "    signal.setitimer(signal.ITIMER_REAL, 0.01)\n"
+        "    return ()\n"
+        "async def main():\n"
+        "    with stopping() as stop:\n"
+        "        signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGTERM))\n"
+        "        await awork(step, stop=stop, pause=3600)\n"
+        "asyncio.run(main())\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -379,6 +379,8 @@ CALLS: Final = (
             "moorage.contracts.value_codec:unpack",
             "moorage.domain.entries.queue:arrive",
             "moorage.hub.worker:work",
+            "moorage.hub.worker:awork",
+            "moorage.hub.worker:at_times",
             "moorage.hub.worker:stopping",
             "moorage.hub.copied_stores:neutralize",
             "moorage.hub.copied_stores:rearm",

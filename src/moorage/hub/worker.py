@@ -8,22 +8,30 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency.termination import stop_signals
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.runtime.bridge import as_async, run_now, settle_async, settle_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sized
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sized
     from datetime import timedelta
     from types import FrameType
 
-__all__ = ["at_times", "stopping", "work"]
+    from moorage.services.entries.processing import StopSignal
 
+__all__ = ["at_times", "awork", "stopping", "work"]
+
+R = TypeVar("R")
 S = TypeVar("S", bound="Sized")
+
+_LONGEST_SLEEP: Final = 0.1
+"""Seconds after which a waiting worker in an event loop looks again if it has to stop."""
 
 
 def work(
@@ -49,38 +57,124 @@ def work(
             such as the `wait` of a store in PostgreSQL, which returns as soon as an entry is added.
             The worker notices `stop` only after this function has returned.
     """
-    wait = seconds(pause, "pause")
-    pause_or_stop = stop.wait if idle is None else _without_signals(idle)
+    run_now(
+        _repeat_steps(
+            steps,
+            settle_sync,
+            stop,
+            seconds(pause, "pause"),
+            on_result,
+            on_outage,
+            as_async(stop.wait),
+            idle,
+        )
+    )
+
+
+async def awork(
+    *steps: Callable[[], Awaitable[S] | tuple[()]],
+    stop: StopSignal,
+    pause: float | timedelta = 1.0,
+    on_result: Callable[[S], object] = lambda _: None,
+    on_outage: Callable[[StorageUnavailable], object] | None = None,
+    idle: Callable[[float], Awaitable[object]] | None = None,
+) -> None:
+    """Run all steps one after another until `stop` is set, in an event loop; see `work`.
+
+    Set `stop` to end the worker after its step. If the task of the worker is cancelled, the step
+    is cancelled too.
+
+    Args:
+        steps: functions that return coroutines, such as `lambda: outbox.deliver(hub, limit=1)` with
+            an `AsyncOutbox`.
+        stop: the event of `stopping`, an `asyncio.Event` or any other object with `is_set()`, which
+            a waiting worker calls ten times a second.
+        pause: seconds, or a timedelta, to wait when no step found any work.
+        on_result: a function or an async function that receives the result of each step that did
+            any work.
+        on_outage: receives the error of an unavailable store, once for each outage.
+        idle: an async function that waits in place of the pause, such as the `wait` of an
+            asynchronous store in PostgreSQL.
+    """
+    await _repeat_steps(
+        steps,
+        settle_async,
+        stop,
+        seconds(pause, "pause"),
+        on_result,
+        on_outage,
+        partial(_sleep_or_stop, stop),
+        idle,
+    )
+
+
+async def _repeat_steps(  # noqa: PLR0917 - the parts of a worker
+    steps: Iterable[Callable[[], Any]],
+    settle: Callable[[Any], Awaitable[Any]],
+    stop: StopSignal,
+    pause: float,
+    on_result: Callable[[Any], object],
+    on_outage: Callable[[StorageUnavailable], object] | None,
+    sleep: Callable[[float], Awaitable[object]],
+    idle: Callable[[float], object] | None,
+) -> None:
     store_is_away = False
     while not stop.is_set():
-        is_busy = False
         try:
-            for step in steps:
-                if stop.is_set():
-                    return
-                outcome = step()
-                if len(outcome):
-                    is_busy = True
-                    on_result(outcome)
+            is_busy = await _run_steps(steps, settle, stop, on_result)
         except StorageUnavailable as error:
             if on_outage is None:
                 raise
             if not store_is_away:
-                on_outage(error)
+                await settle(on_outage(error))
             store_is_away, is_busy = True, False
         else:
             store_is_away = False
-        if not is_busy:
-            (stop.wait if store_is_away else pause_or_stop)(wait)
+        if is_busy or stop.is_set():
+            continue
+        if idle is None or store_is_away:
+            await sleep(pause)
+        else:
+            with suppress(StorageUnavailable):  # the next step reports it
+                await settle(idle(pause))
+
+
+async def _run_steps(
+    steps: Iterable[Callable[[], Any]],
+    settle: Callable[[Any], Awaitable[Any]],
+    stop: StopSignal,
+    on_result: Callable[[Any], object],
+) -> bool:
+    """Run the steps until `stop` is set; return whether one of them did any work."""
+    is_busy = False
+    for step in steps:
+        if stop.is_set():
+            break
+        outcome = await settle(step())
+        if len(outcome):
+            is_busy = True
+            await settle(on_result(outcome))
+    return is_busy
+
+
+async def _sleep_or_stop(stop: StopSignal, pause: float) -> None:
+    """Wait until `stop` is set or the seconds have passed."""
+    from asyncio import sleep  # noqa: PLC0415 - a synchronous worker does not need it
+
+    until = time.monotonic() + pause
+    rest = pause
+    while rest > 0 and not stop.is_set():
+        await sleep(min(rest, _LONGEST_SLEEP))
+        rest = until - time.monotonic()
 
 
 def at_times(
-    step: Callable[[], S],
+    step: Callable[[], R],
     pause: float | timedelta,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> Callable[[], S | tuple[()]]:
-    """Return a function for `work` that runs `step` at once and again after each pause.
+) -> Callable[[], R | tuple[()]]:
+    """Return a function for `work` or `awork` that runs `step` at once and again after each pause.
 
     Args:
         step: the function to call, such as `hub.settle_payments`.
@@ -89,7 +183,7 @@ def at_times(
     """
     wait, next_start = seconds(pause, "pause"), clock()
 
-    def taken_entry() -> S | tuple[()]:
+    def taken_entry() -> R | tuple[()]:
         nonlocal next_start
         current_time = clock()
         if current_time < next_start:
@@ -98,16 +192,6 @@ def at_times(
         return step()
 
     return taken_entry
-
-
-def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """Return a wait function that ignores an unavailable store, which the next step reports."""
-
-    def wait(seconds: float) -> None:
-        with suppress(StorageUnavailable):
-            idle(seconds)
-
-    return wait
 
 
 class _StopEvent(Event):

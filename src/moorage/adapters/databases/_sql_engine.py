@@ -439,7 +439,8 @@ class Engine:
         else:
             message = f"{self._where} has no usable table {self._table}."
             remedy = (
-                "Call `migrate()` of the store once, run the statements that `ddl()` returns,"
+                "If a configuration names the store, run `moorage housekeep --migrate` once."
+                " Otherwise call `migrate()` of the store, run the statements that `ddl()` returns,"
                 " or pass create=True."
             )
         return ConfigurationError(message, path=self._path, remedy=remedy)

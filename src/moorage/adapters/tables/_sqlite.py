@@ -262,7 +262,8 @@ def _missing_table_error(message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
         path="path",
-        remedy="Run `migrate()` of the store once, or the statements of its `ddl()`, or set"
+        remedy="If a configuration names the store, run `moorage housekeep --migrate` once."
+        " Otherwise run `migrate()` of the store, or the statements of its `ddl()`, or set"
         " create=True.",
     )
 

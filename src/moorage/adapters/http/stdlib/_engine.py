@@ -184,7 +184,8 @@ class Engine:
             pool.close()
             raise LocalFailure(
                 "The HTTP client is closed.",
-                remedy="Create a new client, or close this client later.",
+                remedy="Create a new client, or close this client later. A manager or a hub closes"
+                " the client that it has created: after that, create a new manager or hub.",
             )
         return pool
 
