@@ -153,6 +153,32 @@ def test_eight_parallel_submits_charge_once(
     assert 1 == charges(vendor) - charges_before
 
 
+def test_process_with_an_async_hub_ends_quietly(
+    vendor: StripeSandbox, environment: dict[str, str]
+) -> None:
+    """A process that used the asynchronous hub closes its connections and prints no error."""
+    charge_once = (
+        "import asyncio\n"
+        f"from {SITE} import _charge\n"
+        "from moorage_django import ahub\n"
+        "async def main():\n"
+        "    payment = await ahub().payments().charge(_charge('INV-1'), idempotency_key='INV-1')\n"
+        "    print(payment.state.value)\n"
+        "asyncio.run(main())\n"
+    )
+    ended_process = subprocess.run(
+        [sys.executable, "-c", charge_once],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ("captured\n", "") == (ended_process.stdout, ended_process.stderr)
+    assert 1 == charges(vendor)
+
+
 def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str, str]) -> None:
     """A charge in a request that rolls back stays in the log and is replayed."""
     with run_server(GUNICORN, environment) as url, StdlibHttpClient() as client:

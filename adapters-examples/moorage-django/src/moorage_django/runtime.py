@@ -155,10 +155,15 @@ class Process:
 
         async def close_hub() -> None:
             await hub.close()
-            if hasattr(store, "aclose"):
+            if hasattr(store, "aclose") and not hasattr(store, "end"):
                 await store.aclose()
 
-        self._closing.append(lambda: asyncio.run(close_hub()))
+        def close() -> None:
+            asyncio.run(close_hub())
+            if hasattr(store, "end"):  # an interpreter that ends starts no thread for `aclose`
+                store.end()
+
+        self._closing.append(close)
         return hub
 
 

@@ -371,10 +371,14 @@ class AsyncOrmStorage:
 
     async def aclose(self) -> None:
         """Run the posted commands, and end the threads and their connections."""
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """Do the same as `aclose` outside of an event loop, also while the interpreter ends."""
         threads, links = self._threads, self._links
         self._restart_after_fork()
         if threads is not None:
-            await asyncio.to_thread(_end, threads, links)
+            _end(threads, links)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
