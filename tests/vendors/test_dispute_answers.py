@@ -344,14 +344,23 @@ def test_submitting_different_evidence_is_refused_while_dispute_is_under_review(
         shop.payments.submit_evidence(ref, BARE, idempotency_key="3")
 
 
-@pytest.mark.parametrize("make", [square, checkout_com])
-def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject]) -> None:
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        (square, "explanation"),
+        (square, "product"),
+        (square, "tracking_number"),
+        (checkout_com, "explanation"),
+        (checkout_com, "tracking_number"),
+    ],
+)
+def test_long_evidence_is_refused(make: Callable[[], PaymentsSubject], name: str) -> None:
     """A text that is too long for the vendor is refused before anything is sent."""
     shop = SandboxHub(make)
-    evidence = DisputeEvidence("x" * 501)
+    evidence = DisputeEvidence(**{"explanation": "It arrived.", name: "x" * 501})
     with pytest.raises(InvalidData, match="at most 500 characters") as excinfo:
         shop.payments.submit_evidence(shop.ref("1"), evidence, idempotency_key="1")
-    assert "evidence.explanation" == excinfo.value.field
+    assert f"evidence.{name}" == excinfo.value.field
     assert [] == shop.sandbox.requests
 
 

@@ -328,6 +328,22 @@ def test_other_checks_of_message_are_read_for_each_vendor() -> None:
     assert CheckResult.PASSED is received_message("mailersend", dkim_check=True).checks.dkim
 
 
+@pytest.mark.parametrize(
+    "sign, result",
+    [
+        ("+", CheckResult.PASSED),
+        ("-", CheckResult.FAILED),
+        ("~", CheckResult.FAILED),
+        ("?", CheckResult.NONE),
+        ("!", CheckResult.UNKNOWN),
+    ],
+)
+def test_mailersend_reports_spf_by_the_sign_of_the_rule(sign: str, result: CheckResult) -> None:
+    """MailerSend's result of SPF is a qualifier of RFC 7208, such as "~" for a soft failure."""
+    mail = received_message("mailersend", spf_check={"code": sign, "value": None})
+    assert result is mail.checks.spf
+
+
 def test_a_forged_header_is_not_the_vendors() -> None:
     """If the sender forged the vendor's header, the spam check's result is unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]

@@ -65,10 +65,17 @@ def test_account_without_carriers_is_refused(shop: SandboxHub) -> None:
 
 
 def test_rate_is_the_total_price(shop: SandboxHub) -> None:
-    """The price of a ShipEngine rate is the sum of shipping, insurance and other amounts."""
+    """A ShipEngine rate's price is its amounts for shipping, insurance, signature and the rest."""
     usd = {"currency": "usd", "amount": 1.1}
     rates = [
-        {"rate_id": "se-1", "carrier_code": "ups", "shipping_amount": usd, "other_amount": usd},
+        {
+            "rate_id": "se-1",
+            "carrier_code": "ups",
+            "shipping_amount": usd,
+            "insurance_amount": {"currency": "usd", "amount": 20},
+            "confirmation_amount": {"currency": "usd", "amount": 300},
+            "other_amount": {"currency": "usd", "amount": 4000},
+        },
         {"rate_id": "se-2", "carrier_code": "ups", "insurance_amount": usd},
         {"rate_id": "se-3", "shipping_amount": {"currency": "usd", "amount": "much"}},
         {
@@ -88,7 +95,7 @@ def test_rate_is_the_total_price(shop: SandboxHub) -> None:
     ]
     result = shop.shipping.get_rates(REQUEST)
 
-    assert [Money("2.20", "USD")] == [rate.total for rate in result.rates]
+    assert [Money("4321.10", "USD")] == [rate.total for rate in result.rates]
     assert [
         ("ups", "It is closed."),
         ("fedex", "Too far."),
