@@ -150,6 +150,12 @@ _HOPEFUL = vendor_changing(
         InvoiceState.PAID if record.state is InvoiceState.UNKNOWN else record.state
     ),
 )
+_UNPAID_IF_REVERSED = vendor_changing(
+    Odoo,
+    state=lambda record: (
+        InvoiceState.OPEN if "reversed" in str(record.vendor_state) else record.state
+    ),
+)
 _EARLY = vendor_changing(
     QuickBooks,
     state=lambda record: InvoiceState.PAID if record.due_amount != record.total else record.state,
@@ -311,6 +317,7 @@ WRONG = [
     ("a_refusal_has_its_type", as_quickbooks(_AnyStatus200IsSuccessVendor), "raised"),
     ("a_pause_is_obeyed", as_odoo(_RateLimitIsFailureVendor), "raised VendorFailed"),
     ("an_unknown_state_is_unknown", as_odoo(_HOPEFUL), "is read as paid"),
+    ("further_states_are_read", as_odoo(_UNPAID_IF_REVERSED), "reversed is open, not paid"),
     ("another_record_is_refused", as_odoo(_AcceptsForeignReferenceVendor), "raised|was no error"),
     ("options_arrive", as_quickbooks(_LosesOptionsVendor), "option is lost"),
     ("secrets_are_shown_nowhere", as_quickbooks(_RecordsContainTokenVendor), "secret is shown"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.contracts.accounting import InvoiceState
 from moorage.domain.http.requests import Response
 from moorage.errors import (
     AuthenticationFailed,
@@ -85,12 +86,18 @@ def xero() -> AccountingSubject:
             (Response(429, limit_headers(limit), b""), RateLimitExceeded, "minute"),
         ),
         pause=(Response(429, limit_headers(limit), b""), 31.0),
-        strange=reply({"Invoices": [{"InvoiceID": "i-1", "Type": "ACCREC", "Status": "PENDING"}]}),
+        strange=xero_invoice("PENDING"),
+        states=((xero_invoice("SUBMITTED"), InvoiceState.DRAFT),),
         option=("Reference", "Order 1042"),
         secrets=(sandbox.client_secret,),
         webhook_secret=sandbox.webhook_key,
         report=sandbox.report,
     )
+
+
+def xero_invoice(status: str) -> Response:
+    """Return a response with an invoice in this status."""
+    return reply({"Invoices": [{"InvoiceID": "i-1", "Type": "ACCREC", "Status": status}]})
 
 
 def limit_headers(fields: dict[str, str]) -> dict[str, str]:
@@ -170,6 +177,12 @@ def odoo() -> AccountingSubject:
         ),
         pause=(Response(429, {"Retry-After": "7"}, b""), 7.0),
         strange=odoo_result([move]),
+        states=(
+            (
+                odoo_result([move | {"state": "posted", "payment_state": "reversed"}]),
+                InvoiceState.PAID,
+            ),
+        ),
         option=("narration", "Order 1042"),
         secrets=(sandbox.api_key,),
     )

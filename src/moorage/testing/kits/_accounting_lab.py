@@ -18,6 +18,7 @@ from moorage.contracts.accounting import (
     ContactRole,
     InvoiceKind,
     InvoicePayment,
+    InvoiceState,
     Journal,
     JournalLine,
 )
@@ -61,6 +62,8 @@ class AccountingSubject:
             for the seconds if the vendor states none.
         strange: a response about an invoice in an unknown state; None if its responses name no
             states.
+        states: responses about an invoice in states that no call of the kit leads to, such as one
+            that waits for an approval, each with the state that the invoice must have.
         option: an option of invoices in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
@@ -77,6 +80,7 @@ class AccountingSubject:
     refusals: tuple[tuple[Response, type[ConnectorError], str | None], ...]
     pause: tuple[Response, float | None]
     strange: Response | None = None
+    states: tuple[tuple[Response, InvoiceState], ...] = ()
     option: tuple[str, Any]
     secrets: tuple[str, ...] = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(default=None, repr=False)

@@ -415,6 +415,19 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
         require(item.vendor_state is not None, "The result lacks the vendor's own status.")
 
 
+async def further_states_are_read(make: Open) -> None:
+    """The states of invoices that only people or banks change have their meaning."""
+    async with make() as lab:
+        record = await lab.sold()
+        for response, state in lab.subject.states:
+            lab.sandbox.fail(response)
+            item = await lab("get_invoice", record.ref)
+            require(
+                item.state is state,
+                f"An invoice whose status is {item.vendor_state} is {item.state}, not {state}.",
+            )
+
+
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
@@ -530,6 +543,7 @@ _ALL_CHECKS: Final = (
     a_refusal_has_its_type,
     a_pause_is_obeyed,
     an_unknown_state_is_unknown,
+    further_states_are_read,
     unsupported_features_are_refused,
     another_record_is_refused,
     options_arrive,
