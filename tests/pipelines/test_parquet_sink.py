@@ -18,6 +18,7 @@ import pytest
 
 from moorage import ConfigurationError, InvalidData, LocalFailure, SinkRecord, StorageUnavailable
 from moorage.adapters.files.parquet_sink import ParquetSink
+from moorage.domain.pipelines.records import DecodedRecord
 from moorage.testing import name_of, sink_conformance
 from tests.pipelines import parquet_worker
 from tests.pipelines.pipeline_waiting import PATIENCE, until
@@ -118,6 +119,45 @@ async def test_columns_have_types(tmp_path: Path) -> None:
     assert [typed, dict.fromkeys(columns)] == _rows(tmp_path)
     [path] = _complete(tmp_path)
     assert "GZIP" == pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0).compression
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [
+        ("123456789012345678.91", "123456789012345678.91"),
+        ('"123456789012345678.91"', "123456789012345678.91"),
+        ("12345678901234567890", "12345678901234567890.00"),
+        ("1.25e3", "1250.00"),
+        ("-0.5", "-0.50"),
+    ],
+)
+async def test_column_of_decimals_keeps_all_digits(tmp_path: Path, text: str, number: str) -> None:
+    """A number of JSON with more digits than a float has is stored exactly."""
+    sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(38,2)"})
+    await sink.process_batch([SinkRecord(f'{{"number":{text}}}', topic="t")])
+    await sink.close()
+    assert _rows(tmp_path) == [{"number": Decimal(number)}]
+
+
+async def test_column_of_decimals_takes_decoded_decimals(tmp_path: Path) -> None:
+    """A decimal that a schema has decoded is stored exactly."""
+    sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(38,2)"})
+    value = {"number": Decimal("123456789012345678.91")}
+    await sink.process_batch([DecodedRecord.of(SinkRecord(b"x", topic="t"), value, "orders")])
+    await sink.close()
+    assert _rows(tmp_path) == [value]
+
+
+@pytest.mark.parametrize("text", ["1e999999999", '"1e999999999"', "1.005", "1e40"])
+async def test_number_outside_a_column_of_decimals_is_refused(tmp_path: Path, text: str) -> None:
+    """A number that a column of decimals cannot hold is refused, and the error omits it."""
+    sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(10,2)"})
+    results = await sink.process_batch([SinkRecord(f'{{"number":{text}}}', topic="t")])
+    await sink.close()
+    assert results is not None
+    assert isinstance(results[0].error, InvalidData)
+    assert "99" not in str(results[0].error)
+    assert _rows(tmp_path) == []
 
 
 async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ Laws:
 
 from __future__ import annotations
 
+import json
 import os
 from base64 import b64decode, b64encode
+from decimal import Decimal
 from importlib import import_module
 from io import BytesIO
 from time import monotonic
@@ -20,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.adapters.files.rotating_sink import RotatingSink
 from moorage.adapters.files.whole_files import sync_folder
 from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns, decimal_size
+from moorage.domain.pipelines.records import DecodedRecord
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.installation import install
-from moorage.domain.values.json_text import encode_json
+from moorage.domain.values.json_text import encode_json, is_object
+from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, InvalidData, LocalFailure
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ _GROUP: Final = 8_000_000
 """The bytes of JSON that become one group of rows."""
 
 _LONGEST_PROBLEM: Final = 200
+_QUOTED_VALUE: Final = late_pattern(r"\AThe string '.*' ")
+_LONGEST_EXPONENT: Final = 100
+"""The exponent of a number that is written without an exponent; columns have 38 digits at most."""
 
 
 @with_careful_constructor
@@ -87,6 +94,7 @@ class ParquetSink(RotatingSink):
         self._parquet = _import_object("pyarrow.parquet")
         self._is_fixed = columns is not None
         self._schema: Any = None if columns is None else self._schema_of(columns)
+        self._decimals = [name for name, kind in (columns or {}).items() if decimal_size(kind)]
 
     def _schema_of(self, columns: Mapping[str, str]) -> Any:
         checked_columns(columns)
@@ -105,7 +113,7 @@ class ParquetSink(RotatingSink):
         problem: Exception | None = None
         for record in records:
             try:
-                lines.append(encode_json(record.json()) + b"\n")
+                lines.append(encode_json(self._exact_value(record)) + b"\n")
             except InvalidData as error:
                 problem = error
                 break
@@ -115,6 +123,26 @@ class ParquetSink(RotatingSink):
             # A batch with a bad record is checked line by line, up to that record.
             return self._fitting_lines(lines)
         return lines, problem
+
+    def _exact_value(self, record: SinkRecord) -> Any:
+        """Return the JSON of a record, with text instead of numbers in the columns of decimals.
+
+        Python reads a number with decimal places as a float, which keeps only 15 digits.
+        """
+        value = record.json()
+        if not is_object(value):
+            return value
+        numbers: Any = value
+        if any(isinstance(value.get(name), float) for name in self._decimals) and not isinstance(
+            record, DecodedRecord
+        ):
+            numbers = json.loads(record.payload, parse_float=Decimal)
+        texts = {
+            name: _decimal_text(numbers[name])
+            for name in self._decimals
+            if isinstance(numbers.get(name), Decimal)
+        }
+        return {**value, **texts} if texts else value
 
     def _fitting_lines(self, lines: Sequence[bytes]) -> tuple[list[bytes], Exception | None]:
         fitting_lines: list[bytes] = []
@@ -227,7 +255,14 @@ class ParquetSink(RotatingSink):
 def _problem(message: str) -> str:
     """Return the reason from a pyarrow error message, without the value of the field."""
     text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
+    text = _QUOTED_VALUE.sub("a value ", text)
     return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]
+
+
+def _decimal_text(number: Decimal) -> str:
+    """Return a number without an exponent, unless it is far too large or small for a column."""
+    is_usual = number.is_finite() and abs(number.adjusted()) <= _LONGEST_EXPONENT
+    return f"{number:f}" if is_usual else str(number)
 
 
 def _groups(lines: BinaryIO) -> Iterator[bytes]:
