@@ -240,7 +240,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"source": {"connector": "event"}}, "source.connector", "no connector named 'event'"),
         ({"source": {"connector": "off"}}, "source.connector", "'off' is disabled"),
         ({"source": {"connector": "rows"}}, "source.connector", "A pipeline cannot read"),
-        ({"source": {**SOURCE, "topics": []}}, "source.topics", "not valid"),
+        ({"source": {**SOURCE, "topics": []}}, "source.topics", "is empty"),
         ({"source": {**SOURCE, "gruop": "a"}}, "source.gruop", "gruop is unknown"),
         ({"source": {"connector": "events", "topics": "a"}}, "source.group", "is missing"),
         ({"source": {**SOURCE, "claim_after": -1}}, "source.claim_after", "-1"),
@@ -290,7 +290,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"sink": {**ROWS, "connector": "nobody"}}, "sink.connector", "'nobody'"),
         ({"sink": {**ROWS, "connector": "off"}}, "sink.connector", "'off' is disabled"),
         ({"sink": {**ROWS, "connector": "events"}}, "sink.connector", "does not work with"),
-        ({"sink": {**ROWS, "columns": []}}, "sink.columns", "not valid"),
+        ({"sink": {**ROWS, "columns": []}}, "sink.columns", "is empty"),
         ({"sink": {**ROWS, "key": "c"}}, "sink.key", "key column 'c' is missing"),
         (
             {"sink": {**ROWS, "json_columns": "c"}},

@@ -9,6 +9,7 @@ import attrs
 
 from moorage.domain.pipelines.parquet_columns import COMPRESSIONS, checked_columns
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_among, is_filled
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
@@ -69,10 +70,6 @@ def _are_columns(_: object, __: object, value: dict[str, str]) -> None:
         checked_columns(value)
 
 
-def _is_method(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    attrs.validators.in_(_METHODS)(None, field, value)
-
-
 @frozen(kw_only=True)
 class SqlSinkOptions:
     """A sink that writes each record as a row into a table of a SQL database.
@@ -95,7 +92,7 @@ class SqlSinkOptions:
 
     connector: str
     table: str
-    columns: tuple[str, ...] = field(validator=attrs.validators.min_len(1))
+    columns: tuple[str, ...] = field(validator=is_filled)
     key: tuple[str, ...] = ()
     schema: str | None = None
     row: str | None = field(default=None, validator=attrs.validators.optional(is_import_path))
@@ -189,7 +186,9 @@ class HttpSinkOptions:
 
     service: str
     path: str | None = None
-    method: str = field(default="POST", metadata={"choices": _METHODS}, validator=_is_method)
+    method: str = field(
+        default="POST", metadata={"choices": _METHODS}, validator=is_among(_METHODS)
+    )
     request: str | None = field(default=None, validator=attrs.validators.optional(is_import_path))
     batch: bool = False
 
@@ -240,7 +239,7 @@ class KafkaTransactionSinkOptions:
         topic: the topic.
     """
 
-    topic: str = field(validator=attrs.validators.min_len(1))
+    topic: str = field(validator=is_filled)
 
 
 @frozen(kw_only=True)

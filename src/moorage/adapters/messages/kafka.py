@@ -23,6 +23,7 @@ from moorage.domain.messages.kafka import RULES, TRANSACTION
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_among, is_filled
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
 
@@ -86,7 +87,7 @@ class Kafka(BrokerSettings):
     )
     mechanism: str = attrs.field(
         default="SCRAM-SHA-512",
-        validator=attrs.validators.in_(_MECHANISMS),
+        validator=is_among(_MECHANISMS),
         metadata={"choices": _MECHANISMS},
     )
     tls: bool = False
@@ -234,14 +235,14 @@ class KafkaOptions:
             have; for a sink of the kind "kafka-transactions".
     """
 
-    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
-    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    topics: tuple[str, ...] = attrs.field(validator=is_filled)
+    group: str = attrs.field(validator=is_filled)
     instance: str | None = None
     start: str = "earliest"
     assignor: str = "cooperative-sticky"
     discover_every: float = attrs.field(default=60.0, converter=plain_seconds, validator=is_seconds)
     transactional_id: str | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.min_len(1))
+        default=None, validator=attrs.validators.optional(is_filled)
     )
 
 

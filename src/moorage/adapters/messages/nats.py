@@ -20,6 +20,7 @@ from moorage.domain.messages.nats import RULES
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_filled
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 from moorage.ports.connector import KindSource
@@ -208,8 +209,8 @@ class NatsOptions:
         discover_every: the seconds between two searches for new streams with the subjects.
     """
 
-    subjects: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
-    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    subjects: tuple[str, ...] = attrs.field(validator=is_filled)
+    group: str = attrs.field(validator=is_filled)
     start: str = "all"
     ack_wait: float = attrs.field(default=30.0, converter=plain_seconds, validator=is_seconds)
     max_deliveries: int | None = attrs.field(default=None, validator=if_given(is_count))

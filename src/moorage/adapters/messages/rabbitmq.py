@@ -22,6 +22,7 @@ from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_filled
 from moorage.domain.values.patterns import late_pattern
 from moorage.ports.connector import KindSource
 
@@ -183,7 +184,7 @@ class RabbitMqOptions:
         exclusive: whether no other consumer may read the queues.
     """
 
-    queues: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
+    queues: tuple[str, ...] = attrs.field(validator=is_filled)
     prefetch: int = attrs.field(default=500, validator=is_count)
     exclusive: bool = False
 

@@ -20,6 +20,7 @@ from moorage.domain.messages.mqtt import LONGEST_TEXT, RULES, RULES_311, MqttVer
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import count, if_given, is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_among, is_filled
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import brief_repr
 from moorage.errors import ConfigurationError
@@ -97,7 +98,7 @@ class Mqtt(BrokerSettings):
     )
     protocol: str = attrs.field(
         default=MqttVersion.V5.value,
-        validator=attrs.validators.in_(_VERSIONS),
+        validator=is_among(_VERSIONS),
         metadata={"choices": _VERSIONS},
     )
     qos: int = attrs.field(default=1, validator=_is_qos)
@@ -187,8 +188,8 @@ class MqttOptions:
             away; by default for ever.
     """
 
-    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
-    client_id: str = attrs.field(validator=attrs.validators.min_len(1))
+    topics: tuple[str, ...] = attrs.field(validator=is_filled)
+    client_id: str = attrs.field(validator=is_filled)
     group: str | None = None
     qos: int = attrs.field(default=1, validator=_is_qos)
     prefetch: int = attrs.field(default=100, validator=is_count)

@@ -22,6 +22,7 @@ from moorage.domain.messages.redis_streams import FIELDS
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import if_given, is_count, is_seconds, plain_seconds
+from moorage.domain.values.field_checks import is_filled
 from moorage.domain.values.patterns import late_pattern
 from moorage.ports.connector import KindSource
 
@@ -145,8 +146,8 @@ class RedisStreamsOptions:
             delivered to another member.
     """
 
-    topics: tuple[str, ...] = attrs.field(validator=attrs.validators.min_len(1))
-    group: str = attrs.field(validator=attrs.validators.min_len(1))
+    topics: tuple[str, ...] = attrs.field(validator=is_filled)
+    group: str = attrs.field(validator=is_filled)
     consumer: str | None = None
     start: str = "0"
     claim_after: float = attrs.field(default=60.0, converter=plain_seconds, validator=is_seconds)

@@ -10,11 +10,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
-import attrs
-
 from moorage.adapters.steps._git_host_answers import Answer, host_time, refusal
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.value_mask import mask_error, value_mask
+from moorage.domain.values.field_checks import in_range
 from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -43,7 +42,7 @@ _CACHED_ANSWERS: Final = 256
 
 def in_seconds(least: float) -> Any:
     """Return the validator of a setting in seconds, of at most a year."""
-    return attrs.validators.and_(attrs.validators.ge(least), attrs.validators.le(31_536_000))
+    return in_range(least, 31_536_000)
 
 
 class Access(Protocol):

@@ -26,6 +26,7 @@ from moorage.domain.steps.container_groups import END_TAG, SCOPE_TAG, group_run,
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.shell_limits import limited_command, with_shell_limit
 from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.field_checks import is_filled
 from moorage.errors import InvalidData, VendorFailed
 from moorage.ports.platform import PlatformKind
 
@@ -80,9 +81,9 @@ class AzureContainersSettings:
         pace: shortest time in seconds between two requests for the state of a run.
     """
 
-    subscription: str = attrs.field(validator=attrs.validators.min_len(1))
-    resource_group: str = attrs.field(validator=attrs.validators.min_len(1))
-    location: str = attrs.field(validator=attrs.validators.min_len(1))
+    subscription: str = attrs.field(validator=is_filled)
+    resource_group: str = attrs.field(validator=is_filled)
+    location: str = attrs.field(validator=is_filled)
     tenant: str | None = None
     client_id: str | None = None
     client_secret: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)

@@ -41,6 +41,7 @@ from moorage.domain.steps.ecs_tasks import (
 from moorage.domain.steps.runs import LogChunk
 from moorage.domain.steps.shell_limits import limited_command, with_shell_limit
 from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.field_checks import is_among, is_filled
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorRejected
 from moorage.ports.platform import PlatformKind
@@ -108,11 +109,11 @@ class EcsSettings:
     """
 
     region: str = attrs.field(validator=is_region)
-    task_definition: str = attrs.field(validator=attrs.validators.min_len(1))
-    container: str = attrs.field(validator=attrs.validators.min_len(1))
+    task_definition: str = attrs.field(validator=is_filled)
+    container: str = attrs.field(validator=is_filled)
     cluster: str = "default"
     launch_type: Literal["FARGATE", "EC2", "EXTERNAL"] = attrs.field(
-        default="FARGATE", validator=attrs.validators.in_(_LAUNCH_TYPES)
+        default="FARGATE", validator=is_among(_LAUNCH_TYPES)
     )
     capacity_provider: str | None = None
     subnets: tuple[str, ...] = attrs.field(default=(), converter=as_series)

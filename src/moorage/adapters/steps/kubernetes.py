@@ -33,6 +33,7 @@ from moorage.domain.secrets.options import checked_options
 from moorage.domain.steps.log_times import nanoseconds_of
 from moorage.domain.steps.runs import LogChunk, RunPhase
 from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.field_checks import in_range
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, VendorRejected
 from moorage.ports.platform import PlatformKind
 
@@ -96,12 +97,12 @@ class KubernetesSettings:
     token_file: str | None = str(_ACCOUNT / "token")
     certificate_file: str | None = None
     service_account: str | None = None
-    user: int = attrs.field(default=_USER, validator=attrs.validators.ge(1))
+    user: int = attrs.field(default=_USER, validator=in_range(1, 2**32 - 1))
     writable_root: bool = False
     pull_secrets: tuple[str, ...] = ()
     claims: Mapping[str, str] = attrs.field(factory=dict[str, str])
     files_image: str | None = None
-    keep: int = attrs.field(default=86_400, validator=attrs.validators.ge(60))
+    keep: int = attrs.field(default=86_400, validator=in_range(60, 2**31 - 1))
 
 
 @with_careful_constructor

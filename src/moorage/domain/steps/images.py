@@ -13,6 +13,7 @@ from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options, maybe_secret
 from moorage.domain.secrets.value_mask import masked_text, value_mask
 from moorage.domain.steps.path_patterns import PathPattern
+from moorage.domain.values.field_checks import is_filled
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -58,7 +59,7 @@ class RegistryLogin:
     """
 
     server: str = attrs.field(validator=_is_server)
-    user: str = attrs.field(validator=attrs.validators.min_len(1))
+    user: str = attrs.field(validator=is_filled)
     password: Secret = attrs.field(converter=maybe_secret, repr=False)
 
     def pull_header(self, image: str) -> Mapping[str, str]:
