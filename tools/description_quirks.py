@@ -70,6 +70,8 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.subaccount is not known.",
         }
     ),
+    # A completion has `choices`; the base of all responses demands the `data` of other operations.
+    "mistral": frozenset({"body has no data."}),
     # The library takes other headers in a field of its own.
     "unisender_go": frozenset(
         {

@@ -34,6 +34,7 @@ PINGED = (
     *("s3", "azure_blob"),
     *("woocommerce", "ebay", "amazon_sp_api"),
     *("avalara", "stripe_tax", "taxjar"),
+    *("anthropic", "mistral", "openai"),
 )
 WITH_TOKENS = ("amazon_sp_api",)
 """Vendors whose accounts get tokens themselves; here they have one of the sandbox."""

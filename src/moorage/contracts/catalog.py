@@ -30,6 +30,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "accounting": "Accounting",
     "shops": "Shops",
     "signatures": "Signatures",
+    "inference": "Language models",
 }
 """The title of each contract, by its name in configurations."""
 

@@ -105,6 +105,23 @@ class Wire(Protocol):
         reads: bool = False,
     ) -> R: ...
 
+    async def send_within_budget(
+        self,
+        request: Request,
+        *,
+        parse: Callable[[Response], R],
+        most: int,
+        used: Callable[[R], int],
+        key: str | None = None,
+        reads: bool = False,
+    ) -> R:
+        """Send a request that uses tokens of the account's budget; see `token_budget`.
+
+        `most` is the highest number of tokens that the request may use, and `used` returns the
+        number that it has used. An account without a service `budget` has no budget.
+        """
+        ...
+
     async def open(
         self, request: Request, *, to: str = "", endpoint: str | None = None
     ) -> StreamedResponse:

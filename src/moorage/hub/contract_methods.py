@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AsyncCurrencies,
         AsyncEinvoices,
         AsyncEmail,
+        AsyncInference,
         AsyncPayments,
         AsyncPeople,
         AsyncPush,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Currencies,
         Einvoices,
         Email,
+        Inference,
         Payments,
         People,
         Push,
@@ -116,6 +118,10 @@ class ContractMethods:
         """Return the tenant's operations on signatures; `subject` is the person concerned."""
         return operations.Signatures(self._live.about(subject), tenant)
 
+    def inference(self, tenant: str | None = None, *, subject: str | None = None) -> Inference:
+        """Return the tenant's operations on language models; `subject` is the person concerned."""
+        return operations.Inference(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The methods of an asynchronous hub that return the operations of its contracts."""
@@ -191,3 +197,7 @@ class AsyncContractMethods:
     ) -> AsyncSignatures:
         """Return the tenant's operations on signatures; `subject` is the person concerned."""
         return operations.AsyncSignatures(self._live.about(subject), tenant)
+
+    def inference(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncInference:
+        """Return the tenant's operations on language models; `subject` is the person concerned."""
+        return operations.AsyncInference(self._live.about(subject), tenant)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from moorage.operations.einvoices import Einvoices as Einvoices
     from moorage.operations.email import AsyncEmail as AsyncEmail
     from moorage.operations.email import Email as Email
+    from moorage.operations.inference import AsyncInference as AsyncInference
+    from moorage.operations.inference import Inference as Inference
     from moorage.operations.payments import AsyncPayments as AsyncPayments
     from moorage.operations.payments import Payments as Payments
     from moorage.operations.people import AsyncPeople as AsyncPeople
@@ -55,6 +57,7 @@ _CONTRACTS: Final = (
     "Currencies",
     "Einvoices",
     "Email",
+    "Inference",
     "Payments",
     "People",
     "Push",

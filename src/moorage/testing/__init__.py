@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import gather_conformance as gather_conformance
     from moorage.testing.kits import http_conformance as http_conformance
     from moorage.testing.kits import inbox_conformance as inbox_conformance
+    from moorage.testing.kits import inference_conformance as inference_conformance
     from moorage.testing.kits import integration_log_conformance as integration_log_conformance
     from moorage.testing.kits import locks_conformance as locks_conformance
     from moorage.testing.kits import outbox_conformance as outbox_conformance
@@ -177,6 +178,7 @@ _MODULES: Final = {
     "gather_conformance": "kits",
     "http_conformance": "kits",
     "inbox_conformance": "kits",
+    "inference_conformance": "kits",
     "integration_log_conformance": "kits",
     "locks_conformance": "kits",
     "outbox_conformance": "kits",

@@ -121,6 +121,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import url_modes as url_modes
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
+    from moorage.vendor_sdk.budgets import token_budget as token_budget
     from moorage.vendor_sdk.consent_tokens import ConsentTokens as ConsentTokens
     from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
     from moorage.vendor_sdk.google import GoogleVendor as GoogleVendor
@@ -214,6 +215,7 @@ _HOME = {
     "GoogleVendor": "vendor_sdk.google",
     "google_account": "vendor_sdk.google",
     "is_google_account": "vendor_sdk.google",
+    "token_budget": "vendor_sdk.budgets",
     "evolve": "domain.values.frozen_values",
     "field": "domain.values.frozen_values",
     "frozen": "domain.values.frozen_values",

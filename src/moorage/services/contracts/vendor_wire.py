@@ -20,11 +20,14 @@ from moorage.errors import (
     DeadlineExceeded,
     InvalidData,
     OutcomeUnknown,
+    RateLimitExceeded,
     VendorFailed,
 )
 from moorage.services.calling.call import value_of
+from moorage.services.calling.idempotency import NotSentError
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
+from moorage.services.contracts.token_budget import BUDGET, take_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -237,6 +240,63 @@ class VendorWire:
             self._replays.append(getattr(response, "replayed", False))
         self.acted = self.acted or not reads
         return response if parse is None else parse(response)
+
+    async def send_within_budget(
+        self,
+        request: Request,
+        *,
+        parse: Callable[[Response], R],
+        most: int,
+        used: Callable[[R], int],
+        key: str | None = None,
+        reads: bool = False,
+    ) -> R:
+        """Send a request that uses tokens of the account's budget, if the account has one.
+
+        A stored result is returned even if the budget is used up.
+
+        Raises:
+            RateLimitExceeded: the budget does not have the `most` tokens that the request may use.
+        """
+        name = service_name(self.account, BUDGET)
+        if name not in self._calling.plans.services:
+            return await self.send(request, parse=parse, key=key, reads=reads)  # type: ignore[no-any-return]  # the result of `parse`
+        self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
+        plan = self._calling.plans.find(name, self.tenant, None)
+        try:
+            tokens = await take_tokens(self._core, plan, most, self._time_left())
+        except (InvalidData, RateLimitExceeded) as refusal:
+            if key is None:
+                raise
+            return await self._stored_result(request, parse, key, refusal)
+        replay_count = len(self._replays)
+        try:
+            result: R = await self.send(request, parse=parse, key=key, reads=reads)
+        except ConnectorError as error:
+            if not vars(error).get("_acted", True):
+                tokens.settle(0)
+            raise
+        was_replayed = any(self._replays[replay_count:])
+        tokens.settle(0 if was_replayed else used(result))
+        return result
+
+    async def _stored_result(
+        self,
+        request: Request,
+        parse: Callable[[Response], R],
+        key: str,
+        refusal: ConnectorError,
+    ) -> R:
+        """Return the result that is stored under a key; raise `refusal` if there is none."""
+        use, self._use = self._use, evolve(self._use, reach=AllowedActions.STORED)
+        begun = self.begun
+        try:
+            return await self.send(request, parse=parse, key=key)  # type: ignore[no-any-return]  # the result of `parse`
+        except NotSentError:
+            self.begun = begun
+            raise refusal from None
+        finally:
+            self._use = use
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send a request, and return as soon as the headers of the response arrive."""

@@ -1,0 +1,85 @@
+"""The budget of an account: tokens that its requests may use in a calendar day or month.
+
+A request takes the most tokens that it may use before it is sent, and gives back those that it did
+not use. So the vendor never bills more tokens than the budget, and a request whose answer was lost
+counts as if it had used all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.resilience.gate_commands import GiveBack
+from moorage.domain.values.durations import FOREVER
+from moorage.errors import InvalidData, RateLimitExceeded
+
+if TYPE_CHECKING:
+    from moorage.domain.resilience.admission import Gates
+    from moorage.domain.service.plan import Plan
+    from moorage.domain.state.commands import Ticket
+    from moorage.services.core.core import Core
+
+BUDGET: Final = "budget"
+"""The name of the service in whose limits the tokens of an account are counted."""
+
+_AT: Final = 2
+"""The position of the number of tokens in a ticket."""
+
+
+class TakenTokens:
+    """Tokens that a request took from the budget of its account.
+
+    Args:
+        core: the ports.
+        gates: limits of the budget.
+        tickets: a ticket of each limit.
+        most: number of taken tokens.
+    """
+
+    def __init__(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...], most: int) -> None:
+        self._core = core
+        self._gates = gates
+        self._tickets = tickets
+        self._most = most
+
+    def settle(self, used: int) -> None:
+        """Give back the tokens that were not used; never wait for the store."""
+        unused = self._most - used
+        if unused > 0:
+            tickets = tuple((*item[:_AT], unused, *item[_AT + 1 :]) for item in self._tickets)
+            self._core.post(GiveBack(self._gates, tickets))
+
+
+async def take_tokens(core: Core, plan: Plan, most: int, seconds: float | None) -> TakenTokens:
+    """Take the most tokens that a request may use from the budget of its account.
+
+    Raises:
+        InvalidData: the request may use more than the whole budget.
+        RateLimitExceeded: too few tokens of this period are left.
+    """
+    gates = plan.gates
+    whole_budget = min(rule.burst for rule in gates.limits)
+    if most > whole_budget:
+        raise InvalidData(
+            f"The request may use up to {most} tokens, but the account's budget has only"
+            f" {whole_budget} tokens.",
+            field="request",
+            service=plan.service.name,
+            remedy="Lower `max_tokens`, shorten the request, or raise the account's budget.",
+        )
+    admission_request = Admission(
+        gates, within=0, lease=0, costs=(most,) * len(gates.limits), ticketed=True
+    )
+    answer, wait, _, tickets = await core.execute(admission_request, seconds)
+    if answer is Answer.GO:
+        return TakenTokens(core, gates, tickets, most)
+    error = RateLimitExceeded(
+        f"The account's budget is nearly used up: this request may use up to {most} tokens.",
+        service=plan.service.name,
+        remedy="Wait until the budget is renewed at `retry_at`, lower `max_tokens`, or raise the"
+        " account's budget.",
+    )
+    error.due = core.moment, core.nanoseconds() + min(wait, FOREVER) * 1000
+    vars(error)["_acted"] = False
+    raise error

@@ -1,0 +1,182 @@
+"""Checks that every vendor of language models must pass.
+
+Each check takes a function that makes a new `InferenceSubject`: the vendor, its sandbox, and facts
+that the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`. They
+contain the checks of every contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.inference import (
+    EmbeddingRequest,
+    FinishReason,
+    GenerationRequest,
+    InferenceCapability,
+)
+from moorage.contracts.value_codec import pack, unpack
+from moorage.errors import ConnectionFailed, VendorFailed
+from moorage.testing.kits import contract_conformance
+from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits.checks import require
+from moorage.testing.kits.contract_conformance import ContractSubject, DeclaredLab
+from moorage.testing.sandboxes.base import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.http.requests import Response
+
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "InferenceSubject"]
+
+_KEY: Final = "letter-17/kind"
+_QUESTION: Final = "Is this an invoice or a reminder?"
+
+
+@attrs.frozen(kw_only=True)
+class InferenceSubject(ContractSubject):
+    """A vendor of language models to check, with its sandbox.
+
+    Attributes:
+        contract: the name of the contract.
+        requests: requests, each with fields of the body that must be sent.
+        answers: successful responses, each with fields of `Generation` that must be read from it.
+        unreadable: responses that must raise `VendorFailed`, such as one without a usage, or with
+            arguments of a tool call that are not JSON.
+        words: the vendor's words for the reason why a model stopped, with their meanings.
+        finished: makes a successful response with one of these words.
+        vectors: makes a successful response with these vectors, in this order of the texts'
+            numbers; None if the vendor has no embeddings.
+    """
+
+    contract: str = "inference"
+    requests: tuple[tuple[GenerationRequest, Mapping[str, Any]], ...]
+    answers: tuple[tuple[Response, Mapping[str, Any]], ...]
+    unreadable: tuple[Response, ...]
+    words: Mapping[str, FinishReason]
+    finished: Callable[[str], Response]
+    vectors: Callable[[Mapping[int, list[float]]], Response] | None = None
+
+
+class Lab(DeclaredLab):
+    """A vendor of language models under test, with its hub and sandbox."""
+
+    subject: InferenceSubject
+
+    async def generate(
+        self, request: GenerationRequest | None = None, *, key: str | None = None
+    ) -> Any:
+        """Ask for the next turn of a conversation; by default of one question."""
+        return await self("generate", request or GenerationRequest(_QUESTION), idempotency_key=key)
+
+
+Factory: TypeAlias = Callable[[], InferenceSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+Open: TypeAlias = Callable[[], Lab]
+
+
+async def a_request_is_in_the_vendors_words(make: Open) -> None:
+    """Each field of a request is sent under the vendor's name for it."""
+    async with make() as lab:
+        for request, expected in lab.subject.requests:
+            await lab.generate(request)
+            body = lab.sandbox.requests[-1].json()
+            for name, value in expected.items():
+                require(body.get(name) == value, f"A request was sent with {body} as {name}.")
+
+
+async def an_answer_is_read_in_full(make: Open) -> None:
+    """Each field of a response is read, and the result can be stored."""
+    async with make() as lab:
+        for answer, expected in lab.subject.answers:
+            lab.sandbox.fail(answer)
+            generation = await lab.generate()
+            for name, value in expected.items():
+                read_value = getattr(generation, name)
+                require(read_value == value, f"The answer was read with {read_value!r} as {name}.")
+            require(generation.raw, "The result lacks the vendor's response.")
+            require(unpack(pack(generation)) == generation, "The result cannot be stored.")
+
+
+async def finish_words_have_their_meanings(make: Open) -> None:
+    """Each of the vendor's words for the reason why a model stopped is read, and no other."""
+    async with make() as lab:
+        for word, meaning in {**lab.subject.words, "another_word": FinishReason.UNKNOWN}.items():
+            lab.sandbox.fail(lab.subject.finished(word))
+            generation = await lab.generate()
+            require(
+                generation.finish is meaning, f"The word {word} was read as {generation.finish}."
+            )
+            require(generation.vendor_finish == word, f"The word {word} itself is lost.")
+
+
+async def an_incomplete_answer_is_a_failure(make: Open) -> None:
+    """A response without a usage or with unreadable arguments of a tool is not a success."""
+    async with make() as lab:
+        for number, answer in enumerate(lab.subject.unreadable):
+            lab.sandbox.fail(answer)
+            step = f"The incomplete answer {number}"
+            await lab.refused(VendorFailed, lab.generate(), step)
+
+
+async def vectors_belong_to_their_texts(make: Open) -> None:
+    """Vectors have the order of the texts, and a missing vector is a failure."""
+    async with make() as lab:
+        make_answer = lab.subject.vectors
+        is_supported = InferenceCapability.EMBEDDINGS in lab.capabilities
+        require(is_supported == (make_answer is not None), "The subject's `vectors` are wrong.")
+        if make_answer is None:
+            return
+        request = EmbeddingRequest(["an invoice", "a reminder"])
+        lab.sandbox.fail(make_answer({1: [0.5, -0.25], 0: [1.0, 2.0]}))
+        embeddings = await lab("embed", request)
+        vectors = ((1.0, 2.0), (0.5, -0.25))
+        require(embeddings.vectors == vectors, f"The vectors were read as {embeddings.vectors}.")
+        for numbers in ({0: [1.0]}, {0: [1.0], 2: [1.0]}, {0: [1.0], 1: []}):
+            lab.sandbox.fail(make_answer(numbers))
+            await lab.refused(VendorFailed, lab("embed", request), f"An answer with {numbers}")
+
+
+async def a_lost_answer_is_requested_again(make: Open) -> None:
+    """After a lost response, the same key sends the request again: only tokens are billed twice."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        await lab.refused(ConnectionFailed, lab.generate(key=_KEY), "A lost answer")
+        sent_count = len(lab.sandbox.requests)
+        generation = await lab.generate(key=_KEY)
+        require(generation.finish is FinishReason.COMPLETE, "A repeat has another result.")
+        require(len(lab.sandbox.requests) > sent_count, "A repeat sent nothing.")
+
+
+async def nothing_shows_the_conversation(make: Open) -> None:
+    """No repr of a request or a result shows a text of the conversation."""
+    async with make() as lab:
+        request = GenerationRequest(_QUESTION, instructions="Answer in one word.")
+        shown_text = f"{request!r}{await lab.generate(request)!r}"
+        for text in (_QUESTION, "Answer in one word."):
+            require(text not in shown_text, "A repr shows the conversation.")
+
+
+_ALL_CHECKS: Final = (
+    a_request_is_in_the_vendors_words,
+    an_answer_is_read_in_full,
+    finish_words_have_their_meanings,
+    an_incomplete_answer_is_a_failure,
+    vectors_belong_to_their_texts,
+    a_lost_answer_is_requested_again,
+    nothing_shows_the_conversation,
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *contract_conformance.CHECKS,
+    *through_hub(_ALL_CHECKS, Lab.with_sync_hub),
+)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *contract_conformance.ASYNC_CHECKS,
+    *through_async_hub(_ALL_CHECKS, Lab.with_async_hub),
+)

@@ -1,0 +1,1 @@
+"""Sandboxes that imitate vendors of language models."""

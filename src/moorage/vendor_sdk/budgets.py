@@ -1,0 +1,29 @@
+"""The budget of an account, for vendors that bill by tokens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.service.settings import Service
+
+_BUDGET: Final = "budget"
+
+
+def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[str, Service]:
+    """Return the service in whose limits an account's tokens are counted; none without a budget.
+
+    A vendor's `services` contain it, and `Wire.send_within_budget` takes the tokens of a request.
+
+    Args:
+        name: name of the vendor.
+        daily: tokens of a calendar day in UTC; None for no such limit.
+        monthly: tokens of a calendar month in UTC; None for no such limit.
+    """
+    limits = [
+        *([] if daily is None else [RateLimitConfig.per_calendar_day(daily)]),
+        *([] if monthly is None else [RateLimitConfig.per_calendar_month(monthly)]),
+    ]
+    if not limits:
+        return {}
+    return {_BUDGET: Service(name, limits=tuple(limits), circuit=None, retry=None)}

@@ -1,0 +1,1 @@
+"""Vendors that run language models, one module for each."""

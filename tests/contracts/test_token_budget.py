@@ -1,0 +1,249 @@
+"""Requests to language models never use more tokens than the budget of their account."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AsyncHub, Hub, InvalidData, RateLimitExceeded
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.contracts.inference import EmbeddingRequest, GenerationRequest
+from moorage.contracts.routes import Account, Route
+from moorage.domain.http.requests import Response
+from moorage.domain.service.safety import Safety
+from moorage.errors import ConnectionFailed, DryRun
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.inference.openai import OpenAISandbox
+from moorage.vendors.inference.openai import OpenAI
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REQUEST = GenerationRequest("x" * 39, max_tokens=400)
+"""A request that may use 942 tokens, and of which the sandbox counts 25."""
+MOST = REQUEST.most_tokens
+
+
+def account(sandbox: OpenAISandbox, name: str = "models", **options: Any) -> Account:
+    """Return an account at a sandbox, whose calls are not repeated."""
+    vendor = OpenAI(
+        credentials=sandbox.api_key,
+        model="model-large",
+        embedding_model="model-embed",
+        **options,
+    )
+    return Account(name, vendor, settings={"retry": None})
+
+
+def hub(sandbox: OpenAISandbox, store: SqliteStorage | None = None, **options: Any) -> Hub:
+    """Return a hub whose account has these options."""
+    return Hub([account(sandbox, **options)], http=SandboxHttpClient(sandbox), state=store)
+
+
+def used_by(sandbox: OpenAISandbox, hub: Hub) -> int:
+    """Return the tokens that one request uses, by the sandbox's count."""
+    usage = hub.inference().generate(REQUEST).usage
+    sandbox.requests.clear()
+    return usage.total
+
+
+def test_bound_of_the_example() -> None:
+    """The requests of these tests may use as many tokens as their names say."""
+    assert 941 == MOST
+
+
+def test_budget_counts_used_tokens_and_then_refuses() -> None:
+    """Only used tokens count; a request that might exceed the budget is refused until midnight."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox) as free_hub:
+        used = used_by(sandbox, free_hub)
+    with hub(sandbox, daily_tokens=MOST + 3 * used) as limited_hub:
+        for _ in range(4):
+            limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded, match=f"may use up to {MOST} tokens") as caught:
+            limited_hub.inference().generate(REQUEST)
+
+    assert 4 == len(sandbox.requests)
+    assert caught.value.retry_at is not None
+    assert (0, 0) == (caught.value.retry_at.hour, caught.value.retry_at.minute)
+    assert not caught.value.by_vendor
+    assert caught.value.attempts == 0
+
+
+def test_monthly_budget_is_renewed_on_the_first() -> None:
+    """A budget of a month refuses until the first day of the next month."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, monthly_tokens=MOST, daily_tokens=10 * MOST) as limited_hub:
+        limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded) as caught:
+            limited_hub.inference().generate(REQUEST)
+
+    assert caught.value.retry_at is not None
+    assert 1 == caught.value.retry_at.day
+
+
+def test_request_beyond_the_whole_budget_is_invalid() -> None:
+    """A request that could never be within the budget raises an error that says what to change."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, daily_tokens=MOST - 1) as limited_hub, pytest.raises(InvalidData) as caught:
+        limited_hub.inference().generate(REQUEST)
+
+    assert f"{MOST - 1} tokens" in str(caught.value)
+    assert "max_tokens" in str(caught.value.remedy)
+    assert [] == sandbox.requests
+
+
+def test_stored_answer_costs_nothing() -> None:
+    """A repeated key returns the stored answer, uses no tokens, and needs no budget."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox) as free_hub:
+        used = used_by(sandbox, free_hub)
+    with hub(sandbox, daily_tokens=MOST + used) as limited_hub:
+        inference = limited_hub.inference()
+        first = inference.generate(REQUEST, idempotency_key="k-1")
+        repeats = [inference.generate(REQUEST, idempotency_key="k-1") for _ in range(3)]
+        inference.generate(REQUEST)
+        late_repeat = inference.generate(REQUEST, idempotency_key="k-1")
+        with pytest.raises(RateLimitExceeded):
+            inference.generate(REQUEST, idempotency_key="k-2")
+
+    assert [first.text] * 4 == [item.text for item in (*repeats, late_repeat)]
+    assert late_repeat.replayed
+    assert 2 == len(sandbox.requests)
+
+
+def test_refused_key_may_be_used_once_the_budget_is_larger(tmp_path: Path) -> None:
+    """A request that the budget refused can be sent under its key after the budget was raised."""
+    sandbox = OpenAISandbox()
+    with SqliteStorage(tmp_path / "state.db") as store:
+        with hub(sandbox, store, daily_tokens=MOST) as limited_hub:
+            limited_hub.inference().generate(REQUEST)
+            with pytest.raises(RateLimitExceeded):
+                limited_hub.inference().generate(REQUEST, idempotency_key="k-1")
+        with hub(sandbox, store, daily_tokens=2 * MOST) as larger_hub:
+            answer = larger_hub.inference().generate(REQUEST, idempotency_key="k-1")
+
+    assert not answer.replayed
+    assert 2 == len(sandbox.requests)
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "refused"])
+def test_failed_request_counts_only_if_it_may_have_been_billed(is_lost: bool) -> None:
+    """A lost answer keeps its tokens taken; a request that the vendor refused gives them back."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, daily_tokens=2 * MOST - 1) as limited_hub:
+        sandbox.fail(Lost() if is_lost else Response(429))
+        with pytest.raises(ConnectionFailed if is_lost else RateLimitExceeded):
+            limited_hub.inference().generate(REQUEST)
+        if is_lost:
+            with pytest.raises(RateLimitExceeded):
+                limited_hub.inference().generate(REQUEST)
+        else:
+            limited_hub.inference().generate(REQUEST)
+
+
+def test_tenants_have_budgets_of_their_own() -> None:
+    """Each tenant may use the whole budget of the account."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, daily_tokens=MOST) as limited_hub:
+        for tenant in (None, "acme", "umbrella"):
+            limited_hub.inference(tenant).generate(REQUEST)
+            with pytest.raises(RateLimitExceeded):
+                limited_hub.inference(tenant).generate(REQUEST)
+
+
+def test_embeddings_use_the_same_budget() -> None:
+    """Vectors and answers are counted together."""
+    sandbox = OpenAISandbox()
+    texts = EmbeddingRequest(["x" * 400])
+    with hub(sandbox, daily_tokens=texts.most_tokens) as limited_hub:
+        limited_hub.inference().embed(texts)
+        with pytest.raises(RateLimitExceeded):
+            limited_hub.inference().embed(texts)
+        with pytest.raises(InvalidData):
+            limited_hub.inference().generate(REQUEST)
+
+
+def test_other_account_is_used_once_the_budget_is_used_up() -> None:
+    """If the first account has no tokens left, the next account of the route takes the request."""
+    first, second = OpenAISandbox(), OpenAISandbox()
+    accounts = [account(first, "first", daily_tokens=MOST), account(second, "second")]
+    accounts[1] = Account(
+        "second", accounts[1].vendor, settings={"base_url": "https://b.example/v1"}
+    )
+    second.hosts = ("b.example",)
+    with Hub(
+        accounts,
+        routes=[Route("inference", ["first", "second"])],
+        http=SandboxHttpClient(first, second),
+    ) as both:
+        for key in (None, None, "k-1"):
+            both.inference().generate(REQUEST, idempotency_key=key)
+
+    assert (1, 2) == (len(first.requests), len(second.requests))
+
+
+def test_dry_run_takes_no_tokens() -> None:
+    """A rehearsed request is reported, and takes nothing of the budget."""
+    sandbox = OpenAISandbox()
+    with Hub(
+        [account(sandbox, daily_tokens=MOST)],
+        http=SandboxHttpClient(sandbox),
+        safety=Safety(dry_run=True),
+    ) as limited_hub:
+        for _ in range(3):
+            with pytest.raises(DryRun):
+                limited_hub.inference().generate(REQUEST)
+
+
+def test_threads_never_use_more_than_the_budget(tmp_path: Path) -> None:
+    """Twenty callers of two hubs with one store use no token too many."""
+    sandbox = OpenAISandbox()
+    sandbox.say(*["x" * 1_600] * 40)
+    budget = 20 * MOST
+    store_path = tmp_path / "state.db"
+
+    def ask(limited_hub: Hub) -> int:
+        try:
+            return limited_hub.inference().generate(REQUEST).usage.total
+        except RateLimitExceeded:
+            return 0
+
+    with SqliteStorage(store_path) as first_store, SqliteStorage(store_path) as second_store:
+        hubs = [hub(sandbox, store, daily_tokens=budget) for store in (first_store, second_store)]
+        with ThreadPoolExecutor(20) as executor:
+            used = sum(executor.map(ask, hubs * 40))
+        for limited_hub in hubs:
+            limited_hub.close()
+
+    assert budget / 2 < used <= budget
+
+
+def test_async_hub_counts_the_same() -> None:
+    """An asynchronous hub has the same budget."""
+    sandbox = OpenAISandbox()
+
+    async def ask() -> list[object]:
+        async with AsyncHub(
+            [account(sandbox, daily_tokens=MOST)], http=AsyncSandboxHttpClient(sandbox)
+        ) as limited_hub:
+            asks = [limited_hub.inference().generate(REQUEST) for _ in range(3)]
+            return await asyncio.gather(*asks, return_exceptions=True)
+
+    results = asyncio.run(ask())
+    assert 2 == sum(isinstance(item, RateLimitExceeded) for item in results)
+
+
+def test_wrong_count_of_the_vendor_gives_nothing_back() -> None:
+    """A vendor that counts more tokens than were taken leaves the budget as it is."""
+    sandbox = OpenAISandbox()
+    choice = {"message": {"content": "a"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 10**9, "completion_tokens": 1}
+    answer = reply({"id": "1", "model": "m", "choices": [choice], "usage": usage})
+    with hub(sandbox, daily_tokens=2 * MOST) as limited_hub:
+        sandbox.fail(answer)
+        limited_hub.inference().generate(REQUEST)
+        limited_hub.inference().generate(REQUEST)
