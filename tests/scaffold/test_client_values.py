@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -142,6 +142,20 @@ def test_discriminator_property_chooses_class() -> None:
     assert "The value fits none of the alternatives in the description." == problem_of_read(
         Payment, 1
     )
+
+
+def test_alternative_that_keeps_all_members_is_preferred() -> None:
+    """An object is read as the first alternative that has all of its members, if there is one."""
+    card = {"kind": "card", "cardNumber": "4111"}
+    assert Card(kind="card", number="4111") == read_value(Cash | Card, card)
+    assert (Card(kind="card", number="4111"),) == read_value(Sequence[Cash | Card] | None, [card])
+    assert Cash(type_="card") == read_value(Cash | Card, {**card, "new": 1})
+    assert Cash(type_="card") == read_value(Cash | Card, {"kind": "card", "cardNumber": "1"})
+
+
+def test_time_may_be_written_in_lower_case() -> None:
+    """RFC 3339 allows the letters t and z in a time."""
+    assert datetime(2026, 1, 2, 3, 4, tzinfo=UTC) == read_value(datetime, "2026-01-02t03:04:00z")
 
 
 def test_alternatives_are_written_by_their_class() -> None:

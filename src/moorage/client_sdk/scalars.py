@@ -122,7 +122,7 @@ def _moment_of_text(value: Any) -> datetime:
     text = _text(value)
     if "T" not in text.upper() and " " not in text:
         raise ValueError
-    return datetime.fromisoformat(text)
+    return datetime.fromisoformat(text.upper())  # RFC 3339 also allows t and z
 
 
 def _text_of_moment(value: Any) -> str:

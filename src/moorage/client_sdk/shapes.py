@@ -2,7 +2,8 @@
 
 A shape is made from a type annotation, such as `Sequence[Order] | None`. Numbers are not accepted
 as texts, nor bools as numbers. A value of a union is read as the first alternative that fits with
-all its limits, or else as the first that fits. Each alternative is tried only once for each value,
+all its limits and keeps all members of objects; or else as the first that fits with all its limits,
+or as the first that fits. Each alternative is tried only once in each of these ways for each value,
 so the time for reading is proportional to the length of the text.
 """
 
@@ -44,15 +45,24 @@ class ReadingState:
 
     Attributes:
         checks: True if limits are checked.
-        tried: the results of tried alternatives, by alternative, value and `checks`.
+        keeps_members: True if an object must not lose members that its class does not have.
+        tried: the results of tried alternatives, by alternative, value, and the fields above.
     """
 
     checks: bool
-    tried: dict[tuple[int, int, bool], Any] = attrs.field(factory=dict[tuple[int, int, bool], Any])
+    keeps_members: bool = False
+    tried: dict[tuple[int, int, bool, bool], Any] = attrs.field(
+        factory=dict[tuple[int, int, bool, bool], Any]
+    )
 
-    def strict(self) -> ReadingState:
-        """Return this reading state, with checks of limits turned on."""
-        return self if self.checks else ReadingState(checks=True, tried=self.tried)
+    @cached_property
+    def attempts(self) -> tuple[ReadingState, ...]:
+        """The states in which the alternatives of a union are tried, strictest first."""
+        if self.keeps_members:
+            return (self,)
+        strict = self if self.checks else attrs.evolve(self, checks=True)
+        strictest = attrs.evolve(strict, keeps_members=True)
+        return (strictest, strict) if self.checks else (strictest, strict, self)
 
 
 class Shape(Protocol):
@@ -306,7 +316,7 @@ class UnionShape:
             return None
         if self.table is not None and is_object(value):
             return self._discriminated_shape(value, self.table).read(value, reading)
-        for attempt in dict.fromkeys((reading.strict(), reading)):
+        for attempt in reading.attempts:
             for shape in self.shapes:
                 result = _try_alternative(shape, value, attempt)
                 if not isinstance(result, Mismatch):
@@ -341,7 +351,7 @@ class UnionShape:
 
 def _try_alternative(shape: Shape, value: Any, reading: ReadingState) -> Any:
     """Return the result or the mismatch of an alternative, which is tried only once per value."""
-    key = id(shape), id(value), reading.checks
+    key = id(shape), id(value), reading.checks, reading.keeps_members
     if key not in reading.tried:
         try:
             reading.tried[key] = shape.read(value, reading)
@@ -411,6 +421,8 @@ class ObjectShape:
             members = {field.member for field in self.fields}
             other_fields = {name: value[name] for name in value if name not in members}
             arguments[_OTHER_FIELDS] = self.other.read(other_fields, reading)
+        elif reading.keeps_members and value.keys() - {field.member for field in self.fields}:
+            raise Mismatch("has a member that the description does not have")
         return self.kind(**arguments)
 
     def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
