@@ -204,6 +204,19 @@ def test_return_has_only_rates_of_carriers_with_return_labels(
     assert (count, 1 - count) == (len(result.rates), len(result.messages))
 
 
+@pytest.mark.parametrize(
+    "citation", ["NOEEI 30.37(a)", "noeei 30.37 (A)", "NOEEI §30.37(a)", "NOEEI30.37(a)"]
+)
+def test_exemption_is_sent_as_shippos_code(citation: str) -> None:
+    """Every usual spelling of an exemption from filing becomes Shippo's code of it."""
+    item = CustomsItem(
+        description="Shirts", quantity=1, value=Money("46.50", "EUR"), weight="0.3", origin="DE"
+    )
+    customs = Customs(items=[item], signer="Ada", eel_pfc=citation)
+    body = shipment_body(attrs.evolve(REQUEST, customs=customs))
+    assert "NOEEI_30_37_a" == body["customs_declaration"]["eel_pfc"]
+
+
 def test_customs_line_for_shippo_has_value_and_weight_of_all_its_pieces() -> None:
     """A customs line for Shippo has the value and weight of all its pieces."""
     item = CustomsItem(

@@ -90,6 +90,11 @@ _FORMATS: Final = {
 }
 _SIGNATURES: Final = {Signature.ANYBODY: "STANDARD", Signature.ADULT: "ADULT"}
 _CONTENTS: Final = {"returned": "RETURN_MERCHANDISE", "donation": "HUMANITARIAN_DONATION"}
+_EXEMPTIONS: Final = {
+    code.replace("_", "").lower(): code
+    for code in ("NOEEI_30_37_a", "NOEEI_30_37_h", "NOEEI_30_37_f", "NOEEI_30_36", "AES_ITN")
+}
+"""Shippo's codes of exemptions from filing, by their letters and digits in lower case."""
 _RETURNING: Final = frozenset({"fedex", "ups", "usps"})
 """Carriers of which Shippo makes return labels."""
 _FIELDS: Final = {
@@ -184,7 +189,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
         "non_delivery_option": customs.non_delivery.upper(),
         "incoterm": customs.incoterm,
         "invoice": customs.invoice_number,
-        "eel_pfc": exempt and re.sub(r"[^A-Za-z0-9]+", "_", exempt).strip("_"),
+        "eel_pfc": exempt and _EXEMPTIONS.get(re.sub(r"[\W_]", "", exempt).lower(), exempt),
         "items": [
             filled(
                 {
