@@ -36,6 +36,7 @@ from moorage.domain.connectors.imap_values import (
     sent_to,
     subject_contains,
 )
+from moorage.domain.resilience.health import may_have_acted
 from moorage.errors import ChangesExpired
 from tests.support.connector_modes import ConnectorInMode
 from tests.support.imap_servers import PASSWORD, FakeMailboxes, PrivateDovecot, ScriptedImap
@@ -593,3 +594,22 @@ def test_cancelled_while_opening(greeting: bytes) -> None:
                 return opening.cancelled() and connector.statistics().size == 0
 
     assert asyncio.run(cancel()) is True
+
+
+@MODES
+@pytest.mark.parametrize("refused", ["STORE", "EXPUNGE"])
+@pytest.mark.parametrize("code", ["[INUSE]", "[NOPERM]", ""])
+def test_copied_messages_that_cannot_be_deleted(is_async: bool, refused: str, code: str) -> None:
+    """If a move has copied messages but not deleted them, the error does not deny the copies."""
+
+    def answer(line: str) -> bytes | None:
+        return f"TAG NO {code} refused\r\n".encode() if f"UID {refused}" in line else None
+
+    with ScriptedImap(answer, capabilities="UIDPLUS") as server:
+        with Mailbox(server.settings(), is_async=is_async) as mailbox:
+            error = mailbox.error(mailbox.connector.move([1], "Done"), ConnectorError)
+        copies = [line for line in server.lines if "COPY" in line]
+
+    assert may_have_acted(error)
+    assert "copied to the other folder" in f"{error.message} {error.__cause__}"
+    assert copies == ['UID COPY 1 "Done"']

@@ -12,15 +12,18 @@ from moorage.adapters.wire_links.server import LOOPS, THREADS
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.connectors import imap_values, imap_wire
 from moorage.domain.connectors.imap_failures import (
+    copied_error,
     imap_error,
     no_folder_error,
     renumbered_error,
 )
 from moorage.domain.connectors.imap_values import ImapMessage, ImapSearchResult
+from moorage.domain.resilience.health import may_have_acted
 from moorage.domain.secrets.frames import without_frames
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
+    ConnectorError,
     InvalidData,
     UnsupportedByVendor,
 )
@@ -277,8 +280,16 @@ class AsyncImapLink(ImapCommands):
             )
         await self.command(["UID", "COPY", messages, name], until, has_effect=True)
         deleted = ["UID", "STORE", messages, "+FLAGS.SILENT", "(\\Deleted)"]
-        await self.command(deleted, until, has_effect=True)
-        await self.command(["UID", "EXPUNGE", messages], until, has_effect=True)
+        try:
+            await self.command(deleted, until, has_effect=True)
+            await self.command(["UID", "EXPUNGE", messages], until, has_effect=True)
+        except ConnectorError as error:
+            if may_have_acted(error):
+                raise
+            failure = copied_error(error)
+        else:
+            return
+        raise failure
 
     async def _valid(self, folder: str, validity: int | None, until: float) -> OpenFolder:
         open_folder = await self.select(folder, until)

@@ -3,7 +3,8 @@
 Laws:
 
 1. A command that the server answers with NO or BAD had no effect, except that flags and moves of
-   several messages may be partly done.
+   several messages may be partly done. A move by commands to copy and to delete has the effect of
+   those that succeeded.
 2. If a change was sent and no response came, it may have happened.
 3. No error quotes the server, because its words may hold a value.
 """
@@ -19,6 +20,7 @@ from moorage.errors import (
     ConnectionFailed,
     InvalidRequest,
     RateLimitExceeded,
+    VendorFailed,
     VendorRejected,
 )
 
@@ -111,6 +113,20 @@ def no_folder_error() -> VendorRejected:
     return VendorRejected(
         "The folder cannot be opened.",
         remedy="Correct the name of the folder, or grant the user access to it.",
+    )
+
+
+def copied_error(refusal: ConnectorError) -> VendorFailed:
+    """Return the error for messages that were copied, but not removed from their folder.
+
+    Args:
+        refusal: the error for the command that should have removed the messages.
+    """
+    return VendorFailed(
+        "The messages were copied to the other folder, but not removed from their own:"
+        f" {refusal.message}",
+        retryable=refusal.retryable,
+        remedy="Delete the messages from one of the folders. Another move copies them again.",
     )
 
 
