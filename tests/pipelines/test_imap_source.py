@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import ConfigurationError, ConnectionFailed, ConnectorError, UnsupportedByVendor
-from moorage.adapters.imap.source import ImapSource
+from moorage.adapters.imap.source import ImapSource, message_timeout
 from moorage.contracts.email_mime import read_mime
 from moorage.contracts.ref import Ref
 from moorage.ports.pipelines import PollLimits
@@ -327,3 +327,9 @@ async def test_mail_from_a_real_server() -> None:
     assert ("Hello", "Text") == (message.subject, (message.text or "").strip())
     assert [["true"], ["false"]] == [[*record.values_of("complete")] for record in records]
     assert records[0].published_at is not None
+
+
+@pytest.mark.parametrize("size, seconds", [(0, 30.0), (50_000, 31.0), (30_000_000, 630.0)])
+def test_time_for_a_message_grows_with_its_size(size: int, seconds: float) -> None:
+    """A large message may take as long as a slow connection needs to deliver it."""
+    assert message_timeout(size) == seconds

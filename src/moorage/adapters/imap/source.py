@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _REPLY_TIMEOUT: Final = 30.0
 """Seconds in which the server must answer a command."""
 
+_SLOWEST_RATE: Final = 50_000
+"""Bytes of a message that the server must send each second on average."""
+
 _MIME: Final = "message/rfc822"
 
 
@@ -193,8 +196,10 @@ class ImapSource:
                     break
                 message = None
                 if uid in sizes and self._selected is not None:
-                    patience = monotonic() + _REPLY_TIMEOUT
-                    message = await link.message(self._selected, uid, sizes[uid], patience)
+                    timeout = message_timeout(min(sizes[uid], self._settings.largest))
+                    message = await link.message(
+                        self._selected, uid, sizes[uid], monotonic() + timeout
+                    )
                 self._waiting.remove(uid)
                 if message is not None:
                     size += len(message.content)
@@ -304,6 +309,15 @@ class ImapSource:
                     renumbered_error().message, may_have_been_processed=False, retryable=True
                 )
         return [int(str(record.offset)) for record in records]
+
+
+def message_timeout(size: int) -> float:
+    """Return the seconds in which the server must have sent a message of this many bytes.
+
+    With the same time for every message, a slow connection would never deliver a large one: the
+    source would begin to read it again and again.
+    """
+    return _REPLY_TIMEOUT + size / _SLOWEST_RATE
 
 
 def _raise_failure(finished_task: asyncio.Task[None]) -> None:
