@@ -38,6 +38,8 @@ class Sparks(Vendor):
             raise VendorFailed("Sparks failed.", field="id")
         check_zip(wire.zip, "sender")
         read_zip(answer, "postalCode")
+        needed(text("createdAt"), "time")
+        wire.url.rstrip("#")
         return Request.post(f"/v1/{self.token}/send", json={"dry": False, "by": "Sparks"})
 
 def check_zip(code, field):
@@ -76,6 +78,8 @@ def test_each_fact_is_made_wrong_once() -> None:
         ("text", '"[0-9]+"', "'[0-9]+x'"),
         ("number", "499", "500"),
         ("text", '"postalCode"', "'postalCodex'"),
+        ("text", '"createdAt"', "'createdAtx'"),
+        ("text", '"#"', "'x'"),
         ("text", "/v1/", "/v1/x"),
         ("text", "/send", "/sendx"),
         ("text", '"dry"', "'dryx'"),

@@ -306,6 +306,7 @@ class _VendorTrials:
             fact
             for path in self._vendor.paths
             for fact in facts_in(path, Path(path).read_text("utf-8"))
+            if self._is_of_vendor(fact)
         ]
         if self._options.again is not None:
             earlier_output = self._options.again.read_text("utf-8")
@@ -314,6 +315,19 @@ class _VendorTrials:
         if len(facts) > self._options.sample:
             facts = random.Random(self._options.seed).sample(facts, self._options.sample)
         return facts
+
+    def _is_of_vendor(self, fact: Plant) -> bool:
+        """Return whether a fact is in a module of only this vendor, or this vendor's tests use it.
+
+        Each vendor uses only a part of a module for several vendors.
+        """
+        stem, brand = Path(fact.path).stem, self._vendor.name.removeprefix("amazon_")
+        if stem == self._vendor.name or stem.startswith(f"_{brand}"):
+            return True
+        lines = [(fact.path, line) for line in fact.inside]
+        if not lines:
+            lines = self._tables.lines_using(self._tables.name_of(fact))
+        return any(line in self._watch.reached for line in lines)
 
     def _place(self, fact: Plant) -> tuple[str, str]:
         return fact.path, str(fact.inside) if fact.inside else self._tables.name_of(fact)

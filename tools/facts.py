@@ -47,6 +47,9 @@ _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
 _LABEL: Final = "field"
 """The parameter of a function that takes the name of a field for messages."""
+_LABELLED: Final = frozenset({"needed"})
+"""Functions whose second argument is the name of a field for messages."""
+_STRIPPING: Final = frozenset({"lstrip", "rstrip", "strip"})
 _MEMBER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CLASS: Final = re.compile(r"(?:\w+\.)*[A-Z][a-z]\w*")
 _ERRORS: Final = frozenset(
@@ -172,6 +175,10 @@ class _FactEdits(SourceEdits):
                     return False
                 case ast.Call() if child is not parent.func and self._has_no_facts(parent):
                     return False
+                case ast.Call() if self._function_name(parent) in _LABELLED and parent.args[
+                    1:2
+                ] == [child]:
+                    return False
                 case ast.Call(func=ast.Name(id=name)) if any(
                     parent.args[position : position + 1] == [child]
                     for position in self._labels.get(name, ())
@@ -252,7 +259,8 @@ class _FactEdits(SourceEdits):
             and not self._is_own_name(text)
             and (not re.search(r"\s", text.strip()) or not self.enclosing_lines(node))
         ):
-            yield self.edit("text", node, repr(_other_text(text)))
+            changed = "x" if called in _STRIPPING else _other_text(text)
+            yield self.edit("text", node, repr(changed))
 
     def _words(self, node: ast.Constant, *, removed: bool) -> Iterator[Plant]:
         """Yield an edit for each word of a text: no such member, or another word."""
