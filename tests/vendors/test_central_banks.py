@@ -257,6 +257,25 @@ def test_number_of_decimals_decides_what_a_comma_is() -> None:
     assert 100 == result.rates["CHF"].units
 
 
+@pytest.mark.parametrize(
+    "text, decimals, price",
+    [
+        ("12,345", 0, "12345"),
+        ("12,345", 1, "12345"),
+        ("12,345", 2, "12345"),
+        ("1,234.5", 4, "1234.5"),
+        ("1,234,567.89", 4, "1234567.89"),
+    ],
+)
+def test_comma_separates_thousands(text: str, decimals: int, price: str) -> None:
+    """A comma separates thousands before a point, or in a series of at most two decimals."""
+    sandbox = NorgesBankSandbox()
+    row = norges_bank_row("CHF", decimals, 0, "2022-02-25", text)
+    sandbox.fail(csv(NORGES_BANK_HEADER, row))
+    with hub_of("norges_bank", sandbox) as hub:
+        assert Decimal(price) == hub.currencies().rates(FRIDAY).rates["CHF"].price
+
+
 @pytest.mark.parametrize("price", ["0.0000273", "0.00000001", "16142.1", "123456.123456789"])
 def test_prices_of_nbp_have_their_digits(price: str) -> None:
     """A JSON number in NBP's response keeps all its digits, even if it is very small."""

@@ -46,6 +46,32 @@ def test_dhl_tracking_event_without_time_or_place_is_read_as_far_as_possible(
     assert (TrackingStatus.UNKNOWN, None, None) == (event.status, event.at, event.location)
 
 
+@pytest.mark.parametrize(
+    "codes, status",
+    [
+        ("PU SA AF AR DF PL CR IC TR FD MC MS MD BR PD", TrackingStatus.IN_TRANSIT),
+        ("BA CD CM HP OH SS UD", TrackingStatus.ON_HOLD),
+        ("CA ND NH RD", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("WC", TrackingStatus.OUT_FOR_DELIVERY),
+        ("CC", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("OK DD", TrackingStatus.DELIVERED),
+        ("RT", TrackingStatus.RETURNED),
+        ("DS", TrackingStatus.FAILED),
+    ],
+)
+def test_dhl_checkpoints_have_statuses(
+    shop: SandboxHub, codes: str, status: TrackingStatus
+) -> None:
+    """Each code of DHL's checkpoints gives its event the corresponding status."""
+    events = [{"typeCode": code, "date": "2030-01-05"} for code in codes.split()]
+    shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": events}]}))
+    tracking = shop.shipping.track("1", "dhl_express")
+
+    assert dict.fromkeys(codes.split(), status) == {
+        event.vendor_status: event.status for event in tracking.events
+    }
+
+
 def test_last_of_two_events_of_the_same_second_is_the_state(shop: SandboxHub) -> None:
     """If DHL sends the newest event first, the first of equal time is the state."""
     events = [

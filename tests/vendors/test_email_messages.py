@@ -115,13 +115,19 @@ def event(recipient: str, kind: str, second: int) -> dict[str, str]:
             [EmailStatus.BOUNCED] * 2,
         ),
         (
+            "Sent",
+            [event("ada@example.com", "LinkClicked", 2), event("bob@example.com", "Transient", 1)],
+            EmailStatus.SENT,
+            [EmailStatus.CLICKED, EmailStatus.DEFERRED],
+        ),
+        (
             "Odd",
             [event("ada@example.com", "Odd", 1), event("eve@example.com", "Delivered", 1)],
             EmailStatus.UNKNOWN,
             [EmailStatus.UNKNOWN] * 2,
         ),
     ],
-    ids=["no event", "one each", "same", "odd"],
+    ids=["no event", "one each", "same", "later", "odd"],
 )
 def test_events_at_postmark(
     status: str,

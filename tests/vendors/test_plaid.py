@@ -428,6 +428,25 @@ def test_parties_of_a_transfer() -> None:
     assert [("Ada Ltd", "Credit"), ("Bay GmbH", "Harbour GmbH")] == shown
 
 
+@pytest.mark.parametrize("role", ["payer", "payee"])
+def test_only_party_of_a_transfer_is_the_counterparty(role: str) -> None:
+    """If Plaid states only one party, that party is the counterparty, whatever its role."""
+
+    def with_party(response: Any) -> Any:
+        body = response.json()
+        for item in body["transactions"]:
+            item["payment_meta"] |= {"payer": None, "payee": None, role: "Ada Ltd"}
+        return reply(body)
+
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    sandbox.fail(AlteredAnswer(with_party))
+    entries = bank.transactions(account, attrs.evolve(PERIOD, until=date(2031, 5, 6))).entries
+
+    assert ["Ada Ltd"] * 2 == [entry.transactions[0].counterparty.name for entry in entries]
+
+
 def test_mode_and_countries() -> None:
     """The URL decides between live and test mode; countries are codes of two capital letters."""
     fields: dict[str, Any] = {"client_id": "1", "client_name": "E", "countries": "GB"}

@@ -210,6 +210,34 @@ def test_goods_are_declared(shop: Shop) -> None:
     assert "INV-1" == order["postageDetails"]["commercialInvoiceNumber"]
 
 
+@pytest.mark.parametrize(
+    "contents, category",
+    [
+        (Contents.MERCHANDISE, "saleOfGoods"),
+        (Contents.GIFT, "gift"),
+        (Contents.SAMPLE, "commercialSample"),
+        (Contents.DOCUMENTS, "documents"),
+        (Contents.RETURNED, "returnedGoods"),
+        (Contents.OTHER, "other"),
+    ],
+)
+def test_contents_are_declared_in_a_category(shop: Shop, contents: Contents, category: str) -> None:
+    """The contents of a shipment have a customs category that Royal Mail's sandbox accepts."""
+    item = CustomsItem(
+        description="A pen",
+        quantity=1,
+        value=Money("10.00", "GBP"),
+        weight="0.1",
+        hs_code="960810",
+        origin="GB",
+    )
+    abroad = attrs.evolve(RECIPIENT, country="FR", postal_code="75001", city="Paris")
+    shop.buy(customs=Customs(items=[item], signer="Jack", contents=contents), recipient=abroad)
+    [order] = shop.orders()
+
+    assert category == order["packages"][0]["contents"][0]["customsDeclarationCategory"]
+
+
 def test_options_reference_and_package_format() -> None:
     """The account's package format, a parcel's own reference and extra options are sent."""
     shop = Shop(package_format="largeLetter")
