@@ -40,6 +40,8 @@ class Sparks(Vendor):
         read_zip(answer, "postalCode")
         needed(text("createdAt"), "time")
         wire.url.rstrip("#")
+        quote(wire.id, safe=":")
+        Service("files", timeout=9.0)
         return Request.post(f"/v1/{self.token}/send", json={"dry": False, "by": "Sparks"})
 
 def check_zip(code, field):
@@ -80,6 +82,8 @@ def test_each_fact_is_made_wrong_once() -> None:
         ("text", '"postalCode"', "'postalCodex'"),
         ("text", '"createdAt"', "'createdAtx'"),
         ("text", '"#"', "'x'"),
+        ("text", '":"', "''"),
+        ("number", "9.0", "18.0"),
         ("text", "/v1/", "/v1/x"),
         ("text", "/send", "/sendx"),
         ("text", '"dry"', "'dryx'"),

@@ -47,8 +47,8 @@ _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
 _LABEL: Final = "field"
 """The parameter of a function that takes the name of a field for messages."""
-_LABELLED: Final = frozenset({"needed"})
-"""Functions whose second argument is the name of a field for messages."""
+_LABEL_ARGUMENTS: Final = {"needed": 1, "Service": 0}
+"""For a function, the position of an argument that is a name of moorage's, or for messages."""
 _STRIPPING: Final = frozenset({"lstrip", "rstrip", "strip"})
 _MEMBER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CLASS: Final = re.compile(r"(?:\w+\.)*[A-Z][a-z]\w*")
@@ -175,9 +175,9 @@ class _FactEdits(SourceEdits):
                     return False
                 case ast.Call() if child is not parent.func and self._has_no_facts(parent):
                     return False
-                case ast.Call() if self._function_name(parent) in _LABELLED and parent.args[
-                    1:2
-                ] == [child]:
+                case ast.Call() if (
+                    position := _LABEL_ARGUMENTS.get(self._function_name(parent))
+                ) is not None and parent.args[position : position + 1] == [child]:
                     return False
                 case ast.Call(func=ast.Name(id=name)) if any(
                     parent.args[position : position + 1] == [child]
@@ -260,6 +260,8 @@ class _FactEdits(SourceEdits):
             and (not re.search(r"\s", text.strip()) or not self.enclosing_lines(node))
         ):
             changed = "x" if called in _STRIPPING else _other_text(text)
+            if isinstance(parent, ast.keyword) and parent.arg == "safe":
+                changed = ""  # letters are never quoted
             yield self.edit("text", node, repr(changed))
 
     def _words(self, node: ast.Constant, *, removed: bool) -> Iterator[Plant]:

@@ -26,6 +26,20 @@ def test_file_that_changed_within_same_second_counts_as_unmodified() -> None:
     assert is_wanted(STORED, GetOptions(if_unmodified_since=SECOND))
 
 
+@pytest.mark.parametrize("tag", ['"one"', "*"])
+def test_asterisk_matches_the_tag_of_any_file(tag: str) -> None:
+    """A condition is met by the file's own tag, or by any file if the tag is an asterisk."""
+    assert is_wanted(STORED, GetOptions(if_match=tag))
+    assert not is_wanted(STORED, GetOptions(if_none_match=tag))
+
+
+def test_tag_of_another_version_does_not_match() -> None:
+    """A download of another version is refused, and one of every other version is not."""
+    with pytest.raises(VendorRejected):
+        is_wanted(STORED, GetOptions(if_match='"two"'))
+    assert is_wanted(STORED, GetOptions(if_none_match='"two"'))
+
+
 def test_a_change_of_the_next_second_counts() -> None:
     """A file changed in the next second counts as modified."""
     second_before = SECOND - timedelta(seconds=1)

@@ -138,6 +138,20 @@ def test_shipment_has_at_most_as_many_parcels(vendor: str, parcels: int) -> None
     assert (parcels > 1) is (ShippingCapability.MULTI_PARCEL in kind.capabilities)
 
 
+@pytest.mark.parametrize(
+    "vendor, limits",
+    [
+        ("apns", {"message_bytes": 4_096}),
+        ("firebase", {"message_bytes": 4_096, "topic_message_bytes": 2_048}),
+        ("web_push", {"message_bytes": 3_993}),
+        ("teams", {"message_bytes": 28 * 1024}),
+    ],
+)
+def test_vendor_declares_the_largest_message(vendor: str, limits: Mapping[str, int]) -> None:
+    """Programs can read the largest size of a message before they write one."""
+    assert limits == vendor_class(vendor).limits
+
+
 HOUR = 3_600.0
 KEYS = {
     # These vendors publish no retention time, and moorage assumes an hour.

@@ -15,6 +15,12 @@ def test_workflow_accepts_a_message(body: bytes) -> None:
     assert "accepted" == read_accepted(Response(202, body=body)).status
 
 
+def test_receipt_has_the_response_of_the_workflow() -> None:
+    """The receipt's raw response has the status and the body, because a workflow has no fields."""
+    receipt = read_accepted(Response(202, body=b'{"status": "posted"}'))
+    assert {"status": 202, "body": '{"status": "posted"}'} == receipt.raw
+
+
 @pytest.mark.parametrize("body", [b"null", b"1", b"<html></html>"])
 def test_foreign_answer_is_no_success(body: bytes) -> None:
     """A response that no workflow would send is a failure."""
