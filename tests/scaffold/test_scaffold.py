@@ -162,6 +162,7 @@ def test_acme_package_is_scaffolded() -> None:
         "class",
         "json",
         "flask",
+        "conftest",
         "sms_message",
         "any",
         "none",

@@ -73,6 +73,16 @@ class ForgetsReferenceVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
+class DropsDescriptorVendor(Stripe):
+    """A faulty vendor that drops the text on the buyer's bank statement."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge without the text."""
+        charge = attrs.evolve(charge, statement_descriptor=None)
+        return await Stripe.charge(self, wire, charge, key=key)
+
+
+@attrs.frozen(kw_only=True)
 class ListsAllAsCapturedVendor(Stripe):
     """A faulty vendor that lists each payment as captured."""
 
@@ -119,6 +129,11 @@ class LosesFirstDisputeVendor(Stripe):
         ),
         (LooksUpFirstRefundVendor, "each_refund_is_looked_up", "Another refund"),
         (ForgetsReferenceVendor, "a_payment_keeps_its_reference", "is in no request"),
+        (
+            DropsDescriptorVendor,
+            "stated_features_are_sent",
+            "The vendor states statement_descriptor, but sends the same request",
+        ),
         (
             ListsAllAsCapturedVendor,
             "a_listed_payment_is_complete",

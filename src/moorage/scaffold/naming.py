@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _MAX_LENGTH: Final = 40
 _TAKEN_NAMES: Final = sys.stdlib_module_names | {
-    *("attrs", "django", "flask", "moorage", "moorage_django", "moorage_flask", "pytest", "tests"),
+    *(
+        "attrs",
+        "conftest",
+        "django",
+        "flask",
+        "moorage",
+        "moorage_django",
+        "moorage_flask",
+        "pytest",
+        "tests",
+    ),
 }
 """Modules that a module of the same name would hide."""
 _PLACEHOLDER: Final = "acme"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -13,6 +13,7 @@ from moorage.contracts.payments import (
     PaymentQuery,
     PaymentsCapability,
     PaymentState,
+    ThreeDs,
 )
 from moorage.contracts.ref import Ref
 from moorage.errors import VendorRejected
@@ -31,6 +32,10 @@ _STATES_AFTER: Final = {
     "capture": frozenset({PaymentState.CAPTURED, PaymentState.PARTIALLY_CAPTURED}),
     "void": frozenset({PaymentState.VOIDED}),
     "refund": frozenset({PaymentState.REFUNDED, PaymentState.PARTIALLY_REFUNDED}),
+}
+_FEATURES: Final[Mapping[PaymentsCapability, Mapping[str, Any]]] = {
+    PaymentsCapability.STATEMENT_DESCRIPTOR: {"statement_descriptor": "ACME"},
+    PaymentsCapability.THREE_DS: {"three_ds": ThreeDs.ALWAYS},
 }
 _READ_FIELDS: Final = ("reference", "state", "amount", "captured", "refunded")
 
@@ -109,6 +114,23 @@ async def a_payment_keeps_its_reference(make: Open) -> None:
             )
 
 
+async def stated_features_are_sent(make: Open) -> None:
+    """A feature of a charge that the vendor states changes the request."""
+    for capability, fields in _FEATURES.items():
+        bodies: list[list[bytes]] = []
+        for further_fields in ({}, fields):
+            async with make() as lab:
+                if capability not in lab.capabilities:
+                    break
+                order = lab.order(**further_fields)
+                await lab("charge", order, idempotency_key="k-1")
+                bodies.append([request.body for request in lab.sandbox.requests])
+        require(
+            not bodies or bodies[0] != bodies[1],
+            f"The vendor states {capability}, but sends the same request with and without it.",
+        )
+
+
 async def a_listed_payment_is_complete(make: Open) -> None:
     """A listed payment equals the same payment when it is looked up."""
     async with make() as lab:
@@ -172,6 +194,7 @@ MATCHES: Final = (
     a_step_changes_only_its_payment,
     each_refund_is_looked_up,
     a_payment_keeps_its_reference,
+    stated_features_are_sent,
     a_listed_payment_is_complete,
     a_query_limits_the_list,
     every_dispute_is_listed,
