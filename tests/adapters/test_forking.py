@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ from moorage.adapters.concurrency.forking import (
     pause_before_fork,
     record_imported_modules,
     restart_in_child,
+    restart_in_workers_of_uwsgi,
     resume_after_fork,
     was_imported_before_fork,
 )
@@ -148,3 +151,53 @@ def test_child_inherits_loaded_modules() -> None:
 
     assert (True, False) == in_a_child(list_imported)
     assert not was_imported_before_fork("pytest")
+
+
+# --- uWSGI, which forks without Python's fork handlers ---------------------------
+
+
+def restarts_by(hook: Callable[[], object]) -> int:
+    """Return how often a function that a server calls after a fork restarts an object."""
+    owner = _Owner()
+    in_child(owner, _Owner.start)
+    restarts_before = owner.started
+    hook()
+    return owner.started - restarts_before
+
+
+def test_worker_of_uwsgi_restarts_objects_and_calls_the_functions_of_the_program() -> None:
+    """After a fork, uWSGI's function restarts the objects, and then calls the earlier function."""
+    calls: list[str] = []
+    server = SimpleNamespace(post_fork_hook=lambda: calls.append("own"))
+
+    restart_in_workers_of_uwsgi({"uwsgi": server})
+
+    assert (1, ["own"]) == in_a_child(lambda: (restarts_by(server.post_fork_hook), calls))
+
+
+def test_process_that_uwsgi_did_not_fork_restarts_nothing() -> None:
+    """If uWSGI calls its function in the process that loaded the program, nothing restarts."""
+    server = SimpleNamespace()
+    restart_in_workers_of_uwsgi({"uwsgi": server})
+
+    assert 0 == restarts_by(server.post_fork_hook)
+    assert 1 == in_a_child(lambda: restarts_by(server.post_fork_hook))
+
+
+def test_functions_of_uwsgidecorators_run_after_the_restart() -> None:
+    """If `uwsgidecorators` is loaded, its list of functions begins with the restart."""
+    server = SimpleNamespace(post_fork_hook=object())
+    decorators = SimpleNamespace(postfork_chain=[server])
+
+    restart_in_workers_of_uwsgi({"uwsgi": server, "uwsgidecorators": decorators})
+
+    restart, program_function = decorators.postfork_chain
+    assert server is program_function
+    assert 1 == in_a_child(lambda: restarts_by(restart))
+
+
+def test_other_servers_get_no_function() -> None:
+    """Where uWSGI is not loaded, nothing is registered."""
+    modules: dict[str, object] = {}
+    restart_in_workers_of_uwsgi(modules)
+    assert {} == modules

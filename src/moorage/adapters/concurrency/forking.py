@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from moorage.domain.values.weak_table import WeakTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 Owner = TypeVar("Owner")
 
@@ -97,6 +99,45 @@ def record_imported_modules(modules: Iterable[str]) -> None:
     """Record which modules were imported before the fork; this runs in a forked child process."""
     _modules_before_fork.update(modules)
 
+
+def restart_in_workers_of_uwsgi(modules: Mapping[str, Any] = sys.modules) -> None:
+    """Restart the objects in each worker of uWSGI, which forks without Python's fork handlers.
+
+    uWSGI calls one function after a fork. Its module `uwsgidecorators` puts a function there that
+    calls a list of functions. That module is imported here if it replaces nothing, because a
+    program that imported it later would replace the function of moorage.
+
+    Args:
+        modules: the loaded modules; uWSGI adds its own.
+    """
+    server = modules.get("uwsgi")
+    if server is None:
+        return
+    hook = getattr(server, "post_fork_hook", None)
+    if hook is None and not hasattr(server, "spooler"):
+        with suppress(Exception):  # it is not installed, or uWSGI has no master process
+            import_module("uwsgidecorators")
+    process = os.getpid()
+
+    def restart_in_worker() -> None:
+        # Without a master process, uWSGI also calls this function in the process that forks.
+        if os.getpid() != process:
+            record_imported_modules(sys.modules)
+            restart_in_child()
+
+    def restart_and_call_hook() -> None:
+        restart_in_worker()
+        if hook is not None:
+            hook()
+
+    decorators = modules.get("uwsgidecorators")
+    if decorators is None:
+        server.post_fork_hook = restart_and_call_hook
+    else:
+        decorators.postfork_chain.insert(0, restart_in_worker)
+
+
+restart_in_workers_of_uwsgi()
 
 # A fork handler cannot be removed, so one handler serves all owners. It is registered here, because
 # a module is imported once, but a function may be called by two threads at the same time.
