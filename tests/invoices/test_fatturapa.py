@@ -328,6 +328,12 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
     ("00200", "payments[0].installments[0].means", {"payment": PaymentInstructions(code="1")}),
     ("00200", "seller.regime", {"regime": "RF03"}),
     ("00200", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="IT")}),
+    (
+        "00200",
+        "representative.vat_code",
+        {"tax_representative": Party(name="Agente", vat_id="IT")},
+    ),
+    ("00200", "representative.vat_country", {"tax_representative": Party(name="Agente")}),
     ("00301", "seller.vat_code", {"seller": attrs.evolve(SELLER, vat_id="IT0123456789")}),
     ("00305", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="ITRSSMRA85T10A562S")}),
     ("00400", "lines[0].nature", {"lines": [_ZERO_RATED_LINE]}),

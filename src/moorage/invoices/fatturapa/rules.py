@@ -70,6 +70,12 @@ CHECKS: Final = (
         "The buyer's VAT identifier has only one of its country and its code.",
         "Give both, or neither.",
     ),
+    SdiCheck(
+        "00200",
+        searches.no_representative_id,
+        "The tax representative's VAT identifier is missing or incomplete.",
+        "Give it with its country, such as 'IT' with eleven digits.",
+    ),
     SdiCheck("00301", searches.malformed_vat_id("seller"), _VAT_ID_WRONG, _GIVE_VAT_ID),
     SdiCheck("00305", searches.malformed_vat_id("buyer"), _VAT_ID_WRONG, _GIVE_VAT_ID),
     SdiCheck("00400", searches.without_nature("lines"), _NATURE_MISSING, _GIVE_NATURE),

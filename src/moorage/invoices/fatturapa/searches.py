@@ -88,6 +88,14 @@ def half_buyer_id(document: Document) -> Iterator[str]:
                 yield f"buyer.{name}"
 
 
+def no_representative_id(document: Document) -> Iterator[str]:
+    """Yield the missing parts of the tax representative's VAT identifier."""
+    if document.representative is not None:
+        for name in ("vat_country", "vat_code"):
+            if getattr(document.representative, name) is None:
+                yield f"representative.{name}"
+
+
 def malformed_vat_id(name: str) -> Search:
     """Return a search for an Italian VAT identifier of a party that has not eleven digits."""
 
