@@ -98,6 +98,14 @@ def test_times_and_secrets() -> None:
     assert "hunter2" not in repr(ODOO.call("x", [Secret("hunter2")]))
 
 
+def test_early_years_have_four_digits() -> None:
+    """The first day of the calendar, which programs use for no date, arrives unchanged."""
+    first_day = datetime(1, 1, 1)  # noqa: DTZ001 - XML-RPC has times without a zone
+    body = method_call("x", [first_day])
+
+    assert ((first_day,), "x") == loads(body, use_builtin_types=True)
+
+
 def nested_lists(depth: int) -> Any:
     """Return lists nested to this depth."""
     value: Any = 1

@@ -117,7 +117,9 @@ def _scalar(value: object, field: str) -> str | None:
         return f"<double>{Decimal(repr(value)):f}</double>"
     if isinstance(value, datetime):
         moment = value if value.tzinfo is None else value.astimezone(UTC)
-        return f"<dateTime.iso8601>{moment:%Y%m%dT%H:%M:%S}</dateTime.iso8601>"
+        # `%Y` does not write four digits of a year before 1000 on every system.
+        text = f"{moment.year:04}{moment:%m%dT%H:%M:%S}"
+        return f"<dateTime.iso8601>{text}</dateTime.iso8601>"
     return f"<base64>{b64encode(value).decode()}</base64>" if isinstance(value, bytes) else None
 
 
