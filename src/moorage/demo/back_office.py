@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from moorage.contracts.accounting import BookInvoice, BookInvoiceLine, Contact, InvoicePayment
 from moorage.contracts.bank import ConsentRequest, Money, OpenItem, TransactionQuery, match
 from moorage.contracts.calendars import Attendee, EventChanges, NewEvent
+from moorage.contracts.inference import GenerationRequest
 from moorage.contracts.people import NewPerson
 from moorage.contracts.push import PushMessage, PushOutcome, outcome_of
 from moorage.contracts.shops import Fulfilment
@@ -49,6 +50,12 @@ _DAY: Final = date(2031, 4, 22)
 _DUE: Final = date(2031, 5, 6)
 _PRICE: Final = Money("149.90", "EUR")
 _RETURN_URL: Final = "https://erp.acme.example/back"
+_LETTER_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"kind": {"type": "string", "enum": ["invoice", "reminder", "other"]}},
+    "required": ["kind"],
+    "additionalProperties": False,
+}
 _INVOICE: Final = Invoice(
     number=_NUMBER,
     issue_date=_DAY,
@@ -217,6 +224,17 @@ class BackOffice:
             attendees=[Attendee("grace@example.com", "Grace")],
         )
         return calendars.create(calendar.ref, visit, idempotency_key="V-7/event")
+
+    def sort_letter(self, number: int, text: str) -> str:
+        """Return which kind of letter this is, in the opinion of a language model."""
+        request = GenerationRequest(
+            text,
+            instructions="Say which kind of letter this is.",
+            schema=_LETTER_SCHEMA,
+            max_tokens=200,
+        )
+        answer = self.hub.inference().generate(request, idempotency_key=f"letter-{number}/kind")
+        return str(answer.json()["kind"])
 
     def is_free(self, email: str) -> bool:
         """Return whether a person is free at the time of the visit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage import ConsentRequired, Response, WebhookRejected
+from moorage import ConsentRequired, RateLimitExceeded, Response, WebhookRejected
 from moorage.demo.back_office import VISIT_END, VISIT_START, BackOffice
 from moorage.testing.sandboxes.base import Lost
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 _HOOKS: Final = "https://erp.acme.example/hooks"
 _ADA: Final = "ada@example.com"
+_LETTERS: Final = {
+    17: "We invoice you for one box of paper: 19.90 EUR.",
+    18: "Our invoice 2041 is overdue. Please pay it within a week.",
+    19: "Please find our general terms and conditions below. " * 400,
+    20: "Please find our new terms and conditions below. " * 400,
+}
+"""Letters by their number; the last two are too long for one day's budget together."""
 
 
 class BackOfficeStory:
@@ -38,6 +45,7 @@ class BackOfficeStory:
         self.a_removed_app()
         self.somebody_leaves()
         self.a_visit()
+        self.letters()
 
     def an_order_of_the_shop(self) -> None:
         """Import an order once, even if several webhooks are about it."""
@@ -150,6 +158,21 @@ class BackOfficeStory:
             self.say(f"Grace is {'free' if self.office.is_free('grace@example.com') else 'busy'}")
             self.say(f"moved to {self.office.postpone_visit(visit).start}")
             self.say(f"visits in the calendar: {len(calendar.events())}")
+
+    def letters(self) -> None:
+        """Sort letters with a language model, within its budget of tokens for the day."""
+        summary = "A model sorts letters. One answer is lost, and the last letter is too long."
+        with self.narrator.scene("Letters", summary):
+            model = self.vendors.anthropic
+            kinds = ("invoice", "invoice", "reminder", "other")
+            model.say(*(f'{{"kind": "{kind}"}}' for kind in kinds))
+            model.fail(Lost())
+            for number in (17, 18, 18, 19, 20):
+                try:
+                    kind = self.office.sort_letter(number, _LETTERS[number])
+                except RateLimitExceeded:
+                    kind = "not read today, because too few tokens are left"
+                self.say(f"letter {number}: {kind}")
 
     def _consent(self, key: str) -> Ref:
         consent = self.office.connect_bank(key).ref

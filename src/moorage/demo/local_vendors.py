@@ -21,6 +21,7 @@ from moorage.testing.sandboxes.einvoices.base import TOKEN
 from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.inference.anthropic import AnthropicSandbox
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.sandboxes.people.entra import EntraSandbox
@@ -72,6 +73,7 @@ class Vendors:
         self.scim = ScimSandbox()
         self.entra = EntraSandbox()
         self.calendar = GoogleCalendarSandbox()
+        self.anthropic = AnthropicSandbox()
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
@@ -82,6 +84,7 @@ class Vendors:
             *(self.vies, self.ecb, self.slack, self.telegram),
             *(self.shop, self.storecove, self.xero, self.bank),
             *(self.docusign, self.firebase, self.scim, self.entra, self.calendar),
+            self.anthropic,
         )
 
     @property
@@ -205,6 +208,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "push": {"vendor": "firebase"},
         "people": {"vendor": "scim"},
         "calendars": {"vendor": "google_calendar"},
+        "inference": {"vendor": "anthropic"},
         "services": {
             "stock": {"retry": quick_retries},
             "events": {"retry": quick_retries, "honours_keys": True, "idempotency_memory": 120.0},
@@ -281,6 +285,12 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
             "google_calendar": {
                 "credentials": vendors.calendar.key_file(),
                 "user": "ada@example.com",
+            },
+            "anthropic": {
+                "credentials": vendors.anthropic.api_key,
+                "model": "model-large",
+                "daily_tokens": 22_000,
+                "retry": quick_retries,
             },
             "scim": {"base_url": vendors.scim.base_url, "credentials": vendors.scim.token},
         },

@@ -1,8 +1,9 @@
 """The budget of an account: tokens that its requests may use in a calendar day or month.
 
 A request takes the most tokens that it may use before it is sent, and gives back those that it did
-not use. So the vendor never bills more tokens than the budget, and a request whose answer was lost
-counts as if it had used all of them.
+not use. A request that failed and may have been billed counts as if it had used all of them. All
+attempts of one request count once: if an answer was lost and the next attempt succeeds, the vendor
+may bill more than was counted.
 """
 
 from __future__ import annotations
