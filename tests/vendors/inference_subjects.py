@@ -71,6 +71,11 @@ def anthropic() -> InferenceSubject:
         fixture=fixture_of("anthropic", Path()),
         refusals=(
             (
+                error_reply(422, "invalid_request_error", "No."),
+                InvalidRequest,
+                "invalid_request_error",
+            ),
+            (
                 error_reply(400, "invalid_request_error", "No."),
                 InvalidRequest,
                 "invalid_request_error",

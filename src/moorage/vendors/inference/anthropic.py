@@ -131,11 +131,8 @@ class Anthropic(ModelAccount):
     ping_path = "/v1/models"
     refusals = sdk.Refusals(
         vendor="Anthropic",
-        codes={
-            **sdk.words(sdk.InvalidRequest, "invalid_request_error request_too_large"),
-            **sdk.words(sdk.AuthenticationFailed, "authentication_error permission_error"),
-            "rate_limit_error": sdk.RateLimitExceeded,
-        },
+        # Anthropic also uses this type for statuses that its documentation does not list.
+        codes={"invalid_request_error": sdk.InvalidRequest},
         statuses=sdk.error_statuses("400 413", login="401 403"),
         read=_error_words,
     )

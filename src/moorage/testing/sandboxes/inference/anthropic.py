@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.values.json_text import is_list
 from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.base import SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
@@ -160,8 +161,7 @@ def _check_body(body: Any) -> None:
     """Refuse a request that the Messages API does not accept."""
     shape_problems = [*problems(_REQUEST, body)]
     for number, message in enumerate(body["messages"] if not shape_problems else ()):
-        blocks = message["content"] if isinstance(message["content"], list) else []
-        for block in blocks:
+        for block in _blocks(message):
             shape: Any = _BLOCKS.get(block.get("type"), frozenset())
             shape_problems += problems(shape, block, f"messages.{number}.content")
     if shape_problems:
@@ -169,10 +169,9 @@ def _check_body(body: Any) -> None:
         raise _refusal(400, "invalid_request_error", f"{path}: {name}: {kind}")
     known_calls: set[str] = set()
     for message in body["messages"]:
-        blocks = message["content"] if isinstance(message["content"], list) else []
-        if not blocks and not message["content"]:
+        if not message["content"]:
             raise _refusal(400, "invalid_request_error", "messages: content must not be empty")
-        for block in blocks:
+        for block in _blocks(message):
             if block["type"] == "tool_use":
                 known_calls.add(block["id"])
             if block["type"] == "tool_result" and block["tool_use_id"] not in known_calls:
@@ -181,6 +180,12 @@ def _check_body(body: Any) -> None:
                     "invalid_request_error",
                     f"messages: unexpected `tool_use_id` found: {block['tool_use_id']}",
                 )
+
+
+def _blocks(message: Any) -> list[Any]:
+    """Return the blocks of a message, whose content may be a text instead."""
+    content: Any = message["content"]
+    return content if is_list(content) else []
 
 
 def fixture(_: Path) -> SandboxFixture:
