@@ -369,6 +369,44 @@ def test_tracking_has_the_requested_number(shop: Shop) -> None:
     assert Place(city="Berlin", postal_code="10437", country="DE") == handed_over.location
 
 
+@pytest.mark.parametrize(
+    "words, status",
+    [
+        ("PLANNEDPICKUP INPICKUP NOTPICKEDUP PREADVICE", TrackingStatus.PRE_TRANSIT),
+        ("INTRANSIT INWAREHOUSE", TrackingStatus.IN_TRANSIT),
+        ("INDELIVERY", TrackingStatus.OUT_FOR_DELIVERY),
+        ("DELIVEREDPS", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("DELIVERED", TrackingStatus.DELIVERED),
+        ("NOTDELIVERED", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("CANCELED", TrackingStatus.CANCELED),
+    ],
+)
+def test_words_of_gls_have_statuses(shop: Shop, words: str, status: TrackingStatus) -> None:
+    """Each word of GLS for the state of a parcel is a status."""
+    for word in words.split():
+        shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": word}]}))
+        assert status is shop.shipping.track("1", "gls").status
+
+
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        ("INTIAL.E48_DATA", TrackingStatus.PRE_TRANSIT),
+        ("INTIAL.PREADVICE", TrackingStatus.PRE_TRANSIT),
+        ("INTIAL.NORMAL", TrackingStatus.IN_TRANSIT),
+        ("DELIVD.PARCELSHOP", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("CANCEL.NORMAL", TrackingStatus.CANCELED),
+    ],
+)
+def test_codes_of_gls_events_have_statuses(shop: Shop, code: str, status: TrackingStatus) -> None:
+    """An event of a parcel at GLS has the status of its code."""
+    event = {"code": code, "eventDateTime": "2024-10-10T10:00:00+0200"}
+    parcel = {"unitno": "1", "status": "INTRANSIT", "events": [event]}
+    shop.sandbox.fail(reply({"parcels": [parcel]}))
+    [read_event] = shop.shipping.track("1", "gls").events
+    assert status is read_event.status
+
+
 def test_closed_history_is_no_delivery(shop: Shop) -> None:
     """GLS's status FINAL does not say how the parcel ended, so the tracking status is unknown."""
     shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": "FINAL"}]}))
