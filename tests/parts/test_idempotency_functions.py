@@ -28,7 +28,7 @@ class CashRegister:
         self.taken += amount
         return self.taken
 
-    @part(lambda till, reference: f"{till.number}/{reference}", payload=lambda *call: call[1:])
+    @part(key=lambda till, reference: f"{till.number}/{reference}", payload=lambda *call: call[1:])
     async def give(self, reference: str) -> str:
         """Set the total to zero and return the reference."""
         self.taken = 0

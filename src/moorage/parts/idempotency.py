@@ -189,11 +189,11 @@ class Idempotency(Part):
         return IdempotentResult(answer, replayed=False)
 
     def __call__(
-        self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
+        self, key: Callable[..., str], *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function; `idempotency key` computes the key from the arguments of each call.
+        """Decorate a function; the function `key` returns the key from the arguments of each call.
 
-        `payload` computes the payload of the key from them; by default it is the arguments
+        `payload` returns the payload of the key from them; by default it is the arguments
         themselves.
         """
         check_plain(key, "key")
