@@ -20,6 +20,7 @@ from moorage import (
     Credentials,
     DangerouslyUnverified,
     Endpoint,
+    LocalFailure,
     Request,
     Response,
     Service,
@@ -28,6 +29,7 @@ from moorage import (
 )
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.testing import VendorServer
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.defaults import LazyAdapter
 from moorage.wiring.ports import Ports
@@ -209,8 +211,8 @@ def test_lazy_adapter_is_created_at_its_first_use() -> None:
         return numbers
 
     lazy_adapter = LazyAdapter("a list", make_numbers)
-    assert (None, []) == (lazy_adapter.created(), numbers)
-    assert lazy_adapter.get() is lazy_adapter.get() is lazy_adapter.created()
+    assert [] == numbers
+    assert lazy_adapter.get() is lazy_adapter.get() is lazy_adapter.end()
     assert [1] == numbers
 
 
@@ -269,15 +271,54 @@ def test_every_port_has_a_default() -> None:
         assert core.nanoseconds() <= core.nanoseconds()
 
 
+@pytest.mark.parametrize(
+    "manager_class, store",
+    [(ConnectorManager, MemoryStorage), (AsyncConnectorManager, AsyncMemoryStorage)],
+    ids=["sync", "async"],
+)
+def test_class_in_place_of_an_object_is_refused(manager_class: Any, store: Any) -> None:
+    """A class passed as a port is refused, unless its methods need no object."""
+
+    class StaticIds:
+        """Ids that need no object."""
+
+        @staticmethod
+        def new() -> str:
+            """Return the id of a call."""
+            return "call"
+
+    manager_class([Service("vat")], ids=StaticIds)
+    with pytest.raises(ConfigurationError, match=f"{store.__name__} is a class") as excinfo:
+        manager_class([Service("vat")], state=store)
+    assert "state" == excinfo.value.path
+
+
 def test_default_http_client() -> None:
     """A manager without an HTTP client creates its own at its first use."""
     for ports, is_async in ((sync_core(Ports()), False), (async_core(Ports()), True)):
-        assert ports.default_http() is None
         client = ports.http.get()
         assert is_async is inspect.iscoroutinefunction(client.send)
-        assert client is ports.default_http()
+        assert client is ports.end_default_http()
     world = World(ASYNC)
-    assert async_core(Ports(http=world.vendor)).default_http() is None
+    assert async_core(Ports(http=world.vendor)).end_default_http() is None
+
+
+def test_closed_manager_opens_no_http_client() -> None:
+    """A manager that was closed before its first call refuses calls, and opens no connection."""
+    with VendorServer() as server:
+        manager = ConnectorManager([Service("vat", server.url)])
+        manager.close()
+        with pytest.raises(LocalFailure, match="manager or hub is closed"):
+            manager.call("vat", Request.get("/"))
+
+        async def call_after_close() -> None:
+            async_manager = AsyncConnectorManager([Service("vat", server.url)])
+            await async_manager.close()
+            with pytest.raises(LocalFailure, match="manager or hub is closed"):
+                await async_manager.call("vat", Request.get("/"))
+
+        asyncio.run(call_after_close())
+        assert () == server.requests
 
 
 def test_store_in_memory_serves_both_modes() -> None:

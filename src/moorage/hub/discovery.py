@@ -43,7 +43,7 @@ def discover(
     try:
         return run_now(discover_metadata(wired_core.core, issuer, timeout_seconds))
     finally:
-        default_client = wired_core.default_http()
+        default_client = wired_core.end_default_http()
         if default_client is not None:
             default_client.close()
 
@@ -57,6 +57,6 @@ async def adiscover(  # noqa: D103 - documented by its twin
     try:
         return await discover_metadata(wired_core.core, issuer, timeout_seconds)
     finally:
-        default_client = wired_core.default_http()
+        default_client = wired_core.end_default_http()
         if default_client is not None:
             await default_client.close()

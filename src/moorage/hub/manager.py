@@ -476,7 +476,7 @@ class ConnectorManager(_Manager):
 
     def close(self) -> None:
         """Close the connections that this manager opened itself."""
-        client = self._wired.default_http()
+        client = self._wired.end_default_http()
         if client is not None:
             client.close()
 
@@ -690,7 +690,7 @@ class AsyncConnectorManager(_Manager):
 
     async def close(self) -> None:
         """Close the connections that this manager opened itself."""
-        client = self._wired.default_http()
+        client = self._wired.end_default_http()
         if client is not None:
             await client.close()
 

@@ -110,7 +110,7 @@ class OAuthConsent(Part):
         try:
             return run_now(flow(ConsentFlows(wired_core.core, self._client, self._patience)))
         finally:
-            client = wired_core.default_http()
+            client = wired_core.end_default_http()
             if client is not None:
                 client.close()
 
@@ -120,7 +120,7 @@ class OAuthConsent(Part):
         try:
             return await flow(ConsentFlows(wired.core, self._client, self._patience))
         finally:
-            client = wired.default_http()
+            client = wired.end_default_http()
             if client is not None:
                 await client.close()
 

@@ -269,7 +269,7 @@ class OAuthTokenRefresher(_Refresher):
 
     def close(self) -> None:
         """Close the connections that this refresher opened itself."""
-        default_http = self._wired.default_http()
+        default_http = self._wired.end_default_http()
         if default_http is not None:
             default_http.close()
 
@@ -385,7 +385,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
 
     @documented_by(OAuthTokenRefresher.close)
     async def close(self) -> None:  # noqa: D102 - documented by its twin
-        default_http = self._wired.default_http()
+        default_http = self._wired.end_default_http()
         if default_http is not None:
             await default_http.close()
 

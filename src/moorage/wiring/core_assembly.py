@@ -77,9 +77,12 @@ class WiredCore:
         """Return the same core with another credential provider."""
         return evolve(self.core, **self.credential_verbs(credentials))
 
-    def default_http(self) -> Any:
-        """The default HTTP client if it was used; None if the application passed its own."""
-        return self.http.created() if isinstance(self.http, defaults.LazyAdapter) else None
+    def end_default_http(self) -> Any:
+        """Return the default HTTP client for the caller to close, and create none from now on.
+
+        The result is None if it was never used, or if the application passed its own.
+        """
+        return self.http.end() if isinstance(self.http, defaults.LazyAdapter) else None
 
 
 def sync_core(ports: Ports) -> WiredCore:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import ForkSafeLock, in_child
 from moorage.domain.values.loading import LOADING_ERRORS, not_loaded_error
-from moorage.errors import CredentialNotFound
+from moorage.errors import CredentialNotFound, LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +30,15 @@ class LazyAdapter:
         self._name = name
         self._make = make
         self._adapter: Any = None
+        self._closed = False
         self._lock = ForkSafeLock()
 
     def get(self) -> Any:
         """Return the adapter, and create it at the first use.
 
         Raises:
-            LocalFailure: a module of the adapter could not be loaded.
+            LocalFailure: a module of the adapter could not be loaded, or the adapter was closed
+                before its first use.
         """
         if self._adapter is None:
             with self._lock.current:
@@ -45,15 +47,22 @@ class LazyAdapter:
         return self._adapter
 
     def _create(self) -> Any:
+        if self._closed:
+            raise LocalFailure(
+                "The manager or hub is closed.",
+                remedy="Create a new manager or hub, or close this one later.",
+            )
         try:
             return self._make()
         except LOADING_ERRORS as error:
             failure = error
         raise not_loaded_error(self._name, failure)
 
-    def created(self) -> Any:
-        """Return the adapter if it has been created; otherwise None."""
-        return self._adapter
+    def end(self) -> Any:
+        """Return the adapter for its owner to close; if there is none, create none from now on."""
+        with self._lock.current:
+            self._closed = True
+            return self._adapter
 
 
 def is_ours(adapter: object) -> bool:

@@ -172,7 +172,13 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
 
 
 def check_verb(port: object, name: str, verb: str) -> None:
-    """Refuse a port that does not have a required method."""
+    """Refuse a port that does not have a required method, and a class in place of an object."""
+    if isinstance(port, type) and inspect.isfunction(inspect.getattr_static(port, verb, None)):
+        raise ConfigurationError(
+            f"{port.__name__} is a class.",
+            path=name,
+            remedy=f"Pass an object of the class, such as {port.__name__}(...).",
+        )
     if not callable(getattr(port, verb, None)):
         raise ConfigurationError(
             f"{type(port).__name__} has no `{verb}`.",
