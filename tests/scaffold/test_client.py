@@ -16,12 +16,16 @@ from uuid import UUID
 import pytest
 
 from moorage import (
+    CircuitBreakerConfig,
     ConnectorManager,
     DescriptionRefused,
+    HttpOperation,
     InvalidData,
     OpenApi,
     Response,
+    Service,
     VendorFailed,
+    VendorRejected,
 )
 from moorage.cli import main
 from moorage.client_sdk import (
@@ -46,7 +50,7 @@ from moorage.client_sdk import (
 from moorage.client_sdk.json_numbers import exact_json
 from moorage.scaffold import write
 from moorage.scaffold.client.package import ClientOptions, client_files
-from moorage.testing import Behaviour, VendorServer
+from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
 from tests.support.openapi_samples import description, operation
 from tests.support.openapi_samples import parameter as described
 
@@ -461,6 +465,28 @@ def test_answers_and_contents() -> None:
         request.headers["content-type"],
     )
     assert b"\0" == binary_content(b"\0").body
+
+
+def test_unchanged_value_is_no_failure_of_the_vendor() -> None:
+    """The answer 304 to a condition raises VendorRejected at once, and never opens the circuit."""
+    request = make_request("GET", "/a", headers=[("If-None-Match", '"1"')])
+    reading = HttpOperation(name="get", request=request, read=json_answer(int))
+    vendor = FakeVendor(Response(304))
+    service = Service(
+        "shop", "https://shop.example", circuit=CircuitBreakerConfig(consecutive_failures=1)
+    )
+    with ConnectorManager([service], http=ScriptedHttpClient(vendor)) as manager:
+        for _ in range(2):
+            with pytest.raises(VendorRejected, match="has not changed") as excinfo:
+                manager.perform("shop", reading)
+            assert (304, 1) == (excinfo.value.status, excinfo.value.attempts)
+
+
+def test_float_is_refused_with_its_reason() -> None:
+    """A float in place of a Decimal is refused, and the error says that it is not exact."""
+    for kind in (Decimal, Annotated[Decimal, AS_TEXT]):
+        with pytest.raises(InvalidData, match="is a float, which is not exact: pass a Decimal"):
+            write_value(kind, 1.1)
 
 
 def test_parameters_and_segments() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.client_sdk.json_numbers import exact_json
 from moorage.client_sdk.values import read_value
 from moorage.domain.resilience.classify import unreadable_answer_error
-from moorage.errors import InvalidData
+from moorage.errors import InvalidData, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from moorage.client_sdk.limits import Limit
     from moorage.domain.http.requests import Response
 
+_NOT_MODIFIED: Final = 304
+
 
 def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Response], Any]:
     """Return a function that reads a value of a type from a JSON answer.
 
     An empty body is read as null. The function raises `VendorFailed` for an answer that does not
-    fit the type.
+    fit the type, and `VendorRejected` for the answer 304 to a condition such as If-None-Match.
 
     Args:
         kind: the type of the result.
@@ -29,6 +31,14 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
     """
 
     def read(response: Response) -> Any:
+        if response.status == _NOT_MODIFIED:
+            raise VendorRejected(
+                f"The value has not changed (HTTP {_NOT_MODIFIED}), so the answer does not contain"
+                " it.",
+                status=_NOT_MODIFIED,
+                response=response,
+                remedy="Use the value that you have, or repeat the call without the condition.",
+            )
         problem = "is not JSON"
         try:
             value = exact_json(response.body) if response.body.strip() else None

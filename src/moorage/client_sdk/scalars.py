@@ -97,6 +97,8 @@ def _integer(value: Any) -> int:
 
 
 def _decimal(value: Any) -> Decimal:
+    if isinstance(value, float):
+        raise Mismatch("is a float, which is not exact: pass a Decimal or an int")
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise TypeError
     number = Decimal(value)
