@@ -131,6 +131,19 @@ def test_address_without_password_is_no_secret(kind: str, url: str, is_secret: b
     assert is_secret == bool(plain_secrets(tables, "a file"))
 
 
+def test_user_of_nats_is_no_token_beside_a_password() -> None:
+    """The user in an address of NATS is a plain secret only if no other setting has the secret."""
+    events = {"kind": "nats", "url": "tls://shop@one.example,tls://shop@two.example"}
+    tables = {
+        "connectors": {
+            "plain": events,
+            "safe": {**events, "password": "secret://env/NATS_PASSWORD"},
+        }
+    }
+
+    assert ["connectors.plain.url"] == [result.path for result in plain_secrets(tables, "a file")]
+
+
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
 def test_opening_warns_once(file: Path, opened: Any) -> None:
     """Opening a file with plain secrets warns once, at the caller's line."""

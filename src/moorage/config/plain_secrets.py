@@ -28,14 +28,18 @@ _REMEDY: Final = (
 )
 
 _SERVER_ADDRESS: Final = late_pattern(
-    # The user in an address of NATS may be a token, and the path in an address of HTTP or
-    # WebSocket may be a secret.
+    # The path in an address of HTTP or WebSocket may be a secret.
     r"(?!.*token)(?:"
     r"(?:amqps?|imaps?|ldaps?|mariadb|mongodb|mqtts?|mysql|postgresql|rediss?|sqlite)(?:\+\w+)?"
     r"://\S*|(?:nats|tls)://[^\s@]*)",
     re.IGNORECASE,
 )
 """The address of a database, a broker or another server; a password in it is found separately."""
+
+_NATS_WITH_USER: Final = late_pattern(r"(?:nats|tls)://\S*", re.IGNORECASE)
+"""An address of NATS, in which the user is a token if no other setting has a secret."""
+
+_LOGIN_SETTINGS: Final = frozenset({"password", "token", "nkey", "credentials"})
 
 
 def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
@@ -58,7 +62,13 @@ def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
 
 
 def _plain_text_paths(
-    shape: Shape | None, value: Any, path: str, name: str = "", base: Any = None
+    shape: Shape | None,
+    value: Any,
+    path: str,
+    name: str = "",
+    base: Any = None,
+    *,
+    has_login: bool = False,
 ) -> Iterator[str]:
     """Yield the path of each secret in plain text at or below a setting.
 
@@ -68,6 +78,7 @@ def _plain_text_paths(
         path: the path of the setting.
         name: the name of the setting.
         base: the value that an environment's value overrides; it may contain the kind of a table.
+        has_login: whether another setting of the same table has a password or a token.
     """
     if is_object(value):
         base_table = base if is_object(base) else {}
@@ -78,7 +89,14 @@ def _plain_text_paths(
         for field, entry in value.items():
             entry_shape = _shape_of_field(shape, field)
             yield from _plain_text_paths(
-                entry_shape, entry, path_below(path, key(field)), str(field), base_table.get(field)
+                entry_shape,
+                entry,
+                path_below(path, key(field)),
+                str(field),
+                base_table.get(field),
+                has_login=any(
+                    setting in table for table in (base_table, value) for setting in _LOGIN_SETTINGS
+                ),
             )
     elif is_list(value):
         entry_shape = shape.of if isinstance(shape, ListOf) else shape
@@ -88,8 +106,10 @@ def _plain_text_paths(
         if isinstance(shape, ListOf):
             shape = shape.of
         shapes = shape.shapes if isinstance(shape, AnyOf) else (shape,)
-        is_plain = any(_is_secret(choice, value) for choice in shapes) and not is_secret_reference(
-            value
+        is_plain = (
+            any(_is_secret(choice, value) for choice in shapes)
+            and not is_secret_reference(value)
+            and not (has_login and _NATS_WITH_USER.fullmatch(value))
         )
         if (is_plain and value) or has_password(value):
             yield path
