@@ -319,3 +319,14 @@ def test_sample_fills_some_levels_of_an_object() -> None:
     assert Cash(type_="cash") == sample(Annotated[Cash | Card, Kinds("kind", {"cash": "Cash"})])
     assert sample(str | None, depth=9) is None
     assert "text" == sample(Unset | str)
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "-1e-999999999", "0e999999999"])
+def test_number_with_a_huge_exponent_is_refused(text: str) -> None:
+    """A short number that would become gigabytes when it is written out is refused."""
+    with pytest.raises(InvalidData, match="is not a decimal number"):
+        client_sdk.read_value(Annotated[Decimal, client_sdk.AS_TEXT], text)
+    with pytest.raises(InvalidData, match="is not a number"):
+        client_sdk.write_value(Decimal, Decimal(text))
+    largest_float = Decimal("1.7976931348623157e308")
+    assert largest_float == client_sdk.read_value(Decimal, largest_float)

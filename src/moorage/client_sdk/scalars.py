@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from moorage.client_sdk.shapes import ReadingState
 
 _MOST_DIGITS: Final = 100
+_MAX_EXPONENT: Final = 400
+"""The largest power of ten in a decimal number, above that of any float.
+
+A few bytes such as 1e999999999 would become gigabytes when the number is written out.
+"""
 
 
 class Mismatch(Exception):
@@ -102,7 +107,7 @@ def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise TypeError
     number = Decimal(value)
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
         raise ValueError
     return number
 
