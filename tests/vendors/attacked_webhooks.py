@@ -22,6 +22,7 @@ from tests.vendors.payments_subjects import adyen, stripe
 from tests.vendors.subjects.authorize_net import authorize_net
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
+from tests.vendors.subjects.mercado_pago import mercado_pago
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.paystack import paystack
@@ -41,6 +42,7 @@ VENDORS: Final[dict[str, Callable[[], PaymentsSubject]]] = {
     "authorize_net": authorize_net,
     "checkout_com": checkout_com,
     "gocardless_payments": gocardless_payments,
+    "mercado_pago": mercado_pago,
     "mollie": mollie,
     "paypal": paypal,
     "paystack": paystack,
@@ -48,6 +50,8 @@ VENDORS: Final[dict[str, Callable[[], PaymentsSubject]]] = {
     "square": square,
     "stripe": stripe,
 }
+SIGNED_ADDRESSES: Final = frozenset({"mercado_pago"})
+"""Vendors that sign the id in the URL, and not the body."""
 UNSIGNED: Final = frozenset({"mollie"})
 """Vendors that sign nothing, so that a look-up decides."""
 _SIGNED_BY_ADYEN: Final = (

@@ -23,6 +23,7 @@ from tests.vendors.subjects.authorize_net import authorize_net
 from tests.vendors.subjects.braintree import braintree
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
+from tests.vendors.subjects.mercado_pago import mercado_pago
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.paystack import paystack
@@ -129,4 +130,5 @@ SUBJECTS = [
     braintree,
     authorize_net,
     paystack,
+    mercado_pago,
 ]

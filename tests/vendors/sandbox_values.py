@@ -56,6 +56,10 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         *("card:visa-1", "paypal:wallet-1", "card:declined-5120", "card:declined-5400"),
         *("paypal:refused-1", "card:confirms-1", "card:pending-1"),
     ),
+    "mercado_pago": (
+        *("visa:card-approved", "visa:card-funds", "visa:card-cvc", "visa:card-other"),
+        "visa:card-review",
+    ),
     "paystack": (
         *("AUTH_sandbox", "AUTH_declined", "AUTH_insufficient", "AUTH_expired"),
         "AUTH_challenged",

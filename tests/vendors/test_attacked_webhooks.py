@@ -10,7 +10,13 @@ import pytest
 from moorage.contracts.payments import PaymentState
 from moorage.domain.entries.queue import EntryQuery
 from moorage.vendors.payments.mollie import Mollie
-from tests.vendors.attacked_webhooks import UNSIGNED, VENDORS, AttackedInbox, attack
+from tests.vendors.attacked_webhooks import (
+    SIGNED_ADDRESSES,
+    UNSIGNED,
+    VENDORS,
+    AttackedInbox,
+    attack,
+)
 from tests.vendors.subjects.mollie import mollie
 
 if TYPE_CHECKING:
@@ -45,6 +51,8 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
     genuine = attacked.sent[0]
     if name in UNSIGNED:
         forged = attrs.evolve(genuine, url=f"{genuine.url}x")
+    elif name in SIGNED_ADDRESSES:
+        forged = attrs.evolve(genuine, url=genuine.url.replace("data.id=", "data.id=6"))
     else:
         # The amount, or another number that the signature covers.
         digit = next(byte for byte in b"2574138" if bytes([byte]) in genuine.body)

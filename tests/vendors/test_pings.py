@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PINGED = (
     *("stripe", "mollie", "square", "checkout_com", "gocardless_payments", "razorpay"),
-    "paystack",
+    *("mercado_pago", "paystack"),
     *("infobip", "messagemedia", "twilio", "plivo", "sinch", "telnyx", "vonage"),
     *("slack", "telegram"),
     *("recommand", "storecove"),

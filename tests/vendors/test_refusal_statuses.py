@@ -32,6 +32,7 @@ pytestmark = pytest.mark.untraced
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})
 WITH_KEYS: Final = {
     *("adyen", "bird", "checkout_com", "mollie", "paypal", "quickbooks", "resend", "square"),
+    "mercado_pago",
     *("gocardless_payments", "open_banking_uk", "razorpay", "stripe", "stripe_tax", "usps", "xero"),
 }
 WITHOUT_KEYS_TOO: Final = {"open_banking_uk"}

@@ -32,6 +32,7 @@ from tests.webhooks.signing import (
     mailgun,
     mailgun_inbound,
     mandrill,
+    mercado_pago,
     messagemedia,
     over_body,
     paypal,
@@ -394,6 +395,7 @@ SENDERS = [
         secret=b64(keys.ed25519_key().public_key().public_bytes_raw()),
         wrong=b64(ED_WRONG.public_key().public_bytes_raw()),
     ),
+    Sender(name="mercado-pago", send=mercado_pago, body_covered=False),
     Sender(
         name="messagemedia",
         send=messagemedia,

@@ -268,6 +268,28 @@ def messagemedia(now: datetime, number: int) -> SentWebhook:
     )
 
 
+def mercado_pago(now: datetime, number: int) -> SentWebhook:
+    """Return a Mercado Pago webhook; its signature covers the id in the URL, and not the body."""
+    id_, request_id = f"13{number:08d}", f"request-{number}"
+    content = f"id:{id_};request-id:{request_id};ts:{stamp(now)};"
+    signed_bytes = mac(SECRET, content)
+    return SentWebhook(
+        headers={
+            "x-signature": f"ts={stamp(now)},v1={signed_bytes.hex()}",
+            "x-request-id": request_id,
+        },
+        body=as_json(
+            {
+                "action": "payment.updated",
+                "data": {"id": id_},
+                "date_created": "2031-05-06T07:08:09Z",
+                "type": "payment",
+            }
+        ),
+        url=f"https://shop.example/hooks?data.id={id_}&type=payment",
+    )
+
+
 def vonage(now: datetime, number: int) -> SentWebhook:
     """Return a Vonage webhook; its signature covers every other field, sorted."""
     fields = {

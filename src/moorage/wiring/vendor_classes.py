@@ -52,6 +52,7 @@ VENDOR_CLASSES: Final = {
     "mailjet": "email.mailjet:Mailjet",
     "mailtrap": "email.mailtrap:Mailtrap",
     "mandrill": "email.mandrill:Mandrill",
+    "mercado_pago": "payments.mercado_pago:MercadoPago",
     "messagemedia": "sms.messagemedia:MessageMedia",
     "microsoft_calendar": "calendars.microsoft_calendar:MicrosoftCalendar",
     "mistral": "inference.mistral:Mistral",

@@ -139,6 +139,18 @@ PAYMENTS: Final = (
             "payment_voided": "payment.voided",
         },
     ),
+    # Mercado Pago signs the id of the changed object in the URL, and not the body.
+    WebhookScheme(
+        name="mercado-pago",
+        signature="{header:x-signature}",
+        signs="id:{query:data.id};request-id:{header:x-request-id};ts:{mark:ts};",
+        separator=",",
+        prefix="v1=",
+        id="{query:data.id}.{header:x-request-id}",
+        type="{json:action}",
+        time="{json:date_created}",
+        time_form="iso",
+    ),
     WebhookScheme(
         name="mollie",
         signature="{header:X-Mollie-Signature}",
