@@ -208,6 +208,20 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
     assert 1 == work.left
 
 
+def test_interpreter_without_daemon_threads_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a subinterpreter, which may not have daemon threads, calls still succeed."""
+
+    def refuse(self: threading.Thread, **_: object) -> None:
+        raise RuntimeError("daemon threads are disabled in this (sub)interpreter")
+
+    monkeypatch.setattr(threading.Thread, "__init__", refuse)
+    work = CountedWork(1)
+    Heartbeat(work, work.is_work_left, OFTEN).wake()
+    assert 1 == work.left
+
+
 def test_call_with_idempotency_key_in_daemon_thread_does_not_keep_process_from_ending() -> None:
     """A call with an idempotency key in a daemon thread does not keep the process from ending."""
     program = """

@@ -71,7 +71,10 @@ class Heartbeat:
             return
         with self._lock:
             if self._thread is None:
-                thread = Thread(target=self._loop, name=self._name, daemon=True)
+                try:
+                    thread = Thread(target=self._loop, name=self._name, daemon=True)
+                except RuntimeError:
+                    return  # a subinterpreter may not have daemon threads
                 _at_exit()
                 _running_heartbeats[self] = None
                 # Set before the start, because the thread may end before the next line runs.
