@@ -18,6 +18,7 @@ from moorage.contracts.payments import (
     PaymentState,
     advance,
 )
+from moorage.domain.http.requests import Request
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.vendor_sdk import evolve
 from moorage.vendors.payments.checkout_com import CheckoutCom
@@ -179,6 +180,8 @@ def test_decline_has_its_reason() -> None:
     "kind, state, is_taken",
     [
         ("dispute_evidence_required", DisputeState.NEEDS_RESPONSE, True),
+        ("dispute_evidence_submitted", DisputeState.UNDER_REVIEW, True),
+        ("dispute_evidence_acknowledged_by_scheme", DisputeState.UNDER_REVIEW, True),
         ("dispute_lost", DisputeState.LOST, True),
         ("dispute_won", DisputeState.WON, False),
         ("dispute_resolved", DisputeState.CLOSED, False),
@@ -229,6 +232,23 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
                 payment = advance(payment, event)
             states.append(payment.state)
     assert [PaymentState.DISPUTED, PaymentState.CAPTURED] == states
+
+
+@pytest.mark.parametrize("path", ["accept", "evidence"])
+def test_response_to_a_dispute_is_reported(path: str) -> None:
+    """The sandbox sends a webhook when a dispute is accepted, or its evidence is submitted."""
+    shop = SandboxHub()
+    with shop.hub:
+        payment = shop.pay()
+        shop.sandbox.settle()
+        dispute = shop.sandbox.dispute(payment.ref.id)
+        shop.sandbox.evidence[dispute["id"]] = {"customer_signature": "file_1"}
+        request = Request.post(f"/disputes/{dispute['id']}/{path}")
+        shop.hub.manager.call("main", request, idempotency_key="d-1")
+        *_, event = shop.webhook_events()
+    assert event.dispute is not None
+    expected = {"accept": DisputeState.ACCEPTED, "evidence": DisputeState.UNDER_REVIEW}
+    assert (expected[path], PaymentState.DISPUTED) == (event.dispute.state, event.state)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ _VOID: Final = "payment_voided"
 _DISPUTE: Final = "dsp_"
 _DISPUTES: Final = {
     "dispute_evidence_required": DisputeState.NEEDS_RESPONSE,
+    "dispute_evidence_submitted": DisputeState.UNDER_REVIEW,
+    "dispute_evidence_acknowledged_by_scheme": DisputeState.UNDER_REVIEW,
     "dispute_arbitration_evidence_submitted": DisputeState.UNDER_REVIEW,
     "dispute_accepted": DisputeState.ACCEPTED,
     "dispute_expired": DisputeState.LOST,

@@ -199,9 +199,12 @@ class CheckoutComSandbox(base.Sandbox):
             "last_update": self._moment(),
         }
         self.disputes.insert(0, dispute)
-        data = {name: value for name, value in dispute.items() if name not in _UNSENT_FIELDS}
-        self._notify(f"dispute_{status}", {**data, "date": dispute["received_on"]})
+        self._notify_dispute(f"dispute_{status}", dispute)
         return dispute
+
+    def _notify_dispute(self, kind: str, dispute: dict[str, Any]) -> None:
+        data = {name: value for name, value in dispute.items() if name not in _UNSENT_FIELDS}
+        self._notify(kind, {**data, "date": self._moment()})
 
     def store(self, customer: str) -> str:
         """Store a customer's card, and return its id."""
@@ -404,7 +407,9 @@ class CheckoutComSandbox(base.Sandbox):
         return base.reply({**summary, "payment": payment})
 
     def _accept_dispute(self, _: base.SandboxRequest, id: str) -> Response:
-        self._open_dispute(id)["status"] = "accepted"
+        dispute = self._open_dispute(id)
+        dispute["status"] = "accepted"
+        self._notify_dispute("dispute_accepted", dispute)
         return base.reply({}, 204).evolve(body=b"")
 
     def _show_evidence(self, _: base.SandboxRequest, id: str) -> Response:
@@ -421,6 +426,7 @@ class CheckoutComSandbox(base.Sandbox):
         if not self.evidence.get(id):
             raise invalid_data("evidence_required")
         dispute["status"] = "evidence_under_review"
+        self._notify_dispute("dispute_evidence_submitted", dispute)
         return base.reply({}, 204).evolve(body=b"")
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
