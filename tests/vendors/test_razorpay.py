@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -572,6 +573,11 @@ def test_payment_link_has_unique_name_made_of_its_key(shop: SandboxHub) -> None:
         link.amount,
     )
     paid = shop.sandbox.use_link(link.ref.id)
+    notice = json.loads(shop.sandbox.sent[-1].body)
+    assert ("payment_link.paid", ["payment_link", "order", "payment"]) == (
+        notice["event"],
+        notice["contains"],
+    )
     assert LinkState.PAID == shop.payments.get_link(link.ref).state
     assert "INV-2041" == shop.payments.get(Ref("razorpay", "main", paid["id"])).reference
     for key in ("x-1", "x-2"):

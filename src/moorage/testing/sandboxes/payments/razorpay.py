@@ -161,6 +161,7 @@ class RazorpaySandbox(base.Sandbox):
         order = self._add_order(link | {"payment_capture": True})
         payment = self._add_payment(order, {"notes": link["notes"]}, None)
         link |= {"status": "paid", "amount_paid": link["amount"]}
+        self._notify("payment_link.paid", payment_link=link, order=order, payment=payment)
         return payment
 
     def consent(self, id: str) -> None:
