@@ -165,6 +165,7 @@ SUBJECTS: Final = (
     _contract("currencies", "Exchange rates", "currencies"),
     _contract("einvoices", "Delivery of electronic invoices", "einvoices"),
     _contract("email", "Mail", "email", "adapters/mail"),
+    _contract("inference", "Language models", "language-models", "services/contracts/token_budget"),
     _contract("payments", "Payments", "payments", "services/contracts/payment"),
     _contract("people", "People", "people"),
     _contract("push", "Push notifications", "push"),
