@@ -19,6 +19,7 @@ import ast
 import gc
 import importlib
 import random
+import re
 import sys
 import time
 from collections import Counter, defaultdict
@@ -83,8 +84,13 @@ def names() -> tuple[str, ...]:
 
 @cache
 def names_in(text: str) -> frozenset[str]:
-    """Return the names of vendors that a text contains."""
-    return frozenset(name for name in names() if name in text)
+    """Return the names of vendors that a text contains as words of its own.
+
+    The word "central" does not name Entra.
+    """
+    return frozenset(
+        name for name in names() if re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9])", text)
+    )
 
 
 def vendor_of(name: str) -> Vendor:
