@@ -87,7 +87,7 @@ def _demo_text(demo_output: Output) -> str:
     return demo_output.text
 
 
-def test_demo_does_not_use_the_store_of_the_environment(demo_output: Output) -> None:
+def test_demo_ignores_the_store_in_the_environment_variable(demo_output: Output) -> None:
     """The demo leaves the store alone that an environment variable names for moorage."""
     assert not (demo_output.report.parent.parent / "own.db").exists()
 
@@ -164,7 +164,7 @@ def test_report_is_self_contained_and_holds_no_secret(demo_output: Output, outpu
     )
 
 
-def test_verdict_names_differing_arrivals() -> None:
+def test_verdict_names_scene_whose_attempts_and_requests_differ() -> None:
     """The demo reports a scene in which the numbers of attempts and received requests differ."""
     scenes = [DemoScene("fine", attempts=2, arrived=2), DemoScene("odd", attempts=2, arrived=3)]
     assert ["odd: 2 attempts, but 3 requests arrived."] == verdict(scenes, [])
@@ -272,7 +272,7 @@ def test_output_goes_to_any_text_file(tmp_path: Path) -> None:
     assert "Finished in" in output.getvalue()
 
 
-def test_streams_reach_local_vendors(tmp_path: Path) -> None:
+def test_streamed_request_reaches_its_local_vendor(tmp_path: Path) -> None:
     """In the demo, a streamed request reaches its local vendor."""
     vendors = Vendors(str(tmp_path))
     with LocalNetwork(vendors) as network:
@@ -283,7 +283,7 @@ def test_streams_reach_local_vendors(tmp_path: Path) -> None:
         network.close()
 
 
-def test_warehouse_is_a_connector(tmp_path: Path) -> None:
+def test_locked_warehouse_is_a_connection_failure(tmp_path: Path) -> None:
     """The demo's warehouse is a healthy connector; a locked database is a connection failure."""
     warehouse = Warehouse(str(tmp_path))
     connector = StockConnector(warehouse)

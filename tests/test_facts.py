@@ -57,7 +57,7 @@ def read_zip(answer, field):
     sys.version_info < (3, 12),
     reason="an older Python does not tell where a part of an f-string is",
 )
-def test_each_fact_is_made_wrong_once() -> None:
+def test_fact_mutants_change_each_fact_once() -> None:
     """Words, meanings, numbers, paths and names of a vendor are facts; texts for people are not."""
     facts = [(fact.kind, fact.was, fact.becomes) for fact in facts_in("sparks.py", SOURCE)]
 

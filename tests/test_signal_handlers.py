@@ -90,7 +90,7 @@ class InterruptedStorage(MemoryStorage):
         signal.raise_signal(signal.SIGUSR1)
 
 
-def manager_of(http: Any, **options: Any) -> ConnectorManager:
+def manager_with(http: Any, **options: Any) -> ConnectorManager:
     """Return a manager with a service that is retried without a pause."""
     service = Service("bank", base_url="https://bank.example", retry=RETRIES)
     return ConnectorManager([service], http=http, **options)
@@ -105,7 +105,7 @@ def test_exception_of_a_signal_handler_ends_the_call_without_a_retry(
     A request with a key may have been processed, so a repeat does not send it again.
     """
     http = InterruptedClient()
-    manager = manager_of(http)
+    manager = manager_with(http)
     request = Request.get("/") if key is None else Request.post("/")
     with pytest.raises(limit, match="too long"):
         manager.call("bank", request, idempotency_key=key)
@@ -122,7 +122,7 @@ def test_exception_of_a_signal_handler_ends_the_call_without_a_retry(
 )
 @pytest.mark.parametrize("key", [None, "INV-1"])
 @pytest.mark.parametrize("limit", [TaskTimeout], indirect=True)
-def test_every_client_passes_the_exception_of_a_signal_handler_on(
+def test_http_clients_pass_on_the_exception_of_a_signal_handler(
     limit: type[Exception], client: type[Any], key: str | None
 ) -> None:
     """HTTP clients do not report a signal handler's exception as a failure of the vendor."""
@@ -136,9 +136,9 @@ def test_every_client_passes_the_exception_of_a_signal_handler_on(
     credentials = Credentials.bearer(SECRET)
     service = Service("bank", base_url=vendor.url, retry=RETRIES, credentials=credentials)
     with client() as http, ConnectorManager([service], http=http) as manager:
-        with pytest.raises(limit) as caught:
+        with pytest.raises(limit) as excinfo:
             manager.call("bank", Request.get("/"), idempotency_key=key)
-        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)
         inner_frames = [text for text in report.format() if "/adapters/" in text]
         assert [] == [text for text in inner_frames if SECRET in text]
         assert manager.circuit_state("bank").failures == 0
@@ -171,7 +171,7 @@ class InterruptedStreams(InterruptedClient):
 
 def test_interrupted_stream_is_no_failure_of_the_vendor(limit: type[Exception]) -> None:
     """The reader of a stream gets the handler's exception, and the circuit counts nothing."""
-    manager = manager_of(InterruptedStreams())
+    manager = manager_with(InterruptedStreams())
     with pytest.raises(limit), manager.stream("bank", Request.get("/")) as response:
         response.read()
     assert manager.circuit_state("bank").failures == 0
@@ -181,7 +181,7 @@ def test_interrupted_store_counts_as_available(limit: type[Exception]) -> None:
     """An interruption in the store is not reported as an outage of the store."""
     http = InterruptedClient()
     with pytest.raises(limit):
-        manager_of(http, state=InterruptedStorage()).call(
+        manager_with(http, state=InterruptedStorage()).call(
             "bank", Request.get("/"), idempotency_key="INV-1"
         )
     assert http.requests == 0
@@ -215,7 +215,7 @@ def test_interruption_ends_a_batch(limit: type[Exception]) -> None:
     """If a signal interrupts a batch, the remaining items are not sent."""
     http = InterruptedClient()
     with pytest.raises(limit):
-        manager_of(http).call_many("bank", [Request.get("/1"), Request.get("/2")], at_once=1)
+        manager_with(http).call_many("bank", [Request.get("/1"), Request.get("/2")], at_once=1)
     assert http.requests == 1
 
 
@@ -276,7 +276,7 @@ def test_interruption_of_an_observer_ends_the_call(
         if isinstance(event, ObserverFailed):
             failures.append(event)
 
-    manager = manager_of(http, observers=[InterruptedObserver(kind), record_failure])
+    manager = manager_with(http, observers=[InterruptedObserver(kind), record_failure])
     request = Request.get("/") if key is None else Request.post("/")
     with pytest.raises(limit):
         manager.call("bank", request, idempotency_key=key)
@@ -317,7 +317,7 @@ def test_exception_that_the_host_is_handling_is_not_an_interruption(
 ) -> None:
     """A call made while the program handles a time limit fails with the call's own error."""
     http = InterruptedClient()
-    manager = manager_of(http)
+    manager = manager_with(http)
     try:
         signal.raise_signal(signal.SIGUSR1)
     except limit:

@@ -172,7 +172,7 @@ def test_hub_loads_only_the_contract_of_its_vendor() -> None:
     assert set() == modules_below({"sqlite3", "moorage.operations.email"}, modules)
 
 
-def test_values_of_a_start_are_made_without_attrs() -> None:
+def test_modules_of_the_start_define_values_without_attrs() -> None:
     """The immutable values that a start loads are made by `frozen_values.frozen`, not by attrs.
 
     attrs would compile source text for their methods, which takes a fifth of the start.

@@ -72,7 +72,7 @@ THING = sdk.Reading(
 )
 
 
-def wish_fields(vendor: ExampleVendor, request: ObjectRequest) -> dict[str, Any]:
+def object_fields(vendor: ExampleVendor, request: ObjectRequest) -> dict[str, Any]:
     """Return the body of a request for an object."""
     return {"name": request.name, "shades": list(request.shades), "owner": vendor.owner, "x": None}
 
@@ -118,8 +118,8 @@ class ExampleVendor(sdk.ApiVendor):
     base_url: str = "https://api.reef.example"
     files_url: str = "https://files.reef.example"
 
-    make = sdk.post("/owners/{owner}/things", json=wish_fields, reads=THING)
-    fill = sdk.post("/things", form=wish_fields, reads=THING)
+    make = sdk.post("/owners/{owner}/things", json=object_fields, reads=THING)
+    fill = sdk.post("/things", form=object_fields, reads=THING)
     look = sdk.get("/things/{id}", to="files", query={"full": "yes"}, reads=THING)
     find = sdk.get(
         "/things",
@@ -180,16 +180,16 @@ REEF = ExampleVendor(owner="a/b")
 def test_operation_fills_in_path_and_body() -> None:
     """An operation fills in the path and the body, and parses the response."""
     wire: Any = Wire(json_answer(id="t1", state="open"))
-    wish = ObjectRequest(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
+    object_request = ObjectRequest(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
 
-    thing = asyncio.run(REEF.make(wire, wish, key="k"))
+    created_object = asyncio.run(REEF.make(wire, object_request, key="k"))
 
     request = wire.sent["request"]
     assert ("POST", "/owners/a%2Fb/things") == (request.method.value, request.path)
     assert {"name": "coral", "shades": [], "owner": "a/b", "deep": True} == json.loads(request.body)
     assert {"to": "", "key": "k"} == {name: wire.sent[name] for name in ("to", "key")}
-    assert (REFS.ref("t1"), State.OPEN) == (thing.ref, thing.state)
-    assert {"id": "t1", "state": "open"} == thing.raw
+    assert (REFS.ref("t1"), State.OPEN) == (created_object.ref, created_object.state)
+    assert {"id": "t1", "state": "open"} == created_object.raw
 
 
 def test_long_keys_are_shortened() -> None:
@@ -200,7 +200,7 @@ def test_long_keys_are_shortened() -> None:
         assert expected == wire.sent["key"]
 
 
-def test_forms_repeat_the_field_of_a_list() -> None:
+def test_list_in_a_form_becomes_one_field_per_item() -> None:
     """Each item of a list becomes a separate form field, and None is left out."""
     request = ExampleVendor.fill.request(REEF, ObjectRequest(name="coral", shades=("red", "blue")))
 
@@ -208,21 +208,26 @@ def test_forms_repeat_the_field_of_a_list() -> None:
     assert [("yes", "true")] == sdk.form_pairs({"yes": True})
 
 
-def test_reads_without_a_key() -> None:
+def test_read_operation_sends_no_key() -> None:
     """A read operation sends no key, and puts its argument into the path."""
     wire: Any = Wire(json_answer(ID="t 1", size="3", good=True, tags=["a"], notes=["n"], at=0))
 
-    thing = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
+    example_object = asyncio.run(REEF.look(wire, REFS.ref("t 1")))
 
     assert "/things/t%201" == wire.sent["request"].path
     assert (("full", "yes"),) == tuple(wire.sent["request"].query)
     assert "files" == wire.sent["to"]
     assert "key" not in wire.sent
-    assert (3, True, ("a",), "n") == (thing.size, thing.good, thing.tags, thing.note)
-    assert datetime(1970, 1, 1, tzinfo=UTC) == thing.at
+    assert (3, True, ("a",), "n") == (
+        example_object.size,
+        example_object.good,
+        example_object.tags,
+        example_object.note,
+    )
+    assert datetime(1970, 1, 1, tzinfo=UTC) == example_object.at
 
 
-def test_function_reads_an_answer() -> None:
+def test_function_may_parse_a_response() -> None:
     """A function can parse a response of an operation with or without a key."""
     wire: Any = Wire(sdk.Response(200, body=b"7"))
 
@@ -241,7 +246,7 @@ WHEN = sdk.when(sdk.flag("good"), sdk.text("note"), State.SHUT)
         ({"note": "fine"}, State.SHUT),
     ],
 )
-def test_condition_chooses_the_value(fields: dict[str, Any], value: object) -> None:
+def test_conditional_field_takes_one_of_two_values(fields: dict[str, Any], value: object) -> None:
     """A conditional field takes one of two values, each from the response or a constant."""
     assert value == WHEN(sdk.as_answer(fields))
 
@@ -259,7 +264,7 @@ def test_webhook_is_read_by_a_table() -> None:
     assert (REFS.ref("e1"),) == OAuthExample().events(webhook, REFS.ref)
 
 
-def test_refusal_may_be_an_answer() -> None:
+def test_expected_refusal_becomes_a_value() -> None:
     """A refusal that the operation expects becomes a value; other refusals are raised."""
     missing_wire: Any = Wire(sdk.VendorRejected("No.", status=404))
     refusing_wire: Any = Wire(sdk.VendorRejected("No.", status=409))
@@ -279,7 +284,7 @@ def wrong_query(vendor: ExampleVendor) -> Any:
     return ExampleVendor.find.request(vendor, "x", country="DE").query
 
 
-def test_methods_of_requests() -> None:
+def test_put_and_delete_requests_use_their_method() -> None:
     """PUT and DELETE requests use their method, and a request can be marked as repeatable."""
     shut = ExampleVendor.shut.request(REEF, "t1")
 
@@ -295,13 +300,15 @@ def test_methods_of_requests() -> None:
         ({"state": State.OPEN}, "ExampleObject needs the field ref"),
     ],
 )
-def test_wrong_readings_are_refused_at_once(rows: dict[str, Any], message: str) -> None:
+def test_response_table_with_wrong_fields_is_refused_at_once(
+    rows: dict[str, Any], message: str
+) -> None:
     """A response table with an unknown field, or without a required one, is refused at once."""
     with pytest.raises(TypeError, match=message):
         sdk.Reading(ExampleObject, **rows)
 
 
-def test_reading_without_a_needed_value() -> None:
+def test_response_without_a_required_id_raises_error() -> None:
     """A response without a required id is an error; an event without it is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no id"):
         THING.parse(REFS.ref, json_answer(state="open"))
@@ -343,7 +350,7 @@ SHELF = sdk.Reading(
 )
 
 
-def test_reading_reads_nested_values() -> None:
+def test_response_table_reads_nested_values() -> None:
     """A response table can contain tables for nested values, lists of them, and decoded bytes."""
     things = [{"id": "t1"}, {"state": "open"}, "no object"]
     price = {"amount": "1.50"}
@@ -362,20 +369,20 @@ def test_nested_values_may_be_missing(scan: object) -> None:
     assert Shelf(price=Price("1")) == SHELF.parse(REFS.ref, answer)
 
 
-def test_refused_value_is_a_failure_of_the_vendor() -> None:
+def test_value_that_the_class_refuses_raises_error() -> None:
     """A response with a value that the class refuses raises an error; such an event is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no amount"):
         PRICE.parse(REFS.ref, json_answer(amount="much"))
     assert () == PRICE.parse_if_complete(REFS.ref, sdk.as_answer({"amount": "much"}))
 
 
-def test_required_nested_value_is_required() -> None:
+def test_response_without_a_required_nested_value_raises_error() -> None:
     """A response without a required nested value raises an error, which names the value."""
     with pytest.raises(sdk.VendorFailed, match="has no price"):
         SHELF.parse(REFS.ref, json_answer(price={"amount": "much"}))
 
 
-def test_operation_with_several_subjects() -> None:
+def test_operation_passes_all_arguments_to_the_function_for_its_body() -> None:
     """An operation passes its further arguments to the function that creates its body."""
 
     def body(_: ExampleVendor, ref: sdk.Ref, note: str | None) -> dict[str, Any]:
@@ -390,7 +397,7 @@ def test_operation_with_several_subjects() -> None:
     assert {"of": "t1", "note": "new"} == json.loads(wire.sent["request"].body)
 
 
-def test_caller_supplies_some_fields_of_reading_and_constants_others() -> None:
+def test_response_table_takes_fields_from_the_caller_and_constants() -> None:
     """A response table takes some fields from the caller and some from constants."""
     reading = sdk.Reading(
         ExampleObject,
@@ -412,7 +419,7 @@ def test_caller_supplies_some_fields_of_reading_and_constants_others() -> None:
     assert THING.parse(REFS.ref, json_answer(id="1", note="none")).note is None
 
 
-def test_services_and_ping_of_an_account() -> None:
+def test_account_has_a_service_for_each_url() -> None:
     """An account has a service for each URL, with its secret, settings and error classes."""
     services = attrs.evolve(REEF, credentials="s3cret").services()
 
@@ -427,7 +434,7 @@ def test_services_and_ping_of_an_account() -> None:
     assert sdk.Request.get("/owners/a%2Fb", query={"limit": 1}) == REEF.ping()
 
 
-def test_account_without_options() -> None:
+def test_account_without_options_has_one_service_with_a_bearer_token() -> None:
     """By default an account has one service, a bearer token and no ping."""
     service = OptionlessVendor(credentials="s3cret").services()[""]
 
@@ -460,14 +467,14 @@ def test_wrong_options_are_refused(
     assert remedy in str(excinfo.value.remedy)
 
 
-def test_options_may_be_left_out() -> None:
+def test_account_option_with_default_none_accepts_none() -> None:
     """An account option whose default is None accepts None."""
     assert ExampleVendor(owner="a", parent=None).parent is None
     assert REEF.parent is None
     assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
-def test_words_of_a_text_are_a_set() -> None:
+def test_text_is_split_into_a_set_of_words() -> None:
     """A text with any number of lines is split into a set of words."""
     assert sdk.word_set("a b\n c") == {"a", "b", "c"}
 
@@ -509,7 +516,7 @@ GET, POST = sdk.Request.get("/"), sdk.Request.post("/")
         (GET, 404, {"message": "no"}, sdk.VendorRejected),
     ],
 )
-def test_refusals_by_table(
+def test_first_matching_error_table_decides_the_error_class(
     request_: sdk.Request, status: int, fields: dict[str, str], expected: type
 ) -> None:
     """The first error table that contains the code or status decides the error class."""
@@ -520,12 +527,12 @@ def test_refusals_by_table(
     "status, fields",
     [(200, {"code": "c1"}), (500, {"code": "c1"}), (408, {"code": "c1"}), (400, {})],
 )
-def test_answers_that_are_left_to_the_service(status: int, fields: dict[str, str]) -> None:
+def test_successes_and_server_errors_are_not_refusals(status: int, fields: dict[str, str]) -> None:
     """Successes, server errors, excluded statuses and responses without text are not refusals."""
     assert REFUSALS(POST, json_answer(status, **fields)) is None
 
 
-def test_answer_without_a_code_may_be_left() -> None:
+def test_response_without_a_code_is_no_refusal_if_all_refusals_have_one() -> None:
     """If all of a vendor's refusals have a code, a response without one is not a refusal."""
     coded_refusals = attrs.evolve(REFUSALS, needs_code=True)
 
@@ -533,7 +540,7 @@ def test_answer_without_a_code_may_be_left() -> None:
     assert coded_refusals(POST, json_answer(400, code="c2")) is not None
 
 
-def test_supplied_fields_have_any_name() -> None:
+def test_field_of_the_caller_may_have_the_name_of_a_table_argument() -> None:
     """A field that the caller supplies may have the name of a table argument, such as `ref`."""
     reading = sdk.Reading(ObjectEvent, supplied=("id", "ref"))
     ref = REFS.ref("t2")
@@ -543,7 +550,7 @@ def test_supplied_fields_have_any_name() -> None:
     )
 
 
-def test_usual_statuses_of_errors() -> None:
+def test_http_statuses_have_their_usual_error_classes() -> None:
     """Each HTTP status in the table has its error class, and 429 is always a rate-limit error."""
     limit, login = {429: sdk.RateLimitExceeded}, sdk.AuthenticationFailed
 
@@ -555,7 +562,7 @@ def test_usual_statuses_of_errors() -> None:
     } == sdk.error_statuses("400 422", login="401 403")
 
 
-def test_error_of_a_refusal() -> None:
+def test_error_of_a_refusal_has_masked_message_code_and_response() -> None:
     """A refusal's error has the masked message, the code and the response."""
     error: Any = REFUSALS(POST, json_answer(402, code="c1", message="no 7"))
 
@@ -571,7 +578,7 @@ def test_error_of_a_refusal() -> None:
     )
 
 
-def test_text_of_a_refusal_is_kept_without_a_mask() -> None:
+def test_message_of_a_refusal_is_unchanged_without_a_mask() -> None:
     """Without a mask, the vendor's message is kept unchanged."""
     error: Any = sdk.Refusals(vendor="Reef")(POST, json_answer(402, message="no 7"))
 
@@ -638,7 +645,9 @@ class ExampleByKey(sdk.ApiVendor):
         (OAuthExample(), None),
     ],
 )
-def test_mode_of_an_account(vendor: sdk.Vendor, mode: sdk.Mode | None) -> None:
+def test_url_or_secret_of_an_account_shows_its_mode(
+    vendor: sdk.Vendor, mode: sdk.Mode | None
+) -> None:
     """An account's URL or secret shows whether it is live or for tests, if the vendor says how."""
     assert vendor.mode() is mode
 
@@ -661,12 +670,12 @@ def test_oauth_vendor_has_a_client_if_the_account_has_credentials() -> None:
 
 
 @pytest.mark.parametrize("missing", OAuthExample.oauth_options)
-def test_oauth_options_belong_together(missing: str) -> None:
+def test_account_with_incomplete_oauth_options_is_refused(missing: str) -> None:
     """An account with only some of the options is refused, and the error names a missing one."""
     options = {name: "x" for name in OAuthExample.oauth_options if name != missing}
 
     with pytest.raises(
         sdk.ConfigurationError, match=f"together, and {missing} is missing"
-    ) as caught:
+    ) as excinfo:
         OAuthExample(**options)
-    assert missing == caught.value.path
+    assert missing == excinfo.value.path

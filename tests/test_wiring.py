@@ -111,7 +111,7 @@ class AsyncLog:
 
 
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
-def test_some_ports_are_always_synchronous(manager_class: Any) -> None:
+def test_clock_ids_random_numbers_and_log_are_always_synchronous(manager_class: Any) -> None:
     """Clock, ids, random numbers and log are synchronous in sync and async mode."""
     with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as excinfo:
         manager_class([SERVICE], log=AsyncLog())
@@ -125,7 +125,9 @@ async def observe(_: Event) -> None:
 
 @pytest.mark.parametrize("observer", [observe, "print", None])
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
-def test_observers_are_plain_functions(manager_class: Any, observer: Any) -> None:
+def test_observer_that_is_no_synchronous_function_is_refused(
+    manager_class: Any, observer: Any
+) -> None:
     """A manager refuses an observer that is a coroutine function or not callable."""
     with pytest.raises(ConfigurationError, match="is not an observer") as excinfo:
         manager_class([SERVICE], observers=[observer])
@@ -191,7 +193,7 @@ async def test_client_without_streams_fails_when_a_stream_is_opened(world: World
 
 
 @sync_and_async
-async def test_provider_need_not_renew(world: World) -> None:
+async def test_provider_without_refresh_works_until_a_credential_is_refused(world: World) -> None:
     """A credential provider without `refresh` works until a credential is refused."""
     world.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)

@@ -35,7 +35,7 @@ class CashRegister:
         return reference
 
 
-def test_methods_are_decorated() -> None:
+def test_payload_of_a_decorated_method_omits_its_object() -> None:
     """A decorated method's payload consists of its arguments, and its signature is kept."""
     register, other_till = CashRegister(1), CashRegister(2)
 
@@ -52,7 +52,7 @@ def test_methods_are_decorated() -> None:
     ]
 
 
-def test_passes_arguments_on() -> None:
+def test_arguments_named_like_options_of_the_part_reach_the_function() -> None:
     """All arguments reach the function and the payload, even if named like the part's own."""
     part = keeper()
 
@@ -91,7 +91,7 @@ def test_generators_are_refused(function: Callable[..., Any]) -> None:
             use(function)
 
 
-def test_awaitables_are_refused_where_nothing_awaits() -> None:
+def test_coroutine_of_a_synchronous_function_is_refused_and_closed() -> None:
     """If a synchronous function returns a coroutine, it is refused and closed."""
     part = keeper()
     coroutine = as_async(int)()

@@ -115,7 +115,7 @@ async def test_deliveries_outlive_their_connection() -> None:
     assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(new_records))
 
 
-async def test_lost_connection_for_marks_is_opened_again() -> None:
+async def test_lost_connection_for_marking_messages_is_reopened() -> None:
     """If only the connection that marks messages is lost, the next poll reports it."""
     folder = Folder(1)
     marks: list[str] = []
@@ -142,7 +142,7 @@ async def test_lost_connection_for_marks_is_opened_again() -> None:
     assert ([], 2) == ([*revocations], len(marks))
 
 
-async def test_processed_messages_in_a_late_answer() -> None:
+async def test_message_marked_as_processed_during_a_search_is_not_delivered_again() -> None:
     """A message that is marked as processed while the server searches is not delivered again."""
     folder = Folder(1)
     searching, marked = threading.Event(), threading.Event()

@@ -160,7 +160,9 @@ async def test_message_without_a_value_is_copied(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
-async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
+async def test_poll_returns_no_more_records_and_bytes_than_its_limits(
+    cluster: KafkaCluster,
+) -> None:
     """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(cluster, *(Message("x" * 10_000, key="a") for _ in range(30)))
     reader = source(cluster)
@@ -647,7 +649,7 @@ async def test_work_that_is_cancelled_before_it_begins() -> None:
     worker.end()
 
 
-async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
+async def test_use_of_closed_source_raises_connection_failed(cluster: KafkaCluster) -> None:
     """Using a Kafka source before it is open raises the error of a lost connection."""
     reader = source(cluster)
     with pytest.raises(ConnectionFailed, match="was lost"):
@@ -806,7 +808,7 @@ async def test_rebalance_between_pipelines_repeats_little() -> None:
     assert len(stored) < total * 1.5
 
 
-def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> None:
+def test_killed_worker_loses_no_record(cluster: KafkaCluster, tmp_path: Path) -> None:
     """After `kill -9` at random moments each record is processed, in only a few attempts."""
     messages = 600
     asyncio.run(publish(cluster, *numbered_records(messages)))

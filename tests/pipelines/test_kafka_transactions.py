@@ -450,9 +450,9 @@ def test_transactional_sink_is_refused_with_non_transactional_source(
     changes: dict[str, Any], path: str, phrase: str, broker: TransactionalKafka
 ) -> None:
     """A transactional sink with a non-transactional source, or with several lanes, is refused."""
-    with pytest.raises(ConfigurationError, match=phrase) as caught:
+    with pytest.raises(ConfigurationError, match=phrase) as excinfo:
         read_configuration(configuration(broker, **changes))
-    assert f"pipelines.billing.{path}" in str(caught.value)
+    assert f"pipelines.billing.{path}" in str(excinfo.value)
 
 
 async def test_close_does_not_wait_for_a_silent_broker(broker: TransactionalKafka) -> None:

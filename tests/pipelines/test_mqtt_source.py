@@ -347,7 +347,9 @@ async def test_prefetch_holds_whatever_the_broker_sends(
     await reader.close()
 
 
-def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_path: Path) -> None:
+def test_killed_worker_loses_no_record(
+    broker: PrivateMosquitto, topic: str, tmp_path: Path
+) -> None:
     """Workers are killed with `kill -9` at random moments, and each message is processed."""
 
     async def prepare() -> None:

@@ -542,7 +542,7 @@ async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, st
     assert held_count < 8_000_000
 
 
-def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path: Path) -> None:
+def test_killed_worker_loses_no_record(server: PrivateNats, stream: str, tmp_path: Path) -> None:
     """Workers are killed with `kill -9` at random moments, and each message is processed."""
     asyncio.run(publish(server, stream, messages(600)))
     name = consumer_name("workers", stream)
@@ -672,7 +672,7 @@ async def test_dead_letter_is_stored_in_the_stream_of_its_message(
     assert receipt.is_duplicate
 
 
-async def test_use_before_it_is_open(server: PrivateNats) -> None:
+async def test_use_of_closed_source_raises_connection_failed(server: PrivateNats) -> None:
     """Using a NATS source that is not open raises a temporary error."""
     with pytest.raises(ConnectionFailed, match="was lost"):
         await source(server, "orders").poll(MANY)

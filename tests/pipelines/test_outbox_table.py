@@ -91,7 +91,7 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
         assert [2, 3, 1] == [record.json() for record in [*first, *second, *third]]
 
 
-async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
+async def test_rows_of_one_key_arrive_in_the_order_of_their_commits(tmp_path: Path) -> None:
     """Rows with one key are read in the order of their commits, even if their ids are not."""
     async with database("postgresql", tmp_path) as db:
         await db.run(TABLES["postgresql"])
@@ -110,7 +110,7 @@ async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
         assert [1, 2] == [record.json() for record in records]
 
 
-async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
+async def test_row_of_a_rolled_back_transaction_does_not_arrive(tmp_path: Path) -> None:
     """A row of a rolled-back transaction never arrives."""
     async with database("postgresql", tmp_path) as db:
         await db.run(TABLES["postgresql"])
@@ -123,7 +123,7 @@ async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
         assert [2] == [record.json() for record in await outbox.after(None)]
 
 
-async def test_other_columns_and_payloads(tmp_path: Path) -> None:
+async def test_outbox_table_may_have_other_columns_payloads_and_keys(tmp_path: Path) -> None:
     """The outbox table may have other column names, byte payloads and numeric keys."""
     async with database("sqlite", tmp_path) as db:
         await db.run(
@@ -183,7 +183,7 @@ async def test_position_of_another_source_is_refused(
 
 
 @pytest.mark.parametrize("has_position", [True, False])
-async def test_transaction_numbers_that_went_back_are_noticed(
+async def test_restore_with_lower_transaction_numbers_raises_error(
     *, has_position: bool, tmp_path: Path
 ) -> None:
     """After a restore on another server, the source raises an error instead of skipping rows."""
@@ -200,13 +200,13 @@ async def test_transaction_numbers_that_went_back_are_noticed(
             update = "UPDATE outbox SET transaction = CAST(:number AS xid8)"
             await db.run(update, number="9000000000000000")
 
-        with pytest.raises(InvalidData, match="a replica took over") as caught:
+        with pytest.raises(InvalidData, match="a replica took over") as excinfo:
             await outbox.after(later_position)
 
-        assert "pg_current_xact_id" in caught.value.remedy
+        assert "pg_current_xact_id" in excinfo.value.remedy
 
 
-async def test_restored_copy_of_a_sqlite_file_is_noticed(tmp_path: Path) -> None:
+async def test_restore_of_an_older_sqlite_file_raises_error(tmp_path: Path) -> None:
     """After an older copy is restored, the source raises an error instead of skipping rows."""
     async with database("sqlite", tmp_path) as db:
         await db.run(TABLES["sqlite"])
@@ -217,7 +217,7 @@ async def test_restored_copy_of_a_sqlite_file_is_noticed(tmp_path: Path) -> None
             await outbox.after(3)
 
 
-async def test_deleted_rows_of_a_sqlite_file_are_not_missed(tmp_path: Path) -> None:
+async def test_row_after_deletion_of_all_rows_arrives_with_a_new_id(tmp_path: Path) -> None:
     """After all published rows were deleted, the next row still has a new id, and arrives."""
     async with database("sqlite", tmp_path) as db:
         await db.run(TABLES["sqlite"])
@@ -229,7 +229,7 @@ async def test_deleted_rows_of_a_sqlite_file_are_not_missed(tmp_path: Path) -> N
         assert [3] == [record.json() for record in await outbox.after(2)]
 
 
-async def test_sqlite_table_that_uses_ids_again_is_refused(tmp_path: Path) -> None:
+async def test_sqlite_table_without_autoincrement_is_refused(tmp_path: Path) -> None:
     """A table without AUTOINCREMENT is refused: a new row may get the id of a published one."""
     async with database("sqlite", tmp_path) as db:
         await db.run(TABLES["sqlite"].replace(" AUTOINCREMENT", ""))
@@ -358,7 +358,9 @@ CLOSING_SINK = ClosingSink()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the open files from /proc")
-async def test_connectors_of_a_pipeline_are_closed_if_its_sink_cannot_be(tmp_path: Path) -> None:
+async def test_connectors_of_a_pipeline_are_closed_if_the_close_of_its_sink_fails(
+    tmp_path: Path,
+) -> None:
     """A configured pipeline closes its own SQLite connectors even if the sink's close fails."""
     async with database("sqlite", tmp_path) as db:
         await db.run(TABLES["sqlite"])

@@ -96,7 +96,7 @@ async def test_parquet_sink_passes_sink_conformance_kit(
     await check(partial(subject, tmp_path, settings))
 
 
-async def test_columns_have_types(tmp_path: Path) -> None:
+async def test_values_get_the_types_of_their_columns(tmp_path: Path) -> None:
     """Values get their column's type, missing values become null, other fields are dropped."""
     columns = {
         "s": "string",
@@ -131,7 +131,9 @@ async def test_columns_have_types(tmp_path: Path) -> None:
         ("-0.5", "-0.50"),
     ],
 )
-async def test_column_of_decimals_keeps_all_digits(tmp_path: Path, text: str, number: str) -> None:
+async def test_decimal_column_keeps_all_digits_of_a_json_number(
+    tmp_path: Path, text: str, number: str
+) -> None:
     """A number of JSON with more digits than a float has is stored exactly."""
     sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(38,2)"})
     await sink.process_batch([SinkRecord(f'{{"number":{text}}}', topic="t")])
@@ -139,7 +141,7 @@ async def test_column_of_decimals_keeps_all_digits(tmp_path: Path, text: str, nu
     assert _rows(tmp_path) == [{"number": Decimal(number)}]
 
 
-async def test_column_of_decimals_takes_decoded_decimals(tmp_path: Path) -> None:
+async def test_decimal_column_accepts_decimals_of_a_schema(tmp_path: Path) -> None:
     """A decimal that a schema has decoded is stored exactly."""
     sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(38,2)"})
     value = {"number": Decimal("123456789012345678.91")}
@@ -149,7 +151,9 @@ async def test_column_of_decimals_takes_decoded_decimals(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["1e999999999", '"1e999999999"', "1.005", "1e40"])
-async def test_number_outside_a_column_of_decimals_is_refused(tmp_path: Path, text: str) -> None:
+async def test_number_that_does_not_fit_a_decimal_column_is_refused(
+    tmp_path: Path, text: str
+) -> None:
     """A number that a column of decimals cannot hold is refused, and the error omits it."""
     sink = ParquetSink(tmp_path, "orders", columns={"number": "decimal(10,2)"})
     results = await sink.process_batch([SinkRecord(f'{{"number":{text}}}', topic="t")])
@@ -185,7 +189,7 @@ async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:
         (b'{"number": 9223372036854775808}', "Failed to convert JSON to int64"),
     ],
 )
-async def test_record_that_does_not_fit_is_at_fault(
+async def test_record_that_does_not_fit_the_columns_is_refused(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
     """Records before a bad record are written; the error names the column, not the value."""
@@ -201,7 +205,7 @@ async def test_record_that_does_not_fit_is_at_fault(
 
 
 @pytest.mark.parametrize("payload, problem", [(b"{}", "has no fields"), (b"a", "not JSON")])
-async def test_first_record_without_columns_is_at_fault(
+async def test_first_record_without_fields_is_refused(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
     """If the first record has no fields, it defines no columns and nothing is written."""
@@ -227,7 +231,7 @@ async def test_files_are_completed_by_number_size_and_age(tmp_path: Path) -> Non
     assert [0, 1, 2, 3, 4] == [row["number"] for row in _rows(tmp_path)]
 
 
-async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
+async def test_part_file_of_a_dead_process_is_completed(tmp_path: Path) -> None:
     """A dead process's part file is completed, even if a half-written final file exists."""
     other_folder = tmp_path / "elsewhere"
     other_folder.mkdir()
@@ -249,7 +253,7 @@ async def test_part_of_a_process_that_died_is_completed(tmp_path: Path) -> None:
     await other.close()
 
 
-async def test_part_of_another_program_is_an_error(tmp_path: Path) -> None:
+async def test_part_file_of_another_program_raises_error(tmp_path: Path) -> None:
     """A part file that no sink wrote is not overwritten; the error contains a remedy."""
     (tmp_path / "orders-20260301T0.parquet.part").write_bytes(b"something\n")
     with pytest.raises(LocalFailure, match=r"orders-20260301T0\.parquet cannot be read"):
@@ -257,7 +261,7 @@ async def test_part_of_another_program_is_an_error(tmp_path: Path) -> None:
     assert ["orders-20260301T0.parquet.part"] == _names(tmp_path)
 
 
-async def test_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_rows_are_neither_lost_nor_repeated_if_disk_is_full(tmp_path: Path) -> None:
     """If a file cannot be completed, its rows stay in the part file until a later flush."""
     sink = ParquetSink(tmp_path, "orders", records=1_000, compression="none")
     records = [_record(number, note=f"{number:050}") for number in range(999)]
@@ -313,7 +317,7 @@ async def test_error_names_the_missing_package(
         ParquetSink(tmp_path, "orders")
 
 
-async def test_killed_process_leaves_whole_files(tmp_path: Path) -> None:
+async def test_killed_process_leaves_only_complete_files(tmp_path: Path) -> None:
     """After `kill -9` at any moment, all final files are complete, and no flushed row is lost."""
     folder, position = tmp_path / "out", tmp_path / "position"
     folder.mkdir()

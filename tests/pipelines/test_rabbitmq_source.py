@@ -339,7 +339,7 @@ async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
     await until(lambda: len(stored) + count(broker) == 50)
 
 
-def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
+def test_killed_worker_loses_no_record(broker: Broker, tmp_path: Path) -> None:
     """Workers are killed with `kill -9` at random moments, and each message is processed."""
     asyncio.run(publish(broker, messages(600)))
     arguments = ("rabbitmq", broker.url, broker.queue)
@@ -418,7 +418,7 @@ async def test_cancelled_opening_leaves_no_connection(broker: Broker) -> None:
         await until(lambda: proxy.ended == 1)
 
 
-async def test_use_before_it_is_open(broker: Broker) -> None:
+async def test_use_of_closed_source_raises_connection_failed(broker: Broker) -> None:
     """Using a RabbitMQ source that is not open raises an error; it never supports seeking."""
     with pytest.raises(ConnectionFailed, match="closed"):
         await source(broker).poll(MANY)

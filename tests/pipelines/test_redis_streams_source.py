@@ -110,7 +110,9 @@ async def test_record_of_a_published_message(private_server: PrivateRedis, serve
     await reader.close()
 
 
-async def test_entries_of_other_programs(private_server: PrivateRedis, server: Any) -> None:
+async def test_entries_with_unusual_fields_are_read_completely(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """Entries with unusual fields, or with an id that has no time, are read completely."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
     reader = source(private_server)
@@ -123,7 +125,9 @@ async def test_entries_of_other_programs(private_server: PrivateRedis, server: A
     await reader.close()
 
 
-async def test_polls_are_bounded(private_server: PrivateRedis, server: Any) -> None:
+async def test_poll_returns_no_more_records_and_bytes_than_its_limits(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(private_server, *(Message("x" * 10_000) for _ in range(30)))
     reader = source(private_server)
@@ -146,7 +150,9 @@ async def test_source_can_read_several_streams(private_server: PrivateRedis, ser
     await reader.close()
 
 
-async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, server: Any) -> None:
+async def test_consumer_with_the_name_of_a_dead_one_gets_its_unacknowledged_entries(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A consumer that takes over a dead one's name first gets its unacknowledged entries."""
     await publish(private_server, *(Message(str(number)) for number in range(5)))
     first = source(private_server, consumer="worker")
@@ -166,7 +172,9 @@ async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, ser
     await second.close()
 
 
-async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, server: Any) -> None:
+async def test_abandoned_and_released_entries_go_to_other_consumers(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """Entries that a consumer does not extend can be claimed by others; released ones at once."""
     await publish(private_server, Message("0"), Message("1"))
     first, second = (
@@ -187,7 +195,7 @@ async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, serv
     await second.close()
 
 
-async def test_abandoned_entry_after_many_open_ones_is_found(
+async def test_abandoned_entry_after_many_open_entries_goes_to_another_consumer(
     private_server: PrivateRedis, server: Any
 ) -> None:
     """An abandoned entry goes to another member, however many open entries come before it."""
@@ -204,7 +212,9 @@ async def test_abandoned_entry_after_many_open_ones_is_found(
     await other_worker.close()
 
 
-async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server: Any) -> None:
+async def test_entry_deleted_before_its_second_delivery_is_skipped(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """An entry that was deleted before its second delivery is skipped."""
     await publish(private_server, Message("0"), Message("1"))
     first = source(private_server, consumer="worker")
@@ -218,7 +228,7 @@ async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server
     await second.close()
 
 
-async def test_deleted_entries_do_not_hide_later_ones(
+async def test_unfinished_entries_after_deleted_entries_are_delivered_again(
     private_server: PrivateRedis, server: Any
 ) -> None:
     """A consumer gets its unfinished entries again, even if its first ones were deleted."""
@@ -268,7 +278,9 @@ async def test_position_can_be_moved(private_server: PrivateRedis, server: Any) 
     await reader.close()
 
 
-async def test_group_for_new_entries(private_server: PrivateRedis, server: Any) -> None:
+async def test_group_that_begins_at_the_end_gets_only_new_entries(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A consumer group that begins at "$" gets only entries published after its creation."""
     await publish(private_server, Message("old"))
     reader = source(private_server, start="$")
@@ -291,7 +303,7 @@ async def test_deleted_group_is_created_again(private_server: PrivateRedis, serv
     await reader.close()
 
 
-async def test_source_that_waits_during_a_failover_goes_on(
+async def test_source_that_waits_during_a_failover_continues_afterwards(
     private_server: PrivateRedis, server: Any
 ) -> None:
     """If the server becomes a replica while the source waits for entries, the error is temporary.
@@ -304,11 +316,11 @@ async def test_source_that_waits_during_a_failover_goes_on(
     await until(lambda: server.info("clients")["blocked_clients"] == 1)
     try:
         server.replicaof("127.0.0.1", "1")
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             await polling
     finally:
         server.replicaof("NO", "ONE")
-    assert caught.value.retryable
+    assert excinfo.value.retryable
     await publish(private_server, Message(b"1"))
     await reader.open(fail_on_revocation)
     [record] = await reader.poll(MANY)
@@ -341,14 +353,18 @@ async def test_redis_key_that_is_not_stream_stops_source_before_anything_is_read
 
 
 @pytest.mark.parametrize("streams", ["orders", []])
-def test_streams_are_a_list(private_server: PrivateRedis, streams: Any) -> None:
+def test_streams_that_are_not_a_list_are_refused(
+    private_server: PrivateRedis, streams: Any
+) -> None:
     """A single name instead of a list is refused."""
     with pytest.raises(ConfigurationError) as error:
         RedisStreamsSource(RedisStreams(url=Secret(private_server.url)), streams, group="workers")
     assert "streams" == error.value.path
 
 
-async def test_wrong_password_and_missing_rights(private_server: PrivateRedis, server: Any) -> None:
+async def test_wrong_password_and_missing_right_are_final_errors(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A wrong password or missing right is a final error that does not show the password."""
     server.acl_setuser("reader", enabled=True, passwords=["+right"], keys=["*"], commands=["+ping"])
     for password in (WRONG, "right"):
@@ -359,7 +375,7 @@ async def test_wrong_password_and_missing_rights(private_server: PrivateRedis, s
     server.acl_deluser("reader")
 
 
-async def test_use_before_it_is_open(private_server: PrivateRedis) -> None:
+async def test_use_of_closed_source_raises_connection_failed(private_server: PrivateRedis) -> None:
     """Using a closed Redis source raises the same error as a lost connection."""
     reader = source(private_server)
     with pytest.raises(ConnectionFailed, match="closed"):
@@ -367,7 +383,9 @@ async def test_use_before_it_is_open(private_server: PrivateRedis) -> None:
     await reader.close()
 
 
-async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
+async def test_each_record_reaches_the_sink_although_redis_is_killed_and_restarted(
+    tmp_path: Any,
+) -> None:
     """After its Redis server has restarted, a pipeline delivers each record to the sink."""
     options = ("--appendonly", "yes", "--appendfsync", "always")
     sink = MemorySink()
@@ -402,7 +420,7 @@ def start_worker(private_server: PrivateRedis, kind: str = "store") -> subproces
     )
 
 
-def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) -> None:
+def test_killed_worker_loses_no_record(private_server: PrivateRedis, server: Any) -> None:
     """After kill -9 at random moments each record is processed, and few are repeated."""
     messages = 600
     for number in range(messages):
@@ -459,7 +477,7 @@ async def test_lost_connection_is_temporary(private_server: PrivateRedis, server
     await reader.close()
 
 
-async def test_lost_connection_for_acknowledgements_is_opened_again(
+async def test_lost_connection_for_acknowledgements_is_reopened(
     private_server: PrivateRedis, server: Any
 ) -> None:
     """If only the connection that acknowledges entries is lost, the next poll reports it."""
@@ -482,7 +500,9 @@ async def test_lost_connection_for_acknowledgements_is_opened_again(
     await reader.close()
 
 
-async def test_message_with_an_unreadable_type(private_server: PrivateRedis, server: Any) -> None:
+async def test_invalid_utf8_in_content_type_is_escaped(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A content type or message id that is not UTF-8 is read with the invalid bytes escaped."""
     server.xadd("orders", {"payload": "1", "content-type": b"\xff", "message-id": b"\xfe"})
     reader = source(private_server)
@@ -492,7 +512,7 @@ async def test_message_with_an_unreadable_type(private_server: PrivateRedis, ser
     await reader.close()
 
 
-def test_fields_of_an_odd_entry() -> None:
+def test_empty_key_and_id_of_an_entry_are_read_as_none() -> None:
     """An entry with an empty key or id becomes a record without a key or id."""
     fields = record_columns([[b"payload", b"1", b"moorage-key", b"", b"message-id", b""]])
 

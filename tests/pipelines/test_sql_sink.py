@@ -154,7 +154,9 @@ async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
 
 
 @each_system
-async def test_json_column_has_json_text(system: str, tmp_path: Path) -> None:
+async def test_json_column_stores_objects_lists_and_strings_as_json(
+    system: str, tmp_path: Path
+) -> None:
     """A JSON column takes objects, lists and strings as JSON, and None as NULL."""
     async with database(system, tmp_path) as db:
         kind = {"postgresql": "jsonb", "sqlite": "text"}.get(system, "json")
@@ -185,7 +187,7 @@ async def test_json_column_has_json_text(system: str, tmp_path: Path) -> None:
 
 
 @each_system
-async def test_json_value_in_a_plain_column_names_the_column(system: str, tmp_path: Path) -> None:
+async def test_error_about_json_value_names_its_column(system: str, tmp_path: Path) -> None:
     """A JSON object in a plain column makes its record invalid, and the error names the column."""
     async with database(system, tmp_path) as db:
         await db.run(ORDERS)
@@ -199,7 +201,7 @@ async def test_json_value_in_a_plain_column_names_the_column(system: str, tmp_pa
                 results[1].unwrap()
 
 
-async def test_json_column_must_be_a_column(tmp_path: Path) -> None:
+async def test_json_column_outside_the_written_columns_is_refused(tmp_path: Path) -> None:
     """A JSON column that is not written is refused."""
     async with database("sqlite", tmp_path) as db:
         with pytest.raises(ConfigurationError, match="JSON columns"):
@@ -250,7 +252,7 @@ async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_pa
         assert [1] == [record.offset for record in source.committed]
 
 
-async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+async def test_unknown_key_column_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     """A key outside the columns, and checkpoints over another connector, are refused."""
     async with database("sqlite", tmp_path) as db:
         make = partial(SqlSink, db.manager, db.connector, "orders")
@@ -275,9 +277,7 @@ async def test_exactly_once_sql_sink_refuses_pipeline_with_two_lanes(tmp_path: P
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"{}", b"no JSON"])
-async def test_payload_without_the_columns_is_the_records_fault(
-    payload: bytes, tmp_path: Path
-) -> None:
+async def test_payload_without_the_columns_is_invalid_data(payload: bytes, tmp_path: Path) -> None:
     """A payload that is not an object, or lacks a column, is invalid data."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=False) as subject:
         results = await subject.sink.process_batch([SinkRecord(payload, topic="orders")])
@@ -286,7 +286,7 @@ async def test_payload_without_the_columns_is_the_records_fault(
         assert [InvalidData] == [type(result.error) for result in results]
 
 
-class _LostAnswers:
+class _ManagerThatLosesResponses:
     """A manager that loses the database's responses to some committed transactions."""
 
     def __init__(self, manager: Any, losses: int) -> None:
@@ -334,7 +334,7 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
         async def run(*, losses: int = 0, crash_at: int | None = None) -> None:
             checkpoints = SqlCheckpoints(db.manager, db.connector)
             await checkpoints.create_table()
-            manager: Any = _LostAnswers(db.manager, losses)
+            manager: Any = _ManagerThatLosesResponses(db.manager, losses)
             source: Any = PollingSource("orders", orders_of(40), checkpoints)
             if crash_at is not None:
                 source.commit = _commit_nothing

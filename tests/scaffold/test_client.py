@@ -259,7 +259,7 @@ def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert models.OrderClass.SMALL.is_known
 
 
-def test_names_of_the_description_hide_no_import(
+def test_names_of_generated_modules_may_occur_in_the_description(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Operations, parameters and members may have the names that generated modules use."""
@@ -304,7 +304,9 @@ def test_names_of_the_description_hide_no_import(
         ({"type": "array", "items": {"$ref": "other.json"}}, "/items"),
     ],
 )
-def test_schemas_that_cannot_be_mapped(schema: Any, pointer: str) -> None:
+def test_schema_that_cannot_be_mapped_is_reported_by_its_json_pointer(
+    schema: Any, pointer: str
+) -> None:
     """A schema that cannot be mapped is reported by JSON pointer, or its operations are skipped."""
     tree = description(
         {"/a": {"get": operation("a", responses={"200": in_json(schema)})}, **PATHS},
@@ -319,7 +321,7 @@ def test_schemas_that_cannot_be_mapped(schema: Any, pointer: str) -> None:
     assert "8 of 9 operations" in texts["README.md"]
 
 
-def test_circle_without_an_object_is_refused() -> None:
+def test_schema_that_refers_only_to_itself_is_refused() -> None:
     """A schema that refers only to itself is refused; an object that contains itself is a class."""
     loop = {"$ref": "#/components/schemas/Loop"}
     schemas = {"Loop": {"type": "array", "items": loop}}
@@ -387,7 +389,9 @@ def test_command_writes_the_client(tmp_path: Path, capsys: pytest.CaptureFixture
         (str, "a", (OneOf("b"),)),
     ],
 )
-def test_values_that_do_not_fit(kind: Any, value: Any, limits: tuple[Any, ...]) -> None:
+def test_response_value_that_does_not_fit_its_type_is_refused(
+    kind: Any, value: Any, limits: tuple[Any, ...]
+) -> None:
     """A response value of another type or beyond its limits is refused without being shown."""
     with pytest.raises(InvalidData):
         read_value(kind, value, *limits, checks=True)
@@ -407,7 +411,7 @@ def test_values_that_do_not_fit(kind: Any, value: Any, limits: tuple[Any, ...]) 
         (Mapping[str, str], "a"),
     ],
 )
-def test_values_that_cannot_be_written(kind: Any, value: Any) -> None:
+def test_request_value_of_another_type_is_refused(kind: Any, value: Any) -> None:
     """A request value of another type is refused before anything is sent."""
     with pytest.raises(InvalidData):
         write_value(kind, value)
@@ -432,13 +436,13 @@ def test_values_that_cannot_be_written(kind: Any, value: Any) -> None:
         (str, (OneOf("a", "b"),)),
     ],
 )
-def test_samples_keep_their_limits(kind: Any, limits: tuple[Any, ...]) -> None:
+def test_sample_values_keep_the_limits_of_their_types(kind: Any, limits: tuple[Any, ...]) -> None:
     """Generated sample values pass the limits of their types when written and read."""
     value = sample(kind, *limits)
     assert value == read_value(kind, write_value(kind, value, *limits), *limits, checks=True)
 
 
-def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
+def test_deeply_nested_unions_are_read_in_linear_time() -> None:
     """Nested unions are read in time proportional to the value, however deep they are."""
     kind: Any = int
     for _ in range(9):
@@ -450,7 +454,7 @@ def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
         read_value(kind, value)
 
 
-def test_answers_and_contents() -> None:
+def test_text_bytes_and_empty_responses_are_read() -> None:
     """Text, bytes and empty responses are read; a body that is not JSON is an error."""
     assert "a" == text_answer(Response(200, body=b"a"))
     assert b"a" == binary_answer(Response(200, body=b"a"))
@@ -467,7 +471,7 @@ def test_answers_and_contents() -> None:
     assert b"\0" == binary_content(b"\0").body
 
 
-def test_unchanged_value_is_no_failure_of_the_vendor() -> None:
+def test_status_304_raises_vendor_rejected_and_opens_no_circuit() -> None:
     """The answer 304 to a condition raises VendorRejected at once, and never opens the circuit."""
     request = make_request("GET", "/a", headers=[("If-None-Match", '"1"')])
     reading = HttpOperation(name="get", request=request, read=json_answer(int))
@@ -489,7 +493,7 @@ def test_float_is_refused_with_its_reason() -> None:
             write_value(kind, 1.1)
 
 
-def test_parameters_and_segments() -> None:
+def test_parameters_are_written_in_their_style_and_cannot_change_the_path() -> None:
     """Parameters are written in the described style, and no value can change the path."""
     assert [] == parameter("a", str, None)
     assert [("a", "1"), ("a", "2")] == parameter("a", Sequence[int], [1, 2])

@@ -90,7 +90,7 @@ def problem_of_write(kind: Any, value: Any, *limits: Any) -> str:
     return excinfo.value.message
 
 
-def test_module_has_no_other_names() -> None:
+def test_import_of_a_missing_name_raises_import_error() -> None:
     """Importing a name that the generated module lacks raises the usual ImportError."""
     name = "other"
     with pytest.raises(AttributeError, match="no attribute 'other'"):
@@ -171,7 +171,7 @@ def test_alternatives_are_written_by_their_class() -> None:
     assert write_value(int | None, None) is None
 
 
-def test_decimals_of_unions_are_texts_where_described() -> None:
+def test_decimal_of_a_union_is_written_as_string_if_described_as_one() -> None:
     """A decimal in a union is written as a string where the description requires a string."""
     tree = Tree(size=Size.SMALL, price=Decimal("1.50"))
     value_on_wire = write_value(Tree, tree)
@@ -235,7 +235,7 @@ def test_type_markers_do_not_restrict_values() -> None:
     assert [None, None] == [mark.problem({}) for mark in marks]
 
 
-def test_values_that_are_nested_too_deeply() -> None:
+def test_value_nested_too_deeply_is_refused() -> None:
     """A value nested deeper than Python's recursion limit is refused, read or written."""
     tree, branch, items = Tree(size=Size.SMALL), dict[str, Any](size="small"), list[Any]()
     for _ in range(5_000):
@@ -253,7 +253,7 @@ def test_values_that_are_nested_too_deeply() -> None:
     [float("nan"), Decimal("NaN"), Decimal("Infinity"), "\ud800", {1: 2}, 2j, {"a": b"b"}],
     ids=repr,
 )
-def test_values_that_json_does_not_have(value: Any) -> None:
+def test_value_that_json_cannot_represent_is_refused(value: Any) -> None:
     """A value that JSON cannot represent is refused without being shown."""
     with pytest.raises(InvalidData, match="cannot be written as JSON") as excinfo:
         json_content(Any, [value])
@@ -294,7 +294,7 @@ def test_forms_have_the_described_styles() -> None:
     assert [] == pairs("name", None, None)
 
 
-def test_forms_of_several_parts_carry_files() -> None:
+def test_multipart_form_contains_fields_and_files() -> None:
     """A multipart form has fields and files as parts; a file that is None is omitted."""
     files = {"front": FormFile("a.png", b"png", "image/png"), "back": None}
     content = multipart_content(Upload, Upload(name="n", ids=[1, 2]), files)

@@ -171,7 +171,7 @@ def test_messages_go_through_a_broker_and_back(
     assert "application/vnd.shop+json" == cancelled.message.content_type
 
 
-def test_names_of_the_description_hide_no_import(
+def test_names_of_generated_modules_may_occur_in_the_message_description(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operation called "message" and a channel called "as text" have functions that work."""

@@ -76,7 +76,7 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
 @settings(max_examples=15)
 @given(NAMES)
 @pytest.mark.parametrize("kind, choice", SCAFFOLDS)
-def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
+def test_any_valid_project_name_gives_valid_code(kind: str, choice: str | None, name: str) -> None:
     """For any valid project name, code and tables are valid and contain no other project's name."""
     texts = scaffold(kind, name, choice)
     for path, text in texts.items():
@@ -139,7 +139,7 @@ def test_scaffolded_vendor_conforms(
         fixture.close()
 
 
-def test_acme_package_is_scaffolded() -> None:
+def test_example_vendor_package_equals_the_scaffold() -> None:
     """The example vendor package in the tests is exactly what the scaffold writes."""
     home_directory = ROOT / "tests" / "packages" / "acme-vendor"
     package_files = {

@@ -217,7 +217,9 @@ def _order(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[str]) -> None:
+def test_incompatibility_has_its_place_and_reason(
+    reader: Any, writer: Any, expected: list[str]
+) -> None:
     """Each incompatibility has its place and reason; parts that cannot be compared are reported."""
     assert expected == problems(reader, writer)
 
@@ -249,7 +251,7 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
         ),
     ],
 )
-def test_rules_that_depend_on_each_other_are_not_mixed(
+def test_rules_of_an_alternative_and_its_surroundings_are_not_combined(
     reader: Any, writer: Any, value: Any
 ) -> None:
     """Rules of an alternative and of its surroundings are not combined into a narrower rule."""
@@ -350,7 +352,7 @@ def test_nested_parts_are_compared_once() -> None:
 
 
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
-def test_countless_combinations_are_not_judged(keyword: str) -> None:
+def test_schema_with_too_many_combinations_is_reported(keyword: str) -> None:
     """Schemas with too many combinations of alternatives are reported, not compared for ever."""
     reader = doubling_schema(keyword, 30, {"type": "string"})
     writer = doubling_schema(keyword, 30, {"type": "integer"})
@@ -380,7 +382,7 @@ def test_countless_combinations_are_not_judged(keyword: str) -> None:
         {"properties": {"a": {"$id": "inner", "type": "string"}}, "type": "object"},
     ],
 )
-def test_reference_that_cannot_be_followed_is_not_judged(schema: Any) -> None:
+def test_reference_to_unknown_document_is_reported(schema: Any) -> None:
     """A reference to an unknown document is reported as a part that cannot be compared."""
     reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
     assert any("reference" in problem.problem for problem in read_incompatibilities(reader, writer))

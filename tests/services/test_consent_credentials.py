@@ -113,9 +113,9 @@ def test_credentials_are_stored_asynchronously() -> None:
 def test_consent_needs_a_store(provider: Any, ref: str) -> None:
     """Without a provider that stores credentials, the error says how to configure one."""
     hub = Hub(accounts(), credentials=provider)
-    with hub, pytest.raises(ConfigurationError, match="issues credentials for each") as caught:
+    with hub, pytest.raises(ConfigurationError, match="issues credentials for each") as excinfo:
         hub.bank().get_consent(ref)
-    assert f"vendors.{Ref.parse(ref).account}" == caught.value.path
+    assert f"vendors.{Ref.parse(ref).account}" == excinfo.value.path
 
 
 @pytest.mark.parametrize("provider", [None, AsyncEnvironmentCredentialProvider({})])
@@ -142,7 +142,7 @@ class BrokenProvider(MemoryCredentialProvider):
 def test_failing_store_is_unavailable() -> None:
     """A store that fails raises `StorageUnavailable`, without the credentials in its text."""
     hub = Hub(accounts(), credentials=BrokenProvider())
-    with hub, pytest.raises(StorageUnavailable, match="provider raised OSError") as caught:
+    with hub, pytest.raises(StorageUnavailable, match="provider raised OSError") as excinfo:
         hub.bank().get_consent(REF)
-    error = caught.value
+    error = excinfo.value
     assert "token-1" not in f"{error!r}{error.__cause__!r}{error.__context__!r}"

@@ -72,14 +72,14 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_values_make_the_round_trip(server: XmlRpcServer, is_async: bool) -> None:
+def test_values_are_unchanged_after_a_round_trip(server: XmlRpcServer, is_async: bool) -> None:
     """Values of all types reach a real server, and come back from it, unchanged."""
     call = ODOO.call("echo", VALUES, safe=True)
     assert VALUES == perform(server, call, is_async=is_async)
 
 
 @pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
-def test_integers_of_64_bits(number: int) -> None:
+def test_integer_of_64_bits_is_sent_as_i8(number: int) -> None:
     """An integer of more than 32 bits is sent as i8, and read again."""
     body = method_call("echo", [number])
     assert b"<i8>" in body
@@ -88,7 +88,7 @@ def test_integers_of_64_bits(number: int) -> None:
     assert (False, number) == method_response(answer(value))
 
 
-def test_times_and_secrets() -> None:
+def test_time_is_sent_in_utc_and_secret_in_plain_text() -> None:
     """A time with a zone is sent in UTC, and a secret is sent in plain text."""
     zone = timezone(timedelta(hours=2))
     parameters, _ = loads(
@@ -128,7 +128,7 @@ def nested_lists(depth: int) -> Any:
         nested_lists(60),
     ],
 )
-def test_values_without_a_form(value: Any) -> None:
+def test_value_that_xml_rpc_cannot_carry_is_refused(value: Any) -> None:
     """A value that XML-RPC cannot carry is refused before anything is sent."""
     with pytest.raises(InvalidData):
         ODOO.call("echo", [value])
@@ -188,7 +188,7 @@ def test_fault_code_decides_class_of_error(
     assert 1 == len(server.calls)
 
 
-def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
+def test_failed_call_is_retried_only_if_safe_or_repeatable(server: XmlRpcServer) -> None:
     """Failed calls are retried if safe or repeatable; else a keyed call's outcome is unknown."""
     with pytest.raises(VendorFailed):
         perform(server, ODOO.call("fail", [1, "x"], safe=True))
@@ -285,7 +285,9 @@ def configuration(url: str, **settings: Any) -> dict[str, Any]:
     return {"connectors": {"odoo": table}, "services": {"odoo": {"base_url": url}}}
 
 
-def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_connector_runs_methods_with_json_arguments(
+    server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Methods run by name with plain JSON arguments, and the password is never shown."""
     monkeypatch.setenv("ODOO_PASSWORD", PASSWORD)
     with moorage.open(configuration(server.url, safe_methods=["echo"])) as hub:

@@ -88,7 +88,7 @@ def test_missing_image_is_pulled_once(user: str | None, socket: str, shop: Regis
     assert 0 < shop.manifest_requests <= 2
 
 
-def test_throttled_pull_is_repeated(socket: str, shop: Registry) -> None:
+def test_throttled_pull_is_retried(socket: str, shop: Registry) -> None:
     """If the registry throttles a pull, the pull is retried, and the step runs once."""
     shop.faults.extend([THROTTLED, THROTTLED, BROKEN])
     connector = StepConnector(DockerPlatform(socket), manager(attempts=9))
@@ -113,7 +113,7 @@ def test_throttled_pull_raises_rate_limit_exceeded(socket: str, shop: Registry) 
     assert () == tuple(platform.runs(30.0))
 
 
-def test_broken_registry_is_a_failure(socket: str, shop: Registry) -> None:
+def test_registry_that_keeps_failing_raises_vendor_failed(socket: str, shop: Registry) -> None:
     """A registry that keeps failing raises VendorFailed."""
     shop.faults.extend([BROKEN] * 9)
 
@@ -135,7 +135,7 @@ def test_unknown_image_is_refused(socket: str, shop: Registry, name: str) -> Non
     assert shop.manifest_requests <= 2
 
 
-def test_nothing_is_pulled_without_permission(socket: str, shop: Registry) -> None:
+def test_image_is_not_pulled_if_pull_is_false(socket: str, shop: Registry) -> None:
     """With `pull=False` only images on the Engine are used."""
     connector = StepConnector(DockerPlatform(socket, pull=False), manager())
 
@@ -145,7 +145,9 @@ def test_nothing_is_pulled_without_permission(socket: str, shop: Registry) -> No
     assert 0 == shop.manifest_requests
 
 
-def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:
+def test_private_image_is_pulled_with_the_login_of_its_registry(
+    socket: str, shop: Registry
+) -> None:
     """A private image is pulled with its registry's login, which no error shows."""
     shop.login = "erp:s3cr3t-of-the-shop"
     wrong_login = RegistryLogin(
@@ -181,14 +183,14 @@ def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
     assert {"X-Registry-Auth"} == set(login.pull_header("index.docker.io/erp/shop"))
 
 
-def test_part_of_a_login_is_refused() -> None:
+def test_login_without_a_user_is_refused() -> None:
     """A password without a user is refused when the settings are read."""
     assert DockerSettings().login is None
     with pytest.raises(ConfigurationError, match="registry_user"):
         DockerSettings(registry="erp.example", registry_password=Secret("p"))
 
 
-def test_pull_is_an_operation(socket: str, shop: Registry) -> None:
+def test_image_can_be_pulled_before_steps_need_it(socket: str, shop: Registry) -> None:
     """An image can be pulled before steps need it, with the protections of a service."""
     images = DockerImages(socket)
 
@@ -256,7 +258,7 @@ def test_error_of_a_log_ends_the_build_unchanged(
     assert error is excinfo.value
 
 
-def test_stage_and_name_of_a_dockerfile(socket: str, tmp_path: Path) -> None:
+def test_build_may_name_its_dockerfile_and_last_stage(socket: str, tmp_path: Path) -> None:
     """A build can use a Dockerfile with another name, and stop at one of its stages."""
     context(tmp_path, "FROM nothing\n")
     stages = f"FROM {IMAGE} AS first\nENV STAGE=1\nFROM {IMAGE}\nRUN false\n"
@@ -269,7 +271,9 @@ def test_stage_and_name_of_a_dockerfile(socket: str, tmp_path: Path) -> None:
     assert "localhost/stage:latest" == manager().perform("steps", build)["image"]
 
 
-def test_private_base_of_a_build(socket: str, shop: Registry, tmp_path: Path) -> None:
+def test_build_pulls_its_private_base_image_with_the_login(
+    socket: str, shop: Registry, tmp_path: Path
+) -> None:
     """A build pulls its private base image with the login, and retries if throttled."""
     if is_podman(socket):
         pytest.skip("Podman repeats a throttled pull itself, for minutes")
@@ -302,7 +306,9 @@ def test_failed_build_is_refused(socket: str, tmp_path: Path, dockerfile: str, w
 
 
 @pytest.mark.parametrize("work", ["sleep 60", "while :; do echo busy; sleep 0.01; done"])
-def test_slow_build_is_cut_off(socket: str, tmp_path: Path, work: str) -> None:
+def test_build_beyond_the_timeout_of_its_service_is_cut_off(
+    socket: str, tmp_path: Path, work: str
+) -> None:
     """A build that exceeds its service's timeout is cut off, with or without output."""
     folder = context(tmp_path, f"FROM {IMAGE}\nRUN {work}\n")
     build = DockerImages(socket).build(folder, "localhost/slow:1")
@@ -311,7 +317,7 @@ def test_slow_build_is_cut_off(socket: str, tmp_path: Path, work: str) -> None:
         build.act(1.0)
 
 
-def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
+def test_build_with_wrong_options_is_refused_before_it_begins(tmp_path: Path) -> None:
     """A non-text argument and a wrong name, path or folder are refused before the build."""
     images, secret = DockerImages("/nowhere"), Secret("p")
     wrong_secrets: Any = {"TOKEN": secret}
@@ -364,7 +370,7 @@ def test_last_pattern_that_matches_path_or_one_of_its_folders_decides(
     assert ignored == [path for path in [*ignored, *others] if rules.ignores(path)]
 
 
-def test_wrong_pattern_is_named() -> None:
+def test_error_names_the_invalid_pattern() -> None:
     """The error for an invalid pattern contains it; a pattern longer than any path is refused."""
     with pytest.raises(InvalidData, match=r"\[z-a\]"):
         IgnoredFiles.of("a\n[z-a]\n", ())
@@ -382,7 +388,7 @@ def test_wrong_pattern_is_named() -> None:
         ("[a-z]*" * 60 + "1", "a" * 250),
     ],
 )
-def test_wildcards_cost_no_more_than_their_number(pattern: str, path: str) -> None:
+def test_pattern_is_matched_in_linear_time_despite_many_wildcards(pattern: str, path: str) -> None:
     """Matching costs time linear in path and pattern, however many wildcards there are."""
     tests = Counter[str]()
     compiled = PathPattern(pattern)
@@ -404,7 +410,7 @@ def count_word(tests: Counter[str], test: Callable[[str], bool], char: str) -> b
     return test(char)
 
 
-def test_patterns_forget_rare_steps() -> None:
+def test_pattern_caches_a_limited_number_of_steps() -> None:
     """A pattern caches a limited number of matching steps, and matches correctly beyond that."""
     pattern = PathPattern("*a" + "?" * 13 + "b")
     rng = Random(7)
@@ -415,7 +421,7 @@ def test_patterns_forget_rare_steps() -> None:
     assert {True, False} == set(expected)
 
 
-def test_packing_ends_in_time(tmp_path: Path) -> None:
+def test_context_that_cannot_be_packed_in_time_is_not_sent(tmp_path: Path) -> None:
     """A context that cannot be packed within the time limit is not sent."""
     build = DockerImages("/nowhere").build(context(tmp_path, "FROM x\n"), "x")
 
@@ -445,14 +451,14 @@ def test_arguments_of_wrong_types_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("server", ["https://erp.example", "erp.example/", "a b", ""])
-def test_server_of_a_login_is_no_url(server: str) -> None:
+def test_login_server_that_cannot_begin_an_image_name_is_refused(server: str) -> None:
     """A login server that cannot begin an image name is refused, since it would never be used."""
     with pytest.raises(ConfigurationError, match="address of a registry server"):
         RegistryLogin(server=server, user="erp", password="p")
 
 
 @pytest.mark.parametrize("server", ["docker.io", "localhost:5000", "[::1]:5000", "a-b.example"])
-def test_server_of_a_login(server: str) -> None:
+def test_login_server_is_a_host_with_or_without_a_port(server: str) -> None:
     """A login server is a host name or address, with or without a port."""
     login = RegistryLogin(server=server, user="erp", password=Secret("s3cr3t-of-erp"))
 
@@ -462,7 +468,7 @@ def test_server_of_a_login(server: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"7", b"[]", b"{}", b'{"Id":7}', b"[" * 100_000, b"\xff", b'{"Id":']
 )
-def test_strange_description_of_an_image_is_a_failure(tmp_path: Path, body: bytes) -> None:
+def test_unreadable_description_of_an_image_raises_error(tmp_path: Path, body: bytes) -> None:
     """An Engine that describes a pulled image in an unexpected form raises an error."""
     with (
         answer_requests(f"{tmp_path}/s", b"", body),
@@ -471,7 +477,7 @@ def test_strange_description_of_an_image_is_a_failure(tmp_path: Path, body: byte
         DockerImages(f"{tmp_path}/s").pull("x").act(9.0)
 
 
-def test_deeply_nested_progress_is_a_failure(tmp_path: Path) -> None:
+def test_deeply_nested_progress_raises_error(tmp_path: Path) -> None:
     """Too deeply nested progress or error messages of the Engine raise an error."""
     pull = DockerImages(f"{tmp_path}/s").pull("x")
     with (

@@ -47,11 +47,11 @@ def test_caller_waits_for_the_token_request_of_another_one_within_its_own_time_l
     assert silent_api.asked.wait(10.0)
     start_time = monotonic()
 
-    with pytest.raises(AttemptTimeout, match="another call") as caught:
+    with pytest.raises(AttemptTimeout, match="another call") as excinfo:
         access.header(api, 0.1)
 
     assert access.renew(Secret("Bearer old"))
     assert monotonic() - start_time < 30.0
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     silent_api.end.set()
     thread.join()

@@ -37,9 +37,9 @@ def test_file_that_cannot_be_read_now_is_not_taken_for_missing(tmp_path: Path) -
     """If the process has too many open files, collecting raises a temporary error."""
     run_with_files(tmp_path)
     platform = LocalPlatform(tmp_path)
-    with no_free_files(), pytest.raises(ConnectionFailed, match="Too many open files") as caught:
+    with no_free_files(), pytest.raises(ConnectionFailed, match="Too many open files") as excinfo:
         platform.collect("run", "total.csv", 100, 1.0)
-    assert caught.value.retryable
+    assert excinfo.value.retryable
     assert b"12" == platform.collect("run", "total.csv", 100, 1.0)
     for path in ("loop.csv", "missing.csv", "total.csv/x", "x" * 300):
         assert platform.collect("run", path, 100, 1.0) is None

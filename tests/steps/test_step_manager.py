@@ -100,7 +100,7 @@ def test_connector_of_replaced_factory_is_closed_with_the_others() -> None:
     assert [first_platform, second_platform] == closed_platforms
 
 
-def test_types_follow_from_steps() -> None:
+def test_step_without_a_type_runs_on_the_platform_of_its_image() -> None:
     """A step without a type runs on the only platform; if there are several, its image decides."""
     steps = managed_steps()
     steps.register("one", MockPlatform)
@@ -218,7 +218,7 @@ def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> No
     ],
     ids=repr,
 )
-def test_impossible_steps_are_refused(fields: dict[str, object]) -> None:
+def test_step_with_impossible_settings_is_refused(fields: dict[str, object]) -> None:
     """A step with impossible settings is refused at construction."""
     values: dict[str, object] = {"name": "x", "command": ["true"], **fields}
 
@@ -244,7 +244,7 @@ def test_step_that_linux_cannot_start_is_refused(arguments: list[int], variable:
         Step("x", [*command[:-1], f"{command[-1]}ü" * 2], environment={"A": "y" * (variable + 1)})
 
 
-def test_long_lines_come_in_pieces() -> None:
+def test_long_line_is_passed_on_in_pieces_with_one_line_number() -> None:
     """A very long line is passed on in pieces of limited size, all with the same line number."""
     reader = LineReader("stdout", [])
     pieces = reader.feed(b"x" * LONGEST_LINE) + reader.feed(b"y\nnext")
@@ -254,7 +254,7 @@ def test_long_lines_come_in_pieces() -> None:
     assert [LogLine("stdout", 2, b"next", is_whole=False)] == last_lines
 
 
-def test_tails_are_bounded() -> None:
+def test_result_contains_only_the_end_of_a_long_output() -> None:
     """A result contains only the end of a long output."""
     tail = OutputTail()
     for number in range(20_000):
@@ -265,7 +265,9 @@ def test_tails_are_bounded() -> None:
     assert tail.text().endswith("line 19999\n")
 
 
-def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_reference_names_an_environment_variable_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A secret reference names an environment variable or a file; a final line break is removed."""
     monkeypatch.setenv("STEP_TOKEN", "from-environment")
     (tmp_path / "token").write_bytes(b"from-file\n")
@@ -275,7 +277,9 @@ def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", ["secret://file/a\0b", "secret://env/\ud800", "empty"])
-def test_impossible_and_empty_secrets_are_not_found(name: str, tmp_path: Path) -> None:
+def test_secret_with_an_impossible_name_or_empty_file_is_not_found(
+    name: str, tmp_path: Path
+) -> None:
     """A name that no file or variable can have is not found, and neither is an empty file."""
     (tmp_path / "empty").write_text("\n")
     reference = f"secret://file/{tmp_path}/empty" if name == "empty" else name
@@ -284,7 +288,7 @@ def test_impossible_and_empty_secrets_are_not_found(name: str, tmp_path: Path) -
         referenced_secret(reference)
 
 
-def test_results_are_values() -> None:
+def test_added_metadata_gives_a_new_result() -> None:
     """A result is a success or a failure; adding metadata to it returns a new result."""
     result = ExecutionResult.failure(5, stderr="no", host="a").with_metadata(host="b", cpu=1)
 

@@ -27,7 +27,7 @@ def test_file_that_changed_within_same_second_counts_as_unmodified() -> None:
 
 
 @pytest.mark.parametrize("tag", ['"one"', "*"])
-def test_asterisk_matches_the_tag_of_any_file(tag: str) -> None:
+def test_condition_is_met_by_the_tag_of_the_file_or_an_asterisk(tag: str) -> None:
     """A condition is met by the file's own tag, or by any file if the tag is an asterisk."""
     assert is_wanted(STORED, GetOptions(if_match=tag))
     assert not is_wanted(STORED, GetOptions(if_none_match=tag))
@@ -40,7 +40,7 @@ def test_tag_of_another_version_does_not_match() -> None:
     assert is_wanted(STORED, GetOptions(if_none_match='"two"'))
 
 
-def test_a_change_of_the_next_second_counts() -> None:
+def test_file_that_changed_in_the_next_second_counts_as_modified() -> None:
     """A file changed in the next second counts as modified."""
     second_before = SECOND - timedelta(seconds=1)
 

@@ -143,7 +143,7 @@ class LosesFirstDisputeVendor(Stripe):
         (LosesFirstDisputeVendor, "every_dispute_is_listed", "each dispute exactly once"),
     ],
 )
-def test_a_mistake_is_found(kind: type[Stripe], check: str, message: str) -> None:
+def test_check_fails_for_a_faulty_vendor(kind: type[Stripe], check: str, message: str) -> None:
     """A payment vendor with one of these faults fails the check, in sync and in async mode."""
 
     def subject() -> kit.PaymentsSubject:

@@ -50,7 +50,7 @@ VENDORS: Final[dict[str, Callable[[], PaymentsSubject]]] = {
     "square": square,
     "stripe": stripe,
 }
-SIGNED_ADDRESSES: Final = frozenset({"mercado_pago"})
+URL_SIGNING_VENDORS: Final = frozenset({"mercado_pago"})
 """Vendors that sign the id in the URL, and not the body."""
 UNSIGNED: Final = frozenset({"mollie"})
 """Vendors that sign nothing, so that a look-up decides."""
@@ -93,7 +93,7 @@ class AttackedInbox:
         self.events = [event for sent in self.sent for event in self.received(sent)]
         self._genuine = [self._signed_part(event) for event in self.events]
 
-    def _pay(self, subject: PaymentsSubject) -> None:
+    def _make_payments(self, subject: PaymentsSubject) -> None:
         """Make, refund and dispute a payment, as far as the vendor's sandbox can."""
         payments = self.hub.payments()
         order = Charge(

@@ -203,7 +203,7 @@ def test_adyen_notification_about_report_gives_no_payment_event(shop: SandboxHub
     assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
 
 
-def test_late_notification_rewinds_nothing(shop: SandboxHub) -> None:
+def test_late_authorisation_event_does_not_undo_the_capture(shop: SandboxHub) -> None:
     """An Adyen authorisation event that arrives after the capture does not undo the capture."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")
     shop.payments.capture(payment.ref, idempotency_key="k-2")
@@ -229,7 +229,7 @@ def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
     assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost_payment.state, won_payment.state)
 
 
-def test_payment_of_a_buyer_who_does_not_return(shop: SandboxHub) -> None:
+def test_event_names_the_payment_of_a_buyer_who_did_not_return(shop: SandboxHub) -> None:
     """If the buyer never returned to us, Adyen's event identifies the payment by our reference."""
     payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
@@ -254,7 +254,9 @@ def test_event_of_another_payment_is_refused(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
-def test_remainder_after_a_capture(several: Json, left: str) -> None:
+def test_rest_can_be_captured_only_if_several_captures_are_allowed(
+    several: Json, left: str
+) -> None:
     """At Adyen the rest of a payment can be captured only if several captures are allowed."""
     shop = SandboxHub(multiple_captures=several)
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")

@@ -11,8 +11,8 @@ from moorage.contracts.payments import PaymentState
 from moorage.domain.entries.queue import EntryQuery
 from moorage.vendors.payments.mollie import Mollie
 from tests.vendors.attacked_webhooks import (
-    SIGNED_ADDRESSES,
     UNSIGNED,
+    URL_SIGNING_VENDORS,
     VENDORS,
     AttackedInbox,
     attack,
@@ -38,7 +38,7 @@ def test_damaged_and_hostile_webhooks(name: str) -> None:
 
 
 @EVERY_VENDOR
-def test_damaged_webhooks_under_the_tracer(name: str) -> None:
+def test_damaged_webhook_is_refused_or_stored_as_signed(name: str) -> None:
     """A damaged webhook is refused, or it is stored with exactly the content that was signed."""
     assert attack(name, 10, seed=1) <= 10
 
@@ -51,7 +51,7 @@ def test_forged_webhook_is_not_stored(name: str) -> None:
     genuine = attacked.sent[0]
     if name in UNSIGNED:
         forged = attrs.evolve(genuine, url=f"{genuine.url}x")
-    elif name in SIGNED_ADDRESSES:
+    elif name in URL_SIGNING_VENDORS:
         forged = attrs.evolve(genuine, url=genuine.url.replace("data.id=", "data.id=6"))
     else:
         # The amount, or another number that the signature covers.
@@ -110,7 +110,7 @@ class VendorThatTrustsTypes(Mollie):
         (VendorThatTrustsTypes, (AttributeError, KeyError, TypeError)),
     ],
 )
-def test_the_attack_notices_faulty_vendors(kind: type[Mollie], error: Any) -> None:
+def test_attack_detects_faulty_vendors(kind: type[Mollie], error: Any) -> None:
     """The attack detects a vendor that trusts unsigned webhooks or the types of their values."""
 
     def faulty() -> PaymentsSubject:

@@ -185,9 +185,9 @@ def test_body_without_optional_fields() -> None:
 def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> None:
     """A payment with a field that the bank's interface lacks is refused before sending."""
     sandbox = BerlinGroupSandbox()
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         hub(sandbox).bank().pay(order, idempotency_key="k")
-    assert (field, []) == (caught.value.field, sandbox.requests)
+    assert (field, []) == (excinfo.value.field, sandbox.requests)
 
 
 def test_error_has_detail_of_bank_problem() -> None:
@@ -352,9 +352,9 @@ def test_sandbox_refuses_wrong_consents(fields: dict[str, Any], code: str) -> No
     """The sandbox refuses a consent that a bank would refuse."""
     sandbox = BerlinGroupSandbox()
     request = attrs.evolve(REQUEST, extra={"berlin_group": fields})
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         hub(sandbox).bank().start_consent(request)
-    assert (code, 0) == (caught.value.vendor_code, sandbox.consent_count())
+    assert (code, 0) == (excinfo.value.vendor_code, sandbox.consent_count())
 
 
 def raw(path: str, method: str = "GET", body: object = None, **headers: str) -> Any:

@@ -250,7 +250,7 @@ def test_charge_that_no_search_finds_is_not_made_again(shop: SandboxHub) -> None
     assert 1 == len(shop.sandbox.transactions)
 
 
-def test_lost_charge_is_settled_by_the_job() -> None:
+def test_job_for_unknown_outcomes_settles_a_lost_charge() -> None:
     """The job for unknown outcomes finds a lost charge in the payment list and settles its key."""
     clock = VirtualClock()
     sandbox = BraintreeSandbox(now=lambda: clock.utc().timestamp())
@@ -308,7 +308,7 @@ def test_partial_capture_keeps_amount_that_was_first_authorised(shop: SandboxHub
     )
 
 
-def test_capture_of_everything(shop: SandboxHub) -> None:
+def test_capture_without_an_amount_captures_everything(shop: SandboxHub) -> None:
     """A capture without an amount captures everything, and a second one is refused."""
     authorization = shop.hold()
     capture = shop.payments.capture(authorization.ref, idempotency_key="c-1")
@@ -335,7 +335,9 @@ def test_lost_capture_is_found(shop: SandboxHub) -> None:
     "status, state",
     [("SETTLEMENT_PENDING", MoveState.PENDING), ("SETTLEMENT_CONFIRMED", MoveState.UNKNOWN)],
 )
-def test_capture_that_is_not_done(shop: SandboxHub, status: str, state: MoveState) -> None:
+def test_unfinished_capture_is_not_reported_as_captured(
+    shop: SandboxHub, status: str, state: MoveState
+) -> None:
     """A capture with an unfinished or unknown status is not reported as captured."""
     authorization = shop.hold()
     shop.sandbox.fail(None, changed_transaction(status=status))
@@ -365,7 +367,7 @@ def test_lost_void_is_found(shop: SandboxHub) -> None:
     assert MoveState.SUCCEEDED is shop.payments.void(authorization.ref, idempotency_key="v-1").state
 
 
-def test_void_within_a_call_with_retries() -> None:
+def test_retried_void_finds_the_voided_payment() -> None:
     """If a retried void is refused because the first succeeded, the voided payment is found."""
     shop = SandboxHub(retried=True)
     with shop.hub:
@@ -435,8 +437,8 @@ def test_part_and_then_rest_of_a_payment_are_refunded(shop: SandboxHub) -> None:
     assert (MoveState.PENDING, PART) == (part.state, part.amount)
     assert EUROS - PART == rest.amount
     shop.sandbox.settle()
-    paid_back = shop.payments.get(payment.ref)
-    assert (PaymentState.REFUNDED, EUROS) == (paid_back.state, paid_back.refunded)
+    refunded_amount = shop.payments.get(payment.ref)
+    assert (PaymentState.REFUNDED, EUROS) == (refunded_amount.state, refunded_amount.refunded)
     assert MoveState.SUCCEEDED is shop.payments.get_refund(part.ref).state
     looked_up = shop.payments.get_refund(Ref("braintree", "main", part.ref.id))
     assert looked_up.payment is not None
@@ -496,7 +498,7 @@ def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
         ("LEVITATED", "unknown"),
     ],
 )
-def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
+def test_status_of_a_refund_becomes_a_state(shop: SandboxHub, status: str, state: str) -> None:
     """Each Braintree status of a refund becomes a state."""
     refund = shop.payments.refund(shop.settled().ref, PART, idempotency_key="r-1")
     [record] = shop.sandbox.refunds.values()
@@ -519,7 +521,7 @@ def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
         ("SETTLEMENT_CONFIRMED", "unknown", None),
     ],
 )
-def test_states_of_a_payment(
+def test_status_of_a_payment_becomes_a_state(
     shop: SandboxHub, status: str, state: str, captured: str | None
 ) -> None:
     """Each Braintree status of a payment becomes a state; an unknown one gives no amounts."""
@@ -565,7 +567,7 @@ def test_answer_without_transaction_is_malformed_response(
         shop.payments.get(ref)
 
 
-def test_list_of_payments(shop: SandboxHub) -> None:
+def test_payments_of_a_period_are_listed_in_pages(shop: SandboxHub) -> None:
     """Payments of a period, without its end, are listed page by page."""
     start = datetime.fromtimestamp(shop.time, UTC)
     for _ in range(4):
@@ -592,7 +594,7 @@ def test_list_without_edges_is_malformed_response(shop: SandboxHub) -> None:
         shop.payments.payments(PaymentQuery())
 
 
-def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub) -> None:
+def test_stored_payment_methods_are_listed_charged_and_removed(shop: SandboxHub) -> None:
     """Stored payment methods are listed and charged; removing one twice is not an error."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
@@ -607,7 +609,7 @@ def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub
     assert () == shop.payments.stored_means("ada-1").items
 
 
-def test_customer_without_a_node_has_no_means(shop: SandboxHub) -> None:
+def test_customer_without_a_node_has_no_stored_payment_methods(shop: SandboxHub) -> None:
     """A customer whose node is null has no stored payment methods."""
     shop.sandbox.fail(reply({"data": {"node": None}}))
 
@@ -624,7 +626,7 @@ def test_customer_without_a_node_has_no_means(shop: SandboxHub) -> None:
     ],
     ids=["list", "removal", "capture", "get"],
 )
-def test_refusals_of_other_operations(
+def test_error_response_of_any_operation_raises_error(
     shop: SandboxHub, call: Callable[[SandboxHub, Ref], Any]
 ) -> None:
     """An error response of any Braintree operation raises an error."""
@@ -687,7 +689,7 @@ def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Res
         shop.payments.payments(PaymentQuery())
 
 
-def test_status_of_a_refusal(shop: SandboxHub) -> None:
+def test_error_response_may_have_an_http_status(shop: SandboxHub) -> None:
     """An error response of Braintree may also have an HTTP status such as 401."""
     shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, 401))
     with pytest.raises(AuthenticationFailed):

@@ -149,7 +149,7 @@ def test_today_may_have_no_rates_yet(name: str) -> None:
         ("2024-03-31T22:00", "2024-04-01"),
     ],
 )
-def test_day_of_the_banks(moment: str, day: str) -> None:
+def test_current_day_of_a_bank_is_that_of_central_european_time(moment: str, day: str) -> None:
     """A bank's current day is that of Central European time, including summer time."""
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
@@ -246,7 +246,7 @@ def test_unreadable_answer_is_an_error(name: str, answer: Response) -> None:
     assert answer.body == excinfo.value.response.body if excinfo.value.response else False
 
 
-def test_number_of_decimals_decides_what_a_comma_is() -> None:
+def test_comma_before_three_digits_separates_thousands_if_decimals_are_fewer() -> None:
     """A comma before three digits separates thousands if the series has fewer decimals."""
     sandbox = NorgesBankSandbox()
     sandbox.fail(csv(NORGES_BANK_HEADER, norges_bank_row("CHF", 2, 2, "2022-02-25", "12,345,678")))
@@ -267,7 +267,7 @@ def test_number_of_decimals_decides_what_a_comma_is() -> None:
         ("1,234,567.89", 4, "1234567.89"),
     ],
 )
-def test_comma_separates_thousands(text: str, decimals: int, price: str) -> None:
+def test_comma_before_a_point_separates_thousands(text: str, decimals: int, price: str) -> None:
     """A comma separates thousands before a point, or in a series of at most two decimals."""
     sandbox = NorgesBankSandbox()
     row = norges_bank_row("CHF", decimals, 0, "2022-02-25", text)
@@ -277,7 +277,7 @@ def test_comma_separates_thousands(text: str, decimals: int, price: str) -> None
 
 
 @pytest.mark.parametrize("price", ["0.0000273", "0.00000001", "16142.1", "123456.123456789"])
-def test_prices_of_nbp_have_their_digits(price: str) -> None:
+def test_price_of_nbp_keeps_all_digits(price: str) -> None:
     """A JSON number in NBP's response keeps all its digits, even if it is very small."""
     sandbox = NbpSandbox()
     sandbox.publish(FRIDAY, {"IDR": price})
@@ -365,7 +365,7 @@ def test_sandbox_is_strict(name: str, target: str, status: int) -> None:
 
 
 @at_each
-def test_sandbox_takes_no_credentials(name: str) -> None:
+def test_sandbox_refuses_request_with_credentials(name: str) -> None:
     """A sandbox refuses a request with credentials, because no bank needs any."""
     sandbox = BANKS[name][1]()
     path = {"ecb": ECB_PATH, "nbp": f"{NBP_PATH}/A/2022-02-25/", "norges_bank": NORGES_BANK_PATH}
@@ -375,7 +375,7 @@ def test_sandbox_takes_no_credentials(name: str) -> None:
     assert 400 == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
 
 
-def test_sandbox_writes_numbers_of_a_locale() -> None:
+def test_norges_bank_sandbox_formats_numbers_for_the_locale() -> None:
     """Norges Bank's sandbox groups digits in English, and writes a decimal comma in Norwegian."""
     sandbox = NorgesBankSandbox()
     sandbox.publish(FRIDAY, {"CHF": "1174.10", "EUR": "10.0000"})

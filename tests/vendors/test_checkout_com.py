@@ -68,7 +68,7 @@ def _shop() -> Iterator[SandboxHub]:
         yield shop
 
 
-def test_request_of_a_payment(shop: SandboxHub) -> None:
+def test_payment_is_sent_in_minor_units_with_its_key(shop: SandboxHub) -> None:
     """A payment is sent in minor units with the key in Checkout.com's header."""
     shop.sandbox.store("cus_ada")
     customer = Customer(id="cus_ada", email="ada@erp.example", name="Ada", ip="203.0.113.7")
@@ -138,7 +138,9 @@ def test_card_of_the_first_payment_is_stored(shop: SandboxHub) -> None:
 @pytest.mark.parametrize(
     "attempts, status, expected", [(1, 404, False), (2, 404, True), (2, 403, False)]
 )
-def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: bool) -> None:
+def test_missing_card_at_a_retried_removal_counts_as_removed(
+    attempts: int, status: int, *, expected: bool
+) -> None:
     """If a retried removal finds no card, the card counts as removed by an earlier attempt."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
@@ -221,7 +223,7 @@ def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason
     assert (PaymentState.FAILED, EUROS) == (declined.state, declined.amount)
 
 
-def test_captures_in_parts(shop: SandboxHub) -> None:
+def test_capture_that_is_not_final_leaves_the_rest_authorised(shop: SandboxHub) -> None:
     """A capture that is not final leaves the rest authorised; the final capture releases it."""
     payment = shop.hold()
     first = shop.payments.capture(
@@ -239,7 +241,7 @@ def test_captures_in_parts(shop: SandboxHub) -> None:
     assert state.remaining == EUROS * 0
 
 
-def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
+def test_repeated_refund_of_the_rest_refunds_once(shop: SandboxHub) -> None:
     """A refund without an amount refunds the rest, once for each key, and sends its reason."""
     payment = shop.pay()
     shop.sandbox.settle()
@@ -312,7 +314,7 @@ def test_long_reference_is_refused(shop: SandboxHub) -> None:
     assert [] == shop.sandbox.requests
 
 
-def test_url_of_an_account() -> None:
+def test_prefix_of_the_account_becomes_part_of_the_host_name() -> None:
     """The account's prefix becomes part of the host name; the host decides test or live mode."""
     live = CheckoutCom(prefix="vkuhvk4v")
     test = CheckoutCom(prefix="pl-vkuhvk4v", base_url=SANDBOX_URL)
@@ -466,7 +468,7 @@ def test_answer_without_required_field_is_failure_of_vendor(
         getattr(shop.payments, operation)(*arguments)
 
 
-def test_items_without_an_id_are_left_out() -> None:
+def test_dispute_or_card_without_an_id_is_left_out() -> None:
     """An unreadable dispute or card is left out; a response to a removal must be empty."""
     assert dispute_of(ref, as_answer({"id": "dsp_1"})) is None
     assert stored_of(ref, as_answer({"id": "src_1"}), "cus_1") is None
@@ -477,7 +479,7 @@ def test_items_without_an_id_are_left_out() -> None:
         removed(ref("src_1"), Response(200, body=b"{}"))
 
 
-def test_state_without_balances(shop: SandboxHub) -> None:
+def test_payment_without_balances_has_the_totals_of_its_status(shop: SandboxHub) -> None:
     """A payment whose response has no balances gets the totals that follow from its status."""
     payment = shop.pay()
 

@@ -218,7 +218,7 @@ def test_dispute_webhook_names_its_payment(
     )
 
 
-def test_dispute_of_a_payment_ends_with_its_money() -> None:
+def test_payment_is_captured_again_after_its_dispute_is_won() -> None:
     """A payment is disputed once the dispute begins, and captured again after it is won."""
     shop = SandboxHub()
     with shop.hub:
@@ -235,7 +235,7 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
 
 
 @pytest.mark.parametrize("path", ["accept", "evidence"])
-def test_response_to_a_dispute_is_reported(path: str) -> None:
+def test_sandbox_sends_a_webhook_for_a_response_to_a_dispute(path: str) -> None:
     """The sandbox sends a webhook when a dispute is accepted, or its evidence is submitted."""
     shop = SandboxHub()
     with shop.hub:
@@ -262,19 +262,19 @@ def test_response_to_a_dispute_is_reported(path: str) -> None:
         ("payment_levitated", {}),
     ],
 )
-def test_incomplete_webhook_asks_for_the_payment(kind: str, fields: dict[str, Any]) -> None:
+def test_event_of_incomplete_webhook_requires_a_look_up(kind: str, fields: dict[str, Any]) -> None:
     """A webhook without totals, or of another type, gives an event that requires a look-up."""
     (event,) = events_of(kind, **fields)
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)
 
 
 @pytest.mark.parametrize("key", [None, "dsp_1", "sub_1"])
-def test_webhook_of_something_else_is_no_event(key: str | None) -> None:
+def test_webhook_without_a_payment_id_gives_no_event(key: str | None) -> None:
     """A webhook that contains no payment id gives no event."""
     assert () == events_of("dispute_lost", id=key)
 
 
-def test_declined_payment_has_failed() -> None:
+def test_event_of_payment_declined_after_return_has_state_failed() -> None:
     """If a payment is declined after the buyer's return, its event has the state failed."""
     shop = SandboxHub()
     with shop.hub:

@@ -230,9 +230,9 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     """After a lost response, a key's outcome stays unknown, and nothing is bought twice."""
     shop.sandbox.fail(Lost())
     for _ in range(3):
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(OutcomeUnknown) as excinfo:
             shop.buy()
-        assert caught.value.remedy.startswith(
+        assert excinfo.value.remedy.startswith(
             "colissimo does not find the label of a purchase with a lost response. Look up "
         )
 
@@ -242,10 +242,10 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
     """A request that demands a recoverable label is refused before anything is sent."""
     request = attrs.evolve(shop.request(), recoverable=True)
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(request, idempotency_key="k-1")
 
-    assert (("find_lost_label",), []) == (caught.value.capabilities, shop.sandbox.requests)
+    assert (("find_lost_label",), []) == (excinfo.value.capabilities, shop.sandbox.requests)
 
 
 def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
@@ -281,10 +281,10 @@ def test_label_is_returned_byte_for_byte(shop: Shop) -> None:
 def test_recorded_refusal_in_parts(shop: Shop) -> None:
     """A recorded error response keeps its code and text; a wrong key is AuthenticationFailed."""
     shop.sandbox.fail(Response(400, body=RECORDED.encode()))
-    with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as caught:
+    with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as excinfo:
         shop.buy()
 
-    assert "30000" == caught.value.vendor_code
+    assert "30000" == excinfo.value.vendor_code
 
 
 @pytest.mark.parametrize(
@@ -299,10 +299,10 @@ def test_recorded_refusal_in_parts(shop: Shop) -> None:
 def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
     """If a multipart error response cannot be read, its status decides the error."""
     shop.sandbox.fail(Response(400, body=body))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.buy()
 
-    assert caught.value.vendor_code is None
+    assert excinfo.value.vendor_code is None
 
 
 def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
@@ -354,19 +354,19 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
         shipment.vendor_status,
     )
     shop.sandbox.fail(reply(missing, 404))
-    with pytest.raises(VendorRejected, match="Introuvable") as caught:
+    with pytest.raises(VendorRejected, match="Introuvable") as excinfo:
         shop.shipping.track_shipment(ref)
-    assert "404" == caught.value.vendor_code
+    assert "404" == excinfo.value.vendor_code
 
 
 def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
     """If the gateway of the tracking refuses a request, the error has the gateway's code."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"code": "INVALID", "message": "It is wrong."}, 400))
-    with pytest.raises(InvalidRequest, match="It is wrong") as caught:
+    with pytest.raises(InvalidRequest, match="It is wrong") as excinfo:
         shop.shipping.get_shipment(ref)
 
-    assert "INVALID" == caught.value.vendor_code
+    assert "INVALID" == excinfo.value.vendor_code
 
 
 def test_tracking_needs_credentials_from_provider_without_tracking_key() -> None:

@@ -103,7 +103,7 @@ def test_only_dhl_numbers_are_tracked(shop: SandboxHub) -> None:
         shop.shipping.track("1", "dhl_express")
 
 
-def test_address_check_compares_places(shop: SandboxHub) -> None:
+def test_address_check_ignores_streets_and_suggests_spellings_of_places(shop: SandboxHub) -> None:
     """DHL checks cities and postal codes, suggests its spelling, and ignores streets."""
     checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
@@ -137,7 +137,7 @@ def test_address_without_known_place_is_invalid(shop: SandboxHub) -> None:
         shop.shipping.validate_address(RECIPIENT)
 
 
-def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:
+def test_tracking_request_asks_for_all_events(shop: SandboxHub) -> None:
     """One request to DHL asks for all tracking events, with the time zone of each."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.move(shipment.tracking_numbers[0], "PU")
@@ -152,7 +152,7 @@ def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:
     } == dict(request.query)
 
 
-def test_piece_is_asked_for_once(shop: SandboxHub) -> None:
+def test_number_of_a_parcel_is_looked_up_in_one_request(shop: SandboxHub) -> None:
     """A number that is not a shipment's is looked up as a parcel's number, in one request."""
     shop.sandbox.fail(reply({"shipments": []}))
     before = len(shop.sandbox.requests)

@@ -258,10 +258,10 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
     """A request that demands a recoverable label is refused before anything is sent."""
     request = attrs.evolve(shop.request(), recoverable=True)
-    with pytest.raises(UnsupportedByVendor) as caught:
+    with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.shipping.create_shipment(request, idempotency_key="k-1")
 
-    assert (("find_lost_label",), []) == (caught.value.capabilities, shop.steps())
+    assert (("find_lost_label",), []) == (excinfo.value.capabilities, shop.steps())
 
 
 def test_validation_messages_of_a_purchase_are_warnings(shop: Shop) -> None:
@@ -284,10 +284,10 @@ def test_validation_messages_of_a_purchase_are_warnings(shop: Shop) -> None:
 
 def test_refusal_names_the_first_problem_of_the_shipment(shop: Shop) -> None:
     """A refusal has the text of DHL's first validation message and the shipment's status."""
-    with pytest.raises(InvalidRequest, match="The city entered does not match") as caught:
+    with pytest.raises(InvalidRequest, match="The city entered does not match") as excinfo:
         shop.buy(recipient=attrs.evolve(RECIPIENT, postal_code="00001"))
 
-    assert ("400", 0) == (caught.value.vendor_code, shop.sandbox.sold)
+    assert ("400", 0) == (excinfo.value.vendor_code, shop.sandbox.sold)
 
 
 @pytest.mark.parametrize(
@@ -307,18 +307,18 @@ def test_refusal_has_the_texts_of_all_errors(shop: Shop, states: Any, words: str
     status = {"title": "Bad Request", "statusCode": 400}
     item = {"sstatus": status, "validationMessages": [*remarks, {"property": "shipper"}]}
     shop.sandbox.fail(reply({"status": status, "items": [item]}, 400))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.buy()
 
-    assert words == caught.value.vendor_message
+    assert words == excinfo.value.vendor_message
 
 
 def test_refusal_of_a_malformed_request_names_the_field(shop: Shop) -> None:
     """A refusal of the request itself has the text about the first wrong field."""
-    with pytest.raises(InvalidRequest, match="The field is extraneous") as caught:
+    with pytest.raises(InvalidRequest, match="The field is extraneous") as excinfo:
         shop.buy(extra={"dhl_parcel": {"volume": 1}})
 
-    assert "400" == caught.value.vendor_code
+    assert "400" == excinfo.value.vendor_code
 
 
 @pytest.mark.parametrize(
@@ -341,11 +341,11 @@ def test_status_of_the_shipment_decides(
 ) -> None:
     """A refused shipment in a successful response raises an error, whose code is its status."""
     shop.sandbox.fail(answer)
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=words) as excinfo:
         shop.buy()
 
-    assert kind is type(caught.value)
-    assert code == getattr(caught.value, "vendor_code", None)
+    assert kind is type(excinfo.value)
+    assert code == getattr(excinfo.value, "vendor_code", None)
 
 
 def test_label_is_fetched_again_in_another_format(shop: Shop) -> None:
@@ -394,10 +394,10 @@ def test_handed_over_shipment_is_not_cancelled(shop: Shop) -> None:
     purchase = shop.buy()
     shop.sandbox.move(purchase.ref.id, "transit")
     shipment = shop.shipping.get_shipment(purchase.ref)
-    with pytest.raises(VendorRejected, match="Unknown shipment number") as caught:
+    with pytest.raises(VendorRejected, match="Unknown shipment number") as excinfo:
         shop.shipping.cancel(purchase.ref)
 
-    assert VendorRejected is type(caught.value)
+    assert VendorRejected is type(excinfo.value)
     assert (ShipmentState.BOUGHT, "transit", (), "dhl_parcel_v53_wpak") == (
         shipment.state,
         shipment.vendor_status,
@@ -427,9 +427,9 @@ def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
     ref = shop.buy().ref
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(dhl_says(400, 400, "Bad Request"))
-        with pytest.raises(VendorRejected) as caught:
+        with pytest.raises(VendorRejected) as excinfo:
             call(ref)
-        assert ("400", VendorRejected) == (caught.value.vendor_code, type(caught.value))
+        assert ("400", VendorRejected) == (excinfo.value.vendor_code, type(excinfo.value))
 
     assert f"GET {TRACKING}" not in shop.steps()
 

@@ -112,7 +112,7 @@ def test_adyen_accepts_a_dispute_under_a_key() -> None:
     } == request.json()
 
 
-def test_adyen_refuses_a_dispute_that_is_over() -> None:
+def test_adyen_response_that_a_dispute_was_not_accepted_raises_error() -> None:
     """If Adyen answers with status 200 that a dispute was not accepted, an error is raised."""
     shop = SandboxHub(adyen)
     ref = shop.new_dispute()
@@ -171,7 +171,7 @@ def test_square_stores_each_evidence_text_by_its_type() -> None:
     ]
 
 
-def test_checkout_com_evidence() -> None:
+def test_checkout_com_stores_texts_and_submits_them() -> None:
     """Checkout.com stores the texts and submits them; then the dispute is looked up."""
     texts, submission, look_up = SandboxHub(checkout_com).sent(EVIDENCE)
 
@@ -301,7 +301,7 @@ def test_paypal_answer_without_a_link_is_no_success() -> None:
         Request.post("/accept-claim", json={}),
     ],
 )
-def test_paypal_sandbox_refuses_wrong_answers(request_: Request) -> None:
+def test_paypal_sandbox_refuses_malformed_evidence_and_acceptances(request_: Request) -> None:
     """PayPal's sandbox refuses evidence and acceptances that are not in PayPal's form."""
     shop = SandboxHub(paypal)
     path = f"/v1/customer/disputes/{shop.new_dispute().id}{request_.path}"
@@ -382,7 +382,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
     assert [excinfo.value.field] == list(fields)
 
 
-def test_evidence_must_be_evidence() -> None:
+def test_evidence_of_another_class_is_refused() -> None:
     """Evidence must be an `Evidence` object, not a string, and its repr shows no details."""
     shop = SandboxHub(stripe)
     with pytest.raises(InvalidData, match="evidence"):

@@ -202,11 +202,11 @@ def test_password_is_sent_to_the_login_alone(shop: Shop) -> None:
 def test_refused_login_buys_nothing() -> None:
     """A wrong password raises AuthenticationFailed, whose message does not contain the password."""
     shop = Shop(credentials="not the password")
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         shop.buy()
 
-    assert ("COMMON_5", []) == (caught.value.vendor_code, shop.sent("shipment"))
-    assert "not the password" not in f"{caught.value!r} {caught.value}"
+    assert ("COMMON_5", []) == (excinfo.value.vendor_code, shop.sent("shipment"))
+    assert "not the password" not in f"{excinfo.value!r} {excinfo.value}"
 
 
 def test_login_without_a_token_is_a_failure(shop: Shop) -> None:
@@ -221,9 +221,9 @@ def test_login_without_a_token_is_a_failure(shop: Shop) -> None:
 def test_lost_login_is_no_unknown_outcome(shop: Shop) -> None:
     """If the login's response is lost, nothing was bought, and the key can be used again."""
     shop.sandbox.fail(Lost())
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         shop.buy()
-    assert not isinstance(caught.value, OutcomeUnknown)
+    assert not isinstance(excinfo.value, OutcomeUnknown)
 
     assert ShipmentState.BOUGHT is shop.buy().state
     assert 1 == len(shop.sandbox.shipments)
@@ -233,9 +233,9 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     """After a lost response the key's outcome stays unknown, and a repeat buys nothing."""
     shop.lose(Lost())
     for _ in range(3):
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(OutcomeUnknown) as excinfo:
             shop.buy()
-        assert caught.value.remedy.startswith(
+        assert excinfo.value.remedy.startswith(
             "dpd does not find the label of a purchase with a lost response. Look up "
         )
 
@@ -323,10 +323,10 @@ def test_retrieval_without_a_label(shop: Shop) -> None:
 def test_unknown_parcel_is_refused(shop: Shop) -> None:
     """A parcel that does not exist at DPD has no label; the error is not InvalidRequest."""
     ref = attrs.evolve(shop.buy().ref, id="1")
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.get_shipment(ref)
 
-    assert (VendorRejected, "LABEL_1") == (type(caught.value), caught.value.vendor_code)
+    assert (VendorRejected, "LABEL_1") == (type(excinfo.value), excinfo.value.vendor_code)
 
 
 @pytest.mark.parametrize(

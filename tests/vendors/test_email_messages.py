@@ -40,7 +40,7 @@ def send_scheduled(hub: Any) -> Any:
 
 
 @pytest.mark.parametrize("vendor", CANCELED)
-def test_request_that_cancels(vendor: str, tmp_path: Path) -> None:
+def test_cancellation_request_contains_the_message_id(vendor: str, tmp_path: Path) -> None:
     """A cancellation request has the message's id, in the vendor's form."""
     sandbox, hub = hub_of(vendor, tmp_path)
     hub.email().cancel(ref := send_scheduled(hub))
@@ -80,7 +80,9 @@ def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
         ("odd", EmailStatus.UNKNOWN),
     ],
 )
-def test_last_event_at_resend(event: str, status: EmailStatus, tmp_path: Path) -> None:
+def test_last_event_at_resend_sets_the_status(
+    event: str, status: EmailStatus, tmp_path: Path
+) -> None:
     """At Resend the last event of a message sets the status of the message and its recipients."""
     sandbox, hub = hub_of("resend", tmp_path)
     sandbox.fail(reply({"id": "m-1", "to": ["Ada <ada@example.com>"], "last_event": event}))
@@ -129,7 +131,7 @@ def event(recipient: str, kind: str, second: int) -> dict[str, str]:
     ],
     ids=["no event", "one each", "same", "later", "odd"],
 )
-def test_events_at_postmark(
+def test_latest_event_at_postmark_sets_the_status_of_a_recipient(
     status: str,
     events: list[dict[str, str]],
     whole: EmailStatus,
@@ -151,7 +153,9 @@ def test_events_at_postmark(
 @pytest.mark.parametrize(
     "vendor, answer", [("resend", {"id": "other"}), ("postmark", {"MessageID": "other"})]
 )
-def test_another_message_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
+def test_response_about_another_message_is_an_error(
+    vendor: str, answer: Any, tmp_path: Path
+) -> None:
     """A response about another message is an error of the vendor."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))

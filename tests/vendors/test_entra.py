@@ -252,7 +252,7 @@ def test_credentials_are_complete_or_absent(missing: str) -> None:
     value = options.pop(missing)
     first_missing = "client_id" if missing == "directory" else "directory"
     for parts, name in ((options, missing), ({missing: value}, first_missing)):
-        with pytest.raises(ConfigurationError, match=f"{name} is missing") as caught:
+        with pytest.raises(ConfigurationError, match=f"{name} is missing") as excinfo:
             Entra(**parts)
-        assert name == caught.value.path
+        assert name == excinfo.value.path
     assert {} == Entra().clients()

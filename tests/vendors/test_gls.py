@@ -118,9 +118,9 @@ class Shop:
     def refused(self, answer: Response) -> Any:
         """Return the error that tracking raises when GLS answers like this."""
         self.sandbox.fail(answer)
-        with pytest.raises(ConnectorError) as caught:
+        with pytest.raises(ConnectorError) as excinfo:
             self.shipping.track("1", "gls")
-        return caught.value
+        return excinfo.value
 
 
 @pytest.fixture(name="shop")
@@ -163,7 +163,7 @@ def test_product_without_a_price_or_permission_is_not_offered() -> None:
         shop.shipping.get_rates(REQUEST)
 
 
-def test_request_for_a_label(shop: Shop) -> None:
+def test_label_request_has_addresses_weight_and_mark(shop: Shop) -> None:
     """A label request has both addresses, the weight in kilograms, and a mark made from the key."""
     purchase = shop.buy(ship_date=date(2030, 1, 2))
     [body] = shop.bodies(SHIPMENTS)
@@ -216,7 +216,7 @@ def test_request_for_a_label(shop: Shop) -> None:
     } == dict(purchase.ref.related)
 
 
-def test_parcel_reference_options_and_layout() -> None:
+def test_reference_layout_and_extra_options_are_sent() -> None:
     """A parcel's own reference, the account's layout and the extra options are sent."""
     shop = Shop(zebra_template="ZPL_300")
     extra = {"gls": {"shipment": {"Shipment": {"IncotermCode": "20"}}}}
@@ -276,7 +276,7 @@ def test_label_in_epl_is_not_printed_again(shop: Shop) -> None:
         shop.shipping.get_label(ref, "epl")
 
 
-def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
+def test_label_is_read_from_a_string_or_a_list(shop: Shop) -> None:
     """A label is read from a single string, as GLS sends it, and from a list, as GLS describes."""
     ref = attrs.evolve(shop.buy().ref, related={})
     for data in ("JVBERg==", ["JVBERg=="]):
@@ -328,7 +328,9 @@ def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[
     [("InitialDate", [["PrintingOptions", "TrackID"]]), ("TrackID", [])],
     ids=["day", "track id"],
 )
-def test_found_parcel_may_lack_a_field(shop: Shop, field: str, reprints: list[Any]) -> None:
+def test_parcel_without_a_day_is_printed_and_without_a_track_id_is_not(
+    shop: Shop, field: str, reprints: list[Any]
+) -> None:
     """A found parcel without a day is printed without it; one without a track id is not printed."""
 
     def without_field(response: Response) -> Response:
@@ -342,7 +344,7 @@ def test_found_parcel_may_lack_a_field(shop: Shop, field: str, reprints: list[An
     assert reprints == [sorted(body) for body in shop.bodies(f"{SHIPMENTS}/reprintparcel")]
 
 
-def test_tracking_has_the_requested_number(shop: Shop) -> None:
+def test_tracking_returns_the_requested_number_and_all_events(shop: Shop) -> None:
     """Tracking returns the parcel number that was requested, all events, and the delivery."""
     shop.sandbox.fail(reply({"parcels": [DELIVERED]}))
     tracking = shop.shipping.track("604831862623", "GLS")
@@ -381,7 +383,7 @@ def test_tracking_has_the_requested_number(shop: Shop) -> None:
         ("CANCELED", TrackingStatus.CANCELED),
     ],
 )
-def test_words_of_gls_have_statuses(shop: Shop, words: str, status: TrackingStatus) -> None:
+def test_state_of_a_parcel_becomes_a_status(shop: Shop, words: str, status: TrackingStatus) -> None:
     """Each word of GLS for the state of a parcel is a status."""
     for word in words.split():
         shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": word}]}))
@@ -398,7 +400,7 @@ def test_words_of_gls_have_statuses(shop: Shop, words: str, status: TrackingStat
         ("CANCEL.NORMAL", TrackingStatus.CANCELED),
     ],
 )
-def test_codes_of_gls_events_have_statuses(shop: Shop, code: str, status: TrackingStatus) -> None:
+def test_code_of_an_event_becomes_a_status(shop: Shop, code: str, status: TrackingStatus) -> None:
     """An event of a parcel at GLS has the status of its code."""
     event = {"code": code, "eventDateTime": "2024-10-10T10:00:00+0200"}
     parcel = {"unitno": "1", "status": "INTRANSIT", "events": [event]}
@@ -407,7 +409,7 @@ def test_codes_of_gls_events_have_statuses(shop: Shop, code: str, status: Tracki
     assert status is read_event.status
 
 
-def test_closed_history_is_no_delivery(shop: Shop) -> None:
+def test_final_parcel_has_an_unknown_status(shop: Shop) -> None:
     """GLS's status FINAL does not say how the parcel ended, so the tracking status is unknown."""
     shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": "FINAL"}]}))
     tracking = shop.shipping.track("1", "gls")
@@ -456,14 +458,14 @@ def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -
     assert (ref.id,) == shop.shipping.get_shipment(ref).tracking_numbers
 
 
-def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
+def test_refusal_other_than_unknown_number_is_raised_by_look_up(shop: Shop) -> None:
     """When a shipment is read, any error except for an unknown number is raised."""
     purchase = shop.buy()
     shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_400_01", "errorMessage": "Bad"}]}))
 
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.get_shipment(purchase.ref)
-    assert "E_400_01" == caught.value.vendor_code
+    assert "E_400_01" == excinfo.value.vendor_code
 
 
 def test_tracked_shipment_is_returned_without_label_if_gls_does_not_print_it_again(
@@ -500,7 +502,9 @@ def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
     ],
     ids=["pending", "described name", "error"],
 )
-def test_result_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
+def test_result_of_a_cancellation_is_read_under_both_spellings(
+    shop: Shop, answer: dict[str, str], state: CancelState
+) -> None:
     """GLS's cancellation result is read under both spellings of its field; ERROR is a failure."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"TrackID": ref.id, **answer}))
@@ -513,9 +517,9 @@ def test_scanned_parcel_is_not_cancelled(shop: Shop) -> None:
     purchase = shop.buy()
     shop.sandbox.move(purchase.tracking_numbers[0], "INTRANSIT")
 
-    with pytest.raises(VendorRejected, match="scanned") as caught:
+    with pytest.raises(VendorRejected, match="scanned") as excinfo:
         shop.shipping.cancel(purchase.ref)
-    assert "SCANNED" == caught.value.vendor_code
+    assert "SCANNED" == excinfo.value.vendor_code
 
 
 REFUSALS: dict[str, tuple[Response, type[ConnectorError], str | None, str | None]] = {

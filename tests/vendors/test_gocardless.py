@@ -104,9 +104,9 @@ def test_id_and_key_belong_together() -> None:
 def test_consent_needs_a_bank() -> None:
     """A consent without a bank is refused before anything is sent."""
     sandbox = GoCardlessSandbox()
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         hub(sandbox, institution=None).bank().start_consent(REQUEST)
-    assert ("institution", []) == (caught.value.field, sandbox.requests)
+    assert ("institution", []) == (excinfo.value.field, sandbox.requests)
 
 
 def test_agreement_is_made_once() -> None:
@@ -220,10 +220,10 @@ def test_remedy_for_spent_daily_limit_says_when_to_try_again(
         headers["HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"] = seconds
     body = b'{"summary": "No", "type": "RateLimitError"}'
     sandbox.fail(Response(429, headers, body))
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         hub(sandbox).bank().balances("gocardless:banks:1")
-    assert words in caught.value.remedy
-    assert (False, None) == (caught.value.retryable, caught.value.retry_at)
+    assert words in excinfo.value.remedy
+    assert (False, None) == (excinfo.value.retryable, excinfo.value.retry_at)
 
 
 def test_sandbox_refuses_a_reference_twice() -> None:

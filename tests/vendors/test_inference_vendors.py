@@ -49,7 +49,7 @@ def test_vendor_of_models_conforms_async(check: AsyncCheck, subject: Factory) ->
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
-def test_vendor_of_models_is_reached_over_a_socket(subject: Factory) -> None:
+def test_model_answers_once_per_key_over_a_real_connection(subject: Factory) -> None:
     """A model answers over a real connection, once for each idempotency key."""
     new_subject = subject()
     vendor: Any = new_subject.vendor
@@ -65,7 +65,7 @@ def test_vendor_of_models_is_reached_over_a_socket(subject: Factory) -> None:
     assert 1 == len(new_subject.sandbox.requests)
 
 
-def test_options_of_a_vendor_are_merged_into_the_body() -> None:
+def test_extra_options_change_the_body_for_their_own_vendor_only() -> None:
     """The `extra` of a request changes the body for its own vendor alone."""
     for subject, other in ((anthropic(), "openai"), (openai(), "mistral"), (mistral(), "openai")):
         name = subject.kind.name
@@ -89,10 +89,13 @@ def test_headers_of_openai_name_organisation_and_project() -> None:
     with hub_of(subject) as hub:
         hub.inference().generate(GenerationRequest("Hello"))
 
-    first, second = [request.headers for request in subject.sandbox.requests]
-    assert ("org-1", "proj-2") == (first["openai-organization"], first["openai-project"])
-    assert "openai-organization" not in second
-    assert "openai-project" not in second
+    configured_headers, usual_headers = [request.headers for request in subject.sandbox.requests]
+    assert ("org-1", "proj-2") == (
+        configured_headers["openai-organization"],
+        configured_headers["openai-project"],
+    )
+    assert "openai-organization" not in usual_headers
+    assert "openai-project" not in usual_headers
 
 
 def test_embeddings_name_model_and_dimensions() -> None:
@@ -100,11 +103,11 @@ def test_embeddings_name_model_and_dimensions() -> None:
     expected = {"openai": "dimensions", "mistral": "output_dimension"}
     for subject in (openai(), mistral()):
         with hub_of(subject) as hub:
-            short = hub.inference().embed(EmbeddingRequest("a", dimensions=3))
+            embeddings = hub.inference().embed(EmbeddingRequest("a", dimensions=3))
             hub.inference().embed(EmbeddingRequest(["a", "b"], model="model-small"))
 
         bodies = [request.json() for request in subject.sandbox.requests]
-        assert 3 == len(short.vectors[0])
+        assert 3 == len(embeddings.vectors[0])
         assert ["a"] == bodies[0]["input"]
         assert "float" == bodies[0]["encoding_format"]
         assert ("model-embed", 3) == (bodies[0]["model"], bodies[0][expected[subject.kind.name]])
@@ -112,15 +115,15 @@ def test_embeddings_name_model_and_dimensions() -> None:
         assert expected[subject.kind.name] not in bodies[1]
 
 
-def test_too_many_texts_are_refused_before_anything_is_sent() -> None:
+def test_more_texts_than_openai_accepts_are_refused_before_sending() -> None:
     """OpenAI takes 2,048 texts in one request; more are refused."""
     subject = openai()
     with hub_of(subject) as hub:
         hub.inference().embed(EmbeddingRequest(["a"] * 2_048))
-        with pytest.raises(InvalidData, match="2049 texts, but the vendor takes 2048") as caught:
+        with pytest.raises(InvalidData, match="2049 texts, but the vendor takes 2048") as excinfo:
             hub.inference().embed(EmbeddingRequest(["a"] * 2_049))
 
-    assert "texts" == caught.value.field
+    assert "texts" == excinfo.value.field
     assert 1 == len(subject.sandbox.requests)
 
 

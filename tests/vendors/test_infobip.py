@@ -737,6 +737,6 @@ def test_log_of_another_message_is_refused() -> None:
     ref = sms.send(SmsMessage(to=TO, text="Hello")).ref
     sandbox.fail(reply({"results": [{"messageId": "m-9", "status": {"groupName": "DELIVERED"}}]}))
 
-    with pytest.raises(VendorFailed, match="log of another message") as caught:
+    with pytest.raises(VendorFailed, match="log of another message") as excinfo:
         sms.get(ref)
-    assert not caught.value.retryable
+    assert not excinfo.value.retryable

@@ -78,10 +78,10 @@ def test_rates_of_dhl_are_for_electronic_invoices() -> None:
 
 def test_invoice_of_dhl_has_a_number() -> None:
     """A paperless shipment without an invoice number is refused before anything is sent."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         dhl_body(attrs.evolve(PAPERLESS, invoice_number=None))
 
-    assert "customs.invoice_number" == caught.value.field
+    assert "customs.invoice_number" == excinfo.value.field
 
 
 def test_invoice_on_paper_orders_nothing() -> None:
@@ -120,9 +120,9 @@ def test_vendors_without_the_service_refuse_it() -> None:
     ]
     for shop, customs, capability in calls:
         order = ShipmentRequest(rate_request=request_of(customs))
-        with pytest.raises(UnsupportedByVendor) as caught:
+        with pytest.raises(UnsupportedByVendor) as excinfo:
             shop.shipping.create_shipment(order, idempotency_key="k-1")
-        assert ((capability,), []) == (caught.value.capabilities, shop.sandbox.requests)
+        assert ((capability,), []) == (excinfo.value.capabilities, shop.sandbox.requests)
 
 
 def test_sandbox_of_dhl_needs_an_invoice_for_the_service() -> None:
@@ -132,10 +132,10 @@ def test_sandbox_of_dhl_needs_an_invoice_for_the_service() -> None:
     order = ShipmentRequest(
         rate_request=request_of(NUMBERED, extra={"dhl_express": {"shipment": service}})
     )
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.shipping.create_shipment(order, idempotency_key="k-1")
 
-    assert ("7120", {}) == (caught.value.vendor_code, shop.sandbox.shipments)
+    assert ("7120", {}) == (excinfo.value.vendor_code, shop.sandbox.shipments)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_sandbox_of_dhl_needs_an_invoice_for_the_service() -> None:
 )
 def test_invoice_is_one_pdf(field: str, fields: dict[str, Any]) -> None:
     """A file that is not a PDF, and two invoices for one shipment, are refused."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         attrs.evolve(CUSTOMS, **fields)
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_invoice_is_not_shown() -> None:

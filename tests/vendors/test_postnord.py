@@ -310,9 +310,9 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     """After a lost response the key's outcome stays unknown, and a repeat buys nothing."""
     shop.sandbox.fail(Lost())
     for _ in range(3):
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(OutcomeUnknown) as excinfo:
             shop.buy()
-        assert caught.value.remedy.startswith(
+        assert excinfo.value.remedy.startswith(
             "postnord does not find the label of a purchase with a lost response."
         )
 
@@ -405,9 +405,9 @@ def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop:
     """An unknown parcel is refused, with PostNord's fault code if the response has one."""
     fault = {"faultCode": "T-1", "explanationText": "No shipment found", "paramValues": []}
     shop.sandbox.fail(tracking(compositeFault={"faults": [fault]}))
-    with pytest.raises(VendorRejected, match="No shipment found") as caught:
+    with pytest.raises(VendorRejected, match="No shipment found") as excinfo:
         shop.shipping.track("1234567890", "postnord")
-    assert "T-1" == caught.value.vendor_code
+    assert "T-1" == excinfo.value.vendor_code
 
     with pytest.raises(VendorRejected, match="unknown parcel"):
         shop.shipping.track("1234567890", "postnord")
@@ -416,20 +416,20 @@ def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop:
 def test_key_without_the_api_is_refused(shop: Shop) -> None:
     """If PostNord's gateway refuses the key, the error does not show the key."""
     shop.sandbox.api_key = "another"
-    with pytest.raises(AuthenticationFailed, match="Invalid API Key") as caught:
+    with pytest.raises(AuthenticationFailed, match="Invalid API Key") as excinfo:
         shop.buy()
 
-    assert "Forbidden" == caught.value.vendor_code
-    assert "5f2d1c7b9e8a4f60b3d2c1a0987e6f54" not in f"{caught.value!r}{vars(caught.value)!r}"
+    assert "Forbidden" == excinfo.value.vendor_code
+    assert "5f2d1c7b9e8a4f60b3d2c1a0987e6f54" not in f"{excinfo.value!r}{vars(excinfo.value)!r}"
 
 
 def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
     """An error response without a fault code raises an error with PostNord's general message."""
     shop.sandbox.fail(reply({"message": "Query parameter missing"}, 400))
-    with pytest.raises(InvalidRequest, match="Query parameter missing") as caught:
+    with pytest.raises(InvalidRequest, match="Query parameter missing") as excinfo:
         shop.buy()
 
-    assert caught.value.vendor_code is None
+    assert excinfo.value.vendor_code is None
 
 
 def test_mode_is_that_of_the_url() -> None:

@@ -281,10 +281,10 @@ def test_longest_reference_is_taken(shop: Shop) -> None:
 def test_order_without_a_label_is_deleted(shop: Shop) -> None:
     """If a new order's label is refused, the order is deleted and the purchase is refused."""
     recipient = attrs.evolve(RECIPIENT, postal_code="00002")
-    with pytest.raises(VendorRejected, match="The label could not be generated") as caught:
+    with pytest.raises(VendorRejected, match="The label could not be generated") as excinfo:
         shop.buy(recipient=recipient)
 
-    assert ("E1189", 0, {}) == (caught.value.vendor_code, shop.sandbox.sold, shop.sandbox.orders)
+    assert ("E1189", 0, {}) == (excinfo.value.vendor_code, shop.sandbox.sold, shop.sandbox.orders)
     assert [f"POST {ORDERS}", f"DELETE {ORDERS}/1"] == shop.steps()
 
 
@@ -387,9 +387,9 @@ def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
     purchase = shop.buy()
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(reply([{"code": "Invalid", "message": "It is wrong."}], 400))
-        with pytest.raises(InvalidRequest, match="It is wrong") as caught:
+        with pytest.raises(InvalidRequest, match="It is wrong") as excinfo:
             call(purchase.ref)
-        assert "Invalid" == caught.value.vendor_code
+        assert "Invalid" == excinfo.value.vendor_code
 
 
 def test_shipment_is_returned_without_its_label_if_click_and_drop_refuses_label(shop: Shop) -> None:
@@ -413,10 +413,10 @@ def test_http_404_without_body_means_that_order_was_deleted(shop: Shop) -> None:
 def test_empty_list_of_errors_has_no_code(shop: Shop) -> None:
     """An error response whose list of errors is empty raises an error without a code."""
     shop.sandbox.fail(reply([], 400))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         shop.buy()
 
-    assert caught.value.vendor_code is None
+    assert excinfo.value.vendor_code is None
 
 
 def test_unknown_package_format_is_refused() -> None:

@@ -393,10 +393,10 @@ def test_dhl_needs_a_tariff_number(hs_code: str | None) -> None:
     shop = dhl_express_account.SandboxHub()
     goods = Customs(items=[SHIRTS, attrs.evolve(PENS, hs_code=hs_code)], signer="Ada")
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         shop.shipping.estimate_duties(order_of(goods))
 
-    assert ("shipment.customs.items[1].hs_code", []) == (caught.value.field, shop.sandbox.requests)
+    assert ("shipment.customs.items[1].hs_code", []) == (excinfo.value.field, shop.sandbox.requests)
 
 
 def test_request_to_ups_has_the_goods_and_the_freight() -> None:
@@ -471,17 +471,17 @@ def test_vendors_refuse_what_they_cannot_estimate() -> None:
     """A refusal of the vendor is raised, with the vendor's code."""
     ups = ups_account.SandboxHub()
 
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         ups.shipping.estimate_duties(order_of(GOODS, recipient=SENDER))
 
-    assert "LC0003" == caught.value.vendor_code
+    assert "LC0003" == excinfo.value.vendor_code
     dhl = dhl_express_account.SandboxHub()
     detail = {"detail": "1026: The HS code is unknown.", "title": "Bad request", "status": "400"}
     dhl.sandbox.fail(Response(400, {}, json.dumps(detail).encode()))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequest) as excinfo:
         dhl.shipping.estimate_duties(ORDER)
 
-    assert "1026" == caught.value.vendor_code
+    assert "1026" == excinfo.value.vendor_code
 
 
 def test_estimate_needs_declared_goods_of_one_currency() -> None:
@@ -496,8 +496,8 @@ def test_estimate_needs_declared_goods_of_one_currency() -> None:
         ("freight", ORDER, "1"),  # type: ignore[list-item]  # a call without type checks
     ]
     for field, shipment, freight in calls:
-        with pytest.raises(InvalidData) as caught:
+        with pytest.raises(InvalidData) as excinfo:
             shop.shipping.estimate_duties(shipment, freight=freight)
-        assert field == caught.value.field
+        assert field == excinfo.value.field
 
     assert [] == shop.sandbox.requests

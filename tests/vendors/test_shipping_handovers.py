@@ -220,9 +220,9 @@ def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
     if shop.name == "shipengine":
         shop.sandbox.labels[shipment.id]["shipment"]["ship_from"]["postal_code"] = "00000"
     request = attrs.evolve(pickup([shipment]), address=attrs.evolve(SHOP, postal_code="00000"))
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.schedule(request)
-    assert caught.value.vendor_message
+    assert excinfo.value.vendor_message
 
 
 def test_lost_pickup_is_looked_up_or_unknown(shop: SandboxHub) -> None:
@@ -317,9 +317,9 @@ def test_pickup_that_cannot_be_cancelled_is_refused(name: str) -> None:
     }[name]
     method = {"easypost": "POST", "shipengine": "DELETE"}[name]
     shop.line.planned = [(f"{method} {PICKUPS[name]}", refusal)]
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.cancel_pickup(scheduled.ref)
-    assert VendorRejected is type(caught.value)
+    assert VendorRejected is type(excinfo.value)
 
 
 def test_easypost_takes_the_cheapest_pickup() -> None:

@@ -102,10 +102,10 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
     vies = ViesSandbox()
     configuration = {"tax": {"vendor": "vies"}, "vendors": {"vies": {}}}
     with moorage.open(configuration, http=SandboxHttpClient(vies)) as hub:
-        with pytest.raises(UnsupportedByVendor) as caught:
+        with pytest.raises(UnsupportedByVendor) as excinfo:
             hub.tax().check_vat_number("GB553557881")
-        assert ("uk_numbers",) == caught.value.capabilities
-        assert ("hmrc",) == caught.value.supported_by
+        assert ("uk_numbers",) == excinfo.value.capabilities
+        assert ("hmrc",) == excinfo.value.supported_by
     assert [] == vies.requests
 
 
@@ -174,9 +174,9 @@ def test_magic_numbers_of_the_sandbox(state: str, number: str) -> None:
     with Hub(
         [Account("vies", Vies(), settings={"retry": None})], http=SandboxHttpClient(ViesSandbox())
     ) as hub:
-        with pytest.raises(VendorFailed) as caught:
+        with pytest.raises(VendorFailed) as excinfo:
             hub.tax().check_vat_number(number)
-        assert "MS_UNAVAILABLE" == caught.value.vendor_code
+        assert "MS_UNAVAILABLE" == excinfo.value.vendor_code
         assert state == VatNumber.parse(number).prefix
 
 
@@ -200,10 +200,10 @@ def test_hmrc_refuses_numbers_of_departments(fields: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"number": "GB553557881", **fields}
     with (
         Hub([Account("hmrc", vendor)], http=SandboxHttpClient(sandbox)) as hub,
-        pytest.raises(InvalidData) as caught,
+        pytest.raises(InvalidData) as excinfo,
     ):
         hub.tax().check_vat_number(**arguments)
-    assert [caught.value.field] == list(fields)
+    assert [excinfo.value.field] == list(fields)
     assert [] == sandbox.requests
 
 
@@ -234,10 +234,10 @@ def test_only_404_or_410_leads_to_search_for_entity(status: int) -> None:
     configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": {}}}
     with (
         moorage.open(configuration, http=SandboxHttpClient(sandbox)) as hub,
-        pytest.raises(VendorRejected) as caught,
+        pytest.raises(VendorRejected) as excinfo,
     ):
         hub.tax().check_vat_number("NO999999995MVA")
-    assert status == caught.value.status
+    assert status == excinfo.value.status
     assert 1 == len(sandbox.requests)
 
 
@@ -271,10 +271,10 @@ def test_vies_names_the_field_of_another_number(name: str) -> None:
         sandbox.fail(tax_subjects.vies_answer(**{name: value}))
         with (
             Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
-            pytest.raises(VendorFailed, match=f"has no {name} equal to") as caught,
+            pytest.raises(VendorFailed, match=f"has no {name} equal to") as excinfo,
         ):
             hub.tax().check_vat_number("FR40303265045")
-        assert not caught.value.retryable
+        assert not excinfo.value.retryable
 
 
 def test_each_member_state_prefix_has_endpoint_with_its_own_circuit() -> None:
@@ -312,10 +312,10 @@ def test_vies_messages_are_kept_without_numbers() -> None:
     sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
     with (
         Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
-        pytest.raises(InvalidRequest) as caught,
+        pytest.raises(InvalidRequest) as excinfo,
     ):
         hub.tax().check_vat_number("FR40303265045")
-    assert "(number) is malformed" == caught.value.vendor_message
+    assert "(number) is malformed" == excinfo.value.vendor_message
 
 
 @pytest.mark.parametrize(
@@ -359,9 +359,9 @@ def test_messages_name_what_is_wrong() -> None:
         ):
             with pytest.raises(ConnectorError, match=text):
                 hub.tax().check_vat_number(number)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Hmrc(client_id="c")
-    assert "client_secret" == caught.value.path
+    assert "client_secret" == excinfo.value.path
 
 
 @pytest.mark.parametrize(
