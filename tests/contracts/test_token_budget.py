@@ -13,8 +13,9 @@ from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.contracts.inference import EmbeddingRequest, GenerationRequest
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http.requests import Response
+from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.service.safety import Safety
-from moorage.errors import ConnectionFailed, DryRun
+from moorage.errors import ConnectionFailed, DryRun, StorageUnavailable
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.inference.openai import OpenAISandbox
 from moorage.vendors.inference.openai import OpenAI
@@ -237,13 +238,84 @@ def test_async_hub_counts_the_same() -> None:
     assert 2 == sum(isinstance(item, RateLimitExceeded) for item in results)
 
 
-def test_wrong_count_of_the_vendor_gives_nothing_back() -> None:
-    """A vendor that counts more tokens than were taken leaves the budget as it is."""
-    sandbox = OpenAISandbox()
+def answer_counting(tokens: int) -> Response:
+    """Return an answer for which the vendor counts this number of tokens."""
     choice = {"message": {"content": "a"}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 10**9, "completion_tokens": 1}
-    answer = reply({"id": "1", "model": "m", "choices": [choice], "usage": usage})
+    usage = {"prompt_tokens": tokens, "completion_tokens": 0}
+    return reply({"id": "1", "model": "m", "choices": [choice], "usage": usage})
+
+
+def test_more_counted_tokens_than_were_taken_use_the_budget_too() -> None:
+    """If an option of the vendor costs more than the request may use, the budget counts it."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, daily_tokens=4 * MOST, monthly_tokens=20 * MOST) as limited_hub:
+        sandbox.fail(answer_counting(3 * MOST))
+        limited_hub.inference().generate(REQUEST)
+        sandbox.fail(answer_counting(MOST))
+        limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded):
+            limited_hub.inference().generate(REQUEST)
+
+
+def test_an_absurd_count_uses_the_budgets_of_one_period() -> None:
+    """A vendor that counts far too many tokens uses up the day and the month, but no more."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox, daily_tokens=2 * MOST, monthly_tokens=3 * MOST) as limited_hub:
+        sandbox.fail(answer_counting(10**30))
+        limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded) as caught:
+            limited_hub.inference().generate(REQUEST)
+
+    assert caught.value.retry_at is not None
+    assert 1 == caught.value.retry_at.day
+
+
+def test_negative_count_gives_back_no_more_than_was_taken() -> None:
+    """A vendor that counts less than no tokens does not make the budget larger."""
+    sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=2 * MOST) as limited_hub:
-        sandbox.fail(answer)
+        sandbox.fail(answer_counting(MOST), answer_counting(-MOST))
+        for _ in range(3):
+            sandbox.say("x" * 1_600)
+        for _ in range(3):
+            limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded):
+            limited_hub.inference().generate(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"limits": (RateLimitConfig.per_minute(5_000),)}, {"limits": ()}, {"circuit": None}],
+    ids=["limit", "no limit", "no circuit"],
+)
+def test_settings_of_the_account_leave_its_budget_as_it_is(settings: dict[str, Any]) -> None:
+    """A rate limit for the requests of an account does not replace its budget of tokens."""
+    sandbox = OpenAISandbox()
+    limited_account = account(sandbox, daily_tokens=MOST)
+    limited_account = Account("models", limited_account.vendor, settings=settings)
+    with Hub([limited_account], http=SandboxHttpClient(sandbox)) as limited_hub:
         limited_hub.inference().generate(REQUEST)
+        with pytest.raises(RateLimitExceeded, match="budget"):
+            limited_hub.inference().generate(REQUEST)
+
+
+class UnreachableStore:
+    """A shared store that does not answer."""
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Raise the error of a store that is away."""
+        raise StorageUnavailable("The store does not answer.")
+
+    def post(self, command: Any, /) -> None:
+        """Lose a command whose result nobody waits for."""
+
+
+def test_no_request_is_sent_while_the_store_of_the_budget_is_away() -> None:
+    """Without the shared store, no process knows the tokens left, so requests are refused."""
+    sandbox = OpenAISandbox()
+    store: Any = UnreachableStore()
+    limited_hub = hub(sandbox, store, daily_tokens=10 * MOST)
+    with limited_hub, pytest.raises(StorageUnavailable):
         limited_hub.inference().generate(REQUEST)
+
+    assert [] == sandbox.requests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from moorage.domain.resilience.rate_limit import RateLimitConfig
+from moorage.domain.resilience.rate_limit import Calendar, RateLimitConfig
 from moorage.domain.service.settings import Service
 
 _BUDGET: Final = "budget"
@@ -14,6 +14,7 @@ def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[s
     """Return the service in whose limits an account's tokens are counted; none without a budget.
 
     A vendor's `services` contain it, and `Wire.send_within_budget` takes the tokens of a request.
+    Without the shared store no process knows how many tokens are left, so requests are refused.
 
     Args:
         name: name of the vendor.
@@ -21,8 +22,9 @@ def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[s
         monthly: tokens of a calendar month in UTC; None for no such limit.
     """
     limits = [
-        *([] if daily is None else [RateLimitConfig.per_calendar_day(daily)]),
-        *([] if monthly is None else [RateLimitConfig.per_calendar_month(monthly)]),
+        RateLimitConfig(tokens, calendar=calendar, without_store="refuse")
+        for calendar, tokens in ((Calendar.DAY, daily), (Calendar.MONTH, monthly))
+        if tokens is not None
     ]
     if not limits:
         return {}

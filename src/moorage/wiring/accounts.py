@@ -12,6 +12,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import evolve, fields_of
 from moorage.domain.values.names import service_name
 from moorage.errors import ConfigurationError
+from moorage.services.contracts.token_budget import BUDGET
 from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 from moorage.wiring.wrong_options import made_of
 
@@ -72,7 +73,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
     """Return every account's services by their names, with the account's settings."""
     return tuple(
         _with_secrets(
-            _with_account_settings(service, account, service_name(account.name, service_key)),
+            _with_account_settings(service, account, service_key),
             account.settings,
             secrets,
         )
@@ -101,8 +102,11 @@ def _distinct_secrets(secrets: Iterable[Secret]) -> list[Secret]:
     return distinct
 
 
-def _with_account_settings(service: Service, account: Account, name: str) -> Service:
-    """Return a service with its account's settings; refuse `moves_money = false` for payments."""
+def _with_account_settings(service: Service, account: Account, service_key: str) -> Service:
+    """Return a service with its account's settings; refuse `moves_money = false` for payments.
+
+    The settings are about requests, so a budget of tokens, which sends none, gets none of them.
+    """
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
@@ -124,7 +128,8 @@ def _with_account_settings(service: Service, account: Account, name: str) -> Ser
     try:
         check_vendor(type(account.vendor))
         check_keys(account.vendor, service)
-        return evolve(service, name=name, **settings)
+        name = service_name(account.name, service_key)
+        return evolve(service, name=name, **({} if service_key == BUDGET else settings))
     except ConfigurationError as error:
         error.path = f"{account_path(account)}.{error.path}"
         raise

@@ -1,9 +1,10 @@
 """The budget of an account: tokens that its requests may use in a calendar day or month.
 
 A request takes the most tokens that it may use before it is sent, and gives back those that it did
-not use. A request that failed and may have been billed counts as if it had used all of them. All
-attempts of one request count once: if an answer was lost and the next attempt succeeds, the vendor
-may bill more than was counted.
+not use. If the vendor counted more, for example because of an option in `extra`, the difference is
+taken afterwards. A request that failed and may have been billed counts as if it had used all of its
+tokens. All attempts of one request count once: if an answer was lost and the next attempt succeeds,
+the vendor may bill more than was counted.
 """
 
 from __future__ import annotations
@@ -45,10 +46,17 @@ class TakenTokens:
         self._most = most
 
     def settle(self, used: int) -> None:
-        """Give back the tokens that were not used; never wait for the store."""
-        unused = self._most - used
-        if unused > 0:
-            tickets = tuple((*item[:_AT], unused, *item[_AT + 1 :]) for item in self._tickets)
+        """Give back the tokens that were not used; never wait for the store.
+
+        If the vendor counted more tokens than were taken, take the difference too, but from each
+        limit at most all of its tokens.
+        """
+        unused = self._most - max(0, used)
+        if unused:
+            tickets = tuple(
+                (*item[:_AT], max(unused, -rule.burst), *item[_AT + 1 :])
+                for rule, item in zip(self._gates.limits, self._tickets, strict=True)
+            )
             self._core.post(GiveBack(self._gates, tickets))
 
 
