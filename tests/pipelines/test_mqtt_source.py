@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import product
+from math import inf
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,6 +27,10 @@ from moorage import (
     SinkRecord,
     UnsupportedByVendor,
 )
+from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.adapters.mqtt._links import AsyncMqttLink
+from moorage.adapters.mqtt._reader import MqttReader
+from moorage.adapters.mqtt._session import MqttSession
 from moorage.adapters.mqtt.kind import Mqtt
 from moorage.adapters.mqtt.source import MqttSource
 from moorage.domain.messages.mqtt_subscriptions import (
@@ -431,6 +436,80 @@ async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str
         await source(broker, topic).poll(MANY)
     with pytest.raises(UnsupportedByVendor, match="no position"):
         await source(broker, topic).seek((topic, None), 1)
+
+
+class StallingWire:
+    """A connection to a broker that sends one message and then no longer reads.
+
+    Attributes:
+        sends: set when a packet cannot be sent.
+        failure: the error of a packet that cannot be sent; None if sending it never ends.
+    """
+
+    written = 0
+
+    def __init__(self, failure: Exception | None) -> None:
+        self.sends = asyncio.Event()
+        self.failure = failure
+        message = bytes([0x32, 7, 0, 1, ord("a"), 0, 1, 0]) + b"x"
+        self._packets = [connack(), bytes([0x90, 4, 0, 1, 0, 1]) + message]
+        self._sent = 0
+
+    async def send(self, data: bytes | memoryview, until: float) -> None:
+        """Send the opening and the subscription, but nothing more."""
+        del data, until
+        self._sent += 1
+        if self._sent <= 2:
+            return
+        self.sends.set()
+        if self.failure is not None:
+            raise self.failure
+        await asyncio.Event().wait()
+
+    async def receive(self, until: float) -> bytes:
+        """Return the next packets of the broker, or wait."""
+        del until
+        if not self._packets:
+            await asyncio.Event().wait()
+        return self._packets.pop(0)
+
+    def glance(self) -> None:
+        """Return None, because no bytes have arrived."""
+
+    def stale(self) -> bool:
+        """Return False, because the connection is open."""
+        return False
+
+    def hang_up(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("failure", [None, DeadlinePassed(), ConnectionResetError()])
+async def test_acknowledgement_that_was_not_sent_ends_the_connection(
+    failure: Exception | None,
+) -> None:
+    """If an acknowledgement is cancelled or fails, later polls and commits fail temporarily."""
+    wire = StallingWire(failure)
+    settings = Mqtt(url=Secret("mqtt://127.0.0.1"), keepalive=0)
+    subscription = MqttSubscription(filters=("a",), qos=1, prefetch=10, expiry=NEVER)
+    link = AsyncMqttLink(settings, wire, MqttSession(settings, "billing", subscription))
+    await link.greet(inf)
+    await link.subscribe(subscription, inf)
+    reader = MqttReader(link, 10)
+    records = await reader.take(PollLimits(1, 1, 60.0))
+    commit_task = asyncio.create_task(reader.acknowledge(records))
+    await wire.sends.wait()
+    commit_task.cancel()
+    with pytest.raises((asyncio.CancelledError, ConnectionFailed)):
+        await commit_task
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await reader.acknowledge(records)
+    with pytest.raises(ConnectionFailed, match="was lost"):
+        await reader.take(PollLimits(1, 1, 60.0))
+    await reader.close()
 
 
 @pytest.mark.parametrize(

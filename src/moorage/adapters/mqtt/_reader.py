@@ -102,7 +102,10 @@ class MqttReader:
         return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
-        """Acknowledge processed messages, each after all messages that arrived earlier."""
+        """Acknowledge processed messages, each after all messages that arrived earlier.
+
+        If not all bytes leave this process, the connection counts as lost.
+        """
         self._check()
         offsets = {str(record.offset) for record in records}
         self._done.update(offsets.intersection(self._unsettled))
@@ -113,10 +116,16 @@ class MqttReader:
         try:
             await self._link.flush(monotonic() + _TIMEOUT)
         except (OSError, DeadlinePassed):
-            failure = end_error(None)
-        else:
-            return
-        raise without_frames(failure)
+            self._lose_connection()
+        except BaseException:
+            self._lose_connection()
+            raise
+        self._check()
+
+    def _lose_connection(self) -> None:
+        """Cause all later calls to fail, because a part of a packet may have been sent."""
+        self._failure = self._failure or end_error(None)
+        self._arrived.set()
 
     def _acknowledge(self, offset: str) -> None:
         number, qos = self._unsettled.pop(offset)
