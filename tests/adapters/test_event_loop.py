@@ -117,3 +117,17 @@ def test_key_is_free_after_a_call_without_event_loop(vendor: VendorServer) -> No
     answer = asyncio.run(call_and_close())
 
     assert (200, False, 1) == (answer.status, answer.replayed, len(vendor.requests))
+
+
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "INV-1"}])
+def test_each_call_without_event_loop_names_the_missing_loop(
+    vendor: VendorServer, options: dict[str, Any]
+) -> None:
+    """Calls outside of asyncio after the first, which loads the HTTP client, fail like it."""
+    manager, charge = manager_of(vendor), Request.post("/charges", json={})
+    for _ in range(3):
+        with pytest.raises(LocalFailure, match="need a running asyncio event loop") as excinfo:
+            run_without_loop(manager.call("vat", charge, **options))
+        assert not excinfo.value.may_have_been_processed
+    with pytest.raises(LocalFailure, match="need a running asyncio event loop"):
+        run_without_loop(manager.call("vat", charge, idempotency_key="INV-2"))

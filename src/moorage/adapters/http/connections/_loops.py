@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
+from moorage.adapters.clocks.event_loop import running_loop
 from moorage.adapters.http.connections._resolve import Lookup, numeric_addresses
 from moorage.adapters.http.connections._wait import wait
 from moorage.adapters.http.connections._watch import EpollWatch
@@ -30,7 +31,7 @@ class LoopNetwork:
     """The network of the asynchronous client, which waits by suspending tasks."""
 
     def here(self) -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
+        return running_loop()
 
     def gone(self, there: object) -> bool:
         return cast("asyncio.AbstractEventLoop", there).is_closed()
