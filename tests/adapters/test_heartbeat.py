@@ -7,19 +7,26 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.concurrency.heartbeat import Heartbeat, stop_all, threads_may_run
 from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
+from moorage.domain.idempotency.claims import LEASE
+from moorage.services.core.renewal import Renewals
 from tests.adapters.forked import in_a_child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 30.0
 OFTEN = 0.001
+TERM = 30_000_000
 caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
@@ -206,6 +213,32 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
     work = CountedWork(1)
     Heartbeat(work, work.is_work_left, OFTEN).wake()
     assert 1 == work.left
+
+
+def test_lease_lasts_the_whole_call_if_no_thread_can_renew_it() -> None:
+    """If no renewing thread can start, or it was stopped, a lease lasts as long as the call."""
+
+    def use_child_without_threads() -> tuple[int, int, int]:
+        heartbeats: list[Heartbeat] = []
+
+        def make_heartbeat(work: Callable[[], object], has_work: Callable[[], bool]) -> Heartbeat:
+            heartbeats.append(Heartbeat(work, has_work, PATIENCE))
+            return heartbeats[0]
+
+        renewals = Renewals(run_nothing, time.monotonic_ns, by_tag=False, heartbeat=make_heartbeat)
+        threading.stack_size(2**50)  # no thread gets so much memory
+        lease_without_thread = renewals.lease(TERM)
+        threading.stack_size(0)
+        lease_with_thread = renewals.lease(TERM)
+        heartbeats[0].stop()
+        return lease_without_thread, lease_with_thread, renewals.lease(TERM)
+
+    assert (TERM, LEASE, TERM) == in_a_child(use_child_without_threads)
+
+
+async def run_nothing(command: Any, timeout: float | None) -> None:
+    """Run no command, because no lease is held."""
+    del command, timeout
 
 
 def test_interpreter_without_daemon_threads_breaks_nothing(

@@ -62,8 +62,12 @@ class Heartbeat:
         self._thread: Thread | None = None
 
     def is_available(self) -> bool:
-        """Return whether background threads can run in this process."""
-        return True
+        """Start the thread, unless it is running, and return whether it runs.
+
+        Otherwise a caller would learn too late that this process can start no more threads.
+        """
+        self.wake()
+        return self._thread is not None and not self._stopped
 
     def wake(self) -> None:
         """Start the thread, unless it is running."""
@@ -82,7 +86,8 @@ class Heartbeat:
                 try:
                     thread.start()
                 except RuntimeError:
-                    # No thread can be started, because the interpreter is ending.
+                    # No thread can be started, because the interpreter is ending, or because the
+                    # process has as many threads as it may have.
                     self._thread = None
 
     def hurry(self) -> None:
