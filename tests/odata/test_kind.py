@@ -26,7 +26,7 @@ def configuration(url: str, **settings: Any) -> dict[str, Any]:
     return {"connectors": {"erp": table}, "services": {"erp": {"base_url": url}}}
 
 
-def test_operations_by_name(server: ODataServer) -> None:
+def test_operation_can_be_run_by_name_with_plain_json(server: ODataServer) -> None:
     """Every OData operation can be run by name with plain JSON arguments and results."""
     with moorage.open(configuration(server.url)) as hub:
 
@@ -107,7 +107,7 @@ def test_service_that_does_not_answer() -> None:
     assert "<HttpConnector erp (odata)>" == repr(connector)
 
 
-def test_connector_as_a_block(server: ODataServer) -> None:
+def test_connector_is_closed_at_the_end_of_its_block(server: ODataServer) -> None:
     """An OData connector can be used in a `with` block, at whose end it is closed."""
     with moorage.open(configuration(server.url)) as hub:
         with hub.connectors["erp"] as connector:
@@ -154,7 +154,7 @@ def test_wrong_arguments_of_odata_operation_are_refused_before_anything_is_sent(
     assert [] == server.service.seen
 
 
-def test_values_that_json_lacks(server: ODataServer) -> None:
+def test_guids_dates_and_decimals_become_json_objects(server: ODataServer) -> None:
     """GUIDs, dates and decimals, which JSON lacks, become JSON objects, even within a key."""
     with moorage.open(configuration(server.url)) as hub:
         get = hub.connectors["erp"].operations["get"]

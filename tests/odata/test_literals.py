@@ -54,7 +54,7 @@ def test_value_of_each_type_is_written_as_its_odata_literal(value: Any, text: st
 
 
 @pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE, Decimal("1E+2000")])
-def test_values_without_a_literal(value: Any) -> None:
+def test_value_that_odata_cannot_represent_is_refused(value: Any) -> None:
     """A value that OData cannot represent is refused; the error contains its field."""
     with pytest.raises(InvalidData) as excinfo:
         literal(value, "Name")

@@ -47,7 +47,7 @@ def names(page: ODataPage) -> list[str]:
     return [item["Name"] for item in page.items]
 
 
-def test_query_with_all_options(caller: Caller) -> None:
+def test_all_options_of_a_query_reach_the_service(caller: Caller) -> None:
     """Filter, order, limit and count of a query reach the OData service."""
     query = ODataQuery(
         select=["Name"],
@@ -175,7 +175,7 @@ def test_wrong_etag_is_refused(etag: Any) -> None:
         ERP.delete("Orders", 1, etag=etag)
 
 
-def test_actions_and_functions(caller: Caller) -> None:
+def test_functions_read_data_and_actions_change_data(caller: Caller) -> None:
     """OData functions read data and actions change data, with and without an entity."""
     assert 19 == caller.perform(ERP.function("Total"))
     assert 16 == caller.perform(ERP.function("Total", {"least": 4}))
@@ -191,7 +191,7 @@ def test_actions_and_functions(caller: Caller) -> None:
     )
 
 
-def test_problem_of_the_service(caller: Caller) -> None:
+def test_error_of_the_service_becomes_a_typed_error(caller: Caller) -> None:
     """An error of the service becomes a typed error with OData's code, message and details."""
     with pytest.raises(InvalidRequest) as excinfo:
         caller.perform(ERP.create("Orders", {"Pieces": -1}))
@@ -306,7 +306,9 @@ def test_write_is_repeated_under_a_key_that_the_service_honours() -> None:
     "status, kind, remedy",
     [(412, VendorRejected, "Read the entity again"), (428, InvalidRequest, "pass its etag")],
 )
-def test_failures_about_versions(status: int, kind: type[ConnectorError], remedy: str) -> None:
+def test_error_for_a_failed_precondition_has_a_remedy(
+    status: int, kind: type[ConnectorError], remedy: str
+) -> None:
     """The error for a failed precondition has a remedy, even if its body is not JSON."""
     error = failure_of(Response(status, body=b"<html>"))
     assert error is not None
@@ -315,7 +317,7 @@ def test_failures_about_versions(status: int, kind: type[ConnectorError], remedy
     assert failure_of(Response(404)) is None
 
 
-def test_error_in_a_successful_answer() -> None:
+def test_error_in_a_successful_response_is_a_failure() -> None:
     """A response with an error in a successful body is a failure of the service."""
     error = refusal_of(Response(200, body=b'{"value":[],"error":{"code":"x","message":7}}'))
     assert isinstance(error, VendorFailed)
@@ -340,7 +342,7 @@ def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
                 read_other(Response(200, body=body))
 
 
-def test_numbers_and_control_information() -> None:
+def test_count_may_be_a_string_and_value_a_field_of_an_object() -> None:
     """Counts may be strings; a field `value` beside other fields stays part of its object."""
     page = read_page(Response(200, body=b'{"value":[],"@odata.count":"12","@odata.nextLink":3}'))
     assert (12, None) == (page.count, page.next_link)

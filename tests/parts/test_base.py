@@ -66,7 +66,7 @@ def test_parts_share_nothing_by_default() -> None:
 
 
 @pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
-def test_both_modes_share(storage: MemoryStorage | None) -> None:
+def test_sync_callers_and_async_tasks_share_a_part_in_memory(storage: MemoryStorage | None) -> None:
     """Synchronous callers and asynchronous tasks can share one part in memory."""
     breaker = CircuitBreaker(ONCE, storage=storage)
 

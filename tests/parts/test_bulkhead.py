@@ -57,7 +57,7 @@ def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> No
 
 
 @EVERY_USE
-def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
+def test_call_beyond_the_limit_is_refused_at_once(use: Callable[..., Any]) -> None:
     """A call beyond a bulkhead's limit is refused at once, without calling its function."""
     bulkhead = Bulkhead(2, name="v")
 

@@ -98,7 +98,7 @@ def test_exceptions_pass_unchanged(
 
 
 @GUARDS
-def test_passes_arguments_on(make: Callable[[], Any]) -> None:
+def test_arguments_reach_the_function(make: Callable[[], Any]) -> None:
     """All arguments reach the guarded function, even if named like the guard's own."""
     part = make()
 
@@ -127,7 +127,7 @@ class Shop:
 
 
 @GUARDS
-def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
+def test_guarded_function_keeps_its_metadata_and_mode(make: Callable[[], Any]) -> None:
     """A guarded function keeps its name, docstring and signature, and stays sync or async."""
     part = make()
 

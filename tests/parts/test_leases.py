@@ -152,7 +152,7 @@ def test_leases_reach_the_full_rate(store: Any) -> None:
     assert 10.0 <= (clock.nanoseconds() - start_time) / 1e9 <= 10.6
 
 
-def test_single_tokens_without_a_lease(store: Any) -> None:
+def test_caller_without_a_lease_waits_for_a_single_token(store: Any) -> None:
     """If no lease is available, a caller waits only for a single token."""
     clock = clock_of(store)
     process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))

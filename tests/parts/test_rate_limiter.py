@@ -131,7 +131,7 @@ def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
 
 
 @EACH_USE
-def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
+def test_request_without_waiting_fails_and_reserves_nothing(limiter_use: LimiterUse) -> None:
     """If no token is available, a request without waiting fails, and reserves nothing."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))
@@ -190,7 +190,7 @@ def test_keys_are_separate(limiter_use: LimiterUse) -> None:
             limiter.acquire(key=key, timeout=1)
 
 
-def test_any_number_of_keys() -> None:
+def test_unused_buckets_of_many_keys_are_removed() -> None:
     """With many keys, the limiter removes unused buckets; spent tokens stay spent."""
     limiter = limiter_of(Clock())
 
@@ -201,7 +201,7 @@ def test_any_number_of_keys() -> None:
 
 
 @EACH_USE
-def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
+def test_reservation_holds_its_position_in_the_queue(limiter_use: LimiterUse) -> None:
     """A reservation occupies a position in the queue, and later callers wait behind it."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))

@@ -91,7 +91,7 @@ class FailingFunction:
 
 
 @EVERY_USE
-def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
+def test_function_is_retried_until_it_succeeds(use: Callable[..., Any]) -> None:
     """A function that fails twice is retried after two growing pauses, and returns its value."""
     clock = Clock()
 
@@ -432,7 +432,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
     asyncio.run(cancel(as_async(FailingFunction(FunctionFailure()))))
 
 
-def test_passes_arguments_on() -> None:
+def test_arguments_reach_the_function() -> None:
     """All arguments reach the retried function, even if named like the handler's own."""
     retry = RetryHandler()
 
@@ -448,7 +448,7 @@ def test_passes_arguments_on() -> None:
     assert expected == run(retry(as_async(return_arguments))(1, 2, **options))
 
 
-def test_decorated_functions_look_the_same() -> None:
+def test_decorated_function_keeps_its_metadata_and_mode() -> None:
     """A function decorated by a retry handler keeps its metadata, and stays sync or async."""
     retry = RetryHandler()
 

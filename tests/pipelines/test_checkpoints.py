@@ -73,7 +73,9 @@ def test_only_the_last_owner_stores_positions(actions: list[tuple[str, int, int]
 
 
 @pytest.mark.parametrize("store", STORES)
-async def test_positions_in_each_store(store: str, tmp_path: Path) -> None:
+async def test_positions_outlive_the_worker_and_only_the_last_can_move_them(
+    store: str, tmp_path: Path
+) -> None:
     """In every store, positions outlive the worker, and only the last worker can move them."""
     name = f"orders-{tmp_path.name}-{id(tmp_path)}"
     async with opened(STORES[store](tmp_path)) as storage:

@@ -39,7 +39,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
     assert {"acme"} == tenants
 
 
-async def test_function_of_a_batch() -> None:
+async def test_result_of_a_batch_function_applies_to_all_records() -> None:
     """A batch function gets a list of records, and its result or error applies to all of them."""
     batches: list[list[SinkRecord]] = []
 
@@ -58,7 +58,7 @@ async def test_function_of_a_batch() -> None:
         await Pipeline("orders", MemorySource(records), BatchSink(raise_error)).run()
 
 
-async def test_object_with_an_asynchronous_call() -> None:
+async def test_object_with_a_coroutine_call_is_awaited() -> None:
     """If an object's `__call__` is a coroutine function, it is awaited in the event loop."""
 
     class Store:
@@ -72,7 +72,7 @@ async def test_object_with_an_asynchronous_call() -> None:
     assert threading.main_thread() is store.thread
 
 
-def test_sink_without_a_function() -> None:
+def test_sink_that_is_not_made_from_a_function_is_refused() -> None:
     """A sink that is not made from a function is refused."""
     with pytest.raises(ConfigurationError, match="is not a function"):
         RecordSink("store")  # type: ignore[arg-type]  # that is the test
@@ -98,7 +98,7 @@ async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
     await asyncio.sleep(0)
 
 
-def test_thread_that_outlives_its_event_loop() -> None:
+def test_result_of_a_thread_that_outlives_its_event_loop_is_dropped() -> None:
     """If a thread outlives its event loop, the function's result is dropped."""
     may_end, ended = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []

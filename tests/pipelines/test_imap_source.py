@@ -190,7 +190,7 @@ async def test_limits_and_messages_that_are_gone() -> None:
     assert ([1], [3], [4]) == (uids(first), uids(second), uids(third))
 
 
-async def test_released_messages_come_again_in_order() -> None:
+async def test_released_messages_are_delivered_again_in_order() -> None:
     """Released messages are delivered again, in order and before all others."""
     folder = Folder(1, 2, 3)
     with ScriptedImap(folder.answer) as server:
@@ -231,7 +231,7 @@ async def test_released_message_comes_again_although_server_has_not_begun_to_wai
         await source.close()
 
 
-async def test_server_without_idle() -> None:
+async def test_server_without_idle_is_polled_at_intervals() -> None:
     """If a server does not support IDLE, the source polls it at intervals."""
     folder = Folder()
     with ScriptedImap(folder.answer) as server:
@@ -303,7 +303,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
         await source.close()
 
 
-async def test_positions_and_closed_sources() -> None:
+async def test_seek_and_use_of_a_closed_source_raise_errors() -> None:
     """An IMAP folder has no positions; using a closed source raises an error."""
     with ScriptedImap(Folder(1).answer) as server:
         source = ImapSource(server.settings())
@@ -314,7 +314,7 @@ async def test_positions_and_closed_sources() -> None:
                 await method
 
 
-async def test_mail_from_a_real_server() -> None:
+async def test_record_is_a_mime_message_or_the_header_of_a_large_one() -> None:
     """A record is a MIME message; for a large message, only its header."""
     with PrivateDovecot() as server:
         await asyncio.to_thread(server.add, "ada", MAIL, MAIL + b"x" * 1000)

@@ -109,7 +109,7 @@ def numbered_records(count: int, keys: int = 7) -> list[Message]:
     return [Message(str(number), key=f"k{number % keys}") for number in range(count)]
 
 
-async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
+async def test_published_message_is_read_unchanged(cluster: KafkaCluster) -> None:
     """A published Kafka message is read unchanged, with topic, partition, offset and time."""
     await publish(
         cluster, Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
@@ -130,7 +130,7 @@ async def test_record_of_a_published_message(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
-async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
+async def test_message_of_another_program_is_read(cluster: KafkaCluster) -> None:
     """A Kafka message's missing value or odd headers are read as attributes of the record."""
     import confluent_kafka  # noqa: PLC0415 - only where it is installed
 
@@ -406,7 +406,7 @@ async def test_position_can_be_moved(cluster: KafkaCluster) -> None:
         await reader.close()
 
 
-async def test_group_for_new_records(cluster: KafkaCluster) -> None:
+async def test_group_that_begins_at_the_end_gets_only_new_messages(cluster: KafkaCluster) -> None:
     """A consumer group that begins at the end gets messages published after it began."""
     await publish(cluster, *numbered_records(3))
     reader = source(cluster, start="latest")
@@ -629,7 +629,7 @@ async def test_wrong_password_is_final_and_not_shown() -> None:
     assert WRONG_PASSWORD not in repr(reader)
 
 
-def test_meaning_of_a_wrong_password() -> None:
+def test_wrong_password_is_a_final_error() -> None:
     """A wrong password counts as a final error, even while the cluster is running."""
     error = reading_error("_AUTHENTICATION")
     assert isinstance(error, AuthenticationFailed)

@@ -138,7 +138,7 @@ async def test_dropped_records_are_committed_too(broker: TransactionalKafka) -> 
     assert (COUNT, []) == (report.statistics.dropped, invoices(broker))
 
 
-async def test_order_of_keys(broker: TransactionalKafka) -> None:
+async def test_messages_of_one_key_are_published_in_order(broker: TransactionalKafka) -> None:
     """Messages of one key are published in the order of their records."""
     publish(broker)
     await run(pipeline(broker), is_committed(broker))
@@ -196,7 +196,7 @@ async def test_aborted_transaction_is_repeated(
 
 
 @pytest.mark.parametrize("is_carried_out", [True, False])
-async def test_lost_answer_of_a_commit(
+async def test_each_message_is_published_once_after_a_lost_commit_response(
     is_carried_out: bool,
     broker: TransactionalKafka,
 ) -> None:
@@ -354,7 +354,7 @@ async def test_options_that_librdkafka_refuses_for_transactional_producer_are_re
         await source(broker, options={"max.in.flight": 100}).open(_ignore)
 
 
-async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
+async def test_batch_larger_than_the_queue_waits_for_space(broker: TransactionalKafka) -> None:
     """A batch larger than librdkafka's queue waits for space, up to the time limit."""
     publish(broker)
     silent = threading.Event()
@@ -506,7 +506,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         pytest.param(END_TXN, True, id="after the commit"),
     ],
 )
-def test_killed_within_a_transaction(
+def test_each_message_is_published_once_if_worker_dies_in_a_transaction(
     request_number: int,
     is_carried_out: bool,
     broker: TransactionalKafka,
@@ -563,6 +563,8 @@ def kill_at_random(broker: TransactionalKafka, chance: random.Random, count: int
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("BROKER_KILLS", "1"))))
-def test_workers_killed_at_random(seed: int, broker: TransactionalKafka) -> None:
+def test_workers_killed_at_random_publish_each_message_once(
+    seed: int, broker: TransactionalKafka
+) -> None:
     """Workers that are killed at random moments publish each message exactly once."""
     kill_at_random(broker, random.Random(seed), 300)

@@ -119,7 +119,7 @@ def texts(records: Sequence[SinkRecord]) -> list[str]:
     return [record.text for record in records]
 
 
-async def test_record_of_a_published_message(broker: PrivateMosquitto, topic: str) -> None:
+async def test_published_message_is_read_unchanged(broker: PrivateMosquitto, topic: str) -> None:
     """A published MQTT message is read unchanged, with its topic and headers."""
     reader = await open_source(broker, f"{topic}/+")
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
@@ -223,7 +223,7 @@ async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str)
     await reader.close()
 
 
-async def test_opening_source_again_voids_all_deliveries(
+async def test_reopening_the_source_invalidates_all_deliveries(
     broker: PrivateMosquitto, topic: str
 ) -> None:
     """Opening the source again invalidates all deliveries; late acknowledgements are ignored."""
@@ -542,7 +542,7 @@ def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected
     assert path == error.value.path
 
 
-def test_filters_of_a_group() -> None:
+def test_topic_filter_of_a_group_contains_its_name() -> None:
     """A group's topic filters contain its name; a wildcard matches only whole levels."""
     for topic in ("a/+/b", "#", "/", "+", "$SYS/x"):
         assert (topic,) == topic_filters([topic], None)
@@ -563,13 +563,13 @@ def test_filters_that_overlap_are_those_that_match_one_topic() -> None:
         assert bool(matches[first] & matches[second]) is filters_overlap(first, second)
 
 
-def test_fields_of_odd_properties() -> None:
+def test_first_of_repeated_properties_is_used() -> None:
     """If an MQTT property is repeated, the first is used; one with an empty name is kept."""
     fields = record_fields(None, [("", "1"), ("message-id", "a"), ("message-id", "b")])
     assert (None, "a", [("(unnamed)", "1")]) == (fields["key"], fields["id"], fields["attributes"])
 
 
-def test_meaning_of_codes() -> None:
+def test_lost_permission_and_used_client_id_stop_the_source() -> None:
     """A lost permission or a client id in use stops a source; other codes are temporary errors."""
     codes = (None, 0x8B, 0x87, 0x8E)
     assert [True, True, False, False] == [end_error(code).retryable for code in codes]

@@ -112,7 +112,7 @@ def texts(records: Sequence[SinkRecord]) -> list[str]:
     return [record.text for record in records]
 
 
-async def test_record_of_a_published_message(server: PrivateNats, stream: str) -> None:
+async def test_published_message_is_read_unchanged(server: PrivateNats, stream: str) -> None:
     """A published NATS message is read unchanged, with its subject, stream and position."""
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")
     await publish(server, f"{stream}.eu", [message])
@@ -147,7 +147,7 @@ async def test_record_of_a_published_message(server: PrivateNats, stream: str) -
     await reader.close()
 
 
-async def test_message_of_another_program(server: PrivateNats, stream: str) -> None:
+async def test_message_of_another_program_is_read(server: PrivateNats, stream: str) -> None:
     """A message without headers has its stream and position as its identity."""
     client = await nats.connect(server.url)
     await client.publish(stream, b"")
@@ -200,7 +200,7 @@ async def test_messages_that_closed_source_had_requested_go_to_next_worker_at_on
     await second.close()
 
 
-async def test_wildcards_and_several_streams(server: PrivateNats) -> None:
+async def test_source_reads_several_subjects_and_streams(server: PrivateNats) -> None:
     """A source reads several subjects and streams, including a stream created later."""
     name = f"w{uuid4().hex}"
     for part in ("a", "b"):

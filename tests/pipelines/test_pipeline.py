@@ -188,7 +188,7 @@ async def test_final_error_stops_the_pipeline() -> None:
 
 
 @pytest.mark.parametrize("exhausted", ["retry", "stop"])
-async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
+async def test_pipeline_waits_or_stops_at_a_lasting_outage_as_configured(exhausted: str) -> None:
     """If a temporary failure outlasts the retries, the pipeline waits or stops, as configured."""
     failures = [ConnectionFailed("away") for _ in range(10)]
     source = MemorySource(make_records(3))
@@ -249,7 +249,7 @@ async def test_only_records_that_failed_temporarily_are_sent_again() -> None:
 
 
 @pytest.mark.parametrize("results", [[], [Result(), Result()]])
-async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
+async def test_wrong_number_of_results_stops_the_pipeline(results: list[Result[object]]) -> None:
     """If a sink returns a wrong number of results, the pipeline stops with an explanation."""
     source = MemorySource(make_records(1))
     pipeline = Pipeline("orders", source, BatchSink(lambda _: results), config=config())
@@ -278,7 +278,7 @@ async def test_transforms_run_in_order_and_may_drop_records() -> None:
     assert 7 == source.committed[-1].offset
 
 
-async def test_transform_of_a_bad_record() -> None:
+async def test_record_that_a_transform_cannot_process_becomes_a_dead_letter() -> None:
     """A record that a transform cannot process becomes a dead letter."""
 
     def read(record: SinkRecord) -> SinkRecord:
@@ -880,7 +880,7 @@ async def test_partition_without_records_is_revoked() -> None:
     assert (await run_task).is_clean
 
 
-async def test_position_of_a_memory_source() -> None:
+async def test_memory_source_records_the_positions_that_seek_sets() -> None:
     """The memory source records the positions that `seek` sets."""
     source = MemorySource([])
     await source.seek(("orders", 0), 7)

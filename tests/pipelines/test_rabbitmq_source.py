@@ -90,7 +90,7 @@ def count(broker: Broker) -> int:
     return int(broker.channel.queue_declare(broker.queue, passive=True).method.message_count)
 
 
-async def test_record_of_a_published_message(broker: Broker) -> None:
+async def test_published_message_is_read_unchanged(broker: Broker) -> None:
     """A published RabbitMQ message is read unchanged, with its queue."""
     message = Message.of_json(
         {"a": 1}, key=b"\xff", headers={"trace": "1", "raw": b"\xfe"}, id="m-1"
@@ -139,7 +139,7 @@ async def test_unreadable_property_is_left_out(broker: Broker, properties: dict[
     assert 0 == count(broker)
 
 
-async def test_message_of_another_program(broker: Broker) -> None:
+async def test_message_of_another_program_is_read(broker: Broker) -> None:
     """Properties of another program's message are read, with headers of any type as JSON."""
     time = datetime(2026, 11, 25, tzinfo=UTC)
     properties = pika.BasicProperties(
@@ -199,7 +199,7 @@ async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
     await second.close()
 
 
-async def test_opening_source_again_voids_all_deliveries(broker: Broker) -> None:
+async def test_reopening_the_source_invalidates_all_deliveries(broker: Broker) -> None:
     """Opening the source again invalidates all deliveries; late acknowledgements are ignored."""
     await publish(broker, messages(2))
     reader, revocations = source(broker), Revocations()
@@ -453,7 +453,7 @@ def test_wrong_arguments_of_rabbitmq_source_are_refused_before_connecting(
         (PublishFault.INVALID, "inequivalent arg", ConfigurationError, "in this way"),
     ],
 )
-def test_meaning_of_refusals(
+def test_stopped_node_and_late_acknowledgement_are_temporary_errors(
     fault: PublishFault, text: str, kind: type[ConnectorError], words: str
 ) -> None:
     """A stopped node and a late acknowledgement are temporary errors; a wrong argument is not."""
@@ -472,7 +472,7 @@ def test_meaning_of_refusals(
         ([], 1, []),
     ],
 )
-def test_acknowledgements_never_pass_an_open_delivery(
+def test_only_deliveries_before_the_first_open_one_are_acknowledged_together(
     done: list[int], first_open: int, expected: list[tuple[int, bool]]
 ) -> None:
     """Deliveries before the first open one are acknowledged together, later deliveries singly."""

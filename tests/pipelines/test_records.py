@@ -19,7 +19,7 @@ from moorage.domain.pipelines.records import (
 )
 
 
-def test_record_of_json() -> None:
+def test_record_made_from_a_value_has_its_json_as_payload() -> None:
     """A record made from a value has the value's JSON as its payload, and gives the value back."""
     record = SourceRecord.of_json({"order": 7}, key="customer", attributes={"trace": "1"})
     assert b'{"order":7}' == record.payload
@@ -52,7 +52,7 @@ def test_identity_of_record_is_its_id() -> None:
     assert "abc" == SinkRecord(b"1", topic="orders", offset=17, id="abc").identity
 
 
-def test_sink_record_of_a_source_record() -> None:
+def test_record_sent_to_another_topic_keeps_all_fields() -> None:
     """A record that is sent to another topic keeps all fields that the source has read."""
     time = datetime(2026, 1, 2, tzinfo=UTC)
     source = SourceRecord(
@@ -109,7 +109,7 @@ def test_records_built_in_bulk_from_columns_equal_constructed_records() -> None:
         setattr(built[0], "payload", b"3")  # noqa: B010 - type checkers refuse an assignment
 
 
-def test_no_records_of_columns() -> None:
+def test_empty_columns_contain_no_records() -> None:
     """Empty columns contain no records."""
     assert [] == checked_records([], topic=[], offset=[])
 

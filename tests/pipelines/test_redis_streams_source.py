@@ -86,7 +86,9 @@ def pending(server: Any) -> int:
     return int(server.xpending("orders", "workers")["pending"])
 
 
-async def test_record_of_a_published_message(private_server: PrivateRedis, server: Any) -> None:
+async def test_published_message_is_read_unchanged(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A published message is read unchanged, with its stream, position and time."""
     begin = datetime.now(UTC).replace(microsecond=0)
     message = Message.of_json({"a": 1}, key="customer", headers={"trace": "1"}, id="m-1")

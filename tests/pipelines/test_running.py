@@ -30,7 +30,7 @@ from moorage.pipelines.running import run_in_limited_loop
 from moorage.testing import MemoryBroker, MemorySink, MemorySource, make_records
 
 
-def test_pipelines_that_end() -> None:
+def test_run_returns_reports_in_the_order_of_the_pipelines() -> None:
     """`run` returns the reports of pipelines whose sources end, in the pipelines' order."""
     reports = run_pipelines(
         lambda: [
@@ -65,7 +65,7 @@ def test_signal_ends_pipelines(number: signal.Signals, handler: Any) -> None:
     assert [True, True] == [report.is_clean for report in reports]
 
 
-def test_pipelines_in_another_thread() -> None:
+def test_pipelines_run_outside_the_main_thread() -> None:
     """Pipelines also run outside the main thread, where signals cannot be handled."""
     states: list[PipelineState] = []
 

@@ -354,7 +354,7 @@ async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_environment_of_the_configuration(
+async def test_environment_in_the_configuration_reveals_a_copied_database(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_async: bool,
@@ -516,7 +516,7 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) ->
 
 
 @EACH_MODE
-async def test_environment_guard_of_a_hosts_store(*, is_async: bool) -> None:
+async def test_configured_environment_applies_to_a_store_of_the_host(*, is_async: bool) -> None:
     """The configuration's environment also applies to a store that the host passes in."""
     world = ReloadWorld()
     state: Any = AsyncMemoryStorage() if is_async else MemoryStorage()

@@ -530,7 +530,7 @@ def test_manager_replaces_its_services() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_child_forked_during_a_reload(tmp_path: Path) -> None:
+def test_child_forked_during_a_reload_can_reload(tmp_path: Path) -> None:
     """A child forked while its parent reloads can itself reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     world = ReloadWorld()

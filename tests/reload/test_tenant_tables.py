@@ -82,7 +82,7 @@ def test_file_can_be_emptied(tmp_path: Path, *, is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("make", [SqlTenants, AsyncSqlTenants])
-def test_unreachable_database_error(make: Any) -> None:
+def test_error_for_an_unreachable_database_omits_the_password(make: Any) -> None:
     """The error for an unreachable database contains its URL without the password."""
     tenants = make("postgresql://me:hunter2@127.0.0.1:1/name", CIPHER, timeout=1.0)
 

@@ -122,7 +122,7 @@ async def test_replaced_webhook_secret_is_used(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_unknown_account_name(is_async: bool) -> None:
+async def test_webhook_of_an_unknown_account_is_not_found(is_async: bool) -> None:
     """A webhook for an unknown tenant or account is not found, and that result is not cached."""
     local_processes = Processes(is_async=is_async)
     hub, _ = local_processes.start()
@@ -150,7 +150,9 @@ async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_webhook_during_an_outage_of_tenants(is_async: bool) -> None:
+async def test_webhook_is_requested_again_during_an_outage_of_the_tenant_source(
+    is_async: bool,
+) -> None:
     """While the tenants' source is unavailable, a vendor is asked to repeat its webhook."""
     local_processes = Processes(is_async=is_async)
     hub, inbox = local_processes.start()
@@ -183,7 +185,7 @@ async def test_tenants_account_overrides_the_configuration(is_async: bool) -> No
 
 
 @EACH_MODE
-async def test_hub_without_a_tenant_source(is_async: bool) -> None:
+async def test_hub_without_a_tenant_source_knows_only_configured_accounts(is_async: bool) -> None:
     """A hub without a source of tenants only knows the accounts of its configuration."""
     make: Any = moorage.aopen if is_async else moorage.open
     local_processes = Processes(is_async=is_async)

@@ -189,7 +189,7 @@ async def test_look_ups_are_cached(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
+async def test_unknown_or_invalid_tenant_raises_error_with_its_path(is_async: bool) -> None:
     """An unknown or invalid tenant raises an error with the tenant's path; other tenants work."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put("fine", {})
@@ -228,7 +228,7 @@ async def _refusal_of(world: TenantWorld, tenant: str) -> ConfigurationError:
 
 
 @EACH_MODE
-async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
+async def test_data_of_a_person_can_be_exported_and_erased_at_a_tenant(is_async: bool) -> None:
     """A person's data can be exported and erased at a tenant's own account."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put(
@@ -244,7 +244,7 @@ async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
+async def test_result_of_the_tenant_port_that_is_no_table_is_refused(is_async: bool) -> None:
     """A result of the tenant port that is not a table is refused."""
     world = TenantWorld(is_async=is_async)
 
@@ -261,7 +261,7 @@ async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_unavailable_tenant_source(is_async: bool) -> None:
+async def test_cached_tenants_keep_their_accounts_during_an_outage(is_async: bool) -> None:
     """During an outage cached tenants keep their accounts; others get an error with the reason."""
     world = TenantWorld(is_async=is_async)
     world.tenants.put(
@@ -278,7 +278,7 @@ async def test_unavailable_tenant_source(is_async: bool) -> None:
 
 
 @EACH_MODE
-async def test_tenants_of_the_configuration(is_async: bool) -> None:
+async def test_looked_up_tenant_takes_precedence_over_the_configuration(is_async: bool) -> None:
     """A tenant may be in the configuration; its looked-up accounts take precedence."""
     world = TenantWorld(is_async=is_async)
     fields = {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
@@ -402,7 +402,7 @@ async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.Mo
     assert [3, 4] == [number for number in range(5) if tenants_by_name(f"t{number}") is not None]
 
 
-def test_tenant_port_of_the_wrong_mode() -> None:
+def test_tenant_port_of_the_wrong_mode_is_refused() -> None:
     """A tenant port of the wrong mode, or without its methods, is refused when the hub opens."""
     with pytest.raises(ConfigurationError, match="but the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
@@ -413,7 +413,9 @@ def test_tenant_port_of_the_wrong_mode() -> None:
 
 
 @EACH_MODE
-async def test_tenant_source_in_the_configuration(tmp_path: Path, is_async: bool) -> None:
+async def test_configuration_names_the_tenant_store_and_its_keys(
+    tmp_path: Path, is_async: bool
+) -> None:
     """A configuration names the store of tenants and the keys that decrypt them."""
     twilio = TwilioSandbox()
     url = f"sqlite:///{tmp_path}/tenants.db"
@@ -433,7 +435,7 @@ async def test_tenant_source_in_the_configuration(tmp_path: Path, is_async: bool
 
 
 @pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
-def test_unsupported_tenant_urls(make: Callable[..., Any]) -> None:
+def test_store_url_that_cannot_hold_tenants_is_refused(make: Callable[..., Any]) -> None:
     """A store URL that cannot hold tenants is refused, with the setting's path in the error."""
     for url in ("redis://here", "memory:", "sqlite:///", "nothing"):
         with pytest.raises(ConfigurationError) as excinfo:

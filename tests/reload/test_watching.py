@@ -388,7 +388,7 @@ async def test_signal_handled_outside_python_is_refused(
     assert previous_handlers == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))
 
 
-async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
+async def test_cancellation_while_watching_ends_raises_cancelled_error(tmp_path: Path) -> None:
     """A task cancelled while it waits for the end of watching raises CancelledError."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = world.open(path, is_async=True).watch()
@@ -457,7 +457,7 @@ class _SlowTrail:
         assert self._goes_on.wait(30)
 
 
-async def test_reload_without_asyncio(tmp_path: Path) -> None:
+async def test_reload_without_asyncio_reads_the_file_synchronously(tmp_path: Path) -> None:
     """Under an event loop other than asyncio, a reload reads the file synchronously."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = moorage.aopen(path)

@@ -232,7 +232,9 @@ def test_repeated_part_of_all_of_is_merged_once() -> None:
         ("*/*", "application/json", "application/json"),
     ],
 )
-def test_ranges_of_media_types(media_type: str, accept: str, content_type: str) -> None:
+def test_media_type_range_is_accepted_and_content_has_a_concrete_type(
+    media_type: str, accept: str, content_type: str
+) -> None:
     """A range is accepted as it is; content has a concrete media type that fits its form."""
     ask = operation("ask", responses={"200": {"content": {media_type: {}}}})
     give = taking({media_type: {}})
@@ -302,7 +304,7 @@ def test_multipart_fields_have_the_described_styles() -> None:
     assert b'name="a[b]"\r\n\r\n1\r\n' in content.body
 
 
-def test_forms_without_fixed_members(generate: Generate) -> None:
+def test_form_may_have_any_members(generate: Generate) -> None:
     """A form may have any members, and its media type may have parameters."""
     form = "application/x-www-form-urlencoded; charset=utf-8"
     client = generate(taking({form: {"schema": {"type": "object"}}}))

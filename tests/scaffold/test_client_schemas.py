@@ -252,7 +252,7 @@ def test_parameters_that_cannot_be_mapped(part: dict[str, Any], place: str, prob
     assert next(iter(refusals.values())).endswith(problem)
 
 
-def test_contents_of_requests() -> None:
+def test_forms_keep_field_styles_and_json_variants_keep_media_types() -> None:
     """Forms keep the styles of their fields, and JSON variants keep their media type."""
     schema = {"properties": {name: {"type": "array"} for name in "abcd"}}
     encoding = {

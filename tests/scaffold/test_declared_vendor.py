@@ -79,7 +79,9 @@ def test_body_has_no_fields_whose_use_is_refused_until_vendor_states_capability(
         (object, "Any", {}),
     ],
 )
-def test_parameter_of_each_type(kind: Any, type_text: str, sent_fields: dict[str, str]) -> None:
+def test_parameter_with_a_plain_name_has_its_type(
+    kind: Any, type_text: str, sent_fields: dict[str, str]
+) -> None:
     """A parameter has its type if its name is plain, and is sent if its type has a JSON form."""
     field = ValueField("from_", kind, required=False, optional=True, others=False)
 

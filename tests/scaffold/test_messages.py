@@ -297,7 +297,7 @@ def test_command_writes_the_messages(tmp_path: Path, capsys: pytest.CaptureFixtu
 CHANNEL = Channel("shops/{shop}/{env}/{shop}", {"env": frozenset({"test", "live"})})
 
 
-def test_topic_and_its_values() -> None:
+def test_topic_is_built_from_values_and_parsed_back() -> None:
     """A topic is built from values and parsed back; its pattern covers all such topics."""
     values = {"shop": "a.b", "env": "live"}
     assert "shops/a.b/live/a.b" == CHANNEL.topic(values)
@@ -309,7 +309,7 @@ def test_topic_and_its_values() -> None:
 
 
 @pytest.mark.parametrize("topic", ["shops/a/live/b", "shops/a/b/live/a", "shop/a/live/a", ""])
-def test_topic_of_another_channel(topic: str) -> None:
+def test_topic_of_another_channel_is_refused(topic: str) -> None:
     """Parsing a topic that does not belong to the channel is refused."""
     assert not CHANNEL.has(topic)
     with pytest.raises(InvalidData, match="does not belong to the channel"):

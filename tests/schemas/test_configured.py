@@ -52,13 +52,13 @@ def _write(folder: Path) -> Path:
     return folder
 
 
-async def test_schemas_of_a_folder(tmp_path: Path) -> None:
+async def test_records_are_decoded_with_schemas_of_a_folder(tmp_path: Path) -> None:
     """Records are decoded and encoded with schemas from a folder."""
     schemas = _write(tmp_path / "schemas")
     assert ["7\n"] == await _lines({"folder": str(schemas)}, tmp_path)
 
 
-async def test_schemas_of_a_service(tmp_path: Path) -> None:
+async def test_records_are_decoded_with_schemas_of_a_registry(tmp_path: Path) -> None:
     """Records are decoded and encoded with schemas from a registry service."""
     with SchemaRegistryServer() as server:
         server.register("old", Schema("int", SchemaFormat.AVRO))

@@ -32,7 +32,7 @@ DOUBLED = {"allOf": [AGAIN, AGAIN]}
         {"properties": [], "items": 1, "patternProperties": 2, "prefixItems": {}},
     ],
 )
-def test_schemas_without_a_limit(schema: Any) -> None:
+def test_schema_with_a_limited_number_of_checks_accepts_any_depth(schema: Any) -> None:
     """A schema that checks each place a limited number of times accepts values of any depth."""
     assert depth_limit([("", schema)]) is None
 
@@ -51,12 +51,12 @@ def test_schemas_without_a_limit(schema: Any) -> None:
         {"items": DOUBLED},
     ],
 )
-def test_schemas_that_double_their_checks(schema: Any) -> None:
+def test_schema_that_doubles_its_checks_at_each_level_accepts_16_levels(schema: Any) -> None:
     """A schema that checks each level twice as often as the one above accepts 16 levels."""
     assert 16 == depth_limit([("", schema)])
 
 
-def test_long_chain_without_a_circle() -> None:
+def test_long_chain_of_references_is_limited_like_a_circle() -> None:
     """A long chain of parts that refer twice to the next is limited like a circle of parts."""
     parts: dict[str, Any] = {"0": {}}
     for number in range(40):
@@ -74,7 +74,7 @@ def test_slow_growth_is_limited() -> None:
     assert DEEPEST == depth_limit([("", schema)])
 
 
-def test_countless_references_allow_no_level() -> None:
+def test_schema_with_too_many_references_accepts_no_nested_value() -> None:
     """A schema with more references than can be followed accepts no nested value."""
     ids = [{"$id": f"{number}", "$ref": f"#/{number}"} for number in range(1_001)]
     assert MOST < len(ids) ** 2
@@ -84,7 +84,7 @@ def test_countless_references_allow_no_level() -> None:
 @pytest.mark.parametrize(
     "value, expected", [(1, 0), ([], 1), ({"a": [{}, 1], "b": 2}, 3), ([[], [[[]]]], 4)]
 )
-def test_depth_of_a_value(value: Any, expected: int) -> None:
+def test_depth_is_the_largest_number_of_nested_containers(value: Any, expected: int) -> None:
     """A value's depth is the largest number of objects and lists inside each other."""
     assert expected == depth_of(value)
 

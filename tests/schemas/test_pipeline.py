@@ -328,7 +328,7 @@ async def test_least_used_schema_is_forgotten() -> None:
     assert (["a", "b", "c", "b"], 2) == (fetched, len(fetches))
 
 
-async def test_evicted_failure_harms_nobody() -> None:
+async def test_evicted_failed_fetch_does_not_remove_the_newer_fetch() -> None:
     """A fetch that fails after its eviction does not remove the newer fetch from the cache."""
     fetches: SharedFetches[str] = SharedFetches(1, 10.0, lambda: 0.0)
     gate = asyncio.Event()

@@ -121,6 +121,6 @@ def test_reference_is_checked(subject: str, version: int) -> None:
         SchemaReference("a", subject, version)
 
 
-def test_incompatibility_as_a_text() -> None:
+def test_text_of_an_incompatibility_begins_with_its_location() -> None:
     """The text of an incompatibility begins with its location in the schema, if it has one."""
     assert ("a: b", "b") == (str(Incompatibility("a", "b")), str(Incompatibility("", "b")))

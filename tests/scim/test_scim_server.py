@@ -950,7 +950,7 @@ def test_memory_compares_versions() -> None:
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_parts_of_a_list_without_entries(*, lenient: bool) -> None:
+def test_patch_of_an_entry_in_an_empty_list_creates_the_entry(*, lenient: bool) -> None:
     """If a PATCH adds a field of an entry to an empty list, the entry is created."""
     driver = Driver(lenient=lenient)
     path = f"/Users/{driver.json('POST', '/Users', {'userName': 'ada'})['id']}"
@@ -1005,7 +1005,7 @@ def test_filters_that_no_store_can_answer() -> None:
         assert 400 == Driver()("GET", "/Users", query=query).status
 
 
-def test_tokens_with_half_of_a_character() -> None:
+def test_token_that_is_no_utf8_is_unknown() -> None:
     """A token that cannot be encoded as UTF-8 is unknown."""
     headers = [("Authorization", "Bearer \ud800")]
     assert 401 == Driver().server.answer("GET", "/Users", headers=headers).status
@@ -1152,7 +1152,7 @@ def test_headers_may_come_from_any_iterable() -> None:
     assert 200 == Driver().server.answer("GET", "/Users", **arguments).status
 
 
-def test_case_of_addresses_matters_nowhere() -> None:
+def test_email_addresses_are_compared_without_regard_to_case() -> None:
     """A path of a change selects the same email addresses as a filter, and the schema agrees."""
     driver = Driver(lenient=False)
     user = driver.json("POST", "/Users", ADA)

@@ -283,7 +283,7 @@ class _NewIsOldCache(AsyncMemoryCache):
         (kit.cached_responses_expire, _ExpiresAtOnceCache, "1 answers are to be found"),
     ],
 )
-def test_notices_a_wrong_cache(
+def test_check_fails_for_a_faulty_cache(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryCache], sentence: str
 ) -> None:
     """A cache with one fault fails the check for that fault."""
@@ -383,7 +383,7 @@ class _NeverEndsCache(MemoryCache):
         (_NeverReturnsResponsesCache, "the last thread stored is not in the cache"),
     ],
 )
-def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:
+def test_thread_check_fails_for_a_faulty_cache(wrong: type[MemoryCache], sentence: str) -> None:
     """A cache that is not thread-safe fails the check for threads."""
     with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
         kit.many_threads_may_use_it(wrong)

@@ -186,7 +186,7 @@ def test_streams_are_recorded_in_chunks(recorder: Recorder) -> None:
     assert [b"12345", b""] == _read(replayed_stream, 2)
 
 
-def test_partly_read_streams_end_early(recorder: Recorder) -> None:
+def test_unread_rest_of_a_stream_is_not_recorded(recorder: Recorder) -> None:
     """The unread rest of a stream is not recorded, and reading it in a replay fails."""
     recorder.vendor.queue(Response(200, {}, b"12345"))
     with recorder.cassette() as cassette:

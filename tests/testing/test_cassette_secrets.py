@@ -225,7 +225,7 @@ def test_token_in_response_is_masked_in_earlier_and_later_requests(recorder: Rec
     assert [200] == [item.status for item in recorder.replay(get_request("/x/***?ref=***"))]
 
 
-def test_secret_hidden_during_the_recording(recorder: Recorder) -> None:
+def test_secret_learnt_during_the_recording_can_be_masked(recorder: Recorder) -> None:
     """A secret that the test learns during the recording can be masked."""
     recorder.vendor.always(Response(200))
     with recorder.cassette() as cassette:

@@ -153,7 +153,9 @@ def test_a_failure_on_a_busy_machine_is_tried_again(error: Exception, failures: 
 @pytest.mark.parametrize(
     "wall, used, expected", [(0.02, 0.0, 0.0), (0.024, 0.0, 0.0), (0.52, 0.0, 0.5), (0.52, 0.5, 0)]
 )
-def test_time_withheld_from_a_nap(wall: float, used: float, expected: float) -> None:
+def test_lost_time_excludes_the_pause_and_the_work_of_the_process(
+    wall: float, used: float, expected: float
+) -> None:
     """Lost time excludes the measured pause, the process's own work and a timer's usual delay."""
     assert pytest.approx(expected) == withheld_seconds(wall, used)
 

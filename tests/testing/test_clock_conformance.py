@@ -37,7 +37,7 @@ def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None
 
 
 @pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
-def test_notices_wall_time_without_a_zone(watch: Callable[[], datetime]) -> None:
+def test_check_fails_for_a_wall_time_without_a_zone(watch: Callable[[], datetime]) -> None:
     """The kit reports a clock whose wall time has no time zone."""
     with pytest.raises(AssertionError, match="aware"):
         kit.utc_is_aware(lambda: _FaultyClock(time.monotonic_ns, watch))
@@ -87,7 +87,7 @@ def test_notices_a_sleep_that_is_early() -> None:
         ),
     ],
 )
-def test_notices_a_wrong_async_sleeper(
+def test_check_fails_for_a_faulty_async_sleeper(
     check: kit.AsyncSleeperCheck, sleeper: Callable[[], _RestlessClock], sentence: str
 ) -> None:
     """A sleeper that blocks the event loop, wakes in wrong order or hides a cancellation fails."""

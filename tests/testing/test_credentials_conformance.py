@@ -210,7 +210,7 @@ class _IgnoresCancellationProvider(AsyncMemoryCredentialProvider):
         (kit.a_cancelled_renewal_is_taken_over, _IgnoresCancellationProvider, "swallowed"),
     ],
 )
-def test_notices_a_wrong_provider(
+def test_check_fails_for_a_faulty_provider(
     check: kit.AsyncCheck,
     wrong: Callable[..., AsyncMemoryCredentialProvider],
     sentence: str,
@@ -220,7 +220,7 @@ def test_notices_a_wrong_provider(
         asyncio.run(check(lambda renew: wrong(renew=renew)))
 
 
-def test_notices_waiters_cancelled_together() -> None:
+def test_check_fails_for_a_provider_that_cancels_all_callers_together() -> None:
     """A provider that cancels all waiting callers if one is cancelled fails its check."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
         asyncio.run(

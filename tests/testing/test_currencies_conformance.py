@@ -374,7 +374,7 @@ PLAIN: Final = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
     """An exchange-rate vendor with one fault fails the check that looks for this fault."""
     with pytest.raises((AssertionError, ConnectorError), match=sentence):
         PLAIN[check](wrong)

@@ -414,7 +414,7 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
     """An e-invoice vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)
@@ -432,7 +432,7 @@ def test_request_for_operation_that_vendor_cannot_do_fails_check() -> None:
         PLAIN["unsupported_features_are_refused"](new_subject)
 
 
-def test_notices_a_delivery_without_a_webhook() -> None:
+def test_check_fails_for_a_delivery_without_a_webhook() -> None:
     """A vendor that declares webhooks, but sends none for a delivery, fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:

@@ -160,7 +160,7 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
         (kit.a_repeated_bulk_sends_missing_chunks, _SendsNothingVendor, "0 failed"),
     ],
 )
-def test_notices_a_wrong_vendor(
+def test_check_fails_for_a_faulty_vendor(
     check: kit.AsyncCheck, wrong: type[SendGrid], sentence: str
 ) -> None:
     """An email vendor with one fault fails the check that looks for this fault."""

@@ -274,7 +274,7 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
         ("no_error_shows_a_secret", _ErrorsQuoteResponseVendor, "An error shows a secret"),
     ],
 )
-def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
+def test_check_fails_for_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
     """An email vendor that sends a faulty request fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS[check](lambda: _lab(wrong)))
@@ -288,7 +288,7 @@ def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str)
         (_UnfilledAmpVendor, "The AMP content of a bulk is not that of its recipient"),
     ],
 )
-def test_notices_wrong_amp_content(wrong: type[SendGrid], sentence: str) -> None:
+def test_check_fails_for_lost_or_mixed_up_amp_content(wrong: type[SendGrid], sentence: str) -> None:
     """An email vendor that loses or mixes up AMP content fails the check of AMP content."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS["amp_content_arrives"](lambda: _sendgrid_lab(wrong)))

@@ -163,7 +163,7 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (RemovesOnePageStore, "removal_deletes_matching_entries"),
     ],
 )
-def test_notices_a_faulty_entry_store(broken: Any, check: str) -> None:
+def test_check_fails_for_a_faulty_entry_store(broken: Any, check: str) -> None:
     """An entry store with one fault fails the check that looks for this fault."""
     (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):

@@ -348,7 +348,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 # --- schedules -------------------------------------------------------------------
 
 
-def test_a_seed_draws_the_same_again() -> None:
+def test_seed_always_gives_the_same_schedule_of_faults() -> None:
     """A seed always gives the same schedule of faults, and another seed a different one."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (

@@ -172,7 +172,7 @@ class _IgnoresCancellationGatherer(AsyncioGather):
         ),
     ],
 )
-def test_notices_a_wrong_gatherer(
+def test_check_fails_for_a_faulty_gatherer(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
 ) -> None:
     """A gatherer with one fault fails the check that looks for this fault."""

@@ -273,7 +273,9 @@ async def lose_repeated_header(
         (kit.async_bodies_are_refused, raise_foreign, "instead of .*InvalidData"),
     ],
 )
-def test_notices_a_faulty_http_client(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> None:
+def test_check_fails_for_a_faulty_http_client(
+    check: kit.AsyncCheck, habit: Spoil, sentence: str
+) -> None:
     """An HTTP client with a typical fault fails the check for that fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(lambda: FaultyClient(habit)))
@@ -307,7 +309,7 @@ def test_stricter_http_client_passes(check: kit.AsyncCheck, habit: Spoil) -> Non
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
-def test_notices_ignored_tls_settings(check: kit.AsyncTrustCheck) -> None:
+def test_checks_fail_for_a_client_that_ignores_tls_settings(check: kit.AsyncTrustCheck) -> None:
     """An HTTP client that ignores the TLS settings fails every TLS check."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(lambda _: AsyncStdlibHttpClient()))
@@ -353,7 +355,7 @@ def client_with_unsure_errors(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
         (proxies.a_missing_proxy_login_is_reported, client_with_unsure_errors),
     ],
 )
-def test_notices_misused_proxies(
+def test_check_fails_for_a_client_that_misuses_a_proxy(
     check: kit.AsyncProxyCheck, clients: kit.AsyncProxyFactory
 ) -> None:
     """An HTTP client that uses a proxy wrongly fails the check."""
@@ -380,7 +382,9 @@ def client_refusing_allowed_addresses(guard: OutgoingGuard, _: Tls) -> AsyncHttp
         (guards.a_vendor_is_verified_by_name, client_refusing_allowed_addresses),
     ],
 )
-def test_notices_broken_guards(check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory) -> None:
+def test_check_fails_for_a_client_that_guards_addresses_wrongly(
+    check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory
+) -> None:
     """A client that connects to forbidden addresses, or refuses allowed ones, fails the check."""
     with pytest.raises((AssertionError, ConnectorError)):
         asyncio.run(check(clients))
@@ -455,7 +459,9 @@ def test_documented_table_of_failures_equals_the_kits() -> None:
     ],
     ids=lambda value: getattr(value, "happened", None),
 )
-def test_notices_wrong_errors(row: failures.Failure, habit: Spoil, sentence: str) -> None:
+def test_check_fails_for_a_client_that_raises_a_wrong_error(
+    row: failures.Failure, habit: Spoil, sentence: str
+) -> None:
     """A client that raises a wrong error fails the check for that failure."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(row.check(lambda: FaultyClient(habit)))

@@ -110,7 +110,7 @@ def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
     assert (200, b"/own?y") == read_response(vendor, "GET", "/own?y")
 
 
-def test_unscripted_requests_fail(vendor: VendorServer) -> None:
+def test_request_without_a_prepared_response_gets_status_501(vendor: VendorServer) -> None:
     """A request without a prepared response gets status 501 with an explanation."""
     assert (501, b"This test prepared no response to GET /a?b") == read_response(
         vendor, "GET", "/a?b"
@@ -414,7 +414,7 @@ def test_failed_handshakes_are_survived() -> None:
     assert () == vendor.requests
 
 
-def test_repr_of_a_behaviour() -> None:
+def test_repr_of_a_response_omits_defaults_and_shortens_bodies() -> None:
     """The repr of a prepared response leaves out default values and shortens large bodies."""
     assert "Behaviour()" == repr(Behaviour())
     representation = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))

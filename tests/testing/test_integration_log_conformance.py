@@ -155,7 +155,7 @@ def _plain(tenant: str | None) -> str | None:
         (kit.a_summary_counts_all_matching_entries, _SummarisesFirstPageLog, "is summed up as"),
     ],
 )
-def test_notices_a_wrong_log(
+def test_check_fails_for_a_faulty_log(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryIntegrationLogger], sentence: str
 ) -> None:
     """An integration log with one fault fails the check that looks for this fault."""
@@ -170,7 +170,7 @@ class _DropsEqualEntriesLog(MemoryIntegrationLogger):
         super().write(attrs.evolve(entry, id="call-0000"))
 
 
-def test_notices_lost_entries_of_threads() -> None:
+def test_check_fails_for_a_log_that_loses_entries_of_threads() -> None:
     """An integration log that loses entries of concurrent threads fails the check."""
     with pytest.raises(AssertionError, match="200 became 200"):
         kit.many_threads_may_write(_DropsEqualEntriesLog)

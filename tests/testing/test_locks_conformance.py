@@ -207,7 +207,7 @@ class _IgnoresCancellationLocks(AsyncioLocks):
         ),
     ],
 )
-def test_notices_wrong_locks(
+def test_check_fails_for_faulty_locks(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncioLocks], sentence: str
 ) -> None:
     """Locks with one fault fail the check for that fault."""
@@ -286,7 +286,7 @@ class _NeverReturnsLocks(ThreadLocks):
         (_NeverReturnsLocks, AssertionError, "A thread still waits for a slot"),
     ],
 )
-def test_notices_locks_that_fail_in_threads(
+def test_thread_check_fails_for_faulty_locks(
     wrong: kit.Factory, kind: type[Exception], sentence: str
 ) -> None:
     """Locks that let too many threads in, raise an error or hang fail the check for threads."""

@@ -249,7 +249,7 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
         (EverySubscriptionActiveVendor, "an_unknown_subscription_state_is_unknown"),
     ],
 )
-def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
+def test_check_fails_for_a_faulty_vendor(kind: type[Stripe], name: str) -> None:
     """A payment vendor with one fault fails the check for that fault."""
     subject = stripe()
     broken_subject = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
@@ -269,7 +269,9 @@ def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:
         (VendorThatAsksAgain, "a_subscription_is_created_once"),
     ],
 )
-def test_notices_vendors_that_ask_no_buyer(kind: type[Razorpay], name: str) -> None:
+def test_check_fails_for_a_vendor_that_handles_consent_wrongly(
+    kind: type[Razorpay], name: str
+) -> None:
     """A vendor that handles a buyer's consent wrongly fails the checks for consent."""
     subject = razorpay()
     broken_vendor = kind(key_id="rzp_test_sandbox", credentials=subject.secret)

@@ -216,7 +216,7 @@ class GrossPayoutsVendor(Stripe):
         (StoresUnreadableSuccessVendor, "an_unreadable_success_charges_nothing_twice"),
     ],
 )
-def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
+def test_check_fails_for_a_faulty_vendor(kind: type[Stripe], check: str) -> None:
     """A payment vendor with one of these faults fails the check, in sync and in async mode."""
 
     def subject() -> kit.PaymentsSubject:

@@ -121,7 +121,7 @@ class PagesInCircleVendor(Mollie):
         (PagesInCircleVendor, "a_list_has_every_payment", "repeats payments"),
     ],
 )
-def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:
+def test_check_fails_for_a_faulty_vendor(kind: type[Mollie], check: str, message: str) -> None:
     """A payment vendor with one of these faults fails the check, in sync and in async mode."""
 
     def subject() -> kit.PaymentsSubject:

@@ -441,14 +441,14 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
     """A people-directory vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)
 
 
 @pytest.mark.parametrize("check, wrong, error", RAISING)
-def test_notices_a_needless_error(
+def test_check_fails_for_a_needless_error(
     check: str, wrong: kit.Factory, error: type[ConnectorError]
 ) -> None:
     """A people-directory vendor that raises a needless error fails the check."""
@@ -456,7 +456,7 @@ def test_notices_a_needless_error(
         CHECKS[check](wrong)
 
 
-def test_notices_a_wrong_vendor_async() -> None:
+def test_async_check_fails_for_a_faulty_vendor() -> None:
     """A faulty vendor fails the asynchronous check too."""
     check = next(check for check in kit.ASYNC_CHECKS if name_of(check) == "an_account_is_deleted")
     with pytest.raises(VendorRejected):

@@ -114,7 +114,9 @@ def test_ports_can_be_replaced(
     assert ["mine-000001"] == [event.request_id for event in moorage_observer.of(CallFinished)]
 
 
-def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
+def test_server_fixture_provides_a_local_server_during_the_test(
+    vendor_server: VendorServer,
+) -> None:
     """The server fixture provides a local server that runs during the test."""
     vendor_server.respond(204)
 

@@ -327,7 +327,9 @@ def test_content_type_must_match() -> None:
     ],
     ids=["basic", "bearer", "none", "bytes", "not base64"],
 )
-def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
+def test_sandbox_reads_the_caller_from_the_authorization_header(
+    header: str | None, messages: list[object]
+) -> None:
     """A sandbox reads the caller's name from the Authorization header."""
     headers = {} if header is None else {"Authorization": header}
     with manager(NamedThingsSandbox()) as calls:

@@ -77,7 +77,7 @@ def test_a_payment_is_authorised() -> None:
     assert [("AUTHORISATION", "true", "")] == client.settled_events()
 
 
-def test_live_platform_paths() -> None:
+def test_sandbox_accepts_the_paths_of_the_live_platform() -> None:
     """The Adyen sandbox also accepts the paths of the live platform."""
     client = Client()
     client.base = "/checkout/v72"
@@ -381,7 +381,7 @@ def test_unknown_redirect_result_is_refused() -> None:
     assert (422, "14_018") == code(client.post("/payments/details", body))
 
 
-def test_events_of_a_payment() -> None:
+def test_sandbox_sends_a_webhook_for_each_event_of_a_payment() -> None:
     """The Adyen sandbox sends a webhook for each event of a payment."""
     client = Client()
     psp = client.pay()["pspReference"]

@@ -296,7 +296,7 @@ def test_reports_that_are_refused(client: Client) -> None:
     assert (200, empty) == client.ask("GET", path, **dates)
 
 
-def test_over_a_socket() -> None:
+def test_sandbox_is_reachable_over_a_socket() -> None:
     """The PayPal sandbox can also be reached over a socket."""
     sandbox = PayPalSandbox()
     with sandbox.serving() as server:

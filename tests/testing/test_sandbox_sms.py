@@ -148,7 +148,9 @@ def test_vonage_refuses_other_secrets() -> None:
     ],
     ids=str,
 )
-def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
+def test_vonage_look_up_returns_a_number_only_if_it_found_one(
+    query: dict[str, str], status: int
+) -> None:
     """A Vonage number look-up returns a status, and returns a number only if it found one."""
     result = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
 
@@ -169,7 +171,9 @@ def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
     ],
     ids=str,
 )
-def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[object, ...]) -> None:
+def test_twilio_look_up_finds_the_country_by_the_calling_code(
+    number: str, query: dict[str, str], expected: tuple[object, ...]
+) -> None:
     """Twilio's sandbox finds a number's country by its calling code, or else by `CountryCode`."""
     sandbox = TwilioSandbox()
     request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)

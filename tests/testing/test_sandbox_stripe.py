@@ -201,7 +201,7 @@ def test_unknown_resources_are_not_found(caller: Caller) -> None:
     assert 400 == caller.ask(Request.get(INTENTS_PATH, query={"limit": "101"})).status
 
 
-def test_sandbox_over_a_socket() -> None:
+def test_sandbox_is_reachable_over_a_socket() -> None:
     """The Stripe sandbox can also be reached over a real connection."""
     sandbox = StripeSandbox()
     with sandbox.serving() as server:

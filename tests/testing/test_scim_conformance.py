@@ -232,7 +232,7 @@ WRONG: list[tuple[str, Callable[[], Any], str]] = [
 
 
 @pytest.mark.parametrize("check, store, sentence", WRONG)
-def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_store(check: str, store: kit.Factory, sentence: str) -> None:
     """A SCIM store with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](store)
@@ -252,7 +252,7 @@ class _TwoStepChangeStore(AsyncMemoryScimStore):
         return await super().replace(kind, id, content, version if now is None else now.version)
 
 
-def test_notices_a_race() -> None:
+def test_check_fails_for_a_store_that_compares_versions_outside_its_transaction() -> None:
     """A store that compares versions outside its transaction fails the check."""
     with pytest.raises(AssertionError, match="8 are applied"):
         asyncio.run(AWAITED["changes_at_once_are_one"](_TwoStepChangeStore))

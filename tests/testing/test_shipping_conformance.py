@@ -455,7 +455,7 @@ def indirect_subject() -> kit.ShippingSubject:
         (accepted_code_subject, "a_refusal_has_its_type"),
     ],
 )
-def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
+def test_check_fails_for_a_faulty_vendor(factory: kit.Factory, check: str) -> None:
     """A shipping vendor with one fault fails the check for it, in sync and in async mode."""
     sync_check = {name_of(check): check for check in kit.CHECKS}
     async_checks = {name_of(check): check for check in kit.ASYNC_CHECKS}
@@ -465,7 +465,7 @@ def test_notices_broken_vendors(factory: kit.Factory, check: str) -> None:
         asyncio.run(async_checks[check](factory))
 
 
-def test_notices_unverified_webhooks() -> None:
+def test_check_fails_for_a_vendor_that_accepts_forged_webhooks() -> None:
     """A shipping vendor that accepts webhooks with forged signatures fails the check."""
     checks = {name_of(check): check for check in kit.CHECKS}
     with pytest.raises(Exception, match=r"signature|believed"):

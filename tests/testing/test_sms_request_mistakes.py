@@ -363,7 +363,9 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_request_or_reading(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_wrong_request_or_reading(
+    check: str, wrong: kit.Factory, sentence: str
+) -> None:
     """An SMS vendor that sends or reads something wrong fails the check for this mistake."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)

@@ -645,7 +645,7 @@ def test_any_common_order_is_accepted() -> None:
         ),
     ],
 )
-def test_notices_impossible_orders(
+def test_kit_finds_lost_doubled_and_outdated_commands(
     history: list[AppendResult], logs: dict[str, tuple[int, ...]], sentence: str
 ) -> None:
     """The kit finds lost, doubled, outdated and contradictory commands."""

@@ -351,7 +351,7 @@ PLAIN = {name_of(check): check for check in kit.CHECKS}
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
     """A vendor of VAT checks with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         PLAIN[check](wrong)

@@ -292,13 +292,13 @@ CHECKS_BY_NAME = {
 
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
-def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
+def test_check_fails_for_a_faulty_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
     """A webhook secret provider with one fault fails the check that looks for this fault."""
     with waiting_at_most(2.0), pytest.raises(AssertionError, match=sentence):
         CHECKS_BY_NAME[check](wrong)
 
 
-def test_notices_hanging_providers() -> None:
+def test_check_fails_for_a_provider_that_never_returns() -> None:
     """A webhook secret provider that never returns fails the check."""
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="does not return"):
         asyncio.run(kit.all_valid_secrets_are_returned(_HangingTableProvider))
