@@ -178,7 +178,9 @@ async def test_reset_time_works_like_retry_after(world: World) -> None:
 
 @pytest.mark.parametrize("after, slept", [(20, [20.0]), (0.5, [0.5]), (-5, [])])
 @sync_and_async
-async def test_retry_at_of_a_function_error(world: World, after: float, slept: list[float]) -> None:
+async def test_function_is_not_called_before_the_retry_at_of_its_error(
+    world: World, after: float, slept: list[float]
+) -> None:
     """If a function raises an error with `retry_at`, it is not called again before that time."""
     errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=after))]
 

@@ -48,7 +48,7 @@ def summaries(events: list[Event]) -> list[str]:
 
 
 @sync_and_async
-async def test_events_of_a_success(world: World) -> None:
+async def test_successful_call_emits_start_attempt_and_end_events(world: World) -> None:
     """A successful call emits a start, an attempt and an end event with the same call id."""
     manager = world.watched(vat(circuit=CircuitBreakerConfig()))
 
@@ -67,7 +67,7 @@ async def test_events_of_a_success(world: World) -> None:
 
 
 @sync_and_async
-async def test_events_of_a_retry(world: World) -> None:
+async def test_retried_call_emits_events_for_attempt_pause_and_circuit(world: World) -> None:
     """A retried call emits events for the failed attempt, the pause and the circuit's change."""
     world.vendor.answers(world.answer_after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
@@ -100,7 +100,7 @@ async def test_events_of_a_retry(world: World) -> None:
 
 
 @sync_and_async
-async def test_events_of_a_refusal(world: World) -> None:
+async def test_refused_call_emits_its_reason_and_no_attempt_event(world: World) -> None:
     """A refused call emits an event with the reason, and no attempt event."""
     manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("vat", GET)
@@ -119,7 +119,7 @@ async def test_events_of_a_refusal(world: World) -> None:
 
 
 @sync_and_async
-async def test_events_of_a_replay(world: World) -> None:
+async def test_replayed_call_emits_a_replay_event_and_no_attempt_event(world: World) -> None:
     """A call with a repeated idempotency key emits a replay event, and no attempt event."""
     manager = world.watched(vat())
     await manager.call("vat", POST, idempotency_key="k")

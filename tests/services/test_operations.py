@@ -243,7 +243,7 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_lost_keyed_write(
+async def test_lost_keyed_write_is_retried_if_the_system_honours_keys(
     world: World, options: dict[str, Any], repeatable: bool, attempts: int
 ) -> None:
     """A lost keyed write is retried if it is repeatable or the system honours idempotency keys."""

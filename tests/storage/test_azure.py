@@ -146,7 +146,7 @@ def test_changed_size_is_not_read(blob_sandbox: AzureBlobSandbox, files: Storage
     assert 412 == excinfo.value.status
 
 
-def test_conditions_by_time(files: Storage) -> None:
+def test_time_conditions_of_downloads_are_respected(files: Storage) -> None:
     """A blob that was not modified since the given time is not sent."""
     files.upload("a", b"x")
     future_time = datetime.now(UTC) + timedelta(minutes=1)

@@ -92,7 +92,9 @@ def test_foreign_etags_are_refused(gcs_sandbox: GcsSandbox, files: Storage, etag
     assert requests_before == len(gcs_sandbox.requests)
 
 
-def test_conditions_by_time(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_time_conditions_of_downloads_are_respected(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """An object that was not modified since the given time is not sent."""
     etag = files.upload("a", b"bytes").etag
     now = datetime.now(UTC)

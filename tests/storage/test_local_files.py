@@ -220,7 +220,7 @@ def test_upload_has_its_own_id_and_one_key(files: Storage, root: Path) -> None:
     [(-1, None, b"x"), (1, None, b""), (None, 1, b"x"), (None, -1, None)],
     ids=["changed", "not changed", "as it was", "not as it was"],
 )
-def test_conditions_by_time(
+def test_time_conditions_of_downloads_are_respected(
     files: Storage, since: int | None, until: int | None, outcome: bytes | None
 ) -> None:
     """A file that was not modified since the given time is not sent."""

@@ -533,7 +533,7 @@ def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
         assert DATA == files.download("a").read_all()
 
 
-def test_conditions_by_time(files: Storage) -> None:
+def test_time_conditions_of_downloads_are_respected(files: Storage) -> None:
     """Time conditions of downloads are evaluated by S3 itself."""
     files.upload("a", b"x")
     put = files.head("a").last_modified

@@ -141,7 +141,7 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_error_codes_come_before_the_status(
+def test_error_code_decides_the_error_class_before_the_status(
     shop: SandboxHub, response: Response, kind: type[ConnectorError]
 ) -> None:
     """An Adyen error's class follows from its code and type, and only then from the status."""

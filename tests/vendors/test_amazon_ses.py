@@ -540,7 +540,7 @@ def test_unverified_sender_is_rejected() -> None:
         )
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Amazon SES sandbox verifies signatures over a real connection, too."""
     sandbox = AmazonSesSandbox()
     file = Attachment(filename="a.bin", content=bytes(range(256)))

@@ -183,7 +183,7 @@ def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
         (500, "InternalError", None),
     ],
 )
-def test_error_codes_come_before_the_status(
+def test_error_code_decides_the_error_class_before_the_status(
     status: int, code: str, kind: type[ConnectorError] | None
 ) -> None:
     """An SNS error's class follows from its code first, and the phone number in it is masked."""

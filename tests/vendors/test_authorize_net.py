@@ -356,7 +356,7 @@ def test_held_charge_is_pending(shop: SandboxHub) -> None:
         )
 
 
-def test_partial_capture(shop: SandboxHub) -> None:
+def test_partial_capture_keeps_the_authorised_amount(shop: SandboxHub) -> None:
     """A capture of a part takes only that part, and keeps the amount that was authorised."""
     payment = shop.hold()
     capture = shop.payments.capture(payment.ref, PART, idempotency_key="c")
@@ -412,7 +412,7 @@ def test_second_capture_is_refused(shop: SandboxHub, amount: Money | None) -> No
     assert [] == shop.hub.unsettled_payments()
 
 
-def test_void_before_settlement(shop: SandboxHub) -> None:
+def test_payment_is_voided_until_it_is_settled(shop: SandboxHub) -> None:
     """A payment is voided until it is settled, and a second void has no further effect."""
     for payment in (shop.hold(), shop.pay()):
         for key in ("v-1", "v-2"):
@@ -445,7 +445,7 @@ def test_capture_of_a_voided_payment_is_refused(shop: SandboxHub) -> None:
     assert "310" == excinfo.value.vendor_code
 
 
-def test_refund(shop: SandboxHub) -> None:
+def test_refund_is_complete_once_it_is_settled(shop: SandboxHub) -> None:
     """A refund names the payment and its card's last digits, and is complete once it is settled."""
     payment = shop.settled()
     refund = shop.payments.refund(

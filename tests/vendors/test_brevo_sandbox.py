@@ -153,7 +153,7 @@ def test_key_is_needed() -> None:
         stranger.email().send_transactional(mail())
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Brevo sandbox works over a real connection."""
     sandbox = BrevoSandbox()
     with sandbox.serving() as server:

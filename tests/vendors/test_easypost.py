@@ -491,7 +491,7 @@ def test_invalid_number_is_refused(shop: SandboxHub) -> None:
         shop.shipping.track("", "usps")
 
 
-def test_incomplete_trackers(shop: SandboxHub) -> None:
+def test_incomplete_tracker_is_read_as_far_as_possible(shop: SandboxHub) -> None:
     """EasyPost tracking without carrier, place or date is read as far as possible."""
     shop.sandbox.fail(reply({"status": "error", "tracking_details": [{"status": "new"}]}))
     tracking = shop.shipping.track("EZ1000000001", "usps")

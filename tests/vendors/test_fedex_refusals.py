@@ -45,7 +45,7 @@ def _shop() -> SandboxHub:
         (500, None, VendorFailed),
     ],
 )
-def test_error_codes_come_before_the_status(
+def test_error_code_decides_the_error_class_before_the_status(
     shop: SandboxHub, status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
     """A FedEx error's class follows from the code in its body, or else from the status."""

@@ -118,7 +118,7 @@ def test_request_of_a_payment(shop: SandboxHub) -> None:
         ("levitated", "unknown", None),
     ],
 )
-def test_states_of_a_payment(
+def test_status_of_a_payment_becomes_a_state(
     shop: SandboxHub, status: str, state: str, captured: bool | None
 ) -> None:
     """Each GoCardless status becomes a payment state; only collected money counts as captured."""
@@ -312,7 +312,7 @@ def test_lost_refund_confirms_the_same_total(shop: SandboxHub) -> None:
         ("levitated", "unknown"),
     ],
 )
-def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
+def test_status_of_a_refund_becomes_a_state(shop: SandboxHub, status: str, state: str) -> None:
     """Each GoCardless status of a refund is translated to a state."""
     refund = shop.payments.refund(shop.collect().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status

@@ -90,7 +90,7 @@ def test_token_is_needed() -> None:
         stranger.email().send_transactional(mail())
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The MailerSend sandbox works over a real connection."""
     sandbox = MailerSendSandbox()
     with sandbox.serving() as server:

@@ -98,7 +98,7 @@ def test_file_without_a_type_is_anything() -> None:
     )
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Mailgun sandbox works over a real connection."""
     sandbox = MailgunSandbox()
     with sandbox.serving() as server:

@@ -114,7 +114,7 @@ def test_sandbox_refuses_unknown_filters(change: dict[str, str]) -> None:
         send(Request.get("/v3/REST/statcounters", query={**query, **change}))
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Mailjet sandbox works over a real connection."""
     sandbox = MailjetSandbox()
     with sandbox.serving() as server:

@@ -71,7 +71,7 @@ def events_of(payload: object) -> Any:
 
 
 @pytest.mark.parametrize("fields, status, code, permanent", KINDS)
-def test_kinds_of_events(
+def test_kind_of_an_event_becomes_a_status(
     *, fields: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
 ) -> None:
     """Each kind of Mailjet event has its status; some error fields change the status."""

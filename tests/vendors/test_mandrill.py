@@ -463,7 +463,7 @@ def test_denylist_of_a_subaccount() -> None:
 
 
 @pytest.mark.parametrize("kind, status, permanent, type_", KINDS)
-def test_kinds_of_events(
+def test_kind_of_an_event_becomes_a_status(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
     """Each Mandrill event type gives a webhook its type, and the webhook's event a status."""

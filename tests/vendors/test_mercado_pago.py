@@ -183,7 +183,7 @@ def test_states_of_payments(word: str, state: PaymentState, captured: int) -> No
     assert REAIS * (1 if word == "authorized" else captured) == result.authorized
 
 
-def test_partly_refunded_payment() -> None:
+def test_partly_refunded_payment_states_its_refunds() -> None:
     """A payment states its refunds, and is partly refunded although its status is `approved`."""
     result = read(status="approved", transaction_amount_refunded=8.8)
 
@@ -191,7 +191,7 @@ def test_partly_refunded_payment() -> None:
     assert (Money("8.80", "BRL"), Money("50.00", "BRL")) == (result.refunded, result.refundable)
 
 
-def test_details_of_a_payment() -> None:
+def test_payment_has_its_reference_time_and_card() -> None:
     """A payment has its reference, its time and its card."""
     card = {"last_four_digits": "6351", "expiration_month": 11, "expiration_year": 2030}
     result = read(
@@ -217,7 +217,7 @@ def test_details_of_a_payment() -> None:
     "fields",
     [{"id": None}, {"status": None}, {"transaction_amount": None}, {"currency_id": None}],
 )
-def test_malformed_payment(fields: dict[str, Any]) -> None:
+def test_payment_without_id_status_or_amount_is_not_read(fields: dict[str, Any]) -> None:
     """A payment without id, status or amount is not read."""
     assert read(**{"status": "approved"} | fields) is None
 
@@ -246,7 +246,9 @@ def test_malformed_payment(fields: dict[str, Any]) -> None:
         ("cc_rejected_other_reason", DeclineReason.OTHER),
     ],
 )
-def test_reasons_of_declines(code: str, reason: DeclineReason) -> None:
+def test_detail_of_a_rejected_payment_becomes_the_decline_reason(
+    code: str, reason: DeclineReason
+) -> None:
     """The detail of a rejected payment is the reason of its decline."""
     decline = read(status="rejected", status_detail=code).decline
 
@@ -302,7 +304,9 @@ def test_states_of_refunds(word: str, state: MoveState) -> None:
         (429, 429, RateLimitExceeded),
     ],
 )
-def test_errors_of_codes(status: int, code: int, kind: type[ConnectorError]) -> None:
+def test_code_or_status_decides_the_error_class(
+    status: int, code: int, kind: type[ConnectorError]
+) -> None:
     """The code or the status decides about the class of an error, which has both texts."""
     error: Any = classify(PAY, mercado_pago_says(status, code, "Not so."))
 
@@ -340,7 +344,7 @@ def test_outcome_of_a_repeated_request_stays_open(code: int, status: int) -> Non
     assert isinstance(look_up, VendorRejected)
 
 
-def test_captured_payment() -> None:
+def test_authorised_payment_is_captured_once() -> None:
     """An authorised payment is captured as a whole, once."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
@@ -373,7 +377,7 @@ def test_lost_step_is_repeated(step: str) -> None:
     assert MoveState.SUCCEEDED is getattr(payments, step)(held.ref, idempotency_key="s-1").state
 
 
-def test_voided_payment() -> None:
+def test_payment_is_cancelled_unless_it_was_captured() -> None:
     """A payment is cancelled unless it was captured."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
@@ -387,7 +391,7 @@ def test_voided_payment() -> None:
         payments.void(taken.ref, idempotency_key="v-2")
 
 
-def test_refunded_payment() -> None:
+def test_part_or_rest_of_a_payment_is_refunded() -> None:
     """A refund is of a part, or of what is left, and is looked up by both ids."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
@@ -433,7 +437,7 @@ def test_query_of_a_list() -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"results": {}}, {"results": [7]}])
-def test_malformed_list(content: dict[str, Any]) -> None:
+def test_response_without_a_list_of_payments_is_an_error(content: dict[str, Any]) -> None:
     """A response without a list of payments is an error, not an empty list."""
     sandbox = MercadoPagoSandbox()
     sandbox.fail(reply(content))

@@ -301,7 +301,9 @@ def test_unsuitable_charges_are_not_sent(shop: Shop, fields: dict[str, Any], fie
         ("The stars are wrong", DeclineReason.OTHER),
     ],
 )
-def test_words_of_a_decline(shop: Shop, words: str, reason: DeclineReason) -> None:
+def test_text_of_the_bank_decides_the_decline_reason(
+    shop: Shop, words: str, reason: DeclineReason
+) -> None:
     """A decline's code is the bank's text, which decides the reason in any case of letters."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id, decline=words)
@@ -366,7 +368,7 @@ def test_decline_without_words_of_the_bank() -> None:
         ("levitated", PaymentState.UNKNOWN, None),
     ],
 )
-def test_status_of_a_transaction(
+def test_status_of_a_transaction_becomes_a_state(
     shop: Shop, status: str, state: PaymentState, is_captured: bool | None
 ) -> None:
     """Each documented status has a state, and an undocumented one is unknown."""
@@ -630,7 +632,7 @@ def test_refund_without_amount_is_of_the_whole_payment(shop: Shop) -> None:
         ("levitated", MoveState.UNKNOWN),
     ],
 )
-def test_status_of_a_refund(shop: Shop, status: str, state: MoveState) -> None:
+def test_status_of_a_refund_becomes_a_state(shop: Shop, status: str, state: MoveState) -> None:
     """Each documented status of a refund has a state."""
     refund: Refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.settle(status)
@@ -708,7 +710,7 @@ def test_dispute_is_listed_and_looked_up(shop: Shop) -> None:
         ("resolved", None, DisputeState.UNKNOWN),
     ],
 )
-def test_status_of_a_dispute(
+def test_resolution_of_a_dispute_becomes_its_state(
     shop: Shop, status: str, resolution: str | None, state: DisputeState
 ) -> None:
     """A resolved dispute has the state of its resolution."""
@@ -719,7 +721,7 @@ def test_status_of_a_dispute(
     assert (state, status) == (dispute.state, dispute.vendor_state)
 
 
-def test_authorizations_of_a_customer(shop: Shop) -> None:
+def test_only_reusable_authorizations_are_listed(shop: Shop) -> None:
     """Only reusable authorizations are listed; a removed one can be removed again."""
     shop.sandbox.store(ADA, "AUTH_once", reusable=False)
     means = {item.ref.id: item for item in shop.payments.stored_means(ADA).items}
@@ -802,7 +804,7 @@ def test_unreadable_answers_are_failures(shop: Shop, body: bytes) -> None:
 @pytest.mark.parametrize(
     "key, mode", [("sk_live_1", Mode.LIVE), ("sk_test_1", Mode.TEST), ("another", None)]
 )
-def test_mode_by_the_key(key: str, mode: Mode | None) -> None:
+def test_prefix_of_the_key_decides_the_mode(key: str, mode: Mode | None) -> None:
     """The prefix of the secret key decides between live and test mode."""
     assert mode is Paystack(credentials=key).mode()
 

@@ -179,7 +179,9 @@ def test_message_needs_a_sender() -> None:
         ({"attachments": [Attachment(filename="a.txt", content=b" \r\n")]}, "attachments"),
     ],
 )
-def test_unacceptable_messages(changes: dict[str, Any], field: str) -> None:
+def test_second_tag_and_empty_file_are_refused_before_sending(
+    changes: dict[str, Any], field: str
+) -> None:
     """A second tag and an empty file are refused before anything is sent."""
     with pytest.raises(InvalidData) as excinfo:
         body_of(mail(**changes))
@@ -213,7 +215,7 @@ def test_receipt_has_the_ids_of_all_recipients() -> None:
         {"messages": {ADA: {"id": 1}, "bob@example.com": {"id": 2}}},
     ],
 )
-def test_unreadable_receipts(data: dict[str, Any]) -> None:
+def test_receipt_without_recipient_ids_leaves_the_outcome_unknown(data: dict[str, Any]) -> None:
     """An answer without the id of each recipient leaves the outcome unknown."""
     sandbox, mail_hub = postal_hub()
     sandbox.fail(reply({"status": "success", "data": data}))
@@ -240,7 +242,9 @@ def test_unreadable_receipts(data: dict[str, Any]) -> None:
         ("parameter-error", None, InvalidRequest),
     ],
 )
-def test_refusals(status: str, code: str | None, error: type[Exception]) -> None:
+def test_refusal_has_status_200_and_the_code_of_postal(
+    status: str, code: str | None, error: type[Exception]
+) -> None:
     """A refusal has the HTTP status 200, and Postal's code and sentence."""
     sandbox, mail_hub = postal_hub()
     data = {"message": "It is not possible.", **({"code": code} if code else {})}
@@ -354,7 +358,7 @@ def test_unknown_message_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind, status, permanent, type_", KINDS)
-def test_kinds_of_events(
+def test_kind_of_an_event_becomes_a_status(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
     """Each Postal event type gives a webhook its type, and the webhook's event a status."""
@@ -435,7 +439,7 @@ def test_webhooks_are_signed() -> None:
     assert ["email.delivered"] == [webhook.type for webhook in verifier.verify(**arguments)]
 
 
-def test_received_message() -> None:
+def test_received_message_is_read_from_its_mime_text() -> None:
     """A received message is read from its MIME text, with the envelope."""
     sandbox = PostalSandbox()
     fields = sandbox.receive(MIME, "orders@shop.example", "bounces@example.com")

@@ -95,7 +95,7 @@ def test_unverified_sender_is_refused() -> None:
     assert "400" == excinfo.value.vendor_code
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Postmark sandbox works over a real connection."""
     sandbox = PostmarkSandbox()
     with sandbox.serving() as server:

@@ -395,7 +395,7 @@ def test_lost_refund_is_repeated_with_its_key(shop: SandboxHub) -> None:
 @pytest.mark.parametrize(
     "status, state", [("pending", "pending"), ("failed", "failed"), ("levitated", "unknown")]
 )
-def test_states_of_a_refund(shop: SandboxHub, status: str, state: str) -> None:
+def test_status_of_a_refund_becomes_a_state(shop: SandboxHub, status: str, state: str) -> None:
     """Each Razorpay status of a refund is translated to a state."""
     refund = shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.refunds[refund.ref.id]["status"] = status
@@ -641,7 +641,7 @@ def test_unreadable_answers_are_failures(
 
 
 @pytest.mark.parametrize("key_id, mode", [("rzp_live_a1", Mode.LIVE), ("rzp_test_a1", Mode.TEST)])
-def test_mode_by_the_key(key_id: str, mode: Mode) -> None:
+def test_prefix_of_the_key_decides_the_mode(key_id: str, mode: Mode) -> None:
     """The prefix of the key id decides whether an account is live."""
     assert mode == Razorpay(key_id=key_id).mode()
 

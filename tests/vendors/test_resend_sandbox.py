@@ -146,7 +146,7 @@ def test_unverified_domain_is_refused() -> None:
     assert "validation_error" == excinfo.value.vendor_code
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The Resend sandbox works over a real connection."""
     sandbox = ResendSandbox()
     with sandbox.serving() as server:

@@ -545,7 +545,7 @@ def test_unverified_sender_is_refused() -> None:
         email.send_transactional(mail(from_="a@unverified.example"))
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The SendGrid sandbox works over a real connection."""
     sandbox = SendGridSandbox()
     with sandbox.serving() as server:

@@ -49,7 +49,7 @@ def _shop() -> SandboxHub:
         (200, {"error_code": "unspecified"}, None),
     ],
 )
-def test_error_codes_come_before_the_status(
+def test_error_code_decides_the_error_class_before_the_status(
     shop: SandboxHub, status: int, error: dict[str, str], kind: type[ConnectorError] | None
 ) -> None:
     """A ShipEngine error's class follows from the code in its body, or else from the status."""

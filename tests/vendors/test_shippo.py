@@ -595,7 +595,7 @@ def test_shipment_is_tracked_under_shippos_name_of_its_carrier(
     assert f"/tracks/{token}/" in shop.sandbox.requests[-1].path
 
 
-def test_incomplete_tracking(shop: SandboxHub) -> None:
+def test_incomplete_tracking_is_read_as_far_as_possible(shop: SandboxHub) -> None:
     """Shippo tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
     shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": history}))

@@ -137,7 +137,7 @@ def test_sandbox_wants_a_number_of_a_subaccount() -> None:
         mail_hub.manager.call("mail", request)
 
 
-def test_sandbox_listens_on_a_port() -> None:
+def test_sandbox_is_reachable_over_a_real_connection() -> None:
     """The SparkPost sandbox works over a real connection."""
     sandbox = SparkPostSandbox()
     with sandbox.serving() as server:

@@ -67,7 +67,7 @@ def events_of(group: str, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind, fields, status, code, permanent", KINDS)
-def test_kinds_of_events(
+def test_kind_of_an_event_becomes_a_status(
     *,
     kind: str,
     fields: dict[str, str],

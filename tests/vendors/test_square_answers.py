@@ -271,7 +271,9 @@ FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "
         (reply({"payment": FAILED}), PaymentDeclined),
     ],
 )
-def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
+def test_error_code_decides_the_error_class_before_the_status(
+    answer: Response, kind: type[Exception]
+) -> None:
     """A Square error's class follows from its category and code, or else from the status."""
     assert kind is type(classify(PAY, answer))
 

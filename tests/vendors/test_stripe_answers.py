@@ -217,7 +217,9 @@ def error_response(status: int, **error: Any) -> Response:
         ),
     ],
 )
-def test_error_codes_come_before_the_status(answer: Response, kind: type[Exception]) -> None:
+def test_error_code_decides_the_error_class_before_the_status(
+    answer: Response, kind: type[Exception]
+) -> None:
     """A Stripe error's class follows from its type and code, or else from the status."""
     assert kind is type(classify(Request.post("/"), answer))
 

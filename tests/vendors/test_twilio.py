@@ -221,7 +221,7 @@ def test_twilio_look_up_of_invalid_number_returns_reasons() -> None:
         (400, None, None),
     ],
 )
-def test_error_codes_come_before_the_status(
+def test_error_code_decides_the_error_class_before_the_status(
     status: int, code: int | None, kind: type[ConnectorError] | None
 ) -> None:
     """A Twilio error's class follows from its code, or else from the status."""

@@ -406,7 +406,7 @@ def test_failed_change_of_the_list_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("kind, status, permanent, type_", KINDS)
-def test_kinds_of_events(
+def test_kind_of_an_event_becomes_a_status(
     *, kind: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
     """Each Unisender Go status gives a webhook its type, and the webhook's event a status."""
