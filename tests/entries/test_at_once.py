@@ -225,7 +225,7 @@ def test_results_are_written_while_other_calls_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, 1001])
-def test_number_is_checked(outbox: Outbox, number: Any) -> None:
+def test_number_of_simultaneous_calls_must_be_from_1_to_1000(outbox: Outbox, number: Any) -> None:
     """The number of simultaneous calls must be a whole number from 1 to 1,000."""
     with pytest.raises(ConfigurationError, match="allowed range") as excinfo:
         outbox.deliver(hub_of(Vendor(lambda _: None)), at_once=number)

@@ -192,7 +192,9 @@ def test_stopped_worker_finishes_its_current_call(
     assert vendor.calls == list(range(10))
 
 
-def test_an_interruption_in_a_batch(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
+def test_interrupted_batch_settles_finished_calls_and_releases_the_others(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """If a batch is interrupted, finished calls are settled, and all other calls are released."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(7))
@@ -262,7 +264,9 @@ def test_entry_that_was_given_up_stays_so_when_the_worker_stops(
     assert vendor.calls == []
 
 
-def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> None:
+def test_store_that_fails_while_a_batch_is_settled_raises_its_error(
+    hub: Hub, store: CountingOutbox
+) -> None:
     """If the store fails while results of a batch are written, its error is raised."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, 1)
@@ -326,7 +330,9 @@ def test_calls_of_one_order_are_made_one_after_another(
     "size, count, seconds, target",
     [(1, 1, 0.01, 2), (4, 3, 0.01, 4), (32, 32, 0.05, 50), (8, 8, 0.4, 2), (1, 1, 9.0, 1)],
 )
-def test_the_size_of_batches(size: int, count: int, seconds: float, target: int) -> None:
+def test_batch_size_grows_while_batches_are_full_and_quick(
+    size: int, count: int, seconds: float, target: int
+) -> None:
     """The batch size grows while batches are full and quick, up to a maximum."""
     assert next_batch(size, count, seconds) == target
 
@@ -350,7 +356,9 @@ def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: CountingOu
         put_calls(outbox, 7, priority=40_000)
 
 
-def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
+def test_call_can_be_cancelled_by_its_key_until_a_worker_begins_it(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """A call can be cancelled by its key until a worker begins it."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, 1, key="a")
@@ -388,7 +396,7 @@ def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
 # --- leases in a file -------------------------------------------------------------------
 
 
-def test_a_lease_in_a_file_outlasts_transactions(
+def test_leases_in_a_sqlite_file_are_longer_than_its_transactions(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
     """In a SQLite file, where transactions block renewals, entries have longer leases."""

@@ -78,7 +78,7 @@ def test_call_that_waits_for_another_is_made_in_delivery_after_that_one_is_done(
     assert 2 == len(shop.stripe.charges)
 
 
-def test_a_waiting_call_is_not_made_by_its_id(shop: Shop) -> None:
+def test_waiting_call_is_not_made_even_if_its_id_is_requested(shop: Shop) -> None:
     """A call that waits for another call is not made, even if its id is requested."""
     second = put_charge(shop, after=[put_charge(shop)])
     assert 0 == len(deliver(shop, ids=[second.id]))
@@ -174,7 +174,7 @@ def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
 
-def test_an_invalid_request_to_undo_is_refused(shop: Shop) -> None:
+def test_undo_must_be_a_request_without_secrets(shop: Shop) -> None:
     """The undo of a request must be a request that contains no secrets."""
     for undo in (5, Request.delete("/orders", headers={"Authorization": "x"})):
         with pytest.raises(InvalidData):
@@ -213,7 +213,7 @@ def test_prepared_undo_that_is_not_needed_is_never_made(shop: Shop) -> None:
     assert 3 == shop.do(shop.outbox.forget, timedelta(seconds=30))
 
 
-def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
+def test_replaying_a_prepared_undo_makes_it_run(shop: Shop) -> None:
     """An operator can undo a call by replaying its prepared undo."""
     first = put_charge(shop, undo=REFUND)
     deliver(shop)
@@ -222,7 +222,7 @@ def test_a_prepared_undo_can_be_released_by_hand(shop: Shop) -> None:
     assert 1 == refunds(shop)
 
 
-def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) -> None:
+def test_failing_undo_is_retried_until_its_attempts_are_used_up(shop: Shop) -> None:
     """A failing undo is retried until its attempts are used up; then an operator can replay it."""
     first = put_charge(shop, undo=REFUND)
     second = put_charge(shop, DECLINED, after=[first])
@@ -248,7 +248,7 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
     assert EntryState.DEAD is stored_entry_of(shop, second.id).state
 
 
-def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
+def test_undo_that_lacks_a_part_of_the_result_is_given_up(shop: Shop) -> None:
     """If the result lacks a part that the undo needs, the undo is given up (dead).
 
     Its call stays done.
@@ -264,7 +264,7 @@ def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_an_unknown_call_undoes_nothing(*, is_async: bool) -> None:
+def test_call_with_unknown_outcome_undoes_nothing(*, is_async: bool) -> None:
     """If the outcome of a call is unknown, the calls after it wait for an operator.
 
     Nothing is undone.
@@ -287,7 +287,7 @@ def test_an_unknown_call_undoes_nothing(*, is_async: bool) -> None:
     assert 0 == refunds(shop)
 
 
-def test_an_undo_is_sealed_like_its_call() -> None:
+def test_undo_is_encrypted_like_its_call() -> None:
     """With a cipher, an undo is stored encrypted, and a worker can decrypt it."""
     shop = Shop(cipher=AesGcmCipher(generate_keys()))
     first = put_charge(shop, undo=REFUND)
@@ -312,7 +312,7 @@ def test_stopped_worker_does_not_check_calls_that_wait_for_others(shop: Shop) ->
     assert EntryState.BLOCKED is stored_entry_of(shop, second.id).state
 
 
-def test_more_waiting_calls_than_a_round_looks_at() -> None:
+def test_later_deliveries_check_the_remaining_waiting_calls() -> None:
     """Waiting calls that one delivery does not reach are checked by later deliveries."""
     shop = Shop()
     first = put_charge(shop)
@@ -457,7 +457,9 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
 @pytest.mark.untraced
 @settings(deadline=None)
 @given(plan=plans(), crashes=st.sets(st.integers(1, 60), max_size=6))
-def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) -> None:
+def test_chain_runs_calls_and_undos_by_its_rules_despite_failures_and_dead_workers(
+    plan: list[Plan], crashes: set[int]
+) -> None:
     """Whatever fails and wherever workers die, each call and undo runs as its rules require.
 
     No call is made or undone twice, or before the calls for which it waits. No call waits forever,

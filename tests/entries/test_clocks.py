@@ -62,7 +62,9 @@ def _deliver(shop: Shop) -> Any:
 
 
 @SKEWS
-def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
+def test_wrong_clock_of_the_host_that_stores_a_call_does_not_delay_it(
+    shop: Shop, skew: timedelta
+) -> None:
     """A call stored by a host with a wrong clock is made at once, by any worker."""
     entry = _put_entry(_shop_elsewhere(shop, skew))
 
@@ -81,7 +83,7 @@ def test_deferred_call_becomes_due_by_store_clock(shop: Shop, skew: timedelta) -
 
 
 @SKEWS
-def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
+def test_delay_is_measured_by_the_clock_of_the_store(shop: Shop, skew: timedelta) -> None:
     """A delay is measured by the store's clock, regardless of the caller's."""
     entry = _put_entry(_shop_elsewhere(shop, skew), not_before=timedelta(minutes=5))
 
@@ -89,7 +91,7 @@ def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_absolute_times_are_the_stores(shop: Shop, skew: timedelta) -> None:
+def test_absolute_start_time_is_the_same_moment_for_all_clocks(shop: Shop, skew: timedelta) -> None:
     """An absolute start time means the same moment on hosts with different clocks."""
     entry = _put_entry(_shop_elsewhere(shop, skew), not_before=shop.time_after(300))
 
@@ -127,7 +129,7 @@ def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
 
 
 @SKEWS
-def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
+def test_fast_clock_of_another_worker_does_not_end_a_lease(shop: Shop, skew: timedelta) -> None:
     """A webhook in progress stays with its worker, even if another worker's clock is fast."""
     other_process, handled_steps = _shop_elsewhere(shop, skew), list[str]()
 
@@ -147,7 +149,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
+def test_lease_ends_by_the_clock_of_the_store(shop: Shop, skew: timedelta) -> None:
     """A dead worker's entry is taken over when its lease ends according to the store's clock."""
     entry = _put_entry(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
@@ -185,7 +187,9 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
+def test_retry_after_is_measured_without_the_clock_of_the_worker(
+    shop: Shop, skew: timedelta
+) -> None:
     """A worker waits as long as `Retry-After` states, regardless of the worker's own clock."""
     _put_entry(shop)
     worker = _shop_elsewhere(shop, skew)
@@ -221,7 +225,7 @@ def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> Non
 @pytest.mark.parametrize(
     "message", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
 )
-def test_an_absurd_pause_is_bounded(shop: Shop, message: str) -> None:
+def test_pause_that_a_vendor_asks_for_is_at_most_an_hour(shop: Shop, message: str) -> None:
     """An entry is retried within an hour, even if the vendor asks for a longer pause."""
     _put_entry(shop)
     shop.stripe.fail(reply({}, 429, Retry_After=message))
@@ -241,7 +245,7 @@ def test_outbox_caps_retry_at(shop: Shop) -> None:
     assert shop.time_after(3_600) == worked_entry.entry.due
 
 
-def test_a_quota_is_waited_for(shop: Shop) -> None:
+def test_entry_waits_for_used_up_quota_without_losing_an_attempt(shop: Shop) -> None:
     """If the service's quota is used up, an entry waits without losing an attempt."""
     entry = _put_entry(shop)
     _refuse_payments(shop.hub, seconds=20 * 3_600, by_vendor=False)
@@ -251,7 +255,7 @@ def test_a_quota_is_waited_for(shop: Shop) -> None:
     assert [entry.id] == [item.id for item in shop.do(shop.outbox.stuck).items]
 
 
-def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
+def test_retry_policy_may_allow_pauses_of_days(shop: Shop) -> None:
     """A retry policy can allow pauses of days, and a waiting entry can still be found."""
     policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
     shop.outbox = shop.outbox_over(shop.sent, retry=policy)
@@ -284,7 +288,7 @@ def test_unusually_long_waits_are_listed_as_stuck(shop: Shop) -> None:
     assert None is last_page.next
 
 
-def test_webhooks_may_be_stuck(shop: Shop) -> None:
+def test_dead_webhooks_are_listed_as_stuck(shop: Shop) -> None:
     """The inbox lists dead webhooks as stuck, as the outbox lists dead calls."""
     entry = shop.do(shop.inbox.receive, "stripe", **shop.webhook_of_payment().arguments())
     assert () == shop.do(shop.inbox.stuck).items
@@ -305,7 +309,9 @@ def _changed_entry(entry: Any, state: EntryState, due: datetime | None) -> Any:
 
 
 @SKEWS
-def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta) -> None:
+def test_housekeeping_removes_old_entries_by_the_clock_of_the_store(
+    shop: Shop, skew: timedelta
+) -> None:
     """Housekeeping removes old entries by the store's clock, not by the caller's."""
     _put_entry(shop)
     assert 1 == _deliver(shop).done

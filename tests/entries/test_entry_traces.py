@@ -245,7 +245,9 @@ def test_without_the_package_an_entry_has_no_context(monkeypatch: pytest.MonkeyP
         assert context is None
 
 
-def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_without_opentelemetry_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If tracing is wanted without OpenTelemetry, the error states which extra to install."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
 
@@ -265,13 +267,13 @@ def test_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"traceparent": PARENT, "tracestate": "a" * 513}, TraceContext(PARENT)),
     ],
 )
-def test_headers_of_a_trace(headers: Any, trace: Any) -> None:
+def test_only_valid_trace_headers_are_read(headers: Any, trace: Any) -> None:
     """A single `traceparent` of valid length is read, and `tracestate` if it is not too long."""
     expected = TraceContext(PARENT, trace) if isinstance(trace, str) else trace
     assert expected == trace_of(headers)
 
 
-def test_invalid_context_is_ignored() -> None:
+def test_invalid_stored_trace_context_starts_a_new_trace() -> None:
     """A stored trace context that is invalid is ignored, and a new trace starts."""
     spans = Spans()
     entry = OutboxEntry(
@@ -284,7 +286,7 @@ def test_invalid_context_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("state", ["", "x" * 513, 5])
-def test_trace_state_is_bounded(state: Any) -> None:
+def test_trace_state_that_is_too_long_is_not_stored(state: Any) -> None:
     """A `tracestate` longer than stores allow is not stored."""
     with pytest.raises(InvalidData, match="tracestate must be"):
         OutboxEntry(

@@ -59,7 +59,7 @@ def test_webhook_is_stored_until_a_handler_succeeds(shop: Shop) -> None:
     assert 0 == len(shop.do(shop.inbox.handle))
 
 
-def test_handlers_have_kinds(shop: Shop) -> None:
+def test_handler_receives_contract_events_or_whole_webhooks_as_it_declares(shop: Shop) -> None:
     """A handler receives either the events of its contract or whole webhooks, as it declares."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [FlakyHandler(shop, kind) for kind in kinds]
@@ -69,7 +69,7 @@ def test_handlers_have_kinds(shop: Shop) -> None:
     assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [handler.seen for handler in handlers]
 
 
-def test_unknown_kind_is_refused(shop: Shop) -> None:
+def test_unknown_handler_kind_is_refused_with_the_known_kinds(shop: Shop) -> None:
     """An unknown kind is refused, and the error lists the known kinds."""
     with pytest.raises(ConfigurationError, match="'mail' is not a kind of event") as excinfo:
         shop.inbox.on("mail")
@@ -88,7 +88,7 @@ def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_unknown_types_are_accepted(shop: Shop) -> None:
+def test_webhook_of_unknown_type_is_stored(shop: Shop) -> None:
     """A verified webhook of an unknown type is stored, and counts as done without a handler."""
     FlakyHandler(shop)
     shop.stripe.emit_event("planet.discovered", {"id": "p_1", "object": "planet"})
@@ -99,7 +99,7 @@ def test_unknown_types_are_accepted(shop: Shop) -> None:
     assert 1 == shop.do(shop.inbox.handle).done
 
 
-def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
+def test_webhook_that_cannot_be_interpreted_is_stored_until_the_fault_is_fixed(shop: Shop) -> None:
     """A webhook that cannot be interpreted is stored, and handled after the fault is fixed."""
     understood = shop.hub.events
 
@@ -120,7 +120,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_a_long_name_is_a_lane(shop: Shop) -> None:
+def test_webhook_with_a_long_resource_name_has_its_own_ordered_group(shop: Shop) -> None:
     """A webhook whose resource name is too long for the store still gets its own ordered group."""
     shop.webhook_of_payment()
     (intent,) = shop.stripe.intents.values()
@@ -141,7 +141,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
     assert "planet.\0\ud800" == shop.inbox.webhooks(entry)[0].type
 
 
-def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
+def test_repeated_webhook_is_recognised_by_its_id(shop: Shop) -> None:
     """A repeated webhook is recognised by its id in any state, and handled only once."""
     handling = FlakyHandler(shop)
     notice = shop.webhook_of_payment()
@@ -154,7 +154,7 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_tenants_are_separate(shop: Shop) -> None:
+def test_webhook_for_two_tenants_is_stored_as_two_entries(shop: Shop) -> None:
     """A webhook that arrives for two tenants is stored as two entries."""
     options = shop.webhook_of_payment().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)
@@ -174,7 +174,7 @@ def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, is_async: bool) -
         shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **options)
 
 
-def test_a_forgery_changes_nothing(shop: Shop) -> None:
+def test_webhook_with_a_forged_signature_is_not_stored(shop: Shop) -> None:
     """A webhook with a forged signature is refused and not stored."""
     options = {**shop.webhook_of_payment().arguments(), "body": b"{}"}
     with pytest.raises(WebhookRejected):
@@ -197,7 +197,7 @@ def test_webhooks_are_refused_without_a_secret(*, is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_content_is_encrypted(*, is_async: bool) -> None:
+def test_content_is_encrypted_with_a_cipher(*, is_async: bool) -> None:
     """With a cipher the stored content is encrypted, and unreadable without it."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(is_async=is_async, cipher=cipher)
@@ -219,7 +219,7 @@ def test_content_is_encrypted(*, is_async: bool) -> None:
             shop.inbox.webhooks(attrs.evolve(entry, **another))
 
 
-def test_plain_content_is_readable(shop: Shop) -> None:
+def test_content_is_readable_without_a_cipher(shop: Shop) -> None:
     """Without a cipher the stored content is readable, and corrupt content raises an error."""
     entry = receive_notice(shop, shop.webhook_of_payment())
     assert b"INV-1" in entry.content
@@ -231,7 +231,7 @@ def test_plain_content_is_readable(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_subject_of_a_webhook(*, is_async: bool) -> None:
+def test_function_of_the_host_determines_the_subject_of_a_webhook(*, is_async: bool) -> None:
     """The host's function determines a webhook's subject.
 
     If the function fails, the webhook is stored anyway.
@@ -248,7 +248,7 @@ def test_subject_of_a_webhook(*, is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("invalid_subject", ["", "x" * 256, 42, "customer\0", "\ud800"])
-def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
+def test_webhook_is_stored_without_an_invalid_subject(invalid_subject: Any) -> None:
     """A subject that the store cannot hold is omitted, and the webhook is stored."""
     shop = Shop(subject=lambda _: invalid_subject)
     assert 200 == shop.inbox.answer("stripe", **shop.webhook_of_payment().arguments()).status
@@ -258,7 +258,7 @@ def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_delivery_about_several_has_no_subject(*, is_async: bool) -> None:
+def test_webhook_about_several_subjects_is_stored_without_one(*, is_async: bool) -> None:
     """A webhook about several subjects is stored without subject and lane."""
 
     def subject_of(event: PaymentEvent) -> str | None:
@@ -277,7 +277,7 @@ def test_delivery_about_several_has_no_subject(*, is_async: bool) -> None:
     assert (None, None) == (shared_entry.subject, shared_entry.lane)
 
 
-def test_full_store_answers_503(shop: Shop) -> None:
+def test_webhook_that_cannot_be_stored_is_answered_with_503(shop: Shop) -> None:
     """If a webhook cannot be stored, the response makes the vendor repeat it."""
     shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
     receive_notice(shop, shop.webhook_of_payment())
@@ -299,7 +299,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
     assert "Check that the store is available. Its" in excinfo.value.remedy
 
 
-def test_stores_have_a_mode(shop: Shop) -> None:
+def test_inbox_refuses_a_store_of_the_wrong_mode(shop: Shop) -> None:
     """An inbox refuses a store of the wrong mode (sync or async), and values of other types."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
@@ -377,7 +377,7 @@ class RecordingVerifier:
 
 
 @pytest.mark.parametrize("verb", ["receive", "answer"])
-def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
+def test_verifier_gets_url_and_method_of_the_request(shop: Shop, verb: str) -> None:
     """The verifier gets the URL and the method of a request, which is POST by default."""
     noting = RecordingVerifier()
     shop.hub.webhooks = lambda *_, **__: noting
@@ -395,7 +395,7 @@ def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
     assert ["acme", None] == [entry.tenant for entry in entries]
 
 
-def test_text_that_a_vendor_wants(shop: Shop) -> None:
+def test_response_has_the_text_that_the_vendor_expects(shop: Shop) -> None:
     """If a vendor expects a certain text in a success response, the response has that text."""
     adyen = AdyenSandbox()
     vendor = Adyen(merchant_account=adyen.merchant_account, credentials=adyen.api_key)
@@ -433,6 +433,6 @@ def test_batch_without_events_is_answered_and_not_stored(shop: Shop) -> None:
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
 
 
-def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
+def test_reply_to_a_handled_webhook_is_what_its_vendor_expects(shop: Shop) -> None:
     """For a handled webhook, `reply` returns the response that the vendor expects."""
     assert 200 == shop.inbox.reply(receive_notice(shop, shop.webhook_of_payment())).status

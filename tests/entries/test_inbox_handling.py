@@ -16,7 +16,7 @@ from tests.entries.webhook_handling import FlakyHandler, receive_notice, referen
 __all__ = ["shop"]
 
 
-def test_a_failed_handler_is_called_again(shop: Shop) -> None:
+def test_failed_webhook_is_retried_later(shop: Shop) -> None:
     """A failed webhook is retried later, and delays later events of the same resource."""
     handling = FlakyHandler(shop, fails=1)
     first, second = (
@@ -129,7 +129,7 @@ def test_late_worker_marks_nothing_done(shop: Shop) -> None:
     )
 
 
-def test_contested_webhooks_are_skipped(shop: Shop) -> None:
+def test_webhook_that_another_worker_claims_first_is_skipped(shop: Shop) -> None:
     """A webhook is skipped if another worker claims it first."""
 
     class ContestedInbox(MemoryInbox):
@@ -148,7 +148,7 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
     assert 1 == contested.find(EntryQuery()).items[0].fence
 
 
-def test_handlers_may_be_awaited() -> None:
+def test_only_an_asynchronous_hub_accepts_asynchronous_handlers() -> None:
     """An asynchronous hub accepts asynchronous handlers; a synchronous hub refuses them."""
     seen_references = []
 
@@ -167,7 +167,7 @@ def test_handlers_may_be_awaited() -> None:
     assert isinstance(plain_shop.do(plain_shop.inbox.handle).worked[0].error, ConfigurationError)
 
 
-def test_forget_remove_and_drop(shop: Shop) -> None:
+def test_forget_removes_settled_webhooks_and_remove_and_drop_change_one(shop: Shop) -> None:
     """`forget` removes settled webhooks; `remove` and `drop` each change one webhook."""
     FlakyHandler(shop)
     result = receive_notice(shop, shop.webhook_of_payment())

@@ -44,7 +44,9 @@ OPEN = EntryQuery(states=("waiting", "claimed", "unknown", "dead"), limit=1)
 CHAINED = EntryQuery(states=("waiting", "claimed", "blocked", "undoing"), limit=1)
 
 
-def test_a_worker_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
+def test_calls_of_a_killed_worker_are_made_after_their_leases_expire(
+    lab: EntryLab, tmp_path: Path
+) -> None:
     """After kill -9, another worker makes the remaining calls once their leases expire."""
     path = tmp_path / "made.txt"
     outbox = Outbox(lab.outbox())
@@ -122,7 +124,9 @@ def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
     assert states == {"done": 2 * chains, "dead": chains // 2, "prepared": chains // 2}
 
 
-def test_a_host_that_is_killed(lab: EntryLab, tmp_path: Path) -> None:
+def test_call_in_the_open_transaction_of_a_killed_process_is_not_stored(
+    lab: EntryLab, tmp_path: Path
+) -> None:
     """A call put in a transaction that is open when its process is killed is not stored."""
     program = (
         "import os, sys, signal, sqlalchemy\n"

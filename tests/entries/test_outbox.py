@@ -93,7 +93,7 @@ def test_only_first_of_several_calls_with_one_key_is_made(shop: Shop) -> None:
     assert 4 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
-def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
+def test_entry_id_of_a_key_is_the_same_in_every_release(shop: Shop) -> None:
     """The entry id derived from a key is the same in every release."""
     assert "5b2c5fbc65707093e44b4ae36219b367" == _put_entry(shop, key="INV-1", tenant="acme").id
 
@@ -136,7 +136,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
         _put_entry(shop, mode="red")
 
 
-def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
+def test_call_that_already_has_an_idempotency_key_is_refused(shop: Shop) -> None:
     """A call that already has an `idempotency_key` is refused.
 
     The error says to use `key` instead.
@@ -146,7 +146,7 @@ def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
     assert "key=" in excinfo.value.remedy
 
 
-def test_secrets_are_refused(shop: Shop) -> None:
+def test_call_that_contains_a_secret_is_refused(shop: Shop) -> None:
     """A call that contains a secret or credentials is refused."""
     secret = Secret("sk_live_1")
     with pytest.raises(InvalidData, match="a secret") as excinfo:
@@ -172,7 +172,7 @@ def test_names_of_a_stored_request_must_be_texts(shop: Shop, option: str) -> Non
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_calls_are_sealed(*, is_async: bool) -> None:
+def test_stored_calls_are_encrypted_with_a_cipher(*, is_async: bool) -> None:
     """With a cipher the store contains no readable part of a call."""
     cipher = AesGcmCipher(generate_keys())
     shop = Shop(is_async=is_async, cipher=cipher)
@@ -186,7 +186,7 @@ def test_calls_are_sealed(*, is_async: bool) -> None:
     assert "Set the same cipher in all processes that share the store." == excinfo.value.remedy
 
 
-def test_stores_have_a_mode(shop: Shop) -> None:
+def test_outbox_refuses_a_store_of_the_wrong_mode(shop: Shop) -> None:
     """An outbox immediately refuses a store of the wrong mode (sync or async)."""
     other_store: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
@@ -222,7 +222,7 @@ def test_calls_of_one_order_wait_for_each_other(shop: Shop) -> None:
     assert [(first.id, "done"), (second.id, "done")] == _states(_deliver(shop))
 
 
-def test_long_order_names(shop: Shop) -> None:
+def test_calls_with_the_same_long_order_name_are_made_in_order(shop: Shop) -> None:
     """Calls with the same long `order` name are made in order.
 
     Calls with different long names are independent.
@@ -233,7 +233,7 @@ def test_long_order_names(shop: Shop) -> None:
     assert [1, 3] == [entry.number for entry in shop.sent.due(9)]
 
 
-def test_limit_bounds_a_delivery(shop: Shop) -> None:
+def test_delivery_makes_at_most_limit_calls(shop: Shop) -> None:
     """`limit` is the maximum number of calls in one delivery.
 
     The remaining calls are left for the next delivery.
@@ -300,7 +300,7 @@ def test_call_that_always_fails_is_dead(shop: Shop) -> None:
     assert [(entry.id, "done"), (later_entry.id, "done")] == _states(_deliver(shop))
 
 
-def test_stuck_is_paged(shop: Shop) -> None:
+def test_stuck_returns_a_hundred_calls_per_page(shop: Shop) -> None:
     """`stuck` returns a hundred calls by default, and the rest on the next page."""
     dead = attrs.evolve(_put_entry(shop), state=EntryState.DEAD, due=None)
     for number in range(101):
@@ -311,7 +311,7 @@ def test_stuck_is_paged(shop: Shop) -> None:
     assert ["e100"] == [item.id for item in shop.do(shop.outbox.stuck, limit=1).items]
 
 
-def test_a_refusal_is_final(shop: Shop) -> None:
+def test_declined_call_is_given_up_at_once(shop: Shop) -> None:
     """A declined call is given up at once, and replaying it uses a new idempotency key."""
     entry = _put_entry(shop, DECLINED, order="a")
     later_entry = _put_entry(shop, order="a")
@@ -369,7 +369,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_unknown_outcomes_are_held(*, is_async: bool) -> None:
+def test_call_with_unknown_outcome_is_not_repeated_without_vendor_keys(*, is_async: bool) -> None:
     """If a vendor has no idempotency keys, a call whose response was lost stays undecided."""
     shop = Shop(is_async=is_async, idempotency_header=None)
     entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
@@ -409,7 +409,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
     assert (15, "changed") == (replayed_entry.fence, replayed_entry.error)
 
 
-def test_fate_of_each_error() -> None:
+def test_kind_of_error_decides_whether_a_call_ends_waits_or_is_retried() -> None:
     """A call ends after a final error, waits after an unknown outcome, and otherwise retries."""
     outcomes = [
         fate_of(error).value
@@ -491,7 +491,7 @@ def test_forget_removes_ended_calls(shop: Shop) -> None:
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
-def test_subject_of_a_call(shop: Shop) -> None:
+def test_subject_of_a_call_is_stored_and_logged(shop: Shop) -> None:
     """The subject of a call is stored with the call, and logged when the call is made."""
     entry = _put_entry(shop, subject="customer-1", tenant=None)
     assert "customer-1" == entry.subject
@@ -518,7 +518,7 @@ def test_idempotent_methods_take_no_key(shop: Shop) -> None:
     assert EntryState.WAITING is worked_entry.entry.state
 
 
-def test_requests_are_made_too(shop: Shop) -> None:
+def test_plain_http_request_is_stored_and_made(shop: Shop) -> None:
     """A plain HTTP request to a service is stored and made like any other call."""
     vendor = shop.stripe
     service = Service("vat", base_url="https://api.stripe.com")
@@ -535,7 +535,7 @@ def test_requests_are_made_too(shop: Shop) -> None:
     )
 
 
-def test_a_request_is_put_as_any_call(shop: Shop) -> None:
+def test_plain_http_request_takes_tenant_key_and_start_time(shop: Shop) -> None:
     """A plain HTTP request can be put with a tenant, a key and a start time, like any call."""
     request, due_time = Request.get("/rates"), shop.time_after(60)
     options = {"tenant": "acme", "key": "INV-1", "not_before": due_time}
@@ -556,7 +556,7 @@ def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
     assert 2 == len(_deliver(shop, ids=other_ids, limit=2))
 
 
-def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
+def test_call_selected_by_id_waits_for_earlier_calls_of_its_order(shop: Shop) -> None:
     """A call selected by id still waits for earlier calls of its order and for its start time."""
     first, second = _put_entry(shop, order="customer-1"), _put_entry(shop, order="customer-1")
     later_entry = _put_entry(shop, not_before=timedelta(seconds=60))

@@ -49,7 +49,7 @@ def test_paused_calls_wait_in_outbox(shop: Shop, scope: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", [{"target": "email"}, {"tenant": "acme"}, {"subject": "bob"}])
-def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
+def test_pause_does_not_stop_calls_that_it_does_not_cover(shop: Shop, scope: Any) -> None:
     """A pause stops only the calls that it covers."""
     shop.do(shop.outbox.pause, **scope, **REASON)
     entry = put_entry(shop, subject="ada")
@@ -57,7 +57,7 @@ def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
     assert 1 == deliver(shop, ids=[entry.id])
 
 
-def test_pauses_are_listed(shop: Shop) -> None:
+def test_pauses_are_listed_with_reason_and_start(shop: Shop) -> None:
     """Each pause is listed with its reason and start.
 
     Starting the same pause again changes nothing.
@@ -96,7 +96,7 @@ def test_resuming_ends_pause_of_exactly_these_entries(shop: Shop) -> None:
     assert 1 == deliver(shop)
 
 
-def test_webhooks_are_paused(shop: Shop) -> None:
+def test_paused_inbox_handles_webhooks_after_it_is_resumed(shop: Shop) -> None:
     """A paused inbox stores webhooks, and handles them after it is resumed."""
     handled: list[Any] = []
     shop.inbox.on("webhook")(lambda event, _: handled.append(event))
@@ -111,7 +111,7 @@ def test_webhooks_are_paused(shop: Shop) -> None:
     assert handled
 
 
-def test_pause_needs_a_reason(shop: Shop) -> None:
+def test_pause_without_a_reason_is_refused(shop: Shop) -> None:
     """A pause without a reason is refused."""
     with pytest.raises(InvalidData, match="A pause needs a reason"):
         shop.do(shop.outbox.pause, reason=" ")
@@ -130,7 +130,7 @@ def test_pause_cannot_be_replayed_or_dropped(shop: Shop, act: str) -> None:
     assert 1 == len(shop.do(shop.outbox.pauses))
 
 
-def test_pauses_are_recorded(tmp_path: Path) -> None:
+def test_audit_trail_records_who_paused_entries_and_why(tmp_path: Path) -> None:
     """The audit trail records who paused or resumed entries, and why."""
     shop, trail = Shop(), AuditTrail(FileAudit(tmp_path / "trail"))
     outbox = shop.outbox.with_audit(trail)
@@ -160,7 +160,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
     assert () == shop.outbox.pauses()
 
 
-def test_pause_survives_a_restart(tmp_path: Path) -> None:
+def test_another_process_obeys_a_stored_pause(tmp_path: Path) -> None:
     """Another process that opens the same store obeys a stored pause."""
     shop, path = Shop(), tmp_path / "shop.db"
     Outbox(SqliteOutbox(path, create=True)).pause(**REASON)

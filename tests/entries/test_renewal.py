@@ -152,7 +152,7 @@ def test_entry_lease_is_renewed_while_its_handler_runs() -> None:
     )
 
 
-def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
+def test_entry_of_a_dead_worker_is_claimed_when_its_lease_ends() -> None:
     """After a worker's death, another worker claims the entry one lease after the last renewal."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
@@ -174,7 +174,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
     assert (["a"], EntryState.DONE) == (taken_entries, shared_inbox.entry().state)
 
 
-def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
+def test_interrupted_worker_does_not_renew_its_lease() -> None:
     """An interrupted worker does not renew its lease.
 
     Another worker claims the entry when the lease ends.
@@ -193,7 +193,7 @@ def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
     assert ["a"] == other_process.work()
 
 
-def test_a_late_worker_writes_nothing_over_another() -> None:
+def test_stalled_worker_does_not_overwrite_the_entry_of_another_worker() -> None:
     """A stalled worker whose entry another worker has taken neither renews nor stores anything."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
@@ -240,7 +240,7 @@ def test_late_renewal_keeps_an_unclaimed_entry() -> None:
     )
 
 
-def test_outage_loses_no_entry() -> None:
+def test_failed_renewal_is_repeated_at_the_next_heartbeat() -> None:
     """A renewal that fails is repeated at the next heartbeat, so the result is still stored."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process()
@@ -257,7 +257,7 @@ def test_outage_loses_no_entry() -> None:
     assert EntryState.DONE is shared_inbox.entry().state
 
 
-def test_a_short_handler_makes_no_renewal() -> None:
+def test_short_handler_causes_no_renewal() -> None:
     """A handler that ends quickly causes no renewal, only a claim and a result."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process()
@@ -266,7 +266,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
     assert (2, 1, False) == (shared_inbox.swaps, process.heart.woken, process.heart.wanted())
 
 
-def test_a_longer_lease_is_renewed_less_often() -> None:
+def test_lease_of_a_minute_is_renewed_every_ten_seconds() -> None:
     """A lease of a minute is renewed every ten seconds, when a sixth of it has passed."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process(lease=60.0)
@@ -343,7 +343,7 @@ def test_lease_is_long_without_renewal() -> None:
     assert [UNRENEWED, 60.0] == [unable_renewals.lease(None), unable_renewals.lease(60.0)]
 
 
-def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
+def test_lease_shorter_than_three_heartbeats_is_refused() -> None:
     """A lease shorter than three heartbeats is refused."""
     assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
     with pytest.raises(ConfigurationError, match="too short: a worker cannot renew it") as excinfo:
@@ -371,7 +371,7 @@ def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
+def test_renewal_waits_for_a_slow_store_at_most_until_leases_end() -> None:
     """A round of lease renewals waits for a slow store at most until the leases end."""
     shared_inbox = SharedInbox()
     shared_inbox.add("a")

@@ -86,7 +86,7 @@ def test_stored_data_of_subject_is_found_even_if_it_fills_several_pages(shop: Sh
     assert 502 == len(shop.do(subjects(shop).find, subject=ADA).outbox)
 
 
-def test_export_has_all_data(shop: Shop) -> None:
+def test_export_has_the_content_of_webhooks_and_calls(shop: Shop) -> None:
     """The exported JSON has the content of webhooks and calls."""
     options = PutOptions(metadata={"a": "b"})
     shop.do(shop.outbox.put, "storage", "upload", "a.txt", b"\xffx", options, subject=ADA)
@@ -106,7 +106,7 @@ def test_export_has_all_data(shop: Shop) -> None:
         assert {"content", "reply"}.isdisjoint(item)
 
 
-def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
+def test_exported_request_has_the_arguments_of_its_constructor(shop: Shop) -> None:
     """An exported request has the arguments of its constructor and nothing else."""
     request = Request.get("/rates", headers={"Accept": "text/csv"})
     shop.do(shop.outbox.put_request, "vat", request, subject="eve")
@@ -114,7 +114,7 @@ def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
     assert {"pairs": [["Accept", "text/csv"]]} == call["values"][1]["headers"]
 
 
-def test_export_is_readable() -> None:
+def test_export_is_indented_json_with_unescaped_letters() -> None:
     """The export is indented JSON with unescaped non-ASCII letters and no Python notation."""
     requests: list[LogQuery] = []
 
@@ -168,7 +168,7 @@ def test_erasing_one_subject_removes_all_its_data(shop: Shop) -> None:
     assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
 
 
-def test_tenants_are_separate(shop: Shop) -> None:
+def test_data_of_one_tenant_can_be_exported_and_erased_alone(shop: Shop) -> None:
     """One tenant's data can be exported and erased without affecting other tenants."""
     shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
     fields = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
@@ -180,7 +180,7 @@ def test_tenants_are_separate(shop: Shop) -> None:
     assert 2 == len(shop.do(shop.inbox.find, EntryQuery()).items)
 
 
-def test_stores_are_optional(shop: Shop) -> None:
+def test_personal_data_api_works_without_optional_stores(shop: Shop) -> None:
     """The API for personal data works without the stores that it is not given."""
     result = shop.do(subjects(shop, everything=False).find, subject=ADA)
     assert (1, ()) == (len(result.log), result.inbox)
@@ -189,7 +189,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("method_name", ["find", "export", "erase"])
-def test_missing_subject_is_refused(shop: Shop, method_name: str) -> None:
+def test_search_without_subject_or_tenant_is_refused(shop: Shop, method_name: str) -> None:
     """A search, export or erasure needs a subject or a tenant; with neither it is refused."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), method_name))
@@ -198,7 +198,7 @@ def test_missing_subject_is_refused(shop: Shop, method_name: str) -> None:
     assert shop.log.find(LogQuery()).items
 
 
-def test_every_api_takes_a_subject(shop: Shop) -> None:
+def test_api_of_each_contract_stores_the_subject_of_a_call(shop: Shop) -> None:
     """The API of each contract stores the subject of a call, and refuses an invalid subject."""
     hub = shop.hub
     manager = hub.manager
@@ -236,7 +236,7 @@ def test_export_of_a_tenant_lists_its_credentials(
     assert [("vat", None), ("vat", "globex")] == stored_provider.owners()
 
 
-def test_unreadable_entries_are_reported(shop: Shop) -> None:
+def test_entry_that_cannot_be_decrypted_is_exported_with_the_reason(shop: Shop) -> None:
     """An entry that cannot be decrypted is exported with the reason."""
     result = shop.do(subjects(shop).find, subject=ADA)
     (broken_entry,) = result.outbox

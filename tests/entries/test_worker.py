@@ -132,7 +132,7 @@ def test_store_outage_ends_the_worker() -> None:
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_set_the_event(signal_number: signal.Signals) -> None:
+def test_termination_signals_set_the_stop_event(signal_number: signal.Signals) -> None:
     """SIGTERM, SIGINT and SIGHUP set the stop event, and the previous handlers are restored."""
     previous_handler = signal.getsignal(signal_number)
 
@@ -144,7 +144,7 @@ def test_signals_set_the_event(signal_number: signal.Signals) -> None:
     assert previous_handler is signal.getsignal(signal_number)
 
 
-def test_ignored_hangup_stays_ignored() -> None:
+def test_worker_under_nohup_ignores_the_hangup_of_its_terminal() -> None:
     """A worker under nohup goes on when its terminal is closed."""
     previous_handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -169,7 +169,7 @@ def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     assert previous_handlers == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
 
 
-def test_stop_is_an_event() -> None:
+def test_stop_object_behaves_like_an_event() -> None:
     """The object that signals set can be waited for, set and cleared like an event."""
     with stopping() as stop:
         assert not stop.wait(0.0)
@@ -181,7 +181,7 @@ def test_stop_is_an_event() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
-def test_signals_at_any_time() -> None:
+def test_signal_at_any_moment_of_a_wait_stops_the_worker() -> None:
     """A signal at any moment of a wait stops the worker."""
     program = (
         "import random, signal\n"
