@@ -71,7 +71,9 @@ def test_running_calls_count_if_they_are_fewer_than_allowed() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
 )
-def test_signs_of_overload(error: BaseException | None, expected: bool) -> None:
+def test_timeouts_and_failed_connections_are_signs_of_overload(
+    error: BaseException | None, expected: bool
+) -> None:
     """Timeouts, failed connections and refusals for overload are signs of overload."""
     assert expected is is_overload(RULE, error, began=0, now=100 * SECOND)
 

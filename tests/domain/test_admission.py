@@ -90,7 +90,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
     assert (Answer.PROBES_TAKEN, wait + LEASE) == caller.refused_answer(within=2 * HOUR)
 
 
-def test_a_budget_counts_calls_and_spends_retries() -> None:
+def test_first_attempts_earn_retries_that_a_budget_spends() -> None:
     """First attempts earn retries; an empty retry budget returns when its next period begins."""
     caller = Caller(gates(None, budget=RetryBudget(ratio=0.5, floor=0, period=10.0)))
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     assert KEY in caller.world.cells
 
 
-def test_claim_without_other_gates() -> None:
+def test_claim_alone_decides_without_circuit_limits_and_budget() -> None:
     """Without circuit, limits and budget, only the idempotency claim decides on admission."""
     caller = Caller(gates())
     claim = Claim(
@@ -134,7 +134,7 @@ def test_claim_without_other_gates() -> None:
     assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fencing_token + 1, "vendor"))
 
 
-def test_no_gates_admit_everything() -> None:
+def test_attempts_without_circuit_limits_and_budget_are_admitted() -> None:
     """Without circuit, limits and budget, every attempt is admitted."""
     assert (Answer.GO, 0, None, ()) == Caller(gates()).ask()
 
@@ -218,13 +218,13 @@ def test_costs_are_given_for_all_rate_limits() -> None:
         Admission(caller.gates, within=0, lease=0, costs=(1,))
 
 
-def test_reports_need_a_circuit() -> None:
+def test_circuit_report_without_a_circuit_fails() -> None:
     """A circuit report without a circuit fails, because only a circuit grants permits."""
     with pytest.raises(AssertionError, match="has no circuit breaker"):
         Report(gates(None, ONE_A_SECOND), (1, 1, 0), Outcome.FAILED, "a")
 
 
-def test_quorum_counts_reporters() -> None:
+def test_quorum_counts_failures_of_one_process_once() -> None:
     """If a circuit needs failures of two processes, two failures of one process count once."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]

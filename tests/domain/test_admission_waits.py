@@ -122,7 +122,7 @@ def test_late_probe_loses_its_lease() -> None:
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, probe)
 
 
-def test_waiter_without_a_circuit() -> None:
+def test_caller_without_a_circuit_waits_only_for_rate_limits() -> None:
     """Without a circuit, a waiting caller only waits for the rate limits."""
     caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
@@ -132,7 +132,7 @@ def test_waiter_without_a_circuit() -> None:
     assert (Answer.GO, 600_000) == caller.confirm(tickets, None)
 
 
-def test_waiter_without_a_permit() -> None:
+def test_queued_caller_that_is_not_a_probe_writes_no_state() -> None:
     """If a queued caller that is not a probe confirms its turn, no state is written."""
     caller = Caller(gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()

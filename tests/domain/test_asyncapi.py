@@ -244,7 +244,7 @@ def test_broken_reference_to_a_server_is_refused() -> None:
 
 
 @pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])
-def test_name_of_the_application(title: str, name: str) -> None:
+def test_name_of_a_description_is_its_title_or_a_default(title: str, name: str) -> None:
     """The name of an AsyncAPI description is its title, or else a default name."""
     api = AsyncApi(events(info={"title": title}))
     assert (title or "events", name) == (api.title, api.name)

@@ -126,7 +126,7 @@ def test_values_of_credentials_are_masked() -> None:
     assert "canary" not in str(audited_act(after={"of": Secret("canary")}).after)
 
 
-def test_texts_fit_into_columns() -> None:
+def test_long_audit_texts_are_shortened_and_characters_replaced() -> None:
     """Long strings in an audit record are shortened, and unstorable characters replaced."""
     recorded_act = audited_act(
         act="a" * 200,
@@ -146,7 +146,7 @@ def test_texts_fit_into_columns() -> None:
     assert LONGEST_VALUES == len(recorded_act.before or "")
 
 
-def test_time_must_be_aware() -> None:
+def test_audit_time_without_a_zone_is_refused() -> None:
     """An audit record's time without a time zone is refused."""
     with pytest.raises(InvalidData, match="aware datetime"):
         micros_of(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
@@ -177,7 +177,7 @@ def test_audit_record_matches_query_if_it_meets_every_condition(
 # --- verifying the chain ----------------------------------------------------------------
 
 
-def test_whole_chain_is_verified() -> None:
+def test_complete_audit_chain_verifies_without_a_finding() -> None:
     """A complete audit chain verifies without a finding, and the result contains its last seal."""
     records, head = chain()
     result = verify(records, head=head, keys=KEYS, anchor=AuditHead(4, records[3].hash))
@@ -226,7 +226,7 @@ def test_first_broken_link_is_named() -> None:
     assert len(cases) == len(messages)
 
 
-def test_rewritten_records_are_found() -> None:
+def test_rewritten_audit_records_are_detected() -> None:
     """The next record, a seal or the head shows that hashes of audit records were recomputed."""
     records, head = chain()
     altered_record = rehash(records[1], actor="eve")
@@ -238,7 +238,7 @@ def test_rewritten_records_are_found() -> None:
     assert (1, Fault.ALTERED) == fault([rehash(records[0], previous="f" * 64)], None)
 
 
-def test_seal_cannot_be_replaced() -> None:
+def test_replaced_audit_seal_is_detected() -> None:
     """A replaced audit seal is found, even if the hashes of all records are right."""
     records, _ = chain()
     for change in ({"act": "note"}, {"after": "1:nonsense"}, {"after": None}):

@@ -62,7 +62,7 @@ EVERY = [
 ]
 
 
-def test_no_credentials_change_nothing() -> None:
+def test_request_without_credentials_is_unchanged() -> None:
     """Without credentials, or with mTLS, the request is sent unchanged."""
     for credentials in (Credentials.none(), Credentials.mtls()):
         assert REQUEST is authorise(REQUEST, credentials)
@@ -124,7 +124,7 @@ def test_bearer_tokens_replace_the_header(token: str) -> None:
         ).headers.pairs
 
 
-def test_another_scheme_is_kept() -> None:
+def test_token_type_other_than_bearer_is_sent_as_named() -> None:
     """A token type other than bearer is sent as the authorisation server named it."""
     credentials = OAuthCredentials(access_token="t", token_type="Zoho-oauthtoken")
     assert "Zoho-oauthtoken t" == authorise(REQUEST, credentials).headers["authorization"]
@@ -271,7 +271,7 @@ def test_unsendable_credentials_are_refused(make: Any, field: str) -> None:
     assert HIDDEN_SECRET not in repr([frame.f_locals for frame in own_types])
 
 
-def test_times_are_aware() -> None:
+def test_expiry_of_a_credential_needs_a_time_zone() -> None:
     """A credential's expiry is stored in UTC; a time without a time zone is refused."""
     east = NOON.astimezone(timezone(timedelta(hours=2)))
     for credentials in (
@@ -291,7 +291,7 @@ def test_times_are_aware() -> None:
 
 
 @pytest.mark.parametrize("scope", ["b a  a", ["b", "a"], {"a", "b"}, ("a", "b")])
-def test_scope_is_sorted(scope: Any) -> None:
+def test_order_of_scope_names_does_not_matter(scope: Any) -> None:
     """Scopes with the same names are equal, regardless of their order."""
     assert ("a", "b") == OAuthCredentials(access_token="t", scope=scope).scope
 

@@ -61,7 +61,7 @@ def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
-def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
+def test_iterator_generator_and_open_file_are_read_once(make: Callable[[], Any]) -> None:
     """A body that is an iterator, a generator or an open file can be read once.
 
     A second read raises an error.
@@ -77,7 +77,7 @@ def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(
     "opener", [generate, lambda: [b"a", b"b"], lambda: io.BytesIO(b"ab"), lambda: (b"ab",)]
 )
-def test_opener_functions_are_replayable(opener: Callable[[], Any]) -> None:
+def test_function_that_opens_a_body_is_replayable(opener: Callable[[], Any]) -> None:
     """A function that opens a body streams it from the start each time."""
     stream = stream_of(opener)
     assert stream.replayable
@@ -112,7 +112,7 @@ def test_unsendable_bodies_are_refused(source: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", ["text", b"bytes", 5])
-def test_opener_must_return_chunks(opened: Any) -> None:
+def test_function_that_returns_no_chunks_is_refused(opened: Any) -> None:
     """If a body function returns no chunks, opening the body raises an error."""
     with pytest.raises(InvalidData) as excinfo:
         stream_of(lambda: opened).open()
@@ -128,7 +128,7 @@ def test_files_in_text_mode_are_refused() -> None:
     assert "str, not bytes" in excinfo.value.message
 
 
-def test_streams_pass_through() -> None:
+def test_existing_body_stream_is_passed_on_unchanged() -> None:
     """An existing body stream is passed on unchanged, and its repr hides its function."""
     assert [0, 0] == [BodyStream.of(source, length=0).length for source in (generate, generate())]
     stream = BodyStream.of(generate, length=2)
@@ -137,7 +137,7 @@ def test_streams_pass_through() -> None:
 
 
 @pytest.mark.parametrize("length", [-1, True, 1.5, "2"])
-def test_a_length_is_a_count(length: Any) -> None:
+def test_length_of_a_body_must_be_a_number_of_bytes(length: Any) -> None:
     """A body's length is a number of bytes or unknown; other values are refused."""
     with pytest.raises(InvalidData) as excinfo:
         BodyStream.of(generate, length=length)

@@ -21,7 +21,7 @@ def test_full_cache_drops_one_entry_for_each_new_one() -> None:
     assert [2, 3, 4, 11, 13] == list(cache)
 
 
-def test_a_replaced_entry_drops_no_other() -> None:
+def test_replacing_an_entry_of_a_full_cache_drops_no_other() -> None:
     """Replacing an entry of a full cache drops no other."""
     cache = full_cache(5)
 

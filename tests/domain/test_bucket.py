@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @pytest.mark.untraced
 @examples(400)
 @given(three_rates, walks)
-def test_every_window_is_exact_and_promises_are_kept(
+def test_bucket_never_grants_more_than_burst_and_rate_allow(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
 ) -> None:
     """In any window of t seconds, a token bucket grants at most burst + rate · t tokens."""
@@ -337,7 +337,7 @@ def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
         (RateLimitConfig(rate=3, per=7.0, burst=1), 2_333_334),
     ],
 )
-def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> None:
+def test_next_token_comes_on_time_to_the_microsecond(config: RateLimitConfig, span: int) -> None:
     """A token bucket's next token comes on time to the microsecond, at any rate."""
     world = World()
     question = Admission(
@@ -423,7 +423,7 @@ def test_huge_pause_is_clamped() -> None:
     assert (Answer.LIMITED, FOREVER + SECOND) == (answer, wait)
 
 
-def test_an_idle_bucket_is_small() -> None:
+def test_idle_bucket_takes_at_most_210_bytes() -> None:
     """A token bucket without a queue takes at most 210 bytes, without its key."""
     rule = RateLimitConfig.per_second(50, burst=100).rule
     state = None

@@ -129,7 +129,7 @@ def test_spent_retries_are_not_carried_over() -> None:
     assert rule.count_retry(following_state) is None
 
 
-def test_a_budget_is_kept_for_two_periods() -> None:
+def test_state_of_a_budget_is_stored_for_two_periods() -> None:
     """The state of a retry budget is stored for its period and the next period."""
     rule = BudgetRule(RetryBudget(period=10.0))
     assert 20 * SECOND == rule.present(None, NOON)[1]
@@ -157,7 +157,7 @@ def test_retry_budget_floor_may_be_zero() -> None:
     assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)
 
 
-def test_the_floor_lets_a_quiet_service_retry() -> None:
+def test_service_without_calls_may_retry_up_to_the_floor() -> None:
     """Without any calls, a retry budget allows as many retries per period as its floor."""
     rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
     state = rule.present(None, NOON)
@@ -182,7 +182,7 @@ def test_clock_step_back_changes_no_budget(back: int) -> None:
     assert rule.count_retry(rule.present(called_state, NOON - back + 10 * SECOND)) is not None
 
 
-def test_ratio_is_exact() -> None:
+def test_ratio_of_29_percent_allows_29_retries_for_100_calls() -> None:
     """A retry budget's ratio of 0.29 allows 29 retries for 100 calls, not 28."""
     rule = BudgetRule(RetryBudget(ratio=0.29, floor=0))
     assert (29, 100) == (rule.parts, rule.whole)

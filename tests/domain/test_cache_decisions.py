@@ -176,7 +176,7 @@ def test_304_with_another_etag_confirms_nothing(
     )
 
 
-def test_a_304_makes_the_answer_fresh_again() -> None:
+def test_response_304_makes_the_stored_response_fresh_again() -> None:
     """A 304 response keeps the stored body, replaces the headers it has, and resets the age."""
     cached_entry = entry(
         "max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}
@@ -216,7 +216,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
     assert (60.0, 2.5) == (later_entry.lifetime, later_entry.age)
 
 
-def test_a_304_without_a_date_was_made_just_now() -> None:
+def test_response_304_without_a_date_counts_as_made_now() -> None:
     """A 304 response without a date counts as made now, whatever the stored response's age."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
@@ -253,7 +253,7 @@ def test_vary_matches_request_headers(other: dict[str, str], alike: object) -> N
     assert newest_match((cached_entry,), request, b"somebody else") is None
 
 
-def test_the_newest_match_counts() -> None:
+def test_newest_of_several_matching_responses_is_used() -> None:
     """Of several matching stored responses, the newest is used."""
     newer_entry, older_entry = entry("max-age=1"), entry("max-age=2")
     assert newer_entry == newest_match((newer_entry, older_entry), GET, CALLER)
@@ -395,7 +395,9 @@ def test_expired_variants_are_dropped() -> None:
         ({"Cache-Control": "max-age=60, stale-if-error=7"}, CachePolicy(stale_if_error=9), 67.0),
     ],
 )
-def test_entry_time_to_live(fields: dict[str, str], policy: CachePolicy, expected: float) -> None:
+def test_entry_is_stored_as_long_as_it_can_be_used(
+    fields: dict[str, str], policy: CachePolicy, expected: float
+) -> None:
     """A cache entry is stored as long as it is fresh, servable when stale, or revalidatable."""
     cached_entry = received_entry(fields, policy=policy)
     assert cached_entry is not None

@@ -54,7 +54,7 @@ def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
     assert keep(world, b"again")
 
 
-def test_forgetting_leaves_a_mark() -> None:
+def test_marker_of_a_removed_key_outlives_running_requests() -> None:
     """The marker of a removed cache key outlives any request that is still running."""
     world = World()
     keep(world)
@@ -93,7 +93,7 @@ def test_repeated_command_has_the_same_answer() -> None:
 
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
-def test_clock_step_back(back: int) -> None:
+def test_small_clock_step_back_ages_no_cache_entry(back: int) -> None:
     """A small backward step of the clock does not age cache entries; a large step removes them."""
     world = World()
     keep(world)
@@ -107,7 +107,9 @@ def test_clock_step_back(back: int) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
-def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
+def test_response_requested_before_a_change_is_not_stored_after_it(
+    steps: list[tuple[str, int]],
+) -> None:
     """A response that was requested before a cache change is not stored after the change."""
     world = World()
     version, is_changed, versions = 0, False, set[int]()
@@ -169,7 +171,7 @@ def test_cached_flag_is_not_stored() -> None:
         (1, (b"answer", 1.0, 1.0, (), b"")),
     ],
 )
-def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
+def test_cache_entry_of_another_release_is_refused(values: tuple[object, ...]) -> None:
     """Reading a cache entry of another kind or release raises an error that says so."""
     with pytest.raises(InvalidData, match="Another release of moorage may have written it"):
         unpack_entries(pack_values(values))

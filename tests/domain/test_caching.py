@@ -50,14 +50,14 @@ def test_cache_directives_are_read_in_any_case(value: str, expected: dict[str, s
     assert expected == cache_control(Headers({"Cache-Control": value}))
 
 
-def test_directives_of_several_fields() -> None:
+def test_repeated_cache_control_headers_are_read_as_one_list() -> None:
     """Repeated `Cache-Control` headers are read as one list."""
     headers = Headers([("Cache-Control", "public"), ("cache-control", "max-age=1")])
     assert {"public": "", "max-age": "1"} == cache_control(headers)
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
-def test_no_directive_raises(value: str) -> None:
+def test_no_cache_control_value_raises_an_error(value: str) -> None:
     """No `Cache-Control` value makes a cache decision raise an error."""
     cached_entry = received_entry(
         {"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value}
@@ -215,7 +215,7 @@ def test_headers_left_out_of_the_store() -> None:
 
 @pytest.mark.parametrize("control", ["max-age=60", "max-age=60, no-cache"])
 @pytest.mark.parametrize("name", ["X-Own", "XXXX"])
-def test_other_headers_are_stored(control: str, name: str) -> None:
+def test_header_that_no_directive_names_is_stored(control: str, name: str) -> None:
     """Any response header that no directive names is stored."""
     assert "1" == entry(control, {name: "1"}).response.headers[name]
 
@@ -316,19 +316,23 @@ def test_response_that_states_no_lifetime_has_default_one(
         ({"Date": date(20)}, -2.0, 0.0),
     ],
 )
-def test_age_on_arrival(fields: dict[str, str], elapsed: float, expected: float) -> None:
+def test_age_of_a_response_counts_from_its_date_header(
+    fields: dict[str, str], elapsed: float, expected: float
+) -> None:
     """A response's age counts from its Date header, and includes other caches and the transfer."""
     assert expected == entry("max-age=60", fields, elapsed=elapsed).age
 
 
 @pytest.mark.parametrize("given_", [{}, {"Date": "today"}])
-def test_a_date_is_added(given_: dict[str, str]) -> None:
+def test_response_without_a_date_gets_the_time_of_arrival(given_: dict[str, str]) -> None:
     """A stored response without a date gets the time of its arrival."""
     assert date(0) == entry("max-age=60", given_).response.headers["date"]
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
-def test_responses_only_grow_older(first: float, more: float, lifetime: int) -> None:
+def test_stale_response_stays_stale_until_it_is_confirmed(
+    first: float, more: float, lifetime: int
+) -> None:
     """A stale cached response stays stale until the server confirms it."""
     cache_entry = entry(f"max-age={lifetime}").later(first)
     early_decision, late_decision = (
@@ -365,7 +369,9 @@ def test_no_answer_is_used_past_its_lifetime(
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
-def test_request_directives_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
+def test_request_directives_never_make_more_responses_fresh(
+    age: int, lifetime: int, most: int, least: int
+) -> None:
     """Cache directives of a request make fewer responses fresh, never more."""
     cache_entry = entry(f"max-age={lifetime}").later(age)
     strict = GET.with_header("Cache-Control", f"max-age={most}, min-fresh={least}")

@@ -77,7 +77,7 @@ def test_a_call_waits_for_sixteen_others_at_most() -> None:
 # --- waiting ----------------------------------------------------------------------------
 
 
-def test_an_entry_is_released_when_all_before_it_are_done() -> None:
+def test_blocked_entry_is_due_once_its_predecessors_are_done() -> None:
     """A blocked entry becomes due once its predecessors are done, with a higher fencing token."""
     blocked = entry("c", "blocked", "a,b")
     assert None is unblocked_entry(blocked, by_id(entry("a"), entry("b", "waiting")), NOW)
@@ -103,7 +103,7 @@ def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> 
         ("dropped", "was cancelled"),
     ],
 )
-def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
+def test_entry_ends_if_its_predecessor_can_never_be_done(state: str, words: str) -> None:
     """If a predecessor can never be done, the entry after it ends.
 
     The error names the predecessor.
@@ -116,7 +116,7 @@ def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> 
     )
 
 
-def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
+def test_entry_waits_an_hour_for_a_missing_predecessor() -> None:
     """An entry waits an hour for a missing predecessor, which may still be committed."""
     blocked = entry("b", "blocked", "a")
     assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
@@ -146,7 +146,7 @@ def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
 # --- undoing ----------------------------------------------------------------------------
 
 
-def test_a_failed_entry_of_a_chain_undoes_first() -> None:
+def test_failed_entry_with_predecessors_becomes_undoing() -> None:
     """An entry with predecessors becomes `undoing` if it fails or if its workers died."""
     unchained, chained = entry("a", "claimed"), entry("b", "claimed", "a", attempts=3)
     assert EntryState.DEAD is give_up(unchained, NOW, "refused").state
@@ -222,7 +222,7 @@ def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
     assert None is undo_changes(failed, chain, NOW)
 
 
-def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
+def test_cancelled_call_of_a_chain_undoes_nothing() -> None:
     """If an operator cancelled a call of the chain, nothing is undone.
 
     The error states this.

@@ -35,7 +35,9 @@ def line_with_rules(line: Line, **config: Any) -> Line:
 
 @pytest.mark.parametrize("before", WINDOWS)
 @pytest.mark.parametrize("after", WINDOWS)
-def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_open_circuit_stays_open_when_its_window_changes(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     """If the window changes, an open circuit stays open until its original time, then probes."""
     line = Line(failures=1, open_for=60.0, **before)
     assert OPEN is line.call()
@@ -49,14 +51,14 @@ def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) 
     assert CircuitState.CLOSED is changed_line.leave(permit, Outcome.GOOD)
 
 
-def test_forced_mode_stays() -> None:
+def test_forced_open_circuit_stays_open_when_its_window_changes() -> None:
     """A circuit that an operator forced open stays open when its window changes."""
     line = Line()
     line.set(FORCED_OPEN)
     assert FORCED_OPEN is line_with_rules(line, window=5.0).state.state
 
 
-def test_failures_count_on() -> None:
+def test_only_failures_within_the_new_window_count() -> None:
     """If a circuit's window changes, only failures within the new window count."""
     line = Line(failures=3, consecutive_failures=None, window=60.0)
     line.call()

@@ -67,7 +67,9 @@ def test_failure_rate_needs_minimum_calls_in_its_window() -> None:
 
 
 @pytest.mark.parametrize("rate, calls, failures", [(0.07, 100, 7), (0.29, 100, 29), (1, 10, 10)])
-def test_failure_rate_is_exact(rate: float, calls: int, failures: int) -> None:
+def test_failure_rate_is_computed_without_float_errors(
+    rate: float, calls: int, failures: int
+) -> None:
     """A circuit's failure rate of seven per cent means seven of a hundred, without float errors."""
     line = Line(failures=None, consecutive_failures=None, failure_rate=rate, minimum_calls=calls)
     permits = [line.enter() for _ in range(calls)]
@@ -138,7 +140,7 @@ def test_old_slots_leave_the_window() -> None:
     assert 1 == line.state.calls
 
 
-def test_a_window_of_calls_has_no_clock() -> None:
+def test_clock_steps_do_not_change_a_window_of_calls() -> None:
     """Clock steps do not change a circuit's window that is counted in calls."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=99, window_calls=20)
     line.call()
@@ -170,7 +172,7 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
     assert rule.fast_admit(second, now) is None
 
 
-def test_an_open_circuit_refuses_at_once() -> None:
+def test_fast_path_of_an_open_circuit_needs_a_recent_state() -> None:
     """An open circuit's fast path refuses a call only if the state was written recently."""
     line = Line(failures=1)
     line.enter()
@@ -190,7 +192,7 @@ def test_an_open_circuit_refuses_at_once() -> None:
     assert 0 == shadow.refusal_time(cells["k"], NOON)
 
 
-def test_the_last_calls_may_be_the_window() -> None:
+def test_window_calls_makes_the_rate_cover_the_last_calls() -> None:
     """With `window_calls` a circuit's rate covers the last calls, whenever they were."""
     line = Line(
         failures=None,
@@ -211,7 +213,7 @@ def test_the_last_calls_may_be_the_window() -> None:
     assert OPEN is line.call()
 
 
-def test_a_window_of_calls_ends_with_its_slot() -> None:
+def test_window_of_calls_has_ten_slots() -> None:
     """A window that counts calls has ten slots.
 
     A failure is forgotten when its slot leaves the window.

@@ -183,7 +183,7 @@ def test_durations_may_be_timedeltas() -> None:
 
 
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
-def test_an_idle_circuit_is_small(span: int, most: int) -> None:
+def test_state_of_an_idle_circuit_takes_250_bytes(span: int, most: int) -> None:
     """A circuit's state needs some 250 bytes without its key, and 500 more with a call window."""
     line = Line()
     for _ in range(300):
@@ -203,7 +203,7 @@ def _size(value: object, seen: set[int]) -> int:
     return sys.getsizeof(value) + sum(_size(item, seen) for item in items)
 
 
-def test_a_record_may_be_a_plain_tuple() -> None:
+def test_state_returned_as_plain_tuples_works() -> None:
     """A circuit state that a store returns as plain tuples works like the original."""
     line = Line(failures=2)
     line.call()

@@ -76,7 +76,7 @@ def test_cap_below_the_open_time_is_ignored() -> None:
     assert 1_000.0 == line.state.retry_after
 
 
-def test_probes_are_limited() -> None:
+def test_half_open_circuit_refuses_calls_beyond_its_probes() -> None:
     """In a half-open circuit, further calls are refused until the lease of the first probe ends."""
     line = Line(failures=1, probes=2)
     line.call()
@@ -138,7 +138,7 @@ def test_cancelled_probe_frees_its_slot_at_once() -> None:
     assert Answer.GO is line.ask()[0]
 
 
-def test_leases_survive_mode_changes() -> None:
+def test_outcome_of_a_probe_from_an_earlier_open_period_is_ignored() -> None:
     """A probe from an earlier open period keeps its slot until it ends; its outcome is ignored."""
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
@@ -178,7 +178,7 @@ def test_reset_circuit_expires_normally() -> None:
     assert line.rule.keep_for == line.world.cells["k"][1] == 66 * SECOND + HOUR
 
 
-def test_every_generation_is_new() -> None:
+def test_each_mode_change_begins_a_new_generation() -> None:
     """Each change of a circuit's mode begins a generation with a new number."""
     line = Line(failures=1, open_for=1.0, open_at_most=1.0)
     gens = [line.enter()[0]]
@@ -218,7 +218,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
     assert CLOSED is line.state.state
 
 
-def test_a_call_may_take_an_hour_to_fail() -> None:
+def test_failure_after_an_hour_still_counts() -> None:
     """A failure after an hour still counts if the circuit had no other call in that time."""
     line = Line(failures=1, window=1.0)
     permit = line.enter()

@@ -77,7 +77,7 @@ def test_429_is_the_vendors_limit() -> None:
     assert (True, True) == (error.by_vendor, error.retryable)
 
 
-def test_the_vendors_words_are_in_the_message() -> None:
+def test_error_has_code_and_message_of_the_vendor() -> None:
     """An error has the vendor's code and message, separate from our own text."""
     error = classify(answer({"code": "E7", "message": "the amount is missing"}))
 
@@ -191,7 +191,7 @@ def test_any_answer_becomes_an_error(body: Any) -> None:
     assert {type(error.vendor_code), type(error.vendor_message)} <= {str, type(None)}
 
 
-def test_keys_are_no_codes() -> None:
+def test_api_key_in_a_response_is_not_in_the_error() -> None:
     """An API key that a vendor repeats in its response is not in the error's code or message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
@@ -200,7 +200,7 @@ def test_keys_are_no_codes() -> None:
     )
 
 
-def test_message_without_vendor_message() -> None:
+def test_error_without_a_vendor_message_has_our_own_sentence() -> None:
     """If the vendor sends no message, the error's sentence is our own text."""
     error = classify(Response(400))
 

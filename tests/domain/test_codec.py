@@ -36,7 +36,7 @@ def test_state_round_trip(numbers: list[int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
-def test_only_integers_are_numbers(first: object) -> None:
+def test_boolean_in_a_state_is_not_read_as_an_integer(first: object) -> None:
     """A boolean in a stored state is read back as a boolean, and not as an integer."""
     assert are_equal_values(unpack(pack((first, 1))), (first, 1))
 
@@ -67,7 +67,7 @@ def test_packed_states_decide_like_tuples() -> None:
             model.update(zip(command.keys, expected, strict=True))
 
 
-def test_common_states_are_small() -> None:
+def test_states_written_at_each_call_take_few_bytes() -> None:
     """The states that are written at every call take few bytes."""
     rule = CircuitRule(CircuitBreakerConfig())
     gates = Gates(limits=[RateLimitConfig.per_second(10).rule])

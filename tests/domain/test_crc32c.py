@@ -28,13 +28,13 @@ def test_data_long_enough_for_fast_folding_have_correct_crc32c(size: int) -> Non
 
 
 @pytest.mark.parametrize("size", EDGES)
-def test_folded_data_are_short(size: int) -> None:
+def test_folding_leaves_few_bytes_for_the_table_based_checksum(size: int) -> None:
     """Folding leaves at most about 850 bytes for the slower, table-based CRC-32C."""
     assert (6_777 + 8) // 8 >= len(_folded_bytes(bytes(size), 0xFFFFFFFF))
 
 
 @given(st.binary(max_size=1_500), st.binary(max_size=1_500))
-def test_piece_by_piece(first: bytes, second: bytes) -> None:
+def test_checksum_can_be_continued_with_further_data(first: bytes, second: bytes) -> None:
     """A CRC-32C can be continued with further data."""
     assert crc32c(first + second) == crc32c(second, crc32c(first))
 

@@ -117,7 +117,9 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
         ),
     ],
 )
-def test_written_forms_are_read(written: object, expected: object) -> None:
+def test_credential_text_is_a_token_and_a_table_is_read_by_its_method(
+    written: object, expected: object
+) -> None:
     """Text is read as a bearer token; a table is read as its method's fields."""
     assert expected == read_credentials(written, "here")
 

@@ -107,7 +107,7 @@ def test_second_example_of_rfc_7616(hashed: bool) -> None:
     assert (None if hashed else "UTF-8''J%C3%A4s%C3%B8n%20Doe") == fields.get("username*")
 
 
-def test_example_of_rfc_2617() -> None:
+def test_digest_reproduces_the_example_of_rfc_2617() -> None:
     """Digest reproduces the example of RFC 2617."""
     challenge = DigestChallenge(
         realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", qop="auth"
@@ -201,12 +201,12 @@ def test_algorithm_that_may_not_be_used_is_not_chosen() -> None:
         "Digest realm=r, nonce=n, qop=auth-conf",
     ],
 )
-def test_unanswerable_challenge_is_none(value: str) -> None:
+def test_incomplete_or_unknown_challenge_is_not_answered(value: str) -> None:
     """An incomplete Digest challenge, or one with an unknown algorithm, is not answered."""
     assert challenged(value) is None
 
 
-def test_parts_of_a_challenge() -> None:
+def test_fields_of_a_challenge_are_read() -> None:
     """A Digest challenge's fields are read, and `auth` is preferred to `auth-int`."""
     challenge = challenged(
         'Digest realm="r", nonce="n", qop="auth-int, AUTH", opaque="o", stale=TRUE, userhash=true'

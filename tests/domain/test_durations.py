@@ -35,13 +35,13 @@ NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1),
 
 
 @given(st.floats(0, FOREVER / SECOND, exclude_min=True))
-def test_seconds_are_float_seconds(value: float) -> None:
+def test_duration_in_seconds_is_unchanged_up_to_the_limit(value: float) -> None:
     """A duration in seconds may be any number above zero, up to the limit, and is unchanged."""
     assert value == seconds(value, "timeout")
 
 
 @given(st.timedeltas(timedelta(microseconds=1), timedelta(days=36_500)))
-def test_a_timedelta_is_exact(value: timedelta) -> None:
+def test_timedelta_is_exact_to_the_microsecond(value: timedelta) -> None:
     """A duration given as a timedelta is exact to the microsecond."""
     assert value // timedelta(microseconds=1) == micros(seconds(value, "timeout"))
 
@@ -66,7 +66,7 @@ def test_out_of_range_durations_are_refused(value: float) -> None:
     assert "Set zero or more seconds, and at most a hundred years." == excinfo.value.remedy
 
 
-def test_a_hundred_years_are_usable() -> None:
+def test_longest_duration_is_a_hundred_years() -> None:
     """The longest allowed duration is a hundred years."""
     assert FOREVER / SECOND == seconds(FOREVER // SECOND, "timeout")
 
@@ -89,7 +89,7 @@ def test_seconds_are_rounded_up_to_microseconds(value: float) -> None:
 
 @given(st.integers(0, FOREVER))
 @example(2_199_420_583_474_667)
-def test_whole_microseconds_stay(whole: int) -> None:
+def test_whole_microseconds_survive_conversion_to_float_seconds(whole: int) -> None:
     """Converting whole microseconds to float seconds and back returns the same number."""
     assert whole == micros(whole / SECOND)
 
@@ -111,7 +111,7 @@ def test_invalid_counts_are_refused(value: Any) -> None:
     assert has_remedy(excinfo.value)
 
 
-def test_counts_have_bounds() -> None:
+def test_count_may_equal_its_bounds() -> None:
     """A count may equal its lower bound `least` or its upper bound `most`."""
     assert [0, 3] == [count(0, "n", least=0), count(3, "n", most=3)]
     for value in (-1, 4):
@@ -128,7 +128,7 @@ def test_invalid_shares_are_refused(value: Any) -> None:
     assert has_remedy(excinfo.value)
 
 
-def test_shares_are_floats() -> None:
+def test_share_may_be_written_as_the_integer_1() -> None:
     """A share (a fraction between 0 and 1) may be written as the integer 1."""
     assert [0.25, 1.0] == [share(0.25, "r"), share(1, "r")]
 

@@ -40,7 +40,7 @@ def test_index_agrees_with_a_linear_search(
     assert expected is EndpointIndex(endpoints).first(method, path)
 
 
-def test_a_path_of_many_parts_needs_no_deep_stack() -> None:
+def test_endpoint_of_a_path_with_ten_thousand_segments_is_found() -> None:
     """The endpoint index finds a path of ten thousand segments."""
     path = "/".join(["a", "{x}"] * 5_000)
     endpoint = Endpoint("deep", path=path)

@@ -85,7 +85,9 @@ def test_long_names_are_stored() -> None:
         ({"until": LATER}, True),
     ],
 )
-def test_query_time_bounds(fields: dict[str, Any], result: bool) -> None:
+def test_query_includes_its_start_and_excludes_its_end(
+    fields: dict[str, Any], result: bool
+) -> None:
     """A query of entries includes its start time and excludes its end time."""
     assert result is EntryQuery(**fields).matches(entry())
 
@@ -139,7 +141,7 @@ def test_long_lane_names_become_a_digest(length: int, stored: bool) -> None:
     )
 
 
-def test_a_lane_has_a_number() -> None:
+def test_lane_number_is_the_same_in_every_process() -> None:
     """Each lane has a 32-bit number, the same in every process and release."""
     numbers = [lane_number("outbox", lane) for lane in ("INV-1", "INV-2", "\ud800")]
 
@@ -287,7 +289,7 @@ def test_vendor_pause_of_entry_is_capped_at_hour_or_policy_maximum(
 
 
 @pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
-def test_default_retry_delay(longest: float, expected: float) -> None:
+def test_default_retry_delays_grow_to_an_hour(longest: float, expected: float) -> None:
     """By default, retry delays grow to an hour, or to the policy's maximum if that is longer."""
     assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
 
@@ -302,7 +304,9 @@ def test_default_retry_delay(longest: float, expected: float) -> None:
         ({"due": None, "attempts": 1}, False),
     ],
 )
-def test_query_for_long_waits(changes: dict[str, Any], result: bool) -> None:
+def test_waits_beyond_selects_entries_that_wait_longer(
+    changes: dict[str, Any], result: bool
+) -> None:
     """`waits_beyond` selects only entries that were tried before and are due after a given time."""
     assert result is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 

@@ -88,12 +88,14 @@ def finished_call(second: float = 0, **changes: Any) -> CallFinished:
         (None, (False, False, False, True, False), Outcome.ABORTED),
     ],
 )
-def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
+def test_error_of_a_call_decides_its_outcome_in_metrics(
+    error: Any, flags: Any, expected: Outcome
+) -> None:
     """A call's error decides the outcome under which metrics count it."""
     assert expected is outcome_of(error, flags)
 
 
-def test_rates_of_figures() -> None:
+def test_rejections_lower_only_the_success_rate() -> None:
     """Rejections by the vendor lower only the success rate.
 
     Rejections by moorage do not lower the availability.
@@ -127,7 +129,7 @@ ROWS = [row(), row(1, tenant="acme"), row(61), row(61, "vat")]
         ({"service": "none"}, []),
     ],
 )
-def test_queries_add_up(options: Any, expected: Any) -> None:
+def test_query_adds_up_rows_that_differ_in_unrequested_fields(options: Any, expected: Any) -> None:
     """A metrics query filters rows, and adds up rows that differ only in unrequested fields."""
     windows = grouped_figures(ROWS, FiguresQuery(**options))
 
@@ -176,7 +178,7 @@ def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
-def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
+def test_minutes_add_up_exactly_to_hours_and_days(places: list[tuple[int, str]]) -> None:
     """Metrics of minutes add up exactly to those of hours, and hours to those of days."""
     rows = [row(minute, service) for minute, service in places]
     days = rolled_up(rolled_up(rows, HOUR), DAY)
@@ -276,7 +278,7 @@ def test_late_events_are_recorded_like_others() -> None:
 
 
 @pytest.mark.untraced
-def test_a_hundred_thousand_tenants_are_few_series() -> None:
+def test_tenants_and_operations_beyond_the_limit_are_combined() -> None:
     """Above a limit on metrics series, further tenants and then operations are combined."""
     recording = RecordedMetrics(100, 10_000)
     for number in range(100_000):
@@ -292,7 +294,7 @@ def test_a_hundred_thousand_tenants_are_few_series() -> None:
     assert 0 == recording.lost
 
 
-def test_further_series_are_few() -> None:
+def test_tenants_beyond_the_limit_form_one_series() -> None:
     """Above a metrics limit, the other tenants form one series, and the other operations one."""
     recording = RecordedMetrics(1, 100)
     for operation, tenant in (("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "")):
@@ -366,7 +368,7 @@ def windows(minute: int, *services: str) -> Windows:
     return recording.take()
 
 
-def test_a_window_grows_until_it_is_closed() -> None:
+def test_minute_stored_again_replaces_its_row() -> None:
     """If a minute is stored again with more calls, the new row replaces the stored one."""
     unsettled = UnstoredMetrics(100)
     unsettled.add(windows(0, "a"))

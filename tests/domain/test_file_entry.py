@@ -8,7 +8,7 @@ from moorage import InvalidData
 from moorage.domain.values.file_entry import names_of
 
 
-def test_a_key_is_a_path() -> None:
+def test_file_key_is_a_path_of_names_of_at_most_255_bytes() -> None:
     """A file's key is a path of folders and a name, each of at most 255 bytes."""
     assert ["a", "b.c", "x" + "ü" * 127] == names_of("a/b.c/x" + "ü" * 127)
     assert [".moorages", ".moorage"] == names_of(".moorages/.moorage")

@@ -66,7 +66,7 @@ def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
 
 
 @given(values, values)
-def test_different_values_differ(one: Any, other: Any) -> None:
+def test_bodies_with_different_values_have_different_fingerprints(one: Any, other: Any) -> None:
     """JSON bodies whose values differ, even in type only, have different fingerprints."""
     assume(_tag_with_type(one) != _tag_with_type(other))
     assert _json(json.dumps(one)) != _json(json.dumps(other))
@@ -112,13 +112,13 @@ def test_other_content_types_are_compared_by_bytes() -> None:
         Request.post("/x", query={"a": "1", "b": "2"}, body=lambda: iter([b"y"])),
     ],
 )
-def test_every_part_counts(other: Any) -> None:
+def test_fingerprint_covers_each_part_of_a_request(other: Any) -> None:
     """A request's fingerprint covers method, path, query, content type and body."""
     request = Request.post("/x", query={"a": "1", "b": "2"}, body=b"y")
     assert fingerprint(request) != fingerprint(other)
 
 
-def test_other_headers_are_ignored() -> None:
+def test_fingerprint_ignores_credentials_and_correlation_ids() -> None:
     """A request's fingerprint ignores credentials and correlation ids."""
     request = Request.get("/x")
     assert fingerprint(request) == fingerprint(request.with_header("Authorization", "z"))

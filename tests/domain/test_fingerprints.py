@@ -124,7 +124,7 @@ def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -
         compared_payload(payload)
 
 
-def test_a_key_compares_the_bytes_of_requests() -> None:
+def test_repeated_request_that_differs_in_white_space_is_replayed() -> None:
     """A repeated request that differs only in white space is replayed.
 
     Other content raises a conflict.

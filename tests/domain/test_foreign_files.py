@@ -58,7 +58,7 @@ def test_file_key_is_path_below_root() -> None:
     assert "https://host/root/a%20b" == path_of("https", "https://host/root/", "a b")
 
 
-def test_secrets_among_options() -> None:
+def test_secrets_are_inserted_at_their_dotted_names() -> None:
     """Secrets are inserted into nested filesystem options at their dotted names."""
     options = {"client_kwargs": {"headers": {"X": "1"}}, "port": 22}
     secrets = {"client_kwargs.headers.Authorization": Secret("token"), "a.b": Secret("c")}

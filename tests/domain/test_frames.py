@@ -152,7 +152,7 @@ def test_unraised_error_is_named_by_its_class() -> None:
     assert "KeyError" == error_name(KeyError(HIDDEN))
 
 
-def test_swapped_secrets_are_masked() -> None:
+def test_secret_passed_for_another_value_is_masked() -> None:
     """A value that looks like a secret key, or was passed as one, is masked in error messages."""
 
     @without_arguments_in_errors

@@ -298,7 +298,7 @@ def test_methods_that_class_defines_itself_are_not_replaced() -> None:
     assert OwnHash(1) != OwnHash(2)
 
 
-def test_options_leave_methods_out() -> None:
+def test_class_with_eq_or_repr_off_inherits_the_method() -> None:
     """With `eq=False` or `repr=False`, a class inherits comparison or repr."""
     assert Identity(1) != Identity(1)
     assert repr(Identity(1)).startswith("<")
@@ -306,7 +306,7 @@ def test_options_leave_methods_out() -> None:
     assert InheritingValue(3) == InheritingValue(3)
 
 
-def test_fields_cannot_be_set() -> None:
+def test_assignment_to_a_field_is_refused() -> None:
     """A field cannot be assigned, and the functions of attrs accept the value."""
     value = Value("a")
 

@@ -64,7 +64,7 @@ def test_details_are_read_from_the_trailing_metadata() -> None:
         ([("grpc-retry-pushback-ms", "soon")], GrpcDetails(no_retry=True)),
     ],
 )
-def test_malformed_details_hide_nothing(
+def test_unreadable_details_are_left_out(
     trailers: list[tuple[str, str | bytes]], details: GrpcDetails
 ) -> None:
     """Unreadable gRPC details are left out.

@@ -57,7 +57,7 @@ def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) 
 
 
 @given(fields)
-def test_headers_map_distinct_names(pairs: list[tuple[str, str]]) -> None:
+def test_mapping_of_headers_has_each_name_once(pairs: list[tuple[str, str]]) -> None:
     """As a mapping, headers have each name once, spelled like its first field."""
     headers = Headers(pairs)
     assert len({name.lower() for name, _ in pairs}) == len(headers) == len(list(headers))
@@ -153,7 +153,9 @@ def test_missing_header_gives_the_default_or_a_key_error() -> None:
 
 
 @given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
-def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
+def test_mention_finds_text_in_header_names_ignoring_case(
+    pairs: list[tuple[str, str]], text: str
+) -> None:
     """`mention` finds a string in any header name, case-insensitively."""
     is_secret_name = any(text in name.lower() for name, _ in pairs)
     assert is_secret_name == Headers(pairs).has_name_with(text)
@@ -191,7 +193,7 @@ def test_unsendable_letters_are_refused(letter: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "ä", "a\r\nb: c", "a\0"])
-def test_names_are_tokens(name: str) -> None:
+def test_header_name_must_consist_of_token_characters(name: str) -> None:
     """A header name with anything but token characters is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({name: "x"})
@@ -199,7 +201,7 @@ def test_names_are_tokens(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
-def test_values_are_str(value: Any) -> None:
+def test_header_value_that_is_not_text_is_refused(value: Any) -> None:
     """A header value that is not text is refused, and the error names the header."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({"A": value})

@@ -63,7 +63,7 @@ NOTHING_DONE = GOOD | {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_error_has_an_outcome(name: str) -> None:
+def test_each_error_is_good_bad_or_neutral_for_health(name: str) -> None:
     """For a service's health, failures are bad, rejections good, and our own limits neutral."""
     expected = Outcome.NEUTRAL
     if name in FAILED:

@@ -48,7 +48,7 @@ def test_each_method_has_a_constructor(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["post", "put", "patch", "delete"])
-def test_content_of_three_kinds(name: str) -> None:
+def test_body_is_sent_unchanged_and_json_and_forms_are_encoded(name: str) -> None:
     """A request's body is sent unchanged; JSON and forms are encoded and get a content type."""
     build = getattr(Request, name)
     assert b"x" == build("/x", body=b"x").body
@@ -108,7 +108,7 @@ class LabelledRequest(Request):
     label: str = attrs.field(default="", kw_only=True)
 
 
-def test_carrying_changes_only_headers() -> None:
+def test_carrying_a_header_changes_nothing_else() -> None:
     """`carrying` changes only a request's headers, also for subclasses."""
     request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
     changed_request = request.with_only_headers(Headers({"A": "1"}))
@@ -118,7 +118,7 @@ def test_carrying_changes_only_headers() -> None:
     assert ("mine", "1") == (labelled.label, labelled.headers["a"])
 
 
-def test_repeatable_and_replayable_requests() -> None:
+def test_idempotent_setting_overrides_the_method() -> None:
     """`idempotent` of a request overrides its method; a body that is read once is not replayed."""
     assert Request.post("/x").evolve(idempotent=True).repeatable
     assert not Request.get("/x").evolve(idempotent=False).repeatable

@@ -51,7 +51,7 @@ def event(before: str, owner: int, target: str) -> str:
     return "claim"
 
 
-def test_claims_follow_the_table() -> None:
+def test_claim_makes_exactly_the_documented_transitions() -> None:
     """Each documented transition of an idempotency key happens, and no other."""
     seen_transitions: set[tuple[str, str, str, Verdict]] = set()
     prepare: list[Callable[[KeyCaller], object]] = [
@@ -120,7 +120,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
     assert repeated_claim == key.world.execute(claim(2))
 
 
-def test_refused_claims_rarely_write() -> None:
+def test_refused_claim_changes_only_the_recorded_time() -> None:
     """A refused claim of an idempotency key changes nothing, except the recorded time."""
     key = KeyCaller()
     fencing_token = key.claim().fence
@@ -236,7 +236,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     assert (0 if done else fencing_token + 2) == claim_answer.fence
 
 
-def test_withdrawing_a_claim() -> None:
+def test_caller_can_withdraw_only_its_own_claim() -> None:
     """A caller that lost the reply to its claim can withdraw this claim, and no other claim."""
     key = KeyCaller()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
@@ -253,7 +253,7 @@ def test_withdrawing_a_claim() -> None:
     assert "answer" == key.claim().answer
 
 
-def test_mark_sent_command() -> None:
+def test_mark_sent_marks_only_the_claim_of_its_owner() -> None:
     """MarkSent marks a claim as sent, as an admission does, and only for the claim's owner."""
     key, other_key = KeyCaller(), KeyCaller()
     fencing_token, other_token = key.claim().fence, other_key.claim().fence

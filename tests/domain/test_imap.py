@@ -86,7 +86,7 @@ def test_imap_commands_send_str_as_atoms() -> None:
     "name, expected",
     [("INBOX", b"INBOX"), ("Entwürfe", b"Entw&APw-rfe"), ("A&B", b"A&-B"), ("台北", b"&U,BTFw-")],
 )
-def test_names_of_folders(name: str, expected: bytes) -> None:
+def test_mailbox_names_are_written_in_modified_utf_7(name: str, expected: bytes) -> None:
     """IMAP mailbox names are written in modified UTF-7."""
     assert expected == mailbox_bytes(name)
 

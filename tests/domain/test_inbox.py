@@ -33,7 +33,7 @@ def entry_of_delivery(
     return entry_of(account, events, tenant=tenant, subject="ada", lane="a", now=NOW)
 
 
-def test_entry_of_a_delivery() -> None:
+def test_entry_of_a_delivery_is_due_at_once() -> None:
     """A webhook delivery's inbox entry is due at once, with account, tenant and lane."""
     entry = entry_of_delivery(event(type="payment.captured"), tenant="acme")
     assert ("stripe", "acme", "ada", "a") == (
@@ -54,7 +54,7 @@ def test_entry_of_a_delivery() -> None:
         (("x" * 300, ""), "x" * 100),
     ],
 )
-def test_operation_of_a_delivery(types: tuple[str, str], operation: str) -> None:
+def test_operation_of_an_entry_is_its_event_type(types: tuple[str, str], operation: str) -> None:
     """An inbox entry's operation is our event type, else the vendor's, else a default."""
     assert operation == entry_of_delivery(event(type=types[0], vendor_type=types[1])).operation
 

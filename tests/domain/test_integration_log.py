@@ -211,7 +211,7 @@ def test_failures_are_all_calls_without_a_result(status: IntegrationStatus) -> N
 
 @pytest.mark.parametrize("field", ["since", "until"])
 @pytest.mark.parametrize("time", [NOON.replace(tzinfo=None), "yesterday"])
-def test_times_know_their_zone(field: str, time: Any) -> None:
+def test_time_without_a_zone_is_refused(field: str, time: Any) -> None:
     """In the integration log, times without a time zone are refused in queries and in entries."""
     with pytest.raises(InvalidData, match=f"{field} must be an aware"):
         LogQuery(**{field: time})
@@ -226,7 +226,7 @@ def test_page_size_of_zero_is_refused(limit: int) -> None:
         LogQuery(limit=limit)
 
 
-def test_summary_of_no_entries() -> None:
+def test_summary_without_entries_has_no_rates() -> None:
     """A log summary without entries has neither rates nor durations."""
     summary = summarise([])
 
@@ -277,7 +277,7 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
         assert min(sufficient_durations) == result
 
 
-def test_percentiles_are_measured_durations() -> None:
+def test_percentiles_are_durations_that_were_measured() -> None:
     """A log summary's percentiles of 200 durations are the 100th, 190th and 198th."""
     entries = [attrs.evolve(ENTRY, duration=float(second)) for second in range(1, 201)]
     summary = summarise(reversed(entries))

@@ -24,7 +24,9 @@ JSON = st.recursive(
 
 
 @given(st.integers(1, 10**9), st.text(min_size=1), st.dictionaries(st.text(), JSON, max_size=3))
-def test_request_and_its_response(number: int, method: str, parameters: Any) -> None:
+def test_response_belongs_to_the_request_with_its_id(
+    number: int, method: str, parameters: Any
+) -> None:
     """A JSON-RPC request has an id, and the response with this id belongs to it."""
     request = json.loads(CODEC.request(str(number), {"method": method, "params": parameters}))
     response = {"jsonrpc": "2.0", "id": request["id"], "result": request["params"]}
@@ -39,7 +41,7 @@ def test_request_and_its_response(number: int, method: str, parameters: Any) -> 
     assert {"jsonrpc": "2.0", "method": method, "id": number, "params": parameters} == request
 
 
-def test_request_without_parameters() -> None:
+def test_request_may_have_no_params() -> None:
     """A JSON-RPC request may have no `params`."""
     assert {"jsonrpc": "2.0", "method": "list", "id": 1} == json.loads(
         CODEC.request("1", {"method": "list"})
@@ -49,7 +51,7 @@ def test_request_without_parameters() -> None:
     assert CODEC.closing_error(4000, "", was_sent=True) is None
 
 
-def test_subscription_with_other_names() -> None:
+def test_member_names_of_a_subscription_can_be_chosen() -> None:
     """The member names of a JSON-RPC subscription, and its ending method, can be chosen."""
     codec = JsonRpcMessages(
         subscription_field="sub", position_field="cursor", value_field="data", cancel_method="stop"

@@ -127,7 +127,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
 
 
-def test_stored_answer_costs_nothing() -> None:
+def test_stored_response_needs_neither_tokens_nor_a_closed_circuit() -> None:
     """A stored response is returned even if the rate limit is used up and the circuit is open."""
     key, gates = KeyCaller(), GATES[3]
     fencing_token, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
@@ -142,7 +142,7 @@ def test_stored_answer_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("event", ["admit", "open"])
-def test_refused_attempt_claims_nothing(event: str) -> None:
+def test_refused_attempt_does_not_claim_its_key(event: str) -> None:
     """If a new idempotency key's attempt must wait or is refused, the key is not claimed."""
     key, gates = KeyCaller(), GATES[3]
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_unsent_key_is_free_again() -> None:
     assert "other key" not in key.world.cells
 
 
-def test_unreadable_states_are_named() -> None:
+def test_error_names_the_unreadable_state() -> None:
     """The error for a state that another release stored names the state."""
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()

@@ -80,7 +80,7 @@ def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() ->
         ("[z-a]", "not a range"),
     ],
 )
-def test_mistaken_pattern_is_refused(pattern: str, problem: str) -> None:
+def test_invalid_key_pattern_is_refused_with_the_reason(pattern: str, problem: str) -> None:
     """The error for an invalid key pattern contains the reason."""
     with pytest.raises(InvalidData, match=problem):
         KeyPattern.of(pattern)

@@ -78,7 +78,7 @@ def test_each_tenant_keys_have_their_own_hash_tag() -> None:
     assert 3 == len({tag_of(key) for key in keys})
 
 
-def test_ordinary_names_are_readable() -> None:
+def test_ordinary_names_stay_readable_in_a_state_key() -> None:
     """If its names are ordinary, a state key is readable."""
     assert "{@acme-fr:stripe}:limit:charges.new:0" == state_key(
         "limit", "stripe", "acme-fr", "charges.new", "0"

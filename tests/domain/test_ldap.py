@@ -37,7 +37,7 @@ from moorage.errors import (
 from tests.support.examples import examples
 
 
-def test_bytes_of_a_search() -> None:
+def test_search_is_encoded_as_in_rfc_4511() -> None:
     """A search request is encoded byte for byte as in RFC 4511."""
     operation = ldap_wire.search("dc=x", ldap_wire.SUBTREE, equals("uid", "a").encoded, ["cn"])
 
@@ -149,7 +149,7 @@ def test_empty_names_and_values_of_wrong_types_are_refused() -> None:
             value_bytes("cn", value)
 
 
-def test_values_of_an_entry() -> None:
+def test_attribute_names_ignore_case_and_partial_values_are_refused() -> None:
     """Attribute names ignore case; reading a partial value range, or binary as text, is refused."""
     entry = LdapEntry(
         "cn=g",
@@ -176,7 +176,7 @@ def test_values_of_an_entry() -> None:
     assert "hunter2" not in repr(entry)
 
 
-def test_stored_and_plain_results() -> None:
+def test_search_result_can_be_packed_and_shown_as_json() -> None:
     """A search result can be packed and unpacked; its JSON contains non-text bytes in hex."""
     result = LdapSearchResult((LdapEntry("cn=a", {"cn": (b"a", b"\xff")}),), ("ldap://b",))
 

@@ -42,7 +42,7 @@ def admission(*, circuit: bool = False, **settings: Any) -> Admission:
     return Admission(gates, within=0, lease=0, costs=(1,) * len(gates.limits))
 
 
-def test_question_keeps_the_limits() -> None:
+def test_broker_decodes_a_request_with_the_same_limits() -> None:
     """The broker decodes a client's question for tokens with the same limits and costs."""
     kind = kind_of(admission(), ["hot"])
 
@@ -56,7 +56,7 @@ def test_question_keeps_the_limits() -> None:
     assert 9 == most_at_once(kind)
 
 
-def test_withdrawal_names_the_question() -> None:
+def test_withdrawal_is_a_request_without_limits() -> None:
     """If a process withdraws its request for tokens, the broker gets a message without limits."""
     assert Question(7, 0, ()) == read_question(withdrawal(7))
 
@@ -119,7 +119,7 @@ def test_parts_and_tenants_belong_to_the_service() -> None:
         b'{"id": 1, "within": 1.5, "limits": []}',
     ],
 )
-def test_garbage_is_refused(line: bytes) -> None:
+def test_line_that_is_not_a_valid_request_is_refused(line: bytes) -> None:
     """A line that is not a valid question is refused; the error contains the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         read_question(line)

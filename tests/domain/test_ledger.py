@@ -89,7 +89,7 @@ def check_invariants(ledger: Ledger, act: str, then: Ledger) -> None:
         assert then.current <= ledger.current, "a proof is never withdrawn"
 
 
-def test_every_short_walk_agrees_with_the_list() -> None:
+def test_ledger_equals_a_list_of_attempts_after_five_actions() -> None:
     """After up to five actions, a call's ledger is equivalent to a list of attempts."""
     for walk in itertools.product(ACTS, repeat=5):
         attempt_ledger, naive = BLANK, AttemptList()
@@ -101,7 +101,7 @@ def test_every_short_walk_agrees_with_the_list() -> None:
 
 
 @given(walks)
-def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
+def test_ledger_equals_a_list_of_attempts_after_any_actions(walk: list[str]) -> None:
     """After any actions, a call's ledger is equivalent to a list of attempts."""
     attempt_ledger, naive = BLANK, AttemptList()
     for action in walk:

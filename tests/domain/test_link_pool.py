@@ -14,7 +14,7 @@ from moorage.errors import ConfigurationError, LocalFailure, PoolExhausted
 from tests.domain.link_pool_world import PoolWorld
 
 
-def test_returned_link_is_reused() -> None:
+def test_returned_connection_is_reused_by_the_next_caller() -> None:
     """A returned connection is reused by the next caller."""
     pool = PoolWorld()
     first = pool.take("a")
@@ -242,7 +242,7 @@ def test_discarded_links_are_closed_when_they_are_returned() -> None:
     assert [new_link] == pool.idle()
 
 
-def test_closed_pool_lends_nothing() -> None:
+def test_closed_pool_wakes_waiting_callers_and_closes_connections() -> None:
     """Closing a pool wakes waiting callers, and closes connections as they are returned."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")

@@ -16,7 +16,9 @@ from moorage.domain.http.media_type import decode_body, essence, is_json
         (" text/html ; charset=utf-8", "text/html"),
     ],
 )
-def test_the_essence_leaves_parameters_out(content_type: str | None, expected: object) -> None:
+def test_content_type_is_reduced_to_type_and_subtype(
+    content_type: str | None, expected: object
+) -> None:
     """A content type is reduced to its type and subtype, in lower case."""
     assert expected == essence(content_type)
 
@@ -33,7 +35,9 @@ def test_the_essence_leaves_parameters_out(content_type: str | None, expected: o
         (None, False),
     ],
 )
-def test_json_content_types(content_type: str | None, expected: object) -> None:
+def test_json_is_recognised_by_content_type_or_suffix(
+    content_type: str | None, expected: object
+) -> None:
     """JSON is recognised by its content type or its suffix, whatever the parameters."""
     assert expected is is_json(content_type)
 

@@ -86,7 +86,7 @@ def test_message_made_from_json_has_compact_utf8_and_json_content_type() -> None
         ({"payload": b"", "id": ""}, "id"),
     ],
 )
-def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> None:
+def test_message_with_a_wrong_field_is_refused(fields: dict[str, object], field: str) -> None:
     """A message with a wrong field is refused; the error has the field's name."""
     with pytest.raises(InvalidData) as excinfo:
         Message(**fields)  # type: ignore[arg-type]  # the wrong types are the point
@@ -213,7 +213,7 @@ def test_batches_keep_order_and_bounds(sizes: list[int], most: int, most_bytes: 
             assert weight + size_of(following[0].message) > most_bytes
 
 
-def test_message_of_plain_json() -> None:
+def test_plain_json_can_describe_each_field_of_a_message() -> None:
     """Plain JSON can describe every field of a message."""
     assert message_of({"payload": "x", "key": "k", "id": "7"}) == Message(b"x", key="k", id="7")
     assert message_of({"json": [1], "headers": {"a": "1"}, "delay": 2}) == Message.of_json(

@@ -145,7 +145,9 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
 
 
 @given(monies, st.decimals(-1000, 1000, places=6), st.integers(1, 6))
-def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: int) -> None:
+def test_decimal_context_of_the_host_does_not_affect_money(
+    money: Money, factor: Decimal, precision: int
+) -> None:
     """The host's decimal context has no effect on amounts of money."""
     expected = money.times(factor, rounding=decimal.ROUND_HALF_EVEN)
     with decimal.localcontext() as context:
@@ -167,7 +169,9 @@ def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: in
         (3, decimal.ROUND_DOWN, "300.00"),
     ],
 )
-def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) -> None:
+def test_multiplied_money_is_rounded_as_requested(
+    factor: Any, rounding: str, expected: str
+) -> None:
     """`times` rounds an amount of money to minor units as the caller chooses."""
     assert Money(expected, "EUR") == Money(100, "EUR").times(factor, rounding=rounding)
 
@@ -182,7 +186,7 @@ def test_times_rounds_as_requested(factor: Any, rounding: str, expected: str) ->
         (2, "up", "rounding"),
     ],
 )
-def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
+def test_inexact_factor_is_refused(factor: Any, rounding: str, field: str) -> None:
     """For money, a float factor, an unknown rounding or a result above the limit is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Money(1, "EUR").times(factor, rounding=rounding)
@@ -202,7 +206,7 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
 
 
 @given(monies, ratios)
-def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
+def test_allocated_amounts_add_up_to_the_total(money: Money, weights: list[Any]) -> None:
     """Allocated amounts add up to the total, each within one minor unit of its exact share."""
     parts = money.allocate(weights)
     assert money.minor == sum(part.minor for part in parts)

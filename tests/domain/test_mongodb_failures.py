@@ -46,7 +46,7 @@ TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResul
         (None, VendorRejected, None, None),
     ],
 )
-def test_codes_have_a_meaning(
+def test_error_code_decides_if_a_change_may_have_been_made(
     code: int | None, kind: type[ConnectorError], whole: bool | None, part: bool | None
 ) -> None:
     """Each MongoDB error code raises an error that states whether a change may have been made."""
@@ -59,7 +59,7 @@ def test_codes_have_a_meaning(
         assert error.remedy
 
 
-def test_labels_decide_about_transactions() -> None:
+def test_transient_error_rolls_the_transaction_back() -> None:
     """After a transient MongoDB error the transaction is rolled back.
 
     After an unknown commit it may have taken effect.

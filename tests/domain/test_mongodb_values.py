@@ -86,7 +86,7 @@ def test_deep_values_are_refused() -> None:
         document_of({"value": value})
 
 
-def test_marked_operators_pass() -> None:
+def test_operators_that_the_program_marks_become_plain_mappings() -> None:
     """MongoDB operators that the program marks as intended become plain mappings."""
     condition = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
     assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(condition)

@@ -85,7 +85,7 @@ def async_opener(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
 
 
 @pytest.mark.parametrize("method", [Request.post, Request.put, Request.patch])
-def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
+def test_multipart_form_has_its_fields_before_its_files(method: Callable[..., Request]) -> None:
     """A multipart form has its fields first and then its files, each with name and type."""
     request = method(
         "/documents",
@@ -104,7 +104,7 @@ def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
     assert ["Content-Type"] == [name for name, _ in request.headers.pairs]
 
 
-def test_names_may_be_repeated() -> None:
+def test_files_of_one_name_are_sent_in_order() -> None:
     """Several files of one name in a form are sent in order."""
     files = [("page", FormFile("1", b"one")), ("page", FormFile("2", b"two"))]
 

@@ -49,7 +49,7 @@ class AnyAttribute:
         (AnyAttribute(), "AnyAttribute"),
     ],
 )
-def test_name_of_callables(function: Any, name: str) -> None:
+def test_wrapped_function_is_shown_by_its_own_name(function: Any, name: str) -> None:
     """A function is shown by its own name even if it is wrapped.
 
     Other callables are shown by their class.

@@ -68,14 +68,14 @@ def test_delivery_is_read(subject: str, expected: tuple[str, int, int] | None) -
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"1", b'{"error": 1}'])
-def test_answers_without_sense(data: bytes) -> None:
+def test_answer_that_is_not_an_object_has_no_error_code(data: bytes) -> None:
     """A JetStream answer that is not an object has neither an error code nor a list of names."""
     answer = read_answer(data)
     assert error_code(answer) is None
     assert [] == names_in(answer)
 
 
-def test_codes_of_answers() -> None:
+def test_error_is_classified_by_its_code_or_status() -> None:
     """A JetStream error is classified by its code, or else by its status."""
     for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
         assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
@@ -92,7 +92,9 @@ def test_codes_of_answers() -> None:
         (10100, ConfigurationError, False),
     ],
 )
-def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: bool) -> None:
+def test_cluster_without_a_leader_is_a_temporary_error(
+    code: int, kind: type[ConnectorError], is_temporary: bool
+) -> None:
     """A JetStream cluster without a leader is a temporary error; a missing stream is not."""
     error = api_error(code, "orders", "workers")
     assert isinstance(error, kind)
@@ -118,7 +120,7 @@ def test_pinned_consumers_need_a_version() -> None:
     assert pinned.difference("g-a", "a", config) is None
 
 
-def test_fields_of_odd_headers() -> None:
+def test_message_with_an_empty_header_name_becomes_a_record() -> None:
     """A NATS message with an empty key, id or header name becomes a record like any other."""
     headers = {"moorage-key": "", "Nats-Msg-Id": "", "": "1"}
     record = SinkRecord(b"", **record_fields(headers), topic="orders", partition="S", offset=1)

@@ -38,7 +38,7 @@ from moorage.domain.messages.sqs import RULES as SQS_RULES
         (None, b'{"error":{"code":400,"err_code":1}}', PublishFault.BROKEN),
     ],
 )
-def test_meaning_of_a_reply(
+def test_only_a_reply_with_the_stream_name_proves_storage(
     status: str | None, data: bytes, meaning: StreamAcknowledgement | PublishFault
 ) -> None:
     """Only a NATS reply with the stream's name means that the message is stored."""

@@ -39,7 +39,7 @@ AVAILABLE = Objective(name="payments", service="stripe", availability=0.9)
 FAST = Objective(name="fast", latency=0.8, within=0.75)
 
 
-def test_a_budget_is_exact() -> None:
+def test_error_budget_is_computed_exactly() -> None:
     """An error budget is computed exactly, and an objective whose budget is just used up is met."""
     (month,) = compliance([AVAILABLE], [day(good=9, bad=1)])
     result = month.availability
@@ -118,7 +118,7 @@ def test_wrong_objectives_are_refused(options: Any, message: str) -> None:
         Objective(name="wrong", **options)
 
 
-def test_a_latency_is_a_duration() -> None:
+def test_latency_is_given_in_seconds_or_as_a_timedelta() -> None:
     """An objective's latency is given in seconds or as a timedelta."""
     assert 0.8 == Objective(name="x", latency=timedelta(milliseconds=800)).latency
     with pytest.raises(ConfigurationError):
@@ -141,7 +141,7 @@ def test_rows_have_target_and_actual_value() -> None:
     assert [("2030-05", "fast", "all", "0", "75 % within 0.8 s", "-", "-", "-", "-")] == empty
 
 
-def test_csv_has_no_formula() -> None:
+def test_csv_report_escapes_spreadsheet_formulas() -> None:
     """A CSV report escapes tenant names that a spreadsheet would compute as formulas."""
     objective = Objective(name="=1+1", by="tenant", availability=0.9)
     days = [day(good=1, tenant="@SUM(1)"), day(bad=1, tenant="a,b"), day(tenant="-2")]

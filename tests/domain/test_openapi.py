@@ -136,7 +136,7 @@ SERVERS: list[Any] = [
         ({"server": "http://127.0.0.1:8080/v1/"}, "http://127.0.0.1:8080/v1"),
     ],
 )
-def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
+def test_server_is_chosen_by_position_url_or_description(options: dict[str, Any], url: str) -> None:
     """An OpenAPI server is chosen by position, URL or description, or replaced by a base URL."""
     assert url == Service.from_openapi(description(servers=SERVERS), **options).base_url
 
@@ -360,7 +360,9 @@ def test_idempotency_key_of_the_description() -> None:
         ({"x-speakeasy-timeout": 0}, None),
     ],
 )
-def test_timeouts_of_extensions(extension: dict[str, Any], seconds: float | None) -> None:
+def test_openapi_time_limit_becomes_a_timeout(
+    extension: dict[str, Any], seconds: float | None
+) -> None:
     """OpenAPI extensions with a time limit become the timeout of an endpoint or service."""
     tree = description({"/orders": {"get": operation("list", **extension)}})
     endpoint = Service.from_openapi(tree).endpoints[0]
@@ -403,7 +405,7 @@ def test_headers_about_limits_are_listed() -> None:
     assert expected == OpenApi(tree).limit_headers
 
 
-def test_headers_that_are_read() -> None:
+def test_only_recognised_rate_limit_headers_are_read() -> None:
     """Moorage reads only those rate-limit headers whose names it recognises."""
     assert [True, True, False] == [
         is_read(name) for name in ("RateLimit", "RateLimit-Policy", "rate limit")

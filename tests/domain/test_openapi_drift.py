@@ -249,7 +249,7 @@ def test_change_to_part_that_program_does_not_use_is_not_reported(name: str) -> 
     assert set() == kinds_at(changed_description(HARMLESS[name]))
 
 
-def test_operations_are_reported() -> None:
+def test_result_lists_the_compared_operations() -> None:
     """The result lists the compared operations, and the requests that neither version describes."""
     result = find_drift(OLD, OLD, USAGE)
 

@@ -124,7 +124,7 @@ def test_new_store_outage_has_its_last_error_and_slot_for_one_probe() -> None:
     assert [None] == second.turn
 
 
-def test_local_grants_are_marked() -> None:
+def test_permits_granted_without_the_store_are_marked_as_local() -> None:
     """Permits and tickets granted without the store are marked as local."""
     answer, wait, permit, tickets = marked_as_local((Answer.GO, 7, PERMIT, (TICKET, TICKET)))
 
@@ -257,7 +257,7 @@ def test_share_commands_use_the_same_share() -> None:
 
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
-def test_without_store_setting(value: Any) -> None:
+def test_without_store_is_a_fraction_or_refuse(value: Any) -> None:
     """The setting `without_store` is a fraction of the limit, or "refuse" for none."""
     share = RateLimitConfig(1, without_store=value).share
 
@@ -273,7 +273,7 @@ def test_invalid_without_store_is_refused(value: Any) -> None:
     assert "without_store" == excinfo.value.path
 
 
-def test_claims_have_no_substitute() -> None:
+def test_idempotency_claim_has_no_local_fallback() -> None:
     """An idempotency claim has no local fallback, since its effect could happen twice."""
     request = Admission(GATES, within=0, lease=0)
     marking = request.evolve(claim=("claim", 1, "vendor"))
@@ -300,7 +300,7 @@ def test_a_command_is_moved_to_other_keys() -> None:
     )
 
 
-def test_patience_with_a_fallback() -> None:
+def test_command_with_a_fallback_waits_three_quarters_of_the_time() -> None:
     """A store command with a fallback waits three quarters of the remaining time, at most 10 s."""
     request = Admission(GATES, within=0, lease=0)
 
@@ -309,7 +309,7 @@ def test_patience_with_a_fallback() -> None:
     ]
 
 
-def test_patience_without_a_fallback() -> None:
+def test_command_without_a_fallback_waits_all_the_time() -> None:
     """A store command without a fallback waits for all the remaining time, at most a minute."""
     claim = release_claim("key", 1, ttl=SECOND)
 

@@ -201,7 +201,7 @@ def test_ordinary_hosts_are_allowed(host: str) -> None:
         ("hooks.example.evil", False),
     ],
 )
-def test_host_allow_list(host: str, fits: bool) -> None:
+def test_allow_list_permits_only_its_hosts_and_subdomains(host: str, fits: bool) -> None:
     """With a list of hosts, the guard allows only these and their subdomains."""
     guard = OutgoingGuard(hosts=["hooks.example", ".partner.example", "Dotted.Example."])
 
@@ -222,7 +222,7 @@ def test_every_port_may_be_allowed() -> None:
     assert (1, 65_535) == OutgoingGuard(ports=[1, 65_535]).ports
 
 
-def test_a_guard_may_insist_on_tls() -> None:
+def test_guard_refuses_requests_in_clear_text() -> None:
     """Without `plain_http`, the guard refuses requests in clear text."""
     guard = OutgoingGuard(plain_http=False, ports=8443)
 

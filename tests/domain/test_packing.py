@@ -72,7 +72,7 @@ def test_values_round_trip(values: tuple[Any, ...]) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("value", EDGES, ids=lambda value: f"{type(value).__name__}-{value!r:.20}")
-def test_the_edges_of_every_encoding_come_back(value: object) -> None:
+def test_values_at_size_limits_are_read_back_unchanged(value: object) -> None:
     """Values at the size limits of each encoding are read back unchanged."""
     assert is_same(unpack_values(pack_values((value, 1))), (value, 1))
 
@@ -110,7 +110,7 @@ def test_packed_values_are_valid_messagepack(value: object, packed: str) -> None
     assert pack_values((value,)).hex() == packed
 
 
-def test_a_response_comes_back_whole() -> None:
+def test_packed_response_is_read_back_unchanged() -> None:
     """A packed response is read back with repeated header fields, their order and case."""
     headers = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")]
     answer = Response(201, headers, b"\x00\xff", reason="Created", url="https://v/1", elapsed=0.25)
@@ -119,7 +119,7 @@ def test_a_response_comes_back_whole() -> None:
     assert returned_value.headers.pairs == answer.headers.pairs
 
 
-def test_a_named_tuple_is_a_tuple() -> None:
+def test_named_tuple_is_read_back_as_a_tuple() -> None:
     """A packed named tuple is read back as a tuple."""
 
     class Point(NamedTuple):
@@ -144,7 +144,7 @@ def test_too_long_values_are_refused() -> None:
     assert "c6ffffffff" == _sized_header(_BINARY, (1 << 32) - 1).hex()
 
 
-def test_endless_nesting_is_refused() -> None:
+def test_list_that_contains_itself_is_refused() -> None:
     """Packing a list that contains itself raises InvalidData."""
     endless_list: list[object] = []
     endless_list.append(endless_list)

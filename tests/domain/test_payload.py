@@ -162,7 +162,7 @@ def self_containing_list() -> list[Any]:
     ],
     ids=lambda payload: type(payload).__name__,
 )
-def test_incomparable_payloads_are_refused(payload: Any) -> None:
+def test_payload_without_a_fingerprint_is_refused(payload: Any) -> None:
     """A payload without a fingerprint is refused; the error has a remedy, and not the payload."""
     with pytest.raises(InvalidData) as excinfo:
         payload_fingerprint(payload)

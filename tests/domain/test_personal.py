@@ -24,7 +24,7 @@ cards = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(luhn)
 
 
 @given(st.text())
-def test_a_mask_shows_half_at_most(text: str) -> None:
+def test_only_long_text_shows_its_first_and_last_characters(text: str) -> None:
     """A masked text shows its first and last four characters only if it has at least sixteen."""
     masked_value = mask(text)
     if len(text) < 16:
@@ -72,7 +72,7 @@ def test_number_with_a_wrong_check_digit_is_not_masked(card: str) -> None:
         ("eyJhbGciOiJIUzI1NiJ9.eyJz", "***"),
     ],
 )
-def test_each_kind_is_masked(text: str, expected: str) -> None:
+def test_each_kind_of_personal_data_is_masked(text: str, expected: str) -> None:
     """Card numbers, account numbers, addresses and tokens are masked in a text."""
     assert expected == mask_personal(text, Personal)
 
@@ -98,7 +98,7 @@ def test_each_kind_is_masked(text: str, expected: str) -> None:
         "9400111899223197428490",
     ],
 )
-def test_other_text_stays(text: str) -> None:
+def test_text_that_only_resembles_personal_data_is_shown(text: str) -> None:
     """Text that only resembles personal data is not masked."""
     assert text == mask_personal(text, Personal)
 

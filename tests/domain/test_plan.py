@@ -85,7 +85,7 @@ def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int)
         ("hedge", HedgeConfig(1)),
     ],
 )
-def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
+def test_setting_of_an_endpoint_overrides_that_of_its_service(setting: str, value: Any) -> None:
     """An endpoint's setting overrides its service's, and None turns it off."""
     custom_endpoint = Endpoint("own", **{setting: value})
     disabled_setting: dict[str, Any] = {setting: None}
@@ -139,7 +139,7 @@ def test_total_timeout_is_refused_in_steps(kind: type) -> None:
     assert "timeouts.total" == excinfo.value.path
 
 
-def test_transforms_are_nested() -> None:
+def test_transforms_of_a_service_are_outermost() -> None:
     """A service's transforms are outermost: first for a request, and last for a response."""
     a, b, c = (lambda message: message for _ in range(3))
     endpoint = Endpoint("x", request_transforms=[c], response_transforms=[c])
@@ -151,7 +151,7 @@ def test_transforms_are_nested() -> None:
     assert () == plan_of().response_transforms
 
 
-def test_limits_add_up() -> None:
+def test_call_pays_its_cost_to_limits_of_endpoint_and_service() -> None:
     """A call pays its cost to the endpoint's and the service's limits, and must fit both."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
     plan = plan_of(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
@@ -213,7 +213,7 @@ def test_plans_with_a_fast_path(options: dict[str, Any], has_fast_path: bool) ->
     assert has_fast_path is plan_of(**options).easy
 
 
-def test_keys_are_unique() -> None:
+def test_services_and_tenants_never_share_a_state_key() -> None:
     """Two services, tenants or purposes never share a state key."""
     names: list[set[str]] = []
     for service in ("vat", "fx"):
@@ -241,7 +241,7 @@ def test_keys_are_unique() -> None:
     assert all(first.isdisjoint(second) for first, second in combinations(names, 2))
 
 
-def test_idempotency_key_header() -> None:
+def test_idempotency_key_is_sent_in_the_configured_header() -> None:
     """The idempotency key is sent in the configured header, and replaces an existing one."""
     plan = plan_of(idempotency_header="Idempotency-Key", idempotency_memory=3_600)
     request = Request.get("/", headers={"idempotency-key": "theirs", "Accept": "*/*"})

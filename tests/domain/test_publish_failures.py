@@ -58,13 +58,13 @@ MEANINGS = {
 }
 
 
-def test_every_failure_has_its_meaning() -> None:
+def test_table_has_each_kind_of_broker_failure() -> None:
     """The test's table has every kind of broker failure."""
     assert set(PublishFault) == set(MEANINGS)
 
 
 @pytest.mark.parametrize("fault", PublishFault)
-def test_failure_becomes_error(fault: PublishFault) -> None:
+def test_error_of_a_failure_says_if_the_message_may_be_stored(fault: PublishFault) -> None:
     """Each broker failure's error states whether to retry, and if the message may be stored."""
     error = publish_error(fault, RULES, "orders", code="7")
     kind, retryable, publication = MEANINGS[fault]
@@ -92,7 +92,9 @@ def test_error_for_broker_failure_names_topic() -> None:
         (Result(error=RuntimeError()), Publication.POSSIBLE),
     ],
 )
-def test_publication_of_a_result(result: Result[PublishReceipt], publication: Publication) -> None:
+def test_only_a_receipt_proves_publication(
+    result: Result[PublishReceipt], publication: Publication
+) -> None:
     """Only a receipt proves that a message was published; an unknown exception proves nothing."""
     assert publication_of(result) is publication
 

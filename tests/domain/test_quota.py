@@ -108,7 +108,9 @@ def test_each_day_is_in_its_year_and_month() -> None:
         ("refund", 1, 0),
     ],
 )
-def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
+def test_quota_answers_like_the_simple_model(
+    rule: CalendarQuota, start: int, walk: list[Act]
+) -> None:
     """For any admissions, refunds and pauses, a quota answers like the simple model."""
     world, naive = World(start), SimpleQuota(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -189,7 +191,7 @@ def test_used_quota_counts_only_in_period_of_new_time_after_clock_step_back(back
     assert Answer.GO is world.execute(question)[0]
 
 
-def test_a_queued_grant_moves_with_the_clock() -> None:
+def test_clock_step_back_does_not_lengthen_the_wait_for_a_quota() -> None:
     """After a clock step back, a caller waiting for the quota's next day waits no longer."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
@@ -206,7 +208,7 @@ def test_a_queued_grant_moves_with_the_clock() -> None:
     assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
 
 
-def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
+def test_grant_can_be_returned_after_a_clock_step() -> None:
     """A quota's grant can be returned after a clock step, back or ahead."""
     rule = RateLimitConfig.per_calendar_day(1).rule
     world = World()
@@ -369,7 +371,7 @@ def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> N
     assert [0, DAY // 2, 3 * DAY // 2] == [request_tokens(cost)[0] for cost in (1, 5, 5)]
 
 
-def test_a_queue_of_months_keeps_a_hundred_days() -> None:
+def test_queue_of_a_hundred_days_treats_earlier_days_as_full() -> None:
     """If a quota's queue has a hundred days, every other day before the last is treated as full."""
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
@@ -398,7 +400,7 @@ def test_monthly_quota_covers_its_month_from_first_midnight_to_last() -> None:
     assert (first - 28 * DAY, first) == rule.period(first - 1)
 
 
-def test_the_calendar_counts_in_integers() -> None:
+def test_calendar_functions_return_plain_integers() -> None:
     """The quota's calendar functions return plain integers, which a store keeps exactly."""
     for day in (0, 20_000, -1):
         assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

@@ -55,7 +55,7 @@ def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, bur
     assert (expected, burst) == (tokens_per_microsecond(config), config.burst)
 
 
-def test_every_period_has_its_short_form() -> None:
+def test_short_form_equals_the_limit_with_its_period() -> None:
     """A short form such as `per_minute` equals the configuration with its period in seconds."""
     for build, period in (
         (RateLimitConfig.per_second, 1.0),
@@ -176,7 +176,7 @@ def test_invalid_calendars_are_refused(calendar: Any) -> None:
     assert_refused("calendar", 10, calendar=calendar)
 
 
-def test_a_calendar_quota_is_whole() -> None:
+def test_calendar_quota_must_be_a_whole_number() -> None:
     """A calendar quota must be a whole number of calls."""
     assert_refused("rate", 10.5, calendar=Calendar.MONTH)
     assert_refused("rate", 0.5, calendar=Calendar.MONTH)
@@ -241,7 +241,7 @@ def test_invalid_costs_are_refused(cost: Any) -> None:
     assert has_remedy(excinfo.value)
 
 
-def test_a_cost_up_to_the_burst_is_fine() -> None:
+def test_call_may_cost_the_whole_burst() -> None:
     """A call may cost the whole burst of a rate limit."""
     assert [1, 5] == [RateLimitConfig.per_second(1, burst=5).check_cost(cost) for cost in (1, 5)]
     assert 5 == checked_cost(RateLimitConfig.per_calendar_day(5).rule, 5)

@@ -70,7 +70,7 @@ def test_json_is_masked_at_any_depth(value: Any, indent: int | None, ascii_only:
 
 
 @given(values, st.integers(0, 200))
-def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
+def test_cut_text_never_reveals_a_masked_value(value: Any, limit: int) -> None:
     """A short limit cuts a masked text, but never reveals a masked value."""
     body = json.dumps(value).encode()
     shown_body = RULES.body(body, JSON, limit)
@@ -86,7 +86,9 @@ def test_card_number_is_masked_even_if_the_text_was_cut(limit: int) -> None:
 
 
 @given(st.dictionaries(sensitive, st.just(HIDDEN)), st.dictionaries(harmless, plain))
-def test_forms_are_masked(secrets: dict[str, str], fields: dict[str, str]) -> None:
+def test_masked_form_shows_only_harmless_fields(
+    secrets: dict[str, str], fields: dict[str, str]
+) -> None:
     """A masked form shows its harmless fields only."""
     rules = Redaction(query_names=["ibans", "note"])
     assert HIDDEN not in rules.body(urlencode({**fields, **secrets}).encode(), FORM, 10**6)
@@ -146,7 +148,7 @@ def test_bodies_are_masked_by_content_type(
     assert expected == RULES.body(body, content_type, 1000)
 
 
-def test_long_text_is_cut() -> None:
+def test_cut_text_ends_with_an_ellipsis() -> None:
     """An ellipsis stands for the part of a long text that was cut off."""
     assert "x" * 10 + "…" == RULES.body(b"x" * 10_000, "text/plain", 10)
     assert "x" * 10 == RULES.body(b"x" * 10, "text/plain", 10)
@@ -441,7 +443,7 @@ def test_pattern_that_cannot_match_anything_is_refused_when_it_is_created() -> N
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
-def test_paths_take_linear_time(unit: str) -> None:
+def test_masking_time_is_proportional_to_the_size_of_hostile_json(unit: str) -> None:
     """The time to mask a megabyte of hostile JSON is proportional to its size."""
     body = (unit * (1_000_000 // len(unit))).encode()
     start_time = process_time()

@@ -114,7 +114,7 @@ def test_another_region_may_be_tried_by_default() -> None:
     assert (US,) == regions_to_try((EU, US), "eu", may_have_acted=True, draw=0.0)
 
 
-def test_shares_are_contiguous() -> None:
+def test_number_between_two_shares_selects_the_second_region() -> None:
     """A random number exactly between two regions' shares selects the second region."""
     assert [EU, US, US] == [in_random_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 

@@ -20,7 +20,7 @@ def test_batch_item_result_with_value_is_ok() -> None:
     assert (True, 7, None, 7) == (result.ok, result.value, result.error, result.unwrap())
 
 
-def test_none_is_a_value() -> None:
+def test_none_is_a_valid_result() -> None:
     """None is a valid value of a batch item's result."""
     assert Result[None]().ok
     assert Result[None]().unwrap() is None
@@ -37,7 +37,7 @@ def test_batch_item_result_with_error_is_not_ok() -> None:
     assert error is excinfo.value
 
 
-def test_results_are_values() -> None:
+def test_results_with_the_same_content_are_equal() -> None:
     """Two results of batch items with the same content are equal."""
     assert Result(7) == Result(7) != Result(8)
 
@@ -113,7 +113,7 @@ def test_results_compare_like_a_tuple() -> None:
     assert "Results((Result(value=1, error=None),))" == repr(results)
 
 
-def test_pickled_results_are_made() -> None:
+def test_pickled_lazy_results_contain_their_values() -> None:
     """A pickle of lazy results contains their values, but not the function that computes them."""
     values = Values(1)
 

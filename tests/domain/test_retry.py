@@ -241,7 +241,7 @@ def test_decision_not_to_retry_contains_the_whole_pause(reason: Any) -> None:
     )
 
 
-def test_a_pause_must_fit_the_deadline() -> None:
+def test_retry_that_would_begin_after_the_deadline_is_not_started() -> None:
     """A retry whose delay would end at the deadline or later is not started."""
     policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
 
@@ -297,7 +297,7 @@ def test_backoff_without_jitter_grows_up_to_the_cap(
     factor=st.floats(1, 1e6),
     attempt=st.integers(1, 10**9),
 )
-def test_delays_never_shrink(
+def test_delays_without_jitter_never_become_shorter(
     backoff: Backoff, base: float, cap: float, factor: float, attempt: int
 ) -> None:
     """Without jitter, retry delays never become shorter, and never exceed the maximum."""
@@ -393,7 +393,9 @@ def test_retry_decision_depends_on_previous_delay_with_decorrelated_backoff() ->
         (datetime.max.replace(tzinfo=UTC), 36_500 * 86_400.0),
     ],
 )
-def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None:
+def test_wait_that_an_error_requests_is_bounded(
+    retry_at: datetime | None, wait: float | None
+) -> None:
     """The wait that an error requests is never negative, and at most a hundred years."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
 

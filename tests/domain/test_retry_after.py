@@ -26,13 +26,13 @@ latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
 
 
 @given(st.integers(-(10**30), 10**8 - 1))
-def test_seconds_are_never_early(seconds: int) -> None:
+def test_retry_after_in_seconds_is_waited_for_completely(seconds: int) -> None:
     """A `Retry-After` in seconds is waited for completely; a negative number means zero."""
     assert max(seconds, 0) == parse_retry_after(str(seconds), NOW)
 
 
 @given(st.integers(10**8, 10**30))
-def test_no_number_is_endless(number: int) -> None:
+def test_each_number_becomes_a_bounded_wait(number: int) -> None:
     """Any number in `Retry-After` becomes a wait between zero and a hundred years."""
     wait = parse_retry_after(str(number), NOW)
 
@@ -66,7 +66,7 @@ def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) ->
 
 
 @given(st.integers(-(10**9), 10**9))
-def test_a_date_is_the_time_until_then(seconds: int) -> None:
+def test_future_date_becomes_a_wait(seconds: int) -> None:
     """A future date in `Retry-After` is a wait; a past date means no wait."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert max(seconds, 0) == parse_retry_after(date, NOW)
@@ -123,7 +123,9 @@ def test_no_text_is_an_error(text: str) -> None:
         ({"Retry-After": format_datetime(LATER, usegmt=True)}, 90.0),
     ],
 )
-def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None) -> None:
+def test_longest_wait_of_all_headers_applies(
+    fields: dict[str, str], expected: float | None
+) -> None:
     """The wait headers of single vendors are also read, and the longest wait applies."""
     assert expected == retry_after(Headers(fields), NOW)
 
@@ -177,7 +179,9 @@ def test_date_is_measured_by_the_clock_of_the_vendor(skew: int) -> None:
         ("", None),
     ],
 )
-def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
+def test_reset_header_may_be_a_duration_a_timestamp_or_a_date(
+    reset: str, expected: float | None
+) -> None:
     """A rate-limit reset header may be a duration, a Unix time in any unit, or a date."""
     hint = rate_hint(Headers({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}), NOW)
     assert hint is not None

@@ -134,7 +134,7 @@ def test_key_ring_of_other_values_is_refused(keys: Any, problem: str) -> None:
         KeyRing(keys)
 
 
-def test_the_limits_of_versions() -> None:
+def test_lowest_and_highest_key_version_can_be_used() -> None:
     """The lowest and the highest key version can be used."""
     assert 2**32 - 1 == KeyRing([(2**32 - 1, Secret(RAW))]).seals_with
     assert 1 == KeyRing([(1, Secret(RAW))]).seals_with
@@ -157,7 +157,7 @@ def test_contexts_are_encoded_unambiguously(
     assert (one == other) == (sealing_context(*one) == sealing_context(*other))
 
 
-def test_neighbouring_names_are_separated() -> None:
+def test_different_names_never_give_equal_contexts() -> None:
     """Different names give different encryption contexts, even if their joined text is equal."""
     name_triples = [
         ("a", "bc", ""),

@@ -47,12 +47,12 @@ def test_names_that_resemble_credential_names_are_not_masked(name: str) -> None:
         ("", []),
     ],
 )
-def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -> None:
+def test_tokens_and_uuids_in_a_url_path_are_masked(path: str, secret: list[str]) -> None:
     """In a URL's path, tokens, UUIDs and the segment after a name like `token` are masked."""
     assert secret == [*secret_segments(f"https://x.example{path}")]
 
 
-def test_a_bot_has_a_token_in_any_path() -> None:
+def test_token_of_a_bot_in_a_url_path_is_masked() -> None:
     """A bot's token in a URL's path is found with and without its prefix and number."""
     bot_name = "bot110201543:AAHdqTcv"
     assert [bot_name, bot_name[3:], bot_name[13:]] == [*bot_tokens(f"/{bot_name}/getMe")]

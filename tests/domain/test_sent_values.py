@@ -61,7 +61,7 @@ def test_configuration_errors_quote_no_vendor_and_stay_unmasked() -> None:
     assert (SECRET, MASK) == (own_error.message, foreign_error.message)
 
 
-def test_headers_stay_headers() -> None:
+def test_masked_response_has_the_same_headers_in_order() -> None:
     """A masked response has the same headers in the same order."""
     sent_request = SentCredentials(Credentials.bearer(SECRET))
     answer = Response(500, [("X-A", f"é{SECRET}é"), ("X-B", "b")], b"no")
@@ -79,7 +79,7 @@ def test_record_of_sent_credentials_keeps_only_its_last_sixteen_entries() -> Non
     assert 16 == len(entries)
 
 
-def test_a_recorder_is_taught_the_same_values() -> None:
+def test_cassette_recorder_gets_the_secrets_of_an_attempt() -> None:
     """A cassette recorder gets an attempt's secrets, and the values to mask as whole words only."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})

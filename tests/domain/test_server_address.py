@@ -20,7 +20,7 @@ FORM = AddressForm(
 )
 
 
-def test_url_names_everything() -> None:
+def test_server_url_has_host_port_path_user_and_password() -> None:
     """A server's URL contains host, port, path, user and password; its scheme decides about TLS."""
     address = FORM.address("pigeons://a%40b:p%2Fw@[::1]:99/lo%66t")
     assert ("::1", 99, "loft") == (address.host, address.port, address.path)

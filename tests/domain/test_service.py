@@ -280,7 +280,7 @@ def test_service_or_endpoint_without_printable_name_is_refused(
     assert field == excinfo.value.field
 
 
-def test_the_memory_of_keys_is_stated() -> None:
+def test_idempotency_header_needs_the_time_that_keys_are_remembered() -> None:
     """A service with an idempotency header must state how long the vendor remembers keys."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("vat", idempotency_header="Idempotency-Key")
@@ -317,7 +317,7 @@ def test_bulkhead_without_slots_and_hedge_without_delay_are_refused(
     assert field == excinfo.value.path
 
 
-def test_a_bulkhead_may_have_no_queue() -> None:
+def test_full_bulkhead_without_a_queue_refuses_callers() -> None:
     """By default a full bulkhead refuses callers.
 
     With a queue, callers wait until their deadline.
@@ -372,7 +372,7 @@ def test_everything_may_be_switched_off() -> None:
         (None, "/rates", False),
     ],
 )
-def test_endpoints_fit_paths(path: str | None, options: str, fits: bool) -> None:
+def test_endpoint_path_matches_by_segment(path: str | None, options: str, fits: bool) -> None:
     """Endpoint paths match by segment; braces match any segment, and the query is ignored."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)

@@ -59,7 +59,9 @@ def test_sketch_percentile_is_close_to_exact_one(durations: list[float], percent
 
 
 @given(first=ANY_DURATIONS, second=ANY_DURATIONS, third=ANY_DURATIONS)
-def test_merging_is_adding(first: list[float], second: list[float], third: list[float]) -> None:
+def test_order_of_merging_sketches_does_not_matter(
+    first: list[float], second: list[float], third: list[float]
+) -> None:
     """The order in which sketches are merged does not change the result."""
     a, b, c = map(sketch_of, (first, second, third))
 
@@ -68,7 +70,7 @@ def test_merging_is_adding(first: list[float], second: list[float], third: list[
 
 
 @given(durations=ANY_DURATIONS)
-def test_sketches_return_from_bytes(durations: list[float]) -> None:
+def test_sketch_written_to_bytes_is_read_back_unchanged(durations: list[float]) -> None:
     """A sketch written to bytes is read back unchanged."""
     sketch = sketch_of(durations)
 
@@ -77,7 +79,7 @@ def test_sketches_return_from_bytes(durations: list[float]) -> None:
 
 
 @given(data=st.binary(max_size=40))
-def test_garbage_is_no_sketch(data: bytes) -> None:
+def test_any_bytes_are_read_as_a_sketch_or_refused(data: bytes) -> None:
     """Any bytes are either read as a sketch or refused."""
     for text in (data, b"\1" + data):
         try:
@@ -109,7 +111,7 @@ def test_damaged_bytes_are_refused(data: bytes) -> None:
         Sketch.from_bytes(data)
 
 
-def test_a_bucket_twice_is_refused() -> None:
+def test_bytes_with_a_repeated_bucket_are_refused() -> None:
     """Bytes of a sketch that contain the same bucket twice are refused."""
     data = bytearray(sketch_of([1.0, 2.0]).to_bytes())
     data[-2] = 0
@@ -118,7 +120,7 @@ def test_a_bucket_twice_is_refused() -> None:
         Sketch.from_bytes(bytes(data))
 
 
-def test_buckets_are_bounded() -> None:
+def test_full_sketch_shares_buckets_of_very_short_durations() -> None:
     """In a full sketch very short durations share a bucket; long durations stay precise to 1 %."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
@@ -146,7 +148,7 @@ def test_invalid_percentages_are_refused(percent: Any) -> None:
         sketch_of([1.0]).percentile(percent)
 
 
-def test_zeros_are_durations() -> None:
+def test_durations_of_zero_are_counted() -> None:
     """A sketch counts durations of zero for percentiles, means and limits."""
     sketch = sketch_of([0.0, 0.0, 4.0])
 

@@ -135,7 +135,7 @@ def test_failure_to_connect_names_its_cause(
     assert "hunter2" not in str(error)
 
 
-def test_constraint_is_named() -> None:
+def test_error_names_the_violated_constraint() -> None:
     """The SQL error for a violated constraint names the constraint."""
     error = sql_error(SqlFault("postgresql", "23505", SECRET, "orders_pkey"), SqlPhase.SENT)
 
@@ -154,6 +154,6 @@ def test_sql_calls_whose_admission_took_up_to_25_ms_share_server_time_limit() ->
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.001, 0.02, 0.09])
-def test_short_limits_stay_positive(seconds: float) -> None:
+def test_time_limit_of_the_server_is_at_least_a_millisecond(seconds: float) -> None:
     """The SQL server's time limit is at least one millisecond, since zero would mean none."""
     assert 0.001 <= server_time_limit(seconds) <= max(0.001, seconds)

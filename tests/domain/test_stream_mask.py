@@ -129,7 +129,7 @@ def test_secret_is_found_at_every_position_of_text(size: int) -> None:
         assert b"." * offset + b"***" + b"." * 7 == mask_stream([secret], text)
 
 
-def test_lines_appear_at_once() -> None:
+def test_line_without_a_beginning_of_a_secret_is_written_at_once() -> None:
     """A line that contains no beginning of a secret is written at once."""
     mask = StreamMask([TOKEN, UNUSUAL_SECRET, SHORT])
 
@@ -151,7 +151,7 @@ def test_without_secrets_stream_is_unchanged() -> None:
     assert b"a\xff\x00\r\nb" == mask_stream([], b"a\xff\x00\r", b"\nb")
 
 
-def test_binary_secret_and_text() -> None:
+def test_binary_secret_in_a_binary_stream_is_masked() -> None:
     """A binary secret in a binary stream is masked."""
     secret = bytes(range(128, 160))
 
@@ -202,7 +202,7 @@ def test_fifty_secrets_cost_no_more_than_a_search_for_each() -> None:
     cuts=st.lists(st.integers(0, 200), max_size=5),
 )
 @examples(200)
-def test_cuts_change_nothing(data: list[bytes], cuts: list[int]) -> None:
+def test_masked_stream_does_not_depend_on_its_division(data: list[bytes], cuts: list[int]) -> None:
     """The masked stream does not depend on how the stream is split."""
     stream = b"".join(data)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]

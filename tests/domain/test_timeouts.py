@@ -27,7 +27,7 @@ def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: flo
     assert capped_timeouts == capped_timeouts.within(remaining)
 
 
-def test_a_timedelta_is_seconds() -> None:
+def test_timeout_may_be_a_timedelta() -> None:
     """A step's timeout may be a timedelta instead of seconds."""
     assert Timeouts(read=1.5, total=3) == Timeouts(
         read=timedelta(milliseconds=1500), total=timedelta(seconds=3)
@@ -38,7 +38,7 @@ def test_a_timedelta_is_seconds() -> None:
 @pytest.mark.parametrize(
     "bound", [0, -1, float("inf"), float("nan"), True, "5", timedelta(0), timedelta(-1)]
 )
-def test_only_positive_finite_durations(name: str, bound: Any) -> None:
+def test_timeout_that_is_not_positive_and_finite_is_refused(name: str, bound: Any) -> None:
     """A step's timeout that is not a positive finite duration is refused; the error names it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Timeouts(**{name: bound})

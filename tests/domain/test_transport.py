@@ -48,14 +48,14 @@ def test_tls_trusts_system_authorities_by_default() -> None:
         (CERTIFICATE.encode(), CERTIFICATE.encode()),
     ],
 )
-def test_pem_text_or_path(given_: Any, stored: str | bytes) -> None:
+def test_certificate_setting_is_pem_text_or_a_path(given_: Any, stored: str | bytes) -> None:
     """A certificate setting is PEM text, or else the path of a file."""
     assert stored == Tls(authorities=given_).authorities
     assert stored == Tls(certificate=given_).certificate
 
 
 @pytest.mark.parametrize("given_", [PEM, PEM.encode(), Secret(PEM)])
-def test_a_key_is_a_secret(given_: Any) -> None:
+def test_private_key_is_not_shown(given_: Any) -> None:
     """A private key in TLS settings is not shown, whether given as text or bytes."""
     tls = Tls(certificate="own.pem", key=given_)
 
@@ -133,7 +133,7 @@ def test_disabling_verification_needs_a_reason(because: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [TlsVersion.V1_3, "1.3"])
-def test_a_version_may_be_written(version: Any) -> None:
+def test_tls_version_may_be_given_as_text(version: Any) -> None:
     """The lowest allowed TLS version may be given as text."""
     assert TlsVersion.V1_3 is Tls(minimum=version).minimum
 

@@ -42,7 +42,7 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
         ({}, JSON, b"no", False),
     ],
 )
-def test_a_promise_of_json_is_checked(
+def test_body_must_be_json_if_response_or_request_says_so(
     sent: dict[str, str], headers: dict[str, str], body: bytes, stored: bool
 ) -> None:
     """A body must be JSON if the response declares JSON or the request accepts only JSON."""
@@ -60,7 +60,7 @@ class UndecodableBody(bytes):
 
 
 @pytest.mark.parametrize("body", [b'{"ids": [1, 2]}', b'[{"id": NaN}]'])
-def test_a_complete_answer_is_not_parsed(body: bytes) -> None:
+def test_body_that_closes_its_brackets_is_not_parsed(body: bytes) -> None:
     """A body that closes all its brackets passes without being parsed."""
     response = Response(200, JSON, UndecodableBody(body))
 
@@ -113,7 +113,7 @@ def test_error_names_the_missing_field() -> None:
 
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
-def test_an_interim_answer_is_no_success(status: int) -> None:
+def test_interim_response_is_not_a_success(status: int) -> None:
     """An interim (1xx) response is not a success, and is classified as VendorFailed."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
@@ -131,7 +131,9 @@ def test_an_interim_answer_is_no_success(status: int) -> None:
         (308, VendorRejected),
     ],
 )
-def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
+def test_redirected_write_is_proven_not_done_only_by_a_kept_method(
+    status: int, kind: type[Any]
+) -> None:
     """A redirected write is proven not done only if the redirect keeps the method."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 

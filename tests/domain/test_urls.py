@@ -58,14 +58,16 @@ def test_paths_are_appended_to_the_base(base: str, path: Any, expected: Any) -> 
     assert expected == join_url(base, Request.get(path))
 
 
-def test_both_queries_are_sent() -> None:
+def test_query_of_the_path_precedes_the_parameters() -> None:
     """A request's URL has the path's own query first, then the request's parameters."""
     request = Request.get("/x?a=1", query={"b": "ü &", "c": ["/", "+"]})
     assert "https://h/x?a=1&b=%C3%BC%20%26&c=%2F&c=%2B" == join_url("https://h", request)
 
 
 @given(segments, st.lists(st.tuples(texts, texts)))
-def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
+def test_any_path_and_query_become_a_url_that_decodes_unchanged(
+    segment: str, query: list[tuple[str, str]]
+) -> None:
     """Any path and query become a printable ASCII URL that decodes to the same text."""
     path = "/" + segment.replace("%", "").replace("?", "").replace("#", "").replace("://", "")
     assume({".", ".."}.isdisjoint(re.split(r"[/\\]", path)))
@@ -227,7 +229,7 @@ def test_path_errors_have_a_reason(path: str, reason: str) -> None:
     assert excinfo.value.remedy.startswith("Percent-encode the parts of the path")
 
 
-def test_origin_of_a_url() -> None:
+def test_only_an_http_url_has_an_origin() -> None:
     """A URL with an HTTP scheme has an origin; for any other string the origin is None."""
     assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
     assert origin_of("a.example/x") is None

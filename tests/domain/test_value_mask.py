@@ -69,7 +69,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [SECRET, PLAIN, PLAIN.upper() + "a", PLAIN * 12])
-def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
+def test_secret_is_masked_in_each_encoding(secret: str, spelling: str) -> None:
     """A secret is masked in every encoding, and the text around it stays."""
     echo = SPELLINGS[spelling](secret)
     shown_message = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
@@ -202,7 +202,7 @@ class TwoFieldTuple(NamedTuple):
     second: object
 
 
-def test_values_keep_their_kind() -> None:
+def test_values_that_are_not_strings_stay_unchanged() -> None:
     """Strings are masked in every kind of container, and other values stay unchanged."""
     mask = value_mask([PLAIN.encode()])
     options = [

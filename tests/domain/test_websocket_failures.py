@@ -54,7 +54,9 @@ def test_nothing_was_processed_if_server_refuses_websocket_connection(
         (Closure(4000, "no"), VendorFailed, False),
     ],
 )
-def test_lost_reply(closure: Closure, kind: type[ConnectorError], retryable: bool) -> None:
+def test_sent_request_may_have_been_processed_after_a_lost_connection(
+    closure: Closure, kind: type[ConnectorError], retryable: bool
+) -> None:
     """A request that was sent by WebSocket may have been processed if the connection was lost."""
     error = closing_error(closure, was_sent=True)
 

@@ -137,7 +137,7 @@ def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
         client(**options)
 
 
-def test_a_grant_must_be_a_known_grant() -> None:
+def test_grant_given_as_a_string_is_refused() -> None:
     """An OAuth grant given as a plain string is refused."""
     with pytest.raises(InvalidData):
         client(grant="client_credentials")
@@ -165,17 +165,17 @@ def test_signing_algorithm_follows_from_the_key(
     assert expected is oauth_client.assertion_algorithm
 
 
-def test_the_longest_name_is_a_name() -> None:
+def test_client_id_of_255_characters_is_valid() -> None:
     """An OAuth client id of 255 characters is valid."""
     assert "x" * 255 == client(client_id="x" * 255).client_id
 
 
-def test_a_scope_is_a_list() -> None:
+def test_scope_may_be_a_list_or_a_string() -> None:
     """A scope may be a list or a space-separated string, and keeps its order."""
     assert ("b", "a") == client(scope="b a").scope == client(scope=["b", "a"]).scope
 
 
-def test_a_client_shows_no_secret() -> None:
+def test_repr_of_a_client_shows_no_key() -> None:
     """An OAuth client's repr shows no key, not even its grant's; a client cannot be pickled."""
     grant = JwtBearer(JwtSigning(algorithm="HS256"), "key-of-grant")
     oauth_client = client(
@@ -237,7 +237,7 @@ def test_exchange_sends_the_named_services_current_token() -> None:
 
 
 @pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
-def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:
+def test_exchange_without_subject_token_or_service_is_refused(subject: Any) -> None:
     """A token exchange without a subject token or a service is refused."""
     with pytest.raises(InvalidData) as excinfo:
         TokenExchange(subject=subject)

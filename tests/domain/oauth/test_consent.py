@@ -124,7 +124,7 @@ def test_client_scope_is_the_default() -> None:
     assert "scope" not in begun_consent(client, scope=())[0]
 
 
-def test_openid_has_a_nonce() -> None:
+def test_only_a_scope_with_openid_has_a_nonce() -> None:
     """A consent URL has a nonce only if the scope contains openid."""
     parameters, pending = begun_consent(scope="openid email")
 
@@ -133,7 +133,7 @@ def test_openid_has_a_nonce() -> None:
     assert begun_consent(scope="email")[1].nonce is None
 
 
-def test_extra_parameters_are_merged() -> None:
+def test_parameters_of_a_consent_override_those_of_the_client() -> None:
     """A consent request's own parameters override the client's.
 
     The endpoint's query string is kept.
@@ -254,7 +254,7 @@ def read_result(callback: Any, pending: PendingConsent, client: OAuthClient | No
         "com.example:/cb?{}",
     ],
 )
-def test_a_code_is_read(form: str) -> None:
+def test_authorisation_code_is_read_from_a_callback(form: str) -> None:
     """The authorisation code is found in a callback URL, in a path, or in a query alone."""
     _, pending = begun_consent()
 
@@ -345,7 +345,7 @@ def test_issuer_is_not_compared_if_unknown() -> None:
     )
 
 
-def test_a_consent_belongs_to_its_client() -> None:
+def test_pending_consent_cannot_be_finished_by_another_client() -> None:
     """A pending consent cannot be finished by another client or at another server."""
     _, pending = begun_consent()
     other_client = OAuthClient(server=client_of().server, client_id="other")
@@ -384,7 +384,9 @@ def test_pending_consent_expires() -> None:
         ("unauthorized_client", CredentialRefreshFailed, False),
     ],
 )
-def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool) -> None:
+def test_error_code_in_a_callback_decides_the_exception_type(
+    error: str, kind: type[ConnectorError], *, later: bool
+) -> None:
     """The server's error code in a callback decides exception type, retryability and remedy."""
     _, pending = begun_consent()
     refusal = read_result(
@@ -397,7 +399,7 @@ def test_errors_are_typed(error: str, kind: type[ConnectorError], *, later: bool
     assert (kind is AuthorizationRequired) == ("begin again" in refusal.remedy)
 
 
-def test_a_refusal_shows_no_secret() -> None:
+def test_error_for_a_refused_consent_masks_secrets() -> None:
     """The error for a refused consent masks our secrets, and quotes only valid OAuth codes."""
     _, pending = begun_consent()
     description = f"<b>{pending.state.reveal()}</b>"
@@ -409,7 +411,7 @@ def test_a_refusal_shows_no_secret() -> None:
     assert "HTTP 400" in refusal.message
 
 
-def test_a_code_is_shown_with_its_verifier() -> None:
+def test_token_request_has_the_code_and_its_verifier() -> None:
     """A token request for a code contains code, code verifier and redirect URI."""
     _, pending = begun_consent()
 

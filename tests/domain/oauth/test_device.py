@@ -31,7 +31,7 @@ def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
     return read_device(Response(status, body=json.dumps(members).encode()), NOW)
 
 
-def test_a_code_is_read() -> None:
+def test_device_response_has_code_urls_expiry_and_interval() -> None:
     """A device authorisation response contains user code, URLs, expiry and polling interval."""
     consent = answer()
 
@@ -82,7 +82,9 @@ def test_codes_are_short_and_long(code: str) -> None:
         ({"interval": 10**400}, (86_400.0, 1800)),
     ],
 )
-def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
+def test_invalid_numbers_are_replaced_by_defaults(
+    changes: dict[str, Any], expected: tuple[float, float]
+) -> None:
     """If numbers in a device response are missing or invalid, defaults are used.
 
     Extreme numbers are limited.
@@ -102,7 +104,7 @@ def test_no_pause_is_without_end() -> None:
     assert 86_400.0 == consent.interval
 
 
-def test_an_older_name_is_known() -> None:
+def test_older_name_of_the_verification_url_is_accepted() -> None:
     """The older name `verification_url` of a draft is accepted in a device response."""
     consent = answer(verification_uri=None, verification_url="https://login.example/d")
 
@@ -140,7 +142,7 @@ def test_unreadable_answers_are_refused(body: bytes) -> None:
     assert isinstance(read_device(Response(200, body=body), NOW), Refused)
 
 
-def test_a_refusal_is_read() -> None:
+def test_oauth_error_in_a_device_response_is_read() -> None:
     """An OAuth error in a device response is read as an error, with any HTTP status."""
     for status in (200, 400):
         refused_consent = answer(status, error="invalid_client")
@@ -205,14 +207,14 @@ def test_slow_down_adds_five_seconds_to_the_polling_interval(
     assert pace == PollingPace.at_first(5.0).after(reply)
 
 
-def test_short_pauses_double_too() -> None:
+def test_failed_poll_doubles_a_short_pause() -> None:
     """If the server states no interval while polling, a failure doubles even a short pause."""
     failing_error = refused_request(Refusal.LATER, "HTTP 503")
 
     assert PollingPace(0.25, 0.5) == PollingPace.at_first(0.25).after(failing_error)
 
 
-def test_polling_pace_over_time() -> None:
+def test_slow_down_and_failures_lengthen_the_polling_pause() -> None:
     """While polling, each `slow_down` and failure lengthens the pause, up to a maximum."""
     pace = PollingPace.at_first(5.0)
     pauses: list[float] = []

@@ -13,7 +13,7 @@ ISSUER = "https://login.example"
 BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encode()
 
 
-def test_a_description_is_read() -> None:
+def test_metadata_of_an_issuer_is_read() -> None:
     """Metadata that an issuer serves about itself are read, including the token endpoint."""
     server = read_metadata(ISSUER, Response(200, body=BODY))
 

@@ -182,7 +182,7 @@ def _with_password() -> str:
     ],
     ids=["no PEM", "P-384", "secp256k1", "Ed25519", "RSA", "with a password"],
 )
-def test_only_p256_makes_proofs(wrong: str) -> None:
+def test_key_that_is_not_on_p256_is_refused(wrong: str) -> None:
     """A DPoP key that is not on P-256 is refused; the error has the field's name, not the key."""
     canaries = Canaries()
     canaries.plant("key", wrong.splitlines()[len(wrong.splitlines()) > 1])
@@ -293,6 +293,6 @@ def test_refused_proof_differs_from_refused_token(
 
 
 @pytest.mark.parametrize("refusal", ProofRefusal)
-def test_a_refusal_is_written_and_read(refusal: ProofRefusal) -> None:
+def test_challenge_for_a_refused_proof_is_read_back(refusal: ProofRefusal) -> None:
     """A 401 challenge written for a refused DPoP proof is read back as that refusal."""
     assert refusal is refusal_of(Headers([challenge(refusal)]))

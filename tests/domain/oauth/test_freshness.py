@@ -41,7 +41,7 @@ def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuth
         (0, 0, 0.0, 0.0, 0.0),
     ],
 )
-def test_a_token_is_renewed_before_its_end(
+def test_token_is_due_for_renewal_before_its_expiry(
     life: float, ago: float, draw: float, fresh: float, works: float
 ) -> None:
     """A token is due for renewal one minute before its expiry, or a quarter of a short lifetime."""
@@ -84,7 +84,9 @@ def test_token_that_expires_before_its_issue_is_past() -> None:
         (20.0, Freshness.PAST),
     ],
 )
-def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
+def test_token_becomes_due_for_renewal_and_then_expires(
+    elapsed: float, expected: Freshness
+) -> None:
     """A token is fresh, then due for renewal, then expired.
 
     At a boundary, the later state applies.
@@ -104,7 +106,7 @@ def test_half_of_a_life_is_always_fresh(
 
 @pytest.mark.parametrize("name", ["early", "leeway"])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon"], ids=repr)
-def test_settings_are_durations(name: str, value: object) -> None:
+def test_setting_that_is_not_a_duration_is_refused(name: str, value: object) -> None:
     """A renewal setting that is not a duration is refused; the error contains its name."""
     with pytest.raises(ConfigurationError) as excinfo:
         EarlyRenewal(**{name: value})  # type: ignore[arg-type]  # which is what is refused

@@ -86,7 +86,7 @@ def test_unreadable_id_tokens_are_refused(text: str) -> None:
     assert "cannot be read" == problem(text)
 
 
-def test_missing_id_token() -> None:
+def test_missing_id_token_is_a_problem_only_after_a_nonce() -> None:
     """A missing ID token is a problem only if a nonce was sent."""
     assert "is missing" == problem(None)
     assert problem(None, nonce=None) is None

@@ -29,12 +29,12 @@ LEAST_CONSENT = PendingConsent(
 
 
 @pytest.mark.parametrize("pending", [WHOLE_CONSENT, LEAST_CONSENT])
-def test_table_round_trip(pending: PendingConsent) -> None:
+def test_pending_consent_survives_storage_as_json(pending: PendingConsent) -> None:
     """A pending consent is unchanged after it was stored as JSON in a session."""
     assert pending == PendingConsent.from_table(json.loads(json.dumps(pending.table())))
 
 
-def test_sealed_round_trip() -> None:
+def test_pending_consent_survives_storage_in_an_encrypted_cookie() -> None:
     """A pending consent is unchanged after it was stored in an encrypted cookie."""
     cipher = AesGcmCipher(generate_keys())
     text = WHOLE_CONSENT.sealed(cipher)
@@ -71,7 +71,7 @@ def test_scope_in_pending_consent_table_may_be_one_space_separated_text() -> Non
         {"more": "x"},
     ],
 )
-def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
+def test_table_that_is_not_a_pending_consent_is_refused(changes: dict[str, Any]) -> None:
     """A table that is not a pending consent is refused, without secrets in any traceback frame."""
     with pytest.raises(InvalidData) as excinfo:
         PendingConsent.from_table({**WHOLE_CONSENT.table(), **changes})
@@ -86,13 +86,13 @@ def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "äöü", "AAAA", None])
-def test_unsealed_text_is_refused(text: Any) -> None:
+def test_pending_consent_encrypted_by_another_key_is_refused(text: Any) -> None:
     """A pending consent that another key encrypted is refused."""
     with pytest.raises(InvalidData):
         PendingConsent.unsealed(text, AesGcmCipher(generate_keys()))
 
 
-def test_times_are_in_utc() -> None:
+def test_expiry_is_read_in_utc() -> None:
     """A pending consent's expiry in any time zone is read in UTC."""
     other_zone_end = ENDS.astimezone(timezone(timedelta(hours=2)))
     same_consent = PendingConsent.from_table(

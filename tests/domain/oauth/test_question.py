@@ -103,7 +103,9 @@ def test_claim_key_without_refresh_token_is_the_clients() -> None:
     ],
     ids=repr,
 )
-def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:
+def test_response_that_may_hide_a_granted_token_counts_as_lost(
+    answer: Refused | ConnectorError, lost: bool
+) -> None:
     """A token response that may hide a granted token counts as lost."""
     assert lost is is_lost(answer)
 
@@ -125,7 +127,9 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
         ),
     ],
 )
-def test_a_refusal_becomes_an_error(reason: Refusal, retryable: bool, remedy: str) -> None:
+def test_error_for_a_failed_renewal_quotes_the_server(
+    reason: Refusal, retryable: bool, remedy: str
+) -> None:
     """The error for a failed renewal quotes the server, and states whether a retry makes sense."""
     error, wait = renewal_error("crm", Refused(why=reason, code="c", said="d", wait=4.0))
 
@@ -151,7 +155,7 @@ def test_renewal_timeout_error_is_retryable_and_has_a_remedy() -> None:
     assert "Try again, or set a longer timeout." == error.remedy
 
 
-def test_lost_answers_are_explained() -> None:
+def test_error_after_lost_answers_says_what_may_be_lost() -> None:
     """The error after lost answers permits a repetition, and says what may be lost."""
     error = lost_renewal_error("crm")
     assert ("crm", True) == (error.service, error.retryable)

@@ -67,7 +67,7 @@ def test_success_ignores_the_body(body: bytes) -> None:
         (429, None, VendorFailed, "Try again later."),
     ],
 )
-def test_refusals_are_typed(
+def test_error_for_a_failed_revocation_has_a_remedy(
     status: int, error: str | None, kind: type[Exception], remedy: str
 ) -> None:
     """The error for a failed revocation has a remedy, and states whether a retry makes sense."""
@@ -101,7 +101,7 @@ def test_connection_errors_pass_through() -> None:
     assert (error, None) == not_revoked_error(error)
 
 
-def test_no_token_is_shown() -> None:
+def test_token_in_the_response_to_a_revocation_is_masked() -> None:
     """A revoked token that the server repeats in its response is masked."""
     body = json.dumps({"error": "invalid_request", "error_description": "no rt-1 here"}).encode()
     answer = read_outcome(400, body)

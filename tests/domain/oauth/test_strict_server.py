@@ -97,7 +97,7 @@ def members(answer: Response) -> dict[str, Any]:
     ],
     ids=["basic", "post", "shared secret", "RSA", "P-256"],
 )
-def test_every_client_authentication_is_accepted(
+def test_each_client_authentication_method_works_twice(
     registered: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """Each OAuth client authentication method works twice, with any characters in id and secret."""
@@ -111,7 +111,7 @@ def test_every_client_authentication_is_accepted(
 
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
-def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
+def test_client_with_a_certificate_gets_a_bound_token(tmp_path: Path, method: Method) -> None:
     """An OAuth client with a registered certificate gets a token bound to that certificate."""
     lab = TlsLab(tmp_path)
     lab_certificates = lab.client_certificate()
@@ -190,7 +190,7 @@ def test_jwt_client_with_jwt_grant() -> None:
         assert 200 == request_token(server, client, "one").status
 
 
-def test_tokens_are_exchanged() -> None:
+def test_token_is_exchanged_for_one_with_another_audience() -> None:
     """A token can be exchanged for a token with another audience."""
     with AuthorizationServer() as server:
         access, _ = server.seed(scope="read")

@@ -68,7 +68,7 @@ def test_token_goes_into_the_header_of_its_service() -> None:
     assert ("new", None) == (headers.get("x-access-token"), headers.get("authorization"))
 
 
-def test_a_whole_answer_is_read() -> None:
+def test_token_response_has_all_its_fields() -> None:
     """A token response contains token, refresh token, type, scope and expiry."""
     result = read_answer(
         {
@@ -166,7 +166,7 @@ def test_token_type_default_and_case(kind: object, expected: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
-def test_a_bound_token_has_its_key(kind: str) -> None:
+def test_only_a_dpop_token_carries_the_key_of_the_client(kind: str) -> None:
     """Only a token of type DPoP carries the client's key."""
     bound_client = client(dpop_key=P256)
     for token_type, expected in ((kind, Secret(P256)), ("Bearer", None)):
@@ -232,7 +232,9 @@ def test_form_encoded_answers_are_read(options: str) -> None:
     ],
     ids=repr,
 )
-def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
+def test_token_error_is_classified_by_code_and_then_by_status(
+    members: object, status: int, expected: Refusal
+) -> None:
     """A token endpoint's error is classified by its code, then by its status.
 
     An unreadable 200 counts as a lost response.
@@ -251,7 +253,7 @@ def test_unreadable_success_is_lost() -> None:
         assert (Refusal.LOST, "HTTP 200") == (result.why, result.code)
 
 
-def test_requested_nonce_is_read() -> None:
+def test_token_error_carries_the_demanded_nonce() -> None:
     """A token error that demands a DPoP nonce carries that nonce."""
     result = read_answer({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="show-me")
 
@@ -280,7 +282,9 @@ def test_requested_nonce_is_read() -> None:
     ],
     ids=repr,
 )
-def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
+def test_token_error_has_the_oauth_code_and_description(
+    members: object, code: str, words: str
+) -> None:
     """A token error has the OAuth code and description.
 
     If the code is invalid, the HTTP status replaces it.
@@ -342,7 +346,7 @@ def test_secrets_in_the_description_are_masked() -> None:
     st.integers(200, 599),
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", "", "x" * 99]),
 )
-def test_every_answer_is_read(body: bytes, status: int, kind: str) -> None:
+def test_no_token_response_makes_reading_fail(body: bytes, status: int, kind: str) -> None:
     """No body, status or content type of a token response makes reading fail."""
     result: Any = read_token(
         Response(status, {"Content-Type": kind}, body), CLIENT, NOON, held=HELD_TOKENS, hidden=[]

@@ -140,7 +140,7 @@ def test_path_and_query_are_signed() -> None:
     assert expected_header(text) == signed_request.headers["authorization"]
 
 
-def test_a_parameter_without_a_value() -> None:
+def test_empty_query_parameter_is_signed_without_a_value() -> None:
     """Azure signs an empty query parameter with nothing after its name."""
     request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
     text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")

@@ -172,7 +172,7 @@ def test_added_query_parameter_is_in_the_signed_url() -> None:
         ("http_date", "Sun, 01 Mar 2026 12:00:00 GMT"),
     ],
 )
-def test_writes_the_time(form: str, written: str) -> None:
+def test_timestamp_is_written_in_the_configured_form(form: str, written: str) -> None:
     """A signing timestamp is written in the configured form."""
     signing = HmacSigning(
         signs="", headers={"T": "{timestamp}", "S": "{signature}"}, timestamp=form

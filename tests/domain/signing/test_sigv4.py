@@ -152,7 +152,7 @@ def test_documented_presigned_url() -> None:
 
 @pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2Vj"])
-def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
+def test_policy_of_an_upload_form_has_the_conditions_and_signing_fields(token: str | None) -> None:
     """An S3 upload form's signed policy has the given conditions and the signing fields."""
     eastern = datetime(2013, 5, 24, 2, tzinfo=timezone(timedelta(hours=2)))
     signing = attrs.evolve(S3, session_token=token)
@@ -288,7 +288,7 @@ def test_presigned_urls_ignore_headers_that_proxies_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])
-def test_s3_like_services(service: str) -> None:
+def test_s3_compatible_services_sign_the_path_as_sent(service: str) -> None:
     """S3-compatible services sign the path as sent, and send the body's hash in a header."""
     signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
     assert "/a%20b//" == signing.canonical_path("/a%20b//")
