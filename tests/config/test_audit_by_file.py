@@ -67,7 +67,7 @@ def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None
     assert ([USE] if uses else []) == make_records(tmp_path)
 
 
-def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
+def test_asynchronous_hub_records_uses_of_credentials(tmp_path: Path) -> None:
     """An asynchronous hub also records the use of credentials."""
 
     async def call() -> None:
@@ -93,7 +93,7 @@ def test_uses_of_the_configured_store_are_recorded(
     assert [USE] == make_records(tmp_path)
 
 
-def test_uses_need_a_store(tmp_path: Path) -> None:
+def test_audit_of_uses_without_a_credential_store_is_refused(tmp_path: Path) -> None:
     """The setting `audit.uses` is refused if there is no credential store."""
     source = source_of(tmp_path, uses=True)
     source["services"] = {"vat": {"base_url": "https://vat.example"}}

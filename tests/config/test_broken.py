@@ -35,7 +35,7 @@ def test_each_mistake_has_a_path(source: Any, path: str, remedy: str) -> None:
     assert str(problem) == str(excinfo.value)
 
 
-def test_all_at_once() -> None:
+def test_all_mistakes_of_a_configuration_are_reported_together() -> None:
     """All mistakes of a configuration are reported together, one per line."""
     source = {
         **vendor(account_sid="x", tymeout=3, limits=[{"rate": 1}, {"rate": 0}]),
@@ -89,7 +89,7 @@ def test_configuration_error_that_is_created_with_message_and_path_has_one_probl
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_error_names_the_file(count: int, tmp_path: Path) -> None:
+def test_error_begins_with_the_configuration_file(count: int, tmp_path: Path) -> None:
     """The text of an error begins with the file in which the settings are wrong."""
     file = tmp_path / "moorage.toml"
     wrong_settings = ["retry.max_attempts = 'x'", "timeout = -1"][:count]

@@ -129,7 +129,7 @@ def test_all_mistakes_are_reported_at_once(place: int, end: str) -> None:
 
 @pytest.mark.parametrize("end", FORMATS)
 @pytest.mark.parametrize("place", range(len(VALID_TEXTS)))
-def test_valid_configurations_pass(place: int, end: str) -> None:
+def test_check_reports_a_valid_configuration_as_valid(place: int, end: str) -> None:
     """A valid configuration opens, and `check` reports it as valid."""
     path = write_configuration(end, FORMATS[end](VALID_TEXTS[place]))
     moorage.open(path).close()
@@ -145,7 +145,7 @@ def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> Non
     assert len(VALID_TEXTS) >= 18
 
 
-def test_every_environment_is_checked() -> None:
+def test_all_environments_option_checks_each_environment() -> None:
     """With --all-environments, each environment is checked.
 
     The worst result decides the exit code.
@@ -182,7 +182,9 @@ def test_every_environment_is_checked() -> None:
     assert (0, True) == (text_only.code, text_only.out.startswith("Environment none:\n"))
 
 
-def test_a_program_may_give_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_option_expects_credentials_from_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With the option --credentials, `moorage check` expects credentials from the program."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_VAT", "hidden")
     path = write_configuration(
@@ -211,7 +213,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
     moorage.open(reversed_source).close()
 
 
-def test_a_missing_secret_where_a_text_belongs() -> None:
+def test_missing_secret_in_a_vendor_name_is_reported_at_that_setting() -> None:
     """If a vendor's name refers to a missing secret, both problems name the same setting."""
     path = write_configuration(
         "json",
@@ -312,7 +314,9 @@ def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None
         ("credentials_from", "file:///credentials.toml", "without slashes after the colon"),
     ],
 )
-def test_mistaken_path_is_explained(table: str, url: str, words: str) -> None:
+def test_error_for_a_mistaken_url_path_shows_the_correct_url(
+    table: str, url: str, words: str
+) -> None:
     """The error for a URL with a mistaken path shows the correct form of the URL."""
     Path("credentials.toml").write_text("")
     path = write_configuration("json", json.dumps({table: {"url": url}}))

@@ -51,7 +51,9 @@ def test_configuration_file_that_only_names_vendor_is_valid(tmp_path: Path) -> N
     assert ((), (), None) == (result.routes, result.services, result.state)
 
 
-def test_every_kind_of_setting_is_read_from_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounts_routes_services_and_tenants_are_read_from_one_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Accounts, routes with rules, services and tenants' accounts are read from one file."""
     monkeypatch.setenv("TWILIO_TOKEN", "hidden")
     result = read_configuration(
@@ -116,7 +118,7 @@ def test_every_kind_of_setting_is_read_from_one_file(monkeypatch: pytest.MonkeyP
     assert "memory:" == result.state
 
 
-def test_configured_hub_works() -> None:
+def test_configured_hub_calls_the_vendor_with_the_account_of_the_tenant() -> None:
     """A configured hub calls a vendor with the tenant's account if there is one."""
     sandbox = TwilioSandbox(auth_token="token")
     hub = moorage.open(
@@ -156,7 +158,7 @@ def test_configuration_opens_asynchronous_hub_as_well_as_synchronous_one() -> No
 
 @pytest.mark.parametrize("value", [False, True], ids=["own", "given"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_hub_closes_the_store_that_was_opened_for_it(
+def test_hub_closes_only_the_store_that_it_opened(
     tmp_path: Path, *, is_async: bool, value: bool
 ) -> None:
     """A hub closes the store that it opened itself, but not a store that was passed to it."""
@@ -242,7 +244,9 @@ def test_invalid_service_setting_has_its_path() -> None:
     "name, right_name",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
 )
-def test_unknown_port_is_refused(opened: Any, name: str, right_name: str) -> None:
+def test_unknown_argument_of_open_is_refused_with_a_suggestion(
+    opened: Any, name: str, right_name: str
+) -> None:
     """The error for an unknown argument of `open` or `aopen` suggests the correct argument."""
     with pytest.raises(ConfigurationError) as excinfo:
         opened({}, **{name: ()})

@@ -45,7 +45,7 @@ def _sqlite(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("make", [_environment, _file, _sqlite])
-def test_a_file_names_the_store_of_credentials(
+def test_configuration_names_the_store_of_credentials(
     make: Callable[[Path, pytest.MonkeyPatch], dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,7 +88,7 @@ def test_unusable_credential_store_is_refused(
     assert (path, True) == (problem.path, remedy in problem.remedy)
 
 
-def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_can_be_stored_in_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials can be stored in a database.
 
     If the driver is missing, the error names the pip extra.
@@ -101,7 +101,7 @@ def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         moorage.open({"credentials_from": {"url": "mariadb://host/name", **keys}})
 
 
-def test_missing_credentials_are_refused() -> None:
+def test_service_without_credentials_is_refused() -> None:
     """A service or vendor without credentials is refused, unless a credential store is passed."""
     source = {**NEEDS, "vendors": {"resend": {"sender": "a@example.com"}}}
     with pytest.raises(ConfigurationError) as excinfo:
@@ -114,7 +114,9 @@ def test_missing_credentials_are_refused() -> None:
     moorage.open(source, credentials=SqliteCredentialProvider("x.db", AesGcmCipher(keys))).close()
 
 
-def test_the_store_of_credentials_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reload_that_changes_the_credential_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reload that changes the credential store or the HTTP client's settings is refused."""
     store = _file(tmp_path, monkeypatch)
     source = {**NEEDS, "credentials_from": store, "http": {"max_connections": 5}}
@@ -166,7 +168,7 @@ def test_trust_proxy_and_pool_by_file(
         assert 4 == len(vendor.requests)
 
 
-def test_unverified_by_file(vendor: VendorServer) -> None:
+def test_turning_off_tls_verification_needs_a_reason_and_warns(vendor: VendorServer) -> None:
     """A configuration can turn off TLS verification with a stated reason, and causes a warning."""
     source = {
         "services": {"vat": {"base_url": vendor.url}},

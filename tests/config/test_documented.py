@@ -88,7 +88,7 @@ def test_documented_configurations_load(
         assert fits(SCHEMA, SCHEMA, tomllib.loads(block))
 
 
-def test_every_block_is_marked() -> None:
+def test_each_documented_configuration_is_marked_as_a_file() -> None:
     """Each configuration block in the documentation is marked as a file, so that it is tested."""
     assert BLOCKS == SHOWN_BLOCKS
     assert len(SHOWN_BLOCKS) >= 6

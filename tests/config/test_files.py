@@ -129,7 +129,9 @@ def test_invalid_file_is_refused(tmp_path: Path, name: str, text: str | bytes, l
 
 
 @pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])
-def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
+def test_configuration_file_without_a_table_is_refused(
+    tmp_path: Path, name: str, text: str
+) -> None:
     """A configuration file that does not contain a table is refused."""
     with pytest.raises(ConfigurationError, match="not a table"):
         read_configuration(write_file(tmp_path, name, text))
@@ -156,7 +158,9 @@ def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> Non
     assert () == read_configuration(write_file(tmp_path, name, f"\ufeff{text}")).accounts
 
 
-def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_configuration_without_pyyaml_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without PyYAML, a YAML configuration is refused, and the error names the package."""
     uninstall(monkeypatch, "yaml", "moorage.config.yaml_text")
 

@@ -101,7 +101,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
 
 
 @given(st.sampled_from(PLACES), JUNK, st.sampled_from([None, "production", "nowhere"]))
-def test_junk_raises_configuration_error(
+def test_any_value_at_any_path_loads_or_raises_configuration_error(
     place: tuple[Any, ...], junk: Any, environment: str | None
 ) -> None:
     """With any value at any path, a configuration loads or raises an error without secrets."""

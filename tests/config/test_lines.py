@@ -95,7 +95,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
         yield from paths(entry, entry_path)
 
 
-def test_lines_of_toml() -> None:
+def test_toml_setting_has_the_line_of_its_key_or_table() -> None:
     """Each setting of a TOML string has the line of its key, or of its table's header."""
     assert TOML_LINES == lines_of(TOML)
     assert set(paths(tomllib.loads(TOML))) == set(TOML_LINES)
@@ -109,7 +109,7 @@ def test_lines_end_at_a_mistake() -> None:
 
 @given(TREES)
 @example({"\x1e": [False, False], "\x1f": [False]})
-def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
+def test_each_json_setting_has_a_line(tree: dict[str, Any]) -> None:
     """Each setting of a JSON string has a line, and the lines are in the order of the settings."""
     text = json.dumps(tree, indent=1)
     lines = lines_of(text)
@@ -121,7 +121,7 @@ def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
 
 
 @given(TREES)
-def test_every_setting_of_toml_has_a_line(tree: dict[str, Any]) -> None:
+def test_each_toml_setting_has_a_line(tree: dict[str, Any]) -> None:
     """Each setting of a TOML string has a line."""
     text = write_toml(tree)
     assert set(paths(tomllib.loads(text))) == set(lines_of(text))
@@ -135,7 +135,7 @@ def test_every_setting_of_toml_has_a_line(tree: dict[str, Any]) -> None:
         ("m.yaml", "services:\n  a:\n    base_url: http://a\n    retry:\n      max_attempts: x\n"),
     ],
 )
-def test_a_problem_names_its_line(name: str, text: str, tmp_path: Path) -> None:
+def test_problem_names_the_line_of_the_wrong_setting(name: str, text: str, tmp_path: Path) -> None:
     """Each problem of a file has the line of the wrong setting, in its text and as an attribute."""
     if name.endswith("yaml"):
         pytest.importorskip("yaml")
@@ -149,7 +149,7 @@ def test_a_problem_names_its_line(name: str, text: str, tmp_path: Path) -> None:
     assert 5 == error_as_dict(excinfo.value)["problems"][0]["line"]
 
 
-def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
+def test_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
     """The problem of a missing setting has the line of the table that lacks it."""
     file = tmp_path / "moorage.toml"
     file.write_text("\n[services.a]\nbase_url = 'http://a'\n[vendors.twilio]\n")
@@ -158,7 +158,9 @@ def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
     assert {4} == {problem.line for problem in excinfo.value.problems}
 
 
-def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_in_the_table_of_an_environment_has_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A setting in an environment's table has a line number.
 
     A setting from an environment variable has none.
@@ -198,7 +200,7 @@ def test_early_errors_name_the_file(text: str, expected: str, tmp_path: Path) ->
     assert str(excinfo.value).startswith(f"{file}: {expected}")
 
 
-def test_paths_are_printable(tmp_path: Path) -> None:
+def test_control_characters_in_a_path_are_shown_as_question_marks(tmp_path: Path) -> None:
     """In a path, question marks replace characters that could control a terminal."""
     file = tmp_path / "moorage.json"
     file.write_text(json.dumps({"services": {"a\ud800\x1b[31m\x9b\u202e\n🦊é": {"base_url": "x"}}}))

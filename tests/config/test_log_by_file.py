@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SERVICES = {"vat": {"base_url": "https://vat.example"}}
 
 
-def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
+def test_hub_creates_and_writes_its_configured_log(tmp_path: Path) -> None:
     """A hub creates the table of its configured log, and writes pending entries when it closes."""
     url = f"sqlite:///{tmp_path}/calls.db"
     with moorage.open({"services": SERVICES, "log": {"url": url}}) as hub:
@@ -28,7 +28,7 @@ def test_a_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
         assert ["order-7"] == [entry.id for entry in log.find(LogQuery()).items]
 
 
-def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> None:
+def test_asynchronous_hub_closes_its_configured_log(tmp_path: Path) -> None:
     """An asynchronous hub also closes its configured log."""
     url = f"sqlite:///{tmp_path}/calls.db"
 

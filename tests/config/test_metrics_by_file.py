@@ -29,7 +29,7 @@ def calls(url: str) -> list[tuple[str | None, int]]:
 
 
 @pytest.mark.parametrize("observed", [False, True])
-def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
+def test_hub_creates_and_stores_its_configured_metrics(observed: bool, tmp_path: Path) -> None:
     """A hub creates its configured metrics table, and stores its metrics when it closes."""
     events: list[Event] = []
     url = f"sqlite:///{tmp_path}/metrics.db"
@@ -41,7 +41,7 @@ def test_a_hub_counts_its_calls(observed: bool, tmp_path: Path) -> None:
     assert observed is bool(events)
 
 
-def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
+def test_asynchronous_hub_closes_its_configured_metrics(tmp_path: Path) -> None:
     """An asynchronous hub also closes its configured metrics."""
     url = f"sqlite:///{tmp_path}/metrics.db"
 
@@ -63,7 +63,7 @@ def test_reload_that_names_another_metrics_store_is_refused(tmp_path: Path) -> N
         assert "metrics.url" == excinfo.value.path
 
 
-def test_a_wrong_url_of_metrics_is_reported() -> None:
+def test_unsupported_metrics_url_is_refused() -> None:
     """An unsupported URL is refused at the path `metrics.url`."""
     with pytest.raises(ConfigurationError, match="cannot be used for metrics") as excinfo:
         moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})

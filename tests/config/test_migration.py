@@ -138,7 +138,7 @@ TREES = st.dictionaries(
 
 
 @given(TREES)
-def test_toml_round_trip(tree: dict[str, Any]) -> None:
+def test_tables_written_as_toml_are_read_back_unchanged(tree: dict[str, Any]) -> None:
     """Tables written as TOML are read back unchanged."""
     assert tree == tomllib.loads(write_toml(tree))
 
@@ -167,7 +167,7 @@ def test_toml_output_has_headings_and_no_null_values() -> None:
     )
 
 
-def test_secrets_are_masked() -> None:
+def test_shown_configuration_masks_secrets_but_not_references() -> None:
     """In a shown configuration, secrets and possible secrets are masked, and references are not."""
     tree = {
         "credentials": "hidden",

@@ -18,7 +18,7 @@ from moorage.config.observers import ObserverSettings
 ALL: dict[str, Any] = dict.fromkeys(("logging", "opentelemetry", "prometheus", "sentry"), True)
 
 
-def test_settings_open_observers() -> None:
+def test_observer_setting_that_is_true_opens_an_observer() -> None:
     """Each observer setting that is true opens an observer, followed by configured functions."""
     observers = ObserverSettings(**ALL, functions=print).open()
 
@@ -51,7 +51,9 @@ def test_configured_observers_receive_events(caplog: pytest.LogCaptureFixture) -
     assert 1 == len(caplog.records)
 
 
-def test_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_of_an_observer_is_reported_before_opening(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A configured observer whose package is missing is reported before anything is opened."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
 

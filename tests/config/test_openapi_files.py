@@ -88,7 +88,9 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_openapi("/dev/zero")  # a file without an end, whose size is zero
 
 
-def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_without_pyyaml_names_the_extra_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without PyYAML, the error for an OpenAPI file in YAML names the pip extra to install."""
     monkeypatch.delitem(sys.modules, "moorage.config.yaml_values")
     monkeypatch.setitem(sys.modules, "yaml", None)
@@ -96,7 +98,7 @@ def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         service_of(tmp_path / "a.yaml", "{}")
 
 
-def test_billion_laughs_are_refused(tmp_path: Path) -> None:
+def test_yaml_aliases_with_millions_of_values_are_refused(tmp_path: Path) -> None:
     """YAML aliases that expand to more than five million values are refused at once."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
@@ -104,7 +106,7 @@ def test_billion_laughs_are_refused(tmp_path: Path) -> None:
         service_of(tmp_path / "a.yaml", "\n".join(lines))
 
 
-def test_aliases_are_shared(tmp_path: Path) -> None:
+def test_yaml_alias_stands_for_the_value_of_its_anchor(tmp_path: Path) -> None:
     """In an OpenAPI file, a YAML alias stands for the value of its anchor."""
     text = (
         yaml.safe_dump(description()).replace("paths: {}", "")
@@ -151,7 +153,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_json_is_yaml(value: object) -> None:
+def test_json_has_the_same_value_when_read_as_yaml(value: object) -> None:
     """A JSON string has the same value when it is read as YAML."""
     assert value == yaml_value(json.dumps(value))
 

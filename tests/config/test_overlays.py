@@ -88,7 +88,7 @@ def test_invalid_environments_are_refused(environments: Any, path: str, remedy: 
     assert remedy in excinfo.value.problems[0].remedy
 
 
-def test_problem_names_the_overlay() -> None:
+def test_problem_names_the_environment_or_variable_of_its_value() -> None:
     """A problem of an overridden value names the environment or variable of the value."""
     with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
         read_configuration(
@@ -96,7 +96,7 @@ def test_problem_names_the_overlay() -> None:
         )
 
 
-def test_variable_overrides_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_overrides_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable in upper or lower case overrides a setting, parsed as the setting's type."""
     for name, value in {
         "MOORAGE_STATE__URL": "secret://env/OURS_URL",
@@ -144,7 +144,7 @@ def test_variable_overrides_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable for a nested setting creates the missing tables on its path."""
     monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
@@ -234,7 +234,7 @@ def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
         ("MOORAGE_VENDORS____TWILIO", "MOORAGE_VENDORS____TWILIO", "two underscores"),
     ],
 )
-def test_invalid_variables_are_named(
+def test_invalid_environment_variable_is_reported_by_its_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, path: str, remedy: str
 ) -> None:
     """An invalid value from a variable is reported with the variable's name."""

@@ -85,7 +85,7 @@ def read_text(folder: Path, text: str, suffix: str) -> Any:
     return read_configuration(path)
 
 
-def test_pipelines_in_toml(tmp_path: Path) -> None:
+def test_pipeline_settings_are_read_from_toml_with_defaults(tmp_path: Path) -> None:
     """Pipeline settings in TOML are read, and omitted settings have their defaults."""
     orders, shop = read_text(tmp_path, TOML, "toml").pipelines
     assert ("orders", "shop") == (orders.name, shop.name)
@@ -210,7 +210,9 @@ def test_pipelines_in_yaml_and_json(tmp_path: Path) -> None:
     assert by_yaml == read_configuration(tree).pipelines
 
 
-def test_variables_set_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_override_pipeline_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Environment variables override pipeline settings, including those of connectors."""
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__LANES", "8")
     monkeypatch.setenv("MOORAGE_PIPELINES__ORDERS__SOURCE__GROUP", "7")
@@ -360,7 +362,9 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"lane": 1}, "lane", "lane is unknown"),
     ],
 )
-def test_mistakes_have_paths(changes: dict[str, Any], path: str, message: str) -> None:
+def test_each_mistake_of_a_pipeline_is_reported_with_its_path(
+    changes: dict[str, Any], path: str, message: str
+) -> None:
     """Each mistake in a pipeline's settings is reported once, with its path."""
     [(found_path, text)] = problems({"source": SOURCE, "sink": SINK, **changes})
     assert f"pipelines.orders.{path}" == found_path

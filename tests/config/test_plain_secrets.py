@@ -145,7 +145,7 @@ def test_user_of_nats_is_no_token_beside_a_password() -> None:
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
-def test_opening_warns_once(file: Path, opened: Any) -> None:
+def test_opening_a_file_with_plain_secrets_warns_once(file: Path, opened: Any) -> None:
     """Opening a file with plain secrets warns once, at the caller's line."""
     # Remove the empty webhook secrets, with which the file cannot be opened.
     file.write_text(TEXT.replace(' "",', "").replace(' "${OURS:-}",', ""))
@@ -162,7 +162,7 @@ def test_opening_warns_once(file: Path, opened: Any) -> None:
         asyncio.run(closing)
 
 
-def test_mappings_cause_no_warning() -> None:
+def test_plain_secrets_in_a_mapping_cause_no_warning() -> None:
     """Plain secrets in a mapping passed by a program cause no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")

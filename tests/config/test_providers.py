@@ -169,7 +169,9 @@ def test_secrets_are_read_from_application_passwords_in_system_keyring() -> None
         keyring.set_keyring(previous_keyring)
 
 
-def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_keyring_library_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If the keyring library is missing, the error names the pip extra to install."""
     uninstall(monkeypatch, "keyring", "moorage.adapters.credentials.keyring")
 

@@ -22,7 +22,7 @@ def twilio(**fields: Any) -> Any:
     return read_configuration(vendor(**fields)).accounts[0]
 
 
-def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_with_fallbacks_are_filled_into_strings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration string may contain variables with fallbacks, and escaped dollar signs."""
     monkeypatch.setenv("OURS_SET", "set")
     monkeypatch.setenv("OURS_EMPTY", "")
@@ -102,7 +102,9 @@ def test_secret_that_looks_like_another_type_is_kept(
     assert [text] == [secret.reveal() for secret in account.webhook_secrets]
 
 
-def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_reference_reads_a_variable_or_a_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A secret reference reads a variable or a file once, and never shows the secret."""
     monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
     monkeypatch.setenv("OURS_SECRET", "hidden")
@@ -140,7 +142,7 @@ def test_each_reference_to_missing_secret_is_reported_with_its_path() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "x" * 65_537])
-def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
+def test_empty_or_too_long_secret_file_is_refused(tmp_path: Path, content: str) -> None:
     """A secret file that is empty or too long is refused."""
     (tmp_path / "key").write_text(content)
 
@@ -148,7 +150,7 @@ def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
         twilio(credentials=f"secret://file/{tmp_path}/key")
 
 
-def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_of_a_service_is_used_as_a_bearer_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """The secret of a service, or of its region, is used as a bearer token."""
     monkeypatch.setenv("OURS_TOKEN", "hidden")
     (service,) = read_configuration(

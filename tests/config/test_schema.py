@@ -36,7 +36,7 @@ def test_broken_configurations_do_not_validate(place: int) -> None:
     ],
     ids=str,
 )
-def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
+def test_valid_configuration_matches_the_json_schema(source: dict[str, Any]) -> None:
     """A valid configuration matches the JSON Schema, and so do its environments."""
     assert fits(SCHEMA, SCHEMA, source)
 
@@ -51,12 +51,12 @@ def test_loadable_configurations_validate(source: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_environments_are_checked(source: dict[str, Any]) -> None:
+def test_mistake_in_an_environment_violates_the_json_schema(source: dict[str, Any]) -> None:
     """A mistake in an environment's tables does not match the JSON Schema."""
     assert not fits(SCHEMA, SCHEMA, source)
 
 
-def test_semantic_mistakes_validate() -> None:
+def test_values_with_a_wrong_meaning_pass_the_json_schema() -> None:
     """Values with the right form but a wrong meaning pass the JSON Schema."""
     tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
 

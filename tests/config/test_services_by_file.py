@@ -131,7 +131,7 @@ def _is_function(field: attrs.Attribute[Any]) -> bool:
 FIELDS = [field for field in attrs.fields(Service) if field.init and field.name != "name"]
 
 
-def test_every_setting_is_available_in_files() -> None:
+def test_configuration_file_can_set_each_service_setting() -> None:
     """A configuration file can set every service setting; functions are named by entry points."""
     assert {field.name for field in FIELDS} == set(SERVICE.fields)
     assert {field.name for field in FIELDS if _is_function(field)} == set(FUNCTIONS)
@@ -139,7 +139,7 @@ def test_every_setting_is_available_in_files() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
+def test_service_setting_in_a_file_equals_the_constructor_argument(name: str) -> None:
     """A service setting in a file has the same effect as the constructor argument."""
     file_setting, value = SAMPLES[name]
     other_settings = BESIDE.get(name, {})
@@ -151,7 +151,7 @@ def test_a_setting_of_a_file_is_that_of_a_program(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/how-to/configuration.md"])
-def test_the_pages_name_the_functions(page: str) -> None:
+def test_pages_list_the_service_settings_that_are_functions(page: str) -> None:
     """The README and the manual list the service settings that are functions."""
     text = (ROOT / page).read_text("utf-8")
 
@@ -216,7 +216,9 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
 
 
 @pytest.mark.parametrize("place", range(len(FORMS)))
-def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_credentials_can_be_configured(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every kind of credentials can be configured; a string is JSON or a bearer token."""
     written_credentials, credentials = FORMS[place]
     if isinstance(written_credentials, str):
@@ -288,7 +290,9 @@ def test_basic_credentials_from_store_or_from_json_are_sent_as_basic(
     ]
 
 
-def test_a_secret_of_stored_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_to_stored_credentials_stands_only_for_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reference to stored credentials may stand for a secret, but not for any other string."""
     keys = generate_keys()
     monkeypatch.setenv("KEYS", keys.text().reveal())

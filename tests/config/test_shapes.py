@@ -73,7 +73,7 @@ class UnusualFields:
     most: int = attrs.field(default=9, validator=_check_limit)
 
 
-def test_a_class_is_a_table() -> None:
+def test_configuration_table_of_a_class_has_the_types_of_its_fields() -> None:
     """The configuration table of a class has the types of the class's fields."""
     table = table_of(UnusualFields)
 
@@ -145,7 +145,7 @@ def test_fields_validated_against_other_fields() -> None:
     ]
 
 
-def test_validators_of_others() -> None:
+def test_error_of_a_field_validator_is_a_problem_of_the_field() -> None:
     """Any error that a field's own validator raises is reported as a problem of the field."""
     report = Report()
 

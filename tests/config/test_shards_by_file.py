@@ -59,7 +59,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
 
 
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
-def test_an_empty_list_is_refused(setting: str) -> None:
+def test_empty_list_of_stores_is_refused(setting: str) -> None:
     """An empty list of stores is refused, and not taken for a store in memory."""
     with pytest.raises(ConfigurationError, match="list of stores is empty") as excinfo:
         moorage.open({"services": SERVICES, "state": {setting: []}})
@@ -67,7 +67,7 @@ def test_an_empty_list_is_refused(setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
-def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
+def test_each_shard_whose_file_cannot_be_created_is_reported(tmp_path: Path, setting: str) -> None:
     """Each shard whose file cannot be created is reported before anything is opened."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("a", "b/b", "c/c")]
     with pytest.raises(ConfigurationError, match="does not exist") as excinfo:

@@ -98,7 +98,7 @@ def test_schema_describes_steps() -> None:
         assert not fits(schema, schema, {**tables, "steps": {"total": {**STEP, **mistake}}})
 
 
-def test_hub_runs_configured_steps() -> None:
+def test_hub_runs_a_configured_step_once_per_key() -> None:
     """A hub runs a configured step by name, once per idempotency key, on the step's platform."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
@@ -218,7 +218,9 @@ def test_steps_need_no_configured_service() -> None:
         ),
     ],
 )
-def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> None:
+def test_mistake_in_a_platform_or_step_is_reported_with_a_remedy(
+    tables: dict[str, Any], path: str, text: str
+) -> None:
     """Each mistake in a platform or step is reported at its path, with a remedy."""
     texts = problems(**tables)
 

@@ -249,7 +249,7 @@ def test_wrong_setting_of_a_platform_is_named(name: str) -> None:
     assert [] == [*wrong_errors(kind.settings, PLATFORMS[name], repr)]
 
 
-def test_all_kinds_are_tried() -> None:
+def test_tests_cover_each_kind_of_connector_source_and_platform() -> None:
     """The tests in this file cover every kind of connector, source and platform."""
     kinds = {name: connector_kind(name) for name in connector_kind_names()}
     own_kinds = {name for name in kinds if kinds[name].settings.__module__.startswith("moorage.")}

@@ -93,6 +93,6 @@ def test_pyyaml_c_and_python_loaders_read_pyyaml_own_output_as_same_value(
 @example("a: 'open")
 @example("1: a")
 @example("a: [1, 2")
-def test_errors_are_the_same(text: str) -> None:
+def test_both_yaml_loaders_raise_the_same_error(text: str) -> None:
     """PyYAML's C and Python loaders raise the same error for invalid YAML."""
     assert outcome_in_python(text) == outcome(text)

@@ -96,7 +96,7 @@ async def test_closing_registry_closes_every_connector(lab: ConnectorsLab) -> No
 
 
 @in_both_modes
-async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
+async def test_closed_registry_refuses_requests_and_connectors(lab: ConnectorsLab) -> None:
     """A closed registry refuses requests and new connectors."""
     lab.add("base")
     await lab.run(lab.registry.close)

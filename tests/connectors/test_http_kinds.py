@@ -71,7 +71,7 @@ def test_graphql_documents_run_by_name(shop: GraphQLServer, tmp_path: Path) -> N
         assert "<HttpConnector shop (graphql)>" == repr(connectors["shop"])
 
 
-def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
+def test_asynchronous_hub_runs_configured_graphql_documents(shop: GraphQLServer) -> None:
     """An asynchronous hub runs configured documents; its health check runs the configured query."""
     documents = {"orders": "query Mine { orders { id } }"}
     settings = configuration("graphql", shop.server.url, documents=documents, ping="orders")
@@ -127,7 +127,9 @@ def test_graphql_on_the_command_line(
         ({"schema": "missing.graphql"}, "schema"),
     ],
 )
-def test_wrong_graphql_settings(settings: dict[str, Any], path: str) -> None:
+def test_wrong_graphql_setting_is_refused_with_its_path(
+    settings: dict[str, Any], path: str
+) -> None:
     """A wrong setting of a GraphQL connector is refused with its path, before anything is sent."""
     with pytest.raises(ConfigurationError, match=rf"connectors\.shop\.{path}"):
         moorage.open(configuration("graphql", "https://shop.example", **settings))
@@ -142,7 +144,7 @@ def test_document_that_does_not_fit_the_schema(tmp_path: Path) -> None:
         moorage.open(configuration("graphql", "https://shop.example", **settings))
 
 
-def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
+def test_json_rpc_method_accepts_parameters_by_position_or_name(ledger: JsonRpcServer) -> None:
     """A JSON-RPC method accepts parameters by position or name.
 
     Only a method declared as safe counts as safe.
@@ -168,7 +170,7 @@ def test_json_rpc_methods(ledger: JsonRpcServer) -> None:
     assert "rpc.discover" == ledger.methods[-1]
 
 
-def test_asynchronous_json_rpc_connector(ledger: JsonRpcServer) -> None:
+def test_health_check_of_asynchronous_connector_calls_its_method(ledger: JsonRpcServer) -> None:
     """The health check of an asynchronous connector calls the configured method."""
     settings = configuration("json-rpc", ledger.server.url, ping="echo")
 

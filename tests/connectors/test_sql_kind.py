@@ -85,12 +85,14 @@ def test_database_is_given_by_fields(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_fields_make_the_address(settings: dict[str, Any], address: str) -> None:
+def test_special_characters_are_escaped_in_the_database_url(
+    settings: dict[str, Any], address: str
+) -> None:
     """Special characters in user, password or database names are escaped in the database URL."""
     assert address == SqlSettings(**settings).address().reveal()
 
 
-def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_password_may_be_a_secret_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database password may be a secret reference, and no output shows the password."""
     monkeypatch.setenv("STOCK_PASSWORD", "hunter2")
     settings = {
@@ -170,7 +172,7 @@ def test_command_of_a_configuration_may_be_repeatable() -> None:
     assert (True, True) == traits["find"]
 
 
-def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_is_valid_without_sqlalchemy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without SQLAlchemy the configuration is valid.
 
     The first use raises an error that says what to install.

@@ -102,7 +102,7 @@ def check_description(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "vendor", [name for name in vendor_names() if name not in {"smtp", "local_files", "fsspec"}]
 )
-def test_every_vendor_is_exported(vendor: str, tmp_path: Path) -> None:
+def test_exports_contain_each_vendor(vendor: str, tmp_path: Path) -> None:
     """Postman and OpenAPI exports contain each vendor, and are valid."""
     description = describe_requests(read_configuration(at_sandbox(vendor, tmp_path)))
 
@@ -187,7 +187,7 @@ def test_accounts_with_similar_names_have_variables_of_their_own() -> None:
     assert ("a-b_url", "a_b_url") == (variable("a-b", "url"), variable("a_b", "url"))
 
 
-def test_other_settings_are_values(exported: Description) -> None:
+def test_settings_that_are_not_secret_are_exported_with_their_values(exported: Description) -> None:
     """Settings that are not secret are exported as variables with their values."""
     assert "+4930123456" == exported.variables["texts_sender"]
     assert "shop@example.com" == exported.variables["mail_sender"]
@@ -198,7 +198,7 @@ def test_other_settings_are_values(exported: Description) -> None:
     assert "https://vat.example/v1" == exported.variables["vat_url"]
 
 
-def test_every_account_has_a_folder(exported: Description) -> None:
+def test_each_account_has_a_folder_or_a_reason_for_none(exported: Description) -> None:
     """Each account and service has a folder in the export, or a stated reason why it has none."""
     collection = postman(exported)
     folders = {item["name"]: item["item"] for item in collection["item"]}
@@ -304,7 +304,7 @@ def test_services_have_endpoints_and_authentication() -> None:
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
 
 
-def test_every_region_of_a_service_is_exported() -> None:
+def test_each_region_of_a_service_is_exported() -> None:
     """The requests of a service with regions are exported with the URL of each region."""
     regions = (Region("eu", "https://eu.example"), Region("us", "https://us.example"))
     service = Service("shop", regions=regions, credentials=Credentials.bearer(PLANTED))
@@ -416,7 +416,7 @@ def test_token_in_an_accounts_url_is_not_exported() -> None:
         ([{}, {"a": 1}], {"type": "object", "properties": {"a": {"type": "integer"}}}),
     ],
 )
-def test_schemas_match_the_examples(values: list[Any], shape: dict[str, Any]) -> None:
+def test_exported_schema_fits_the_recorded_values(values: list[Any], shape: dict[str, Any]) -> None:
     """The exported schema of a field fits the values that were recorded for that field."""
     assert shape == shape_of(values)
 
