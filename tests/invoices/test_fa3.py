@@ -208,7 +208,7 @@ def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> Non
     assert write_fa3(received_invoice) == body
 
 
-def test_every_field_survives() -> None:
+def test_invoice_with_every_field_is_read_back_unchanged() -> None:
     """An invoice with every field is written and read back, totals included."""
     ksef = full_ksef()
     body = write_fa3(ksef)
@@ -525,7 +525,9 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("rule,field,fields", SPOILED)
-def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
+def test_invoice_that_violates_a_rule_is_refused(
+    rule: str, field: str, fields: dict[str, Any]
+) -> None:
     """An invoice that violates a rule is not written.
 
     The error names the element and the field.
@@ -546,7 +548,7 @@ def test_characters_that_xml_forbids_are_refused(name: str) -> None:
         assert name == excinfo.value.field
 
 
-def test_wrong_total_is_refused() -> None:
+def test_total_that_is_not_the_sum_is_refused() -> None:
     """A total that is not the sum of the amounts is refused, unless checks are turned off."""
     body = write_fa3(_ksef()).replace(b"<P_15>36.86<", b"<P_15>36.87<")
 
@@ -667,7 +669,7 @@ def test_incomplete_file_is_read_without_the_checks() -> None:
     assert read_fa3(body[:start] + body[end:], check=False).invoice.buyer is None
 
 
-def test_many_problems_are_counted() -> None:
+def test_error_lists_twenty_violations_and_counts_the_rest() -> None:
     """The error message lists twenty violations, and states how many more there are."""
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fa3(_ksef(lines=[attrs.evolve(LINE, name=None)] * 30))
@@ -720,7 +722,7 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
     assert refusal.value.field == field
 
 
-def test_only_invoices_are_written() -> None:
+def test_value_that_is_not_an_invoice_is_not_written() -> None:
     """`write_fa3` refuses a value that is not a KSeF invoice."""
     with pytest.raises(InvalidData, match="KsefInvoice"):
         write_fa3("invoice")  # type: ignore[arg-type] # the mistake
@@ -794,7 +796,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 
 
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
-def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
+def test_incomplete_receipt_is_refused(old: bytes, new: bytes, words: str) -> None:
     """An incomplete receipt is refused, and the error names the missing element."""
     body = upo(b"x")
     assert old in body
@@ -803,7 +805,7 @@ def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
         read_upo(body.replace(old, new))
 
 
-def test_value_can_be_pickled() -> None:
+def test_pickled_invoice_keeps_its_fields() -> None:
     """An invoice can be pickled, and its repr shows neither the seller nor the buyer."""
     value = full_ksef()
 

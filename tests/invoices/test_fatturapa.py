@@ -126,7 +126,7 @@ def test_written_file_fits_the_schema_and_is_read_back(fattura: FatturaPa) -> No
         assert received_invoice.invoice.totals.gross == fattura.invoice.totals.gross
 
 
-def test_every_field_survives() -> None:
+def test_invoice_with_every_field_is_read_back_unchanged() -> None:
     """An invoice with every field is written and read back, totals included."""
     fattura = full_fattura()
     body = write_fatturapa(fattura)
@@ -253,7 +253,7 @@ def test_means_of_payment_without_a_code_are_named_by_their_text() -> None:
     assert write_fatturapa(read_fatturapa(body)) == body
 
 
-def test_long_notes_are_split() -> None:
+def test_note_of_more_than_200_characters_is_split() -> None:
     """A note of more than 200 characters is split into several notes."""
     received_invoice = read_fatturapa(write_fatturapa(small_fattura(notes=[Note("x" * 450)])))
 
@@ -374,7 +374,9 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("rule, field, fields", SPOILED_INVOICES)
-def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
+def test_invoice_that_fails_a_check_is_refused(
+    rule: str, field: str, fields: dict[str, Any]
+) -> None:
     """An invoice that fails a check is not written, and the error names the check and the field."""
     fattura = small_fattura(**fields)
 
@@ -419,7 +421,9 @@ SPOILED_FILES = [
 
 
 @pytest.mark.parametrize("rule, field, old, new", SPOILED_FILES)
-def test_spoiled_file_is_refused(rule: str, field: str, old: bytes, new: bytes | None) -> None:
+def test_received_file_that_fails_a_check_is_refused(
+    rule: str, field: str, old: bytes, new: bytes | None
+) -> None:
     """A received file that fails a check is not read, unless checks are turned off."""
     body = write_fatturapa(full_fattura())
     fund = b"</AliquotaIVA></DatiCassaPrevidenziale>"
@@ -503,7 +507,7 @@ def test_version_must_be_the_format() -> None:
         read_fatturapa(body)
 
 
-def test_large_file_is_refused() -> None:
+def test_file_of_more_than_5_mb_is_refused() -> None:
     """A file of more than 5 MB is refused, because the SdI would refuse it."""
     document = SupportingDocument(id="a.bin", content=b"x" * 5_000_000)
 
@@ -511,7 +515,7 @@ def test_large_file_is_refused() -> None:
         write_fatturapa(small_fattura(documents=[document, SupportingDocument(id="no content")]))
 
 
-def test_many_problems_are_counted() -> None:
+def test_error_lists_twenty_violations_and_counts_the_rest() -> None:
     """The error message lists twenty violations, and states how many more there are."""
     lines = [attrs.evolve(_ZERO_RATED_LINE, name=None) for _ in range(15)]
 
@@ -558,7 +562,7 @@ def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
     assert str(refusal.value.field).partition("[")[0] == field
 
 
-def test_only_invoices_are_written() -> None:
+def test_value_that_is_not_an_invoice_is_not_written() -> None:
     """`write_fatturapa` refuses a value that is not a FatturaPA invoice."""
     with pytest.raises(InvalidData, match="FatturaPa"):
         write_fatturapa("invoice")  # type: ignore[arg-type] # the mistake
@@ -637,7 +641,7 @@ def test_each_notice_of_sdi_is_read_as_state_of_sent_invoice(
     assert notice.message_id == "9"
 
 
-def test_rejection_names_its_reasons() -> None:
+def test_rejection_by_the_sdi_has_its_error_codes() -> None:
     """A rejection by the SdI is read with its error codes.
 
     A time without a time zone is left out.
@@ -666,7 +670,7 @@ BAD_NOTICES = [
 
 
 @pytest.mark.parametrize("body, words", BAD_NOTICES)
-def test_other_notices_are_refused(body: bytes, words: str) -> None:
+def test_incomplete_notice_of_the_sdi_is_refused(body: bytes, words: str) -> None:
     """A notice of the SdI to the sender is refused if it is incomplete."""
     with pytest.raises(InvalidData, match=words):
         read_sdi_notice(body)
@@ -697,7 +701,7 @@ def test_older_preceding_invoice_is_accepted() -> None:
     assert _codes(attrs.evolve(fattura, invoice=invoice)) == []
 
 
-def test_value_can_be_pickled() -> None:
+def test_pickled_invoice_keeps_its_fields() -> None:
     """An invoice can be pickled for another process; its repr shows neither seller nor buyer."""
     value = full_fattura()
 

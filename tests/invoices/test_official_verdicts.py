@@ -123,7 +123,7 @@ def test_documents_are_those_with_a_verdict(profile: str, syntax: str) -> None:
 
 
 @pytest.mark.parametrize("profile, syntax", GROUPS)
-def test_same_documents_are_accepted(profile: str, syntax: str) -> None:
+def test_moorage_and_official_rules_accept_the_same_documents(profile: str, syntax: str) -> None:
     """Moorage and the official rules accept the same documents, with explained exceptions."""
     violations = _own_rules(profile, syntax)
     unexplained: list[tuple[str, str]] = []
@@ -143,7 +143,7 @@ def test_same_documents_are_accepted(profile: str, syntax: str) -> None:
 
 
 @pytest.mark.parametrize("profile, syntax", GROUPS)
-def test_same_rules_are_named(profile: str, syntax: str) -> None:
+def test_moorage_and_official_files_name_the_same_rules(profile: str, syntax: str) -> None:
     """On most documents moorage and the official files name exactly the same rules."""
     common = set(_recorded(profile, syntax)["rules"])
     violations = _own_rules(profile, syntax)

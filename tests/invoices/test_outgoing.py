@@ -50,7 +50,7 @@ def test_invoice_is_written_in_the_syntax() -> None:
         ("<a/>", "body"),
     ],
 )
-def test_wrong_invoice_is_refused(invoice: Any, field: str) -> None:
+def test_invalid_or_unreadable_invoice_is_refused(invoice: Any, field: str) -> None:
     """An invoice that violates rules, or that cannot be read, is refused."""
     with pytest.raises(InvalidData) as excinfo:
         outgoing_invoice(invoice, profile=EN16931)
@@ -58,7 +58,7 @@ def test_wrong_invoice_is_refused(invoice: Any, field: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", [None, Identifier("1", None), Identifier(None, "0088")])
-def test_recipient_is_required(endpoint: Identifier | None) -> None:
+def test_invoice_without_electronic_address_needs_a_recipient(endpoint: Identifier | None) -> None:
     """Without an electronic address of the buyer, a recipient has to be given."""
     invoice = small_invoice(buyer=attrs.evolve(BUYER, endpoint=endpoint))
     with pytest.raises(InvalidData) as excinfo:

@@ -124,7 +124,7 @@ def test_level_is_that_of_the_document(level: str) -> None:
 
 @pytest.mark.parametrize("part", ["1", "2", "3"])
 @pytest.mark.parametrize("form", ["<pdfaid:part>{}</pdfaid:part>", 'pdfaid:part="{}"'])
-def test_pdfa_becomes_part_3(part: str, form: str) -> None:
+def test_pdfa_of_any_part_becomes_pdfa_3(part: str, form: str) -> None:
     """A PDF/A of part 1, 2 or 3 becomes PDF/A-3, and keeps its conformance."""
     element = "<pdfaid:part>2</pdfaid:part>"
     if form.startswith("<"):
@@ -161,7 +161,7 @@ def test_existing_schemas_and_files_are_kept() -> None:
     assert metadata_of(embedded_pdf.data).count("<pdfaExtension:schemas>") == 1
 
 
-def test_plain_pdf_has_to_be_accepted() -> None:
+def test_pdf_without_pdfa_needs_the_permission_of_the_caller() -> None:
     """A PDF that is not PDF/A is refused, unless allowed; the result does not claim PDF/A."""
     plain_pdf = table_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", *usual_objects()[1:]])
     with pytest.raises(InvalidData, match="does not claim to be PDF/A") as excinfo:
@@ -194,7 +194,7 @@ def test_plain_pdf_has_to_be_accepted() -> None:
     ],
     ids=range(8),
 )
-def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
+def test_pdf_that_cannot_become_pdfa_3_is_refused(pdf: bytes, problem: str | None) -> None:
     """A PDF that cannot become a PDF/A-3 with one invoice is refused."""
     if problem is None:
         assert read_pdf_invoice(embed_in(pdf)).document == CII
@@ -217,7 +217,9 @@ def test_unfit_pdf_is_refused(pdf: bytes, problem: str | None) -> None:
         (CII, {"modified_at": "2026"}, "modified_at"),
     ],
 )
-def test_unfit_invoice_is_refused(invoice: Any, options: dict[str, Any], field: str) -> None:
+def test_invoice_that_cannot_be_embedded_is_refused(
+    invoice: Any, options: dict[str, Any], field: str
+) -> None:
     """An invoice that is invalid, in another syntax or without a conformance level is refused."""
     with pytest.raises(InvalidData) as excinfo:
         embed_invoice(SHAPES[0], invoice, **dict[str, Any](modified_at=AT) | options)
@@ -368,7 +370,7 @@ def test_inflated_bytes_of_all_streams_are_bounded() -> None:
         pdf.content(PdfReference(2))
 
 
-def test_huge_pdf_is_refused() -> None:
+def test_pdf_that_is_too_large_is_refused_unread() -> None:
     """A PDF that is too large is refused before it is read."""
     with pytest.raises(InvalidData, match="67108864 at most"):
         read_pdf_invoice(bytes(64 * 1024 * 1024 + 1))
@@ -418,14 +420,14 @@ def test_pdf_without_an_invoice_is_refused(fields: str, objects: list[bytes]) ->
         (b"[1[/a]<</b/c>>]", [PdfNumber("1"), [PdfName("a")], {"b": PdfName("c")}]),
     ],
 )
-def test_values_are_read_and_written(written: bytes, value: Any) -> None:
+def test_pdf_values_are_read_and_written(written: bytes, value: Any) -> None:
     """Each kind of PDF value is read, and a written value is read back unchanged."""
     assert Reader(written).value() == value
     assert Reader(write_value(value)).value() == value
 
 
 @pytest.mark.parametrize("written", [b"nothing", b">>", b"<4G>", b"", b"(\\"])
-def test_other_values_are_refused(written: bytes) -> None:
+def test_bytes_that_are_not_a_pdf_value_are_refused(written: bytes) -> None:
     """Bytes that are not a PDF value are refused."""
     with pytest.raises(InvalidData, match="damaged"):
         Reader(written).value()

@@ -49,7 +49,7 @@ def _drafts(profile: Profile) -> dict[str, Invoice]:
 
 
 @pytest.mark.parametrize("rule, field, path, value", SPOILED_PEPPOL)
-def test_spoiled_invoice_is_refused_by_peppol(
+def test_invoice_that_violates_a_peppol_rule_is_refused(
     rule: str, field: str, path: str, value: object
 ) -> None:
     """A violation of each Peppol rule is reported with the field that violates it."""
@@ -60,7 +60,9 @@ def test_spoiled_invoice_is_refused_by_peppol(
 
 
 @pytest.mark.parametrize("rule, scheme, right, wrong", FORMS)
-def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong: str) -> None:
+def test_identifier_with_a_wrong_check_digit_is_refused(
+    rule: str, scheme: str, right: str, wrong: str
+) -> None:
     """A correct identifier is accepted, and one with a wrong digit or letter is not."""
     valid = _drafts(PEPPOL)["full"]
     values = [(right, False), (wrong, True), (f"{right}x", True), ("x", True)]
@@ -71,7 +73,7 @@ def test_identifiers_have_check_digits(rule: str, scheme: str, right: str, wrong
         assert (rule in rules) is refused_value, value
 
 
-def test_peppol_needs_a_reference() -> None:
+def test_peppol_invoice_needs_a_buyer_reference_or_a_purchase_order() -> None:
     """Peppol accepts a buyer reference or a purchase order; an invoice needs one of the two."""
     invoice = attrs.evolve(PLAIN, buyer_reference=None)
 
@@ -90,7 +92,7 @@ def test_correction_is_for_german_parties() -> None:
 
 
 @pytest.mark.parametrize("rule, field, draft, path, value", SPOILED_XRECHNUNG)
-def test_spoiled_invoice_is_refused_by_xrechnung(
+def test_invoice_that_violates_an_xrechnung_rule_is_refused(
     rule: str, field: str, draft: str, path: str, value: object
 ) -> None:
     """A violation of each XRechnung rule is reported with the field that violates it."""
@@ -118,7 +120,7 @@ def test_recommendation_is_reported_but_not_enforced(
     assert not [item for item in validate(spoiled, XRECHNUNG) if item.rule == rule and item.fatal]
 
 
-def test_recommendations_alone_are_accepted() -> None:
+def test_invoice_that_violates_only_recommendations_is_written() -> None:
     """An invoice that violates only recommendations is written."""
     invoice = attrs.evolve(PLAIN, delivery=None)
 

@@ -99,7 +99,7 @@ def test_other_kinds_of_invoices_are_refused_with_what_to_do(body: bytes, words:
         read_invoice(body)
 
 
-def test_text_is_not_a_document() -> None:
+def test_document_passed_as_a_string_is_refused() -> None:
     """A str is refused, because its encoding is unknown."""
     with pytest.raises(InvalidData, match="must be bytes"):
         read_invoice("<Invoice/>")  # type: ignore[arg-type]  # that is the mistake
@@ -178,7 +178,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("writer, old, new, field", GARBAGE)
-def test_unreadable_element_is_named(
+def test_error_names_the_path_of_an_unreadable_element(
     writer: Callable[[Invoice], bytes], old: bytes, new: bytes, field: str
 ) -> None:
     """If an element cannot be read, a typed error with the element's path is raised."""
@@ -192,7 +192,7 @@ def test_unreadable_element_is_named(
     assert field in str(excinfo.value)
 
 
-def test_wrong_base64_is_refused() -> None:
+def test_embedded_document_that_is_not_base64_is_refused() -> None:
     """The error for an embedded document that is not Base64 names the document."""
     for writer, reader in ((write_ubl, read_ubl), (write_cii, read_cii)):
         body = writer(full_invoice()).replace(b"JVBERi0=", b"JVBERi0?")
@@ -225,7 +225,7 @@ def test_wrong_base64_is_refused() -> None:
         (write_cii, "CrossIndustryInvoice:100", "CrossIndustryInvoice:1", "not a CII invoice"),
     ],
 )
-def test_ambiguous_document_is_refused(
+def test_document_that_can_be_read_in_two_ways_is_refused(
     writer: Callable[[Invoice], bytes], old: str, new: str, problem: str
 ) -> None:
     """An invoice document that can be read in two ways is refused."""

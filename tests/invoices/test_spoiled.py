@@ -55,13 +55,13 @@ def _category(code: str, rate: str | None, **fields: Any) -> Invoice:
 
 
 @pytest.mark.parametrize("rule, field", MISSING)
-def test_missing_field_is_named(rule: str, field: str) -> None:
+def test_violation_names_the_missing_field(rule: str, field: str) -> None:
     """A missing field violates its rule, and the violation names the field."""
     assert (rule, field) in _violated_rules(with_field(STATED, field, None))
 
 
 @pytest.mark.parametrize("rule, field, path, value", SPOILED)
-def test_spoiled_field_is_named(rule: str, field: str, path: str, value: object) -> None:
+def test_violation_names_the_wrong_field(rule: str, field: str, path: str, value: object) -> None:
     """A wrong value violates its rule, and the violation names the field."""
     assert (rule, field) in _violated_rules(with_field(STATED, path, value))
 
@@ -163,7 +163,7 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("rule, field, invoice", FAMILIES)
-def test_vat_category_has_its_rules(rule: str, field: str, invoice: Invoice) -> None:
+def test_each_vat_category_has_its_own_rules(rule: str, field: str, invoice: Invoice) -> None:
     """Each VAT category's rules for identifiers, rates, amounts and reasons are enforced."""
     assert (rule, field) in _violated_rules(invoice)
 
@@ -182,12 +182,12 @@ def test_vat_category_has_its_rules(rule: str, field: str, invoice: Invoice) -> 
         ("M", "4"),
     ],
 )
-def test_unspoiled_category_is_valid(code: str, rate: str | None) -> None:
+def test_unchanged_invoice_of_each_vat_category_is_valid(code: str, rate: str | None) -> None:
     """The unchanged test invoice of each VAT category is valid."""
     assert validate(_category(code, rate)) == ()
 
 
-def test_samples_are_valid() -> None:
+def test_unchanged_test_invoices_are_valid() -> None:
     """The invoices that the tests make invalid are valid before the change."""
     for invoice in (small_invoice(), full_invoice(), SMALL, STATED):
         assert validate(invoice) == ()

@@ -129,7 +129,7 @@ def test_written_invoice_is_read_back(invoice: Invoice) -> None:
 
 
 @pytest.mark.parametrize("syntax", list(Syntax))
-def test_every_field_survives(syntax: Syntax) -> None:
+def test_invoice_with_every_field_is_read_back_unchanged(syntax: Syntax) -> None:
     """An invoice with every field is written, recognised and read back."""
     invoice = full_invoice()
 
@@ -260,7 +260,7 @@ def test_ubl_carries_one_identifier_of_buyer_and_payee(party: str) -> None:
 
 
 @pytest.mark.parametrize("write, read", SYNTAXES)
-def test_unit_of_a_price_without_a_quantity_is_of_one(write: Any, read: Any) -> None:
+def test_price_with_a_unit_but_no_quantity_is_written_for_one_unit(write: Any, read: Any) -> None:
     """A price per kilogram, given by the unit alone, is written as the price of 1 kilogram."""
     line = attrs.evolve(LINE, base_unit="C62")
     [received_line] = read(write(small_invoice(lines=[line]))).lines
@@ -360,7 +360,7 @@ def test_missing_total_vat_of_an_untaxed_invoice_is_zero() -> None:
         ("lines", [5]),
     ],
 )
-def test_wrong_types_are_refused(path: str, value: Any) -> None:
+def test_field_refuses_a_type_that_xml_cannot_represent(path: str, value: Any) -> None:
     """A field refuses a value of a type that XML cannot represent exactly."""
     with pytest.raises(InvalidData) as excinfo:
         small_invoice(**{path: value})
@@ -496,13 +496,13 @@ def test_base_quantity_of_the_gross_price_counts() -> None:
     assert read_back.lines[0].base_unit == "C62"
 
 
-def test_moment_is_not_a_date() -> None:
+def test_datetime_is_refused_as_a_date() -> None:
     """A datetime is refused, because its date depends on the time zone."""
     with pytest.raises(InvalidData, match="must be a date"):
         small_invoice(issue_date=datetime(2026, 11, 25, tzinfo=UTC))
 
 
-def test_identifiers_may_be_texts() -> None:
+def test_string_becomes_an_identifier_without_a_scheme() -> None:
     """A string is read as an identifier without a scheme, and a blank string as no identifier."""
     texts: dict[str, Any] = {"ids": ["K 1"], "legal_id": "HRB 1", "endpoint": " "}
     party = Party(**texts)
