@@ -123,7 +123,7 @@ def test_confirmation_of_nothing_is_refused(url: str) -> None:
         assert 404 == world.visitor().get(url).status
 
 
-def test_act_loads_nothing_by_get() -> None:
+def test_get_request_performs_no_action() -> None:
     """Loading a confirmation page changes nothing, however often."""
     with World() as world:
         visitor = world.visitor()
@@ -198,7 +198,7 @@ def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
         (b"", "", 400),
     ],
 )
-def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> None:
+def test_form_that_no_page_sends_changes_nothing(body: bytes, kind: str, status: int) -> None:
     """A form that no page of the dashboard sends changes nothing."""
     with World() as world:
         answer = world.visitor().send("POST", "/acts/circuit-open", body, CONTENT_TYPE=kind)
@@ -221,7 +221,7 @@ def test_long_fields_in_links_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ACTS)
-def test_viewer_may_do_nothing(name: str) -> None:
+def test_read_only_person_may_perform_no_action(name: str) -> None:
     """A read-only person gets no confirmation page; a form from them is denied and recorded."""
     with World() as world:
         visitor = world.visitor(VIEWER)
@@ -230,7 +230,7 @@ def test_viewer_may_do_nothing(name: str) -> None:
         assert [("vera", f"{name.replace('-', '.', 1)}.denied")] == recorded_acts(world)
 
 
-def test_groups_are_permitted_separately() -> None:
+def test_person_may_perform_only_permitted_groups_of_actions() -> None:
     """A person may perform an action only if its group of actions is permitted to them."""
     with World() as world:
         world.put_outbox_entry()
@@ -288,7 +288,7 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
 
 
 @pytest.mark.parametrize("until", ["", "yesterday", "2030-01-01T00:00:00"])
-def test_batch_needs_its_time(until: str) -> None:
+def test_batch_action_without_a_valid_time_is_refused(until: str) -> None:
     """A batch action whose time is missing, unreadable or without a time zone is refused."""
     with World() as world:
         assert 404 == world.visitor().get(f"/acts/entries-drop?box=outbox&until={until}").status
@@ -335,7 +335,7 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
         )
 
 
-def test_vendor_is_asked_and_settles_the_payment() -> None:
+def test_look_up_at_the_vendor_settles_the_payment() -> None:
     """An operator can let the page ask the vendor for an outcome; then no decision is needed."""
     with World() as world:
         world.lose()

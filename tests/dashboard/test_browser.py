@@ -103,7 +103,7 @@ def log_in(window: Browser, url: str, name: str) -> None:
     assert window.reads("What needs attention")
 
 
-def test_page_is_usable(tmp_path: Path) -> None:
+def test_operator_repairs_by_mouse_keyboard_and_phone(tmp_path: Path) -> None:
     """An operator repairs a circuit, dead letters and a payment by mouse, keyboard and phone."""
     with World() as world, serve_dashboard(world) as url:
         in_trouble(world)

@@ -47,7 +47,7 @@ def visitor_at(world: World, gate: Gate) -> Visitor:
     return Visitor(DashboardApp(world.dashboard, gate.identify))
 
 
-def test_link_works_once() -> None:
+def test_printed_link_starts_one_session() -> None:
     """The token in the printed link starts one session, and is invalid afterwards."""
     with World() as world:
         ticks = TickClock()
@@ -123,7 +123,7 @@ def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str])
         assert "password-of" not in answer.text
 
 
-def test_guessing_is_slowed_down() -> None:
+def test_ten_wrong_passwords_block_all_logins_for_a_minute() -> None:
     """After ten wrong passwords, all logins are rejected for a minute, right passwords included."""
     with World() as world:
         ticks = TickClock()
@@ -148,7 +148,7 @@ def test_guessing_is_slowed_down() -> None:
         "ann:act:long-password1 ANN:view:long-password2",
     ],
 )
-def test_people_are_checked(text: str) -> None:
+def test_malformed_list_of_people_is_refused(text: str) -> None:
     """Malformed entries in the list of people are refused, without showing their passwords."""
     with pytest.raises(ConfigurationError) as excinfo:
         members_of(text)
@@ -295,7 +295,9 @@ class PrintedText(io.StringIO):
         return len(text)
 
 
-def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_dashboard_command_prints_a_link_to_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     """The command prints a link to the page, which shows the log, the inbox and the outbox."""
     state = f"sqlite:///{tmp_path}/state.db"
     metrics = f"sqlite:///{tmp_path}/metrics.db"

@@ -60,7 +60,7 @@ def test_paused_entry_shows_pause_reason() -> None:
 
 
 @pytest.mark.parametrize("url", [ALL, "/acts/queue-resume?box=outbox"])
-def test_viewer_pauses_nothing(url: str) -> None:
+def test_read_only_person_cannot_pause(url: str) -> None:
     """A person with a read-only role sees no button for a pause; a request for one is refused."""
     with World() as world:
         visitor = world.visitor(VIEWER)

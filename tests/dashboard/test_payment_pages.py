@@ -92,7 +92,7 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
         assert "decide (asked: not listed)" in text_of(visitor, "/unknown")
 
 
-def test_unanswered_questions_prove_nothing() -> None:
+def test_refused_look_ups_leave_the_decision_to_an_operator() -> None:
     """If the vendor still refuses look-ups after its listing time, an operator must decide."""
     with World() as world:
         world.lose()
@@ -246,7 +246,7 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
         assert "not there" in page
 
 
-def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
+def test_failed_attempt_to_close_is_not_the_outcome_of_the_payment(tmp_path: Path) -> None:
     """A failed attempt to close a payment is shown as failed, and not as the payment's outcome."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()

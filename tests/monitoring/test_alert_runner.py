@@ -165,7 +165,7 @@ def _die(_: AlertDelivery) -> None:
     raise SystemExit
 
 
-def test_silence_is_shared() -> None:
+def test_silence_of_alerts_applies_to_all_processes() -> None:
     """If one process silences alerts, all processes send none until the silence ends."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
@@ -206,7 +206,7 @@ class BrokenStorage:
         """Raise an error, because the store is unavailable."""
 
 
-def test_lost_store_is_reported() -> None:
+def test_loss_of_the_store_is_reported_by_alerts_in_memory() -> None:
     """If the store is lost, alerts are evaluated in memory, so the loss can be reported."""
     team = HubTeam(BrokenStorage())
     with team.hub() as hub:
@@ -322,7 +322,7 @@ def test_failing_figures_stop_no_other_rule(caplog: pytest.LogCaptureFixture) ->
     assert ["The alert rule 'failing' cannot be measured: ValueError."] == caplog.messages
 
 
-def test_figures_come_from_the_log() -> None:
+def test_alert_rules_use_the_log_of_the_hub_by_default() -> None:
     """By default alert rules read their metrics from the hub's integration log."""
     from moorage.adapters.logs.memory import MemoryIntegrationLogger  # noqa: PLC0415 - for this test
 
@@ -351,7 +351,7 @@ def test_figures_come_from_the_log() -> None:
         AlertRunner(hub, AlertSettings(rules=rules))
 
 
-def test_figures_come_from_metrics() -> None:
+def test_alert_rules_use_metrics_of_a_hub_that_has_them() -> None:
     """If a hub has metrics, alert rules use them."""
     rules = [
         AlertRule(name="failing", when="error_rate", above=0.4, minimum_calls=2),
@@ -598,7 +598,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> It
     storage.close()
 
 
-def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alert_states_are_read_back_unchanged_from_each_store(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Alerts, silences and unsent notifications are stored and read unchanged, in each store."""
     key = (f"{{:moorage}}:alerts:{unique('book')}",)
     for command in (EvaluateAlerts, SettleDeliveries, AddSilence, ReadAlerts):

@@ -102,7 +102,7 @@ def test_metric_between_firing_and_clearing_threshold_changes_nothing() -> None:
     assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_changes
 
 
-def test_figure_below_its_threshold() -> None:
+def test_rule_can_fire_when_a_metric_falls_below_its_threshold() -> None:
     """A rule can fire when a metric falls below its threshold."""
     line = Line(rule(when="calls", above=None, below=10, clear=20))
 
@@ -110,7 +110,7 @@ def test_figure_below_its_threshold() -> None:
     assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_changes
 
 
-def test_alert_is_repeated() -> None:
+def test_active_alert_is_sent_again_after_the_repeat_interval() -> None:
     """An alert that stays active is sent again after the repeat interval."""
     line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
 
@@ -137,7 +137,7 @@ def test_during_silence_no_alert_is_sent() -> None:
     assert [("vat", RECOVERED)] == line.evaluate_values(vat=0.1)
 
 
-def test_silence_of_something_else() -> None:
+def test_silence_of_another_rule_does_not_affect_an_alert() -> None:
     """A silence of another rule or subject does not affect an alert."""
     line = Line(rule())
     silence_end = NOW + 60 * MINUTE
@@ -149,7 +149,7 @@ def test_silence_of_something_else() -> None:
     assert [("vat", FIRING)] == line.evaluate_values(vat=0.6)
 
 
-def test_rule_that_cannot_be_measured() -> None:
+def test_alert_stays_active_while_its_metric_is_missing() -> None:
     """If no new values arrive, an alert stays active; if its subject is removed, it recovers."""
     line = Line(rule())
     line.evaluate_values(vat=0.6)
@@ -159,7 +159,7 @@ def test_rule_that_cannot_be_measured() -> None:
     assert [("vat", RECOVERED)] == line.take({"failing": ()})
 
 
-def test_rule_that_is_gone() -> None:
+def test_alerts_of_a_removed_rule_are_dropped_without_notification() -> None:
     """Alerts of a removed rule are dropped without a notification."""
     line = Line(rule())
     line.evaluate_values(vat=0.6)
@@ -260,13 +260,15 @@ def test_alert_rules_hold_in_any_history(
         ),
     ],
 )
-def test_rule_is_checked(fields: dict[str, Any], message: str) -> None:
+def test_rule_with_a_contradictory_condition_is_refused(
+    fields: dict[str, Any], message: str
+) -> None:
     """A rule whose condition contradicts itself is refused; the error contains the rule's name."""
     with pytest.raises(ConfigurationError, match=f"'failing' .*{message}|{message}"):
         rule(**fields)
 
 
-def test_settings_are_checked() -> None:
+def test_duplicate_rules_and_unknown_channels_are_refused() -> None:
     """Duplicate rule names, unknown channels and channels without a destination are refused."""
     with pytest.raises(ConfigurationError, match="Another alert rule is named"):
         AlertSettings(rules=[rule(), rule()])
@@ -311,7 +313,7 @@ FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p90=0.3, p95=0.5, p99
         ({"when": "absence", "above": None}, CallFigures(calls=0), 0.0, "0 calls in 3600 s."),
     ],
 )
-def test_figures_are_measured(
+def test_metrics_become_a_measured_value_and_a_sentence(
     fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
 ) -> None:
     """Metrics become a measured value and a sentence; if there are too few calls, no value."""

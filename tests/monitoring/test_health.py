@@ -147,7 +147,7 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
         ),
     ],
 )
-def test_reason_of_a_service(
+def test_problem_of_a_service_gives_its_state_and_a_reason(
     reading: dict[str, Any], state: HealthState, concern: HealthConcern, text: str
 ) -> None:
     """Each problem has a state, and a reason that describes the problem and a remedy."""
@@ -186,7 +186,7 @@ def test_remedy_names_the_region_and_the_tenant(reading: dict[str, Any], command
         {"circuit": None, "probe": ProbeReading()},
     ],
 )
-def test_service_without_trouble(reading: dict[str, Any]) -> None:
+def test_service_without_problems_is_healthy(reading: dict[str, Any]) -> None:
     """A service without problems is healthy, and has no reason."""
     health = assess_readings(service(**reading))
 
@@ -337,14 +337,14 @@ def test_overall_health_is_unavailable_if_required_service_is(
     assert DEGRADED is assess_health(readings, NOW, HealthPolicy(required=("vat",))).state
 
 
-def test_required_part_that_is_degraded() -> None:
+def test_required_service_that_is_degraded_degrades_overall_health() -> None:
     """A required service that is only degraded leaves the overall health degraded."""
     readings = HealthReadings(services=(service(retries=False),))
 
     assert DEGRADED is assess_health(readings, NOW, HealthPolicy(required="vat")).state
 
 
-def test_services_that_nothing_observes() -> None:
+def test_overall_health_is_unknown_if_every_service_is_unknown() -> None:
     """Overall health is unknown if every service is unknown, and healthy if there are none."""
     unobserved = service(circuit=None)
 
@@ -365,7 +365,9 @@ def test_services_that_nothing_observes() -> None:
     ),
     st.integers(0, 3),
 )
-def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: int) -> None:
+def test_unhealthy_state_has_a_reason_and_a_healthy_one_has_none(
+    services: list[ServiceReading], unsettled: int
+) -> None:
     """A healthy state has no problem, an unhealthy one has a reason, and JSON lists all reasons."""
     health = assess_readings(*services, unsettled=unsettled)
     troubles = {reason.state for reason in health.all_reasons} - {UNKNOWN}
@@ -378,7 +380,7 @@ def test_states_follow_from_reasons(services: list[ServiceReading], unsettled: i
         assert (result.state is HEALTHY) == (not result.reasons)
 
 
-def test_old_health_is_unknown() -> None:
+def test_health_becomes_unknown_if_checks_have_stopped() -> None:
     """If checks have stopped, the last health becomes unknown."""
     health = assess_readings(service())
 
@@ -397,7 +399,7 @@ def test_failed_check_hides_foreign_texts() -> None:
     assert "The health could not be checked: RuntimeError." == failed_check.reasons[0].text
 
 
-def test_values_are_checked() -> None:
+def test_health_without_time_zone_or_with_duplicate_probes_is_refused() -> None:
     """Health values with a time without a time zone, or two probes of one service, are refused."""
     with pytest.raises(ConfigurationError, match="has no time zone"):
         Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose

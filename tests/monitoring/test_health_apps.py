@@ -129,7 +129,7 @@ def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
     assert types == [message["type"] for message in sent_messages]
 
 
-def test_mounted_asgi_application(monitor: HealthMonitor) -> None:
+def test_health_pages_below_a_root_path_are_served(monitor: HealthMonitor) -> None:
     """If the ASGI application is mounted below a root path, its health pages are still found."""
     sent_messages: list[MutableMapping[str, Any]] = []
 

@@ -147,7 +147,7 @@ def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -
     assert 4 == len(vendor.requests)
 
 
-def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
+def test_failed_probe_does_not_open_the_circuit(vendor: VendorServer) -> None:
     """Failed probes do not open the circuit, and the application's calls continue."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
@@ -198,7 +198,7 @@ def test_probe_is_marked_in_events(vendor: VendorServer) -> None:
     assert ["health_probe"] == operations
 
 
-def test_function_as_a_probe() -> None:
+def test_function_can_be_a_probe_and_its_error_message_is_not_shown() -> None:
     """A function can be a probe, and the message of its error is not shown."""
 
     def raise_os_error() -> None:
@@ -251,7 +251,9 @@ def test_probe_of_account_uses_harmless_request_that_its_vendor_defines() -> Non
         ),
     ],
 )
-def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, message: str) -> None:
+def test_probe_that_could_never_be_sent_is_refused(
+    services: list[Service], probe: Probe, message: str
+) -> None:
     """A probe of an unknown service, without a request, or over several regions is refused."""
     with ConnectorManager(services) as manager, pytest.raises(ConfigurationError, match=message):
         HealthMonitor(manager, settings=HealthSettings(probes=[probe]))
@@ -259,7 +261,7 @@ def test_probe_that_cannot_be_made(services: list[Service], probe: Probe, messag
         HealthMonitor(hub, settings=HealthSettings(probes=[probe]))
 
 
-def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
+def test_probe_of_a_removed_service_is_skipped(vendor: VendorServer) -> None:
     """After a reload that removes its service, a probe is skipped."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
@@ -365,7 +367,7 @@ def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
     assert HealthConcern.UNREADABLE is reason.concern
 
 
-def test_backlog_of_a_queue() -> None:
+def test_late_and_dead_entries_of_a_queue_are_reported() -> None:
     """Late and dead entries of a queue are reported with their number."""
     clock = VirtualClock()
     outbox = Outbox(MemoryOutbox(clock=clock), clock=clock)
@@ -381,7 +383,7 @@ def test_backlog_of_a_queue() -> None:
         assert HealthConcern.DEAD_LETTERS in concerns(monitor)
 
 
-def test_queue_that_cannot_be_read() -> None:
+def test_unavailable_database_of_a_queue_is_a_separate_problem() -> None:
     """A queue whose database is unavailable is reported as a separate problem."""
 
     class BrokenOutbox(MemoryOutbox):
@@ -658,7 +660,7 @@ def test_monitor_that_cannot_probe_tries_again_after_its_interval(vendor: Vendor
     assert 1 == gather.calls
 
 
-def test_end_of_a_certificate(tmp_path: Path) -> None:
+def test_expiry_date_of_a_certificate_is_read_from_file_or_text(tmp_path: Path) -> None:
     """The expiry date of a certificate is read from a file or from PEM text."""
     content = AUTHORITY.read_bytes()
     (expiry,) = certificate_expiries(AUTHORITY, "authority")

@@ -89,7 +89,9 @@ def test_failures_are_counted_in_a_row() -> None:
         (ConfigurationError("Wrong.", path="x", remedy="Mend it."), None),
     ],
 )
-def test_errors_that_are_failures(error: Exception, expected: str | None) -> None:
+def test_refused_credentials_and_unreachable_services_count_as_failures(
+    error: Exception, expected: str | None
+) -> None:
     """Refused credentials and unreachable services are failures; calls refused locally are not."""
     assert expected == failure_of(error)
 
@@ -106,13 +108,13 @@ def test_errors_that_are_failures(error: Exception, expected: str | None) -> Non
         {"threshold": 0},
     ],
 )
-def test_probe_is_checked(fields: dict[str, Any]) -> None:
+def test_probe_with_contradictory_settings_is_refused(fields: dict[str, Any]) -> None:
     """A probe with contradictory settings is refused."""
     with pytest.raises(ConfigurationError):
         Probe(service="vat", **fields)
 
 
-def test_path_is_a_get() -> None:
+def test_probe_given_as_a_path_sends_a_get_request() -> None:
     """A probe that is given as a path sends a GET request to this path."""
     assert Request.get("/health") == PROBE.request
     assert Request.head("/x") == Probe(service="vat", request=Request.head("/x")).request
