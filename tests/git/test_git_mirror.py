@@ -202,7 +202,9 @@ def test_folder_in_which_git_was_killed_is_completed(
     assert source.refs() == target.refs()
 
 
-def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:
+def test_target_with_own_commits_is_changed_only_by_force(
+    tmp_path: Path, source: Repository
+) -> None:
     """A target with commits of its own is not changed, unless the mirror is forced."""
     target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(
@@ -288,7 +290,9 @@ def test_token_is_nowhere_to_be_seen(
     assert variable_names <= allowed
 
 
-def test_fetch_from_https(tmp_path: Path, server: GitOverHttps) -> None:
+def test_source_over_https_is_mirrored_to_another_server(
+    tmp_path: Path, server: GitOverHttps
+) -> None:
     """A source over HTTPS is mirrored to a target on another server in one operation."""
     origin = bare_repository(server.root / f"{tmp_path.name}-source.git")
     commit = origin.commit("here")
@@ -351,7 +355,9 @@ def test_server_that_ends_the_handshake_is_a_failed_connection(
                 run.result()
 
 
-def test_redirect_gets_no_token(tmp_path: Path, server: GitOverHttps, source: Repository) -> None:
+def test_redirect_to_another_server_is_refused_without_the_token(
+    tmp_path: Path, server: GitOverHttps, source: Repository
+) -> None:
     """A redirect to another server is refused, and that server gets no request."""
     with over_https(tmp_path / "moved") as moved:
         bare_repository(server.root / f"{tmp_path.name}.git")
@@ -386,7 +392,7 @@ def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes)
     assert answer == answer_to(question, remote)
 
 
-def test_mirror_over_ssh(tmp_path: Path, source: Repository) -> None:
+def test_mirror_over_ssh_uses_the_configured_keys(tmp_path: Path, source: Repository) -> None:
     """Over SSH, the configured host key and private key are used; unknown keys are refused."""
     target = bare_repository(tmp_path / "target.git")
     (tmp_path / "ssh").mkdir()
@@ -443,7 +449,7 @@ def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: R
     assert not excinfo.value.may_have_been_processed
 
 
-def test_output_is_bounded(tmp_path: Path) -> None:
+def test_too_much_output_is_truncated_and_ends_the_program(tmp_path: Path) -> None:
     """Of too much output only the beginning is kept, and the program is killed."""
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nhead -c 9000000 /dev/zero\n")
@@ -467,7 +473,9 @@ def test_machine_without_threads_is_a_local_failure(
         run_git(GIT, ["version"], LIMIT, folder=str(tmp_path), remote=remote)
 
 
-def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:
+def test_mirror_report_is_stored_under_its_idempotency_key(
+    tmp_path: Path, source: Repository
+) -> None:
     """A mirror is an operation whose report is stored under its idempotency key."""
     target = bare_repository(tmp_path / "target.git")
     mirror = GitMirror(
@@ -617,7 +625,9 @@ def test_unsafe_refs_are_refused(tmp_path: Path, source: Repository, ref: str) -
         )
 
 
-def test_wrong_places_are_named(tmp_path: Path, source: Repository) -> None:
+def test_unwritable_folder_and_missing_program_are_named(
+    tmp_path: Path, source: Repository
+) -> None:
     """An unwritable folder raises a typed error; a missing program is named in its error."""
     (tmp_path / "file").touch()
     mirror = GitMirror(

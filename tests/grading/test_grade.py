@@ -203,13 +203,13 @@ def failed_rules(evidence: Evidence) -> set[str]:
     return {finding.rule.name for finding in grade(evidence).failures}
 
 
-def test_every_rule_has_a_plant() -> None:
+def test_each_rule_has_one_planted_violation() -> None:
     """Each rule has one planted violation, and all rules have different names."""
     assert sorted(PLANTS) == sorted(rule.name for rule in RULES)
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
+def test_rule_fails_for_its_planted_violation(name: str, good: Evidence) -> None:
     """A rule passes for a good vendor, and fails for its planted violation."""
     assert name not in failed_rules(good)
     assert name in failed_rules(PLANTS[name](good))
@@ -228,7 +228,7 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
         ("unknown words", "reading.word('state', STATES, otherwise=MoveState.SUCCEEDED)\n"),
     ],
 )
-def test_planted_source_is_caught(rule: str, text: str, good: Evidence) -> None:
+def test_source_rule_fails_for_each_planted_violation(rule: str, text: str, good: Evidence) -> None:
     """A rule about source code sees each way to break it."""
     assert rule in failed_rules(source(text)(good))
 
@@ -312,7 +312,7 @@ def test_rules_of_others_do_not_concern_a_vendor() -> None:
     assert {} == evidence.faults
 
 
-def test_evidence_has_every_fault(good: Evidence) -> None:
+def test_evidence_has_an_outcome_for_each_fault_and_capability(good: Evidence) -> None:
     """The evidence has an outcome for each injected fault, each capability and each test amount."""
     assert {*FAULTS, ECHO} == good.faults.keys()
     assert good.capabilities

@@ -52,13 +52,15 @@ BAD = [
 
 
 @pytest.mark.parametrize("text, kind, name", GOOD)
-def test_operation_of_a_document(text: str, kind: str, name: str | None) -> None:
+def test_kind_and_name_of_the_only_operation_are_read(
+    text: str, kind: str, name: str | None
+) -> None:
     """The kind and the name of the only operation are found, despite any strings and comments."""
     assert GraphQLDocument(text, kind, name) == read_document(text)
 
 
 @pytest.mark.parametrize("text, problem", BAD)
-def test_text_that_is_refused(text: str | None, problem: str) -> None:
+def test_text_without_exactly_one_operation_is_refused(text: str | None, problem: str) -> None:
     """A string without exactly one operation is refused; the error contains the reason."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_document(text)

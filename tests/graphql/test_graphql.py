@@ -139,7 +139,9 @@ async def test_lost_mutation_under_a_key(world: World) -> None:
         (None, VendorRejected),
     ],
 )
-def test_error_of_a_code(code: str | None, kind: type[ConnectorError]) -> None:
+def test_error_code_decides_the_raised_error_class(
+    code: str | None, kind: type[ConnectorError]
+) -> None:
     """The error code of a response without data decides the class of the raised error."""
     error = refusal_of(answer(None, problem("SOMETHING"), problem(code)))
     other_error = refusal_of(answer({"add": None}, problem(code)))
@@ -247,7 +249,7 @@ def test_mutation_that_failed_while_it_was_executed(
         assert "before you repeat it" in (error.remedy or "")
 
 
-def test_code_of_other_services() -> None:
+def test_type_of_a_graphql_error_is_read_as_its_code() -> None:
     """The `type` of a GraphQL error is read as its code.
 
     A code may be spelt in several ways.
@@ -339,7 +341,7 @@ def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
     return GraphQLAnswer({"shop": {"orders": dict(connection)}})
 
 
-def test_pages_of_a_connection() -> None:
+def test_page_of_a_connection_has_its_nodes_and_the_next_cursor() -> None:
     """A page of a GraphQL connection has its nodes and the cursor for the next page."""
     next_page = ("pageInfo", {"hasNextPage": True, "endCursor": "c2"})
     last = ("pageInfo", {"hasNextPage": False, "endCursor": "c3"})
@@ -369,7 +371,9 @@ def test_pages_that_would_never_end() -> None:
         (("pageInfo", 5), ("nodes", [])),
     ],
 )
-def test_answer_without_a_page(connection: tuple[tuple[str, Any], ...]) -> None:
+def test_response_without_a_complete_connection_is_refused(
+    connection: tuple[tuple[str, Any], ...],
+) -> None:
     """A response without a complete GraphQL connection at the path is refused, with a remedy."""
     with pytest.raises(InvalidData, match="pageInfo"):
         pages_of(*connection).page("shop.orders")
@@ -390,13 +394,15 @@ def test_path_that_leads_to_no_connection(path: str) -> None:
         (SHOP.query, "subscription { changed }", "a WebSocket connector"),
     ],
 )
-def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:
+def test_method_refuses_documents_of_another_operation_kind(
+    make: Any, document: str, remedy: str
+) -> None:
     """Each method refuses documents that contain another kind of operation than the method's."""
     with pytest.raises(InvalidData, match=remedy):
         make(document)
 
 
-def test_names_of_operations() -> None:
+def test_operation_name_is_from_caller_else_document_else_its_kind() -> None:
     """An operation's name is the caller's, else the document's, else that of its kind."""
     names = [
         SHOP.query(ORDERS, name="orders.list").name,

@@ -38,7 +38,7 @@ def schema(request: pytest.FixtureRequest, tmp_path: Path) -> GraphQLSchema:
     return GraphQLSchema.from_file(file)
 
 
-def test_document_that_fits(schema: GraphQLSchema) -> None:
+def test_document_that_fits_the_schema_becomes_a_reusable_operation(schema: GraphQLSchema) -> None:
     """A document that fits the schema becomes an operation that can be used repeatedly."""
     shop = GraphQL("/graphql", schema=schema)
     names = [shop.query(GOOD).name for _ in range(2)]

@@ -62,7 +62,7 @@ def server() -> Generator[WebSocketServer]:
         yield running
 
 
-def test_subscription_goes_on(server: WebSocketServer) -> None:
+def test_subscription_continues_after_a_lost_connection(server: WebSocketServer) -> None:
     """After a lost connection, a subscription continues after the last message it received."""
     policy = ReconnectPolicy(first=0.01, longest=0.01)
     with WebSocketConnector(server.url, name="shop", codec=CODEC, reconnect=policy) as connector:
@@ -80,7 +80,7 @@ def test_subscription_goes_on(server: WebSocketServer) -> None:
     assert 2 == connector.statistics().created
 
 
-def test_meanings_of_messages() -> None:
+def test_each_message_type_is_interpreted() -> None:
     """Each message type of the GraphQL subscription protocol is interpreted correctly."""
     value = CODEC.read('{"id": "1", "type": "next", "payload": {"data": {"a": 1}}}')
     assert ("1", GraphQLAnswer({"a": 1})) == (value.id, value.value)
@@ -96,7 +96,7 @@ def test_meanings_of_messages() -> None:
 
 
 @pytest.mark.parametrize("message", ["[]", '{"type": "data"}', "<html>"])
-def test_message_of_another_protocol(message: str) -> None:
+def test_message_of_another_protocol_is_refused(message: str) -> None:
     """A message that is not of the graphql-transport-ws protocol is refused."""
     with pytest.raises((InvalidData, ValueError)):
         CODEC.read(message)
@@ -114,14 +114,14 @@ def test_message_of_another_protocol(message: str) -> None:
         (4429, RateLimitExceeded),
     ],
 )
-def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
+def test_each_close_code_raises_its_own_error(code: int, kind: type[Exception]) -> None:
     """Each close code has its own error, unless the outcome of a sent message is unknown."""
     assert kind is type(CODEC.closing_error(code, "", was_sent=False))
     assert CODEC.closing_error(code, "", was_sent=True) is None
     assert CODEC.closing_error(4999, "", was_sent=False) is None
 
 
-def test_payloads_of_another_kind() -> None:
+def test_queries_mutations_and_other_payloads_are_refused() -> None:
     """Queries and mutations over the WebSocket, and payloads of other types, are refused."""
     with pytest.raises(InvalidData, match="cannot be sent over a WebSocket"):
         CODEC.request("1", CHANGED)

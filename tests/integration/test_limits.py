@@ -106,7 +106,9 @@ def test_roll_out_of_a_smaller_limit_keeps_the_larger_one(
     assert 3 >= burst_of([_grant(call) for call in history], 100)
 
 
-def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, name: str) -> None:
+def test_concurrent_calls_are_granted_exactly_the_tokens_of_the_limit(
+    pool: WorkerPool, location: StoreLocation, name: str
+) -> None:
     """Of concurrent calls, exactly as many are granted as the limit has tokens."""
     tokens = 96
     service = Service(

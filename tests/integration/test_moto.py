@@ -157,7 +157,9 @@ def test_ses_refuses_an_unverified_sender(mail_server: MotoServer) -> None:
 
 @pytest.mark.parametrize("kind", ["sms", "email", "storage"])
 @pytest.mark.parametrize("changed", [{"credentials": "another secret"}, {"access_key_id": "AKID"}])
-def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
+def test_request_signed_with_a_wrong_key_is_refused(
+    moto: MotoServer, kind: str, changed: dict[str, str]
+) -> None:
     """A request signed with a wrong key is refused, which shows that signatures are checked."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
     hub = moorage.open(configuration(moto, **changed))
@@ -171,7 +173,9 @@ def test_wrong_key_is_refused(moto: MotoServer, kind: str, changed: dict[str, st
 
 
 @pytest.mark.parametrize("capability", sorted(S3.capabilities))
-def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) -> None:
+def test_declared_s3_capabilities_work_with_an_independent_emulator(
+    moto: MotoServer, bucket: str, capability: str
+) -> None:
     """Each capability that the S3 vendor declares works with an independent S3 emulator too."""
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
@@ -185,7 +189,9 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
 
 
 @IN_BOTH
-def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None:
+def test_files_of_any_size_and_name_are_uploaded_listed_and_deleted(
+    moto: MotoServer, bucket: str, is_async: bool
+) -> None:
     """Large files are uploaded in parts, unusual file names are listed, and all can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large_bytes = bytes(range(256)) * (SIZE // 256)

@@ -47,7 +47,9 @@ def mode(is_async: bool) -> str:
 
 
 @IN_BOTH_MODES
-def test_message_arrives_whole(moto: MotoServer, is_async: bool) -> None:
+def test_text_attributes_and_content_type_of_a_message_arrive_unchanged(
+    moto: MotoServer, is_async: bool
+) -> None:
     """Text, attributes and content type of a sent message arrive unchanged."""
     queue = f"plain-{mode(is_async)}"
     message = Message(
@@ -65,7 +67,9 @@ def test_message_arrives_whole(moto: MotoServer, is_async: bool) -> None:
 
 
 @IN_BOTH_MODES
-def test_batch_arrives_in_groups(moto: MotoServer, is_async: bool) -> None:
+def test_batch_of_twelve_messages_is_sent_in_groups_of_ten(
+    moto: MotoServer, is_async: bool
+) -> None:
     """A batch of twelve messages is sent in groups, and each has its own receipt."""
     queue = f"batch-{mode(is_async)}"
     messages = [Message(f"m{number}", headers={"n": str(number)}) for number in range(12)]
@@ -88,7 +92,9 @@ def test_repeated_id_is_stored_once(moto: MotoServer, is_async: bool) -> None:
 
 
 @IN_BOTH_MODES
-def test_refusals_are_typed(moto: MotoServer, is_async: bool) -> None:
+def test_missing_queue_wrong_secret_and_unreachable_server_raise_typed_errors(
+    moto: MotoServer, is_async: bool
+) -> None:
     """A missing queue, a wrong secret and an unreachable server each raise a typed error."""
     with QueueLab(settings(moto), is_async=is_async) as lab:
         with pytest.raises(TopicNotFound):

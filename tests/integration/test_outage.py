@@ -358,14 +358,18 @@ def test_only_keyed_calls_need_the_key_store(
             assert "effect 0 of other" == shop.pay("other")
 
 
-def test_redis_restarts_without_data(own_redis: PrivateRedis, name: str) -> None:
+def test_redis_that_restarts_without_data_can_be_used_at_once(
+    own_redis: PrivateRedis, name: str
+) -> None:
     """A Redis server that restarts without data can be used at once."""
     shop = Shop(StoreLocation("redis", own_redis.url, timeout=TIMEOUT), name)
     with shop.store:
         _survives(shop, own_redis.kill, own_redis.start, keeps_data=False)
 
 
-def test_redis_flush_under_load(pool: WorkerPool, own_redis: PrivateRedis, name: str) -> None:
+def test_calls_stay_correct_if_redis_loses_all_states_under_load(
+    pool: WorkerPool, own_redis: PrivateRedis, name: str
+) -> None:
     """If Redis loses all states and scripts under load, calls stay correct."""
     service = Service(name, limits=RateLimitConfig.per_second(500, burst=5), timeout=60)
     job = Job(

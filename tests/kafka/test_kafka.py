@@ -50,7 +50,7 @@ def _cluster() -> Iterator[KafkaCluster]:
 
 
 @IN_BOTH_MODES
-def test_message_arrives_whole(cluster: KafkaCluster, is_async: bool) -> None:
+def test_all_fields_of_a_message_arrive_in_kafka(cluster: KafkaCluster, is_async: bool) -> None:
     """Payload, key, repeated headers, content type and id of a message arrive in Kafka."""
     message = Message(
         b"\x00\xff",
@@ -191,7 +191,9 @@ def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async:
 
 
 @IN_BOTH_MODES
-def test_unsent_message_is_repeated(cluster: KafkaCluster, is_async: bool) -> None:
+def test_call_that_sent_nothing_during_an_outage_can_be_repeated(
+    cluster: KafkaCluster, is_async: bool
+) -> None:
     """If all brokers are down, nothing is sent and the error says so; a later call succeeds."""
     cluster.set_down(is_down=True)
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
@@ -314,7 +316,9 @@ def test_forked_child_publishes_over_its_own_connection(cluster: KafkaCluster) -
         ({"options": {"sasl.password": "p"}}, "options"),
     ],
 )
-def test_wrong_settings_are_refused(settings: dict[str, Any], path: str) -> None:
+def test_contradictory_or_weakening_settings_are_refused(
+    settings: dict[str, Any], path: str
+) -> None:
     """Contradictory settings, and those that weaken delivery or TLS, are refused."""
     make: Any = Kafka
     with pytest.raises(ConfigurationError) as caught:
@@ -356,7 +360,7 @@ def test_options_that_librdkafka_refuses_are_a_configuration_error(is_async: boo
             lab.completed(lab.connector.open(5.0))
 
 
-def test_unknown_codes_leave_the_outcome_open() -> None:
+def test_unknown_error_code_leaves_the_outcome_unknown() -> None:
     """Unknown librdkafka codes are treated as connection faults; TLS errors are recognised."""
     assert delivery_fault("SOMETHING_NEW") is PublishFault.LOST
     assert delivery_fault("_PURGE_QUEUE") is PublishFault.TIMEOUT
@@ -416,7 +420,7 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
             make()
 
 
-def test_configuration_makes_a_connector(cluster: KafkaCluster) -> None:
+def test_configured_kafka_connector_publishes_by_name(cluster: KafkaCluster) -> None:
     """`kind = "kafka"` in a configuration makes a publisher that runs by name with plain JSON."""
     source = {"connectors": {"events": {"kind": "kafka", "servers": cluster.servers}}}
     with moorage.open(source) as hub:

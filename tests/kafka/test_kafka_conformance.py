@@ -138,7 +138,9 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("check", applicable(connector_conformance.NETWORK_CHECKS), ids=name_of)
-def test_synchronous_connector_with_faults(check: connector_conformance.Check) -> None:
+def test_synchronous_connector_conforms_under_network_faults(
+    check: connector_conformance.Check,
+) -> None:
     """With network faults, the synchronous Kafka connector passes the checks of the kit."""
     with KafkaCluster(orders=4, noise=4) as cluster:
         check(subject(cluster, is_async=False, network=ClusterNetwork(cluster)))
@@ -147,7 +149,9 @@ def test_synchronous_connector_with_faults(check: connector_conformance.Check) -
 @pytest.mark.parametrize(
     "check", applicable(connector_conformance.ASYNC_NETWORK_CHECKS), ids=name_of
 )
-def test_asynchronous_connector_with_faults(check: connector_conformance.AsyncCheck) -> None:
+def test_asynchronous_connector_conforms_under_network_faults(
+    check: connector_conformance.AsyncCheck,
+) -> None:
     """With network faults, the asynchronous Kafka connector passes the checks of the kit."""
     with KafkaCluster(orders=4, noise=4) as cluster:
         asyncio.run(check(subject(cluster, is_async=True, network=ClusterNetwork(cluster))))

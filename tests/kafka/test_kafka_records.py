@@ -41,7 +41,7 @@ class UnreadableMessage(StoredMessage):
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
 
-def test_message_with_unreadable_headers() -> None:
+def test_message_is_read_without_unreadable_headers() -> None:
     """A message whose headers are not text is read without them."""
     (record,) = records_of([UnreadableMessage()])
     assert ((), None, b"1", "orders/3/3") == (
@@ -69,7 +69,7 @@ def test_record_has_the_fields_of_its_message() -> None:
 
 
 @pytest.mark.parametrize("is_one_topic", [True, False])
-def test_runs_of_partitions(is_one_topic: bool) -> None:
+def test_batch_is_split_where_the_partition_changes(is_one_topic: bool) -> None:
     """A batch is split where the partition changes; an empty batch has no parts."""
     messages = [StoredMessage(partition=number, offset=n) for n, number in enumerate([1, 1, 2, 1])]
     batch = records_of(messages, is_one_topic=is_one_topic)
@@ -80,7 +80,7 @@ def test_runs_of_partitions(is_one_topic: bool) -> None:
     assert [] == list(records_of([], is_one_topic=is_one_topic))
 
 
-def test_runs_of_topics() -> None:
+def test_partitions_of_two_topics_with_the_same_number_are_separate() -> None:
     """Partitions with the same number in two topics are handled separately."""
     batch = records_of([StoredMessage("orders"), StoredMessage("parcels")])
     assert [("orders", 3), ("parcels", 3)] == [run.place for run in batch.runs]

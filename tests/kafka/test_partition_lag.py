@@ -18,7 +18,9 @@ from moorage.domain.messages.kafka import partition_lag
         (5, -1001, -1001, None),
     ],
 )
-def test_lag_of_a_partition(committed: int, low: int, high: int, expected: int | None) -> None:
+def test_lag_counts_the_records_after_the_committed_position(
+    committed: int, low: int, high: int, expected: int | None
+) -> None:
     """The lag counts the records after the committed position, or is unknown without offsets."""
     partition = {"committed_offset": committed, "lo_offset": low, "hi_offset": high}
 

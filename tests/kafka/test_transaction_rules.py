@@ -32,7 +32,7 @@ def message(place: str, position: int) -> SourcedMessage[str]:
 MESSAGES = [message("a", 3), message("b", 9), message("a", 4)]
 
 
-def test_positions_after_messages() -> None:
+def test_transaction_commits_the_position_after_its_last_record() -> None:
     """A transaction commits, for each partition, the position after its last record."""
     assert {"a": 4, "b": 9} == positions_after(MESSAGES)
     assert {} == positions_after([])
@@ -62,7 +62,9 @@ def test_committed_positions_are_not_moved_again() -> None:
         ("UNKNOWN_TOPIC_OR_PART", TopicNotFound, False),
     ],
 )
-def test_meaning_of_failures(name: str, kind: type[ConnectorError], is_temporary: bool) -> None:
+def test_aborted_transaction_raises_a_temporary_error(
+    name: str, kind: type[ConnectorError], is_temporary: bool
+) -> None:
     """An aborted transaction raises a temporary error, unless worker or message are at fault."""
     error = transaction_error(name, "out")
     assert (kind, is_temporary) == (type(error), error.retryable)
