@@ -266,7 +266,9 @@ async def test_refused_client_secret_is_not_shown(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_every_token_refused(hub_class: type[Any]) -> None:
+async def test_vendor_that_refuses_a_new_token_raises_authentication_failed(
+    hub_class: type[Any],
+) -> None:
     """If the vendor refuses even a new token, AuthenticationFailed is raised."""
     server = HeraldServer()
     server.fail(reply({}, 401), reply({}, 401))
@@ -311,7 +313,9 @@ async def test_missing_token_moves_to_the_next_account(
         ({"grant_type": "client_credentials", "more": "1"}, "invalid_request"),
     ],
 )
-def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
+def test_error_for_a_refused_token_request_has_the_oauth_code(
+    form: dict[str, str], error: str
+) -> None:
     """The error for a refused token request has the error code of OAuth."""
     server = HeraldServer()
     request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
@@ -321,7 +325,7 @@ def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
     assert (400, {"error": error}) == (answer.status, answer.json())
 
 
-def test_default_http_client() -> None:
+def test_hub_fetches_tokens_with_its_own_http_client() -> None:
     """If the host passes no HTTP client, a hub fetches tokens with its own, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
@@ -332,7 +336,7 @@ def test_default_http_client() -> None:
     assert 1 == hall_server.token_endpoint.grants
 
 
-async def test_default_http_client_async() -> None:
+async def test_asynchronous_hub_fetches_tokens_with_its_own_http_client() -> None:
     """An asynchronous hub fetches tokens with its own HTTP client, and closes that client."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:

@@ -46,7 +46,7 @@ def event(**fields: Any) -> NewEvent:
 
 @example(moment=datetime(1998, 10, 25, 5, tzinfo=UTC), zone="America/New_York")
 @given(moment=MOMENTS, zone=ZONES)
-def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
+def test_local_time_of_a_moment_exists(moment: datetime, zone: str) -> None:
     """A moment's local time exists and is accepted; it may stand for one other moment at most."""
     local = moment.astimezone(ZoneInfo(zone))
 
@@ -160,7 +160,7 @@ def test_impossible_changes_are_refused(fields: dict[str, Any], field: str) -> N
     assert field == excinfo.value.field
 
 
-def test_changes_name_their_values() -> None:
+def test_values_of_a_change_include_the_fields_to_clear() -> None:
     """The values of a change include the fields to clear: attendees as empty, others as None."""
     changes = EventChanges(title="Visit", clear=["attendees", "location", "recurrence"])
 
@@ -237,7 +237,7 @@ def test_unknown_name_of_time_zone_is_read_as_none(name: str | None) -> None:
     assert (name == "Europe/Berlin") is (zone_of(name) is not None)
 
 
-def test_the_zone_of_an_offset_has_no_name() -> None:
+def test_fixed_offset_has_no_time_zone_name() -> None:
     """UTC and named time zones have a name, and a fixed offset has none."""
     moments = (START, START.astimezone(UTC), START.astimezone(timezone(timedelta(hours=1))))
 
@@ -259,7 +259,9 @@ def test_the_zone_of_an_offset_has_no_name() -> None:
         ({"account": 7}, "account"),
     ],
 )
-def test_impossible_questions_are_refused(options: dict[str, Any], field: str) -> None:
+def test_query_for_busy_times_with_impossible_arguments_is_refused(
+    options: dict[str, Any], field: str
+) -> None:
     """A query for busy times with impossible arguments is refused before it is sent."""
     sandbox = GoogleCalendarSandbox()
     account = Account("calendars", GoogleCalendar(credentials=sandbox.key_file()))
@@ -273,7 +275,7 @@ def test_impossible_questions_are_refused(options: dict[str, Any], field: str) -
     assert (field, []) == (excinfo.value.field, sandbox.requests)
 
 
-def test_attendees_are_recipients() -> None:
+def test_event_with_a_forbidden_attendee_is_held_back() -> None:
     """If an attendee is not an allowed recipient, the event is held back."""
     sandbox = GoogleCalendarSandbox()
     configuration = {

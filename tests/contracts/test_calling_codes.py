@@ -23,12 +23,12 @@ from tests.contracts.pigeon import PigeonServer, TextMessageVendor
         ("+9999999999", None),
     ],
 )
-def test_country_of_a_number(number: str, country: str | None) -> None:
+def test_first_digits_of_a_phone_number_give_its_country(number: str, country: str | None) -> None:
     """A phone number's first digits give its country, unless several countries share them."""
     assert country == country_of(number)
 
 
-def test_codes_belong_to_countries() -> None:
+def test_calling_code_belongs_to_one_country_or_none() -> None:
     """Each calling code belongs to one two-letter country code, or to no country."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
     country_codes = {country for country in result.values() if country}
@@ -37,7 +37,7 @@ def test_codes_belong_to_countries() -> None:
     assert len(country_codes) > 200
 
 
-def test_number_chooses_the_route() -> None:
+def test_country_of_a_phone_number_determines_the_route() -> None:
     """The country of its phone number determines the route of a text message."""
     servers = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [

@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_vendor_of_another_package() -> None:
+def test_vendor_from_another_package_is_configured_by_name() -> None:
     """A vendor from another package is configured by name like a built-in one."""
     loft = PigeonServer()
     hub = moorage.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
@@ -48,7 +48,7 @@ def test_entry_point_that_is_no_vendor() -> None:
     assert "vendors.owl.kind" == excinfo.value.path
 
 
-def test_vendors_with_capabilities() -> None:
+def test_catalog_lists_vendors_that_have_the_needed_capabilities() -> None:
     """The catalog lists the installed vendors that have the needed capabilities."""
     assert "twilio" in names_with_capabilities("sms", frozenset({"media"}))
     assert () == names_with_capabilities("sms", frozenset({"fly"}))

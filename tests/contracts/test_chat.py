@@ -95,7 +95,7 @@ def test_button_needs_a_label() -> None:
         LinkButton(" ", URL)
 
 
-def test_needs_of_a_message() -> None:
+def test_message_needs_a_capability_for_each_special_field() -> None:
     """A message needs a capability for each special field that it uses, and no other capability."""
     assert frozenset() == ChatMessage(text="a", title="b", fields={"c": "d"}).needs
     message = ChatMessage(
@@ -118,7 +118,7 @@ def test_needs_of_a_message() -> None:
         ({"button_label": 3}, "buttons"),
     ],
 )
-def test_limits_of_a_vendor(limits: dict[str, int], field: str) -> None:
+def test_message_above_a_limit_of_the_vendor_is_refused(limits: dict[str, int], field: str) -> None:
     """A message above a vendor's limit is refused, and one at the limit is accepted."""
     message = ChatMessage(text="ab", title="abc", buttons=[LinkButton("abcd", URL)] * 2)
 
@@ -149,7 +149,7 @@ def test_existing_message_takes_no_channel_and_no_time(
 
 
 @pytest.mark.parametrize("operation", ["send", "reply", "edit"])
-def test_only_messages_are_posted(operation: str) -> None:
+def test_string_instead_of_a_message_is_refused(operation: str) -> None:
     """A str instead of a message is refused."""
     arguments = ["Hello."] if operation == "send" else [Ref("slack", "team", "1"), "Hello."]
     with pytest.raises(InvalidData, match="must be a ChatMessage"):

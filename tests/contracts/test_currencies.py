@@ -88,7 +88,7 @@ def test_amounts_are_converted(amount: Money, into: str, result: Money) -> None:
     assert result == EURO.convert(amount, into, rounding=HALF_UP)
 
 
-def test_units_are_counted() -> None:
+def test_price_for_100_units_differs_from_the_price_for_one() -> None:
     """A price quoted for 100 units differs from the same price for one unit."""
     assert Money("77.02", "NOK") == KRONE.convert(Money("1000", "JPY"), "NOK", rounding=HALF_UP)
     assert Money("14249", "JPY") == KRONE.convert(Money("100.00", "EUR"), "JPY", rounding=HALF_UP)
@@ -249,7 +249,7 @@ def test_rates_can_be_stored() -> None:
 
 
 @pytest.mark.parametrize("day", [datetime(2022, 2, 25), "2022-02-25", 1, True])  # noqa: DTZ001 - a wrong value
-def test_day_is_a_date(day: Any) -> None:
+def test_day_that_is_not_a_date_is_refused(day: Any) -> None:
     """A day that is not a date is refused before an account is chosen."""
     sandbox = EcbSandbox()
     hub = Hub([Account("bank", Ecb())], http=SandboxHttpClient(sandbox))

@@ -317,7 +317,9 @@ def test_batch_is_locked_by_default_and_by_a_single_booking() -> None:
 
 
 @pytest.mark.parametrize("old,new,field", SPOILED)
-def test_spoiled_file_is_refused(old: bytes, new: bytes, field: str) -> None:
+def test_file_in_another_format_is_refused_with_line_and_column(
+    old: bytes, new: bytes, field: str
+) -> None:
     """A file in another format is refused, and the error names the line and the column."""
     body = BODY.replace(b"Buchungstext", b"Buchungstue") if old == b"ue" else BODY
     assert old in body
@@ -328,7 +330,7 @@ def test_spoiled_file_is_refused(old: bytes, new: bytes, field: str) -> None:
     assert refusal.value.field == field
 
 
-def test_other_arguments_are_refused() -> None:
+def test_arguments_of_wrong_types_and_large_files_are_refused() -> None:
     """Arguments of wrong types, and files that are too large, are refused."""
     with pytest.raises(InvalidData, match="batch"):
         write_datev("x", created_at=NOW)  # type: ignore[arg-type] # the mistake

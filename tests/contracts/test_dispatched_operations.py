@@ -417,7 +417,7 @@ def test_dispatcher_gets_operation_and_needs(flows: Any, operation: str) -> None
     assert result == dispatcher.told
 
 
-def test_routes_learn_the_country() -> None:
+def test_dispatcher_gets_the_country_of_an_operation() -> None:
     """The dispatcher gets the country code of an operation, in capital letters."""
     result = {
         name: record_operation(flows, use).country

@@ -242,7 +242,7 @@ def test_amp_content_counts_towards_the_size() -> None:
     assert 8 == EmailMessage(text="Hello.", amp_html="ab").size
 
 
-def test_message_has_limits() -> None:
+def test_email_above_a_limit_of_the_vendor_is_refused() -> None:
     """An email above a vendor's limits, or without recipients, is refused."""
     file = Attachment(filename="a", content=b"x" * 30)
     message = EmailMessage(to=["a@example.com", "b@example.com"], attachments=[file])
@@ -334,7 +334,7 @@ def test_recipient_has_an_address_once() -> None:
         BulkRecipient(to="a@example.com", cc="a@example.com")
 
 
-def test_chunks_of_a_bulk() -> None:
+def test_bulk_is_split_into_chunks_of_the_allowed_size() -> None:
     """A bulk is split into chunks of the allowed size, and a recipient is never split."""
     many_recipients = [
         BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)
@@ -433,7 +433,7 @@ def test_details_that_email_event_does_not_have_are_empty() -> None:
     assert "a@b.c" not in repr(event)
 
 
-def test_reversed_days_are_refused() -> None:
+def test_statistics_with_reversed_days_are_refused() -> None:
     """Statistics from a day that is later than the last day are refused."""
     with pytest.raises(InvalidData):
         StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 1))

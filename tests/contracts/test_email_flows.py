@@ -167,7 +167,7 @@ class MailVendorOfFive(RecordingMailVendor):
     limits: ClassVar[Mapping[str, int]] = {"batch": 5}
 
 
-def test_default_chunk_size() -> None:
+def test_vendor_without_chunk_size_gets_a_hundred_emails() -> None:
     """A vendor without a stated chunk size gets chunks of a hundred emails."""
     bag = RecordingMailVendor()
     results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
@@ -176,7 +176,7 @@ def test_default_chunk_size() -> None:
     assert [True] * 120 == [result.ok for result in results]
 
 
-def test_keys_of_chunks() -> None:
+def test_keys_of_chunks_are_numbered_from_one() -> None:
     """The keys for a bulk's chunks, and for the parts of a chunk, are numbered from one."""
     small, state = MailVendorOfTwo(), MemoryStorage()
     Hub([Account("bag", MailVendorOfFive())], state=state).email().send_bulk(
@@ -280,7 +280,7 @@ def test_missing_sender_is_refused() -> None:
             post.hub(name).email().send_transactional(EmailMessage(to="a@b.c", text="Hi"))
 
 
-def test_vendors_template_data() -> None:
+def test_template_data_are_sent_in_the_format_of_the_vendor() -> None:
     """Template data are sent in the format of each vendor."""
     post = MailHubs()
     for name, template, data in (

@@ -69,7 +69,9 @@ async def send(hub: Any, **options: Any) -> str:
 
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
-async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> None:
+async def test_second_account_is_unused_while_the_first_works(
+    hub_class: type[Any], key: str | None
+) -> None:
     """While the first account works, the second is not used."""
     hubs = PigeonHubs()
 
@@ -251,7 +253,7 @@ async def test_moved_key_is_followed_by_other_processes(hub_class: type[Any]) ->
 
 
 @MODES
-async def test_key_with_another_payload(hub_class: type[Any]) -> None:
+async def test_key_repeated_with_another_text_is_a_conflict(hub_class: type[Any]) -> None:
     """Using an idempotency key again for a text message with another text is a conflict."""
     hub = PigeonHubs().hub(hub_class)
     await send(hub, idempotency_key="k1")
@@ -322,7 +324,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
 
 @MODES
-async def test_batch_without_a_key(hub_class: type[Any]) -> None:
+async def test_each_message_of_a_batch_has_its_own_result(hub_class: type[Any]) -> None:
     """Each message of a batch has its own result.
 
     Without an idempotency key, a repeat sends the message again.

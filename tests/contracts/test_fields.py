@@ -100,7 +100,9 @@ JUNK = [
 @pytest.mark.parametrize(
     "kind, usual", VALID_FIELDS, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_fields_are_checked(kind: type[Any], usual: dict[str, Any]) -> None:
+def test_each_field_of_a_request_has_its_declared_type(
+    kind: type[Any], usual: dict[str, Any]
+) -> None:
     """After construction, each field of a request has the type that it declares."""
     kind(**usual)
     refused_fields: list[str] = []

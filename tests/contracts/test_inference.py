@@ -104,7 +104,7 @@ def test_answer_becomes_a_turn_of_the_model() -> None:
     assert Turn("I look.", speaker=Speaker.MODEL, tool_calls=[CALL]) == turn
 
 
-def test_json_of_an_answer() -> None:
+def test_json_answer_is_read_and_a_truncated_one_raises_an_error() -> None:
     """An answer that is JSON is read; one that was cut off raises an error that says why."""
     assert {"kind": "invoice"} == answer('{"kind": "invoice"}').json()
     for text in ('{"kind": "inv', "", "[" * 100_000):

@@ -80,7 +80,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
     "kind, since, taken",
     [(StripeWithoutLists, START, True), (StripeWithoutKeys, START, False)],
 )
-def test_unfound_payment_stays_unknown(
+def test_payment_that_the_vendor_does_not_list_stays_unknown(
     kind: type[Stripe], since: datetime | None, *, taken: bool
 ) -> None:
     """A payment that the vendor does not list stays unknown."""
@@ -97,7 +97,7 @@ def test_unfound_payment_stays_unknown(
         assert 1 == len(sandbox.charges)
 
 
-def test_accounts_of_a_tenant() -> None:
+def test_hub_lists_the_accounts_of_the_payments_of_a_tenant() -> None:
     """A hub lists the accounts that a tenant's payments may go to."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:

@@ -170,7 +170,7 @@ def test_only_new_payments_can_be_unsettled() -> None:
     assert "operation" == excinfo.value.field
 
 
-def test_reference_with_an_amount() -> None:
+def test_reference_of_a_payment_contains_the_requested_amount() -> None:
     """If the requested amount is known, a payment's reference contains the amount."""
 
     def make_ref(id: str, /, **related: str | None) -> Ref:
@@ -235,7 +235,7 @@ def test_invalid_amount_or_currency_in_vendor_response_is_read_as_none(
         (PART, PART, PaymentState.REFUNDED),
     ],
 )
-def test_state_follows_from_totals(
+def test_payment_state_follows_from_captured_and_refunded_totals(
     captured: Money | None, refunded: Money | None, state: PaymentState | None
 ) -> None:
     """The state of a payment follows from its captured and refunded totals."""

@@ -121,7 +121,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
     ] == requests
 
 
-def test_capabilities_of_an_intent() -> None:
+def test_intent_needs_its_own_capability_and_those_of_its_charge() -> None:
     """A payment intent needs its own capability and all capabilities of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
     dispatcher = record_operation(
@@ -257,7 +257,7 @@ def test_moving_money_needs_a_key(use: OperationCall) -> None:
     assert excinfo.value.remedy.startswith("Pass a key that names the effect")
 
 
-def test_routes_see_the_charge() -> None:
+def test_route_uses_country_and_currency_of_the_charge() -> None:
     """A route by country or currency uses the country and currency of the charge."""
     home_charge = attrs.evolve(CHARGE, customer=Customer(country="DE"))
     dispatcher = record_operation(

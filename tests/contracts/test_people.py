@@ -48,7 +48,7 @@ def test_only_named_fields_have_value() -> None:
     } == changes.values
 
 
-def test_needs_follow_the_fields() -> None:
+def test_setting_a_manager_or_a_time_zone_needs_a_capability() -> None:
     """Setting a manager or a time zone needs a capability of its own, even to clear the value."""
     needs = {PeopleCapability.MANAGER, PeopleCapability.TIME_ZONE}
 

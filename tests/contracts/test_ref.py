@@ -55,14 +55,14 @@ def test_invalid_references_are_refused(text: str) -> None:
         Ref.parse(text)
 
 
-def test_too_long_id() -> None:
+def test_reference_with_a_too_long_id_is_refused() -> None:
     """A reference with an id that is longer than any vendor's is refused."""
     with pytest.raises(InvalidData, match="too long"):
         Ref("stripe", "main", "x" * 2_001)
 
 
 @pytest.mark.parametrize("half", ["\ud800", "pi_\udfff1"], ids=ascii)
-def test_id_with_a_surrogate(half: str) -> None:
+def test_reference_with_half_a_surrogate_pair_is_refused(half: str) -> None:
     """A reference with half a surrogate pair in its id is refused."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref("stripe", "main", half)

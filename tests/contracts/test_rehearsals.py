@@ -98,7 +98,7 @@ def test_dry_run_of_a_hub_is_in_its_safety(hub_class: type[Any]) -> None:
     assert "dry_run" == excinfo.value.path
 
 
-def test_reads_have_no_effect() -> None:
+def test_only_operations_declared_read_only_have_no_effect() -> None:
     """An operation is assumed to have an effect unless its contract declares it read-only."""
     requests = {
         name: RoutingRequest(kind=kind, operation=name)
@@ -187,7 +187,7 @@ async def test_rehearsal_of_transports_and_signed_urls(
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-async def test_rehearsal_of_plain_services(is_async: bool) -> None:
+async def test_manager_in_a_rehearsal_sends_only_safe_requests(is_async: bool) -> None:
     """During a rehearsal a manager sends only safe requests without an idempotency key."""
     town = ReloadWorld()
     reports: list[Any] = []
@@ -362,7 +362,7 @@ VENDOR_MODES: list[tuple[Any, str | None]] = [
 
 
 @pytest.mark.parametrize("vendor, mode", VENDOR_MODES, ids=str)
-def test_vendors_know_their_system(vendor: Any, mode: str | None) -> None:
+def test_options_determine_if_an_account_is_live(vendor: Any, mode: str | None) -> None:
     """A vendor's options determine whether an account is live or a test account."""
     assert mode == vendor.mode()
 

@@ -175,7 +175,7 @@ def test_account_closed_to_a_tenant() -> None:
     assert ["b"] == chosen_accounts(directory, tenant="acme")
 
 
-def test_references_decide_the_account() -> None:
+def test_operation_on_a_reference_uses_its_account() -> None:
     """An operation on a reference uses the reference's account, even if routes choose another."""
     directory = Directory([account("a"), account("b")], [Route("sms", "b")])
     request = RoutingRequest(kind="sms", operation="get")

@@ -280,7 +280,7 @@ def test_country_of_address_must_be_two_letter_code(country: object) -> None:
         Address(country=country)
 
 
-def test_repr_of_an_address() -> None:
+def test_repr_of_an_address_shows_only_its_country() -> None:
     """The repr of an address shows only its country."""
     assert "Address(country='US')" == repr(HOME)
     assert "DE" == Address(country="de").country
@@ -387,7 +387,7 @@ def test_rate_is_bought_at_its_vendor() -> None:
         )
 
 
-def test_batch_of_shipments() -> None:
+def test_failure_in_a_batch_of_shipments_affects_no_other_item() -> None:
     """A batch can mix requests, rates and references, and one failure affects no other item."""
     two = ShippingHubs(Route("shipping", "easypost"))
     shipping = two.hub.shipping()
@@ -427,7 +427,7 @@ def test_rates_are_repeated_by_key() -> None:
     assert 1 == len(two.easypost.shipments)
 
 
-def test_vendor_over_a_socket() -> None:
+def test_labels_are_bought_over_a_real_connection() -> None:
     """Labels are bought over a real connection.
 
     The label files are fetched from another address.
@@ -448,7 +448,7 @@ def test_vendor_over_a_socket() -> None:
     assert bought_shipment.labels[0].content is not None
 
 
-def test_tenants_account_buys() -> None:
+def test_shipment_of_a_tenant_uses_the_account_of_the_tenant() -> None:
     """A tenant's shipments use the tenant's account, and no other tenant can get the labels."""
     sandbox = EasyPostSandbox()
     fields: dict[str, Any] = {"tenants": ["acme"]}

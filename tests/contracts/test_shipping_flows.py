@@ -42,7 +42,7 @@ def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field
     assert "Give the tracking number, and the carrier's name." == excinfo.value.remedy
 
 
-def test_no_matching_rate_error() -> None:
+def test_error_without_a_matching_rate_quotes_the_first_carrier() -> None:
     """If no rate matches, the error quotes the reason of the first carrier."""
     silent_message, result = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
     offers = [
@@ -102,7 +102,7 @@ def test_label_is_converted_only_if_its_format_differs_from_bought_one(
     )
 
 
-def test_label_of_a_parcel() -> None:
+def test_label_is_found_by_the_number_of_its_parcel() -> None:
     """A label is found by its parcel's number, counted from 1; a missing label raises an error."""
     labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
     flows = ShippingFlows(dispatcher_answering("get_labels", labels), None)

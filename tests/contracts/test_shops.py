@@ -37,7 +37,7 @@ def test_values_survive_a_store() -> None:
     assert fulfilment == unpack(pack(fulfilment))
 
 
-def test_needs_of_a_fulfilment() -> None:
+def test_fulfilment_of_some_lines_needs_a_capability() -> None:
     """A fulfilment needs a capability only if it covers just some of an order's lines."""
     line = FulfilledLine(id="1", quantity=1)
     assert frozenset() == Fulfilment(tracking_number="1Z").needs

@@ -122,7 +122,9 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
         ),
     ],
 )
-def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], field: str) -> None:
+def test_signers_that_contradict_the_request_are_refused(
+    signers: list[Signer], more: dict[str, Any], field: str
+) -> None:
     """Roles need a template, signature positions need documents, and signers' addresses differ."""
     with pytest.raises(InvalidData) as excinfo:
         SignatureRequest(**USUAL_FIELDS | more | dict[str, Any](signers=signers))
@@ -130,7 +132,7 @@ def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], fi
     assert field == excinfo.value.field
 
 
-def test_each_feature_is_needed() -> None:
+def test_request_needs_a_capability_for_each_optional_feature() -> None:
     """A request needs one capability for each optional feature that it uses."""
     places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
     signer = Signer(**ADA, phone="+4915112345678", embedded=True, signature_places=places)
@@ -164,7 +166,7 @@ def test_each_feature_is_needed() -> None:
         ({"document_bytes": 7}, "documents[0].content"),
     ],
 )
-def test_limits_are_kept(limits: dict[str, int], field: str) -> None:
+def test_request_above_a_limit_of_the_vendor_is_refused(limits: dict[str, int], field: str) -> None:
     """A request above a vendor's limit is refused; the error contains the field's name."""
     request = SignatureRequest(**USUAL_FIELDS, message="Sign")
     check_fits(request, {"subject": 5, "message": 4, "document_bytes": 8})

@@ -167,7 +167,7 @@ def test_price_is_exact() -> None:
         f"{len(value)}-{ascii(value[:1])[1:-1].lstrip(chr(92))}" if isinstance(value, str) else None
     ),
 )
-def test_number_of_parts(text: str, count: int) -> None:
+def test_number_of_parts_depends_on_the_characters(text: str, count: int) -> None:
     """The number of SMS parts depends on the text's characters, and no character is split."""
     assert count == segments(text)
 

@@ -86,7 +86,7 @@ def test_a_template_can_be_stored() -> None:
     assert message == unpack(pack(message))
 
 
-def test_repr_of_a_template() -> None:
+def test_repr_of_a_template_message_shows_no_personal_data() -> None:
     """The repr of a message from a template shows no number, variable or text."""
     message = template(variables=["Ada"], sms_fallback="It is ready.")
 

@@ -93,14 +93,14 @@ def test_wrong_numbers_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, b"DE136695976", ["DE136695976"]])
-def test_other_types_are_refused(value: Any) -> None:
+def test_only_a_string_or_a_vat_number_can_be_parsed(value: Any) -> None:
     """Only a str or a VAT number can be parsed."""
     with pytest.raises(InvalidData) as excinfo:
         VatNumber.parse(value, field="requester")
     assert "requester" == excinfo.value.field
 
 
-def test_fields_are_checked() -> None:
+def test_vat_number_must_have_the_format_of_its_country() -> None:
     """A VAT number that is constructed from its parts must also have its country's format."""
     assert VatNumber.parse("DE136695976") == VatNumber("DE", "136695976")
     for prefix, number, field in (("XX", "1", "prefix"), ("DE", "1", "number")):

@@ -56,7 +56,7 @@ def test_rates_of_all_27_member_states_are_those_of_european_commission_database
         ("FR", date(2099, 1, 1), "20"),
     ],
 )
-def test_rate_of_a_day(country: str, day: date, rate: str) -> None:
+def test_rate_of_a_day_is_the_latest_that_began_before(country: str, day: date, rate: str) -> None:
     """The VAT rate of a day is the latest rate that began on or before that day."""
     assert Decimal(rate) == standard_rate(country, day)
 

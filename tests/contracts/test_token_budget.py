@@ -51,7 +51,7 @@ def used_by(sandbox: OpenAISandbox, hub: Hub) -> int:
     return usage.total
 
 
-def test_bound_of_the_example() -> None:
+def test_example_request_may_use_942_tokens() -> None:
     """The requests of these tests may use as many tokens as their names say."""
     assert 941 == MOST
 

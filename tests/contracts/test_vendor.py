@@ -9,7 +9,7 @@ from moorage.contracts.vendor import Vendor, extra_for, merged, part_key
 from moorage.domain.idempotency.claims import checked_key
 
 
-def test_options_of_a_vendor() -> None:
+def test_vendor_gets_only_the_options_addressed_to_it() -> None:
     """Each vendor gets only the extra options that are addressed to it."""
     vendor_options: dict[str, dict[str, Any]] = {
         "twilio": {"MaxPrice": "0.1"},
@@ -31,7 +31,7 @@ def test_options_of_a_vendor() -> None:
     ],
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
-def test_options_are_plain(custom: Any, field: str) -> None:
+def test_option_that_is_not_json_is_refused(custom: Any, field: str) -> None:
     """Extra options that are not JSON values are refused; the error has their path."""
     with pytest.raises(InvalidData) as excinfo:
         extra_for("twilio", {"twilio": custom})
@@ -55,7 +55,7 @@ def test_options_are_merged_last() -> None:
     assert {"d": 2} == body["a"]["c"]
 
 
-def test_vendor_without_webhooks() -> None:
+def test_vendor_that_reads_no_webhooks_returns_no_events() -> None:
     """A vendor that reads no webhooks returns no events."""
 
     class WebhooklessVendor(Vendor):

@@ -128,7 +128,7 @@ def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
     ids=["silent", "vague", "keyless", "longer"],
 )
 @hubs
-def test_missing_statements_are_refused(
+def test_vendor_without_a_required_statement_is_refused(
     hub: type[Hub | AsyncHub], vendor: Bank, path: str, word: str
 ) -> None:
     """A vendor without a required statement is refused."""

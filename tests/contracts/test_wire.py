@@ -106,7 +106,7 @@ async def test_wire_exposes_account_tenant_and_time(hub_class: type[Any]) -> Non
 
 
 @MODES
-async def test_services_of_an_account(hub_class: type[Any]) -> None:
+async def test_wire_sends_requests_to_the_services_of_the_vendor(hub_class: type[Any]) -> None:
     """A wire sends requests to the vendor's services by name, and can stream bodies."""
     hubs = PigeonHubs()
 
@@ -177,7 +177,7 @@ async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
+async def test_operation_can_sign_with_the_credentials_of_the_account(hub_class: type[Any]) -> None:
     """An operation can sign with the account's credentials."""
     hubs = PigeonHubs()
 
@@ -233,7 +233,7 @@ def test_unknown_account_is_refused() -> None:
         Hub([]).account("x")
 
 
-def test_webhooks_of_an_account() -> None:
+def test_verified_webhook_becomes_events() -> None:
     """A verified webhook becomes events; a vendor without webhooks raises an error.
 
     Deliveries are remembered in the store of idempotency keys, or in the memory of the hub.

@@ -64,7 +64,7 @@ def test_a_statement_is_read() -> None:
     assert EntryStatus.PENDING is third.status
 
 
-def test_an_old_statement_is_read() -> None:
+def test_statement_of_version_02_is_read() -> None:
     """A statement of version 02, which names many elements differently, is read."""
     statement = _only_statement(examples.OLD_STATEMENT)
 
@@ -114,7 +114,7 @@ def test_each_version_is_read(version: int) -> None:
         read_camt(document(content, message="camt.053.001.15"))
 
 
-def test_a_batch_has_its_payments() -> None:
+def test_batch_entry_has_its_id_and_payments() -> None:
     """A batch entry has the batch's id; each payment of the batch may have its own sign."""
     details = (
         "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
@@ -229,7 +229,7 @@ def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -
     "status, word",
     [("<Cd>INFO</Cd>", "information"), ("<Cd>FUTR</Cd>", "unknown"), ("", "unknown")],
 )
-def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
+def test_entry_of_unknown_status_is_not_treated_as_booked(status: str, word: str) -> None:
     """An unknown status is stored as the bank wrote it, and the entry is not treated as booked."""
     (line,) = _only_statement(document(head() + entry("5.00", status=status))).entries
 
@@ -237,7 +237,7 @@ def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
     assert line.status_word == (status[4:8] or None)
 
 
-def test_sums_are_checked() -> None:
+def test_statement_whose_entries_do_not_add_up_is_refused() -> None:
     """A statement whose entries do not add up to its balance is refused if sums are checked."""
     content = document(head() + balance("OPBD", "1.00") + balance("CLBD", "4.00") + entry("2.00"))
 
@@ -360,7 +360,7 @@ def test_errors_name_the_element(old: str, new: str, field: str | None) -> None:
         examples.STATEMENT.replace(b"Erika", b"\xff\xfe"),
     ],
 )
-def test_other_files_are_refused(source: bytes) -> None:
+def test_file_that_is_not_a_statement_is_refused(source: bytes) -> None:
     """A file that is not a statement is refused with a field and a remedy."""
     with pytest.raises(InvalidData) as excinfo:
         read_camt(source)
@@ -386,7 +386,7 @@ def test_document_types_are_refused(declaration: bytes) -> None:
         read_camt(examples.STATEMENT.replace(start, start + declaration))
 
 
-def test_hostile_shapes_are_refused() -> None:
+def test_file_with_too_many_or_too_deep_elements_is_refused() -> None:
     """A file with too many elements, or too deeply nested ones, is refused."""
     with pytest.raises(InvalidData, match="nested"):
         read_camt(document(head() + "<a>" * 100 + "</a>" * 100))
@@ -446,7 +446,7 @@ def test_elements_of_other_standards_are_skipped() -> None:
     assert 1 == len(_only_statement(content).entries)
 
 
-def test_prefixes_are_accepted() -> None:
+def test_names_may_have_a_namespace_prefix() -> None:
     """In a document, each name may have a namespace prefix."""
     content = examples.STATEMENT.decode().replace("<", "<b:").replace("<b:/", "</b:")
     content = content.replace("<b:?", "<?").replace("xmlns=", "xmlns:b=")
@@ -454,7 +454,7 @@ def test_prefixes_are_accepted() -> None:
     assert read_camt(examples.STATEMENT) == read_camt(content.encode())
 
 
-def test_an_endless_file_is_refused() -> None:
+def test_file_that_never_ends_is_read_only_up_to_the_limit() -> None:
     """A file that never ends is read only up to the limit."""
 
     class EndlessFile:

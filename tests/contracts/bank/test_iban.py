@@ -58,7 +58,9 @@ def test_registered_examples_are_accepted(text: str) -> None:
 
 
 @given(st.sampled_from(REGISTERED), st.data())
-def test_a_wrong_character_is_noticed(text: str, data: st.DataObject) -> None:
+def test_account_number_with_a_replaced_character_is_invalid(
+    text: str, data: st.DataObject
+) -> None:
     """If a character is replaced by another of its class, the account number becomes invalid."""
     place = data.draw(st.integers(2, len(text) - 1))
     letters = string.digits if text[place].isdigit() else string.ascii_uppercase
@@ -98,7 +100,7 @@ def test_wrong_account_numbers_are_refused(text: Any, message: str) -> None:
 
 
 @given(st.text() | st.binary() | st.none() | st.integers())
-def test_any_value_is_checked(value: Any) -> None:
+def test_any_value_is_accepted_as_an_account_number_or_refused(value: Any) -> None:
     """Each value is either accepted as an account number or refused as invalid."""
     for kind in (Iban, Bic, CreditorReference, CreditorId):
         try:

@@ -292,7 +292,7 @@ _ITEMS = st.lists(
 
 
 @given(_ENTRIES, _ITEMS, st.randoms())
-def test_order_does_not_matter(
+def test_order_of_the_input_does_not_change_the_matches(
     entries: list[StatementEntry], items: list[OpenItem], random: Any
 ) -> None:
     """Each payment is in one result list, and no item is settled twice, in any input order."""

@@ -166,7 +166,7 @@ def test_returns_have_a_reason() -> None:
     assert "AC04" == _details(":86:/EREF/PAY-1/RTRN/AC04/").return_reason
 
 
-def test_other_separators_are_accepted() -> None:
+def test_character_after_the_code_separates_the_parts_of_field_86() -> None:
     """In field 86, the character after the code separates the parts; a keyword may follow it."""
     payment = _details(
         ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
@@ -206,7 +206,7 @@ def test_iso_keywords_are_read() -> None:
         ("/BENM//NAME/JOHN DOE/REMI//ISDT/2013-01-02", "", ()),
     ],
 )
-def test_remittances_of_iso_keywords(
+def test_remittance_texts_and_references_are_distinguished(
     text: str, remittance: str, references: tuple[str, ...]
 ) -> None:
     """Unstructured remittance texts and structured references are distinguished."""
@@ -215,7 +215,7 @@ def test_remittances_of_iso_keywords(
     assert (remittance, references) == (payment.remittance, payment.references)
 
 
-def test_a_counterparty_of_iso_keywords() -> None:
+def test_one_keyword_may_hold_account_bank_and_name() -> None:
     """One keyword may hold account, bank and name together."""
     payment = _details(
         ":86:/EREF/NOTPROVIDED//CNTP/NL91ABNA0417164300/ABNANL2A/Bakker BV///REMI/USTD//x/"
@@ -229,7 +229,7 @@ def test_a_counterparty_of_iso_keywords() -> None:
     )
 
 
-def test_other_details_are_text() -> None:
+def test_unstructured_details_are_read_as_text() -> None:
     """Unstructured details are text; a space joins their lines."""
     assert (
         "GIRO 428428 KPN BETREFT FACTUUR"
@@ -253,7 +253,7 @@ def test_other_details_are_text() -> None:
         ("2611251125D0000000000000001,50N062NONREF", "-1.50", False),
     ],
 )
-def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
+def test_credits_are_positive_and_debits_negative(line: str, amount: str, reversal: bool) -> None:
     """Credits and reversed debits are positive; debits and reversed credits are negative."""
     entry = _entry(line)
 
@@ -273,7 +273,9 @@ def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
         ("2402300301C1,NTRF", date(2024, 3, 1), date(2024, 2, 29)),
     ],
 )
-def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
+def test_booking_date_without_a_year_is_near_the_value_date(
+    line: str, booked_on: date | None, value_on: date
+) -> None:
     """A booking date has no year, so it is near the value date; a bank may count 30 February."""
     entry = _entry(line)
 
@@ -288,7 +290,7 @@ def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> N
         ("2611251125C1,50MCI0NONREF", "MCI0"),
     ],
 )
-def test_unusual_codes_are_read(line: str, code: str) -> None:
+def test_unusual_entry_codes_are_read(line: str, code: str) -> None:
     """The code of an entry may follow a space, end with spaces, or begin with any letter."""
     entry = _entry(line)
 
@@ -304,7 +306,7 @@ def test_text_wrapped_within_a_time_is_read_whole(minutes: str) -> None:
     assert f"Pickup 10 May 16:{minutes}:37 No. 2026-0815" == details.remittance
 
 
-def test_references_of_entries() -> None:
+def test_references_of_an_entry_are_read_from_line_61() -> None:
     """The customer's and bank's references are read from line :61:, the text from the next line."""
     entry = _entry("2611251125C1,NTRFRUN-1//BANK-1\r\nCard transaction")
 
@@ -392,7 +394,7 @@ def test_page_of_statement_may_have_intermediate_balances() -> None:
     assert ["60M", "62M"] == [balance.code for balance in _only_statement(content).balances]
 
 
-def test_sums_are_checked() -> None:
+def test_statement_whose_entries_do_not_add_up_is_refused() -> None:
     """A statement whose entries do not add up to its balance is refused if sums are checked."""
     content = GERMAN.replace(b"C59,90", b"C58,90")
 
@@ -481,7 +483,7 @@ def test_entries_below_the_floor_limit_need_not_be_listed(limits: bytes) -> None
     assert 3 == len(_only_statement(source.replace(b":90D:1EUR0,90", b":90D:7EUR9,90")).entries)
 
 
-def test_a_report_without_a_time_and_with_other_numbers_is_read_as_it_is() -> None:
+def test_unchecked_report_may_have_fewer_entries_than_stated() -> None:
     """Without the check of sums, a report may have fewer entries than the bank states."""
     source = REPORT.replace(b":90D:1", b":90D:2").replace(b":13D:2611251430+0100\n", b"")
 
@@ -491,7 +493,7 @@ def test_a_report_without_a_time_and_with_other_numbers_is_read_as_it_is() -> No
 
 
 @pytest.mark.parametrize("source", [b"", b"garbage", b"<?xml version='1.0'?>", b"\xff" * 99])
-def test_other_files_are_refused(source: bytes) -> None:
+def test_file_without_a_statement_is_refused(source: bytes) -> None:
     """A file without a statement is refused."""
     with pytest.raises(InvalidData, match=":20:") as excinfo:
         read_mt940(source)

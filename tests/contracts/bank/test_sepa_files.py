@@ -82,7 +82,7 @@ def test_debits_conform_to_the_schema(version: str) -> None:
         (b"InitgPty", b"Initiator"),
     ],
 )
-def test_schema_facts_notice_faults(old: bytes, new: bytes) -> None:
+def test_schema_check_reports_an_inserted_fault(old: bytes, new: bytes) -> None:
     """The check against the schema reports a document into which a fault was inserted."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
@@ -152,7 +152,7 @@ def test_old_debits_are_read_as_written() -> None:
     assert mandates == [debit.mandate for batch in restored.batches for debit in batch.debits]
 
 
-def test_control_sums_are_exact() -> None:
+def test_counts_and_sums_of_a_file_agree_with_its_payments() -> None:
     """The counts and sums of a file and of each batch agree with the payments."""
     root = ET.fromstring(write_credit_transfers(orders.transfers_with_everything()))  # noqa: S314 - written above
 
@@ -164,7 +164,7 @@ def test_control_sums_are_exact() -> None:
     assert root.find(f"{space}CstmrCdtTrfInitn") is not None
 
 
-def test_the_same_order_makes_the_same_bytes() -> None:
+def test_equal_orders_produce_equal_files() -> None:
     """Two equal orders produce equal files.
 
     An order with another message id produces a different file.
@@ -288,7 +288,7 @@ def test_spaces_at_the_ends_are_refused_or_cut() -> None:
     assert b"<Nm>Bakker</Nm>" in write_credit_transfers(order, characters="transliterate")
 
 
-def test_another_message_is_refused() -> None:
+def test_file_with_another_message_type_is_refused() -> None:
     """A file with another type of message is refused."""
     content = write_credit_transfers(orders.transfers_with_everything())
 
@@ -391,7 +391,9 @@ def test_names_are_in_no_repr() -> None:
         ),
     ],
 )
-def test_changed_files_are_refused(old: bytes, new: bytes, field: str | None) -> None:
+def test_file_with_changed_sums_or_values_is_refused(
+    old: bytes, new: bytes, field: str | None
+) -> None:
     """A file whose sums, counts or values are wrong is refused with the path of the element."""
     content = write_credit_transfers(orders.transfers_with_everything())
     assert old in content
@@ -432,7 +434,7 @@ def test_truncated_files_are_refused(length: int) -> None:
     assert excinfo.value.field
 
 
-def test_an_example_of_a_credit_transfer_is_literal() -> None:
+def test_credit_transfer_is_written_with_the_expected_bytes() -> None:
     """A short file of a credit transfer is written with exactly the expected bytes."""
     order = attrs.evolve(_file(), initiator="Acme GmbH")
 

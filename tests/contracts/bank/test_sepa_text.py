@@ -49,7 +49,7 @@ def test_transliterated_texts_are_latin(text: str) -> None:
 
 
 @given(st.text("ABCxyz0189/-?:().,'+"))
-def test_latin_texts_stay(text: str) -> None:
+def test_latin_text_is_not_changed(text: str) -> None:
     """A text in the Latin set is not changed."""
     assert is_latin(text)
     assert text == transliterate(text)
