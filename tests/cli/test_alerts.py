@@ -65,7 +65,7 @@ def test_silenced_alert_is_not_sent() -> None:
     assert 2 == command("alerts", "silence", "60", "x", "--rule=shut").code
 
 
-def test_channel_that_fails() -> None:
+def test_exit_code_is_1_if_no_channel_accepts_a_notification() -> None:
     """If no channel accepts a notification, the command shows that, and the exit code is 1."""
     failing_channel = (
         '[services.ops]\nbase_url = "http://127.0.0.1:9"\nretry = { preset = "none" }\n'
@@ -82,7 +82,7 @@ def test_channel_that_fails() -> None:
     assert "ConnectionFailed" in command("alerts", "list").out
 
 
-def test_configuration_without_rules() -> None:
+def test_commands_without_alert_rules_say_so() -> None:
     """Without alert rules in the configuration, the commands print that there are no rules."""
     configure('[state]\nurl = "sqlite:///state.db"\n')
     result = command("alerts", "check")

@@ -45,7 +45,7 @@ def audited_acts(*words: str) -> list[tuple[str, str]]:
     return [(record["act"], record["subject"]) for record in records]
 
 
-def test_acts_are_listed(trail: Path) -> None:
+def test_actions_are_recorded_with_user_and_reason(trail: Path) -> None:
     """Actions on the command line are recorded with the system user and the given reason."""
     assert 0 == command("circuit", "open", "vat", "--reason", "incident 7").code
     assert 0 == command("circuit", "reset", "vat").code

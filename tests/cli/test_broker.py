@@ -143,7 +143,7 @@ def test_store_in_memory_of_the_program_has_no_broker() -> None:
         assert "done" == hub.manager.run("hot", lambda: "done")
 
 
-async def test_pipelines_ask_the_broker(tmp_path: Path) -> None:
+async def test_hub_of_a_pipeline_worker_uses_the_configured_broker(tmp_path: Path) -> None:
     """The hub of a pipeline worker asks the configured broker."""
     file = tmp_path / "moorage.json"
     settings = configuration(socket=str(tmp_path / "b.sock"))

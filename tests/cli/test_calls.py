@@ -38,7 +38,7 @@ def _vat() -> Iterator[VendorServer]:
         yield vendor
 
 
-def test_an_answer_is_shown(vat: VendorServer) -> None:
+def test_call_shows_status_headers_and_masked_json(vat: VendorServer) -> None:
     """`moorage call` shows status, headers and JSON of the response, with secrets masked."""
     vat.respond_json({"country": "DE", "password": "hunter2"})
     vat.respond_json({"country": "DE", "password": "hunter2"})
@@ -56,7 +56,9 @@ def test_an_answer_is_shown(vat: VendorServer) -> None:
 
 
 @pytest.mark.parametrize("value", ["--body", "--json-body"])
-def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
+def test_call_sends_a_body_from_text_file_or_stdin(
+    vat: VendorServer, value: str, tmp_path: Path
+) -> None:
     """`moorage call` sends a body from text, a file or stdin, and an idempotency key by --key."""
     (tmp_path / "body.json").write_text('{"a": 1}')
     vat.respond(204)
@@ -91,7 +93,7 @@ def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
     assert b"<p>no json</p>" in process.stdout
 
 
-def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
+def test_response_of_a_refusal_is_shown(vat: VendorServer) -> None:
     """If the vendor refuses, its response is printed; the exit code depends on the error's kind."""
     vat.respond_json({"error": "no such rate"}, status=404)
     vat.respond(500, {"Content-Type": "application/json"}, b"{broken")

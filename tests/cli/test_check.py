@@ -42,7 +42,7 @@ limits = {{ rate = 5 }}
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_check_lists_everything(kind: str) -> None:
+def test_check_lists_accounts_routes_services_and_stores(kind: str) -> None:
     """`moorage check` lists accounts, routes, services, client and store, and sends nothing."""
     command("housekeep", STORES[kind](), "--migrate")
     with VendorServer() as vendor:
@@ -228,7 +228,7 @@ def test_housekeep_uses_the_configured_store(make: Callable[[], str]) -> None:
     assert result.result["forgotten"] >= 0
 
 
-def test_housekeep_without_a_store() -> None:
+def test_housekeep_without_a_store_is_refused() -> None:
     """`moorage housekeep` without a configured store is refused."""
     configure("")
 

@@ -51,7 +51,7 @@ def test_overrides_are_listed() -> None:
     assert 2 == command("check", "--environment", "nope").code
 
 
-def test_an_earlier_version_is_shown_and_written() -> None:
+def test_check_shows_how_to_convert_an_old_configuration() -> None:
     """`check` shows how to convert an old configuration.
 
     `check --write` converts it and saves a copy of the old file.

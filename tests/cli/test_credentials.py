@@ -92,7 +92,7 @@ def test_empty_input_is_refused_as_a_secret() -> None:
     assert (2, True) == (result.code, "The secret is empty" in result.err)
 
 
-def test_a_secret_is_no_argument() -> None:
+def test_no_option_accepts_a_secret() -> None:
     """No option of `moorage credentials` accepts a secret; no error message repeats a secret."""
     result = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
 
@@ -100,7 +100,7 @@ def test_a_secret_is_no_argument() -> None:
     assert "hunter2" not in result.out + result.err
 
 
-def test_keys_are_replaced() -> None:
+def test_key_rotation_encrypts_secrets_with_the_first_key() -> None:
     """Key rotation decrypts secrets under older keys, and encrypts them with the first key."""
     store = "sqlite:///credentials.db"
     run_typed("hunter2", "credentials", "set", "crm", "--credentials", store)

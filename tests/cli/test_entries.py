@@ -67,7 +67,7 @@ def put_call(outbox: Outbox, **options: Any) -> str:
     return outbox.put_request("shop", Request.post("/orders", json={}), **options).id
 
 
-def test_calls_are_made_once(
+def test_run_once_makes_the_due_calls_and_ends(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`moorage outbox run --once` makes the calls that are due, and ends."""
@@ -255,7 +255,9 @@ def heard(event, entry):
 """
 
 
-def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_module_attribute_names_the_outbox_of_a_program(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`module:attribute` names the outbox or inbox object of a program."""
     Path("shop_of_mine.py").write_text(PROGRAM)
     put_call(outbox)
@@ -321,7 +323,7 @@ def test_commands_need_a_store_that_processes_share(capsys: pytest.CaptureFixtur
     run(capsys, "inbox", "list", "--store", "memory:", code=2)
 
 
-def test_a_store_that_is_away_for_a_while(
+def test_worker_waits_for_an_unavailable_store(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worker of `moorage outbox run` waits for an unavailable store, and reports that once."""
@@ -363,7 +365,9 @@ def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[s
     assert "0 done, 0 later, 0 dead, 0 unknown, 0 settled" == counts
 
 
-def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_can_run_the_commands_on_its_own_outbox(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A program can run the commands on its own outbox and inbox."""
     put_call(outbox)
     inbox = WebhookInbox(Hub([]), SqliteInbox("calls.db", create=True))

@@ -51,7 +51,9 @@ def test_export_is_printed_or_written(
     assert str(file) in capsys.readouterr().out
 
 
-def test_a_program_gets_the_document(configured: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_with_json_prints_the_document(
+    configured: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With --json, the output of `moorage export` is the exported document."""
     assert 0 == main(["export", "openapi", "--json", "--config", configured])
     assert "3.1.0" == json.loads(capsys.readouterr().out)["result"]["openapi"]
@@ -90,7 +92,7 @@ def test_export_replaces_a_file_only_with_a_complete_document(
     assert pipe.is_fifo()
 
 
-def test_the_schema_needs_no_configuration(
+def test_export_of_the_schema_needs_no_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`moorage export schema` works without a configuration."""

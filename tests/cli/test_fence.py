@@ -75,7 +75,9 @@ def test_neutralize_removes_credentials() -> None:
         (("rearm",), "no name"),
     ],
 )
-def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -> None:
+def test_neutralize_without_confirmation_deletes_nothing(
+    arguments: tuple[str, ...], message: str
+) -> None:
     """`moorage neutralize` deletes nothing without confirmation, or from an original store."""
     result = command(*arguments)
 
@@ -116,7 +118,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
     )
 
 
-def test_a_copy_sends_when_it_may() -> None:
+def test_copied_database_sends_nothing_until_rearmed() -> None:
     """A copied database sends nothing until `moorage rearm` permits it."""
     with VendorServer() as vendor:
         vendor.respond(200)

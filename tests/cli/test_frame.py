@@ -75,7 +75,7 @@ def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_helps(words: str) -> None:
+def test_help_of_each_command_shows_docstring_and_options(words: str) -> None:
     """The help of each command shows its whole docstring and the common options."""
     result = command(*words.split(), "--help")
 
@@ -144,7 +144,7 @@ def test_command_that_is_also_a_group_runs_after_a_global_option(option: str) ->
     assert command("vendors").out == command(option, "any", "vendors").out
 
 
-def test_the_configuration_is_found(tmp_path: Path) -> None:
+def test_configuration_is_the_named_or_the_nearest_file(tmp_path: Path) -> None:
     """The configuration is the named file, MOORAGE_CONFIG's, or the nearest here or in a parent."""
     deep_path = tmp_path / "deep" / "deeper"
     deep_path.mkdir(parents=True)
@@ -180,7 +180,9 @@ def test_empty_path_of_the_configuration_is_an_error(tmp_path: Path) -> None:
         ("interrupt", 130, "Interrupted."),
     ],
 )
-def test_every_error_ends_with_a_sentence(words: str, code: int, sentence: str) -> None:
+def test_error_ends_the_command_with_a_one_line_message(
+    words: str, code: int, sentence: str
+) -> None:
     """Any error ends the command with its exit code and a one-line message, not a traceback."""
     ended_ended = command(words, commands=ENDINGS)
     result = command(words, "--json", commands=ENDINGS)
@@ -205,7 +207,7 @@ def test_debug_option_shows_the_traceback() -> None:
     assert "hunter2" not in result.err
 
 
-def test_exit_codes_of_errors() -> None:
+def test_kinds_of_errors_have_different_exit_codes() -> None:
     """Configuration errors, unknown outcomes and rejections have different exit codes."""
     assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
@@ -242,7 +244,7 @@ def test_other_import_errors_are_raised(monkeypatch: pytest.MonkeyPatch) -> None
         cli.main(["vendors"])
 
 
-def test_nothing_is_imported_early() -> None:
+def test_help_imports_no_command_vendor_or_store() -> None:
     """Help and version import no command, no vendor, no store and no server."""
     code = (
         "import sys, json; from moorage.cli import main; main(['--help']);"

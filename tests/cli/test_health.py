@@ -74,7 +74,7 @@ def test_healthy_program_exits_with_0() -> None:
     assert "The integrations are healthy." in result.out
 
 
-def test_no_service_at_all() -> None:
+def test_health_without_services_prints_no_table() -> None:
     """`moorage health` prints no table if there are no services."""
     configure("version = 1\n")
 
@@ -91,7 +91,7 @@ def test_regions_have_rows_of_their_own() -> None:
     assert "vat (eu)" in command("health").out
 
 
-def test_queues_are_watched() -> None:
+def test_health_reports_dead_letters() -> None:
     """`moorage health` reports dead letters in the outbox and inbox."""
     configure(
         '[services.shop]\nbase_url = "http://127.0.0.1:9"\n[services.shop.retry]\npreset = "none"\n'
@@ -111,7 +111,7 @@ def test_queues_are_watched() -> None:
     assert 1 == result.code
 
 
-def test_queues_of_the_host() -> None:
+def test_health_checks_the_queues_of_an_embedding_program() -> None:
     """`moorage health` checks the queues of an embedding program without a configuration."""
     with Hub([]) as hub:
         stores = {"outbox": Outbox(MemoryOutbox()), "inbox": WebhookInbox(hub, MemoryInbox())}

@@ -19,7 +19,7 @@ HOST_CONFIGURATION: dict[str, Any] = {
 }
 
 
-def test_configuration_of_the_host(tmp_path: Path) -> None:
+def test_commands_use_the_configuration_of_the_host(tmp_path: Path) -> None:
     """Commands use the host's configuration and store, and never print secrets from them."""
     host = Host(source=HOST_CONFIGURATION, state=f"sqlite:///{tmp_path / 'state.db'}")
     result = command("check", "--json", host=host)
@@ -31,7 +31,7 @@ def test_configuration_of_the_host(tmp_path: Path) -> None:
     assert CANARY not in command("check", host=host).out
 
 
-def test_store_of_the_configuration(tmp_path: Path) -> None:
+def test_commands_use_the_store_of_the_configuration_without_another(tmp_path: Path) -> None:
     """If the host names no store, commands use the store of the host's configuration."""
     state = {"url": f"sqlite:///{tmp_path / 'state.db'}"}
     host = Host(source={**HOST_CONFIGURATION, "state": state})
@@ -39,7 +39,7 @@ def test_store_of_the_configuration(tmp_path: Path) -> None:
     assert "sqlite" == command("check", "--json", host=host).result["store"]["kind"]
 
 
-def test_configuration_that_is_named(tmp_path: Path) -> None:
+def test_named_configuration_file_replaces_that_of_the_host(tmp_path: Path) -> None:
     """A configuration file named on the command line completely replaces the host's."""
     file = tmp_path / "other.toml"
     file.write_text("version = 1\n")

@@ -67,7 +67,9 @@ def test_migrating_makes_a_missing_log(
     assert "0 entries of the log removed\n" == capsys.readouterr().out
 
 
-def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unavailable_store_is_an_error_without_its_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """If the store is unavailable, exit code and error state this, and no password is shown."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     output = capsys.readouterr().err
@@ -83,7 +85,7 @@ def test_invalid_urls_have_an_exit_code(url: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.startswith("moorage: ")
 
 
-def test_runs_as_a_module() -> None:
+def test_python_dash_m_moorage_runs_the_command_line() -> None:
     """`python -m moorage` runs the command line, and shows its help."""
     process = subprocess.run(
         [sys.executable, "-m", "moorage", "--help"], capture_output=True, text=True, check=False

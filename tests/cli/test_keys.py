@@ -101,7 +101,7 @@ def test_outcome_must_be_stated(vendor: VendorServer) -> None:
         pay_out(name)
 
 
-def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
+def test_key_that_no_call_has_used_is_an_error(vendor: VendorServer) -> None:
     """The command reports an idempotency key that no call has used as an error."""
     name = lost_payout(STORES["sqlite"](), vendor)
     result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")

@@ -281,7 +281,7 @@ def test_failed_export_leaves_the_earlier_file(file_format: str) -> None:
     assert files == sorted(Path.cwd().iterdir())
 
 
-def test_export_to_a_pipe() -> None:
+def test_export_writes_into_a_pipe() -> None:
     """An export to a pipe writes into the pipe."""
     os.mkfifo("calls")
     texts: list[str] = []

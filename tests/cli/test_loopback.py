@@ -39,7 +39,7 @@ def accepted_request(listener: LoopbackListener, *heads: bytes) -> tuple[str, li
 GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
 
 
-def test_one_request_is_taken() -> None:
+def test_page_accepts_one_request_and_does_not_show_it() -> None:
     """The page accepts one request, does not show the request's content, and forbids caching."""
     with LoopbackListener(0) as listener:
         assert listener.url.startswith("http://127.0.0.1:")
@@ -89,7 +89,7 @@ def test_silent_connection_does_not_extend_the_wait() -> None:
             listener.wait(0.2)
 
 
-def test_a_port_is_used_once() -> None:
+def test_error_names_a_port_in_use() -> None:
     """The error for a port in use names the port."""
     with LoopbackListener(0) as listener:
         port = urlsplit(listener.url).port or 0

@@ -54,7 +54,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
         (("--store", URL, "--by", "tenant"), [(None, 1), (None, 5)]),
     ],
 )
-def test_figures_are_chosen(words: tuple[str, ...], expected: Any, capsys: Any) -> None:
+def test_options_filter_and_group_the_metrics(
+    words: tuple[str, ...], expected: Any, capsys: Any
+) -> None:
     """The options of `moorage metrics` filter and group the metrics."""
     windows = run(capsys, *words)
 

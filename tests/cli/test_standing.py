@@ -119,7 +119,7 @@ def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
     assert service_status["retries"] is True
 
 
-def test_regions_stand_for_themselves() -> None:
+def test_status_shows_a_row_for_each_region() -> None:
     """`status` shows a row and a circuit for each region, and shows exhausted retry budgets."""
     regions = [Region("eu", "http://127.0.0.1:9"), Region("us", "http://127.0.0.1:9")]
     budget = RetryBudget(floor=0, ratio=0.01)

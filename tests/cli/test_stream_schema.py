@@ -63,7 +63,7 @@ def test_registry_of_a_service_judges() -> None:
     assert {"POST"} == {request.method for request in server.requests}
 
 
-def test_folder_of_schemas_judges() -> None:
+def test_folder_of_schemas_is_also_checked() -> None:
     """A folder of schemas is also checked, and the reasons for a rejection are printed."""
     write_configuration('schemas = {folder = "schemas"}')
     assert "The schema can be the next version of orders-value." in check("long.avsc").out
@@ -88,7 +88,7 @@ def test_file_that_is_no_schema(file: str, problem: str) -> None:
     assert (2, True) == (ending.code, problem in ending.err), ending.err
 
 
-def test_pipeline_without_a_registry() -> None:
+def test_pipeline_without_a_schema_registry_exits_with_2() -> None:
     """A pipeline without a schema registry exits with 2."""
     write_configuration()
     ending = check("int.avsc")

@@ -375,7 +375,9 @@ def read_page(port: int, page: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("observers", ["", "[observers]\nprometheus = true\n"])
-async def test_pages_show_the_worker(module: Any, observers: str) -> None:
+async def test_pages_show_metrics_and_health_until_the_worker_ends(
+    module: Any, observers: str
+) -> None:
     """The pages show metrics, liveness, readiness and health until the worker ends."""
     configure(pipeline("moves", "old"), observers)
     async with (
