@@ -46,7 +46,7 @@ class Aws(ProviderInMode):
 
 
 @BOTH_MODES
-def test_keys_from_variables(is_async: bool) -> None:
+def test_access_keys_in_variables_need_no_metadata_request(is_async: bool) -> None:
     """If the environment variables contain the access keys, no metadata is requested."""
     with Aws(is_async=is_async) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
@@ -58,7 +58,9 @@ def test_keys_from_variables(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
+def test_access_keys_of_a_container_are_requested_with_its_token(
+    is_async: bool, tmp_path: Path
+) -> None:
     """A container's keys are requested with its token, which is in a variable or a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
@@ -166,7 +168,7 @@ def test_default_address_and_credentials() -> None:
 
 
 @BOTH_MODES
-def test_keys_of_an_instance(is_async: bool) -> None:
+def test_access_keys_of_an_instance_are_cached_and_renewed(is_async: bool) -> None:
     """An instance's keys are requested in two steps, cached, and renewed before they expire."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
@@ -180,7 +182,7 @@ def test_keys_of_an_instance(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_an_instance_without_keys(is_async: bool) -> None:
+def test_missing_role_and_unreachable_metadata_have_different_errors(is_async: bool) -> None:
     """A missing role, disabled metadata and unreachable metadata have different errors."""
     with Aws(is_async=is_async) as aws:
         aws.lab.role = None
@@ -201,7 +203,9 @@ def test_an_instance_without_keys(is_async: bool) -> None:
         [Behaviour(200, body=b"t"), Behaviour(200, body=b"our-role"), Behaviour(403)],
     ],
 )
-def test_metadata_that_is_refused(answers: list[Behaviour], is_async: bool) -> None:
+def test_refused_metadata_request_raises_authentication_failed(
+    answers: list[Behaviour], is_async: bool
+) -> None:
     """If the metadata service refuses any of its three requests, AuthenticationFailed is raised."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
@@ -220,7 +224,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], is_async: bool) -> N
         {"AccessKeyId": "a", "SecretAccessKey": "s", "Expiration": "2027-01-01T00:00:00"},
     ],
 )
-def test_metadata_that_is_nonsense(broken: dict[str, str], is_async: bool) -> None:
+def test_incomplete_access_keys_are_not_used(broken: dict[str, str], is_async: bool) -> None:
     """If the metadata service returns incomplete access keys, they are not used."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
@@ -278,7 +282,7 @@ def test_error_code_is_read_from_a_header(is_async: bool) -> None:
         assert not aws.ask(aws.provider().has, "shop", None)
 
 
-def test_a_wrong_secret_is_refused() -> None:
+def test_fake_aws_refuses_wrong_signatures_and_times() -> None:
     """The fake AWS service refuses requests with wrong signatures or wrong times."""
     with Aws(is_async=False) as aws:
         wrong_manager = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))

@@ -30,7 +30,7 @@ class Azure(ProviderInMode):
 
 
 @BOTH_MODES
-def test_the_machines_own_identity(is_async: bool) -> None:
+def test_managed_identity_gets_its_token_from_the_metadata_service(is_async: bool) -> None:
     """A managed identity gets its token from the machine's metadata service."""
     with Azure(is_async=is_async) as azure:
         for client_id in (None, "u"):
@@ -42,7 +42,7 @@ def test_the_machines_own_identity(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_an_application_that_is_refused(is_async: bool) -> None:
+def test_wrong_client_secret_and_unknown_directory_raise_different_errors(is_async: bool) -> None:
     """A wrong client secret and an unknown tenant directory raise different errors."""
     with Azure(is_async=is_async) as azure:
         wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
@@ -80,7 +80,7 @@ def test_resource_of_the_challenge_must_contain_the_vault_host(resource: str) ->
 
 
 @BOTH_MODES
-def test_a_vault_that_names_no_directory(is_async: bool) -> None:
+def test_vault_whose_challenge_has_no_directory_is_refused(is_async: bool) -> None:
     """A vault is refused if its challenge is missing or has no directory; both formats are read."""
     with Azure(is_async=is_async) as azure:
         azure.lab.directory = "https://login.windows.net/"
@@ -117,7 +117,7 @@ def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_a_token_service_that_is_down(is_async: bool) -> None:
+def test_token_service_that_is_down_raises_storage_unavailable(is_async: bool) -> None:
     """If Microsoft's token service is down, StorageUnavailable is raised."""
     with Azure(is_async=is_async) as azure:
         azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")

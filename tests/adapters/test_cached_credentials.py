@@ -192,7 +192,7 @@ def make_unavailable(cache_in_mode: CacheInMode) -> Any:
 
 
 @BOTH_MODES
-def test_an_outage_is_bridged(is_async: bool) -> None:
+def test_expired_credential_is_returned_in_an_outage_until_the_grace_ends(is_async: bool) -> None:
     """During an outage, the cache returns an expired credential until the grace time is over."""
     cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
     cache.get()

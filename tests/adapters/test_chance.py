@@ -36,7 +36,7 @@ def test_tokens_are_numbers_that_differ() -> None:
     assert max(tokens) > 2**51
 
 
-def test_two_generators_differ() -> None:
+def test_two_random_generators_produce_different_values() -> None:
     """Two random number generators in one process produce different values."""
     assert SystemRandomness().fraction() != SystemRandomness().fraction()
 

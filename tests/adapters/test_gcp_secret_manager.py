@@ -36,7 +36,7 @@ class Gcp(ProviderInMode):
 
 
 @BOTH_MODES
-def test_the_machines_own_account(is_async: bool) -> None:
+def test_token_of_a_machine_comes_from_the_metadata_server(is_async: bool) -> None:
     """GcpMetadata gets its token from the metadata server, or raises AuthenticationFailed."""
     with Gcp(is_async=is_async) as gcp:
         identity = GcpMetadata(gcp.lab.url)
@@ -47,7 +47,7 @@ def test_the_machines_own_account(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_an_account_that_is_refused(is_async: bool) -> None:
+def test_login_refused_for_a_wrong_clock_advises_to_check_the_clock(is_async: bool) -> None:
     """If Google rejects a login because of a wrong clock, the error advises to check the clock."""
     with Gcp(is_async=is_async) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
@@ -58,7 +58,7 @@ def test_an_account_that_is_refused(is_async: bool) -> None:
         assert "invalid_grant" == excinfo.value.vendor_code
 
 
-def test_an_account_from_its_file(tmp_path: Path) -> None:
+def test_service_account_is_read_from_its_key_file(tmp_path: Path) -> None:
     """A service account is read from Google's key file.
 
     The error for a wrong file does not quote the file.
@@ -82,7 +82,7 @@ def test_an_account_from_its_file(tmp_path: Path) -> None:
         GcpServiceAccount.from_file(tmp_path / "gone.json")
 
 
-def test_an_account_is_checked() -> None:
+def test_service_account_with_an_unusable_key_is_refused() -> None:
     """A service account with an unusable private key or token URL is refused at construction."""
     with pytest.raises(InvalidData):
         GcpServiceAccount("us@x", SECRET)

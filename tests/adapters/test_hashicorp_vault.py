@@ -41,7 +41,7 @@ class Vault(ProviderInMode):
 
 
 @BOTH_MODES
-def test_a_pod_logs_in(is_async: bool, tmp_path: Path) -> None:
+def test_kubernetes_login_reads_the_token_file_each_time(is_async: bool, tmp_path: Path) -> None:
     """The Kubernetes login reads the pod's service account token from its file at every login."""
     token = tmp_path / "token"
     token.write_text("a.service.account\n")
@@ -57,7 +57,7 @@ def test_a_pod_logs_in(is_async: bool, tmp_path: Path) -> None:
 
 @BOTH_MODES
 @pytest.mark.parametrize("content", [None, "", "x" * 65_537, b"\xff"])
-def test_a_file_without_a_token(
+def test_error_for_an_invalid_token_file_shows_only_its_name(
     content: str | bytes | None,
     is_async: bool,
     tmp_path: Path,
@@ -77,14 +77,14 @@ def test_a_file_without_a_token(
 
 
 @BOTH_MODES
-def test_a_role_without_a_secret(is_async: bool) -> None:
+def test_app_role_login_may_work_without_a_secret_id(is_async: bool) -> None:
     """An AppRole login works without a secret id if the role does not require one."""
     with Vault(is_async=is_async) as vault:
         assert OLD == vault.get(vault.logged_in_by(VaultAppRole("open-role")))
 
 
 @BOTH_MODES
-def test_a_role_that_is_refused(is_async: bool) -> None:
+def test_wrong_role_raises_authentication_failed(is_async: bool) -> None:
     """A wrong role or secret id raises AuthenticationFailed with a remedy."""
     with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultAppRole("our-role", "s3cr3t-of-theirs"))
@@ -112,7 +112,7 @@ def test_given_token_is_renewed(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_a_token_for_ever(is_async: bool) -> None:
+def test_token_that_never_expires_is_not_renewed(is_async: bool) -> None:
     """A Vault token that never expires, or may not look up its own lifetime, is not renewed."""
     for is_looked in (True, False):
         with Vault(is_async=is_async) as vault:
@@ -139,7 +139,7 @@ def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
 
 
 @BOTH_MODES
-def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
+def test_token_that_vault_no_longer_extends_is_replaced(is_async: bool) -> None:
     """When Vault no longer extends a token, a new login gets another token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(is_async=is_async) as vault:
@@ -170,7 +170,7 @@ def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> Non
 
 
 @BOTH_MODES
-def test_another_mount_and_prefix(is_async: bool) -> None:
+def test_secrets_engine_may_be_mounted_at_any_path(is_async: bool) -> None:
     """The secrets engine may be mounted at any path.
 
     A wrong mount path raises an error that explains this.
@@ -194,7 +194,7 @@ def test_secret_whose_newest_version_was_deleted_is_reported_as_missing(is_async
 
 @BOTH_MODES
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
-def test_a_vault_that_cannot_serve(status: int, is_async: bool) -> None:
+def test_unavailable_vault_node_raises_storage_unavailable(status: int, is_async: bool) -> None:
     """A sealed, standby or lagging Vault node raises StorageUnavailable, also at login."""
     with Vault(is_async=is_async) as vault:
         provider = vault.provider()
@@ -206,7 +206,7 @@ def test_a_vault_that_cannot_serve(status: int, is_async: bool) -> None:
             assert SECRET not in str(excinfo.value)
 
 
-def test_settings_are_checked() -> None:
+def test_address_without_a_scheme_is_refused() -> None:
     """A Vault address without a URL scheme is refused."""
     with pytest.raises(InvalidData):
         HashiCorpVault("vault:8200", VaultToken("x"))

@@ -81,7 +81,7 @@ def test_thread_works_until_no_work_is_left(error: Exception | None) -> None:
     assert 0 == work.left
 
 
-def test_a_thread_that_has_ended_is_followed_by_another() -> None:
+def test_new_work_after_the_thread_ended_starts_another_thread() -> None:
     """New work after the heartbeat's thread has ended starts another thread."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
@@ -182,7 +182,7 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
     assert have_ended(work.threads)
 
 
-def test_a_child_of_a_fork_begins_without_a_thread() -> None:
+def test_heartbeat_of_the_parent_continues_after_a_fork() -> None:
     """After a fork, the parent's heartbeat continues.
 
     The child starts its own heartbeat when needed.
@@ -203,7 +203,9 @@ def test_a_child_of_a_fork_begins_without_a_thread() -> None:
     restart_in_child()
 
 
-def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_succeed_if_no_heartbeat_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """During interpreter shutdown the heartbeat starts no thread, and calls still succeed."""
 
     def refuse(self: threading.Thread) -> None:
@@ -241,7 +243,7 @@ async def run_nothing(command: Any, timeout: float | None) -> None:
     del command, timeout
 
 
-def test_interpreter_without_daemon_threads_breaks_nothing(
+def test_calls_succeed_in_an_interpreter_without_daemon_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In a subinterpreter, which may not have daemon threads, calls still succeed."""
@@ -355,6 +357,8 @@ def test_asynchronous_heartbeat_sets_no_timer_outside_asyncio_event_loop() -> No
         ({"uwsgi": SimpleNamespace()}, False),
     ],
 )
-def test_where_threads_run(modules: dict[str, Any], expected: bool) -> None:
+def test_heartbeat_uses_no_thread_under_uwsgi_without_enable_threads(
+    modules: dict[str, Any], expected: bool
+) -> None:
     """The heartbeat uses threads everywhere except under uWSGI without `enable-threads`."""
     assert expected == threads_may_run(modules)

@@ -119,7 +119,9 @@ def test_range_requests_ask_for_identity() -> None:
         (Request.post("/", body=b"abc", headers={"content-length": "3"}), [b"content-length: 3"]),
     ],
 )
-def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
+def test_request_of_known_length_is_sent_with_content_length(
+    request_: Request, framing: list[bytes]
+) -> None:
     """A request body of known length is sent with Content-Length.
 
     A body of unknown length is sent in chunks.
@@ -180,7 +182,9 @@ def test_field_that_contradicts_the_body_is_refused(
         (b"HTTP/1.1 200 OK\nContent-Length: 1\n\na", b"a", True),
     ],
 )
-def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
+def test_length_headers_tell_where_the_body_ends(
+    answer: bytes, body: bytes, reusable: bool
+) -> None:
     """A response's length headers tell where its body ends and whether to reuse the connection."""
     head, received_bytes, is_finished, is_reusable = read_response([answer])
 

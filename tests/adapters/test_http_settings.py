@@ -65,7 +65,7 @@ def test_settings_can_be_read_but_not_set() -> None:
             client.max_connections = 8
 
 
-def test_settings_without_the_client() -> None:
+def test_client_that_lacks_settings_gets_defaults() -> None:
     """`settings_of` returns a client's settings, with defaults for those that the client lacks."""
     settings = settings_of(PyreqwestHttpClient(max_body=50))
 

@@ -190,14 +190,14 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
 
 
 @BOTH_MODES
-def test_a_machine_without_a_keyring(is_async: bool) -> None:
+def test_error_without_a_keyring_suggests_other_stores(is_async: bool) -> None:
     """On a machine without a keyring, the error suggests other stores for credentials."""
     with pytest.raises(ConfigurationError, match="store credentials elsewhere"):
         call_provider(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 
 @BOTH_MODES
-def test_a_password_that_is_no_credential(is_async: bool) -> None:
+def test_error_for_an_invalid_password_names_the_keyring_entry(is_async: bool) -> None:
     """The error for an invalid password names the keyring entry, and does not show the password."""
     ring = MemoryKeyring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"

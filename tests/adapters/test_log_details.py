@@ -141,7 +141,7 @@ def test_trace_of_the_request_header(status: int) -> None:
 @pytest.mark.parametrize(
     "header", ["", "00-xyz-1-01", f"00-{'0' * 32}-{'1' * 16}-01", f"x{PARENT}"]
 )
-def test_header_without_a_trace(header: str) -> None:
+def test_malformed_traceparent_adds_no_trace_id(header: str) -> None:
     """A malformed `traceparent` header adds no trace id to the log entry."""
     item = log_entry_of(Request.get("/items/7", headers={"traceparent": header}), Response(200))
 

@@ -183,7 +183,7 @@ def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
     )
 
 
-def test_a_secret_that_is_no_credential(subject: ProviderInMode) -> None:
+def test_error_for_an_invalid_secret_names_secret_and_manager(subject: ProviderInMode) -> None:
     """The error for an invalid secret names the secret and its manager, not the content."""
     name = NAMED_MANAGERS[subject.lab.kind][1]
     subject.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
@@ -339,7 +339,9 @@ def test_missing_permission_is_explained(subject: ProviderInMode) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_manager_that_is_down(subject: ProviderInMode, status: int) -> None:
+def test_manager_that_is_down_raises_storage_unavailable(
+    subject: ProviderInMode, status: int
+) -> None:
     """If the secret manager answers with 429 or 5xx, a retryable StorageUnavailable is raised."""
     subject.lab.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
@@ -363,14 +365,14 @@ def test_a_manager_that_is_down(subject: ProviderInMode, status: int) -> None:
         ),
     ],
 )
-def test_an_answer_that_is_nonsense(subject: ProviderInMode, body: bytes) -> None:
+def test_unexpected_body_raises_storage_unavailable(subject: ProviderInMode, body: bytes) -> None:
     """A status 200 with an unexpected body raises StorageUnavailable."""
     subject.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         subject.ask(subject.provider().get, *OWNER)
 
 
-def test_an_answer_that_is_nonsense_after_a_login(subject: ProviderInMode) -> None:
+def test_unexpected_body_after_a_login_raises_storage_unavailable(subject: ProviderInMode) -> None:
     """If a response after a successful login lacks the secret, StorageUnavailable is raised."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
@@ -440,7 +442,7 @@ def test_wait_for_a_login_is_bounded() -> None:
     assert any("did not end within the timeout" in str(item) for item in outcome)
 
 
-def test_a_client_of_the_hosts_stays_open() -> None:
+def test_closing_a_provider_does_not_close_the_passed_http_client() -> None:
     """Closing a provider does not close the HTTP client that the host passed to the provider."""
     with LABS["aws"]() as lab, StdlibHttpClient() as http:
         with ManagedCredentialProvider(lab.manager(), http=http) as provider:

@@ -66,7 +66,7 @@ def test_other_values_are_refused(new: object) -> None:
     assert OLD == provider.get(*OWNER)
 
 
-def test_a_renewal_must_give_a_credential() -> None:
+def test_renew_function_without_a_credential_raises_an_error() -> None:
     """If a renew function returns no credential, an error is raised, and the old one is kept."""
 
     def renew(*_: object) -> Credentials:
@@ -116,7 +116,7 @@ def test_failed_renewal_has_a_retry_time(
     assert expected == (excinfo.value.retryable, excinfo.value.retry_at)
 
 
-def test_a_failure_keeps_its_cause() -> None:
+def test_exception_of_the_renew_function_is_the_cause_of_the_error() -> None:
     """The renew function's exception is the error's cause, but its text is not in the message."""
 
     def renew(*_: object) -> Credentials:

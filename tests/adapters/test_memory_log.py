@@ -28,7 +28,7 @@ def test_async_memory_integration_logger_passes_conformance_kit(check: kit.Async
     asyncio.run(check(AsyncMemoryIntegrationLogger))
 
 
-def test_keeps_the_latest() -> None:
+def test_oldest_entries_above_max_entries_are_dropped() -> None:
     """Above `max_entries`, the oldest log entries are dropped, and a listing by pages ends."""
     log = MemoryIntegrationLogger(max_entries=3)
     for number in range(5):
@@ -98,7 +98,7 @@ def test_invalid_cursor_is_refused() -> None:
 
 @pytest.mark.parametrize("bound", ["max_entries", "max_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 1.5])
-def test_needs_a_bound(bound: str, value: int) -> None:
+def test_size_limit_that_is_not_a_positive_integer_is_refused(bound: str, value: int) -> None:
     """A size limit of the log that is zero, negative or fractional is refused."""
     with pytest.raises(ConfigurationError, match=bound):
         MemoryIntegrationLogger(**{bound: value})

@@ -475,7 +475,9 @@ def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("task, expected", [("ends", 3), ("forks", 2)])
-def test_process_end_stores_figures(task: str, expected: int, lab: Lab) -> None:
+def test_no_call_is_lost_or_counted_twice_at_process_end(
+    task: str, expected: int, lab: Lab
+) -> None:
     """When a process ends or forks, no call is lost from the metrics or counted twice."""
     metrics = lab.metrics()
     metrics.migrate()
@@ -485,7 +487,7 @@ def test_process_end_stores_figures(task: str, expected: int, lab: Lab) -> None:
     assert expected == calls(metrics)
 
 
-def test_a_killed_process_loses_only_what_waited(lab: Lab) -> None:
+def test_killed_process_loses_only_unstored_metrics(lab: Lab) -> None:
     """If a process is killed, only its metrics of the last seconds, not yet stored, are lost."""
     metrics = lab.metrics()
     metrics.migrate()

@@ -71,7 +71,7 @@ def test_nats_storage_passes_conformance_kit_for_claims(store: NatsStorage, chec
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CLAIM_CHECKS, ids=name_of)
-def test_store_in_time(store: NatsStorage, check: Any) -> None:
+def test_store_passes_the_timed_conformance_checks(store: NatsStorage, check: Any) -> None:
     """NatsStorage passes the conformance checks for claims in which time passes."""
     check(lambda: (store, time.sleep))
 
@@ -90,7 +90,7 @@ def test_async_nats_storage_passes_conformance_kit_for_claims(
 
 
 @pytest.mark.parametrize("check", state_conformance.ASYNC_TIMED_CLAIM_CHECKS, ids=name_of)
-def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
+def test_async_store_passes_the_timed_conformance_checks(server: PrivateNats, check: Any) -> None:
     """AsyncNatsStorage passes the conformance checks for claims in which time passes."""
 
     async def run_check() -> None:
@@ -400,7 +400,7 @@ async def put_value(subject: str, value: bytes, js: Any) -> None:
     await js.publish(subject, value)
 
 
-def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
+def test_value_of_another_program_raises_an_error(server: PrivateNats) -> None:
     """A deleted key is treated as missing; a value that another program wrote raises an error."""
     with NatsStorage(f"{server.url}/foreign", timeout=60) as store:
         deleted_key, foreign_key = new_key(), new_key()

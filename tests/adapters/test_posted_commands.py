@@ -225,7 +225,7 @@ def test_after_outage_remaining_posted_commands_are_kept_for_next_attempt() -> N
     assert ([1], [2, 3]) == (begun_posts, store.done)
 
 
-def test_waiting_has_an_end() -> None:
+def test_settle_returns_at_its_timeout() -> None:
     """`settle` returns at the timeout if the store hangs."""
 
     async def run() -> SlowStore:

@@ -109,7 +109,7 @@ def test_refresh_reads_again(place: CredentialSource) -> None:
         place.ask("refresh", *OWNERS[0], OLD)
 
 
-def test_nothing_is_written(place: CredentialSource) -> None:
+def test_read_only_provider_refuses_to_store_a_credential(place: CredentialSource) -> None:
     """A read-only provider refuses to store a credential."""
     place.put(OWNERS[0], "old")
     with pytest.raises(ConfigurationError, match="cannot write to"):
@@ -151,7 +151,9 @@ def test_a_variable_may_hold_json(
 
 
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', "", "[" * 9, "{" + '"a":[' * 99_999])
-def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_an_unreadable_variable_names_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If a credential variable is empty or has broken JSON, the error names the variable."""
     monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
     with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as excinfo:
@@ -181,7 +183,7 @@ def test_names_that_would_be_confused_have_no_variable(
     assert not named_provider.has("shop", name)
 
 
-def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefix_of_credential_variables_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host may set another prefix for the credential variables."""
     monkeypatch.setenv("ERP_SHOP", "old")
 
@@ -230,7 +232,7 @@ def test_a_broken_file_is_refused(place: CredentialSource, text: str, problem: s
 
 
 @FILE
-def test_a_file_that_is_gone(place: CredentialSource) -> None:
+def test_deleted_credential_file_raises_storage_unavailable(place: CredentialSource) -> None:
     """A deleted credential file raises StorageUnavailable; its old content is not used."""
     place.put(("shop", None), "old")
     place.ask("get", "shop", None)
@@ -240,7 +242,7 @@ def test_a_file_that_is_gone(place: CredentialSource) -> None:
         place.ask("get", "shop", None)
 
 
-def test_a_file_in_json(tmp_path: Path) -> None:
+def test_extension_of_a_credential_file_decides_its_format(tmp_path: Path) -> None:
     """The extension of a credential file decides its format; syntax errors state the line."""
     path = tmp_path / "credentials.json"
     path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
@@ -263,7 +265,7 @@ def test_unchanged_file_is_read_once(tmp_path: Path) -> None:
     assert provider.get("shop", None) is provider.get("shop", None)
 
 
-def test_a_file_is_named_for_its_format(tmp_path: Path) -> None:
+def test_credential_file_with_an_unknown_extension_is_refused(tmp_path: Path) -> None:
     """A credential file with an unknown extension is refused at construction."""
     with pytest.raises(ConfigurationError, match=r"neither \.toml nor \.json"):
         FileCredentialProvider(tmp_path / "credentials.ini")

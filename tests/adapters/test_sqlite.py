@@ -159,7 +159,7 @@ def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> N
     other_program.connection.close()
 
 
-def test_many_keys_at_once(store: SqliteStorage) -> None:
+def test_command_may_have_hundreds_of_keys(store: SqliteStorage) -> None:
     """A command may have hundreds of keys."""
     keys = [f"key-{number}" for number in range(300)]
 

@@ -227,7 +227,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     assert [] == wrong_reads
 
 
-def test_renewal_during_reencryption(path: Path) -> None:
+def test_value_renewed_during_reencryption_is_stored(path: Path) -> None:
     """If a credential is re-encrypted during its renewal, the renewed value is still stored."""
 
     def renew(*_: object) -> Credentials:
@@ -274,7 +274,7 @@ def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
     assert excinfo.value.retryable
 
 
-def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_credentials_file_in_a_missing_directory_raises_storage_unavailable(tmp_path: Path) -> None:
     """A credentials file in a missing directory raises StorageUnavailable with its path."""
     with pytest.raises(StorageUnavailable, match=r"credentials\.db"):
         SqliteCredentialProvider(tmp_path / "gone" / "credentials.db", CIPHER).has(*OWNER)

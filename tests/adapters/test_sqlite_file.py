@@ -81,7 +81,7 @@ def test_special_characters_in_sqlite_path_are_literal(tmp_path: Path) -> None:
     assert [path] == [*tmp_path.iterdir()]
 
 
-def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
+def test_path_and_symbolic_link_share_one_file(tmp_path: Path) -> None:
     """Stores that open a SQLite file by its path and by a symbolic link share the file's states."""
     with SqliteStorage(tmp_path / "state.db") as store:
         store.execute(Put("there", "a"))

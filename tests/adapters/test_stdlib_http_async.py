@@ -58,7 +58,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 
 @in_loop
-async def test_source_without_timeout() -> None:
+async def test_client_without_a_timeout_waits_for_the_body() -> None:
     """Without a total timeout, the client waits for the request body without a limit."""
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:

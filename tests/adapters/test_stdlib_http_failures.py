@@ -216,7 +216,7 @@ async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) ->
 
 
 @with_both_clients
-async def test_lookup_without_timeout(make: Make, names: Names) -> None:
+async def test_client_without_a_timeout_waits_for_the_name_lookup(make: Make, names: Names) -> None:
     """Without a timeout, the client waits for the name lookup."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))

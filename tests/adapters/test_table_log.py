@@ -121,7 +121,9 @@ def test_integration_log_passes_conformance_kit_on_each_database(
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
-def test_async_integration_log(check: integration_log_conformance.AsyncCheck, lab: Lab) -> None:
+def test_async_integration_log_conforms(
+    check: integration_log_conformance.AsyncCheck, lab: Lab
+) -> None:
     """The asynchronous integration log passes the conformance kit on each database."""
     made_logs: list[Any] = []
 
@@ -347,7 +349,9 @@ def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
         ("flushes_at_the_signal", -signal.SIGTERM, 0),
     ],
 )
-def test_termination_loses_nothing(task: str, code: int, expected: int, lab: Lab) -> None:
+def test_sigterm_ends_the_process_after_the_log_was_written(
+    task: str, code: int, expected: int, lab: Lab
+) -> None:
     """SIGTERM ends the process after the queued log entries have been written, if possible."""
     log = lab.log()
     with _process(lab, task) as process:

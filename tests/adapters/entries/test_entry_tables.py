@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.adapters.entry_labs import EntryLab
 
 
-def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
+def test_error_for_missing_tables_names_migrate(lab: EntryLab, tmp_path: Path) -> None:
     """The error for missing tables names `migrate()`; with `create=True` the store creates them."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:

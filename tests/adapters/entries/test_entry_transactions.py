@@ -162,7 +162,7 @@ def test_entry_is_added_on_a_connection_with_a_row_factory(
             assert server.outbox().within(named_connection).add(entry("a")).id == "a"
 
 
-def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
+def test_repeated_id_in_a_transaction_returns_the_existing_entry(lab: EntryLab) -> None:
     """Adding an id again in an application's transaction returns the existing entry."""
     store = lab.outbox()
     first = store.add(entry("a"))
@@ -170,7 +170,7 @@ def test_a_repeat_in_the_hosts_transaction(lab: EntryLab) -> None:
         assert store.within(session).add(entry("a", lane="other")) == first
 
 
-def test_a_repeat_that_the_hosts_snapshot_does_not_show(server: EntryLab) -> None:
+def test_id_committed_after_the_snapshot_returns_the_existing_entry(server: EntryLab) -> None:
     """Adding an id that was committed after the snapshot began returns the existing entry."""
     store = server.outbox()
     with Session(server.engine) as session:
@@ -199,7 +199,7 @@ def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) 
 
 @pytest.mark.parametrize("wait", [None, -DAY, DAY])
 @pytest.mark.parametrize("state", [EntryState.WAITING, EntryState.PAUSED])
-def test_an_entry_arrives_at_the_time_of_the_store(
+def test_clock_of_the_store_sets_the_times_of_an_entry(
     lab: EntryLab, state: EntryState, wait: timedelta | None
 ) -> None:
     """The store's clock, not the caller's, sets the times at which an entry is added and due."""
@@ -218,7 +218,7 @@ def test_an_entry_arrives_at_the_time_of_the_store(
     assert store.find(EntryQuery()).items == (added_entry,)
 
 
-def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
+def test_outbox_adds_a_call_in_the_transaction_of_the_program(lab: EntryLab) -> None:
     """Outbox.within adds a call in the application's transaction; a worker delivers it as usual."""
     store = lab.outbox()
     outbox = Outbox(store)
@@ -232,7 +232,7 @@ def test_the_outbox_writes_in_a_transaction(lab: EntryLab) -> None:
     assert outbox.find(EntryQuery()).items == (later_entry,)
 
 
-def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
+def test_async_outbox_adds_a_call_in_the_transaction_of_the_program(server: EntryLab) -> None:
     """`AsyncOutbox.within` adds a call in the application's transaction."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
@@ -248,14 +248,14 @@ def test_the_async_outbox_writes_in_a_transaction(server: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_a_store_without_transactions() -> None:
+def test_store_without_transactions_names_those_that_have_them() -> None:
     """If a store has no transaction support, the error names the stores that have it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Outbox(MemoryOutbox()).within(object())
     assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
 
 
-def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
+def test_outbox_refuses_an_unsuitable_connection(file: EntryLab, server: EntryLab) -> None:
     """Outbox.within() refuses an autocommit connection, and a connection of the wrong kind."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):

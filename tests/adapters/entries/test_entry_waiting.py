@@ -65,7 +65,7 @@ def test_short_wait_on_a_new_connection(server: EntryLab) -> None:
         assert not store.wait(0.0)
 
 
-def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
+def test_waiting_worker_reconnects_and_sees_new_entries(server: EntryLab) -> None:
     """If a worker loses its connection while it waits, it reconnects and still sees new entries."""
     if server.kind != "postgresql":
         pytest.skip("nobody is woken in MariaDB: run the case of PostgreSQL")

@@ -78,7 +78,7 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
         ("DEADLINE_EXCEEDED", AttemptTimeout),
     ],
 )
-def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
+def test_each_status_code_raises_its_own_error(lab: Lab, code: str, kind: type[Exception]) -> None:
     """Each gRPC status code raises a different moorage error without the server's text."""
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
@@ -271,7 +271,7 @@ def test_each_answer_of_a_stream_must_arrive_within_the_timeout(lab: Lab) -> Non
     assert 0 == lab.connector.statistics().active
 
 
-def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
+def test_stream_is_protected_until_its_first_response(lab: Lab) -> None:
     """Retries and other protections apply to a stream until its first response."""
     with pytest.raises(VendorRejected):
         lab.perform(lab.connector.stream(COUNT, {"do": "fail", "code": "NOT_FOUND", "at": 0}))
@@ -338,7 +338,7 @@ def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
     assert isinstance(without_secret(KeyError("x"), "x"), KeyError)
 
 
-def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
+def test_refused_stream_of_requests_raises_an_error(lab: Lab) -> None:
     """A call that streams its requests fails if the server answers with an error."""
     refusal = {"do": "fail", "code": "NOT_FOUND"}
     for operation in (

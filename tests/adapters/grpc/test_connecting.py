@@ -74,7 +74,7 @@ def server_with_token(
     return servers(tmp_path), certificate, key
 
 
-def test_both_sides_show_certificates(
+def test_client_certificate_works_as_files_and_as_text(
     labs: Callable[..., Lab], server_with_token: tuple[LabServer, Path, Path], tmp_path: Path
 ) -> None:
     """A client certificate works as files and as PEM text with an encrypted key."""
@@ -246,7 +246,9 @@ def test_caller_gets_that_attempt_error_if_attempt_after_credential_renewal_fail
     assert TOKEN == fixed.call()["metadata"]["x-token"]
 
 
-def test_a_provider_of_moorage_works(labs: Callable[..., Lab], server: LabServer) -> None:
+def test_credential_providers_of_the_http_client_work_for_grpc(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
     """The credential providers of the HTTP client also work for gRPC."""
     tokens = MemoryCredentialProvider({("lab", None): Credentials.bearer("abc")})
     lab = Lab("sync", server.address, credentials=tokens)
@@ -351,7 +353,7 @@ def test_channel_without_a_reported_state_counts_as_ready() -> None:
     assert "ready" == state_of(object())
 
 
-def test_a_connector_is_a_context(server: LabServer) -> None:
+def test_leaving_the_with_block_closes_the_connection(server: LabServer) -> None:
     """Leaving a connector's `with` block closes the connection."""
     with GrpcConnector(server.address, plaintext=True) as connector:
         connector.open()

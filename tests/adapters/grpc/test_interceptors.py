@@ -209,7 +209,7 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
     assert 1 == made.call(ECHO, {"do": "count", "of": name, "name": ""})["count"]
 
 
-def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
+def test_call_is_not_sent_while_the_circuit_is_open(stubs: Callable[..., Stubs]) -> None:
     """An open circuit raises UNAVAILABLE, and the call is not sent."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
     service = Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=circuit)

@@ -121,7 +121,7 @@ def one_file(name: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("path", reflection.PATHS)
-def test_imports_are_asked_for(
+def test_imported_files_are_requested_one_by_one(
     server: Reflection, reflected: Callable[[], GrpcDescriptors], path: str
 ) -> None:
     """Imported files are requested one by one, in both versions of the reflection protocol."""
@@ -176,7 +176,9 @@ def test_a_status_of_reflection_is_the_error(
         reflected()
 
 
-def test_given_descriptions_stay(server: Reflection, labs: Callable[..., Lab]) -> None:
+def test_reflection_does_not_replace_given_descriptors(
+    server: Reflection, labs: Callable[..., Lab]
+) -> None:
     """Reflection does not replace the descriptors that the program gave to the connector."""
     server.answer(one_file, services=())
     configured = GrpcDescriptors(FILES)

@@ -116,7 +116,7 @@ def test_asynchronous_imap_connector_passes_checks_without_network_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.NETWORK_CHECKS, ids=name_of)
-def test_synchronous_connector_with_faults(
+def test_synchronous_connector_conforms_under_network_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
     """The synchronous IMAP connector passes the conformance checks that make the network fail."""
@@ -124,7 +124,7 @@ def test_synchronous_connector_with_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_NETWORK_CHECKS, ids=name_of)
-def test_asynchronous_connector_with_faults(
+def test_asynchronous_connector_conforms_under_network_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous IMAP connector passes the conformance checks that make the network fail."""
@@ -132,7 +132,7 @@ def test_asynchronous_connector_with_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.NETWORK_CHECKS, ids=name_of)
-def test_encrypted_connector_with_faults(
+def test_encrypted_connector_conforms_under_network_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
     """With an encrypted connection, the IMAP connector passes the checks of network failures."""

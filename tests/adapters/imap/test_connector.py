@@ -163,7 +163,7 @@ def test_results_are_stored_under_a_key(server: PrivateDovecot) -> None:
             assert first == mailbox.perform(operation, idempotency_key=key)
 
 
-def test_operations_by_name(server: PrivateDovecot) -> None:
+def test_operations_can_be_run_by_name(server: PrivateDovecot) -> None:
     """Every operation can be run by its name with plain JSON."""
     server.add("named", FIRST, SECOND)
     with server.client("named") as client:
@@ -251,7 +251,7 @@ def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
     assert connector.search().translate_error(ValueError()) is None
 
 
-def test_wrong_header_name() -> None:
+def test_header_name_with_a_space_is_refused() -> None:
     """A search condition refuses a header field name that contains a space."""
     with pytest.raises(InvalidData, match="the name"):
         header_contains("a b", "x")
@@ -359,7 +359,7 @@ def test_password_that_cannot_be_renewed() -> None:
         ]
 
 
-def test_provider_without_credentials() -> None:
+def test_connector_without_credentials_does_not_log_in() -> None:
     """If the provider has no credentials, the connector does not log in."""
     with (
         ScriptedImap(lambda _: None) as server,
@@ -374,7 +374,9 @@ def test_provider_without_credentials() -> None:
     "capabilities, line",
     [("", 'LOGIN "ada" "correct-horse-4711"'), ("LOGINDISABLED", None)],
 )
-def test_login_without_sasl(capabilities: str, line: str | None) -> None:
+def test_connector_sends_the_password_by_login_without_sasl(
+    capabilities: str, line: str | None
+) -> None:
     """Without SASL, the connector sends the password by LOGIN, unless the server forbids LOGIN."""
     with ScriptedImap(lambda _: None, capabilities=capabilities) as server:
         with Mailbox(server.settings()) as mailbox:
@@ -417,7 +419,7 @@ def test_greeting_that_refuses_the_client_raises_an_error(
             assert message in mailbox.error(search, ConnectorError).message
 
 
-def test_move_without_its_extension() -> None:
+def test_move_copies_and_deletes_without_the_extension() -> None:
     """Without MOVE, a move copies and deletes the message; without UIDPLUS too, it is refused."""
     with ScriptedImap(lambda _: None, capabilities="UIDPLUS") as server:
         with Mailbox(server.settings()) as mailbox:
@@ -551,7 +553,9 @@ def test_idle_connection_on_which_server_sent_bye_or_garbage_is_replaced_before_
 
 
 @MODES
-def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
+def test_server_that_is_down_fails_opening_and_health(
+    server: PrivateDovecot, *, is_async: bool
+) -> None:
     """If the server is down, `open` raises an error, and `health` returns the problem."""
     with Mailbox(server.settings("health"), is_async=is_async) as mailbox:
         mailbox.run(lambda: mailbox.connector.open(60.0))
@@ -564,7 +568,7 @@ def test_opening_and_health(server: PrivateDovecot, *, is_async: bool) -> None:
 
 
 @pytest.mark.parametrize("greeting", [b"", b"* OK ready\r\n"])
-def test_cancelled_while_opening(greeting: bytes) -> None:
+def test_cancelled_opening_leaves_no_connection(greeting: bytes) -> None:
     """If `open` is cancelled, the connector leaves no connection open."""
 
     async def cancel() -> bool:
@@ -599,7 +603,9 @@ def test_cancelled_while_opening(greeting: bytes) -> None:
 @MODES
 @pytest.mark.parametrize("refused", ["STORE", "EXPUNGE"])
 @pytest.mark.parametrize("code", ["[INUSE]", "[NOPERM]", ""])
-def test_copied_messages_that_cannot_be_deleted(is_async: bool, refused: str, code: str) -> None:
+def test_error_of_an_incomplete_move_does_not_deny_the_copies(
+    is_async: bool, refused: str, code: str
+) -> None:
     """If a move has copied messages but not deleted them, the error does not deny the copies."""
 
     def answer(line: str) -> bytes | None:

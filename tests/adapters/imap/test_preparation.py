@@ -25,7 +25,7 @@ def error_of_a_change(server: ScriptedImap, **options: Any) -> ConnectorError:
 
 
 @pytest.mark.parametrize("command", ["CAPABILITY", "AUTHENTICATE", "LOGIN", "SELECT"])
-def test_garbage_before_a_change(command: str) -> None:
+def test_unreadable_reply_before_a_change_means_nothing_was_changed(command: str) -> None:
     """If a reply before the change is unreadable, the error states that nothing was changed."""
     capabilities = "" if command == "LOGIN" else "AUTH=PLAIN"
     with ScriptedImap(
@@ -38,7 +38,7 @@ def test_garbage_before_a_change(command: str) -> None:
     assert not [line for line in server.lines if "STORE" in line]
 
 
-def test_garbage_as_a_greeting() -> None:
+def test_unreadable_greeting_means_nothing_was_changed() -> None:
     """If the greeting is not IMAP, the error states that nothing was changed."""
     with ScriptedImap(lambda _: None, greeting=b"\xff(\r\n") as server:
         error = error_of_a_change(server)

@@ -115,7 +115,7 @@ def test_asynchronous_ldap_connector_passes_checks_without_network_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.NETWORK_CHECKS, ids=name_of)
-def test_synchronous_connector_with_faults(
+def test_synchronous_connector_conforms_under_network_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
     """The synchronous LDAP connector passes the conformance checks that make the network fail."""
@@ -123,7 +123,7 @@ def test_synchronous_connector_with_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_NETWORK_CHECKS, ids=name_of)
-def test_asynchronous_connector_with_faults(
+def test_asynchronous_connector_conforms_under_network_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous LDAP connector passes the conformance checks that make the network fail."""
@@ -131,7 +131,7 @@ def test_asynchronous_connector_with_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.NETWORK_CHECKS, ids=name_of)
-def test_encrypted_connector_with_faults(
+def test_encrypted_connector_conforms_under_network_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
     """With an encrypted connection, the LDAP connector passes the checks of network failures."""

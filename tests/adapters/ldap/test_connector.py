@@ -117,7 +117,7 @@ def test_each_kind_of_filter_finds_matching_entries(directory: Directory) -> Non
     }
 
 
-def test_ordering_conditions() -> None:
+def test_at_least_and_at_most_include_the_boundary() -> None:
     """The filters `at_least` and `at_most` include the boundary value itself."""
     entries = {f"n={number},{BASE}": {"uid": str(number), "n": str(number)} for number in (1, 2, 3)}
     with (
@@ -136,7 +136,7 @@ def test_ordering_conditions() -> None:
     assert [["2", "3"], ["1", "2"]] == results
 
 
-def test_values_never_become_syntax(directory: Directory) -> None:
+def test_special_characters_in_a_value_are_matched_literally(directory: Directory) -> None:
     """Special characters of names and filters in a value are matched literally."""
     directory.add_people("ada", SPECIAL_CHARACTERS)
 
@@ -146,7 +146,7 @@ def test_values_never_become_syntax(directory: Directory) -> None:
     assert ["ada"] == found(directory, begins_with("uid", "ad"))
 
 
-def test_change_and_delete(directory: Directory) -> None:
+def test_entry_is_added_changed_renamed_and_deleted(directory: Directory) -> None:
     """An entry is added, compared, changed, renamed and deleted."""
     ldap = directory.connector
     directory.add_people("ada")
@@ -188,7 +188,7 @@ def test_entry_is_moved_below_another_parent(directory: Directory) -> None:
 
 
 @pytest.mark.parametrize("pages", [True, False])
-def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
+def test_search_returns_all_pages_up_to_its_limit(settings: Ldap, *, pages: bool) -> None:
     """A search returns all entries, over several pages, or no more entries than its limit."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7)) as directory:
@@ -310,7 +310,7 @@ def test_client_certificate_authenticates_connector(slapd: PrivateSlapd, scheme:
         assert directory.perform(connector.compare(BASE, "description", scheme)) is True
 
 
-def test_killed_server_comes_back() -> None:
+def test_operations_succeed_after_a_killed_server_restarts() -> None:
     """After the server was killed and started again, operations succeed."""
     with PrivateSlapd() as slapd, Directory(slapd.settings()) as directory:
         connector = directory.connector
@@ -335,7 +335,7 @@ def test_result_is_stored_under_a_key(directory: Directory) -> None:
     assert "ada" == results[1].entries[0].text("uid")
 
 
-def test_operations_by_name(settings: Ldap) -> None:
+def test_operations_can_be_run_by_name(settings: Ldap) -> None:
     """Every operation except streams and password checks can be run by name with plain JSON."""
     ada = entry_name("uid", "ada", PEOPLE)
     table = {
@@ -481,7 +481,7 @@ def test_asynchronous_program_can_open_ldap_connector_from_configuration() -> No
     assert [BASE] == [entry["name"] for entry in result["entries"]]
 
 
-def test_refusals_of_the_fake(slapd: PrivateSlapd) -> None:
+def test_fake_server_refuses_the_same_operations_as_a_real_one(slapd: PrivateSlapd) -> None:
     """The fake server refuses the same operations as a real one, with the same result codes."""
     with LdapServer({BASE: {"o": "Example"}}) as server:
         codes = []

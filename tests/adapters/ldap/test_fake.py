@@ -36,7 +36,7 @@ def test_fake_server_answers_with_result_codes_that_test_asks_for() -> None:
     )
 
 
-def test_fake_refuses_garbage() -> None:
+def test_fake_server_closes_a_connection_with_invalid_ldap() -> None:
     """The fake server closes a connection on which it receives anything but valid LDAP."""
     with LdapServer() as server:
         host, port = server.url.removeprefix("ldap://").split(":")

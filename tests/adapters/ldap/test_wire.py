@@ -55,7 +55,7 @@ def test_malformed_response_raises_error(name: str) -> None:
 
 @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
+def test_change_without_a_response_may_have_happened(response: bytes, *, is_async: bool) -> None:
     """If a change's response is missing or malformed, the error says it may have happened."""
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, start_tls=False)
@@ -136,7 +136,7 @@ def test_bytes_before_encryption_are_refused() -> None:
     assert "TLS" in error.message
 
 
-def test_no_start_tls() -> None:
+def test_no_password_is_sent_if_the_server_refuses_start_tls() -> None:
     """If the server refuses StartTLS, no password is sent."""
     with LdapServer() as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD)
@@ -147,7 +147,7 @@ def test_no_start_tls() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_opening_and_health(*, is_async: bool) -> None:
+def test_server_that_is_down_fails_opening_and_health(*, is_async: bool) -> None:
     """If the server is down, `open` raises an error, and `health` returns the problem."""
     with LdapServer(
         {BASE: {"o": "Example", "vendorName": "Acme"}, "": {"vendorName": "Acme"}}
@@ -170,7 +170,7 @@ def test_opening_and_health(*, is_async: bool) -> None:
             directory.run(lambda: directory.connector.open(60.0))
 
 
-def test_wrong_certificate_file() -> None:
+def test_missing_file_of_authorities_names_the_setting() -> None:
     """If the file of TLS authorities is missing, the error names the setting."""
     with (
         LdapServer() as server,
@@ -190,7 +190,7 @@ def test_host_that_is_no_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["bind", "StartTLS", "LDAPS"])
-def test_cancelled_while_opening(name: str) -> None:
+def test_cancelled_opening_leaves_no_connection(name: str) -> None:
     """If `open` is cancelled, the connector leaves no connection open."""
 
     async def cancel() -> bool:

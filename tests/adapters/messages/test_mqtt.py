@@ -80,7 +80,7 @@ def test_batch_larger_than_in_flight_limit_arrives_in_order(
     assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
 
 
-def test_message_arrives_with_everything(
+def test_all_fields_of_a_message_arrive(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A message's headers, key and id are MQTT user properties; type and expiry are sent too."""
@@ -152,7 +152,7 @@ def test_header_that_cannot_be_sent(mqtt: Callable[..., Lab], headers: dict[str,
     assert caught.value.field == "headers"
 
 
-def test_longest_names_arrive(
+def test_longest_header_arrives_unchanged(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A header whose name and value have the greatest allowed length arrives unchanged."""
@@ -220,7 +220,7 @@ def test_wrong_mqtt_password_is_refused(
     assert health.state is HealthState.UNAVAILABLE
 
 
-def test_topic_without_permission(
+def test_publishing_to_a_forbidden_topic_keeps_the_connection(
     mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto
 ) -> None:
     """Publishing to a forbidden MQTT topic raises AuthenticationFailed and keeps the connection."""
@@ -358,7 +358,9 @@ def test_client_id_is_random_unless_it_must_be_exact(
     assert one.publisher.statistics().created == 2
 
 
-def test_configuration_names_mqtt(broker: PrivateMosquitto, subscriber: Subscriber) -> None:
+def test_configured_mqtt_connector_publishes_messages(
+    broker: PrivateMosquitto, subscriber: Subscriber
+) -> None:
     """An MQTT connector opened from a configuration publishes messages, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "mqtt", "url": broker.url, "qos": 2}}}
     arguments = {"topic": "orders", "payload": "1"}
@@ -416,7 +418,9 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 
 @IN_BOTH_VERSIONS
-def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str) -> None:
+def test_mqtt_over_tls_trusts_only_the_given_authority(
+    mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
+) -> None:
     """MQTT over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     (tmp_path / "client").mkdir()
@@ -456,14 +460,14 @@ def test_tls_is_verified(mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
         ({"url": "mqtt://mqtt.example", "exact_client_id": True}, "exact_client_id"),
     ],
 )
-def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+def test_invalid_mqtt_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid MQTT settings are refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         Mqtt(**settings)
     assert caught.value.path == path
 
 
-def test_address_has_everything() -> None:
+def test_mqtt_url_may_contain_host_port_user_and_password() -> None:
     """An MQTT URL may contain host, port, user and password.
 
     The password may instead be a separate setting.

@@ -52,7 +52,7 @@ def failure_of(lab: Lab, **options: Any) -> ConnectorError:
 
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
-def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
+def test_success_code_returns_a_receipt(mqtt: Callable[..., Lab], code: int | None) -> None:
     """If a reason code means success, even "no matching subscribers", the caller gets a receipt."""
     with ScriptedBroker(answer=answering(code)) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
@@ -70,7 +70,7 @@ def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
     ],
 )
 @pytest.mark.parametrize("qos", [1, 2])
-def test_codes_of_failure(
+def test_each_failure_code_has_its_own_error(
     mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
 ) -> None:
     """Each MQTT failure code has its own error.

@@ -76,7 +76,7 @@ def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
     return make_lab
 
 
-def test_message_arrives_with_everything(
+def test_all_fields_of_a_message_are_stored_in_the_stream(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message's payload, headers, key, id and content type are stored in the stream."""
@@ -130,7 +130,7 @@ def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
     assert 1 == lab.publisher.statistics().created
 
 
-def test_subject_without_a_stream(
+def test_publishing_to_a_subject_without_a_stream_fails_at_once(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats
 ) -> None:
     """Publishing to a subject that no stream covers fails at once, and nothing is stored."""
@@ -369,7 +369,7 @@ def test_late_repeat_is_not_sent(
     assert [b"1", LOST, b"3"] == private_server.payloads("orders")
 
 
-def test_key_becomes_the_id(
+def test_message_id_is_a_digest_of_the_idempotency_key(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """If the service honours idempotency keys, the message id is a digest of the key."""
@@ -531,7 +531,9 @@ def test_cancelled_opening_does_not_wait_for_a_silent_server() -> None:
             asyncio.run(run(iterations, url))
 
 
-def test_tls_is_verified(labs_of_nats: Callable[..., Lab], tmp_path: Path) -> None:
+def test_nats_over_tls_trusts_only_the_given_authority(
+    labs_of_nats: Callable[..., Lab], tmp_path: Path
+) -> None:
     """NATS over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     tls = f'cert_file: "{certificate}", key_file: "{key}", ca_file: "{certificate}"'
@@ -565,7 +567,9 @@ def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
         assert lab.finish(lab.publisher.health(5.0)).is_healthy
 
 
-def test_configuration_names_nats(private_server: PrivateNats, stream: str) -> None:
+def test_configured_nats_connector_publishes_messages(
+    private_server: PrivateNats, stream: str
+) -> None:
     """A NATS connector opened from a configuration publishes messages, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "nats", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
@@ -603,7 +607,7 @@ def test_telemetry_names_a_single_server() -> None:
         ({"url": "nats://one.example", "stream": "a.*"}, "stream"),
     ],
 )
-def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+def test_invalid_nats_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid NATS settings are refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         Nats(**settings)

@@ -106,7 +106,7 @@ def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
             made.publish("orders", Message(b"1"))
 
 
-def test_api_has_another_prefix(lab: Callable[..., Lab]) -> None:
+def test_streams_are_created_under_the_configured_api_prefix(lab: Callable[..., Lab]) -> None:
     """Streams are created under the JetStream API prefix from the settings."""
     with PrivateNats(jetstream="domain: hub") as server:
         made = lab(server.url, creates_streams=True, api_prefix="$JS.hub.API")

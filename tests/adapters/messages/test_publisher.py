@@ -204,7 +204,7 @@ def test_message_or_topic_that_breaks_broker_rules_is_refused_before_anything_is
     assert broker.messages == ()
 
 
-def test_broker_that_is_down(memory_lab: Callable[..., Lab]) -> None:
+def test_publishing_fails_while_the_broker_is_down(memory_lab: Callable[..., Lab]) -> None:
     """While the broker is down, publishing and health checks fail; later both work again."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
@@ -284,7 +284,7 @@ def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> No
     assert health.text == "MemoryBroker cannot be asked."
 
 
-def test_operations_by_name(memory_lab: Callable[..., Lab]) -> None:
+def test_operations_can_be_run_by_name(memory_lab: Callable[..., Lab]) -> None:
     """A publisher's operations can be run by name, with plain JSON arguments and results."""
     broker = MemoryBroker()
     lab = memory_lab(broker)

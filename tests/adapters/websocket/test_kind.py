@@ -34,7 +34,9 @@ def test_configured_websocket_connector_uses_its_settings(
         assert isinstance(hub.connectors.get("orders", WebSocketConnector), WebSocketConnector)
 
 
-def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asynchronous_hub_opens_a_configured_connector(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An asynchronous hub opens an asynchronous connector, with the token in the URL's query."""
     monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
     settings = {"token": "secret://env/ORDERS_TOKEN", "token_parameter": "key"}
@@ -56,7 +58,7 @@ def test_misspelt_setting_of_websocket_connector_is_refused_with_its_path() -> N
         moorage.open({"version": 1, "connectors": {"orders": table}})
 
 
-def test_authorities_and_subprotocol() -> None:
+def test_missing_file_of_authorities_is_reported_at_opening() -> None:
     """A missing file of certificate authorities is reported when the connector is opened."""
     table = {"kind": "websocket", "url": "wss://a.example", "authorities": "missing.pem"}
     table["subprotocol"] = "orders.v1"

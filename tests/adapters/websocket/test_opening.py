@@ -68,7 +68,7 @@ def test_websocket_server_whose_certificate_is_not_trusted_gets_no_request(
     )
 
 
-def test_headers_and_credentials(lab: Lab, server: Server) -> None:
+def test_headers_and_credentials_are_sent_in_the_handshake(lab: Lab, server: Server) -> None:
     """Configured headers and credentials are sent in the opening handshake."""
     header = lab.connector(server.url, headers={"X-Shop": "7"})
     bearer = lab.connector(server.url, credentials=Credentials.bearer(TOKEN))
@@ -205,7 +205,7 @@ class Listener:
         self._socket.close()
 
 
-def test_server_that_never_accepts(lab: Lab) -> None:
+def test_connecting_to_a_silent_server_ends_at_the_timeout(lab: Lab) -> None:
     """If a server never answers the handshake, connecting ends after the connect timeout."""
     listener = Listener(None)
     connector = lab.connector(listener.url, connect_timeout=0.2)
@@ -225,7 +225,7 @@ def test_server_that_never_accepts(lab: Lab) -> None:
         (b"SSH-2.0-OpenSSH\r\n\r\n", "did not answer like a WebSocket server"),
     ],
 )
-def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:
+def test_server_without_websocket_raises_an_error(lab: Lab, answer: bytes, message: str) -> None:
     """A server that does not speak WebSocket raises an error, and nothing was processed."""
     listener = Listener(answer)
     thread = threading.Thread(target=listener.serve, args=(1,), daemon=True)
@@ -258,7 +258,7 @@ def test_call_raises_attempt_timeout_if_server_does_not_confirm_opening_message(
         lab.change(connector, "echo")
 
 
-def test_settings_that_contradict(lab: Lab) -> None:
+def test_contradictory_settings_are_refused(lab: Lab) -> None:
     """Contradictory WebSocket settings are refused without showing their secrets."""
     for url, settings, message in (
         ("https://a.example", {}, "not the address of a WebSocket server"),

@@ -48,7 +48,7 @@ def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
     assert "websockets" in (connector.versions.server or "")
 
 
-def test_error_of_the_server(lab: Lab, server: Server) -> None:
+def test_json_rpc_error_fails_only_its_request(lab: Lab, server: Server) -> None:
     """A JSON-RPC error fails its request only; the connection stays usable."""
     connector = lab.connector(server.url)
     with pytest.raises(InvalidRequest) as excinfo:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.adapters.websocket.websocket_lab import Lab, Server
 
 
-def test_messages_in_order(lab: Lab, server: Server) -> None:
+def test_messages_of_a_subscription_arrive_in_order(lab: Lab, server: Server) -> None:
     """Messages of a subscription arrive in order while the connection also serves requests."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=100)
@@ -41,7 +41,7 @@ def test_messages_in_order(lab: Lab, server: Server) -> None:
     assert "100" == subscription.position
 
 
-def test_blocks_and_loops(lab: Lab, server: Server) -> None:
+def test_subscription_ends_with_its_with_block(lab: Lab, server: Server) -> None:
     """A subscription can be read in a loop, and ends with its `with` block."""
     connector = lab.connector(server.url)
     payload = {"method": "watch", "params": {"until": 3}}
@@ -80,7 +80,7 @@ def test_subscription_continues_after_its_last_position_without_a_gap(
     assert 5 == connector.statistics().created
 
 
-def test_server_that_restarts(lab: Lab, killable_server: Server) -> None:
+def test_subscription_continues_after_a_server_restart(lab: Lab, killable_server: Server) -> None:
     """A subscription waits for a restarted server and then continues."""
     connector = lab.connector(killable_server.url)
     subscription = lab.subscribe(connector, until=1000, cut_after=5)
@@ -94,7 +94,7 @@ def test_server_that_restarts(lab: Lab, killable_server: Server) -> None:
     assert list(range(6, 16)) == lab.receive(subscription, 10)
 
 
-def test_server_that_stays_away(lab: Lab, killable_server: Server) -> None:
+def test_subscription_ends_if_the_server_stays_away(lab: Lab, killable_server: Server) -> None:
     """If the server stays away longer than `patience`, the subscription raises and ends."""
     policy = ReconnectPolicy(first=0.01, longest=0.01, patience=0.1)
     connector = lab.connector(killable_server.url, reconnect=policy)
@@ -107,7 +107,7 @@ def test_server_that_stays_away(lab: Lab, killable_server: Server) -> None:
         lab.finish(subscription.receive(60.0))
 
 
-def test_begin_after_a_position(lab: Lab, server: Server) -> None:
+def test_subscription_can_begin_after_a_stored_position(lab: Lab, server: Server) -> None:
     """A subscription can begin after a position that another process stored."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, {"after": "40"}, until=50)
@@ -116,7 +116,9 @@ def test_begin_after_a_position(lab: Lab, server: Server) -> None:
     assert list(range(41, 51)) == lab.receive(subscription, 10)
 
 
-def test_messages_without_positions(lab: Lab, server: Server) -> None:
+def test_subscription_without_positions_raises_at_a_lost_connection(
+    lab: Lab, server: Server
+) -> None:
     """A subscription without positions raises at a lost connection, unless `gaps` is allowed."""
     connector = lab.connector(server.url)
     strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
@@ -153,7 +155,7 @@ def test_subscription_with_full_buffer_continues_later_from_its_last_position(
     assert 1 == connector.statistics().created
 
 
-def test_slow_consumer_without_positions(lab: Lab, server: Server) -> None:
+def test_full_buffer_without_positions_raises_after_its_messages(lab: Lab, server: Server) -> None:
     """If a subscription without positions fills its buffer, reading raises after its messages."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
@@ -224,7 +226,9 @@ class Revocation:
         return later() if self._is_async else value
 
 
-def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
+def test_revoked_token_raises_authentication_failed_at_reconnection(
+    lab: Lab, server: Server
+) -> None:
     """A subscription whose token is revoked raises AuthenticationFailed when it reconnects."""
     provider = Revocation(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
@@ -259,7 +263,7 @@ def test_server_learns_that_a_subscription_is_closed(lab: Lab, killable_server: 
     assert ["1"] == killable_server.added()
 
 
-def test_server_that_reads_nothing(lab: Lab, server: Server) -> None:
+def test_subscription_can_be_closed_if_the_server_reads_nothing(lab: Lab, server: Server) -> None:
     """A subscription can be closed before its timeout even if the server reads nothing."""
     connector = lab.connector(
         server.url,
