@@ -117,7 +117,7 @@ def test_engine_delays_a_retry_and_stops_after_a_refusal(error: Any, expected: A
         assert expected == verdict(error, NOW)
 
 
-def test_keys_of_flows() -> None:
+def test_key_of_a_flow_is_the_order_number_or_the_id_of_the_engine() -> None:
     """A flow's key is the order number, or the engine's stable id; without either it fails."""
     assert "order INV-1" == flow_key("INV-1", host="7")
     assert "flow 7" == flow_key(None, host="7")

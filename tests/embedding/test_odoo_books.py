@@ -128,7 +128,7 @@ def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> No
     assert [] == odoo.execute("SELECT id FROM account_payment")
 
 
-def test_a_wrong_key_is_refused(odoo: OdooServer) -> None:
+def test_refused_api_key_raises_a_typed_error(odoo: OdooServer) -> None:
     """If Odoo refuses the API key, a typed error is raised that does not show the key."""
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, OdooAccount("erp", 2, Secret("another-key")))
@@ -161,7 +161,7 @@ def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
     assert [] == no_changes == no_later_changes
 
 
-def test_positions_stay_small(odoo: OdooServer) -> None:
+def test_position_of_a_poll_omits_changes_already_read(odoo: OdooServer) -> None:
     """The stored position of a poll omits changes that no later poll will read again."""
     with opened_hub(odoo, tables=True) as hub:
         books = open_books(hub, ACCOUNT)

@@ -31,7 +31,7 @@ def store(kind: str, tmp_path: Path, *bound: int) -> Any:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
-def test_table_store(check: state_conformance.Check, tmp_path: Path) -> None:
+def test_table_store_of_the_manual_conforms(check: state_conformance.Check, tmp_path: Path) -> None:
     """The manual's table store passes the conformance kit."""
     check(lambda: store("TableStorage", tmp_path))
 
@@ -48,12 +48,14 @@ def test_stores_forget_nothing_before_expiry(
 
 @pytest.mark.parametrize("check", state_conformance.BOUNDED_CHECKS, ids=name_of)
 @pytest.mark.parametrize("kind", ["PlainStorage", "TableStorage"])
-def test_full_stores(check: state_conformance.BoundedCheck, kind: str, tmp_path: Path) -> None:
+def test_stores_of_the_manual_refuse_states_when_full(
+    check: state_conformance.BoundedCheck, kind: str, tmp_path: Path
+) -> None:
     """The manual's stores refuse new states when they are full."""
     check(lambda bound: (store(kind, tmp_path, bound), time.sleep))
 
 
 @pytest.mark.parametrize("check", http_conformance.CHECKS, ids=name_of)
-def test_client(check: Callable[[Any], None]) -> None:
+def test_client_of_the_manual_conforms(check: Callable[[Any], None]) -> None:
     """The manual's client passes the conformance kit of HTTP clients."""
     check(CLIENTS["MeteredHttpClient"])

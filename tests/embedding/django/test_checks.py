@@ -107,12 +107,12 @@ def test_retention_may_be_unlimited() -> None:
     assert set() == check_ids(KEEP=None)
 
 
-def test_live_credentials_while_debugging() -> None:
+def test_check_warns_of_live_credentials_with_debug_on() -> None:
     """A check warns if a project with DEBUG on has live credentials."""
     assert {"W005", "W006"} == check_ids(debug=True, CONFIGURATION=STRIPE)
 
 
-def test_secrets_in_the_settings() -> None:
+def test_check_warns_of_a_plain_secret_in_the_settings() -> None:
     """A check warns of a plain secret in the settings, but not of a `Secret`."""
     assert {"W005", "W009"} == check_ids(CONFIGURATION=INLINE)
     for configuration, shows in ((INLINE, True), (STRIPE, False)):
@@ -128,7 +128,7 @@ def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {"E007"} == check_ids(STATE="memory:")
 
 
-def test_atomic_requests_on_sqlite() -> None:
+def test_check_advises_a_separate_file_for_atomic_requests_on_sqlite() -> None:
     """A check advises a host with atomic requests on SQLite to use a separate file for moorage."""
     host = {**HOST, "ATOMIC_REQUESTS": True}
 
@@ -143,7 +143,7 @@ def test_check_names_database_engine_that_moorage_does_not_support() -> None:
     assert "E005" in check_ids({"default": HOST, "moorage": oracle_database})
 
 
-def test_alias_with_atomic_requests() -> None:
+def test_check_refuses_atomic_requests_on_the_reserved_alias() -> None:
     """A check refuses atomic requests on the alias that is reserved for moorage."""
     fields = {**moorage_django.beside(HOST), "ATOMIC_REQUESTS": True}
 
@@ -159,7 +159,7 @@ def test_checking_database_names_tables_that_are_missing() -> None:
     assert ("moorage.W008", True) == (missing_warning.id, "--database bare" in missing_warning.hint)
 
 
-def test_hint_of_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hint_about_missing_keys_names_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint about missing keys names a command that prints new keys in plain text."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with override_settings(MOORAGE={**CORRECT_SETTINGS, "KEYS": None}):

@@ -79,7 +79,7 @@ def test_deliver_counts_settled_payments(shop: Shop) -> None:
     assert 0 == shop.charges
 
 
-def test_export_and_erase(shop: Shop) -> None:
+def test_data_of_a_person_can_be_exported_and_erased(shop: Shop) -> None:
     """The data of a person can be exported and erased."""
     hub().payments(subject="zoe").charge(order(), idempotency_key="INV-1/1")
     hub().payments(subject="ann").charge(order(), idempotency_key="INV-2/1")
@@ -92,7 +92,7 @@ def test_export_and_erase(shop: Shop) -> None:
     assert ["ann"] == [item.subject for item in process.log().find(LogQuery()).items]
 
 
-def test_credentials_of_a_tenant(shop: Shop) -> None:
+def test_export_lists_credentials_of_a_tenant_and_erase_deletes_them(shop: Shop) -> None:
     """The export lists a tenant's credentials, and `erase` deletes them."""
     ports = process.ports()
     ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))

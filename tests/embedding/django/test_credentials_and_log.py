@@ -136,7 +136,7 @@ def test_moved_credentials_do_not_open(alias: str) -> None:
         credentials.provider(alias, AesGcmCipher(generate_keys(older_ring))).reseal()
 
 
-def test_no_migration_is_missing() -> None:
+def test_migrations_create_the_tables_of_the_models() -> None:
     """The migrations create the tables that the models describe."""
     migrations = MigrationLoader(None)
     models = ProjectState.from_apps(apps)
@@ -211,6 +211,8 @@ def test_store_in_the_django_database_can_be_named_by_url() -> None:
         (ProgrammingError("Table 'erp.moorage_inbox' doesn't exist"), ConfigurationError),
     ],
 )
-def test_missing_database_or_tables(error: Exception, expected: type[Exception]) -> None:
+def test_missing_database_and_missing_tables_raise_different_errors(
+    error: Exception, expected: type[Exception]
+) -> None:
     """A missing database is reported as unavailable; missing tables raise a different error."""
     assert type(meaning(error)) is expected

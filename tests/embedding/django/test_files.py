@@ -75,7 +75,7 @@ def test_send_mail_sends_through_vendor_and_returns_number_of_messages_sent(
     assert ("Paid", ("zoe@example.com",)) == (mail.subject, mail.to)
 
 
-def test_all_fields_of_a_message(vendors: Vendors) -> None:
+def test_all_fields_of_an_email_reach_the_vendor(vendors: Vendors) -> None:
     """Alternatives, attachments, images, copies, reply addresses and headers reach the vendor."""
     message = EmailMultiAlternatives(
         "Your order",
@@ -122,7 +122,7 @@ def test_connection_sends_several_messages_and_skips_those_without_recipients(
     assert 1 == get_connection().send_messages(messages)
 
 
-def test_blind_copies_only(vendors: Vendors) -> None:
+def test_email_with_only_bcc_recipients_is_addressed_to_its_sender(vendors: Vendors) -> None:
     """An email with only bcc recipients is addressed to its sender, so recipients stay hidden."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
@@ -139,7 +139,7 @@ def test_alternatives_that_vendor_cannot_send_are_refused(vendors: Vendors) -> N
         message.send()
 
 
-def test_mail_after_the_commit(vendors: Vendors) -> None:
+def test_outbox_sends_mail_at_the_commit(vendors: Vendors) -> None:
     """Mail through the outbox is sent at the commit, and not after a rollback."""
     with override_settings(EMAIL_BACKEND="moorage_django.mail.OutboxEmailBackend"):
         with transaction.atomic():
@@ -198,7 +198,7 @@ def test_names_cannot_leave_the_folder(vendors: Vendors, name: str) -> None:
         files.exists(name)
 
 
-def test_folder_and_public_urls(vendors: Vendors) -> None:
+def test_storage_may_have_a_folder_and_public_urls(vendors: Vendors) -> None:
     """A storage may have a folder of its own and unsigned URLs."""
     options = {"location": "media", "base_url": "https://cdn.example/"}
     files: Any = storages.create_storage(

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("alias", [POSTGRES, MARIADB])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
-def test_lane_order(check: Callable[[Begin, Any], None], alias: str) -> None:
+def test_entries_of_one_group_never_overtake_each_other(
+    check: Callable[[Begin, Any], None], alias: str
+) -> None:
     """Entries of one ordered group never overtake each other, and other groups do not wait."""
     store = OrmOutbox(migrate(alias))
     Deferred.objects.using(alias).all().delete()

@@ -157,7 +157,7 @@ def test_alias_follows_renamed_test_databases(
     "own_database",
     [{"TEST": {"NAME": "another"}}, {"NAME": "other"}, {"ENGINE": "sqlite3", "NAME": "a"}],
 )
-def test_alias_of_another_database(
+def test_alias_with_its_own_database_has_its_own_tables(
     monkeypatch: pytest.MonkeyPatch, own_database: dict[str, Any]
 ) -> None:
     """An alias with its own database, or its own test database, has its own tables."""

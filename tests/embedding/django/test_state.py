@@ -46,7 +46,9 @@ def test_store_passes_conformance_kit_of_its_port(check: kit.Check, store: OrmSt
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
-def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
+def test_store_passes_the_timed_conformance_checks(
+    check: kit.TimedCheck, store: OrmStorage
+) -> None:
     """The store keeps states until they expire according to the store's own clock."""
     check(lambda: (store, time.sleep))
 

@@ -83,7 +83,7 @@ def test_broken_configuration_is_reported_and_gives_no_404() -> None:
         Client().post("/moorage/webhooks/stripe/")
 
 
-def test_too_large_body(shop: Shop) -> None:
+def test_body_beyond_the_limit_is_refused_unread(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
     url, body = "/moorage/webhooks/stripe/", b"x" * (1 << 20 | 1)
 
@@ -132,7 +132,7 @@ def test_failed_handler_is_rolled_back(shop: Shop) -> None:
     assert 1 == len(shop.news)
 
 
-def test_webhook_without_a_secret() -> None:
+def test_account_without_a_webhook_secret_accepts_no_webhook() -> None:
     """An account without a webhook secret accepts no webhook."""
     shop = Shop()
     settings = shop.settings["CONFIGURATION"]

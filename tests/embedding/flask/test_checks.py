@@ -49,7 +49,9 @@ def test_finding_reports_that_data_is_stored_unencrypted_without_keys(sqlite_url
         ({"GUNICORN_CMD_ARGS": "--workers 1"}, False),
     ],
 )
-def test_missing_shared_store(environment: dict[str, str], severe: bool) -> None:
+def test_several_workers_without_a_shared_store_are_refused(
+    environment: dict[str, str], severe: bool
+) -> None:
     """Without a shared store, several workers are refused, and a single worker gets a warning."""
     assert {"store-not-shared": severe} == finding_severities(Shop(KEYS=KEYS), **environment)
 
@@ -65,7 +67,7 @@ def test_state_is_outside_the_hosts_file(setting: str, tmp_path: Path) -> None:
     assert {"store-in-the-host's-file": True} == finding_severities(shop)
 
 
-def test_webhooks_without_secret(sqlite_url: str) -> None:
+def test_finding_names_an_account_without_a_webhook_secret(sqlite_url: str) -> None:
     """A finding names an account without a webhook secret."""
     configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": Secret("sk")}}}
     shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION=configuration)
@@ -73,7 +75,7 @@ def test_webhooks_without_secret(sqlite_url: str) -> None:
     assert {"webhook-without-secret": False} == finding_severities(shop)
 
 
-def test_secrets_in_the_settings(sqlite_url: str) -> None:
+def test_finding_names_a_plain_secret_in_the_settings(sqlite_url: str) -> None:
     """A finding names a plain secret in the settings, but not a `Secret`."""
     smtp = {"host": "mail.example", "username": "erp", "sender": "erp@x.example"}
     for password, severities in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
@@ -107,7 +109,9 @@ def test_finding_names_missing_secret_by_its_path_in_configuration(
         ({"DATABASE": 5}, "MOORAGE.DATABASE"),
     ],
 )
-def test_invalid_store_url(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
+def test_finding_reports_an_invalid_store_url(
+    sqlite_url: str, wrong: dict[str, Any], path: str
+) -> None:
     """A finding reports an invalid store URL before the first call fails because of it."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
@@ -156,7 +160,9 @@ def test_stores_locations_follow_from_host_database_and_settings(
         ({"KEYS": TEXT}, "MOORAGE.KEYS"),
     ],
 )
-def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_url: str) -> None:
+def test_passwords_in_urls_are_reported_without_being_shown(
+    setting: dict[str, Any], path: str, sqlite_url: str
+) -> None:
     """Passwords in URLs, and plain keys, are reported without being shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
         (result,) = [

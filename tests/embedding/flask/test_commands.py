@@ -37,7 +37,7 @@ def test_migrate_creates_missing_tables_and_leaves_existing_ones_alone(database_
     assert "The tables are there.\n" == output[0].output
 
 
-def test_tables_are_missing(any_database_url: str) -> None:
+def test_error_for_missing_tables_names_the_command(any_database_url: str) -> None:
     """If tables are missing, the error contains the command that creates them."""
     shop = Shop(any_database_url)
     output = run(shop, "deliver", "--once")
@@ -114,7 +114,7 @@ def test_personal_data_is_exported_and_erased(shop: Shop) -> None:
     assert {"log": [], "inbox": [], "outbox": []} == remaining_export
 
 
-def test_credentials_of_a_tenant(sql_url: str) -> None:
+def test_export_lists_credentials_of_a_tenant_and_erase_deletes_them(sql_url: str) -> None:
     """The export lists a tenant's credentials without showing them, and `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()

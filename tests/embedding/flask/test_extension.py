@@ -205,7 +205,7 @@ def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
     assert 3 == shop.moorage.log.summarise(LogQuery()).count
 
 
-def test_invalid_page_token(shop: Shop) -> None:
+def test_invalid_page_token_is_refused(shop: Shop) -> None:
     """An invalid page token is refused, and the error contains the name of the field."""
     with pytest.raises(InvalidData) as raised:
         shop.moorage.log.find(LogQuery(after="yesterday"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 older = pytest.mark.skipif(MODERN, reason="SQLAlchemy 2 is here: `make test-older-hosts` tests it")
 
 
-def test_state_in_redis(any_database_url: str) -> None:
+def test_state_is_in_redis_and_entries_in_the_database(any_database_url: str) -> None:
     """Calls, webhooks and the log are in the host's database, and the state is in Redis."""
     custom_storage = RedisStorage(redis_url(), prefix=f"older-{uuid4().hex}:")
     with closing(

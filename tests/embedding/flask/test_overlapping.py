@@ -31,7 +31,9 @@ def server_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
-def test_lane_order(check: Callable[[Begin, Any], None], server_url: str, isolation: str) -> None:
+def test_entries_of_one_group_never_overtake_each_other(
+    check: Callable[[Begin, Any], None], server_url: str, isolation: str
+) -> None:
     """Entries of one lane never overtake each other, at any isolation level of the host."""
     engine = sqlalchemy.create_engine(server_url, isolation_level=isolation)
     database, host_tables = Database(server_url), tables()

@@ -178,7 +178,7 @@ def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
     assert 60 == len(claimed_ids) + len(remaining_entries)
 
 
-def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None:
+def test_outbox_uses_the_database_of_its_table(sqlite_url: str, tmp_path: Path) -> None:
     """If a session has several databases, the outbox uses the database of its own table."""
     books = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'books.db'}")
     database = Database(sqlite_url)
@@ -211,7 +211,7 @@ def test_state_has_its_own_connections(sql_url: str) -> None:
     assert ("SqliteStorage" if "sqlite" in sql_url else "SqlStorage") == kind.__name__
 
 
-def test_explicit_state_store(sqlite_url: str) -> None:
+def test_state_store_from_the_settings_is_used(sqlite_url: str) -> None:
     """A state store from the settings is used unchanged."""
     value = MemoryStorage()
     with closing(Shop(sqlite_url, STATE=value)) as shop:
@@ -351,7 +351,7 @@ def test_log_is_written_in_the_background(fresh_tables: Fresh) -> None:
     log.close()
 
 
-def test_log_without_threads(fresh_tables: Fresh) -> None:
+def test_log_is_written_at_the_end_of_a_request_without_threads(fresh_tables: Fresh) -> None:
     """On a server without threads, the end of a request writes the log."""
     database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
@@ -429,7 +429,7 @@ def _threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_missing_database_or_tables(postgresql_url: str) -> None:
+def test_missing_database_and_missing_tables_raise_different_errors(postgresql_url: str) -> None:
     """A missing database is reported as unavailable; missing tables raise a different error."""
     stored_url = sqlalchemy.engine.make_url(postgresql_url)
     missing_url = stored_url.set(database="nobody_made_this").render_as_string(hide_password=False)

@@ -54,7 +54,7 @@ def test_webhook_for_unknown_account_gets_404(shop: Shop) -> None:
     assert 404 == shop.client().post("/moorage/webhooks/adyen").status_code
 
 
-def test_too_large_body(shop: Shop) -> None:
+def test_body_beyond_the_limit_is_refused_unread(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
     answer = shop.client().post("/moorage/webhooks/stripe", data=b"x" * (1 << 20 | 1))
 
