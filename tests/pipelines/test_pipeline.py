@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ from moorage import (
     ConfigurationError,
     ConnectionFailed,
     InvalidData,
+    Jitter,
     LocalFailure,
     Pipeline,
     PipelineConfig,
@@ -26,6 +28,7 @@ from moorage import (
     RateLimitExceeded,
     RecordSink,
     Result,
+    RetryPolicy,
     SinkRecord,
     SourceRecord,
 )
@@ -341,6 +344,35 @@ async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefi
     assert 0 == report.statistics.retried
     assert 199 == source.committed[-1].offset or commits == "each"
     assert commits == "prefix" or set(records) == set(source.committed)
+
+
+@pytest.mark.parametrize(
+    "error, is_early",
+    [
+        (ConnectionFailed("lost"), True),
+        (RateLimitExceeded("busy", retry_at=datetime.now(UTC) + timedelta(hours=1)), False),
+    ],
+)
+def test_failed_commit_is_repeated_as_soon_as_the_source_is_open_again(
+    error: Exception, is_early: bool
+) -> None:
+    """A reopened source ends the pause after a failed commit, unless the source requested it."""
+
+    async def measure() -> float:
+        source = MemorySource(make_records(1), is_endless=True)
+        source.fail(error, method="commit")
+        pause = RetryPolicy(base_delay=60.0, max_delay=60.0, jitter=Jitter.NONE)
+        pipeline = Pipeline("orders", source, MemorySink(), config=config(retry=pause))
+        run_task = asyncio.create_task(pipeline.run())
+        await until(lambda: 1 <= pipeline.statistics().failed)
+        source.fail(ConnectionFailed("lost"))
+        source.add(make_records(2)[1:])
+        await until(lambda: 1 <= pipeline.statistics().committed)
+        pipeline.stop()
+        await run_task
+        return asyncio.get_running_loop().time()
+
+    assert is_early == (virtual_loop.run(measure()) < 30.0)
 
 
 @pytest.mark.parametrize("method", ["open", "poll", "commit"])

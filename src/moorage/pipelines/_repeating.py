@@ -71,6 +71,13 @@ class ActionRepeater:
         self._numbers = numbers
         self._stopping = stopping
         self._counts_retries = counts_retries
+        self._pauses: set[asyncio.Timeout] = set()
+
+    def end_pauses(self) -> None:
+        """Begin the next attempts now, except for those that wait because an error requested it."""
+        for pause in self._pauses:
+            if not pause.expired():
+                pause.reschedule(asyncio.get_running_loop().time())
 
     async def run(
         self, action: Callable[[], Awaitable[T]], *, failure: Exception | None = None
@@ -96,7 +103,7 @@ class ActionRepeater:
             attempt += 1
             self._check(error, attempt)
             pause = delay(self._policy, attempt, previous=pause, draw=random())  # noqa: S311 - jitter needs no secure randomness
-            await self._wait(max(pause, self._requested_pause(error)))
+            await self._wait(pause, self._requested_pause(error))
             error = None
 
     def _check(self, error: Exception, attempt: int) -> None:
@@ -115,10 +122,15 @@ class ActionRepeater:
         """Return the pause that an error requests, but at most the policy's longest pause."""
         return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, pause: float, requested_pause: float) -> None:
+        timeout = asyncio.timeout(max(pause, requested_pause))
         try:
-            async with asyncio.timeout(seconds):
+            async with timeout:
+                if not requested_pause:
+                    self._pauses.add(timeout)
                 await self._stopping.wait()
         except TimeoutError:
             return
+        finally:
+            self._pauses.discard(timeout)
         raise PipelineStopping

@@ -270,6 +270,8 @@ class Pipeline:
         await self._source.open(self._on_revoked)
         self._numbers.state = PipelineState.RUNNING
         self._opened.set()
+        # A commit that failed because of the lost connection can succeed now.
+        self._commits.end_pauses()
 
     async def _on_revoked(self, partitions: Sequence[Partition] | None) -> None:
         """Commit the finished records of revoked partitions, and forget their other records."""
