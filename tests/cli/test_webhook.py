@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta, timezone
 from http.client import HTTPConnection
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ import pytest
 from moorage.cli import main
 from moorage.cli.exit_codes import CLOSED_PIPE
 from moorage.cli.webhook_listener import Listener
+from moorage.cli.webhook_signing import timestamp_text
+from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.webhooks.events import read_stamp
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.errors import ConnectionFailed
 from moorage.parts.webhook_verifier import WebhookVerifier
@@ -87,6 +91,13 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
     assert result.code in {0, 2}
     assert result.code == 0 or "moorage: " in result.err
     assert SECRET not in result.out + result.err
+
+
+@pytest.mark.parametrize("form", TimeForm)
+def test_signed_time_has_the_form_of_the_scheme(form: TimeForm) -> None:
+    """The verification reads the time of a signed webhook in each form of the schemes."""
+    signing_time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    assert signing_time == read_stamp(timestamp_text(form, signing_time), form)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import UTC
+from email.utils import format_datetime
 from hmac import digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -82,7 +84,7 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
             path="scheme",
             remedy="Use a scheme with a shared secret, and pass the secret as the vendor shows it.",
         )
-    timestamp = _timestamp_text(scheme.timestamp_form, parts.at)
+    timestamp = timestamp_text(scheme.timestamp_form, parts.at)
     timestamp_template = scheme.timestamp
     headers: dict[str, str] = {}
     for template in (*scheme.signs[:1], *filter(None, (timestamp_template, scheme.id))):
@@ -115,7 +117,13 @@ def _single_placeholder(template: Template, kind: str) -> str | None:
     return places[0][1] if len(places) == 1 and places[0][0] == kind else None
 
 
-def _timestamp_text(form: TimeForm, at: datetime) -> str:
+def timestamp_text(form: TimeForm, at: datetime) -> str:
+    """Return a time in the form that a signature scheme prescribes."""
+    moment = at.astimezone(UTC).replace(microsecond=0)
+    if form is TimeForm.ISO:
+        return moment.isoformat()
+    if form is TimeForm.HTTP:
+        return format_datetime(moment, usegmt=True)
     seconds = at.timestamp()
     return str(int(seconds * 1000) if form is TimeForm.MILLISECONDS else int(seconds))
 
