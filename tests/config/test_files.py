@@ -146,6 +146,15 @@ def test_largest_configuration_file_is_bounded(tmp_path: Path, name: str) -> Non
         read_configuration(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    "key", [".".join(["a"] * 20_000), "[a" + ' . "a"' * 20_000 + "]", '"a b".' * 20_000 + "'c'"]
+)
+def test_number_of_parts_of_a_key_is_bounded(tmp_path: Path, key: str) -> None:
+    """A key with very many dots, which takes the parser of TOML long to read, is refused."""
+    with pytest.raises(ConfigurationError, match="a key with more than 100 parts"):
+        read_configuration(write_file(tmp_path, "a.toml", f"{key} = 1"))
+
+
 def test_empty_path_is_refused() -> None:
     """An empty path is refused, and does not mean the current folder."""
     with pytest.raises(ConfigurationError, match="path of the configuration is empty"):

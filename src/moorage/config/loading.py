@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -27,6 +28,12 @@ _MAX_DEPTH: Final = 50
 _MAX_INTEGER_BITS: Final = 1_000
 """The maximum number of bits of an integer; Python refuses to print much longer integers."""
 _MAX_BYTES: Final = 16_000_000
+_MAX_KEY_PARTS: Final = 100
+_LONG_KEY: Final = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*+\.[ \t]*+)"""
+    f"{{{_MAX_KEY_PARTS}}}"
+)
+"""A key in TOML with more parts, which are separated by dots."""
 """The largest number of bytes of a configuration file."""
 
 
@@ -118,6 +125,12 @@ def _content(file: Path) -> bytes:
 
 
 def _toml(text: str) -> Any:
+    if _LONG_KEY.search(text) is not None:
+        # The time of the parser grows with the square of the number of parts.
+        raise _file_error(
+            f"The file has a key with more than {_MAX_KEY_PARTS} parts.",
+            "Shorten the key.",
+        )
     return tomllib.loads(text)
 
 
