@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -399,6 +400,29 @@ def test_processes_share_a_folder(root: Path) -> None:
     with pytest.raises(VendorRejected):
         second_folder.put("a", b"y", {}, (None, "*"))
     json.dumps(dict(put.metadata))
+
+
+def test_part_that_is_uploaded_twice_at_the_same_time_exists(root: Path) -> None:
+    """If two clients upload one part at the same time, one of both contents stays."""
+    clients = [LocalFolder(folder(root)) for _ in range(2)]
+    upload = clients[0].start("a", {})
+    with ThreadPoolExecutor(2) as executor:
+        for number in range(1, 101):
+            futures = [
+                executor.submit(client.put_part, upload, "a", number, bytes([place]))
+                for place, client in enumerate(clients)
+            ]
+            digests = {future.result() for future in futures}
+            *_, last_part = clients[0].parts(upload, "a")
+            assert number == last_part[0]
+            assert last_part[2] in digests
+    assert 100 == len(clients[0].parts(upload, "a"))
+
+
+def test_key_with_a_surrogate_is_refused(root: Path) -> None:
+    """A key that has no encoding in UTF-8 is refused like other keys that no file can have."""
+    with pytest.raises(InvalidData, match="surrogate code point"):
+        LocalFolder(folder(root)).open("\ud800")
 
 
 def test_refused_download_closes_its_file(files: Storage) -> None:

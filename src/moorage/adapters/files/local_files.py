@@ -174,10 +174,12 @@ class LocalFolder:
         path = folder / f"{number:05}.{digest}"
         with self._new_file() as file:
             file.write(data)
-            file.keep(path)
-        for other_path in folder.glob(f"{number:05}.*"):
-            if other_path != path:
-                other_path.unlink()
+            # Two uploads of one part at the same time would delete each other's file.
+            with self._exclusive():
+                file.keep(path)
+                for other_path in folder.glob(f"{number:05}.*"):
+                    if other_path != path:
+                        other_path.unlink()
         return digest
 
     @mapping_errors

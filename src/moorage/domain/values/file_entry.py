@@ -50,7 +50,11 @@ def names_of(key: str) -> list[str]:
             raise _unusable_error(
                 "contains an empty folder, '.', '..', a backslash or a NUL character"
             )
-        if len(name.encode()) > _LONGEST_NAME:
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            raise _unusable_error("contains a surrogate code point") from None
+        if size > _LONGEST_NAME:
             raise _unusable_error(f"contains a name longer than {_LONGEST_NAME} bytes")
     if names[0].lower() == OWN_FOLDER:
         raise _unusable_error(f"is in {OWN_FOLDER}, which is reserved")
