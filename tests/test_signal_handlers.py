@@ -39,7 +39,10 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.shards import ShardedStorage
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.entries.queue import EntryQuery
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.state.commands import States
+from moorage.domain.steps.log_lines import LogLine
+from moorage.hub._step_log_writer_sync import LogWriter
 from moorage.testing import Behaviour, VendorServer
 from tests.adapters.memory_commands import ReadCommand
 
@@ -324,3 +327,25 @@ def test_exception_that_the_host_is_handling_is_not_an_interruption(
         assert manager.run("bank", lambda: 1) == 1
         with pytest.raises(ZeroDivisionError):
             ConnectorManager([Service("erp", retry=None)]).run("erp", lambda: 1 // 0)
+
+
+def test_signal_handler_interrupts_code_whose_errors_are_dropped(limit: type[Exception]) -> None:
+    """Code that drops errors, as in closing a store, raises the exception of a signal handler."""
+    with dropped_errors():
+        raise OSError
+    with pytest.raises(limit), dropped_errors():
+        signal.raise_signal(signal.SIGUSR1)
+
+
+def test_signal_handler_interrupts_the_function_of_a_step_log(limit: type[Exception]) -> None:
+    """A signal handler that runs in a log's function ends the step; other errors end the log."""
+    functions: list[Callable[[LogLine], object]] = [
+        lambda _: signal.raise_signal(signal.SIGUSR1),
+        lambda _: 1 / 0,
+    ]
+    writers = [LogWriter(function, None, None, lambda: 0) for function in functions]
+    lines = [LogLine("stdout", 1, b"hello")]
+    with pytest.raises(limit):
+        writers[0].write(lines)
+    writers[1].write(lines)
+    assert [None, True] == [writers[0].problem, bool(writers[1].problem)]

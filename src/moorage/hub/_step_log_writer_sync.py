@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.steps.log_parts import LARGEST_INDEX, LogParts, StorageLog
 from moorage.domain.steps.runs import STREAMS
 from moorage.errors import FileNotFound
@@ -61,7 +62,10 @@ class LogWriter:
                 self._parts = LogParts(self._stored, self._index(self._stored.index))
                 return self._parts.positions()
             return {} if log is None else {stream: log.position(stream) for stream in STREAMS}
-        except Exception as error:  # noqa: BLE001 - a log never changes the result
+        except Exception as error:
+            # A log never changes the result.
+            if is_interruption(error):
+                raise
             self._fail(error)
             return {}
 
@@ -75,7 +79,10 @@ class LogWriter:
                     self._call(line)
             elif self._parts is not None:
                 self._store(self._parts, lines, is_end=is_end)
-        except Exception as error:  # noqa: BLE001 - a log never changes the result
+        except Exception as error:
+            # A log never changes the result.
+            if is_interruption(error):
+                raise
             self._fail(error)
 
     def record_missing_lines(self) -> None:

@@ -34,6 +34,7 @@ from moorage.domain.observation.figures import (
     window_start,
 )
 from moorage.domain.observation.integration_log import LogQuery
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.durations import micros, seconds
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 from moorage.hub.alert_channels import LOGGER, await_if_needed, log_notification, open_channel
@@ -120,7 +121,9 @@ class AlertFlows:
                 figures = [
                     await await_if_needed(self.figures(query)) for query in figure_queries(rule)
                 ]
-            except Exception as error:  # noqa: BLE001 - the runner goes on with the other rules
+            except Exception as error:
+                if is_interruption(error):
+                    raise
                 # The text of a foreign exception may contain a secret.
                 cause = error if isinstance(error, ConnectorError) else f"{type(error).__name__}."
                 LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, cause)
@@ -217,7 +220,10 @@ class AlertFlows:
             channel = log_notification
         try:
             await await_if_needed(channel(delivery))
-        except Exception as error:  # noqa: BLE001 - other channels continue, and the result contains the error
+        except Exception as error:
+            # Other channels continue after another error, which the result contains.
+            if is_interruption(error):
+                raise
             name = type(error).__name__
             LOGGER.error(
                 "The channel %r could not deliver an alert (%s), which will be sent again: %s",

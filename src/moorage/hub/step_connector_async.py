@@ -26,6 +26,7 @@ from moorage.domain.idempotency.claims import (
     WriteRecordOnce,
     checked_key,
 )
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.secrets.frames import with_careful_constructor, without_frames
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.value_mask import mask_error, masked_text, value_mask
@@ -504,7 +505,9 @@ class AsyncStepConnector:
             try:
                 hook = partial(self.pre_execute, step)
                 await call_hook_async("pre_execute", hook, self._hook_timeout)
-            except Exception as error:  # noqa: BLE001 - stored, and raised below
+            except Exception as error:
+                if is_interruption(error):
+                    raise
                 return _text_of(error, mask)
             return None
 
@@ -623,7 +626,9 @@ class AsyncStepConnector:
         try:
             hook = partial(self.post_execute, step, draft)
             await call_hook_async("post_execute", hook, self._hook_timeout)
-        except Exception as error:  # noqa: BLE001 - stored in the result
+        except Exception as error:
+            if is_interruption(error):
+                raise
             hook_error = HookError("post_execute", _text_of(error, mask))
             draft = attrs.evolve(draft, hook_errors=(hook_error,))
         return packed_result(draft)

@@ -24,6 +24,7 @@ from moorage.adapters.concurrency.process_end import at_process_end
 from moorage.adapters.concurrency.termination import before_termination
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.integration_log import size_of_texts
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.domain.values.weak_table import WeakTable
@@ -214,7 +215,7 @@ class LogQueue:
         Entries that are written later are counted as lost, because nothing would store them.
         """
         self._timer.stop()
-        with suppress(Exception):
+        with dropped_errors():
             self.flush()
         self._is_closed = True
         # A success takes the path of other entries then, which looks for the end of the log.

@@ -7,7 +7,6 @@ The thread runs while there are figures to store. Where no threads run, such as 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -18,6 +17,7 @@ from moorage.adapters.concurrency.process_end import at_process_end
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.figures import HOUR, MINUTE, WindowFigures
 from moorage.domain.observation.recording import RecordedMetrics, UnstoredMetrics
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import count, seconds
 from moorage.domain.values.weak_table import WeakTable
@@ -147,7 +147,7 @@ class FiguresRecorder:
 
     def _store_rest(self, reason: str) -> None:
         """Store all metrics; if that fails, drop them and count their calls as lost."""
-        with suppress(Exception):
+        with dropped_errors():
             self.flush()
         with self._writing:
             lost_before = self.lost

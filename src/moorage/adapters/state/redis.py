@@ -45,7 +45,7 @@ from moorage.adapters.state._redis_cluster import ClusterPool
 from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state._redis_server import RedisServer, UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, ScriptCalls, decode_reply
-from moorage.domain.resilience.interruptions import is_interruption
+from moorage.domain.resilience.interruptions import dropped_errors, is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.keys import tag_of
 from moorage.domain.values.durations import seconds
@@ -199,11 +199,13 @@ class RedisStorage(_Store, ContextClosable):
 
     def close(self) -> None:
         """Send the queued commands, and disconnect from Redis."""
-        if self._posted and not self._closed:
-            with suppress(Exception):
-                self._send_posted()
-        self._closed = True
-        self._pool.finish()
+        try:
+            if self._posted and not self._closed:
+                with dropped_errors():
+                    self._send_posted()
+        finally:
+            self._closed = True
+            self._pool.finish()
 
     def _execute_batch(self, batch: Batch, until: float = inf) -> list[Any]:
         """Execute several commands, waiting at most until a time of `monotonic()`.
@@ -346,7 +348,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
 
     def post(self, command: Command[Any], /) -> None:
         """Queue a command without waiting for its reply; a running event loop runs it at once."""
-        with suppress(Exception):
+        with dropped_errors():
             self._require_open()
             self._posted.append(command)
             asyncio.get_running_loop()
@@ -369,7 +371,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         """Send the queued commands, and disconnect from Redis."""
         loop = asyncio.get_running_loop()
         if self._posted and not self._closed:
-            with suppress(Exception):
+            with dropped_errors():
                 self._queue_posted()
         self._closed = True
         for (batcher_loop, _), batcher in list(self._batchers.items()):

@@ -24,7 +24,7 @@ from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextC
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
-from moorage.domain.resilience.interruptions import is_interruption
+from moorage.domain.resilience.interruptions import dropped_errors, is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sharding import Location, location_of
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
@@ -249,7 +249,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
 
     def post(self, command: Command[Any], /) -> None:
         """Queue a command without waiting for its reply; a running event loop runs it at once."""
-        with suppress(Exception):
+        with dropped_errors():
             location = self._location(command)
             if location.former is None:
                 self._stores[location.shard].post(command)

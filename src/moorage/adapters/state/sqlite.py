@@ -15,7 +15,7 @@ from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
 from moorage.domain.resilience.gate_commands import return_unclaimed
-from moorage.domain.resilience.interruptions import is_interruption
+from moorage.domain.resilience.interruptions import dropped_errors, is_interruption
 from moorage.errors import LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class SqliteStorage(ContextClosable):
     def _settle(self, until: float) -> None:
         """Run the commands that were queued while the file was locked, until a deadline."""
         while self._posted:
-            with suppress(Exception):
+            with dropped_errors():
                 command = self._posted.popleft()
                 try:
                     retry_until(partial(self._engine.attempt, command), until)

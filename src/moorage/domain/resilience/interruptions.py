@@ -9,12 +9,14 @@ traceback shows it: it contains the frame of an installed signal handler.
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, TracebackType
 
 E = TypeVar("E", bound=BaseException)
@@ -31,6 +33,16 @@ def handler_traceback(error: BaseException) -> TracebackType | None:
 def is_interruption(error: BaseException) -> bool:
     """Return whether a signal handler raised this exception."""
     return handler_traceback(error) is not None
+
+
+@contextmanager
+def dropped_errors() -> Iterator[None]:
+    """Drop the errors of the `with` block, but not the exceptions that a signal handler raises."""
+    try:
+        yield
+    except Exception as error:
+        if is_interruption(error):
+            raise
 
 
 def interruption_behind(error: BaseException) -> BaseException | None:
