@@ -57,13 +57,13 @@ if TYPE_CHECKING:
 
     from tools.plants import Plant
 
-COPIES: Final = "test_vendor_tables.py"
+COPY_TESTS: Final = "test_vendor_tables.py"
 """The tests that compare each table with a copy of itself."""
 
-OF_TABLES: Final = "test_documented_words.py"
+DOCUMENT_TESTS: Final = "test_documented_words.py"
 """The tests that compare each table with documents; no function that uses a table reaches them."""
 
-OF_FIELDS: Final = "test_read_fields.py"
+FIELD_TESTS: Final = "test_read_fields.py"
 """The tests that compare field names in functions with descriptions, without calling them."""
 
 ONLY_COPIED: Final = 97
@@ -75,9 +75,9 @@ ORACLES: Final = ("description", "documents", "kit", "recordings", "tests")
 def oracle_of(test: str) -> str:
     """Return the name of the source that a test compares a vendor with."""
     path, _, name = test.partition("::")
-    if "description" in path or "schema" in path or OF_FIELDS in path:
+    if "description" in path or "schema" in path or FIELD_TESTS in path:
         return "description"
-    if OF_TABLES in path:
+    if DOCUMENT_TESTS in path:
         return "documents"
     if "conforms" in name:
         return "kit"
@@ -102,24 +102,24 @@ class TestRun:
 
     def measured(self, vendors: Sequence[Vendor], items: Sequence[pytest.Item]) -> TrialRecorder:
         """Run tests against unchanged modules of these vendors that are patched with themselves."""
-        watch = TrialRecorder([path for vendor in vendors for path in vendor.paths])
+        recorder = TrialRecorder([path for vendor in vendors for path in vendor.paths])
         with TemporaryDirectory() as folder:
-            output = Path(folder) / "watch"
+            output = Path(folder) / "measurements"
 
             def work() -> int:
-                watch.begin()
+                recorder.begin()
                 self.patch([path for vendor in vendors for path in vendor.paths])
-                self.session.config.pluginmanager.register(watch)
+                self.session.config.pluginmanager.register(recorder)
                 run_items(items)
-                measurements = dict(watch.reached), dict(watch.costs), watch.failed
+                measurements = dict(recorder.reached), dict(recorder.costs), recorder.failed
                 output.write_bytes(pickle.dumps(measurements))
                 return 0
 
             os.waitpid(fork(work, bounded=False), 0)
             if not output.exists():
                 sys.exit(f"tests of {', '.join(vendor.name for vendor in vendors)} cannot be run")
-            watch.reached, watch.costs, watch.failed = pickle.loads(output.read_bytes())  # noqa: S301 - our child's
-        return watch
+            recorder.reached, recorder.costs, recorder.failed = pickle.loads(output.read_bytes())  # noqa: S301 - our child's
+        return recorder
 
     def patch(self, paths: Sequence[str]) -> None:
         """Import these modules anew, and give the loaded modules the new values."""
@@ -206,13 +206,13 @@ class _FactTrials:
         items = {vendor.name: _items_of(vendor, session) for vendor in vendors}
         shared_tests = set.intersection(*(set(items[vendor.name]) for vendor in vendors))
         shared_items = [item for item in session.items if item.nodeid in shared_tests]
-        shared_watch = run.measured(vendors, shared_items)
+        shared_recorder = run.measured(vendors, shared_items)
         for vendor in vendors:
             specific_items = [
                 item for test, item in items[vendor.name].items() if test not in shared_tests
             ]
-            watch = _joined(shared_watch, run.measured([vendor], specific_items))
-            self._rows.append(_VendorTrials(vendor, run, items[vendor.name], watch).row())
+            recorder = _joined(shared_recorder, run.measured([vendor], specific_items))
+            self._rows.append(_VendorTrials(vendor, run, items[vendor.name], recorder).row())
             print(self._rows[-1], flush=True)
         print(
             "\n| vendor | facts | caught | % | tables % | description | documents | kit |"
@@ -234,13 +234,13 @@ def _items_of(vendor: Vendor, session: pytest.Session) -> dict[str, pytest.Item]
 
 def _joined(shared: TrialRecorder, specific: TrialRecorder) -> TrialRecorder:
     """Return the measurements of the tests for all vendors and of a vendor's own tests."""
-    watch = TrialRecorder(())
+    recorder = TrialRecorder(())
     for part in (shared, specific):
         for line, tests in part.reached.items():
-            watch.reached[line] = [*watch.reached[line], *tests]
-        watch.costs.update(part.costs)
-        watch.failed = [*watch.failed, *part.failed]
-    return watch
+            recorder.reached[line] = [*recorder.reached[line], *tests]
+        recorder.costs.update(part.costs)
+        recorder.failed = [*recorder.failed, *part.failed]
+    return recorder
 
 
 class _VendorTrials:
@@ -249,7 +249,7 @@ class _VendorTrials:
         vendor: Vendor,
         run: TestRun,
         items: dict[str, pytest.Item],
-        watch: TrialRecorder,
+        recorder: TrialRecorder,
     ) -> None:
         self._vendor = vendor
         self._run = run
@@ -263,7 +263,7 @@ class _VendorTrials:
         self._tables = Tables(vendor.paths)
         self._catching: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._items = items
-        self._watch = watch
+        self._recorder = recorder
 
     def row(self) -> str:
         """Try all facts, print the survivors, and return the row of a table."""
@@ -277,18 +277,18 @@ class _VendorTrials:
             self._folder = Path(folder)
             print(
                 f"{self._vendor.name}: {len(facts)} facts, {len(self._items)} tests of"
-                f" {sum(self._watch.costs.values()):.1f} s",
+                f" {sum(self._recorder.costs.values()):.1f} s",
                 flush=True,
             )
-            if self._watch.failed:
-                print(f"  fail without a change, and are left out: {self._watch.failed}")
+            if self._recorder.failed:
+                print(f"  fail without a change, and are left out: {self._recorder.failed}")
             for fact, exit_code in in_parallel(facts, self._trial_of, self._options.workers):
                 result = verdict(0 if exit_code == ONLY_COPIED else exit_code)
                 counts[result] += 1
                 copied += exit_code == ONLY_COPIED
                 if not fact.inside:
                     in_tables[result is Verdict.CAUGHT] += 1
-                oracles[self._note(fact)] += result is Verdict.CAUGHT
+                oracles[self._remember_oracle(fact)] += result is Verdict.CAUGHT
                 if result is not Verdict.CAUGHT:
                     place = " (differs from its copy)" if exit_code == ONLY_COPIED else ""
                     print(f"  {result.value}{place}: {fact}", flush=True)
@@ -327,42 +327,44 @@ class _VendorTrials:
         lines = [(fact.path, line) for line in fact.inside]
         if not lines:
             lines = self._tables.lines_using(self._tables.name_of(fact))
-        return any(line in self._watch.reached for line in lines)
+        return any(line in self._recorder.reached for line in lines)
 
-    def _place(self, fact: Plant) -> tuple[str, str]:
+    def _place_of(self, fact: Plant) -> tuple[str, str]:
         return fact.path, str(fact.inside) if fact.inside else self._tables.name_of(fact)
 
-    def _name_file(self, fact: Plant) -> Path:
+    def _failure_file(self, fact: Plant) -> Path:
         return self._folder / f"{Path(fact.path).stem}-{fact.first}-{hash(fact.becomes)}"
 
-    def _note(self, fact: Plant) -> str:
+    def _remember_oracle(self, fact: Plant) -> str:
         """Remember the test that caught a fact, for the next facts near it; return its oracle."""
-        path = self._name_file(fact)
+        path = self._failure_file(fact)
         if not path.exists():
             return "tests"
         test = path.read_text("utf-8")
-        catching_tests = self._catching[self._place(fact)]
+        catching_tests = self._catching[self._place_of(fact)]
         catching_tests[:] = [test, *(name for name in catching_tests if name != test)]
         return oracle_of(test)
 
     def _tests(self, fact: Plant) -> list[str]:
-        watch = self._watch
-        tests = tests_for(fact, watch)
+        recorder = self._recorder
+        tests = tests_for(fact, recorder)
         if not fact.inside:
             lines = self._tables.lines_using(self._tables.name_of(fact))
-            near_tests = {test for line in lines for test in watch.reached.get(line, ())}
-            near_tests |= {test for test in watch.costs if OF_TABLES in test}
+            near_tests = {test for line in lines for test in recorder.reached.get(line, ())}
+            near_tests |= {test for test in recorder.costs if DOCUMENT_TESTS in test}
             total = 0.0
             affordable_tests: list[str] = []
-            for test in sorted(tests, key=lambda test: (test not in near_tests, watch.costs[test])):
-                total += 0.0 if test in near_tests else watch.costs[test]
+            for test in sorted(
+                tests, key=lambda test: (test not in near_tests, recorder.costs[test])
+            ):
+                total += 0.0 if test in near_tests else recorder.costs[test]
                 if test in near_tests or total < self._options.seconds:
                     affordable_tests.append(test)
             tests = affordable_tests
-            tests.sort(key=lambda test: OF_TABLES not in test)
+            tests.sort(key=lambda test: DOCUMENT_TESTS not in test)
         else:
-            tests = [*(test for test in watch.costs if OF_FIELDS in test), *tests]
-        catching_tests = self._catching[self._place(fact)]
+            tests = [*(test for test in recorder.costs if FIELD_TESTS in test), *tests]
+        catching_tests = self._catching[self._place_of(fact)]
         return sorted(
             tests,
             key=lambda test: (
@@ -380,7 +382,7 @@ class _VendorTrials:
                     self._run.patch(self._vendor.paths)
                 except Exception:  # noqa: BLE001 - a wrong fact may raise anything at the import
                     return 1
-            self._run.session.config.pluginmanager.register(Failures(self._name_file(fact)))
+            self._run.session.config.pluginmanager.register(Failures(self._failure_file(fact)))
             run_items([self._items[test] for test in tests])
             return 0 if fact.inside or not self._differs_from_copy() else ONLY_COPIED
 
@@ -404,7 +406,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     files = {file for name in options.vendors for file in vendor_of(name).tests()}
-    files = {file for file in files if Path(file).name != COPIES}
+    files = {file for file in files if Path(file).name != COPY_TESTS}
     return int(pytest.main([*ARGUMENTS, *sorted(files)], plugins=[_FactTrials(options)]))
 
 

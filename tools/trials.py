@@ -215,17 +215,17 @@ def run_items(items: Sequence[pytest.Item]) -> None:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
 
 
-def tests_for(plant: Plant, watch: TrialRecorder) -> list[str]:
+def tests_for(plant: Plant, recorder: TrialRecorder) -> list[str]:
     """Return the tests that reach the changed line, or all tests if it runs at import."""
-    reaching_tests: Iterable[str] = watch.costs
+    reaching_tests: Iterable[str] = recorder.costs
     if plant.inside:
         tests = {
-            test for line in plant.inside for test in watch.reached.get((plant.path, line), ())
+            test for line in plant.inside for test in recorder.reached.get((plant.path, line), ())
         }
-        near_tests = set(watch.reached.get((plant.path, plant.line), ())) or tests
+        near_tests = set(recorder.reached.get((plant.path, plant.line), ())) or tests
         reaching_tests = near_tests
-    passing_tests = [test for test in reaching_tests if test not in watch.failed]
-    return sorted(passing_tests, key=watch.costs.__getitem__)
+    passing_tests = [test for test in reaching_tests if test not in recorder.failed]
+    return sorted(passing_tests, key=recorder.costs.__getitem__)
 
 
 def in_parallel(
@@ -312,8 +312,8 @@ class _Session:
         items = {item.nodeid: item for item in session.items}
         catching_tests: dict[tuple[str, range], list[str]] = defaultdict(list)
         with TemporaryDirectory() as folder:
-            watch = self._measured(session, Path(folder) / "watch")
-            self._write((watch.reached, watch.costs, watch.failed))
+            recorder = self._measured(session, Path(folder) / "measurements")
+            self._write((recorder.reached, recorder.costs, recorder.failed))
 
             def names_for(plant: Plant) -> Path:
                 return Path(folder) / f"{Path(plant.path).stem}-{plant.first}-{plant.last}"
@@ -322,7 +322,7 @@ class _Session:
                 # The test that caught a mistake in a function most likely catches the next one
                 # there.
                 likely = catching_tests[plant.path, plant.inside]
-                tests = tests_for(plant, watch)
+                tests = tests_for(plant, recorder)
                 tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
 
                 def work() -> int:
@@ -348,20 +348,22 @@ class _Session:
         self._results.flush()
 
     def _measured(self, session: pytest.Session, path: Path) -> TrialRecorder:
-        watch = TrialRecorder(self._vendor.paths)
+        recorder = TrialRecorder(self._vendor.paths)
 
         def work() -> int:
-            watch.begin()
-            session.config.pluginmanager.register(watch)
+            recorder.begin()
+            session.config.pluginmanager.register(recorder)
             run_items(session.items)
-            path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
+            path.write_bytes(
+                pickle.dumps((dict(recorder.reached), dict(recorder.costs), recorder.failed))
+            )
             return 0
 
         os.waitpid(fork(work, bounded=False), 0)
         if not path.exists():
             sys.exit(f"the tests of {self._vendor.name} could not be run")
-        watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
-        return watch
+        recorder.reached, recorder.costs, recorder.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
+        return recorder
 
 
 def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
@@ -406,22 +408,22 @@ def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
     """Test each mistake, and yield it with its verdict."""
-    watch = TrialRecorder(vendor.paths)
+    recorder = TrialRecorder(vendor.paths)
     tried_plants: set[Plant] = set()
     for number, result in enumerate(_session_output(vendor, plants, workers)):
         if number == 0:
-            watch.reached, watch.costs, watch.failed = result
-            if watch.failed:
-                print(f"  fail without a mistake, and are left out: {watch.failed}", flush=True)
+            recorder.reached, recorder.costs, recorder.failed = result
+            if recorder.failed:
+                print(f"  fail without a mistake, and are left out: {recorder.failed}", flush=True)
         else:
             tried_plants.add(result[0])
             yield result[0], verdict(result[1])
 
-    if not watch.costs:
+    if not recorder.costs:
         sys.exit(f"the tests of {vendor.name} could not be run")
 
     def work_for(plant: Plant) -> Callable[[], int]:
-        return partial(_trial, plant, vendor, tests_for(plant, watch))
+        return partial(_trial, plant, vendor, tests_for(plant, recorder))
 
     remaining = [plant for plant in plants if plant not in tried_plants]
     for plant, exit_code in in_parallel(remaining, work_for, workers):
