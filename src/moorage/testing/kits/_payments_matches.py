@@ -61,7 +61,8 @@ async def _check_step(lab: Lab, verb: str, payments: list[Payment], *arguments: 
     for number in (0, 2):
         payment = await lab.settled(payments[number])
         require(
-            payment.ref.id == payments[number].ref.id, "Another payment than its own was looked up."
+            payment.ref.id == payments[number].ref.id,
+            "The look-up of a payment returned another payment.",
         )
         require(
             payment.state not in _STATES_AFTER[verb],
@@ -83,13 +84,14 @@ async def each_refund_is_looked_up(make: Open) -> None:
             lab.subject.happen()
         require(refunds[0].ref != refunds[1].ref, "Two refunds have the same reference.")
         for refund, amount in zip(refunds, amounts, strict=True):
-            known_refund: Refund = await lab("get_refund", refund.ref)
+            returned_refund: Refund = await lab("get_refund", refund.ref)
             require(
-                known_refund.ref == refund.ref, "Another refund than the named one was looked up."
+                returned_refund.ref == refund.ref,
+                "The look-up of a refund returned another refund.",
             )
             require(
-                known_refund.amount == amount,
-                f"A refund of {amount} was looked up as {known_refund.amount}.",
+                returned_refund.amount == amount,
+                f"A refund of {amount} was looked up as {returned_refund.amount}.",
             )
 
 
@@ -187,7 +189,7 @@ async def every_dispute_is_listed(make: Open) -> None:
             for dispute_id in dispute_ids:
                 ref = Ref(lab.subject.vendor.name, FIRST, dispute_id)
                 dispute = await lab("get_dispute", ref)
-                require(dispute.ref == ref, "Another dispute than the named one was looked up.")
+                require(dispute.ref == ref, "The look-up of a dispute returned another dispute.")
 
 
 MATCHES: Final = (

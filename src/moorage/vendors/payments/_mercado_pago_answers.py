@@ -29,10 +29,10 @@ _STATES: Final = {
     "cancelled": PaymentState.VOIDED,
     "rejected": PaymentState.FAILED,
 }
-_TAKEN_STATES: Final = frozenset(
+_CAPTURED_STATES: Final = frozenset(
     {PaymentState.CAPTURED, PaymentState.REFUNDED, PaymentState.DISPUTED}
 )
-_REFUNDS: Final = {
+_REFUND_STATES: Final = {
     "approved": MoveState.SUCCEEDED,
     **sdk.words(MoveState.PENDING, "pending in_process"),
     **sdk.words(MoveState.FAILED, "rejected cancelled"),
@@ -71,7 +71,7 @@ _REFUSALS: Final = sdk.Refusals(
     statuses=sdk.error_statuses("400"),
     read=_read_words,
 )
-_REPEATED: Final = sdk.Refusals(
+_POST_REFUSALS: Final = sdk.Refusals(
     vendor=VENDOR,
     # The same request was made before, and may have moved money.
     codes={**_REFUSALS.codes, **sdk.words(sdk.VendorFailed, "2001 2032")},
@@ -81,8 +81,8 @@ _REPEATED: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error in a response; the outcome of a repeated POST stays open."""
-    return (_REPEATED if request.method == "POST" else _REFUSALS)(request, response)
+    """Return the error in a response; the outcome of a repeated POST stays unknown."""
+    return (_POST_REFUSALS if request.method == "POST" else _REFUSALS)(request, response)
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
@@ -95,17 +95,17 @@ def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
 
 def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a payment; None if it is malformed."""
-    key, status, amount = body.text("id"), body.text("status"), _money(body, "transaction_amount")
-    if key is None or status is None or amount is None:
+    id_, status, amount = body.text("id"), body.text("status"), _money(body, "transaction_amount")
+    if id_ is None or status is None or amount is None:
         return None
     state = _STATES.get(status, PaymentState.UNKNOWN)
-    captured = amount if state in _TAKEN_STATES else amount * 0
+    captured = amount if state in _CAPTURED_STATES else amount * 0
     refunded = _money(body, "transaction_amount_refunded")
     is_known = state is not PaymentState.UNKNOWN
     if state is PaymentState.CAPTURED:
         state = state_of(amount, captured, refunded) or state
     return Payment(
-        ref=payment_ref(ref, key, amount),
+        ref=payment_ref(ref, id_, amount),
         state=state,
         vendor_state=status,
         amount=amount,
@@ -154,15 +154,15 @@ def declined_error(payment: Payment) -> sdk.PaymentDeclined:
 
 
 def read_refund(wire: sdk.Wire, payment: sdk.Ref, response: sdk.Response) -> Refund:
-    """Parse the refund of a payment; Mercado Pago looks refunds up by both ids."""
+    """Parse the refund of a payment; a look-up of the refund needs the ids of both."""
     body, currency = sdk.read_answer(response), payment.other("currency")
-    key, status = body.text("id"), body.text("status")
-    if key is None or status is None:
+    id_, status = body.text("id"), body.text("status")
+    if id_ is None or status is None:
         raise sdk.malformed(response, "id or status")
     return Refund(
-        ref=wire.ref(key, payment=payment.id, currency=currency),
+        ref=wire.ref(id_, payment=payment.id, currency=currency),
         payment=payment,
-        state=_REFUNDS.get(status, MoveState.UNKNOWN),
+        state=_REFUND_STATES.get(status, MoveState.UNKNOWN),
         vendor_state=status,
         amount=sdk.as_money(body.value("amount"), currency),
         at=body.time("date_created"),
@@ -171,7 +171,10 @@ def read_refund(wire: sdk.Wire, payment: sdk.Ref, response: sdk.Response) -> Ref
 
 
 def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
-    """The hint that a payment has changed, by the signed id with which the event's id begins."""
+    """Return an event that asks for a look-up of the payment whose id begins the event's id.
+
+    Mercado Pago signs only this id.
+    """
     if sdk.as_answer(event.payload).text("type") != "payment":
         return ()
     payment = ref(event.id.partition(".")[0])

@@ -1,7 +1,8 @@
 """Mercado Pago: card payments in Latin America, by the Payments API.
 
 Mercado Pago remembers idempotency keys, and returns the payment of a repeated key. A request names
-no currency: an account has that of its country. Captures and cancellations are executed once.
+no currency: an account has that of its country. The vendor executes each capture and each
+cancellation only once.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 _PAYMENTS: Final = "/v1/payments"
 _REFUNDS: Final = "refunds"
 _VOIDED: Final = "cancelled"
-_PAGE: Final = 50
-_KEY: Final = 128
+_MOST_ROWS: Final = 50
+_LONGEST_KEY: Final = 128
 _KEYS: Final = sdk.VendorKeys(
     # Mercado Pago states no retention time for payments; an hour covers the usual repeats.
     memory=3_600.0,
@@ -110,7 +111,7 @@ class MercadoPago(sdk.ApiVendor):
         PaymentsCapability,
         "authorize void look_up look_up_refund list statement_descriptor",
     )
-    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE}
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _LONGEST_KEY, "page": _MOST_ROWS}
     modes = sdk.key_modes(test=("TEST-",))
     webhook = "mercado-pago"
     idempotency = _KEYS
@@ -158,7 +159,9 @@ class MercadoPago(sdk.ApiVendor):
     async def _pay(self, wire: sdk.Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
         request = sdk.Request.post(_PAYMENTS, json=payment_body(self, charge, capture=capture))
         payment = await wire.send(
-            request, key=sdk.key_for_vendor(wire, key, _KEY), parse=partial(read_payment, wire)
+            request,
+            key=sdk.key_for_vendor(wire, key, _LONGEST_KEY),
+            parse=partial(read_payment, wire),
         )
         if payment.state is PaymentState.FAILED:
             raise declined_error(payment)
@@ -168,22 +171,23 @@ class MercadoPago(sdk.ApiVendor):
         self,
         wire: sdk.Wire,
         ref: sdk.Ref,
-        amount: sdk.Money | None,  # noqa: ARG002 - it is the whole amount
+        amount: sdk.Money | None,  # noqa: ARG002 - the vendor captures the whole amount
         /,
         *,
-        final: bool,  # noqa: ARG002 - there is no other
+        final: bool,  # noqa: ARG002 - a payment has only one capture
         key: str,
     ) -> Capture:
         """Capture an authorised payment completely."""
-        before = await _payment_before(wire, ref, key)
+        earlier_payment = await _payment_before(wire, ref, key)
         try:
-            payment = await _changed(wire, ref, key, capture=True)
+            payment = await _change(wire, ref, key, capture=True)
         except sdk.VendorRejected:
             # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
-            if before.state is not PaymentState.AUTHORIZED or payment.captured != before.amount:
+            was_authorized = earlier_payment.state is PaymentState.AUTHORIZED
+            if not was_authorized or payment.captured != earlier_payment.amount:
                 raise
-        is_captured = payment.captured == before.amount
+        is_captured = payment.captured == earlier_payment.amount
         return Capture(
             ref=payment.ref,
             payment=payment.ref,
@@ -197,7 +201,7 @@ class MercadoPago(sdk.ApiVendor):
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Cancel a payment that is not captured."""
         try:
-            payment = await _changed(wire, ref, key, status=_VOIDED)
+            payment = await _change(wire, ref, key, status=_VOIDED)
         except sdk.VendorRejected:
             # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
@@ -216,14 +220,14 @@ class MercadoPago(sdk.ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a payment; without an amount, refund all that is not refunded yet."""
-        part = amount or refundable_rest(await _payment_before(wire, ref, key))
+        refund_amount = amount or refundable_rest(await _payment_before(wire, ref, key))
         path = url_of(_PAYMENTS, ref.id, _REFUNDS)
-        request = sdk.Request.post(path, json={"amount": self.number_of(part)})
-        payment = wire.ref(ref.id, currency=self.currency)
+        request = sdk.Request.post(path, json={"amount": self.number_of(refund_amount)})
+        payment_ref = wire.ref(ref.id, currency=self.currency)
         refund = await wire.send(
             request,
-            key=sdk.key_for_vendor(wire, key, _KEY),
-            parse=partial(read_refund, wire, payment),
+            key=sdk.key_for_vendor(wire, key, _LONGEST_KEY),
+            parse=partial(read_refund, wire, payment_ref),
         )
         return attrs.evolve(refund, payment=ref)
 
@@ -233,9 +237,9 @@ class MercadoPago(sdk.ApiVendor):
 
     async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        payment = wire.ref(ref.other("payment") or "", currency=self.currency)
-        path = url_of(_PAYMENTS, payment.id, _REFUNDS, ref.id)
-        return read_refund(wire, payment, await wire.send(sdk.Request.get(path)))
+        payment_ref = wire.ref(ref.other("payment") or "", currency=self.currency)
+        path = url_of(_PAYMENTS, payment_ref.id, _REFUNDS, ref.id)
+        return read_refund(wire, payment_ref, await wire.send(sdk.Request.get(path)))
 
     async def payments(
         self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
@@ -249,7 +253,7 @@ class MercadoPago(sdk.ApiVendor):
             "begin_date": "NOW-12MONTHS" if query.since is None else _date(query.since),
             "end_date": "NOW" if query.until is None else _date(query.until),
             "offset": start,
-            "limit": min(query.limit, _PAGE),
+            "limit": min(query.limit, _MOST_ROWS),
         }
         response = await wire.send(sdk.Request.get(f"{_PAYMENTS}/search", query=filters))
         body = sdk.read_answer(response)
@@ -268,15 +272,15 @@ def _date(moment: datetime) -> str:
     return text.replace("+00:00", "Z")
 
 
-async def _changed(wire: sdk.Wire, ref: sdk.Ref, key: str, **fields: Any) -> Payment:
-    """The payment after a step that is executed once."""
+async def _change(wire: sdk.Wire, ref: sdk.Ref, key: str, **fields: Any) -> Payment:
+    """Change fields of a payment, and return the payment after the change."""
     request = sdk.Request.put(url_of(_PAYMENTS, ref.id), json=fields)
-    key = sdk.key_for_vendor(wire, key, _KEY)
+    key = sdk.key_for_vendor(wire, key, _LONGEST_KEY)
     return await wire.send(request, key=key, parse=partial(read_payment, wire))
 
 
 async def _payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
     """Get the payment as it was when the idempotency key was first used."""
     request = sdk.Request.get(url_of(_PAYMENTS, ref.id))
-    key = sdk.key_for_vendor(wire, sdk.part_key(key, "before"), _KEY)
+    key = sdk.key_for_vendor(wire, sdk.part_key(key, "before"), _LONGEST_KEY)
     return await wire.send(request, key=key, parse=partial(read_payment, wire))

@@ -49,7 +49,7 @@ _DETAILS: Final = {
     "card-review": ("in_process", "pending_review_manual"),
 }
 """The card tokens, with the status and the detail of their payments."""
-_TYPES: Final = {"visa": "credit_card", "master": "credit_card", "debvisa": "debit_card"}
+_CARD_TYPES: Final = {"visa": "credit_card", "master": "credit_card", "debvisa": "debit_card"}
 _MOST_ROWS: Final = 1_000
 _KEY: Final = "X-Idempotency-Key"
 _LONGEST_KEY: Final = 128
@@ -144,7 +144,7 @@ class MercadoPagoSandbox(base.Sandbox):
                 ("4037", "Invalid transaction_amount"): body["transaction_amount"] <= 0,
                 ("4050", "payer.email must be a valid email"): "@"
                 not in str(body["payer"].get("email")),
-                ("3028", "Invalid payment_method_id"): method not in _TYPES,
+                ("3028", "Invalid payment_method_id"): method not in _CARD_TYPES,
                 ("2006", "Card Token not found"): token not in _DETAILS,
                 ("4020", "notification_url attribute must be url valid"): not str(
                     body.get("notification_url", "https://")
@@ -169,7 +169,7 @@ class MercadoPagoSandbox(base.Sandbox):
             "date_last_updated": self._moment(),
             "operation_type": "regular_payment",
             "payment_method_id": body["payment_method_id"],
-            "payment_type_id": _TYPES[body["payment_method_id"]],
+            "payment_type_id": _CARD_TYPES[body["payment_method_id"]],
             "status": status,
             "status_detail": detail,
             "currency_id": self.currency,
@@ -283,7 +283,9 @@ class MercadoPagoSandbox(base.Sandbox):
         return datetime.fromisoformat(text)
 
     def _list_methods(self, _: base.SandboxRequest) -> Response:
-        return base.reply([{"id": id_, "payment_type_id": kind} for id_, kind in _TYPES.items()])
+        return base.reply(
+            [{"id": id_, "payment_type_id": kind} for id_, kind in _CARD_TYPES.items()]
+        )
 
     # --- helpers ------------------------------------------------------------
 
