@@ -14,7 +14,7 @@ _NOT_LISTED: Final = 404
 
 
 async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
-    """A page of the blacklist, which ends with an empty page or one that names no other."""
+    """A page of the blacklist; the last page is empty or names no next page."""
     query = {} if after is None else {"token": after.id}
     response = await wire.send(sdk.Request.get(LIST, query=query))
     body = sdk.read_answer(response)
@@ -45,6 +45,6 @@ async def opt_in(wire: sdk.Wire, number: str, /) -> None:
     try:
         await wire.send(sdk.Request.delete(f"{LIST}/{quote(number, safe='')}"))
     except sdk.VendorRejected as refusal:
-        # A removal is repeated after a lost response, and has then been carried out.
+        # After a lost response the removal is sent again, and the number is no longer listed.
         if refusal.status != _NOT_LISTED:
             raise

@@ -47,7 +47,7 @@ def message_body(vendor: MessageMedia, message: SmsMessage) -> dict[str, Any]:
             field="text",
             remedy="Set a text, which is sent with the media.",
         )
-    content = {
+    fields = {
         "destination_number": message.to,
         "content": message.text,
         "source_number": message.sender or vendor.sender,
@@ -59,8 +59,8 @@ def message_body(vendor: MessageMedia, message: SmsMessage) -> dict[str, Any]:
         "delivery_report": True if message.callback_url else None,
         "metadata": message.reference and {"reference": message.reference},
     }
-    content = sdk.merged(content, sdk.extra_for(vendor.name, message.extra))
-    return {"messages": [{name: value for name, value in content.items() if value is not None}]}
+    fields = sdk.merged(fields, sdk.extra_for(vendor.name, message.extra))
+    return {"messages": [{name: value for name, value in fields.items() if value is not None}]}
 
 
 def _unchanged_body(_: MessageMedia, body: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ _is_report: Final = sdk.text("status")
 
 
 def _receipt_at(path: str) -> sdk.Reading[SmsReceipt]:
-    """The reading of the message at a path of a response, which ends in a dot if not empty."""
+    """Describe the message at a path of a response; a path that is not empty ends in a dot."""
     return sdk.Reading(
         SmsReceipt,
         ref=sdk.ref_at(f"{path}message_id"),
@@ -158,14 +158,14 @@ class MessageMedia(sdk.ApiVendor):
     )
 
     async def send(self, wire: sdk.Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
-        """Send or schedule a message; MessageMedia calls a message queued in either case."""
+        """Send or schedule a message; MessageMedia reports both as queued."""
         body = message_body(self, message)
         receipt: SmsReceipt = await self.post_message(wire, body, key=key)
         is_scheduled = message.send_at is not None and receipt.status is SmsStatus.QUEUED
         return attrs.evolve(receipt, status=SmsStatus.SCHEDULED) if is_scheduled else receipt
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
-        """Cancel a scheduled message, and read it, because the cancellation has no response."""
+        """Cancel a scheduled message, and look it up, because the cancellation has no response."""
         try:
             await self.cancel_message(wire, ref)
         except sdk.VendorRejected:

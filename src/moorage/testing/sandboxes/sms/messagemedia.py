@@ -1,7 +1,7 @@
 """A local sandbox that imitates MessageMedia.
 
-Magic numbers: MessageMedia refuses the recipient +15005550001, +15005550004 is on the blacklist,
-so a message to it ends as rejected, and a message to +15005550008 exceeds the rate limit.
+Three recipients are special. MessageMedia refuses +15005550001. The number +15005550004 is on the
+blacklist, so a message to it is rejected. A message to +15005550008 exceeds the rate limit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MOST_MESSAGES: Final = 100
 _LONGEST_TEXT: Final = 5_000
 _LONGEST_SUBJECT: Final = 64
 _MOST_METADATA, _LONGEST_NAME, _LONGEST_VALUE = 10, 100, 256
-_STOPS: Final = words("STOP UNSUBSCRIBE")
+_STOP_WORDS: Final = words("STOP UNSUBSCRIBE")
 _PAGE: Final = 100
 _BLACKLIST: Final = "/v1/number_authorisation/mt/blacklist"
 
@@ -69,7 +69,7 @@ class MessageMediaSandbox(SmsSandbox):
 
     Attributes:
         api_key, api_secret: the credentials that requests must have.
-        public_key: the key that verifies webhooks, as MessageMedia returns it.
+        public_key: the key that verifies webhooks, in base64 as MessageMedia returns it.
         blacklist: numbers whose owners want no messages, in the order of the list.
     """
 
@@ -134,7 +134,7 @@ class MessageMediaSandbox(SmsSandbox):
             "content": text,
             "metadata": {},
         }
-        if text not in _STOPS:
+        if text not in _STOP_WORDS:
             return {**fields, "reply_id": self.uuid(), "message_id": self.uuid()}
         self.blacklist.append(sender)
         return {**fields, "notification_id": self.uuid()}
