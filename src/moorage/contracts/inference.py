@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 _NO_TOKENS: Final = 0
-_NAME: Final = re.compile("[A-Za-z0-9_-]{1,64}")
-_HOTTEST: Final = 2
+_TOOL_NAME: Final = re.compile("[A-Za-z0-9_-]{1,64}")
+_HIGHEST_TEMPERATURE: Final = 2
 _IMAGE_TYPES: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
 _TOKENS_OF_IMAGE: Final = 5_000
 """An upper bound of the tokens of one image, by the documentation of the vendors."""
@@ -73,7 +73,7 @@ class FinishReason(StrEnum):
 def _is_image_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value not in _IMAGE_TYPES:
         raise InvalidData(
-            "The media type is not one of an image that models read.",
+            "Models do not read images of this media type.",
             field=attribute.name,
             remedy=f"Give one of {', '.join(sorted(_IMAGE_TYPES))}.",
         )
@@ -81,7 +81,7 @@ def _is_image_type(_: object, attribute: attrs.Attribute[Any], value: object) ->
 
 def _is_tool_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     check_kind(value, str, attribute.name)
-    if _NAME.fullmatch(str(value)) is None:
+    if _TOOL_NAME.fullmatch(str(value)) is None:
         raise InvalidData(
             "The name of a tool must have 1 to 64 letters, digits, hyphens or underscores.",
             field=attribute.name,
@@ -105,21 +105,21 @@ def _is_schema(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 def _is_temperature(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value <= _HOTTEST):  # type: ignore[operator]  # a number
+    if value is not None and not (is_number and 0 <= value <= _HIGHEST_TEMPERATURE):  # type: ignore[operator]  # a number
         raise InvalidData(
-            f"The temperature must be a number from 0 to {_HOTTEST}.",
+            f"The temperature must be a number from 0 to {_HIGHEST_TEMPERATURE}.",
             field=attribute.name,
             remedy="Give a number such as 0.2, or leave it out.",
         )
 
 
 def _as_turns(value: Any) -> Any:
-    """Return turns as a tuple; a string is the only turn, and the user's."""
+    """Return turns as a tuple; a string becomes one turn of the user."""
     return (Turn(value),) if isinstance(value, str) else as_tuple(value)
 
 
 def _as_texts(value: Any) -> Any:
-    """Return texts as a tuple; a string is the only text."""
+    """Return texts as a tuple; a string becomes a tuple of one text."""
     return (value,) if isinstance(value, str) else as_tuple(value)
 
 
@@ -415,10 +415,11 @@ def check_batch(request: EmbeddingRequest, limits: Mapping[str, int]) -> None:
         request: texts to embed.
         limits: limits of the vendor; only "texts" is read.
     """
-    most = limits.get("texts", len(request.texts))
-    if len(request.texts) > most:
+    most_texts = limits.get("texts", len(request.texts))
+    if len(request.texts) > most_texts:
         raise InvalidData(
-            f"The request has {len(request.texts)} texts, but the vendor takes {most} at most.",
+            f"The request has {len(request.texts)} texts, but the vendor takes {most_texts} at"
+            " most.",
             field="texts",
             remedy="Send the texts in several requests.",
         )

@@ -11,7 +11,7 @@ _BUDGET: Final = "budget"
 
 
 def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[str, Service]:
-    """Return the service in whose limits an account's tokens are counted; none without a budget.
+    """Return the service whose limits count an account's tokens; empty without a budget.
 
     A vendor's `services` contain it, and `Wire.send_within_budget` takes the tokens of a request.
     Without the shared store no process knows how many tokens are left, so requests are refused.

@@ -87,7 +87,10 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
             await lab.generate(request)
             body = lab.sandbox.requests[-1].json()
             for name, value in expected.items():
-                require(body.get(name) == value, f"A request was sent with {body} as {name}.")
+                require(
+                    body.get(name) == value,
+                    f"A request has {body.get(name)!r} as {name}, not {value!r}.",
+                )
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
@@ -104,7 +107,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def finish_words_have_their_meanings(make: Open) -> None:
-    """Each of the vendor's words for the reason why a model stopped is read, and no other."""
+    """Each of the vendor's words for a finish reason has its meaning; another word is unknown."""
     async with make() as lab:
         for word, meaning in {**lab.subject.words, "another_word": FinishReason.UNKNOWN}.items():
             lab.sandbox.fail(lab.subject.finished(word))
@@ -112,11 +115,11 @@ async def finish_words_have_their_meanings(make: Open) -> None:
             require(
                 generation.finish is meaning, f"The word {word} was read as {generation.finish}."
             )
-            require(generation.vendor_finish == word, f"The word {word} itself is lost.")
+            require(generation.vendor_finish == word, f"The result lacks the vendor's word {word}.")
 
 
 async def an_incomplete_answer_is_a_failure(make: Open) -> None:
-    """A response without a usage or with unreadable arguments of a tool is not a success."""
+    """A response without a usage, or with unreadable arguments of a tool call, is a failure."""
     async with make() as lab:
         for number, answer in enumerate(lab.subject.unreadable):
             lab.sandbox.fail(answer)

@@ -48,9 +48,9 @@ async def generate(vendor: ScenarioVendor, turn: str | Turn = QUESTION, **fields
 async def call_tool(vendor: ScenarioVendor) -> Any:
     """Offer the model a tool, and give it the result of its call."""
     question = Turn("Use find_order to find order 1042.")
-    first = await vendor("generate", GenerationRequest([question], tools=[TOOL]))
-    results = [ToolResult(call.id, "It is paid.") for call in first.tool_calls]
-    turns = [question, first.turn, Turn(tool_results=results)]
+    generation = await vendor("generate", GenerationRequest([question], tools=[TOOL]))
+    results = [ToolResult(call.id, "It is paid.") for call in generation.tool_calls]
+    turns = [question, generation.turn, Turn(tool_results=results)]
     return (await vendor("generate", GenerationRequest(turns, tools=[TOOL]))).finish
 
 

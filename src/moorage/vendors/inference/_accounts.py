@@ -29,7 +29,8 @@ class ModelAccount(sdk.ApiVendor):
         monthly_tokens: tokens that they may use in a calendar month, in UTC.
     """
 
-    # The only effect of a request is that tokens are billed, so a lost one is sent again.
+    # The only effect of a request is that tokens are billed, so it is sent again after a lost
+    # response.
     unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
         sdk.UnknownOutcome.REPEATED, "generate"
     )

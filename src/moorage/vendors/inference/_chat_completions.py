@@ -105,12 +105,14 @@ class CompletionsAccount(ModelAccount):
 
 def _messages(request: GenerationRequest, instructions_role: str) -> list[dict[str, Any]]:
     """The messages of a conversation; the instructions are the first."""
-    first = (
+    instruction_messages = (
         []
         if request.instructions is None
         else [{"role": instructions_role, "content": request.instructions}]
     )
-    return first + [message for turn in request.turns for message in _turn_messages(turn)]
+    return instruction_messages + [
+        message for turn in request.turns for message in _turn_messages(turn)
+    ]
 
 
 def _turn_messages(turn: Turn) -> list[dict[str, Any]]:
@@ -122,7 +124,7 @@ def _turn_messages(turn: Turn) -> list[dict[str, Any]]:
     if turn.speaker is Speaker.MODEL:
         message: dict[str, Any] = {"role": "assistant", "content": turn.text}
         if turn.tool_calls:
-            message["tool_calls"] = [_call(call) for call in turn.tool_calls]
+            message["tool_calls"] = [_tool_call_body(call) for call in turn.tool_calls]
         return [message]
     if turn.images:
         parts: list[dict[str, Any]] = [
@@ -140,7 +142,7 @@ def _turn_messages(turn: Turn) -> list[dict[str, Any]]:
     return turn_messages
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _tool_call_body(call: ToolCall) -> dict[str, Any]:
     arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
     return {
         "id": call.id,

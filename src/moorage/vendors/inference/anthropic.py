@@ -43,8 +43,8 @@ def _error_words(response: Response) -> tuple[str | None, str | None]:
     return error.text("type"), sdk.masked_words(error.text("message"))
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
-    """A turn in the form of the Messages API: tool results first, then images and text."""
+def _message_body(turn: Turn) -> dict[str, Any]:
+    """A turn as a message of the Messages API: tool results first, then images and text."""
     content: list[dict[str, Any]] = [
         {
             "type": "tool_result",
@@ -156,7 +156,7 @@ class Anthropic(ModelAccount):
         body: dict[str, Any] = {
             "model": request.model or self.model,
             "max_tokens": request.max_tokens,
-            "messages": [_turn(turn) for turn in request.turns],
+            "messages": [_message_body(turn) for turn in request.turns],
         }
         if request.instructions is not None:
             body["system"] = request.instructions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk import Response
 
-_TEXTS: Final = 2_048
+_MOST_TEXTS: Final = 2_048
 _FINISH: Final = {
     "stop": FinishReason.COMPLETE,
     "length": FinishReason.LENGTH,
@@ -52,7 +52,7 @@ class OpenAI(CompletionsAccount):
     name = "openai"
     kinds = ("inference",)
     api_version = "v1"
-    limits: ClassVar[Mapping[str, int]] = {"texts": _TEXTS}
+    limits: ClassVar[Mapping[str, int]] = {"texts": _MOST_TEXTS}
 
     ping_path = "/models"
     refusals = sdk.Refusals(
@@ -77,5 +77,5 @@ class OpenAI(CompletionsAccount):
     def settings(self) -> Mapping[str, Any]:
         """Return the headers of every request, and time limits that long answers need."""
         headers = {"OpenAI-Organization": self.organization, "OpenAI-Project": self.project}
-        given_headers = {name: text for name, text in headers.items() if text is not None}
-        return {**super().settings(), "headers": given_headers}
+        account_headers = {name: text for name, text in headers.items() if text is not None}
+        return {**super().settings(), "headers": account_headers}

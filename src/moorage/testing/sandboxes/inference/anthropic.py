@@ -115,9 +115,9 @@ class AnthropicSandbox(ModelSandbox):
         _check_body(body)
         if body["model"] not in self.models:
             raise _refusal(404, "not_found_error", f"model: {body['model']}")
-        last_texts = texts_in(body["messages"][-1]["content"])
+        user_texts = texts_in(body["messages"][-1]["content"])
         turn = self.write_turn(
-            " ".join(last_texts),
+            " ".join(user_texts),
             tools={tool["name"]: tool["input_schema"] for tool in body.get("tools", ())},
             schema=body.get("output_config", {}).get("format", {}).get("schema"),
             max_tokens=body["max_tokens"],
@@ -130,7 +130,7 @@ class AnthropicSandbox(ModelSandbox):
             reason = "tool_use"
             call = {"id": f"toolu_{self.number():04}", "name": turn.tool, "input": turn.arguments}
             content.append({"type": "tool_use", **call, "caller": {"type": "direct"}})
-        every_text = [text for item in body["messages"] for text in texts_in(item["content"])]
+        all_texts = [text for item in body["messages"] for text in texts_in(item["content"])]
         return reply(
             {
                 "id": f"msg_{self.number():04}",
@@ -143,7 +143,7 @@ class AnthropicSandbox(ModelSandbox):
                 "stop_sequence": None,
                 "stop_details": None,
                 "usage": {
-                    "input_tokens": tokens_of(*every_text),
+                    "input_tokens": tokens_of(*all_texts),
                     "output_tokens": tokens_of(turn.text),
                     "cache_creation_input_tokens": 0,
                     "cache_read_input_tokens": 0,
@@ -167,14 +167,14 @@ def _check_body(body: Any) -> None:
     if shape_problems:
         path, name, kind = shape_problems[0]
         raise _refusal(400, "invalid_request_error", f"{path}: {name}: {kind}")
-    known_calls: set[str] = set()
+    tool_call_ids: set[str] = set()
     for message in body["messages"]:
         if not message["content"]:
             raise _refusal(400, "invalid_request_error", "messages: content must not be empty")
         for block in _blocks(message):
             if block["type"] == "tool_use":
-                known_calls.add(block["id"])
-            if block["type"] == "tool_result" and block["tool_use_id"] not in known_calls:
+                tool_call_ids.add(block["id"])
+            if block["type"] == "tool_result" and block["tool_use_id"] not in tool_call_ids:
                 raise _refusal(
                     400,
                     "invalid_request_error",

@@ -22,10 +22,10 @@ from moorage.testing.sandboxes import base
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_BYTES: Final = 4
+_BYTES_OF_TOKEN: Final = 4
 _REFUSING_WORD: Final = "refuse"
 _REFUSAL: Final = "I cannot help with that."
-_SMALLEST: Final[Mapping[str, Any]] = {
+_SMALLEST_VALUES: Final[Mapping[str, Any]] = {
     "string": "",
     "integer": 0,
     "number": 0,
@@ -56,20 +56,20 @@ class SandboxTurn:
 
 def tokens_of(*texts: str) -> int:
     """Return the number of tokens in these texts; each text has at least one."""
-    return sum(1 + len(text.encode()) // _BYTES for text in texts)
+    return sum(1 + len(text.encode()) // _BYTES_OF_TOKEN for text in texts)
 
 
 def smallest_value(schema: object) -> Any:
     """Return the smallest value that a JSON Schema allows."""
     if not is_object(schema):
         return None
-    for word in ("const", "default"):
-        if word in schema:
-            return schema[word]
+    for keyword in ("const", "default"):
+        if keyword in schema:
+            return schema[keyword]
     if schema.get("enum"):
         return schema["enum"][0]
     if schema.get("type") != "object":
-        return _SMALLEST.get(str(schema.get("type")))
+        return _SMALLEST_VALUES.get(str(schema.get("type")))
     properties = schema.get("properties", {})
     return {name: smallest_value(properties.get(name)) for name in schema.get("required", ())}
 
@@ -124,9 +124,9 @@ class ModelSandbox(base.Sandbox, ABC):
             if tool is not None:
                 return SandboxTurn(tool=tool, arguments=smallest_value(tools[tool]))
             text = f"You wrote: {user_text}" if user_text else "The tools have answered."
-        most = (max_tokens or tokens_of(text)) * _BYTES
+        most_bytes = (max_tokens or tokens_of(text)) * _BYTES_OF_TOKEN
         is_cut = tokens_of(text) > (max_tokens or tokens_of(text))
-        return SandboxTurn(text=text.encode()[:most].decode(errors="ignore"), is_cut=is_cut)
+        return SandboxTurn(text=text.encode()[:most_bytes].decode(errors="ignore"), is_cut=is_cut)
 
 
 def texts_in(content: object) -> Sequence[str]:

@@ -96,9 +96,9 @@ class CompletionsSandbox(ModelSandbox, ABC):
         body = self._checked_body(request, self.completion_fields)
         texts = [text for item in body["messages"] for text in texts_in(item.get("content"))]
         last_message = body["messages"][-1]
-        is_user = last_message["role"] == "user"
+        is_of_user = last_message["role"] == "user"
         turn = self.write_turn(
-            " ".join(texts_in(last_message.get("content"))) if is_user else "",
+            " ".join(texts_in(last_message.get("content"))) if is_of_user else "",
             tools={
                 tool["function"]["name"]: tool["function"].get("parameters")
                 for tool in body.get("tools", ())
@@ -185,9 +185,9 @@ class CompletionsSandbox(ModelSandbox, ABC):
             raise self.refuse(
                 404, f"The model `{body['model']}` does not exist.", "model_not_found"
             )
-        known_calls: set[str] = set()
+        tool_call_ids: set[str] = set()
         for message in body.get("messages", ()):
-            known_calls.update(call["id"] for call in message.get("tool_calls", ()))
-            if message["role"] == "tool" and message.get("tool_call_id") not in known_calls:
+            tool_call_ids.update(call["id"] for call in message.get("tool_calls", ()))
+            if message["role"] == "tool" and message.get("tool_call_id") not in tool_call_ids:
                 raise self.refuse(400, "A tool message must follow a message with its tool call.")
         return body
