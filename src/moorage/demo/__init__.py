@@ -23,7 +23,7 @@ from moorage.demo.report import write_report
 from moorage.demo.story import DemoStory, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 REPORT: Final = Path("build") / "demo.html"
 """The default path of the report."""
@@ -76,7 +76,7 @@ def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = No
 
 
 @contextmanager
-def _without_settings() -> Iterator[None]:
+def _without_settings() -> Generator[None]:
     """Remove the environment variables of moorage for the duration of the block."""
     names = [name for name in os.environ if name.upper().startswith("MOORAGE_")]
     values = {name: os.environ.pop(name) for name in names}
