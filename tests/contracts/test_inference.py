@@ -61,6 +61,11 @@ def answer(text: str, **fields: Any) -> Generation:
         (lambda: ModelTool("f", "", {}), "description"),
         (lambda: ModelTool("f", "Find.", None), "parameters"),  # type: ignore[arg-type]  # is refused
         (lambda: ModelImage(content=b"", media_type="image/svg+xml"), "media_type"),
+        (lambda: ModelImage(content=b"", media_type=["image/png"]), "media_type"),  # type: ignore[arg-type]  # is refused
+        (lambda: ToolCall("1", "f", {"a": {1}}), "arguments"),
+        (lambda: ToolCall("1", "f", {"a": float("inf")}), "arguments"),
+        (lambda: ToolCall("1", "f", {"a": "\ud800"}), "arguments"),
+        (lambda: ModelTool("f", "Find.", {"title": "\ud800"}), "parameters"),
         (lambda: EmbeddingRequest([]), "texts"),
         (lambda: EmbeddingRequest(["a", ""]), "texts"),
         (lambda: EmbeddingRequest([7]), "texts[0]"),
@@ -107,14 +112,14 @@ def test_answer_becomes_a_turn_of_the_model() -> None:
 def test_json_answer_is_read_and_a_truncated_one_raises_an_error() -> None:
     """An answer that is JSON is read; one that was cut off raises an error that says why."""
     assert {"kind": "invoice"} == answer('{"kind": "invoice"}').json()
-    for text in ('{"kind": "inv', "", "[" * 100_000):
+    for text in ('{"kind": "inv', "", "[" * 100_000, '{"kind": NaN}', "-Infinity"):
         with pytest.raises(InvalidData, match="it ended with length") as caught:
             answer(text, finish=FinishReason.LENGTH).json()
         assert "max_tokens" in str(caught.value.remedy)
 
 
 def test_bound_of_tokens_counts_each_byte_of_text() -> None:
-    """The bound of a request has its texts' bytes, its images, its tools and its answer."""
+    """The bound of a request has its texts' bytes, its images, its parts and its answer."""
     empty = GenerationRequest("a", max_tokens=1).most_tokens
     assert empty + 2 == GenerationRequest("aé", max_tokens=1).most_tokens
     assert empty + 9 == GenerationRequest("a", max_tokens=10).most_tokens
@@ -122,14 +127,14 @@ def test_bound_of_tokens_counts_each_byte_of_text() -> None:
     images = GenerationRequest([Turn("a", images=[IMAGE] * 2)], max_tokens=1)
     assert empty + 10_000 == images.most_tokens
     tools = GenerationRequest("a", tools=[TOOL], max_tokens=1)
-    assert empty + len('find_orderFind an order.{"type": "object"}') == tools.most_tokens
+    assert empty + 20 + len('find_orderFind an order.{"type": "object"}') == tools.most_tokens
     turns = [
         Turn("a"),
         Turn("bc", speaker=Speaker.MODEL, tool_calls=[CALL]),
         Turn(tool_results=[ToolResult("c-1", "paid")]),
     ]
     talk = GenerationRequest(turns, max_tokens=1)
-    assert empty + 2 + len('find_order{"number": "7"}') + 4 == talk.most_tokens
+    assert empty + 4 * 20 + 2 + len('c-1find_order{"number": "7"}c-1paid') == talk.most_tokens
     schema = GenerationRequest("a", schema={"type": "object"}, max_tokens=1)
     assert empty - 2 + len('{"type": "object"}') == schema.most_tokens
     assert EmbeddingRequest("a").most_tokens + 2 == EmbeddingRequest(["a", "é"]).most_tokens

@@ -10,7 +10,7 @@ import pytest
 
 from moorage import AsyncHub, Hub, InvalidData, RateLimitExceeded
 from moorage.adapters.state.sqlite import SqliteStorage
-from moorage.contracts.inference import EmbeddingRequest, GenerationRequest
+from moorage.contracts.inference import EmbeddingRequest, GenerationRequest, Speaker, Turn
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http.requests import Response
 from moorage.domain.resilience.rate_limit import RateLimitConfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST = GenerationRequest("x" * 39, max_tokens=400)
-"""A request that may use 942 tokens, and of which the sandbox counts 25."""
+"""A request that may use 1,001 tokens, and of which the sandbox counts 25."""
 MOST = REQUEST.most_tokens
 
 
@@ -51,9 +51,17 @@ def used_by(sandbox: OpenAISandbox, hub: Hub) -> int:
     return usage.total
 
 
-def test_example_request_may_use_942_tokens() -> None:
-    """The requests of these tests may use as many tokens as their names say."""
-    assert 941 == MOST
+def test_each_part_of_a_conversation_counts_more_than_its_text() -> None:
+    """A vendor adds tokens to each turn, so that many short turns use more than their text."""
+    turns = [Turn("a"), Turn("b", speaker=Speaker.MODEL)] * 50
+    longer_request = GenerationRequest([*turns, Turn("a")])
+    shorter_request = GenerationRequest([Turn("a")])
+    assert 100 * 10 < longer_request.most_tokens - shorter_request.most_tokens
+
+
+def test_example_request_may_use_1001_tokens() -> None:
+    """The request of these tests may use 1,001 tokens, by the bytes of its text and its answer."""
+    assert 1_001 == MOST
 
 
 def test_budget_counts_used_tokens_and_then_refuses() -> None:

@@ -195,6 +195,21 @@ def anthropic() -> InferenceSubject:
                 },
             ),
             (
+                message(
+                    content=[
+                        {"type": "text", "text": "I look."},
+                        {"type": "tool_use", "id": "1", "name": "a", "input": {"b": 0}},
+                        {"type": "tool_use", "id": "2", "name": "a", "input": {"b": 1}},
+                    ],
+                    stop_reason="max_tokens",
+                ),
+                {
+                    "text": "I look.",
+                    "tool_calls": (ToolCall("1", "a", {"b": 0}),),
+                    "finish": FinishReason.LENGTH,
+                },
+            ),
+            (
                 message(content=[]),
                 {"text": "", "tool_calls": (), "usage": TokenUsage(input=10, output=4)},
             ),
@@ -308,7 +323,32 @@ MISSED: Final = (
     completion(None, "stop", tool_calls=[call(arguments="")]),
     {"tool_calls": (ToolCall("call-1", "find_order", {}),), "finish": FinishReason.TOOL_CALLS},
 )
+CUT_OFF: Final = (
+    completion(
+        "I look.",
+        "length",
+        tool_calls=[call(arguments='{"number": "\\ud800"}'), call(arguments='{"number": "10')],
+    ),
+    {
+        "text": "I look.",
+        "tool_calls": (ToolCall("call-1", "find_order", {"number": "?"}),),
+        "finish": FinishReason.LENGTH,
+    },
+)
+CUT_OFF_AT_ONCE: Final = (
+    completion(None, "length", tool_calls=[call(arguments="")]),
+    {"tool_calls": (), "finish": FinishReason.LENGTH},
+)
 UNREADABLE: Final = (
+    completion(tool_calls=[call(arguments='{"number": NaN}')]),
+    completion(tool_calls=[call(arguments='{"number": 1e999}')]),
+    reply(
+        {
+            "model": "model-large",
+            "choices": [{"finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+        }
+    ),
     completion(usage={"completion_tokens": 4}),
     reply({"id": "cmpl-1", "model": "model-large", "choices": [], "usage": {"prompt_tokens": 1}}),
     reply({"choices": [{"message": {"content": "Yes."}}], "usage": {"prompt_tokens": 1}}),
@@ -365,6 +405,8 @@ def openai() -> InferenceSubject:
                 },
             ),
             CALLED,
+            CUT_OFF,
+            CUT_OFF_AT_ONCE,
             MISSED,
             (
                 completion(None, refusal="I cannot help."),
@@ -427,6 +469,8 @@ def mistral() -> InferenceSubject:
             ),
             (completion(parts), {"text": "Yes."}),  # type: ignore[arg-type]  # a list of parts
             CALLED,
+            CUT_OFF,
+            CUT_OFF_AT_ONCE,
             (
                 completion(None, "tool_calls", tool_calls=[call(arguments={"number": "1042"})]),
                 {"tool_calls": (CALL,)},

@@ -35,7 +35,9 @@ _IMAGE_TYPES: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/
 _TOKENS_OF_IMAGE: Final = 5_000
 """An upper bound of the tokens of one image, by the documentation of the vendors."""
 _TOKENS_OF_REQUEST: Final = 500
-"""Tokens that a vendor may add to a request, such as the form of a conversation."""
+"""Tokens that a vendor may add to a request, such as its own text about tools."""
+_TOKENS_OF_PART: Final = 20
+"""Tokens that a vendor may add to a turn, a tool, a tool call or its result, such as its role."""
 
 
 class InferenceCapability(StrEnum):
@@ -71,7 +73,7 @@ class FinishReason(StrEnum):
 
 
 def _is_image_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value not in _IMAGE_TYPES:
+    if not isinstance(value, str) or value not in _IMAGE_TYPES:
         raise InvalidData(
             "Models do not read images of this media type.",
             field=attribute.name,
@@ -89,15 +91,15 @@ def _is_tool_name(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         )
 
 
-def _is_schema(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _is_json_object(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
     check_kind(value, Mapping, attribute.name)
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (RecursionError, TypeError, ValueError):
         raise InvalidData(
-            f"The {attribute.name} is not a JSON Schema, because it cannot be written as JSON.",
+            f"The value of {attribute.name} cannot be written as JSON.",
             field=attribute.name,
             remedy="Give a dict of texts, numbers, lists and dicts, such as {'type': 'object'}.",
         ) from None
@@ -148,7 +150,7 @@ class ModelTool:
 
     name: str = field(validator=_is_tool_name)
     description: str = field(repr=False, validator=is_filled)
-    parameters: Mapping[str, Any] = field(repr=False, validator=[is_a(Mapping), _is_schema])
+    parameters: Mapping[str, Any] = field(repr=False, validator=[is_a(Mapping), _is_json_object])
 
 
 @frozen
@@ -163,7 +165,7 @@ class ToolCall:
 
     id: str = field(validator=is_filled)
     name: str = field(validator=is_filled)
-    arguments: Mapping[str, Any] = field(repr=False, validator=is_a(Mapping))
+    arguments: Mapping[str, Any] = field(repr=False, validator=[is_a(Mapping), _is_json_object])
 
 
 @frozen
@@ -249,7 +251,7 @@ class GenerationRequest:
         default=(), kw_only=True, converter=as_tuple, validator=are_all(ModelTool)
     )
     schema: Mapping[str, Any] | None = field(
-        default=None, kw_only=True, repr=False, validator=_is_schema
+        default=None, kw_only=True, repr=False, validator=_is_json_object
     )
     extra: Mapping[str, Mapping[str, Any]] = field(
         factory=no_options, kw_only=True, repr=False, validator=is_a(Mapping)
@@ -288,17 +290,30 @@ class GenerationRequest:
     def most_tokens(self) -> int:
         """An upper bound of the tokens that the request uses, with the answer.
 
-        A token is at least one byte of text.
+        A token is at least one byte of text. Each part of the conversation has a few more tokens.
         """
         texts = [self.instructions or "", json.dumps(self.schema or {})]
         texts += [
             f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in self.tools
         ]
         for turn in self.turns:
-            texts += [turn.text, *(result.text for result in turn.tool_results)]
-            texts += [f"{call.name}{json.dumps(call.arguments)}" for call in turn.tool_calls]
+            texts += [turn.text, *(f"{item.call}{item.text}" for item in turn.tool_results)]
+            texts += [
+                f"{call.id}{call.name}{json.dumps(call.arguments)}" for call in turn.tool_calls
+            ]
         images = sum(len(turn.images) for turn in self.turns)
-        return _bytes_of(texts) + images * _TOKENS_OF_IMAGE + _TOKENS_OF_REQUEST + self.max_tokens
+        return (
+            _bytes_of(texts)
+            + len(texts) * _TOKENS_OF_PART
+            + images * _TOKENS_OF_IMAGE
+            + _TOKENS_OF_REQUEST
+            + self.max_tokens
+        )
+
+
+def _refuse_constant(name: str) -> Any:
+    """Refuse NaN and Infinity, which are no values of JSON."""
+    raise ValueError(name)
 
 
 def _bytes_of(texts: list[str]) -> int:
@@ -363,7 +378,7 @@ class Generation:
             InvalidData: the answer is not complete JSON, such as an answer that was cut off.
         """
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, parse_constant=_refuse_constant)
         except (RecursionError, ValueError):
             raise InvalidData(
                 f"The model's answer is not complete JSON; it ended with {self.finish}.",

@@ -140,7 +140,16 @@ async def vectors_belong_to_their_texts(make: Open) -> None:
         embeddings = await lab("embed", request)
         vectors = ((1.0, 2.0), (0.5, -0.25))
         require(embeddings.vectors == vectors, f"The vectors were read as {embeddings.vectors}.")
-        for numbers in ({0: [1.0]}, {0: [1.0], 2: [1.0]}, {0: [1.0], 1: []}):
+        wrong_answers: tuple[dict[int, list[Any]], ...] = (
+            {0: [1.0]},
+            {0: [1.0], 2: [1.0]},
+            {0: [1.0], 1: []},
+            {0: [1.0], 1: [1.0, 2.0]},
+            {0: [1.0], 1: ["1.0"]},
+            {0: [1.0], 1: [True]},
+            {0: [1.0], 1: [10**400]},
+        )
+        for numbers in wrong_answers:
             lab.sandbox.fail(make_answer(numbers))
             await lab.refused(VendorFailed, lab("embed", request), f"An answer with {numbers}")
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
 from moorage import vendor_sdk as sdk
+from moorage.contracts.inference import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.inference import ModelImage, TokenUsage
-    from moorage.vendor_sdk import Service
+    from moorage.vendor_sdk import Response, Service
 
 _MOST_TOKENS: Final = 10**15
 """The largest budget, which a store counts exactly."""
@@ -62,3 +64,32 @@ def total_tokens(result: Any) -> int:
     """The tokens that a result used."""
     usage: TokenUsage = result.usage
     return usage.total
+
+
+def read_arguments(arguments: Any) -> dict[str, Any] | None:
+    """The arguments of a tool call, an object or its JSON text; None if they are incomplete.
+
+    Unpaired surrogates, which could not be sent back to the vendor, become question marks.
+    """
+    try:
+        value = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        value = json.loads(text.encode(errors="replace"))
+    except (RecursionError, ValueError):
+        return None
+    return value if sdk.is_object(value) else None
+
+
+def read_tool_call(
+    response: Response, id: str | None, name: str | None, arguments: Mapping[str, Any] | None
+) -> ToolCall:
+    """A tool call, from a vendor's response.
+
+    Raises:
+        VendorFailed: the id, the name or the arguments are missing.
+    """
+    return ToolCall(
+        sdk.required(id, response, "id of a tool call"),
+        sdk.required(name, response, "name of a tool call"),
+        sdk.required(arguments, response, "arguments of a tool call"),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -18,7 +19,13 @@ from moorage.contracts.inference import (
     TokenUsage,
     ToolCall,
 )
-from moorage.vendors.inference._accounts import ModelAccount, base64_text, total_tokens
+from moorage.vendors.inference._accounts import (
+    ModelAccount,
+    base64_text,
+    read_arguments,
+    read_tool_call,
+    total_tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,11 +189,13 @@ def read_completion(
     answer = sdk.read_answer(response)
     choices = sdk.required_objects(answer, "choices", response)
     choice = sdk.required(choices[0] if choices else None, response, "choices")
+    if not sdk.is_object(choice.value("message")):
+        raise sdk.malformed(response, "choices.message")
     message = choice.object("message")
     refusal = message.text("refusal")
     reason = choice.text("finish_reason")
     finish = reasons.get(reason or "", FinishReason.UNKNOWN)
-    tool_calls = [_read_call(response, item) for item in message.objects("tool_calls")]
+    tool_calls = _read_calls(response, message, finish)
     if refusal is not None:
         finish = FinishReason.REFUSED
     elif tool_calls and finish is FinishReason.COMPLETE:
@@ -209,21 +218,22 @@ def _text_of(message: sdk.Answer) -> str:
     return "".join(part.text("text") or "" for part in parts) or message.text("content") or ""
 
 
-def _read_call(response: Response, call: sdk.Answer) -> ToolCall:
-    """A tool call; its arguments are JSON text, or an object at some vendors."""
-    arguments = call.value("function.arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except (RecursionError, ValueError):
-            arguments = None
-    if not sdk.is_object(arguments):
-        raise sdk.malformed(response, "tool_calls.function.arguments")
-    return ToolCall(
-        sdk.required(call.text("id"), response, "tool_calls.id"),
-        sdk.required(call.text("function.name"), response, "tool_calls.function.name"),
-        arguments,
-    )
+def _read_calls(response: Response, message: sdk.Answer, finish: FinishReason) -> list[ToolCall]:
+    """The tool calls of a message, without the last one of an answer that was cut off.
+
+    Their arguments are JSON text, or an object at some vendors.
+    """
+    items = list(message.objects("tool_calls"))
+    complete_items = items[:-1] if finish is FinishReason.LENGTH else items
+    return [
+        read_tool_call(
+            response,
+            item.text("id"),
+            item.text("function.name"),
+            read_arguments(item.value("function.arguments")),
+        )
+        for item in complete_items
+    ]
 
 
 def _usage(response: Response, answer: sdk.Answer, cached_field: str = "") -> TokenUsage:
@@ -245,7 +255,9 @@ def read_embeddings(response: Response, count: int) -> Embeddings:
     items = sdk.required_objects(answer, "data", response)
     vectors = {item.integer("index"): _vector(response, item) for item in items}
     if len(items) != count or set(vectors) != set(range(count)):
-        raise sdk.malformed(response, "a vector for each text")
+        raise sdk.malformed(response, "vector for each text")
+    if len(set(map(len, vectors.values()))) != 1:
+        raise sdk.malformed(response, "vectors of one length")
     return Embeddings(
         vectors=tuple(vectors[number] for number in range(count)),
         usage=_usage(response, answer),
@@ -259,6 +271,11 @@ def _vector(response: Response, item: sdk.Answer) -> tuple[float, ...]:
     if not sdk.is_list(numbers) or not numbers:
         raise sdk.malformed(response, "data.embedding")
     try:
-        return tuple(map(float, numbers))
-    except (TypeError, ValueError):
+        vector = tuple(map(float, numbers))
+    except (OverflowError, TypeError, ValueError):
         raise sdk.malformed(response, "data.embedding") from None
+    if any(isinstance(number, (bool, str)) for number in numbers) or not all(
+        map(math.isfinite, vector)
+    ):
+        raise sdk.malformed(response, "data.embedding")
+    return vector

@@ -19,7 +19,13 @@ from moorage.contracts.inference import (
     TokenUsage,
     ToolCall,
 )
-from moorage.vendors.inference._accounts import ModelAccount, base64_text, total_tokens
+from moorage.vendors.inference._accounts import (
+    ModelAccount,
+    base64_text,
+    read_arguments,
+    read_tool_call,
+    total_tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,30 +82,34 @@ def _usage(response: Response, usage: sdk.Answer) -> TokenUsage:
     )
 
 
-def _read_call(response: Response, block: sdk.Answer) -> ToolCall:
-    arguments = block.value("input")
-    if not sdk.is_object(arguments):
-        raise sdk.malformed(response, "content.input")
-    return ToolCall(
-        sdk.required(block.text("id"), response, "content.id"),
-        sdk.required(block.text("name"), response, "content.name"),
-        arguments,
-    )
+def _read_calls(
+    response: Response, blocks: list[sdk.Answer], finish: FinishReason
+) -> list[ToolCall]:
+    """The tool calls of a message, without the last block of an answer that was cut off."""
+    complete_blocks = blocks[:-1] if finish is FinishReason.LENGTH else blocks
+    return [
+        read_tool_call(
+            response,
+            block.text("id"),
+            block.text("name"),
+            read_arguments(block.value("input")) if sdk.is_object(block.value("input")) else None,
+        )
+        for block in complete_blocks
+        if block.text("type") == "tool_use"
+    ]
 
 
 def read_message(response: Response) -> Generation:
     """The turn of a model, from a response of the Messages API."""
     answer = sdk.read_answer(response)
     blocks = sdk.required_objects(answer, "content", response)
-    tool_calls = [
-        _read_call(response, block) for block in blocks if block.text("type") == "tool_use"
-    ]
     reason = answer.text("stop_reason")
+    finish = _FINISH.get(reason or "", FinishReason.UNKNOWN)
     return Generation(
         id=answer.text("id"),
         text="".join(block.text("text") or "" for block in blocks if block.text("type") == "text"),
-        tool_calls=tuple(tool_calls),
-        finish=_FINISH.get(reason or "", FinishReason.UNKNOWN),
+        tool_calls=tuple(_read_calls(response, blocks, finish)),
+        finish=finish,
         vendor_finish=reason,
         usage=_usage(response, answer.object("usage")),
         model=sdk.required(answer.text("model"), response, "model"),
