@@ -28,7 +28,7 @@ RULE = AdaptiveLimit(min_concurrent=2, shrink_to=0.5, recovery=10)
 
 def test_limit_shrinks_and_grows_evenly() -> None:
     """A sign of overload halves the limit; after the recovery it is at its maximum again."""
-    reduction = shrink(RULE, 22, None, running=22, began=0, now=SECOND)
+    reduction = shrink(RULE, 22, None, running=22, start_time=0, now=SECOND)
 
     assert Reduction(11.0, SECOND) == reduction
     grown = [limit_at(RULE, 22, reduction, at * SECOND) for at in (1, 2, 3, 6, 7, 100)]
@@ -37,18 +37,18 @@ def test_limit_shrinks_and_grows_evenly() -> None:
 
 def test_attempts_of_one_overload_shrink_the_limit_once() -> None:
     """Attempts that began under the larger limit do not shrink it again; later ones do."""
-    first = shrink(RULE, 20, None, running=20, began=0, now=5 * SECOND)
+    first = shrink(RULE, 20, None, running=20, start_time=0, now=5 * SECOND)
 
     assert first is not None
-    assert shrink(RULE, 20, first, running=20, began=5 * SECOND - 1, now=9 * SECOND) is None
-    again = shrink(RULE, 20, first, running=10, began=5 * SECOND, now=5 * SECOND)
+    assert shrink(RULE, 20, first, running=20, start_time=5 * SECOND - 1, now=9 * SECOND) is None
+    again = shrink(RULE, 20, first, running=10, start_time=5 * SECOND, now=5 * SECOND)
     assert Reduction(5.0, 5 * SECOND) == again
 
 
 def test_running_calls_count_if_they_are_fewer_than_allowed() -> None:
     """If few calls overload the service, the limit shrinks from their number."""
-    assert Reduction(4.0, 0) == shrink(RULE, 500, None, running=8, began=0, now=0)
-    assert Reduction(2.0, 0) == shrink(RULE, 500, None, running=1, began=0, now=0)
+    assert Reduction(4.0, 0) == shrink(RULE, 500, None, running=8, start_time=0, now=0)
+    assert Reduction(2.0, 0) == shrink(RULE, 500, None, running=1, start_time=0, now=0)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_timeouts_and_failed_connections_are_signs_of_overload(
     error: BaseException | None, expected: bool
 ) -> None:
     """Timeouts, failed connections and refusals for overload are signs of overload."""
-    assert expected is is_overload(RULE, error, began=0, now=100 * SECOND)
+    assert expected is is_overload(RULE, error, start_time=0, now=100 * SECOND)
 
 
 def test_slow_attempts_are_signs_of_overload_on_request() -> None:
     """An attempt that takes longer than `slow_call` is a sign of overload, even if it succeeds."""
     rule = AdaptiveLimit(slow_call=2)
-    assert not is_overload(rule, None, began=0, now=2 * SECOND)
-    assert is_overload(rule, None, began=0, now=2 * SECOND + 1)
+    assert not is_overload(rule, None, start_time=0, now=2 * SECOND)
+    assert is_overload(rule, None, start_time=0, now=2 * SECOND + 1)
 
 
 @given(
@@ -101,7 +101,9 @@ def test_limit_stays_within_its_bounds(
     for pause, duration, running in overloads:
         now += pause
         before = limit_at(rule, largest, reduction, now)
-        shrunk = shrink(rule, largest, reduction, running=running, began=now - duration, now=now)
+        shrunk = shrink(
+            rule, largest, reduction, running=running, start_time=now - duration, now=now
+        )
         reduction = shrunk or reduction
         after = limit_at(rule, largest, reduction, now)
         assert smallest <= after <= before <= largest
@@ -163,7 +165,7 @@ def throttled_share(adaptive: AdaptiveLimit | None) -> tuple[float, int]:
             throttled += 1
             if adaptive is not None:
                 reduction = (
-                    shrink(adaptive, largest, reduction, running=running, began=began, now=now)
+                    shrink(adaptive, largest, reduction, running=running, start_time=began, now=now)
                     or reduction
                 )
         running -= 1

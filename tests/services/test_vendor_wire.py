@@ -54,11 +54,11 @@ class RecordingPorts:
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
     def reading(
-        self, parse: Any, witness: Any, _use: Any = None, contract: Any = None
+        self, parse: Any, recent_credentials: Any, _use: Any = None, contract: Any = None
     ) -> RecordingPorts:
         """Record the parser and the contract, and return the fake core."""
         self.contracts.append(contract)
-        self.readers.append((parse, witness))
+        self.readers.append((parse, recent_credentials))
         return self
 
     async def call(self, *options: Any, **keywords: Any) -> str:

@@ -42,7 +42,7 @@ LOOK: Final = 30.0
 """Seconds that one request of a follower may take."""
 
 FINGERPRINT: Final = b"steps"
-"""The fingerprint of the keys that are about steps."""
+"""The fingerprint that is stored with the idempotency key of every step."""
 
 _TIMEOUT: Final = 120.0
 """Seconds for which a follower repeats its requests while the platform does not answer."""
@@ -54,11 +54,11 @@ The platform may fail for this file only, and then the run has its result withou
 """
 
 _OVERDUE_SECONDS: Final = 5.0
-"""Seconds after its limit and its grace at which a run is stopped that its platform left alive.
+"""Seconds after the time limit and grace period of a run at which a follower stops the run.
 
-So many seconds later it is stopped again. The limit counts from the first look at which a follower
-sees the run started: clocks of platforms differ from that of this process, which may step too, so
-dates are not compared.
+The run is stopped again after as many more seconds. The time limit is counted from the moment at
+which a follower first sees that the run has started. Dates are not compared, because the clocks of
+platforms differ from the clock of this process, which may be set, too.
 """
 
 _CLAIM_AGAIN: Final = 500_000_000
@@ -104,8 +104,8 @@ class RunReader:
         """
         core = core_of(self._manager)
         start_time = core.nanoseconds()
-        rounds: deque[bool] = deque(maxlen=40)
-        failures, failing_since, ended = 0, 0, False
+        recent_rounds: deque[bool] = deque(maxlen=40)
+        failures, failing_since, has_ended = 0, 0, False
         stop_at: int | None = None
         while True:
             try:
@@ -134,20 +134,20 @@ class RunReader:
             if status.is_over and len(followed_run.ended) == len(STREAMS):
                 return status
             stop_at = self._stop_overdue(spec, status, stop_at)
-            rounds.append(is_new)
+            recent_rounds.append(is_new)
             if self._has_waited(start_time, patience):
                 writer.write((), is_end=True)
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
                 # If a platform reported an end too early, it is not asked again at once.
-                ended = self._pause(name, rounds, can_wait=is_running and not ended)
+                has_ended = self._pause(name, recent_rounds, can_wait=is_running and not has_ended)
 
-    def _has_waited(self, began: int, patience: float | None) -> bool:
+    def _has_waited(self, start_time: int, patience: float | None) -> bool:
         """Return whether the caller's time limit for waiting is over."""
         if patience is None:
             return False
-        return core_of(self._manager).nanoseconds() >= began + patience * 1e9
+        return core_of(self._manager).nanoseconds() >= start_time + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
         """Return the error for a run that has not ended, with the time of the next check."""

@@ -111,11 +111,11 @@ class Part(Uncopyable):
         return admission_function(self._plan.question, self._async_core)
 
     def _new_call(
-        self, core: Core, timeout: float | timedelta | None = None, began: int | None = None
+        self, core: Core, timeout: float | timedelta | None = None, start_time: int | None = None
     ) -> Call:
         plan = self._plan
         span = plan.span if timeout is None else int(seconds(timeout, "timeout", zero=True) * 1e9)
-        return Call(plan, core.nanoseconds() if began is None else began, span)
+        return Call(plan, core.nanoseconds() if start_time is None else start_time, span)
 
     def _store_timeout(self, timeout: float | timedelta | None) -> float | None:
         """Return the time limit of a store in seconds; a timeout of 0 sets no limit."""

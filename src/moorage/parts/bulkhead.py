@@ -108,18 +108,18 @@ class Bulkhead(Guard[BulkheadSlot]):
             core.concurrency_limits.begin(self._place, ticket)
 
     def _leave(self, ticket: BulkheadSlot, error: BaseException | None, /) -> None:
-        began, ticket.began = ticket.began, None
+        start_time, ticket.began = ticket.began, None
         for core in self._cores():
             core.release(self._place, ticket)
-            if began is not None:
-                self._end(core, ticket, error, began)
+            if start_time is not None:
+                self._end(core, ticket, error, start_time)
 
     def _end(
-        self, core: Core, ticket: BulkheadSlot, error: BaseException | None, began: int
+        self, core: Core, ticket: BulkheadSlot, error: BaseException | None, start_time: int
     ) -> None:
         """Tell the adaptive limit how a call ended."""
         limit = core.concurrency_limits.end(
-            self._place, self._config, ticket, error, began, core.nanoseconds()
+            self._place, self._config, ticket, error, start_time, core.nanoseconds()
         )
         if limit is not None and core.observers:
             self._new_call(core).emit(core, BulkheadShrank, limit=limit)

@@ -208,7 +208,7 @@ class WebhookVerifier(Part):
                 url=url,
                 method=method,
                 tenant=tenant,
-                tried=self._unclaimed,
+                was_tried=self._unclaimed,
             )
         )
 

@@ -43,7 +43,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERATOR: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _ENDLESS_SECONDS: Final = 10 * 365 * 86_400.0
-"""Whoever gives so many seconds gives no bound."""
+"""A time limit of so many seconds counts as no time limit."""
 
 _NO_BOUND: Final = (
     "moorage cannot cancel this awaitable at its timeout, because no asyncio task runs it."
@@ -54,7 +54,7 @@ plain_sync: Final = frozenset({type(None), bool, bytes, dict, float, int, list, 
 """Types of results that a synchronous function may return, and nothing can await."""
 
 plain_async: Final[frozenset[type]] = frozenset()
-"""Types of results that an asynchronous function may return without an awaitable: none."""
+"""Types of results that need not be awaited in asynchronous code; this set is empty."""
 
 _FUNCTION_ATTRIBUTE: Final = "lifted_function"
 _NEEDS_NO_FLOW: Final = "needs_no_flow"
@@ -519,7 +519,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
     result: Awaitable[R],
     function: object,
     plan: Plan,
-    began: int,
+    start_time: int,
     call: Call | None,
     core: Core,
     /,
@@ -541,16 +541,16 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
         first_yield = steps.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
-    end_time = _end_of_attempt(plan, began, call)
+    end_time = _end_of_attempt(plan, start_time, call)
     attempt_steps: Any = rest_within(steps, first_yield, end_time, core.nanoseconds)
     return (yield from attempt_steps)  # type: ignore[no-any-return]  # what the coroutine returned
 
 
-def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
+def _end_of_attempt(plan: Plan, start_time: int, call: Call | None) -> float:
     """Return the time at which a first attempt's limit ends, in nanoseconds of the local clock."""
-    end, start = began + plan.span, began
+    end, start = start_time + plan.span, start_time
     if call is not None:
-        end, start = call.deadline, call.attempt_started or began
+        end, start = call.deadline, call.attempt_started or start_time
     attempt_timeout = plan.attempt_timeout
     return end if attempt_timeout is None else min(end, start + attempt_timeout * 1e9)
 

@@ -39,10 +39,13 @@ _LARGEST_KEYED: Final = 262_144
 
 
 def call_before_attempt(
-    plan: Plan, began: int, request: Request | None = None, identity: CallIdentity | None = None
+    plan: Plan,
+    start_time: int,
+    request: Request | None = None,
+    identity: CallIdentity | None = None,
 ) -> Call:
     """Return the state of a call, created before its first attempt."""
-    call = Call(plan, began, plan.span)
+    call = Call(plan, start_time, plan.span)
     call.request = request
     call.identity = identity
     return call
@@ -50,19 +53,19 @@ def call_before_attempt(
 
 def call_after_attempt(
     plan: Plan,
-    began: int,
+    start_time: int,
     request: Request | None = None,
     identity: CallIdentity | None = None,
     attempt_start: int | None = None,
 ) -> Call:
     """Return the state of a call, created after its first attempt."""
-    call = call_before_attempt(plan, began, request, identity)
-    call.attempt_started = attempt_start or began
+    call = call_before_attempt(plan, start_time, request, identity)
+    call.attempt_started = attempt_start or start_time
     return call
 
 
 def outgoing_request(
-    flows: CallOperations, plan: Plan, began: int, request: Request, state: Call | None
+    flows: CallOperations, plan: Plan, start_time: int, request: Request, state: Call | None
 ) -> tuple[Request, str]:
     """Return the request as it will be sent, and its URL."""
     try:
@@ -72,7 +75,7 @@ def outgoing_request(
             request = with_fixed_headers(request, plan)
         url = join_url(plan.base_url or "", request)
     except ConnectorError as error:
-        flows.end(state or call_before_attempt(plan, began, request), error)
+        flows.end(state or call_before_attempt(plan, start_time, request), error)
         raise
     if flows.core.learn is not None and not plan.provided:
         _sent_request(plan, request, url).report_secrets(flows.core.learn)
@@ -112,23 +115,23 @@ def time_limits(core: Core, state: Call) -> Timeouts:
     """Start the first attempt of a call, and return its time limits."""
     plan = state.plan
     start = state.attempt_started = core.nanoseconds()
-    if not state.hurried:
+    if not state.has_less_time:
         return plan.timeouts_at_first
     return plan.timeouts.within(max(1, state.deadline - start) / 1e9)
 
 
 def first_attempt(
-    plan: Plan, arrived: Ending, sent: Request, url: str, begun: FirstAttempt | None
+    plan: Plan, ending: Ending, sent: Request, url: str, begun: FirstAttempt | None
 ) -> FirstAttempt:
     """Return a first attempt and its result; `begun` contains the credentials, if there are any.
 
-    `arrived` is a response or an HTTP client's exception. An interruption is raised again.
+    `ending` is a response or an HTTP client's exception. An interruption is raised again.
     """
-    response, error = arrived
+    response, error = ending
     if error is not None:
-        arrived = response, _connector_error(error)
+        ending = response, _connector_error(error)
     credentials = None if begun is None else begun.credentials
-    return FirstAttempt(arrived, _sent_request(plan, sent, url, credentials), credentials)
+    return FirstAttempt(ending, _sent_request(plan, sent, url, credentials), credentials)
 
 
 def _sent_request(
@@ -142,41 +145,49 @@ def _sent_request(
 
 
 def admit_first_attempt(
-    flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
+    flows: CallOperations,
+    plan: Plan,
+    start_time: int,
+    call: Call | None,
+    request: Request | None = None,
 ) -> Admitted:
     """Ask the store to admit the first attempt; raise the store's error if it refuses."""
     try:
-        if call is None or not call.hurried:
+        if call is None or not call.has_less_time:
             admission = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
         else:
             time_left = (call.deadline - call.started) / 1e9
             admission = plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # as above
     except BaseException as error:
-        end_refused_call(flows, plan, began, call, error, request)
+        end_refused_call(flows, plan, start_time, call, error, request)
         raise
     # Inline, so that no function call between the grant and the caller can be interrupted.
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admission)
+        raise flows.refused(plan, start_time, admission)
     return admission
 
 
 async def request_admission(
-    flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
+    flows: CallOperations,
+    plan: Plan,
+    start_time: int,
+    call: Call | None,
+    request: Request | None = None,
 ) -> Admitted:
     """Ask an asynchronous store to admit the first attempt; raise its error if it refuses."""
     try:
         admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
-        end_refused_call(flows, plan, began, call, error, request)
+        end_refused_call(flows, plan, start_time, call, error, request)
         raise
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
-        raise flows.refused(plan, began, admission)
+        raise flows.refused(plan, start_time, admission)
     return admission
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
     """Return the flow that requests admission of the first attempt from an asynchronous store."""
-    if call is None or not call.hurried:
+    if call is None or not call.has_less_time:
         return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has both
     return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both
 
@@ -184,25 +195,25 @@ def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
 def end_refused_call(  # noqa: PLR0917 - the state of a call that may have no state yet
     flows: CallOperations,
     plan: Plan,
-    began: int,
+    start_time: int,
     call: Call | None,
     error: BaseException,
     request: Request | None = None,
     identity: CallIdentity | None = None,
 ) -> None:
     """End a call that failed or was interrupted before the store admitted its attempt."""
-    state = call or call_before_attempt(plan, began, request, identity)
+    state = call or call_before_attempt(plan, start_time, request, identity)
     if isinstance(error, ConnectorError):
         flows.end(state, error)
     else:
         flows.notify_interruption(state, error)
 
 
-def has_lost_time(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
+def has_lost_time(core: Core, plan: Plan, start_time: int, call: Call | None) -> bool:
     """Return whether the store's answer took so long that the attempt's time limit is reduced."""
-    duration = core.nanoseconds() - began
+    duration = core.nanoseconds() - start_time
     return duration > plan.slack or (
-        call is not None and duration > (call.deadline - began) >> SLACK
+        call is not None and duration > (call.deadline - start_time) >> SLACK
     )
 
 
@@ -235,12 +246,12 @@ def has_result(state: Call | None, response: Response) -> bool:
     if state is None or state.http_operation is None or state.parse is None:
         return True
     try:
-        refused = state.http_operation.refusal(response) is not None
-        if not refused:
+        is_refused = state.http_operation.refusal(response) is not None
+        if not is_refused:
             state.parse(response)
     except Exception:  # noqa: BLE001 - the flow decides what becomes of it
         return False
-    return not refused
+    return not is_refused
 
 
 def _connector_error(error: Exception) -> ConnectorError:

@@ -82,7 +82,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
         try:
             if answer is None:  # only event loops a store
                 admission = run_now(admission_flow(core, plan, call))
-            elif call is None or not call.hurried:
+            elif call is None or not call.has_less_time:
                 admission = answer(plan.admission, plan.seconds)
             else:
                 time_left = (call.deadline - start_time) / 1e9

@@ -160,7 +160,7 @@ def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
         headers = _headers_of(call, core)
     else:
         call.attempt_started = call.started
-    if call.hurried or headers:
+    if call.has_less_time or headers:
         return OperationAttempt(1, call.bound(core), None, plan.tenant, headers)
     return _attempt_that_starts_with_call(plan.seconds, plan.attempt_timeout, plan.tenant)
 

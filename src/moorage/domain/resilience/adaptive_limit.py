@@ -104,7 +104,7 @@ def shrink(
     reduction: Reduction | None,
     *,
     running: int,
-    began: int,
+    start_time: int,
     now: int,
 ) -> Reduction | None:
     """Return the shrunk limit after a sign of overload; None if the limit stays as it is.
@@ -114,10 +114,10 @@ def shrink(
         largest: the limit without overload.
         reduction: the latest shrinking of the limit, if there was one.
         running: the number of attempts in progress, with the overloaded one.
-        began: the time at which the overloaded attempt began, in nanoseconds.
+        start_time: the time at which the overloaded attempt began, in nanoseconds.
         now: the present time in nanoseconds.
     """
-    if reduction is not None and began < reduction.at:
+    if reduction is not None and start_time < reduction.at:
         return None
     smallest = min(rule.min_concurrent, largest)
     # If fewer calls are running than allowed, their number was already too large.
@@ -125,9 +125,11 @@ def shrink(
     return Reduction(max(limit * rule.shrink_to, float(smallest)), now)
 
 
-def is_overload(rule: AdaptiveLimit, error: BaseException | None, *, began: int, now: int) -> bool:
+def is_overload(
+    rule: AdaptiveLimit, error: BaseException | None, *, start_time: int, now: int
+) -> bool:
     """Return whether an attempt that ended with `error`, or without one, is a sign of overload."""
-    if rule.slow_call is not None and now - began > rule.slow_call * _SECOND:
+    if rule.slow_call is not None and now - start_time > rule.slow_call * _SECOND:
         return True
     if isinstance(error, RateLimitExceeded):
         return error.by_vendor

@@ -55,14 +55,14 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     """Run `step` as often as the call's plan allows; return its value or the final error."""
-    hurried = call.hurried or call.claim is not None
-    if hurried and call.remaining(core) <= 0:
+    has_less_time = call.has_less_time or call.claim is not None
+    if has_less_time and call.remaining(core) <= 0:
         return None, call.deadline_error()
     if call.route is not None:
-        result = await call.route.first_attempt(core, call, step, on_fast_path=not hurried)
+        result = await call.route.first_attempt(core, call, step, on_fast_path=not has_less_time)
     else:
         admission_request = (
-            admission_question(core, call, retry=False) if hurried else call.plan.admission
+            admission_question(core, call, retry=False) if has_less_time else call.plan.admission
         )
         result = await make_attempt(core, call, admission_request, step)
     if result.error is None:
@@ -360,7 +360,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
 
 
 def _outcome(
-    core: Core, call: Call, began: int | None, error: Exception | None, *, left: bool = True
+    core: Core, call: Call, start_time: int | None, error: Exception | None, *, left: bool = True
 ) -> Outcome:
     """Return the outcome for the circuit breaker, and emit the event that reports the attempt.
 
@@ -368,9 +368,9 @@ def _outcome(
     service.
     """
     outcome = Outcome.GOOD if error is None else health(error) if left else Outcome.NEUTRAL
-    if began is None:
+    if start_time is None:
         return outcome
-    duration = core.nanoseconds() - began
+    duration = core.nanoseconds() - start_time
     slow_threshold = call.plan.slow is not None and duration > call.plan.slow
     if slow_threshold and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
@@ -378,7 +378,7 @@ def _outcome(
         attempt_facts: AttemptFacts = (
             call.identify(core),
             call.plan,
-            began + duration,
+            start_time + duration,
             call.attempts,
             duration,
             None if error is None else type(error).__name__,

@@ -303,7 +303,7 @@ class CachedExchange(Exchange):
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
         # The lookup has used some of the call's time.
-        call.hurried = True
+        call.has_less_time = True
         self._lookup, self.conditional = lookup, True
         try:
             value, error = await attempts()
@@ -353,14 +353,14 @@ class CachedExchange(Exchange):
         If that is not cacheable, only remove the old one.
         """
         exchange_seconds = (self._core.nanoseconds() - lookup.at) / 1e9
-        arrival, policy, caller = self._arrival, self._policy, lookup.who
+        exchange, policy, caller = self._arrival, self._policy, lookup.who
         if (
-            arrival is None
-            or arrival[0].method is HttpMethod.HEAD
+            exchange is None
+            or exchange[0].method is HttpMethod.HEAD
             or exchange_seconds > LONGEST_FLIGHT
         ):
             return
-        request, response, received_at = arrival
+        request, response, received_at = exchange
         new_entry = new_cache_entry(request, response, caller, received_at, policy)
         found_answers = lookup.found
         other_entries = [

@@ -57,7 +57,7 @@ class OutOfTimeError(Exception):
 
 
 _NEARLY_ALL: Final = 0.9
-"""The share of an operation's timeout above which a step counts as the whole operation."""
+"""Above this share of an operation's timeout, errors do not mention a step's own time limit."""
 
 signatures: Final = itertools.count(1)
 """Consecutive numbers in the order in which errors are signed."""
@@ -77,8 +77,8 @@ class Call:
         contract: operation of a contract that it belongs to, if any.
         ended: True if the observers were notified of its end.
         hedge: number of the hedged (concurrent extra) request; 0 for the ordinary request.
-        hurried: True if the remaining time is shorter than the plan's, or if the caller set a time
-            limit.
+        has_less_time: True if the remaining time is shorter than the plan's, or if the caller set a
+            time limit.
         http_operation: HTTP operation whose request it sends, if any.
         listeners: observers that it notifies as long as no attempt fails.
         streams: True if the response is read as a stream, for as long as the call has time.
@@ -94,7 +94,8 @@ class Call:
         undecided: True while another region may admit the attempt that one region refused.
         subject: id of the person whose data the call is about.
         sent: credential that the last attempt sent.
-        witness: records the credential of each attempt, for the function that parses the responses.
+        recent_credentials: records the credential of each attempt, for the function that parses
+            the responses.
         keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
             because a stream still uses it.
         token: number of this call's probe lease, once it has requested one.
@@ -114,7 +115,7 @@ class Call:
     contract: ContractCall | None = None
     hedge = 0
     http_operation: HttpOperation[Any] | None = None
-    hurried = False
+    has_less_time = False
     identity: CallIdentity | None = None
     cached = False
     keeps_permit = False
@@ -136,7 +137,7 @@ class Call:
     target: str | None = None
     token = 0
     undecided = False
-    witness: RecentCredentials | None = None
+    recent_credentials: RecentCredentials | None = None
     written_by = 0
     _ledger = BLANK
 
@@ -214,25 +215,29 @@ class Call:
 
         `hedge` is the number of an extra request.
         """
-        racer = Call(self.plan, self.started, self.deadline - self.started)
-        racer.contract, racer.key, racer.request = self.contract, self.key, self.request
-        racer.beginning, racer.hedge = self.beginning, hedge
-        racer.identity = self.identity
-        racer.route = self.route
-        racer.parse, racer.http_operation = self.parse, self.http_operation
-        racer.witness = self.witness
-        racer._ledger = self._ledger
-        return racer
+        request_call = Call(self.plan, self.started, self.deadline - self.started)
+        request_call.contract, request_call.key, request_call.request = (
+            self.contract,
+            self.key,
+            self.request,
+        )
+        request_call.beginning, request_call.hedge = self.beginning, hedge
+        request_call.identity = self.identity
+        request_call.route = self.route
+        request_call.parse, request_call.http_operation = self.parse, self.http_operation
+        request_call.recent_credentials = self.recent_credentials
+        request_call._ledger = self._ledger
+        return request_call
 
     def join(self, concurrent_calls: Iterable[Call]) -> None:
         """Combine the effects that concurrent requests of this attempt may have had."""
-        self._ledger = self._ledger.join([racer.ledger for racer in concurrent_calls])
+        self._ledger = self._ledger.join([call.ledger for call in concurrent_calls])
 
     def send(self, sent: SentCredentials) -> None:
         """Record which credential the current attempt sends."""
         self.sent = sent
-        if self.witness is not None:
-            self.witness.append(sent)
+        if self.recent_credentials is not None:
+            self.recent_credentials.append(sent)
 
     def mask_credential(self, response: Response) -> Response:
         """Return the response; if it is a failure, mask the credential that was sent."""

@@ -110,8 +110,8 @@ class Exchange:
         plan = call.plan
         if plan.base_url is None:
             call.route = _route(call, request)
-        call.replayable = replayable = request.replayable
-        if not replayable and call.repeatable and plan.retry.max_attempts > 1:
+        call.replayable = is_replayable = request.replayable
+        if not is_replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
                 "The request may be sent several times, but its body can be read only once.",
                 field="body",
@@ -165,10 +165,10 @@ class Exchange:
         if self._first is not None and self._first.ending is not None:
             return self._answer_of_attempt(call, self._first.ending, self._first.sent)
         base = call.plan.base_url or ""
-        departure, plain_request = await self.prepare(call)
+        prepared_arguments, plain_request = await self.prepare(call)
         call.leave()
         try:
-            response = await self._core.send(*departure)
+            response = await self._core.send(*prepared_arguments)
             if not isinstance(response, Response):
                 raise wrong_answer_error(response, "a Response")
         except ConnectorError as error:
@@ -176,7 +176,7 @@ class Exchange:
             return AttemptResult(error=error.with_traceback(None))
         finally:
             # The traceback of an interruption contains this frame, which must not show secrets.
-            del departure
+            del prepared_arguments
         call.status, call.bytes_in = response.status, len(response.body)
         if call.content is not None:
             call.content.receive(response)
@@ -223,11 +223,11 @@ class Exchange:
         if auth.proves_key(credentials):
             is_learned: bool | None = core.nonces.remember_nonce(base, headers)
             is_challenge = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
-            required = "a nonce from its server in the proof of possession"
+            requirement = "a nonce from its server in the proof of possession"
         elif auth.responds(credentials):
             is_learned = core.digests.remember_challenge(base, status, headers)
             is_challenge = is_learned is not None
-            required = "a response to its Digest challenge"
+            requirement = "a response to its Digest challenge"
         else:
             return None
         challenged_before, self._challenged = self._challenged, is_challenge
@@ -235,7 +235,7 @@ class Exchange:
             return None
         call.record_no_effect()
         error = AuthenticationFailed(
-            f"The vendor requires {required} (HTTP {status}).",
+            f"The vendor requires {requirement} (HTTP {status}).",
             status=status,
             retryable=True,
             remedy="Send the request again with a new body. moorage now has the vendor's"
@@ -283,7 +283,7 @@ class Exchange:
             raise refusal(core, call, Answer.FENCED, 0)
         # No code below awaits: the URL may contain secrets, which no stack frame may show.
         url = self._url or join_url(base, request)
-        plain_request, unsigned = None, request
+        plain_request, request_for_log = None, request
         operation = call.http_operation
         request = _complete_request(operation, request, core)
         if credentials is not None:
@@ -307,7 +307,7 @@ class Exchange:
             )
 
             call.content = CallContent(
-                plan.log_content, plan.service.redaction, unsigned, base, sent_credentials
+                plan.log_content, plan.service.redaction, request_for_log, base, sent_credentials
             )
         if core.learn is not None:
             sent_credentials.report_secrets(core.learn)

@@ -95,7 +95,7 @@ class FastPathSteps(CallLifecycle):
             self.plans.name(error, plan.service.name, plan.operation, request_id)
             raise
         call = Call(plan, core.nanoseconds(), span)
-        call.hurried = timeout is not None
+        call.has_less_time = timeout is not None
         if has_labels or core.observers:
             self._start(call, None, request_id, subject, key)
         return call
@@ -151,7 +151,7 @@ class FastPathSteps(CallLifecycle):
         )
         call.repeatable = operation.repeatable
         if has_options:
-            call.hurried = timeout is not None
+            call.has_less_time = timeout is not None
             self._start(call, None, request_id, subject)
         elif core.observers:
             listeners = call.listeners = core.listeners()
@@ -204,7 +204,7 @@ class FastPathSteps(CallLifecycle):
     async def continue_call(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
         """Continue a call whose first attempt was refused or must wait for a limit."""
         core = self.core
-        if call.hurried and grants and (grants[0][0] or grants[0][1]):
+        if call.has_less_time and grants and (grants[0][0] or grants[0][1]):
             # The admission was requested without waiting, so there is no turn to give back.
             return await self.finish(call, step)
         try:
@@ -315,10 +315,10 @@ class FastPathSteps(CallLifecycle):
     def sending(self, call: Call, outgoing: Request) -> Request:
         """Notify the observers of an attempt, and add their tracing headers to the request."""
         begin_attempt(self.core, call, call.listeners.attempt_starts)
-        traced = self.core.traced
-        if traced is None or call.beginning is None:
+        add_trace_headers = self.core.traced
+        if add_trace_headers is None or call.beginning is None:
             return outgoing
-        return traced(outgoing, call.beginning)
+        return add_trace_headers(outgoing, call.beginning)
 
     def observed_success(self, identity: CallIdentity, plan: Plan, attempt_start: int) -> None:
         """Notify the observers that the first attempt of a call without a state succeeded."""
@@ -374,15 +374,15 @@ class FastPathSteps(CallLifecycle):
         """Complete the error of a fast-path call, and notify the observers that the call ended."""
         self._end_of_call(call, None, error)
 
-    def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
+    def refused(self, plan: Plan, start_time: int, admitted: Admitted) -> ConnectorError:
         """Return the error of a fast-path call that a limit or the circuit refused."""
         core = self.core
         error = admission_error(core, plan, admitted[0], admitted[1])
         if core.late_id is None:
-            Call(plan, began, plan.span).sign(core, error)
+            Call(plan, start_time, plan.span).sign(core, error)
         else:
             # The same as `Call.sign`, for an error that already names its service.
             vars(error).update(
-                _signature=next(signatures), _acted=False, _request_id=(core.id_of, began)
+                _signature=next(signatures), _acted=False, _request_id=(core.id_of, start_time)
             )
         return error

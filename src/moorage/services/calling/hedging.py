@@ -43,7 +43,9 @@ class HedgedAttempts:
         If all requests fail, the result of the first one.
         """
         first_call = call.concurrent_call()
-        extras = [call.concurrent_call(number) for number in range(1, self._config.max_extra + 1)]
+        extra_calls = [
+            call.concurrent_call(number) for number in range(1, self._config.max_extra + 1)
+        ]
         lead_results: list[AttemptResult] = []
         results: list[AttemptResult] = []
 
@@ -52,20 +54,23 @@ class HedgedAttempts:
             results.append(lead_results[0])
             return _HedgedRequest(first_call, lead_results[0])
 
-        steps = [first, *(self._extra(extra, n, results) for n, extra in enumerate(extras))]
+        steps = [
+            first,
+            *(self._extra(extra_call, n, results) for n, extra_call in enumerate(extra_calls)),
+        ]
         try:
-            winner: _HedgedRequest = await self._core.first(
+            chosen_request: _HedgedRequest = await self._core.first(
                 steps, stagger=self._config.delay, good=_is_good
             )
         finally:
-            call.join((first_call, *extras))
-        if lead_results and not _is_good(winner):
-            winner = _HedgedRequest(first_call, lead_results[0])
-        call.status, call.cached = winner.call.status, winner.call.cached
-        call.bytes_in, call.content = winner.call.bytes_in, winner.call.content
+            call.join((first_call, *extra_calls))
+        if lead_results and not _is_good(chosen_request):
+            chosen_request = _HedgedRequest(first_call, lead_results[0])
+        call.status, call.cached = chosen_request.call.status, chosen_request.call.cached
+        call.bytes_in, call.content = chosen_request.call.bytes_in, chosen_request.call.content
         return AttemptResult(
-            winner.result.value,
-            winner.result.error,
+            chosen_request.result.value,
+            chosen_request.result.error,
             pause=lead_results[0].pause if lead_results else None,
             repeats=any(result.repeats for result in results),
         )

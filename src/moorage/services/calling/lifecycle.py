@@ -91,7 +91,7 @@ class CallLifecycle(ManualOperations):
         request_id: str | None,
         subject: str | None,
         request: Any = _NO_REQUEST,
-        began: int | None = None,
+        start_time: int | None = None,
         idempotency_key: str | None = None,
         operation: OperationTraits | None = None,
     ) -> Call:
@@ -116,21 +116,21 @@ class CallLifecycle(ManualOperations):
         except ConnectorError as error:
             self.plans.name(error, service, endpoint, request_id)
             raise
-        call = Call(plan, core.nanoseconds() if began is None else began, span)
-        call.hurried = timeout is not None or began is not None
+        call = Call(plan, core.nanoseconds() if start_time is None else start_time, span)
+        call.has_less_time = timeout is not None or start_time is not None
         call.contract = self._contract
         if operation is not None and call.contract is None:
             target = getattr(operation, "target", None) if core.observers else None
             call.contract = ContractCall(operation.name, operation.system, service, target=target)
         call.request = matched_request
         if core.observers or request_id is not None or subject is not None:
-            self._start(call, began, request_id, subject, idempotency_key)
+            self._start(call, start_time, request_id, subject, idempotency_key)
         return call
 
     def _start(
         self,
         call: Call,
-        began: int | None,
+        start_time: int | None,
         request_id: str | None,
         subject: str | None,
         key: object = None,
@@ -141,24 +141,26 @@ class CallLifecycle(ManualOperations):
         if self.core.observers:
             call.listeners = self.core.listeners()
         if self.core.observers or request_id is not None:
-            self._name(call, began, request_id, key)
+            self._name(call, start_time, request_id, key)
 
-    def _name(self, call: Call, began: int | None, request_id: str | None, key: object) -> None:
+    def _name(
+        self, call: Call, start_time: int | None, request_id: str | None, key: object
+    ) -> None:
         """Set the id of a call, and notify those observers that need its start."""
         core = self.core
-        wall = core.wall() if began is None else core.wall_at(began)
+        wall_time = core.wall() if start_time is None else core.wall_at(start_time)
         if request_id is None and core.late_id is not None:
-            identity = CallIdentity(call.started, wall, core.late_id)
+            identity = CallIdentity(call.started, wall_time, core.late_id)
         else:
-            identity = core.identity(call.started, wall, request_id)
+            identity = core.identity(call.started, wall_time, request_id)
         call.identity = identity
         if key is not None or call.contract is not None:
             call.describe(identity, key)
-        starts = call.listeners.starts
-        if starts:
+        start_listeners = call.listeners.starts
+        if start_listeners:
             event = new_late(CallStarted)
             set_facts(event, (identity, call.plan, call.started))
-            core.notify_observers(starts, event)
+            core.notify_observers(start_listeners, event)
 
     async def _finish(self, call: Call, once: KeyedUse | None, step: AttemptStep) -> Ending:
         """Run the attempts of a call under its idempotency key, and notify observers of its end."""

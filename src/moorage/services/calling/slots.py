@@ -44,7 +44,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
             delay = 0.0 if wait_start is None else (core.nanoseconds() - wait_start) / 1e9
             if delay >= _SHORT_WAIT:
                 call.emit(core, BulkheadWaited, delay=delay)
-            call.hurried = True
+            call.has_less_time = True
             return await attempt(core, call, step)
         finally:
             if not call.keeps_place:
@@ -61,7 +61,7 @@ def _measured_step(core: Core, step: AttemptStep, bulkhead: BulkheadConfig) -> A
     limits = core.concurrency_limits
 
     async def measured_step(call: Call) -> AttemptResult:
-        key, began, attempt_mark = call.plan.bulkhead_key, core.nanoseconds(), object()
+        key, start_time, attempt_mark = call.plan.bulkhead_key, core.nanoseconds(), object()
         error: BaseException | None = None
         limits.begin(key, attempt_mark)
         try:
@@ -69,7 +69,7 @@ def _measured_step(core: Core, step: AttemptStep, bulkhead: BulkheadConfig) -> A
             error = result.error
         finally:
             now = core.nanoseconds()
-            limit = limits.end(key, bulkhead, attempt_mark, error, began, now)
+            limit = limits.end(key, bulkhead, attempt_mark, error, start_time, now)
         if limit is not None and core.observers:
             call.emit(core, BulkheadShrank, limit=limit)
         return result

@@ -67,7 +67,7 @@ class CallOperations(FastPathSteps):
     _rehearses = False
     _parse: Parse | None = None
     _operation: HttpOperation[Any] | None = None
-    _witness: RecentCredentials | None = None
+    _recent_credentials: RecentCredentials | None = None
     _use = AS_USUAL
     single: Single | None = None
     """Like `call` without a key and options, on the fast path if the request allows that."""
@@ -113,13 +113,13 @@ class CallOperations(FastPathSteps):
             request_id=request_id,
             subject=subject,
             request=request,
-            began=start_time,
+            start_time=start_time,
             idempotency_key=idempotency_key,
             operation=self._operation,
         )
         call.parse = self._parse
         call.http_operation = self._operation
-        call.witness = self._witness
+        call.recent_credentials = self._recent_credentials
         try:
             self._check(call, request, idempotency_key, self._operation)
             code = None
@@ -250,9 +250,9 @@ class CallOperations(FastPathSteps):
             request_id=request_id,
             subject=subject,
             request=request,
-            began=start_time,
+            start_time=start_time,
         )
-        call.witness = self._witness
+        call.recent_credentials = self._recent_credentials
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
@@ -309,7 +309,7 @@ class CallOperations(FastPathSteps):
             timeout=timeout,
             request_id=request_id,
             subject=subject,
-            began=start_time,
+            start_time=start_time,
             idempotency_key=idempotency_key,
             operation=operation,
         )
@@ -354,21 +354,21 @@ class CallOperations(FastPathSteps):
     def reading(
         self,
         parse: Parse | None,
-        witness: RecentCredentials | None,
+        recent_credentials: RecentCredentials | None,
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:
         """Return a copy of these operations that parses each response with the given function.
 
         `parse` reads a successful response. If it cannot read a response, the attempt has failed
-        with an unknown outcome, and the response is not stored under the key. `witness` records the
-        credentials that are sent, and `use` is the way in which a key is used. `contract` is the
-        operation of a contract that the calls belong to.
+        with an unknown outcome, and the response is not stored under the key. `recent_credentials`
+        records the credentials that are sent, and `use` is the way in which a key is used.
+        `contract` is the operation of a contract that the calls belong to.
         """
         flows = copy(self)
         flows.single = None
         flows._parse = parse  # noqa: SLF001 - a copy of this object
-        flows._witness = witness  # noqa: SLF001 - a copy of this object
+        flows._recent_credentials = recent_credentials  # noqa: SLF001 - a copy of this object
         flows._use = use  # noqa: SLF001 - a copy of this object
         flows._contract = contract  # noqa: SLF001 - a copy of this object
         return flows

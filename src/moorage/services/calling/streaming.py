@@ -44,7 +44,7 @@ class StreamingExchange(Exchange):
         self._at: str | None = None
         self._opened: Stream | None = None
         call.keeps_permit = call.keeps_place = True
-        call.hurried = call.streams = True
+        call.has_less_time = call.streams = True
 
     async def __call__(self, call: Call) -> AttemptResult:
         """Send the request and return the stream; the body of a failure is read immediately."""

@@ -232,7 +232,7 @@ class Dispatcher:
         had accepted an argument that the last account refuses, the error of the unavailable account
         is raised, and an effect with a key returns to the unavailable account.
         """
-        unavailable: tuple[Account, ConnectorError] | None = None
+        first_unavailable: tuple[Account, ConnectorError] | None = None
         *earlier_accounts, last_account = accounts
         for account, following_account in zip(earlier_accounts, accounts[1:], strict=True):
             wire = self._wire(account, operation, timeout, key)
@@ -242,19 +242,19 @@ class Dispatcher:
                 is_refused = is_argument_refusal(error, wire)
                 if not (is_refused or is_certainly_undone(error, wire)):
                     raise
-                if unavailable is None and not is_refused:
-                    unavailable = account, error
+                if first_unavailable is None and not is_refused:
+                    first_unavailable = account, error
                 await _move_ownership(ownership, following_account)
                 self._notify_fail_over(operation, account, following_account, error, key)
         wire = self._wire(last_account, operation, timeout, key)
         try:
             return await self._execute_for_account(operation, wire, perform, last_account.vendor)
         except ConnectorError as error:
-            if unavailable is None or not is_argument_refusal(error, wire):
+            if first_unavailable is None or not is_argument_refusal(error, wire):
                 raise
-            available_accounts, unavailability = unavailable
-            await _move_ownership(ownership, available_accounts)
-            raise unavailability from error
+            unavailable_account, unavailable_error = first_unavailable
+            await _move_ownership(ownership, unavailable_account)
+            raise unavailable_error from error
 
     async def _execute_with_key(
         self,

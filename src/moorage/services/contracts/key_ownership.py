@@ -68,28 +68,29 @@ class KeyOwnership:
         self._names = (kind, tenant, key)
         self._ttl = micros(remembered)
         self._term = micros(seconds + MARGIN)
-        self._patience = core.nanoseconds() + int(seconds * 1e9)
+        self._end_time = core.nanoseconds() + int(seconds * 1e9)
         self._claim: HeldClaim | None = None
         self._moves_from = 0
         self._moves = 0
 
-    async def record_owner(self, first: str, *, movable: bool) -> tuple[str, bool]:
+    async def record_owner(self, first_account: str, *, movable: bool) -> tuple[str, bool]:
         """Return the account that owns the key, and whether another account may take the key over.
 
-        A new key is given to `first`. A caller that may move the key holds the claim on its record.
+        A new key is given to `first_account`. A caller that may move the key holds the claim on
+        its record.
 
         Raises:
             IdempotencyInProgress: another caller held the claim on the record all the time.
             TenantRecordsExhausted: the key is new, and its tenant has reached its maximum of
                 records.
         """
-        account, may_move = await self._record_first(0, first, movable=movable)
+        account, may_move = await self._record_first(0, first_account, movable=movable)
         if not may_move:
             return account, False
-        recorded_at, core = self._state_key("turn"), self._core
-        claim_result, end_time = await self._claim_key(recorded_at, NewRecord.ALWAYS)
+        record_key, core = self._state_key("turn"), self._core
+        claim_result, end_time = await self._claim_key(record_key, NewRecord.ALWAYS)
         self._moves_from = core.nanoseconds() + claim_result.wait * 1000
-        self._claim = HeldClaim(recorded_at, claim_result.fence, ttl=self._ttl, until=end_time)
+        self._claim = HeldClaim(record_key, claim_result.fence, ttl=self._ttl, until=end_time)
         core.renewals.keep(self._claim)
         while (next_account := await self._read(self._moves + 1)) is not None:
             account = next_account
@@ -138,11 +139,11 @@ class KeyOwnership:
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
         """Store the key's first owner under this fencing number, unless an owner is stored."""
-        recorded_at = self._state_key("place", str(number))
-        claim_result, _ = await self._claim_key(recorded_at)
+        record_key = self._state_key("place", str(number))
+        claim_result, _ = await self._claim_key(record_key)
         if claim_result.verdict is Verdict.RUN:
             completion = store_answer(
-                recorded_at, claim_result.fence, (account, movable), ttl=self._ttl
+                record_key, claim_result.fence, (account, movable), ttl=self._ttl
             )
             settlement = await self._core.execute(completion, self._seconds_left())
             account, movable = settlement.answer if settlement.done else (account, movable)
@@ -151,20 +152,20 @@ class KeyOwnership:
         return account, movable
 
     async def _read(self, number: int) -> str | None:
-        recorded_at = self._state_key("place", str(number))
-        claim_result, _ = await self._claim_key(recorded_at, NewRecord.NEVER)
+        record_key = self._state_key("place", str(number))
+        claim_result, _ = await self._claim_key(record_key, NewRecord.NEVER)
         if claim_result.verdict is Verdict.ABSENT:
             return None
         if claim_result.verdict is Verdict.RUN:
             await self._core.execute(
-                release_claim(recorded_at, claim_result.fence, ttl=self._ttl), self._seconds_left()
+                release_claim(record_key, claim_result.fence, ttl=self._ttl), self._seconds_left()
             )
             return None
         account: str = claim_result.answer[0]
         return account
 
     async def _claim_key(
-        self, recorded_at: str, new: NewRecord = NewRecord.IN_BOUND
+        self, record_key: str, new_record: NewRecord = NewRecord.IN_BOUND
     ) -> tuple[ClaimResult, int]:
         """Claim the right to record the key's owner, or return the owner that is already recorded.
 
@@ -175,7 +176,7 @@ class KeyOwnership:
         while True:
             start_time = core.nanoseconds()
             claim = Claim(
-                recorded_at,
+                record_key,
                 fingerprint=SAME_FINGERPRINT,
                 owner=owner,
                 lease=lease,
@@ -184,12 +185,12 @@ class KeyOwnership:
                 target="",
                 remembered=0,
             )
-            claim_result = await self._execute(claim, new)
+            claim_result = await self._execute(claim, new_record)
             if claim_result.verdict is not Verdict.BUSY:
                 return claim_result, start_time + lease * 1000
             # The holder may have died; then the record can be claimed when its lease has expired.
             longest_pause = min(pause, claim_result.wait / SECOND + _AFTER)
-            if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
+            if core.nanoseconds() + longest_pause * 1e9 >= self._end_time:
                 raise IdempotencyInProgress(
                     "Another call is using this idempotency key.",
                     retry_at=core.utc() + timedelta(microseconds=claim_result.wait),
@@ -197,12 +198,12 @@ class KeyOwnership:
             await core.sleep(longest_pause * (0.5 + core.fraction() / 2))
             pause = min(2 * pause, _SLOWEST_LOOK)
 
-    async def _execute(self, claim: Claim, new: NewRecord) -> ClaimResult:
+    async def _execute(self, claim: Claim, new_record: NewRecord) -> ClaimResult:
         """Claim a key's record, and observe the limit on the tenant's records if there is one."""
         core, (kind, tenant, _) = self._core, self._names
         if core.tenant_records is not None and tenant is not None:
-            counted = CountedClaim(core, kind, tenant, claim, self._seconds_left, new)
-            return await core.tenant_records.claim(counted)
+            counted_claim = CountedClaim(core, kind, tenant, claim, self._seconds_left, new_record)
+            return await core.tenant_records.claim(counted_claim)
         return await core.execute(claim, self._seconds_left())  # type: ignore[no-any-return]  # as Claim says
 
     def _seconds_left(self) -> float:
@@ -210,7 +211,7 @@ class KeyOwnership:
 
         If no time is left, the store gets a moment.
         """
-        return seconds_left(self._core, self._patience)
+        return seconds_left(self._core, self._end_time)
 
     def _state_key(self, what: str, *more: str) -> str:
         kind, tenant, key = self._names

@@ -114,7 +114,7 @@ class PaymentEffects:
     def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: AllowedActions) -> None:
         self._dispatcher = dispatcher
         self._tenant = tenant
-        self._reach = reach
+        self._allowed_actions = reach
 
     @property
     def _core(self) -> Core:
@@ -163,7 +163,7 @@ class PaymentEffects:
             return self._replayed_receipt(registration, request.operation, key)
         if registration.forgotten:
             raise _forgotten_key_error(key, accounts)
-        key_use = KeyUse(round=registration.round, reach=self._reach)
+        key_use = KeyUse(round=registration.round, reach=self._allowed_actions)
         operation = attrs.evolve(operation, use=key_use, timeout=timeout)
         if timeout is not None:
             timeout = max(_LEAST, timeout - (core.nanoseconds() - start_time) / 1e9)
@@ -179,7 +179,7 @@ class PaymentEffects:
         try:
             receipt, has_open_key = await execution
         except NotSentError:
-            if self._reach is AllowedActions.AGAIN:
+            if self._allowed_actions is AllowedActions.AGAIN:
                 self._unregister(key, registration, is_certain=False)
             raise
         except ConnectorError as error:
@@ -188,9 +188,9 @@ class PaymentEffects:
             elif registration.first and (_had_no_effect(error) or _concerns_earlier_call(error)):
                 self._unregister(key, registration, is_certain=False)
             else:
-                if self._reach is not AllowedActions.STORED and _sent_nothing(error):
+                if self._allowed_actions is not AllowedActions.STORED and _sent_nothing(error):
                     self._allow_settling(key, registration)
-                if self._reach is AllowedActions.FRESH:
+                if self._allowed_actions is AllowedActions.FRESH:
                     error.remedy = f"{error.remedy} {_SETTLE_REMEDY}"
             raise
         if has_open_key:
@@ -225,7 +225,7 @@ class PaymentEffects:
         self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]
     ) -> Registration:
         core, fingerprint = self._core, request_fingerprint(request)
-        if self._reach is AllowedActions.STORED:
+        if self._allowed_actions is AllowedActions.STORED:
             read_command = ReadRegistration(KIND, self._tenant, key, fingerprint=fingerprint)
             registration: Registration = await core.execute(read_command, None)
             return registration
@@ -247,8 +247,8 @@ class PaymentEffects:
             span=micros(times[0]),
             memory=micros(times[1]),
         )
-        registered: Registration = await core.execute(command, times[0])
-        return registered
+        new_registration: Registration = await core.execute(command, times[0])
+        return new_registration
 
     def _unregister(self, key: str, registration: Registration, *, is_certain: bool) -> None:
         if registration.number:
@@ -378,8 +378,10 @@ def _seal_payload(core: Core, tenant: str | None, key: str, packed: bytes) -> tu
     return _SEALED_FORMAT, core.cipher.seal(packed, _binding_of(tenant, key))
 
 
-def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
-    encoding, content = sealed
+def _unsealed_payload(
+    core: Core, tenant: str | None, key: str, sealed_payload: tuple[str, bytes]
+) -> bytes:
+    encoding, content = sealed_payload
     if encoding != _SEALED_FORMAT:
         return content
     if core.cipher is None:

@@ -148,14 +148,16 @@ class PaymentsFlows(Flows, PaymentsContract):
                 has_open_key = wire.has_open_key
                 return receipt
 
-            async def act(routed: RoutingRequest, timeout: float | None) -> PerformedEffect:
+            async def act(
+                routing_request: RoutingRequest, timeout: float | None
+            ) -> PerformedEffect:
                 if at_reference:
                     receipt = await dispatcher.execute_at(
-                        values[0], routed, call_vendor, key=key, timeout=timeout
+                        values[0], routing_request, call_vendor, key=key, timeout=timeout
                     )
                 else:
                     receipt = await dispatcher.execute(
-                        routed, call_vendor, key=key, timeout=timeout
+                        routing_request, call_vendor, key=key, timeout=timeout
                     )
                 return PerformedEffect(receipt, has_open_key=has_open_key)
 

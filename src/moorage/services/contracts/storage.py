@@ -406,10 +406,10 @@ class StorageFlows(Flows, StorageContract):
         if isinstance(vendor, TakesInOrder):
             return await vendor.send(wire, upload, pieces, resumed=uploaded_parts is not None)
         core = self._dispatcher.calling.core
-        sending = UploadSession(
+        session = UploadSession(
             core, vendor, wire, upload, pieces, uploaded_parts=uploaded_parts or ()
         )
-        parts = await sending.all(plan.at_once)
+        parts = await session.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 
     # --- dispatch ----------------------------------------------------------

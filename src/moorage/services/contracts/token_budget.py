@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BUDGET: Final = "budget"
 """The name of the service in whose limits the tokens of an account are counted."""
 
-_AT: Final = 2
+_TOKENS_POSITION: Final = 2
 """The position of the number of tokens in a ticket."""
 
 
@@ -36,14 +36,14 @@ class TakenTokens:
         core: the ports.
         gates: limits of the budget.
         tickets: a ticket of each limit.
-        most: number of taken tokens.
+        taken: number of taken tokens.
     """
 
-    def __init__(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...], most: int) -> None:
+    def __init__(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...], taken: int) -> None:
         self._core = core
         self._gates = gates
         self._tickets = tickets
-        self._most = most
+        self._taken = taken
 
     def settle(self, used: int) -> None:
         """Give back the tokens that were not used; never wait for the store.
@@ -51,17 +51,19 @@ class TakenTokens:
         If the vendor counted more tokens than were taken, take the difference too, but from each
         limit at most all of its tokens.
         """
-        unused = self._most - max(0, used)
+        unused = self._taken - max(0, used)
         if unused:
             tickets = tuple(
-                (*item[:_AT], max(unused, -rule.burst), *item[_AT + 1 :])
+                (*item[:_TOKENS_POSITION], max(unused, -rule.burst), *item[_TOKENS_POSITION + 1 :])
                 for rule, item in zip(self._gates.limits, self._tickets, strict=True)
             )
             self._core.post(GiveBack(self._gates, tickets))
 
 
-async def take_tokens(core: Core, plan: Plan, most: int, seconds: float | None) -> TakenTokens:
-    """Take the most tokens that a request may use from the budget of its account.
+async def take_tokens(
+    core: Core, plan: Plan, max_tokens: int, seconds: float | None
+) -> TakenTokens:
+    """Take as many tokens from the budget of an account as its request may use at most.
 
     Raises:
         InvalidData: the request may use more than the whole budget.
@@ -69,22 +71,22 @@ async def take_tokens(core: Core, plan: Plan, most: int, seconds: float | None) 
     """
     gates = plan.gates
     whole_budget = min(rule.burst for rule in gates.limits)
-    if most > whole_budget:
+    if max_tokens > whole_budget:
         raise InvalidData(
-            f"The request may use up to {most} tokens, but the account's budget has only"
+            f"The request may use up to {max_tokens} tokens, but the account's budget has only"
             f" {whole_budget} tokens.",
             field="request",
             service=plan.service.name,
             remedy="Lower `max_tokens`, shorten the request, or raise the account's budget.",
         )
     admission_request = Admission(
-        gates, within=0, lease=0, costs=(most,) * len(gates.limits), ticketed=True
+        gates, within=0, lease=0, costs=(max_tokens,) * len(gates.limits), ticketed=True
     )
     answer, wait, _, tickets = await core.execute(admission_request, seconds)
     if answer is Answer.GO:
-        return TakenTokens(core, gates, tickets, most)
+        return TakenTokens(core, gates, tickets, max_tokens)
     error = RateLimitExceeded(
-        f"The account's budget is nearly used up: this request may use up to {most} tokens.",
+        f"The account's budget is nearly used up: this request may use up to {max_tokens} tokens.",
         service=plan.service.name,
         remedy="Wait until the budget is renewed at `retry_at`, lower `max_tokens`, or raise the"
         " account's budget.",

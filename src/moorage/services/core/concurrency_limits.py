@@ -59,7 +59,7 @@ class ConcurrencyLimits:
         config: BulkheadConfig,
         attempt: object,
         error: BaseException | None,
-        began: int,
+        start_time: int,
         now: int,
     ) -> int | None:
         """Record the end of an attempt; return the new limit if it shrank, otherwise None."""
@@ -72,13 +72,20 @@ class ConcurrencyLimits:
         bulkhead, rule = self._bulkheads.get(key), config.adaptive
         if bulkhead is None or rule is None:
             return None
-        running = len(bulkhead.running)
+        running_count = len(bulkhead.running)
         bulkhead.running.discard(attempt)
-        if not is_overload(rule, error, began=began, now=now):
+        if not is_overload(rule, error, start_time=start_time, now=now):
             return None
-        largest = config.max_concurrent
-        reduction = shrink(rule, largest, bulkhead.reduction, running=running, began=began, now=now)
+        max_limit = config.max_concurrent
+        reduction = shrink(
+            rule,
+            max_limit,
+            bulkhead.reduction,
+            running=running_count,
+            start_time=start_time,
+            now=now,
+        )
         if reduction is None:
             return None
         bulkhead.reduction = reduction
-        return limit_at(rule, largest, reduction, now)
+        return limit_at(rule, max_limit, reduction, now)

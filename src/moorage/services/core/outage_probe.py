@@ -48,13 +48,15 @@ class OutageProbe:
         if self.outage is not None:
             self.outage.turn[:] = [None]
 
-    def is_slow(self, began: int, bound: float | None) -> bool:
+    def is_slow(self, start_time: int, bound: float | None) -> bool:
         """Return whether a store that missed the deadline may be slow, and not unreachable."""
         now = self._core.nanoseconds()
         silent_time = None if self.answered is None else now - self.answered
-        return is_slow(now - began, bound, silent_time)
+        return is_slow(now - start_time, bound, silent_time)
 
-    def record_loss(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
+    def record_loss(
+        self, before: Outage | None, error: StorageUnavailable, start_time: int
+    ) -> None:
         """Record that the store did not respond, so that its outage begins or continues."""
         core, current_outage = self._core, self.outage
         if current_outage is not None and current_outage is not before:
@@ -62,7 +64,7 @@ class OutageProbe:
             return
         now = core.nanoseconds()
         outage = extended_outage(
-            before, copy(error), now, core.fraction(), waited_nanoseconds=now - began
+            before, copy(error), now, core.fraction(), waited_nanoseconds=now - start_time
         )
         self.outage = outage
         if core.observers:

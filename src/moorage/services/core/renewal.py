@@ -296,10 +296,10 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
                 self.stop_renewing(claim)
 
     def _bounded_store(
-        self, entries: Iterable[HeldEntry], began: int, timeout: float
+        self, entries: Iterable[HeldEntry], start_time: int, timeout: float
     ) -> EntryStore[Any]:
         """Return the store, with a time limit: the first lease's end or `timeout` if later."""
-        end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
+        end = max(start_time + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 

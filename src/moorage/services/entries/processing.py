@@ -340,27 +340,27 @@ class EntryProcessing(EntryManagement[E]):
             stop: event; once it is set, no other entry is started.
             concurrency: the number of entries that are processed concurrently.
         """
-        stops = partial(self._must_stop, stop)
+        must_stop = partial(self._must_stop, stop)
         results: list[ProcessedEntry[E]] = []
         lease = self._renewals.lease(self._lease)
         if ids is not None:
             for id in islice(ids, limit):
-                due_entries: Sequence[E] = () if stops() else await self._due_entry(id)
+                due_entries: Sequence[E] = () if must_stop() else await self._due_entry(id)
                 for entry in due_entries:
                     results += await self._process_one(entry, lease, work, utc)
             return results
-        while len(results) < limit and not stops():
+        while len(results) < limit and not must_stop():
             earlier_count = len(results)
             if self.store.claim is not None:
                 results += await self._process_batch(
-                    limit - earlier_count, lease, work, utc, stops, concurrency
+                    limit - earlier_count, lease, work, utc, must_stop, concurrency
                 )
             else:
                 steps = [
                     partial(self._process_due, results, entry, lease, work, utc)
                     for entry in await self.store.due(limit - earlier_count)
                 ]
-                await concurrency.run(steps, stops)
+                await concurrency.run(steps, must_stop)
             # Another worker took these entries, so requesting them again would be pointless.
             if len(results) == earlier_count:
                 break
@@ -372,7 +372,7 @@ class EntryProcessing(EntryManagement[E]):
         lease: float,
         work: Work[E],
         utc: Callable[[], datetime],
-        stops: Callable[[], bool],
+        must_stop: Callable[[], bool],
         concurrency: Concurrency,
     ) -> list[ProcessedEntry[E]]:
         """Take several entries, process them, and write their results together.
@@ -396,7 +396,7 @@ class EntryProcessing(EntryManagement[E]):
             steps = [
                 partial(self._process_claimed, batch, entry, work, utc) for entry in batch.claimed
             ]
-            await concurrency.run(steps, stops)
+            await concurrency.run(steps, must_stop)
             seconds = (self.core.nanoseconds() - start_time) / 1e9
         finally:
             await self._write(batch, ends=True)
@@ -443,10 +443,10 @@ class EntryProcessing(EntryManagement[E]):
                 for (entry, result), is_own in zip(later_pairs, swap_results, strict=False):
                     if not is_own:
                         await self._overwrite_uncertain(result)
-                    processed = ProcessedEntry(
+                    processed_entry = ProcessedEntry(
                         entry=entry, answer=result.answer, error=result.error
                     )
-                    batch.worked.append(processed)
+                    batch.worked.append(processed_entry)
         finally:
             for item in [result.entry for result in results] + batch.claimed * ends:
                 if item.id in batch.leases:
@@ -585,13 +585,13 @@ class EntryProcessing(EntryManagement[E]):
         entry, error, consequence = result.entry, result.error, result.fate
         if error is None:
             return finish_entry(entry, now)
-        words = stored_error_text(error)
+        error_text = stored_error_text(error)
         if consequence is ErrorConsequence.DOUBT:
-            return mark_unknown(entry, now, words)
+            return mark_unknown(entry, now, error_text)
         if consequence is not ErrorConsequence.AGAIN or entry.attempts >= self._retry.max_attempts:
-            return give_up(entry, now, words, spent=consequence is ErrorConsequence.SPENT)
+            return give_up(entry, now, error_text, spent=consequence is ErrorConsequence.SPENT)
         wait = pause_entry(self._retry, entry.attempts, result.requested_wait, self.core.fraction())
-        return postpone_entry(entry, now + wait, words)
+        return postpone_entry(entry, now + wait, error_text)
 
     def closed(self, entry: E, content: bytes) -> E:
         """Return a copy of the entry with this content, encrypted if there is a cipher."""

@@ -424,7 +424,7 @@ class Renewal:
         self, question: TokenQuestion, renewal_claim: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
         """Return the token endpoint's final response, and the number of requests made."""
-        core, attempts, tries, delay, is_challenge = self._core, 0, 0, 0.0, False
+        core, attempts, counted_attempts, delay, is_challenge = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
             asked_at = core.utc()
@@ -442,14 +442,14 @@ class Renewal:
             ) / _SECOND - self._pace.request
             if is_challenge and not was_challenged and spare_seconds >= 0:
                 continue
-            tries += 1
+            counted_attempts += 1
             if is_lost(answer) and not repeatable:
                 return answer, attempts
             error, wait = renewal_error(None, answer)
             decision = retry.decide(
                 self._pace.retry,
                 error,
-                attempt=tries,
+                attempt=counted_attempts,
                 repeatable=True,
                 retry_after=wait,
                 remaining=spare_seconds,

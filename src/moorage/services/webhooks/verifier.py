@@ -131,14 +131,14 @@ class WebhookReceiver:
         url: str | None,
         method: str,
         tenant: str | None,
-        tried: bool = False,
+        was_tried: bool = False,
     ) -> tuple[WebhookEvent, ...]:
         """Verify that a webhook is genuine, fresh and new; return its events."""
         endpoint = self._endpoint
         if url is not None and endpoint.origin is not None:
             url = _moved_url(url, endpoint.origin)
         try:
-            quick_events = None if tried else self.verify_on_fast_path(headers, body, tenant)
+            quick_events = None if was_tried else self.verify_on_fast_path(headers, body, tenant)
             events: tuple[WebhookEvent, ...]
             if quick_events is not None:
                 events = quick_events
