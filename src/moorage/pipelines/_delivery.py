@@ -93,7 +93,7 @@ class BatchDelivery:
             Exception: a failure that stops the pipeline.
         """
         time = asyncio.get_running_loop().time
-        started = time()
+        start_time = time()
         begun_runs = self.in_flight.begin(batch)
         is_complete = True
         if self.transforms:
@@ -110,7 +110,7 @@ class BatchDelivery:
                 groups.extendleft(reversed(await self._send_group(group)))
                 _raise_if_cancelled()
         self.numbers.batches += 1
-        self.numbers.processing_duration += time() - started
+        self.numbers.processing_duration += time() - start_time
         return is_complete
 
     async def _transform_batch(
@@ -153,12 +153,12 @@ class BatchDelivery:
         record = original
         for transform in self.transforms:
             outcome = transform(record)
-            changed = await outcome if isawaitable(outcome) else outcome
-            if changed is None:
+            changed_record = await outcome if isawaitable(outcome) else outcome
+            if changed_record is None:
                 return None
-            if not isinstance(changed, SinkRecord):
-                raise _wrong_outcome_error(transform, changed)
-            record = changed
+            if not isinstance(changed_record, SinkRecord):
+                raise _wrong_outcome_error(transform, changed_record)
+            record = changed_record
         if self.stores_positions and _position_of(record) != _position_of(original):
             raise LocalFailure(
                 "A transform has changed the topic, the partition or the offset of a record, which"

@@ -63,10 +63,10 @@ class RecordsInFlight:
     def admit(self, records: Sequence[SinkRecord]) -> list[PendingRun]:
         """Add records that the source delivered; return them as runs of pending records."""
         admitted_runs: list[PendingRun] = []
-        for place, run, sizes in runs_of(records):
-            progress = self._partitions.get(place)
+        for partition, run, sizes in runs_of(records):
+            progress = self._partitions.get(partition)
             if progress is None:
-                progress = self._partitions[place] = PartitionProgress(self._commits)
+                progress = self._partitions[partition] = PartitionProgress(self._commits)
             admitted_runs.append(progress.admit(run, sizes))
         self.records += len(records)
         self.size += sum(map(_SIZE, admitted_runs))
@@ -95,27 +95,31 @@ class RecordsInFlight:
 
     def settle(self, runs: Iterable[PendingRun]) -> None:
         """Record that records are done: processed, dropped, or stored as dead letters."""
-        settled = [
+        changed_partitions = [
             progress
             for progress, settled_runs in groupby(runs, _PROGRESS)
             if progress.settle(settled_runs)
         ]
-        if settled:
-            self._settled.update(settled)
+        if changed_partitions:
+            self._settled.update(changed_partitions)
             self.settled.set()
             self._less.set()
 
     def take(self) -> list[DoneRecords]:
         """Remove and return the records that are done, so that the source can commit them."""
-        taken: list[DoneRecords] = []
-        settled, self._settled = self._settled, set()
+        done_records: list[DoneRecords] = []
+        changed_partitions, self._settled = self._settled, set()
         for partition, progress in self._partitions.items():
-            done = progress.take() if progress in settled else None
-            if done:
-                total = self._remove(done)
-                records = done[-1].records[-1:] if self._commits == "prefix" else _records_of(done)
-                taken.append(DoneRecords(partition, records, total))
-        return taken
+            done_runs = progress.take() if progress in changed_partitions else None
+            if done_runs:
+                total = self._remove(done_runs)
+                records = (
+                    done_runs[-1].records[-1:]
+                    if self._commits == "prefix"
+                    else _records_of(done_runs)
+                )
+                done_records.append(DoneRecords(partition, records, total))
+        return done_records
 
     def begun_until(self) -> dict[PartitionProgress, int]:
         """Return, for each partition, the position after the last record that was begun.

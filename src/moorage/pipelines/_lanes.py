@@ -33,7 +33,7 @@ _RECORDS: Final = attrgetter("records")
 _LOAD: Final = attrgetter("load")
 
 _KEY: Final = 1 << 40
-"""The load of a key; no lane has as many records."""
+"""The load that one key adds to a lane; it is greater than any number of records in a lane."""
 
 
 class Lane:

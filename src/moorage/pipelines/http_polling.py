@@ -24,7 +24,7 @@ __all__ = ("HttpPolling", "PolledEndpoint")
 
 _WITHOUT_CONTENT: Final = frozenset({204, 304})
 _MOST_PAGES: Final = 1_000
-"""The number of pages without a new record, beyond those of remembered records, that are read."""
+"""The maximum number of pages without a new record, besides those whose records are remembered."""
 
 _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
 

@@ -173,18 +173,18 @@ class Pipeline:
 
     async def _open_sink(self) -> bool:
         """Open the sink; return False if the pipeline was stopped before that succeeded."""
-        opening = asyncio.ensure_future(self._sink.open())
-        stopping = asyncio.create_task(self._stopping.wait())
+        open_task = asyncio.ensure_future(self._sink.open())
+        stop_task = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([open_task, stop_task], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
-            is_open = opening.done()
+            stop_task.cancel()
+            is_open = open_task.done()
             if not is_open:
                 self._ending.stop()
-                await self._ending.cancel([opening])
+                await self._ending.cancel([open_task])
         if is_open:
-            await opening
+            await open_task
         return is_open
 
     async def _run_tasks(self) -> bool:

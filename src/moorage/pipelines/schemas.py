@@ -45,7 +45,7 @@ class WireFormat(Enum):
     """A zero byte and the id of the schema stand before the data."""
 
     PLAIN = "plain"
-    """There are only the data; the settings name the schema."""
+    """The bytes contain only the data; the settings name the schema."""
 
 
 class _SchemaCodec(NamedTuple):

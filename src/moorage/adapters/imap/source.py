@@ -44,7 +44,7 @@ _REPLY_TIMEOUT: Final = 30.0
 """Seconds in which the server must answer a command."""
 
 _SLOWEST_RATE: Final = 50_000
-"""Bytes of a message that the server must send each second on average."""
+"""The number of bytes per second at which the server must send a message, on average."""
 
 _MIME: Final = "message/rfc822"
 
@@ -97,7 +97,7 @@ class ImapSource:
         self._server = WireServer(settings.address(), settings.connect_timeout)
         self._login = login_of(settings, settings.service or "imap", provider)
         self._reading: AsyncImapLink | None = None
-        self._telling: AsyncImapLink | None = None
+        self._marking_link: AsyncImapLink | None = None
         self._section = asyncio.Lock()
         self._selected: OpenFolder | None = None
         self._delivered: set[int] = set()
@@ -112,7 +112,7 @@ class ImapSource:
         previous_folder = self._selected
         try:
             self._reading, selected = await self._connected()
-            self._telling, selected_twice = await self._connected()
+            self._marking_link, selected_twice = await self._connected()
         except BaseException:
             await self.close()
             raise
@@ -159,7 +159,7 @@ class ImapSource:
         """
         self._link()
         if not self._section.locked() and (
-            self._telling is None or not self._telling.is_connected()
+            self._marking_link is None or not self._marking_link.is_connected()
         ):
             # The pipeline opens a source again only if a poll fails.
             raise connection_lost(has_effect=False)
@@ -280,10 +280,10 @@ class ImapSource:
             current.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await current
-        for link in (self._reading, self._telling):
+        for link in (self._reading, self._marking_link):
             if link is not None:
                 link.close()
-        self._reading = self._telling = None
+        self._reading = self._marking_link = None
         self._delivered.difference_update(int(str(record.offset)) for record in self._ready)
         self._ready.clear()
 
@@ -295,9 +295,9 @@ class ImapSource:
     async def _on_other_link(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
         """Run an operation on the second connection, which never waits for new messages."""
         async with self._section:
-            if self._telling is None:
+            if self._marking_link is None:
                 raise connection_lost(has_effect=False)
-            await work(self._telling)
+            await work(self._marking_link)
 
     def _uids(self, records: Sequence[SinkRecord]) -> list[int]:
         """Return the uids of records, after a check that the records are from the open folder."""

@@ -223,16 +223,19 @@ def _results(items: Sequence[OutgoingMessage], reports: list[_Report]) -> Result
     topic, now = items[0].topic, datetime.now(UTC)
     messages = messages_of(items)
     try:
-        acknowledged = list(map(_ACKNOWLEDGED, reports))
+        acknowledgements = list(map(_ACKNOWLEDGED, reports))
     except KeyError:
         pass
     else:
         return Results.of_successes(
-            len(items), _late_receipts(topic, now, acknowledged, [item.id for item in messages])
+            len(items), _late_receipts(topic, now, acknowledgements, [item.id for item in messages])
         )
-    stored = [n for n, report in enumerate(reports) if None in report]
+    stored_numbers = [n for n, report in enumerate(reports) if None in report]
     receipts = _late_receipts(
-        topic, now, [reports[n][None] for n in stored], [messages[n].id for n in stored]
+        topic,
+        now,
+        [reports[n][None] for n in stored_numbers],
+        [messages[n].id for n in stored_numbers],
     )
     receipts_in_order = iter(receipts())
     return Results(
@@ -244,13 +247,16 @@ def _results(items: Sequence[OutgoingMessage], reports: list[_Report]) -> Result
 
 
 def _late_receipts(
-    topic: str, at: datetime, acknowledged: Sequence[Any], ids: Sequence[str | None]
+    topic: str, at: datetime, acknowledgements: Sequence[Any], ids: Sequence[str | None]
 ) -> Callable[[], list[PublishReceipt]]:
     """Return a function that creates the receipts of acknowledged messages when called.
 
     It keeps the positions of the messages, and not their contents.
     """
-    partitions, offsets = list(map(_PARTITION, acknowledged)), list(map(_OFFSET, acknowledged))
+    partitions, offsets = (
+        list(map(_PARTITION, acknowledgements)),
+        list(map(_OFFSET, acknowledgements)),
+    )
     return lambda: receipts_of(RULES.system, topic, at, zip(partitions, offsets, ids, strict=True))
 
 

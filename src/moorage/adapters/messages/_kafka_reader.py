@@ -50,24 +50,24 @@ _COMMIT_STEP: Final = 0.000_25
 """Seconds of one wait for the acknowledgement of a commit; its arrival does not end the wait."""
 
 _UNPAUSED_STEPS: Final = 200
-"""Such waits before the partitions are paused, which discards what librdkafka has fetched."""
+"""Waits for a commit before partitions are paused, which discards messages that were fetched."""
 
 _LEAVING_SECONDS: Final = 0.25
 """Seconds in which a member that leaves its group tries to commit."""
 
 _LEAVING_STEP: Final = 0.01
-"""Seconds between two such attempts."""
+"""Seconds between two attempts of a leaving member to commit."""
 
 _JOINING_SECONDS: Final = 1.0
 """Seconds for which a member that leaves while it joins its group waits for its member id."""
 
 _PARTS: Final = 4
-"""A commit is due when the records that wait for it are this part of a read's limit."""
+"""A commit is due when the uncommitted records are one fourth of the limit of a read."""
 
 _ERROR: Final = Message.error
 
 _HARMLESS_ERRORS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
-"""Reports of a consumer that goes on by itself, at most after it has joined the group again."""
+"""Names of errors after which a consumer continues, if necessary by joining its group again."""
 
 
 class KafkaReader:
@@ -172,14 +172,14 @@ class KafkaReader:
         self._limit = limit
         self._note_membership()
         until = monotonic() + wait
-        waits = 0
+        wait_count = 0
         while not self.is_stopped:
             seconds_left = max(0.0, until - monotonic())
             self._store_done()
             self._room = room = min(count, limit - self._uncommitted.records)
             if room < 1:
-                waits += 1
-                self._wait_for_commit(waits)
+                wait_count += 1
+                self._wait_for_commit(wait_count)
             else:
                 self._resume()
                 has_some = bool(self._buffer) or self._poll(min(seconds_left, STEP))
@@ -347,15 +347,19 @@ class KafkaReader:
 
     def _commit_due(self) -> None:
         """If many records are uncommitted, start a commit without waiting for its response."""
-        due = self._uncommitted.take_due(self._limit // _PARTS)
-        if due:
-            self._consumer.commit(offsets=_positions(due), asynchronous=True)
+        due_positions = self._uncommitted.take_due(self._limit // _PARTS)
+        if due_positions:
+            self._consumer.commit(offsets=_positions(due_positions), asynchronous=True)
 
     def _note_commit(self, error: Any, partitions: Sequence[Any]) -> None:
         """Record the committed positions, or a final failure; temporary failures are retried."""
         if error is None:
-            committed = [item for item in partitions if item.error is None and item.offset >= 0]
-            self._uncommitted.acknowledge({_partition_of(item): item.offset for item in committed})
+            committed_partitions = [
+                item for item in partitions if item.error is None and item.offset >= 0
+            ]
+            self._uncommitted.acknowledge(
+                {_partition_of(item): item.offset for item in committed_partitions}
+            )
             return
         self._uncommitted.fail()
         if is_final(error.name()):

@@ -27,15 +27,15 @@ def records_of(messages: Sequence[Any], *, is_one_topic: bool = False) -> Record
         messages: messages of the Kafka client without an error.
         is_one_topic: whether all messages are known to be of one topic.
     """
-    places: Iterable[object] = map(_PARTITION if is_one_topic else place_of, messages)
+    partitions: Iterable[object] = map(_PARTITION if is_one_topic else place_of, messages)
     sizes = list(map(len, messages))
     runs: list[RecordRun] = []
-    begin = 0
-    for _, run in groupby(places):
-        end = begin + len(list(run))
-        records = LazyRecords(messages[begin:end], _records)
-        runs.append(RecordRun(place_of(messages[begin]), records, sizes[begin:end]))
-        begin = end
+    start = 0
+    for _, run in groupby(partitions):
+        end = start + len(list(run))
+        records = LazyRecords(messages[start:end], _records)
+        runs.append(RecordRun(place_of(messages[start]), records, sizes[start:end]))
+        start = end
     return RecordBatch(runs)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LatestStarts:
-    """Finds the partitions of a group that start at their end.
+    """Finds the partitions that a group reads from their end, without the records before it.
 
     Its methods raise librdkafka's exceptions.
 
@@ -45,29 +45,29 @@ class LatestStarts:
         for name in (None,) if self._has_patterns else sorted(self._names):
             arguments = () if name is None else (name,)
             topics |= self._consumer.list_topics(*arguments, timeout=self._patience).topics
-        places = [
+        partitions = [
             (topic, number) for topic, metadata in topics.items() for number in metadata.partitions
         ]
-        begun_topics = {topic for topic, _ in self._committed(places)}
+        begun_topics = {topic for topic, _ in self._committed(partitions)}
         self._at_end = {
             (topic, number)
-            for topic, number in places
+            for topic, number in partitions
             if topic not in begun_topics and (topic in self._names or not begun_topics)
         }
 
-    def ends(self, places: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the positions of those assigned partitions that start at their end."""
-        candidates = [place for place in places if place in self._at_end]
-        committed_places = self._committed(candidates)
-        ends = {
-            place: self._consumer.get_watermark_offsets(
-                position_at(place), timeout=self._patience, cached=False
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the first positions of those assigned partitions that are read from their end."""
+        candidates = [partition for partition in partitions if partition in self._at_end]
+        committed_partitions = self._committed(candidates)
+        first_positions = {
+            partition: self._consumer.get_watermark_offsets(
+                position_at(partition), timeout=self._patience, cached=False
             )[1]
-            for place in candidates
-            if place not in committed_places
+            for partition in candidates
+            if partition not in committed_partitions
         }
-        self._uncommitted |= ends
-        return ends
+        self._uncommitted |= first_positions
+        return first_positions
 
     def commit(self, done: Iterable[Partition] = ()) -> None:
         """Commit the first positions of partitions, except of those with a later committed one.
@@ -75,28 +75,32 @@ class LatestStarts:
         Args:
             done: partitions of which records are processed, or which the member does not have.
         """
-        for place in done:
-            self._uncommitted.pop(place, None)
+        for partition in done:
+            self._uncommitted.pop(partition, None)
         if not self._uncommitted:
             return
         # A transaction may have committed a later position.
-        committed_places = self._committed([*self._uncommitted])
+        committed_partitions = self._committed([*self._uncommitted])
         positions = [
-            position_at(place, end)
-            for place, end in self._uncommitted.items()
-            if place not in committed_places
+            position_at(partition, end)
+            for partition, end in self._uncommitted.items()
+            if partition not in committed_partitions
         ]
         if positions:
             self._consumer.commit(offsets=positions, asynchronous=False)
         self._uncommitted.clear()
 
-    def _committed(self, places: Sequence[Partition]) -> set[Partition]:
+    def _committed(self, partitions: Sequence[Partition]) -> set[Partition]:
         """Return the partitions for which the group has committed a position."""
-        return {*committed_positions(self._consumer, places, self._patience)} if places else set()
+        return (
+            {*committed_positions(self._consumer, partitions, self._patience)}
+            if partitions
+            else set()
+        )
 
 
 def committed_positions(
-    consumer: Any, places: Iterable[Partition], timeout: float
+    consumer: Any, partitions: Iterable[Partition], timeout: float
 ) -> dict[Partition, int]:
     """Return the positions that a consumer group has committed, by partition.
 
@@ -105,14 +109,14 @@ def committed_positions(
     Raises:
         KafkaException: the cluster does not state the position of one of the partitions.
     """
-    items = consumer.committed([*map(position_at, places)], timeout=timeout)
+    items = consumer.committed([*map(position_at, partitions)], timeout=timeout)
     for item in items:
         if item.error is not None:
             raise KafkaException(item.error)
     return {(item.topic, item.partition): item.offset for item in items if item.offset >= 0}
 
 
-def position_at(place: Partition, offset: int = OFFSET_INVALID) -> Any:
+def position_at(partition: Partition, offset: int = OFFSET_INVALID) -> Any:
     """Return a partition with an offset, as librdkafka takes it."""
-    topic, number = place
+    topic, number = partition
     return TopicPartition(topic, int(number or 0), offset)

@@ -143,8 +143,8 @@ class KafkaTransactions:
             ConnectorError: the transaction was aborted, or its outcome is unknown.
         """
         self.begin()
-        moved = open_positions(positions, self._committed)
-        if not moved:
+        new_positions = open_positions(positions, self._committed)
+        if not new_positions:
             return
         items = open_messages(messages, self._committed)
         until = monotonic() + self._longest
@@ -153,16 +153,18 @@ class KafkaTransactions:
         try:
             self._publish(items, until)
             self._step(
-                partial(self._producer.send_offsets_to_transaction, _offsets(moved), membership),
+                partial(
+                    self._producer.send_offsets_to_transaction, _offsets(new_positions), membership
+                ),
                 until,
             )
         except _Failed as failure:
             self._abort()
             error = self._error(failure)
-        error = error or self._commit(moved, until)
+        error = error or self._commit(new_positions, until)
         if error is not None:
             raise error
-        self._committed.update(moved)
+        self._committed.update(new_positions)
 
     def _check_topics(self, topics: set[str], until: float) -> None:
         """Refuse unknown topics before a transaction begins."""
@@ -256,12 +258,12 @@ class KafkaTransactions:
         consumer = Consumer(dict(self._reading), logger=SILENT)
         try:
             seconds_left = max(STEP, until - monotonic())
-            stored = committed_positions(consumer, self._doubtful, seconds_left)
+            stored_positions = committed_positions(consumer, self._doubtful, seconds_left)
         except KafkaException as error:
             raise _Failed(error.args[0].name()) from None
         finally:
             consumer.close()
-        return dict.fromkeys(self._doubtful, 0) | stored
+        return dict.fromkeys(self._doubtful, 0) | stored_positions
 
     def forget(self, places: Iterable[Partition]) -> None:
         """Forget the committed positions of partitions that are now read from another position."""

@@ -68,11 +68,11 @@ class NatsClient(Client):
     def has_hung_up(self) -> bool:
         """Return whether the server has closed the connection, even if that was not read yet."""
         transport = self._raw_transport()
-        connected = None if transport is None else transport.get_extra_info("socket")
-        if connected is None or connected.fileno() < 0:
+        connected_socket = None if transport is None else transport.get_extra_info("socket")
+        if connected_socket is None or connected_socket.fileno() < 0:
             return True
         poll = select.poll()
-        poll.register(connected.fileno(), _HANGUP_EVENT)
+        poll.register(connected_socket.fileno(), _HANGUP_EVENT)
         return bool(poll.poll(0))
 
     def abort(self) -> None:

@@ -52,21 +52,29 @@ def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
         ConfigurationError: the text is not the seed of a user.
     """
     try:
-        raw = b32decode(seed.reveal().strip().upper() + "======"[: -len(seed.reveal().strip()) % 8])
+        seed_bytes = b32decode(
+            seed.reveal().strip().upper() + "======"[: -len(seed.reveal().strip()) % 8]
+        )
     except ValueError:
-        raw = b""
-    body = raw[:-2]
-    is_seed = len(raw) == _LENGTH and _checksum(body) == raw[-2:]
-    if not is_seed or raw[0] & 0xF8 != _SEED_PREFIX or (raw[0] & 7) << 5 | raw[1] >> 3 != _USER:
+        seed_bytes = b""
+    body = seed_bytes[:-2]
+    is_seed = len(seed_bytes) == _LENGTH and _checksum(body) == seed_bytes[-2:]
+    if (
+        not is_seed
+        or seed_bytes[0] & 0xF8 != _SEED_PREFIX
+        or (seed_bytes[0] & 7) << 5 | seed_bytes[1] >> 3 != _USER
+    ):
         raise ConfigurationError(
             "The NKEY seed is not the seed of a NATS user.",
             path=path,
             remedy="Set the seed of a user, which begins with SU. `nk -gen user` prints such"
             " a seed.",
         )
-    private = Ed25519PrivateKey.from_private_bytes(body[2:])
-    public = bytes([_USER]) + private.public_key().public_bytes_raw()
-    return NatsKey(b32encode(public + _checksum(public)).decode().rstrip("="), private)
+    private_key = Ed25519PrivateKey.from_private_bytes(body[2:])
+    public_bytes = bytes([_USER]) + private_key.public_key().public_bytes_raw()
+    return NatsKey(
+        b32encode(public_bytes + _checksum(public_bytes)).decode().rstrip("="), private_key
+    )
 
 
 def read_credentials(text: Secret) -> tuple[Secret, NatsKey]:

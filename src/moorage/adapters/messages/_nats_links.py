@@ -487,8 +487,8 @@ class AsyncNatsLink:
     def _on_end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
-        waiting, self._waiting = self._waiting, {}
-        for _, future in waiting.values():
+        waiting_messages, self._waiting = self._waiting, {}
+        for _, future in waiting_messages.values():
             future.set_result(PublishFault.LOST)
 
 

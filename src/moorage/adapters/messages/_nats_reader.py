@@ -63,19 +63,19 @@ _REPLY_TIMEOUT: Final = 10.0
 """Seconds in which the server must answer."""
 
 _REQUEST_END_TIMEOUT: Final = 5.0
-"""Seconds after its time in which the server must have ended a request."""
+"""Seconds after the end of a request's lifetime in which the server must report its end."""
 
 _CLOSING_SECONDS: Final = 0.2
 """Seconds of each step of closing: to end the requests, to give back, and to leave."""
 
 _WAKING_REQUEST_SECONDS: Final = 0.001
-"""Seconds of a request that makes the server look at the others."""
+"""The lifetime in seconds of a request that makes the server check the other requests."""
 
 _LONGEST_REQUEST: Final = 30.0
-"""Seconds of a request for messages at most."""
+"""The maximum lifetime of a request for messages, in seconds."""
 
 _SHORTEST_REQUEST: Final = 0.1
-"""Seconds of a request for messages at least; what comes too late for a poll is for the next."""
+"""The minimum lifetime of a request in seconds; the next poll returns messages that come late."""
 
 _PAUSE_AFTER_REFUSAL: Final = 0.5
 """Seconds without a request after the server refused one."""
@@ -251,18 +251,18 @@ class NatsReader:
     async def poll(self, limits: PollLimits) -> list[SinkRecord]:
         """Return the messages that have arrived, waiting for the first if there are none."""
         until = monotonic() + limits.wait
-        waiting = self._deliveries.waiting
+        waiting_records = self._deliveries.waiting
         if monotonic() >= self._next_discovery:
             await self._discover()
         is_late = False
-        while not waiting:
+        while not waiting_records:
             self._raise_failure()
             if is_late:
                 return []
-            wake = await self._request(self._deliveries.room(limits), until)
+            wake_time = await self._request(self._deliveries.room(limits), until)
             self._arrived.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(wake, until) - monotonic())):
+                async with asyncio.timeout(max(0.0, min(wake_time, until) - monotonic())):
                     await self._arrived.wait()
             is_late = monotonic() >= until
         return self._deliveries.take(limits)
@@ -270,15 +270,15 @@ class NatsReader:
     async def _request(self, count: int, until: float) -> float:
         """Send a request for each consumer without an open one; return when to check again."""
         now = monotonic()
-        wake = until
+        wake_time = until
         for consumer in self._consumers.values():
             if consumer.until <= now:
                 if consumer.token is not None:
                     # A server sends no reply to a request for a consumer that does not exist.
                     raise unavailable(consumer.name)
                 await self._pull(consumer, count, self._lifetime(until - now))
-            wake = min(wake, consumer.until)
-        return wake
+            wake_time = min(wake_time, consumer.until)
+        return wake_time
 
     def _lifetime(self, wait: float) -> float:
         """Return the lifetime of a request in seconds, for a poll that waits for `wait` seconds."""
@@ -373,8 +373,8 @@ class NatsReader:
     async def extend(self, records: Sequence[SinkRecord]) -> None:
         """Extend the leases of all delivered records, including those not polled yet."""
         self._raise_failure()
-        waiting = [*records, *self._deliveries.waiting.values()]
-        for subjects in self._deliveries.replies(waiting):
+        open_records = [*records, *self._deliveries.waiting.values()]
+        for subjects in self._deliveries.replies(open_records):
             for subject in subjects:
                 await self._link.send(subject, _PROGRESS)
         if self._settings.exclusive:
@@ -431,8 +431,8 @@ class NatsReader:
         versions deliver this message again only after `ack_wait`. Another short request makes the
         server check at once, without a message.
         """
-        pulling = [item for item in self._consumers.values() if item.token is not None]
-        if not pulling:
+        requesting_consumers = [item for item in self._consumers.values() if item.token is not None]
+        if not requesting_consumers:
             return
         # nats-py stops reading if this call is cancelled.
         stop_task = asyncio.ensure_future(self._link.stop_listening())
@@ -440,11 +440,11 @@ class NatsReader:
         if not stop_task.done():
             raise read_error(PublishFault.TIMEOUT, RULES)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
-        for consumer in pulling:
+        for consumer in requesting_consumers:
             await self._pull(consumer, 1, _WAKING_REQUEST_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(until - monotonic()):
-                while any(item.token is not None for item in pulling):
+                while any(item.token is not None for item in requesting_consumers):
                     self._raise_failure()
                     self._arrived.clear()
                     await self._arrived.wait()

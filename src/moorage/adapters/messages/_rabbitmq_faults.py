@@ -80,13 +80,13 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
 def _causes(error: BaseException) -> list[BaseException]:
     """Return an exception with its causes, the innermost first."""
     causes: list[BaseException] = []
-    pending: list[Any] = [error]
-    while pending:
-        cause = pending.pop()
+    remaining_values: list[Any] = [error]
+    while remaining_values:
+        cause = remaining_values.pop()
         if not isinstance(cause, BaseException) or cause in causes:
             continue
         causes.append(cause)
-        pending += [
+        remaining_values += [
             *cause.args,
             *getattr(cause, "exceptions", ()),
             cause.__cause__,

@@ -294,9 +294,9 @@ class PikaLink:
 
     def _on_confirmation(self, frame: Any) -> None:
         method = frame.method
-        last: int = method.delivery_tag
-        first = min(self._unconfirmed, default=last) if method.multiple else last
-        for tag in range(first, last + 1):
+        last_tag: int = method.delivery_tag
+        first_tag = min(self._unconfirmed, default=last_tag) if method.multiple else last_tag
+        for tag in range(first_tag, last_tag + 1):
             message_id = self._unconfirmed.pop(tag, None)
             if message_id in self._returned:
                 self._returned.discard(message_id)
@@ -332,11 +332,11 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
             raise TimeoutError
         received_data = self._frame_buffer + data_in if self._frame_buffer else data_in
         start = 0
-        while len(received_data) >= (begin := start + FRAME_HEADER_SIZE):
-            size = int.from_bytes(received_data[begin - 4 : begin], "big")
+        while len(received_data) >= (content_start := start + FRAME_HEADER_SIZE):
+            size = int.from_bytes(received_data[content_start - 4 : content_start], "big")
             if size > FRAME_MAX_SIZE:
                 raise InvalidFrameError("A frame is too large.")
-            end = begin + size + FRAME_END_SIZE
+            end = content_start + size + FRAME_END_SIZE
             if end > len(received_data):
                 break
             frame: Any = decode_frame(received_data[start:end])[1]
@@ -388,7 +388,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
         if not self.is_open or fd != self.socket:
             super().update_handler(fd, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
             return
-        watched, self._events = self._events, events
+        watched_events, self._events = self._events, events
         if self._is_writing:
             return
         if events & self.WRITE:
@@ -397,7 +397,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
                 self._handler(fd, self.WRITE)
             finally:
                 self._is_writing = False
-        if self._events not in {None, watched}:
+        if self._events not in {None, watched_events}:
             super().update_handler(fd, self._events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
     def remove_handler(self, fd: int) -> None:

@@ -46,7 +46,7 @@ _CLUSTER_WAIT: Final = 10.0
 """Seconds in which a consumer must end."""
 
 _STEP: Final = 0.1
-"""Seconds of one wait in a thread, after which it looks whether it is still needed."""
+"""Seconds of one wait in a thread, after which the thread checks if it is still needed."""
 
 _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
@@ -189,16 +189,16 @@ class KafkaSource:
             self._reading = link.reading.run(
                 partial(link.reader.read, count, limits.records, limits.wait)
             )
-        reading = self._reading
+        reading_task = self._reading
         try:
-            await asyncio.shield(reading)
+            await asyncio.shield(reading_task)
         finally:
-            if reading.done():  # pragma: no branch - otherwise it was cancelled, and raises
+            if reading_task.done():  # pragma: no branch - otherwise it was cancelled, and raises
                 self._reading = None
         records = link.reader.take()
         if records:
-            largest = max(max(run.sizes) for run in records.runs)
-            self._size = max(1, largest, self._size // 2)
+            largest_size = max(max(run.sizes) for run in records.runs)
+            self._size = max(1, largest_size, self._size // 2)
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
@@ -303,7 +303,7 @@ class _Link:
         await self.reading.run(self.reader.reach)
 
     async def serve(self) -> None:
-        """Keeps the reader in its group; returns early if the reader is losing partitions."""
+        """Keep the reader in its group; return early if the reader is losing partitions."""
         if self._serving is None or self._serving.done():
             self._served.clear()
             self._serving = self.reading.run(self.reader.serve)
@@ -355,16 +355,16 @@ class _Link:
     async def close(self) -> None:
         """Stop the reader and its thread, waiting a limited time for the cluster."""
         self.reader.stop()
-        ending = [self.reading.run(self.reader.close)]
+        close_steps = [self.reading.run(self.reader.close)]
         self.reading.end()
         if self._transactions is not None and self._transacting is not None:
             self._transactions.stop()
-            ending.append(self._transacting.run(self._transactions.close))
+            close_steps.append(self._transacting.run(self._transactions.close))
             self._transacting.end()
-        closing = asyncio.gather(*ending)
+        close_all = asyncio.gather(*close_steps)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLUSTER_WAIT):
-                await asyncio.shield(closing)
+                await asyncio.shield(close_all)
 
 
 def _offsets(records: Sequence[SinkRecord]) -> list[tuple[Partition, Offset | None]]:

@@ -107,7 +107,7 @@ class RedisStreamsSource:
         self._claim_after = seconds(claim_after, "claim_after")
         self.extend_every: float | None = self._claim_after / 3
         self._polling: AsyncRedisLink | None = None
-        self._telling: AsyncRedisLink | None = None
+        self._acknowledging_link: AsyncRedisLink | None = None
         self._backlog: dict[str, str | None] = {}
         self._next_claim = 0.0
         self._size = _USUAL_SIZE
@@ -118,7 +118,9 @@ class RedisStreamsSource:
         await self.close()
         try:
             self._polling = await connect_async(self._settings, self._settings.connect_timeout)
-            self._telling = await connect_async(self._settings, self._settings.connect_timeout)
+            self._acknowledging_link = await connect_async(
+                self._settings, self._settings.connect_timeout
+            )
             for stream in self.streams:
                 await self._create_group(stream)
         except BaseException:
@@ -135,7 +137,7 @@ class RedisStreamsSource:
         # If a stream is deleted while the source reads it, its entries are all new.
         start = "0" if self._was_open else self._start
         words = ["XGROUP", "CREATE", stream, self.group, start, "MKSTREAM"]
-        await self._request(self._telling, words, harmless_prefix="BUSYGROUP")
+        await self._request(self._acknowledging_link, words, harmless_prefix="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
         """Return this consumer's unfinished entries, then abandoned ones, then new ones.
@@ -143,7 +145,7 @@ class RedisStreamsSource:
         Raises:
             ConnectionFailed: a connection is closed, also the one that acknowledges entries.
         """
-        if self._telling is None or self._telling.is_closed:
+        if self._acknowledging_link is None or self._acknowledging_link.is_closed:
             # The pipeline opens a source again only if a poll fails.
             raise _closed_error()
         count = max(1, min(limits.records, limits.size // self._size))
@@ -216,7 +218,7 @@ class RedisStreamsSource:
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Acknowledge entries of the streams."""
         for stream, ids in _by_stream(records):
-            await self._request(self._telling, ["XACK", stream, self.group], ids)
+            await self._request(self._acknowledging_link, ["XACK", stream, self.group], ids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Make entries available to other group members immediately."""
@@ -229,12 +231,12 @@ class RedisStreamsSource:
     async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
         for stream, ids in _by_stream(records):
             words = ["XCLAIM", stream, self.group, self.consumer, "0"]
-            await self._request(self._telling, words, [*ids, *options, "JUSTID"])
+            await self._request(self._acknowledging_link, words, [*ids, *options, "JUSTID"])
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Set the consumer group's position in a stream to just after an entry."""
         words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
-        await self._request(self._telling, words)
+        await self._request(self._acknowledging_link, words)
 
     async def lag(self) -> int | None:
         """Return the number of unacknowledged entries in all streams of the group.
@@ -244,7 +246,7 @@ class RedisStreamsSource:
         """
         waiting: list[int | None] = []
         for stream in self.streams:
-            reply = await self._request(self._telling, ["XINFO", "GROUPS", stream])
+            reply = await self._request(self._acknowledging_link, ["XINFO", "GROUPS", stream])
             groups = {group[b"name"]: group for group in map(_named_values, reply)}
             group: dict[bytes, Any] = groups.get(self.group.encode(), {})
             undelivered_count = group.get(b"lag")
@@ -256,10 +258,10 @@ class RedisStreamsSource:
 
     async def close(self) -> None:
         """Drop the connections to Redis."""
-        for link in (self._polling, self._telling):
+        for link in (self._polling, self._acknowledging_link):
             if link is not None:
                 link.close()
-        self._polling = self._telling = None
+        self._polling = self._acknowledging_link = None
 
     async def _request(
         self,
