@@ -11,7 +11,7 @@ EXHAUSTED_REMEDY: Final = "Raise the limit of open files of this process, or giv
 
 
 def lack_of_files() -> OSError | None:
-    """Return the error with which this process cannot open another file, for lack of them."""
+    """Return the error if this process cannot open another file for lack of files or memory."""
     try:
         # Not the database: closing it would release the locks of this process's connections.
         os.close(os.open(os.devnull, os.O_RDONLY))

@@ -43,7 +43,7 @@ _GROUP: Final = 8_000_000
 _LONGEST_PROBLEM: Final = 200
 _QUOTED_VALUE: Final = late_pattern(r"\AThe string '.*' ")
 _LONGEST_EXPONENT: Final = 100
-"""The exponent of a number that is written without an exponent; columns have 38 digits at most."""
+"""The largest exponent of a number that is written in full; columns have 38 digits at most."""
 
 
 @with_careful_constructor
@@ -260,7 +260,7 @@ def _problem(message: str) -> str:
 
 
 def _decimal_text(number: Decimal) -> str:
-    """Return a number without an exponent, unless it is far too large or small for a column."""
+    """Return the text of a number; it has an exponent only if the number does not fit a column."""
     is_usual = number.is_finite() and abs(number.adjusted()) <= _LONGEST_EXPONENT
     return f"{number:f}" if is_usual else str(number)
 

@@ -80,8 +80,8 @@ class _Channels(ABC):
 
 def _seconds_for(within: int, timeout: float | None) -> float:
     """Return how many seconds to wait for the broker's reply to a request."""
-    longest = min(within, LONGEST_WAIT) / SECOND + _REPLY_SECONDS
-    return longest if timeout is None else min(longest, max(0.0, timeout))
+    reply_seconds = min(within, LONGEST_WAIT) / SECOND + _REPLY_SECONDS
+    return reply_seconds if timeout is None else min(reply_seconds, max(0.0, timeout))
 
 
 def _is_impatient(within: int, timeout: float | None) -> bool:

@@ -71,12 +71,12 @@ class Refused(NamedTuple):
 
 def subject_word(text: str) -> str:
     """Encode a string as one token of a NATS subject; different strings differ in the token."""
-    encoded = _UNSAFE_BYTES.sub(
+    encoded_text = _UNSAFE_BYTES.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
-    if len(encoded) > _MAX_LENGTH:
+    if len(encoded_text) > _MAX_LENGTH:
         return f"=h{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
-    return encoded.decode() or "=e"
+    return encoded_text.decode() or "=e"
 
 
 def subject_of(bucket: str, key: str) -> str:
@@ -168,11 +168,11 @@ def read_stored(reply: dict[str, Any]) -> LastMessage:
     try:
         message = reply["message"]
         headers = a2b_base64(message.get("hdrs", ""))
-        mark = _MARK_LINE.search(headers)
+        mark_match = _MARK_LINE.search(headers)
         return LastMessage(
             message["seq"] + 0,
             microseconds(message["time"]),
-            "" if mark is None else mark[1].decode(),
+            "" if mark_match is None else mark_match[1].decode(),
             a2b_base64(message.get("data", "")),
             message["subject"] + "",
         )

@@ -344,9 +344,9 @@ class Combiner:
             await self._engine.attempt(work, batch.until, once=False)
         except Exception as error:  # noqa: BLE001 - raised in the waiting caller
             is_late = isinstance(error, StorageUnavailable) and monotonic() >= batch.until
-            self._fail_batch(pool, batch, error, late=is_late)
+            self._fail_batch(pool, batch, error, has_lost_time=is_late)
         except BaseException:
-            self._fail_batch(pool, batch, None, late=True)
+            self._fail_batch(pool, batch, None, has_lost_time=True)
             raise
         finally:
             pool.detached.discard(batch)
@@ -455,14 +455,14 @@ class Combiner:
         return error
 
     def _fail_batch(
-        self, pool: LinkPool, batch: _Batch, error: Exception | None, *, late: bool
+        self, pool: LinkPool, batch: _Batch, error: Exception | None, *, has_lost_time: bool
     ) -> None:
         """Fail all commands of a batch; callers with time left try their command again."""
         self._close(pool, batch)
         now = monotonic()
         with pool.lock:
             for pending_command in batch.pending_commands:
-                pending_command.retry = late and pending_command.until > now
+                pending_command.retry = has_lost_time and pending_command.until > now
                 pending_command.error = None if pending_command.retry else _own_copy(error)
                 _wake_waiters(pending_command)
             batch.pending_commands = []

@@ -141,7 +141,7 @@ class Engine:
             raise WouldBlock
         try:
             if changes:
-                run(_write_statement(len(changes) // 3, moved=is_moved), changes)
+                run(_write_statement(len(changes) // 3, has_new_end=is_moved), changes)
             run("COMMIT")
         except _DRIVER_ERRORS as error:
             raise self._failure(error) from None
@@ -283,12 +283,12 @@ def _read_statement(number: int) -> str:
 
 
 @cache
-def _write_statement(number: int, *, moved: bool) -> str:
+def _write_statement(number: int, *, has_new_end: bool) -> str:
     rows = ", ".join(["(?, ?, ?)"] * number)
-    end_time = ", until = excluded.until" if moved else ""
+    end_assignment = ", until = excluded.until" if has_new_end else ""
     return (
         f"INSERT INTO state (key, value, until) VALUES {rows}"  # noqa: S608 - constant text with placeholders
-        f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{end_time}"
+        f" ON CONFLICT (key) DO UPDATE SET value = excluded.value{end_assignment}"
     )
 
 

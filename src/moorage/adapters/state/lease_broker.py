@@ -50,7 +50,7 @@ _STORE_SECONDS: Final = 0.5
 
 _MOST_CONNECTIONS: Final = 4_096
 _FILES_OF_BROKER: Final = 192
-"""The open files of a broker besides its processes; asyncio accepts up to 100 before it refuses."""
+"""Files that a broker may open besides connections; asyncio may accept 100 before a refusal."""
 _MOST_KINDS: Final = 1_024
 _MOST_UNREAD: Final = 1_048_576
 """The maximum number of bytes that a process may leave unread."""
@@ -106,10 +106,10 @@ class LeaseBroker(AsyncContextClosable):
 
     async def aclose(self) -> None:
         """Stop serving; the broker's unused tokens are lost."""
-        serving, self._serving = self._serving, None
-        if serving is None:
+        server_and_socket, self._serving = self._serving, None
+        if server_and_socket is None:
             return
-        server, broker_socket = serving
+        server, broker_socket = server_and_socket
         server.close()
         broker_socket.close()
         for connection in list(self._connections):

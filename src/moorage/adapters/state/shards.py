@@ -226,9 +226,9 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         """Run one command on its states, and return the reply."""
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
-        posted = self._posted.get(location)
-        if posted is not None and (posted.queue or posted.task):
-            await posted.settle(timeout)
+        posted_commands = self._posted.get(location)
+        if posted_commands is not None and (posted_commands.queue or posted_commands.task):
+            await posted_commands.settle(timeout)
         return await self._execute(command, location, end_time)
 
     async def _execute(
@@ -282,9 +282,9 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
 
     async def aclose(self) -> None:
         """Run the queued commands, and close all shards."""
-        for posted in list(self._posted.values()):
-            if posted.queue or posted.task:
-                await posted.settle()
+        for posted_commands in list(self._posted.values()):
+            if posted_commands.queue or posted_commands.task:
+                await posted_commands.settle()
         with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "aclose"):

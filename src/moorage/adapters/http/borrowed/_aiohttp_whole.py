@@ -205,7 +205,7 @@ class _WholeExchange(LibraryErrors):
         reason, fields = reason_and_fields(response)
         headers = headers_of_head(engine.held, status, reason, fields)
         if request.method is not _HEAD and status not in BODILESS:
-            _, length = body_framing(headers, old=False)
+            _, length = body_framing(headers, is_http_1_0=False)
             if length is not None and length > engine.max_body:
                 raise ResponseTooLarge(f"has a body of more than {engine.max_body} bytes")
         return status, reason, headers

@@ -127,12 +127,12 @@ class Gateway:
 def refusal_error(proxy: str, origin: Origin, status: int) -> ConnectionFailed:
     """Return the error for a proxy that refused to connect; `proxy` begins its message."""
     is_unauthenticated = status == AUTHENTICATION_REQUIRED
-    retryable = status in _RETRYABLE or status >= 500
+    is_retryable = status in _RETRYABLE or status >= 500
     return ConnectionFailed(
         f"{proxy} refused to connect to {origin} with status {status}.",
         may_have_been_processed=False,
-        retryable=retryable,
-        remedy=_AUTHENTICATE if is_unauthenticated else None if retryable else _ALLOW_HOST,
+        retryable=is_retryable,
+        remedy=_AUTHENTICATE if is_unauthenticated else None if is_retryable else _ALLOW_HOST,
     )
 
 
@@ -145,5 +145,5 @@ def _authorization(proxy: Proxy) -> Secret | None:
 def basic(proxy: Proxy) -> str:
     """Return the proxy's user name and password in base64, which must not be stored."""
     name = (proxy.username or "").encode()
-    word = b"" if proxy.password is None else proxy.password.reveal_bytes()
-    return b64encode(name + b":" + word).decode("ascii")
+    password = b"" if proxy.password is None else proxy.password.reveal_bytes()
+    return b64encode(name + b":" + password).decode("ascii")

@@ -21,10 +21,10 @@ _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 def wants_identity(request: Headers) -> bool:
     """Return whether a request's `Accept-Encoding` excludes compressed responses."""
-    accepted = request.get("accept-encoding")
-    if accepted is None:
+    accepted_codings = request.get("accept-encoding")
+    if accepted_codings is None:
         return False
-    codings = accepted.lower().split(",")
+    codings = accepted_codings.lower().split(",")
     return any(coding.partition(";")[0].strip() == "identity" for coding in codings)
 
 

@@ -224,7 +224,7 @@ class ResponseReader:
         """
         headers = headers_of_head(self._limits, status, reason, fields)
         self.head = Head(status, reason, headers, None)
-        self._set_framing(status, headers, old=False)
+        self._set_framing(status, headers, is_http_1_0=False)
 
     def end(self) -> None:
         """Record the end of the connection; raise an error if the response is incomplete.
@@ -286,9 +286,9 @@ class ResponseReader:
             return True
         is_http_1_0 = match[1] == "0"
         self.head = Head(
-            status, match[3] or "", headers, _keep_alive_seconds(headers, old=is_http_1_0)
+            status, match[3] or "", headers, _keep_alive_seconds(headers, is_http_1_0=is_http_1_0)
         )
-        self._set_framing(status, headers, old=is_http_1_0)
+        self._set_framing(status, headers, is_http_1_0=is_http_1_0)
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
@@ -315,11 +315,11 @@ class ResponseReader:
                 pairs.append((name, value))
         return _checked_headers(pairs, self._limits)
 
-    def _set_framing(self, status: int, headers: Headers, *, old: bool) -> None:
+    def _set_framing(self, status: int, headers: Headers, *, is_http_1_0: bool) -> None:
         if self._to_head or status in BODILESS:
             self.done = True
             return
-        is_chunked, length = body_framing(headers, old=old)
+        is_chunked, length = body_framing(headers, is_http_1_0=is_http_1_0)
         if is_chunked:
             self._step = ResponseReader._chunk_size
         elif length is not None:
@@ -453,7 +453,7 @@ def check_status(status: int) -> None:
         raise NotHttp("switches to another protocol")
 
 
-def body_framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
+def body_framing(headers: Headers, *, is_http_1_0: bool) -> tuple[bool, int | None]:
     """Return whether the body is chunked; if not, also its length if known.
 
     Raises:
@@ -471,7 +471,7 @@ def body_framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     codings = _combined_values(headers, "transfer-encoding")
     lengths = _combined_values(headers, "content-length")
     if codings is not None:
-        if old or lengths is not None or codings.lower() != "chunked":
+        if is_http_1_0 or lengths is not None or codings.lower() != "chunked":
             raise NotHttp("has ambiguous headers about the length of its body")
         return True, None
     if lengths is None:
@@ -492,15 +492,15 @@ def _combined_values(headers: Headers, name: str) -> str | None:
     return ",".join(headers.get_all(name))
 
 
-def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
+def _keep_alive_seconds(headers: Headers, *, is_http_1_0: bool) -> float | None:
     """Return how many seconds the server keeps the connection open; negative if it closes now."""
-    if not old and not headers.has_any(_CONNECTION_FIELDS):
+    if not is_http_1_0 and not headers.has_any(_CONNECTION_FIELDS):
         return None
     options = _combined_values(headers, "connection")
     connection_options = (
         [option.strip(" \t") for option in options.lower().split(",")] if options else ()
     )
-    if "close" in connection_options or (old and "keep-alive" not in connection_options):
+    if "close" in connection_options or (is_http_1_0 and "keep-alive" not in connection_options):
         return -1
     keep_alive = headers.get("keep-alive")
     match = _KEEP_ALIVE_TIMEOUT.search(keep_alive) if keep_alive else None

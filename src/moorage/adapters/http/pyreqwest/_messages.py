@@ -153,7 +153,7 @@ def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
     """
     check_status(status)
     if method is not _HEAD and status not in BODILESS:
-        body_framing(headers, old=False)
+        body_framing(headers, is_http_1_0=False)
 
 
 def check_proxy(gateway: Gateway | None, origin: Origin, status: int) -> None:

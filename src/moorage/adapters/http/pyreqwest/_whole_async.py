@@ -1,4 +1,4 @@
-"""Sends a request asynchronously when its body is in memory, and reads the whole response.
+"""Sends the request of an asynchronous client when its body is in memory; reads the response.
 
 `python -m tools.twins` makes `_whole_sync.py`. Errors are as in `_exchange`.
 """
