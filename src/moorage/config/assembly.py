@@ -223,13 +223,13 @@ def _with_broker(
     is_passed = not any(port is store for port in owned_ports)
     if is_passed and not broker.is_for(store):
         return owned_ports
-    leasing = report.make_or_report(partial(broker.leasing, store, is_async=is_async), "")
-    if isinstance(leasing, ReportedProblem):
+    leasing_store = report.make_or_report(partial(broker.leasing, store, is_async=is_async), "")
+    if isinstance(leasing_store, ReportedProblem):
         return owned_ports
-    ports["state"] = leasing
+    ports["state"] = leasing_store
     if is_passed:
-        return [*owned_ports, leasing.channels]
-    return [leasing if port is store else port for port in owned_ports]
+        return [*owned_ports, leasing_store.channels]
+    return [leasing_store if port is store else port for port in owned_ports]
 
 
 _PLACES_OF_KEYS: Final[dict[str, str | None]] = {

@@ -381,7 +381,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     """
     variables = dict(os.environ)
     source_tree = load(source)
-    tree, migrated = source_tree.check_content(migrate)
+    tree, migration = source_tree.check_content(migrate)
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
@@ -481,7 +481,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         warnings=() if source_tree.file is None else plain_secret_problems,
         inline=plain_secret_problems if source_tree.file is None else (),
         origins=origins,
-        migrated=migrated,
+        migrated=migration,
         file=source_tree.file,
     )
     return Parts(

@@ -133,10 +133,10 @@ class _Scanner:
         if match is None:
             raise ValueError
         self._at = match.end()
-        escaped, literal, bare_name = match.groups()
-        if escaped is None:
-            return str(bare_name if literal is None else literal)
-        return escaped if "\\" not in escaped else _unescaped(match[0])
+        quoted_name, literal_name, bare_name = match.groups()
+        if quoted_name is None:
+            return str(bare_name if literal_name is None else literal_name)
+        return quoted_name if "\\" not in quoted_name else _unescaped(match[0])
 
     def _next_character(self) -> str:
         """Skip white space and comments, and return the next character; "" at the end."""

@@ -89,8 +89,8 @@ def load(source: Source) -> WrittenConfiguration:
         reason = reason_of(error)
     else:
         lines = partial(_lines, text, is_yaml=parse is _yaml)
-        unchecked = WrittenConfiguration(parsed_tree, file, lines)
-        return evolve(unchecked, tree=unchecked.check_content(_check_table))
+        unchecked_content = WrittenConfiguration(parsed_tree, file, lines)
+        return evolve(unchecked_content, tree=unchecked_content.check_content(_check_table))
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 

@@ -101,14 +101,14 @@ class SqlSinkOptions:
 
     def __attrs_post_init__(self) -> None:
         """Refuse key columns and JSON columns that are not written."""
-        for path, names, about in (
+        for path, names, role in (
             ("key", self.key, "key"),
             ("json_columns", self.json_columns, "JSON"),
         ):
             missing_columns = [column for column in names if column not in self.columns]
             if missing_columns:
                 raise ConfigurationError(
-                    f"The {about} column {missing_columns[0][:80]!r} is missing in columns.",
+                    f"The {role} column {missing_columns[0][:80]!r} is missing in columns.",
                     path=path,
                     remedy="Add the column to columns.",
                 )

@@ -34,7 +34,7 @@ _SERVER_ADDRESS: Final = late_pattern(
     r"://\S*|(?:nats|tls)://[^\s@]*)",
     re.IGNORECASE,
 )
-"""The address of a database, a broker or another server; a password in it is found separately."""
+"""The address of a server such as a database; a password in the address is found separately."""
 
 _NATS_WITH_USER: Final = late_pattern(r"(?:nats|tls)://\S*", re.IGNORECASE)
 """An address of NATS, in which the user is a token if no other setting has a secret."""
@@ -54,8 +54,8 @@ def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
     environments = tree.get(ENVIRONMENTS)
     if is_object(environments):
         for name, overlay in environments.items():
-            place = f"{ENVIRONMENTS}.{key(name)}"
-            paths += _plain_text_paths(CONFIGURATION, overlay, place, base=tables)
+            overlay_path = f"{ENVIRONMENTS}.{key(name)}"
+            paths += _plain_text_paths(CONFIGURATION, overlay, overlay_path, base=tables)
     return tuple(
         Problem(path, f"The secret is written in plain text in {where}.", _REMEDY) for path in paths
     )
@@ -118,7 +118,8 @@ def _plain_text_paths(
 def _is_secret(shape: Shape | None, text: str) -> bool:
     """Return whether a setting's text is itself a secret.
 
-    The path of a file with a secret is none, nor is the address of a server without a password.
+    The path of a file with a secret is not a secret, and neither is the address of a server; a
+    password in an address is found separately.
     """
     return (
         isinstance(shape, SecretText)

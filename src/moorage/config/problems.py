@@ -27,7 +27,7 @@ _MAX_SUGGESTIONS: Final = 1_000
 """The number of different unknown words of a configuration that are compared with known words."""
 OF_ENVIRONMENT: Final = "the environment "
 OF_VARIABLE: Final = "the environment variable "
-"""The beginnings of the origins of values that an environment's tables or a variable have set."""
+"""The first words of the origin of a value that an environment or a variable has set."""
 
 _INVALID: Final = Problem(
     "", "The value is not valid here.", "See the table in the reference of the configuration."
@@ -90,9 +90,9 @@ class Report:
 
         The new report has the same unreadable secrets.
         """
-        trial = Report(self._origins)
-        trial._absent, trial._around_absent = self._absent, self._around_absent
-        return trial
+        trial_report = Report(self._origins)
+        trial_report._absent, trial_report._around_absent = self._absent, self._around_absent
+        return trial_report
 
     def unreadable_placeholder(self, path: str) -> Secret:
         """Return a placeholder for an unreadable secret whose problem was reported.
@@ -271,7 +271,9 @@ def quote_value(text: str) -> str:
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     """Return the origin of the value at a path; None if it comes from the configuration itself."""
-    return next((origins[outer] for outer in paths_around(path) if outer in origins), None)
+    return next(
+        (origins[outer_path] for outer_path in paths_around(path) if outer_path in origins), None
+    )
 
 
 def similar_word(word: str, candidates: Iterable[str]) -> str | None:

@@ -62,10 +62,10 @@ def _choices(table: Table, name: str, read: Read) -> list[Any]:
     """Return the trial values for a field of a table, all of which are valid."""
     shape, choices = table.fields[name].shape, list[Any]()
     for raw_value in (*_named_choices(shape), *_TRIAL_VALUES):
-        trial = Report()
-        value = read(shape, raw_value, name, trial)
-        trial.check_fields(table.kinds, {name: value}, "")
-        if not trial.problems and value not in choices:
+        trial_report = Report()
+        value = read(shape, raw_value, name, trial_report)
+        trial_report.check_fields(table.kinds, {name: value}, "")
+        if not trial_report.problems and value not in choices:
             choices.append(value)
     return choices
 
@@ -78,13 +78,13 @@ def _named_choices(shape: Shape) -> tuple[str | int, ...]:
         return _named_choices(shape.of)
     if isinstance(shape, AnyOf):
         return tuple(
-            choice for alternative in shape.shapes for choice in _named_choices(alternative)
+            choice for inner_shape in shape.shapes for choice in _named_choices(inner_shape)
         )
     return ()
 
 
 def report_common_problems(
-    report: Report, path: str, tries: Iterable[Callable[[Report], object]]
+    report: Report, path: str, attempts: Iterable[Callable[[Report], object]]
 ) -> bool:
     """Report the problems that all variants share; return whether there are any.
 
@@ -94,14 +94,15 @@ def report_common_problems(
     Args:
         report: collects the problems.
         path: the path of the table.
-        tries: functions that each use the table with other trial values, and report its problems.
+        attempts: functions that each use the table with other trial values, and report its
+            problems.
     """
     problems_by_try = list[dict[tuple[str, str], Problem]]()
-    for attempt in tries:
-        trial = report.trial()
-        attempt(trial)
+    for attempt in attempts:
+        trial_report = report.trial()
+        attempt(trial_report)
         problems_by_try.append(
-            {(problem.path, problem.found): problem for problem in trial.problems}
+            {(problem.path, problem.found): problem for problem in trial_report.problems}
         )
     if not problems_by_try:
         return False

@@ -102,7 +102,7 @@ _RETRY: Final = _with_fields(
     ),
 )
 OFF: Final = "off"
-"""The word for a protection that a service does without."""
+"""The value of a setting that turns off a protection of a service."""
 
 _LIMIT: Final = table_of(
     RateLimitConfig,

@@ -20,7 +20,7 @@ _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 # Up to the last @ before the next URL, because a password may contain an @ that is not encoded.
 _USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _USER: Final = late_pattern(r"((?:\$\{[^}]*\}|[^:])*)(?::(.*))?", re.DOTALL)
-"""A user and a password; the colon in ${NAME:-fallback} does not separate them."""
+"""The user and the password in a URL; a colon in ${NAME:-fallback} does not separate them."""
 _PORT: Final = late_pattern(r"\d{1,5}(?![^/?#])")
 _QUERY: Final = late_pattern(
     r"(?<=[?&])([^=&?\s#]*(?:passw|passphrase|pwd|secret)[^=&?\s#]*=)([^&\s#]+)", re.IGNORECASE

@@ -27,15 +27,15 @@ class AccountTokens:
         self,
         tokens: CredentialProvider,
         clients: Mapping[str, OAuthClient],
-        others: CredentialProvider | None,
+        host_provider: CredentialProvider | None,
     ) -> None:
         self._tokens = tokens
         # While this object exists, looking up a client finds it.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
-        self._others: Any = NoCredentials() if others is None else others
+        self._others: Any = NoCredentials() if host_provider is None else host_provider
         # Only the host's provider stores credentials of consents.
-        self.rotate = getattr(others, "rotate", None)
-        self.read_only = getattr(others, "read_only", False)
+        self.rotate = getattr(host_provider, "rotate", None)
+        self.read_only = getattr(host_provider, "read_only", False)
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -57,14 +57,14 @@ class AsyncAccountTokens:
         self,
         tokens: AsyncCredentialProvider,
         clients: Mapping[str, OAuthClient],
-        others: AsyncCredentialProvider | None,
+        host_provider: AsyncCredentialProvider | None,
     ) -> None:
         self._tokens = tokens
         # While this object exists, looking up a client finds it.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
-        self._others: Any = others
-        self.rotate = getattr(others, "rotate", None)
-        self.read_only = getattr(others, "read_only", False)
+        self._others: Any = host_provider
+        self.rotate = getattr(host_provider, "rotate", None)
+        self.read_only = getattr(host_provider, "read_only", False)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.wiring.ports import Ports
 
 _CACHE: Final = (("find", 1), ("store", 4), ("delete", 1))
-"""The verbs of a cache, and how many arguments each has before its timeout."""
+"""The methods of a cache, and the number of arguments of each before its timeout."""
 
 
 @frozen
@@ -181,32 +181,32 @@ async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
 def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
     """Return a synchronous credential provider's methods, which convert foreign exceptions."""
     provider = defaults.NoCredentials() if credentials is None else credentials
-    rotate = _writing_verb(provider)
+    store_credentials = _writing_verb(provider)
     return {
         "get_credentials": as_async(guarded_port(provider.get, credential_read_failure)),
         "refresh_credentials": as_async(
             guarded_port(_verb(provider, "refresh", "credentials"), refresh_failure)
         ),
         "store_credentials": None
-        if rotate is None
-        else as_async(guarded_port(rotate, credential_store_failure)),
+        if store_credentials is None
+        else as_async(guarded_port(store_credentials, credential_store_failure)),
     }
 
 
 def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
     """Return an asynchronous credential provider's methods, which convert foreign exceptions."""
-    get = as_async(defaults.NoCredentials().get)
+    get_credentials = as_async(defaults.NoCredentials().get)
     if credentials is not None:
-        get = guarded_async(credentials.get, credential_read_failure)
-    rotate = _writing_verb(credentials)
+        get_credentials = guarded_async(credentials.get, credential_read_failure)
+    store_credentials = _writing_verb(credentials)
     return {
-        "get_credentials": get,
+        "get_credentials": get_credentials,
         "refresh_credentials": guarded_async(
             _verb(credentials, "refresh", "credentials"), refresh_failure
         ),
         "store_credentials": None
-        if rotate is None
-        else guarded_async(rotate, credential_store_failure),
+        if store_credentials is None
+        else guarded_async(store_credentials, credential_store_failure),
     }
 
 

@@ -22,8 +22,8 @@ class LazyAdapter:
     """An adapter that is created when it is first used.
 
     Args:
-        name: what the adapter is, in words for a message.
-        make: loads and creates the adapter.
+        name: the name of the adapter in messages, such as "moorage's MemoryCache".
+        make: imports the adapter's module and creates the adapter.
     """
 
     def __init__(self, name: str, make: Callable[[], Any]) -> None:

@@ -53,10 +53,10 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
             path=path,
             remedy="Set the entry point to a moorage.ConnectorKind.",
         )
-    reserved = sorted(OWN_SETTINGS & set(attrs.fields_dict(kind.settings)))
-    if reserved:
+    reserved_names = sorted(OWN_SETTINGS & set(attrs.fields_dict(kind.settings)))
+    if reserved_names:
         raise ConfigurationError(
-            f"The settings of the kind {name!r} have a field {reserved[0]!r}, but every"
+            f"The settings of the kind {name!r} have a field {reserved_names[0]!r}, but every"
             " connector already has this setting.",
             path=path,
             remedy="Rename the field of the settings.",

@@ -38,7 +38,7 @@ _REPORT_INTERVAL: Final = 1_000_000_000
 """Nanoseconds between two events of lost log entries."""
 
 _MOST_COMBINATIONS: Final = 64
-"""The maximum number of combinations of momentary wishes whose listeners are kept."""
+"""The maximum number of combinations of event classes whose listeners are cached."""
 
 _SUCCESS_EVENTS: Final = (CallStarted, AttemptStarted, AttemptFinished, CallFinished)
 
@@ -75,8 +75,8 @@ class Observers:
     ) -> None:
         accepted_classes = tuple((observer, *_accepted_events(observer)) for observer in observers)
         self._accepted_events = accepted_classes
-        self._unheard = report_unheard
-        self._here = _Here()
+        self._report_unheard = report_unheard
+        self._notified = _NotifiedObserver()
         self._audiences = _ObserversByClass(accepted_classes)
         failures_only = any(only_failures for *_, only_failures in accepted_classes)
         successes = _ObserversByClass(
@@ -94,7 +94,9 @@ class Observers:
         self.observes_attempts = bool(successes[AttemptFinished])
         self.observes_ends = bool(successes[CallFinished])
         self._successes = successes
-        self._momentary: tuple[tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...] = tuple(
+        self._changing_observers: tuple[
+            tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...
+        ] = tuple(
             (observer, getattr(observer, "current_event_classes"))  # noqa: B009 - not an attribute of every observer
             for observer, _, only_failures in accepted_classes
             if not only_failures and _has_method(observer, "current_event_classes")
@@ -119,10 +121,10 @@ class Observers:
 
     def notify_observers(self, observers: Iterable[Observer], event: Event) -> None:
         """Pass an event to some of the observers, as `notify` does to all."""
-        frame = self._here.frame
+        frame = self._notified.frame
         if frame[0] is not None:
             observers = _idle_observers(frame, observers)
-            frame = self._here.frame = [None, frame]
+            frame = self._notified.frame = [None, frame]
         try:
             for observer in observers:
                 frame[0] = observer
@@ -133,7 +135,7 @@ class Observers:
         finally:
             frame[0] = None
             if frame[1] is not None:
-                self._here.frame = frame[1]
+                self._notified.frame = frame[1]
 
     def listeners(self) -> SuccessListeners:
         """Return the observers that a starting call notifies until it fails.
@@ -141,14 +143,14 @@ class Observers:
         If the `current_event_classes` of one of them fails, all receive the classes in their
         attribute `event_classes`.
         """
-        if not self._momentary:
+        if not self._changing_observers:
             return self._usual_listeners
-        latest_wishes, listeners = self._latest
+        latest_classes, listeners = self._latest
         try:
             current_classes = [
-                current_event_classes() for _, current_event_classes in self._momentary
+                current_event_classes() for _, current_event_classes in self._changing_observers
             ]
-            if current_classes == latest_wishes:
+            if current_classes == latest_classes:
                 return listeners
             listeners = self._listeners_of(tuple(current_classes))
             self._latest = current_classes, listeners
@@ -166,11 +168,11 @@ class Observers:
             facts: the facts of the end of the call and of its attempt.
         """
         # As in the function `notify_observers`.
-        frame = self._here.frame
+        frame = self._notified.frame
         attempt_ends, end_listeners, event = listeners.attempt_ends, listeners.ends, None
         if frame[0] is not None:
             attempt_ends, end_listeners = _idle_end_listeners(frame, listeners)
-            frame = self._here.frame = [None, frame]
+            frame = self._notified.frame = [None, frame]
         try:
             if attempt_ends:
                 attempt_event = new_late(AttemptFinished)
@@ -196,7 +198,7 @@ class Observers:
         finally:
             frame[0] = None
             if frame[1] is not None:
-                self._here.frame = frame[1]
+                self._notified.frame = frame[1]
 
     def _listeners_of(
         self, accepted_events: tuple[tuple[type[Event], ...], ...]
@@ -213,15 +215,15 @@ class Observers:
         self, accepted_events: tuple[tuple[type[Event], ...], ...]
     ) -> SuccessListeners:
         """Return the success listeners for the event classes that observers accept now, if any."""
-        momentary = {
+        current_classes_by_id = {
             id(observer): kinds
-            for (observer, _), kinds in zip(self._momentary, accepted_events, strict=False)
+            for (observer, _), kinds in zip(self._changing_observers, accepted_events, strict=False)
         }
         methods = [
             tuple(
                 observer
                 for observer in self._successes[kind]
-                if kind in momentary.get(id(observer), _SUCCESS_EVENTS)
+                if kind in current_classes_by_id.get(id(observer), _SUCCESS_EVENTS)
             )
             for kind in _SUCCESS_EVENTS
         ]
@@ -254,7 +256,7 @@ class Observers:
         """Return an attempt's trace headers from the observers; a failing observer adds none."""
         pairs: list[tuple[str, str]] = []
         for observer in self._tracers:
-            if _is_inside(self._here.frame, observer):
+            if _is_inside(self._notified.frame, observer):
                 continue
             try:
                 pairs += as_headers(observer.trace_headers(event)).pairs
@@ -294,12 +296,12 @@ class Observers:
             observer=name_of(failed),
             error=type(error).__name__,
         )
-        was_heard = False
+        was_reported = False
         for observer, kinds, _ in self._accepted_events:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
-            if _is_inside(self._here.frame[1], observer):
-                was_heard = True
+            if _is_inside(self._notified.frame[1], observer):
+                was_reported = True
                 continue
             try:
                 observer(failure)
@@ -307,17 +309,17 @@ class Observers:
                 if is_interruption(other_error):
                     raise
                 continue
-            was_heard = True
-        if not was_heard:
-            self._unheard(failure)
+            was_reported = True
+        if not was_reported:
+            self._report_unheard(failure)
 
 
 class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
     """The observers for each class of event, found when the first event of the class occurs."""
 
-    def __init__(self, wishes: Iterable[_Wish]) -> None:
+    def __init__(self, accepted_events: Iterable[_AcceptedEvents]) -> None:
         super().__init__()
-        self._accepted_events = wishes
+        self._accepted_events = accepted_events
 
     def __missing__(self, kind: type[Event]) -> tuple[Observer, ...]:
         self[kind] = tuple(
@@ -328,14 +330,14 @@ class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
         return self[kind]
 
 
-_Wish: TypeAlias = "tuple[Observer, tuple[type[Event], ...], bool]"
+_AcceptedEvents: TypeAlias = "tuple[Observer, tuple[type[Event], ...], bool]"
 """An observer, the classes of events that it wants, and whether it wants failures only."""
 
 _Frame: TypeAlias = "list[Any]"
 """The observer that is notified now, and the frame of the one that made the observed call."""
 
 
-class _Here(local):
+class _NotifiedObserver(local):
     """Remembers which observer the current thread is notifying.
 
     Attributes:

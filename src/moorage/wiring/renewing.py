@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _EVERY: Final = RENEWAL / SECOND
 _making: Final = ForkSafeLock()
 _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = WeakValueDictionary()
-"""By store and clock, which live as long: all managers of one store share what renews."""
+"""The renewers of claims by the ids of store and clock; all managers of a store share one."""
 
 
 def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | NoRenewals:
@@ -46,7 +46,7 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Ren
 
 
 _renewals_of_entry_stores: Final[WeakValueDictionary[int, EntryRenewals]] = WeakValueDictionary()
-"""By store, which lives as long."""
+"""The renewers of entries by the id of their store."""
 
 
 def entry_renewals(

@@ -34,7 +34,7 @@ GROUP: Final = "moorage.stores"
 """The group of entry points that provide stores, each by the scheme of its URL."""
 
 _URL_ARGUMENTS: Final = frozenset({"url", "path", "state"})
-"""What the classes of stores call the place of their URL."""
+"""The names of the arguments to which the classes of stores take a URL."""
 
 _HOMES: Final = {
     **dict.fromkeys(
@@ -56,7 +56,7 @@ _HOMES: Final = {
 
 
 _SAME_SERVERS: Final = {"rediss": "redis", "mariadb": "mysql"}
-"""Schemes for servers that another scheme names too."""
+"""URL schemes, each with another scheme for the same servers."""
 
 _USUAL_PORTS: Final = {"redis": 6379, "sentinel": 26379, "postgresql": 5432, "mysql": 3306}
 
@@ -67,7 +67,7 @@ _STORE_NAMES: Final = {
     "logs": "an integration log",
     "metrics": "metrics",
 }
-"""What the stores in a folder of adapters are called; entry stores go by their classes."""
+"""The names in messages for the stores in each folder of adapters, except for entry stores."""
 
 _REGISTERED_OPENERS: Final[dict[str, Callable[..., Any]]] = {}
 

@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 Owner = TypeVar("Owner")
 
 _KIND: Final = "kind"
-"""The setting of a table that says what the owner is, and is none of its options."""
+"""The setting that names the kind of the owner; it is not an option of the owner."""
 
 _VALID_TEXT: Final = "a1"
 """A text that is valid for most options."""
