@@ -1,4 +1,4 @@
-"""Files and standard input that options of a command name, read up to a limit."""
+"""Reads files and the standard input, which options of a command name, up to a size limit."""
 
 from __future__ import annotations
 

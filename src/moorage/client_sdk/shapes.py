@@ -45,7 +45,7 @@ class ReadingState:
 
     Attributes:
         checks: True if limits are checked.
-        keeps_members: True if an object must not lose members that its class does not have.
+        keeps_members: True if an object must not have members that its class does not have.
         tried: the results of tried alternatives, by alternative, value, and the fields above.
     """
 

@@ -80,7 +80,7 @@ def variable(*parts: str) -> str:
 
 
 class VariablePrefixes:
-    """The beginnings of the names of variables, a different one for each account and service."""
+    """The prefixes of the names of variables; each account and each service has its own prefix."""
 
     def __init__(self) -> None:
         self._prefixes = set[str]()

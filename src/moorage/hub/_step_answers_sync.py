@@ -27,7 +27,7 @@ def store_sync(part: Idempotency, key: str, value: R) -> R:
 def stored_sync(part: Idempotency, key: str) -> Any:
     """Return the stored result for an idempotency key; None if no result is stored yet."""
     try:
-        answered = part.stored(key)
+        stored_result = part.stored(key)
     except OutcomeUnknown:
         return None
-    return None if answered is None else answered.value
+    return None if stored_result is None else stored_result.value

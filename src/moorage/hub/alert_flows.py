@@ -205,12 +205,12 @@ class AlertFlows:
 
     async def book(self) -> AlertBook:
         """Read the active alerts, the silences and the pending notifications."""
-        book: AlertBook
+        alert_book: AlertBook
         try:
-            book = await self._core.execute(ReadAlerts(), _TIMEOUT)
+            alert_book = await self._core.execute(ReadAlerts(), _TIMEOUT)
         except StorageUnavailable:
-            book = self._execute_in_memory(ReadAlerts())
-        return book
+            alert_book = self._execute_in_memory(ReadAlerts())
+        return alert_book
 
     async def _deliver(self, delivery: AlertDelivery) -> str | None:
         """Send a notification; return the class name of the error if it fails, otherwise None."""

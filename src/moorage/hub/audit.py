@@ -198,8 +198,8 @@ class AuditTrail(Uncopyable):
         Raises:
             StorageUnavailable: the store is not available.
         """
-        find = guarded_port(self._storage.find, audit_failure)
-        return find(AuditQuery() if query is None else query)
+        find_page = guarded_port(self._storage.find, audit_failure)
+        return find_page(AuditQuery() if query is None else query)
 
     def close(self) -> None:
         """Close the connections of the audit trail's store."""

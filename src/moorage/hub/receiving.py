@@ -90,19 +90,19 @@ async def from_asgi(
     size = _size(headers_by_name.get("content-length"), limit)
     # Not a list, which would need many times the memory for a body that arrives a few bytes at a
     # time.
-    received = bytearray()
+    received_bytes = bytearray()
     has_more = True
     while has_more:
         message = await receive()
         if message["type"] != "http.request":
             raise _cut_off()
-        received += message.get("body", b"")
-        if len(received) > limit:
+        received_bytes += message.get("body", b"")
+        if len(received_bytes) > limit:
             raise _too_large(limit)
         has_more = message.get("more_body", False)
-    body = bytes(received)
+    body = bytes(received_bytes)
     raw_path = scope.get("raw_path")
-    place = (
+    path = (
         quote(scope["path"], safe=_SAFE_CHARACTERS)
         if raw_path is None
         else raw_path.decode("latin-1")
@@ -113,7 +113,7 @@ async def from_asgi(
     return {
         "headers": headers,
         "body": body if size is None else _whole_body(body, size),
-        "url": _url(scope.get("scheme", "http"), host, place, query),
+        "url": _url(scope.get("scheme", "http"), host, path, query),
         "method": scope["method"],
     }
 
@@ -224,10 +224,10 @@ def _buffer_django(request: Any, limit: int) -> None:
     attributes.update(_body=body, _stream=BytesIO(body))
 
 
-def _framework_value(take: Callable[[], Any]) -> Any:
+def _framework_value(read_value: Callable[[], Any]) -> Any:
     """Return a value from a web framework; turn the framework's errors into moorage's."""
     try:
-        return take()
+        return read_value()
     except Exception as error:  # noqa: BLE001 - distinguished by the names of the framework's classes
         failure = _failure(error)
     raise failure

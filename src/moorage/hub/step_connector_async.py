@@ -593,17 +593,17 @@ class AsyncStepConnector:
                 if problems:
                     unstored_result = unstored_result.with_metadata(not_collected=problems)
                 unstored_result = await self._store_outputs(spec, unstored_result, mask)
-        end = f"{spec.name}.end"
+        end_key = f"{spec.name}.end"
         if unstored_result is None:
-            stored_result = await stored_async(self._once, end)
+            stored_result = await stored_async(self._once, end_key)
             if stored_result is None:
                 raise _unknown_end(spec)
         elif self._after is None and not self._overrides("post_execute"):
-            stored_result = await store_async(self._once, end, packed_result(unstored_result))
+            stored_result = await store_async(self._once, end_key, packed_result(unstored_result))
         else:
             try:
-                settle = partial(self._call_post_hook, spec.step, unstored_result, mask)
-                stored_result = await once_async(self._once, end, settle)
+                call_post_hook = partial(self._call_post_hook, spec.step, unstored_result, mask)
+                stored_result = await once_async(self._once, end_key, call_post_hook)
             except OutcomeUnknown:
                 problem = (
                     "The hook post_execute was interrupted, so it is unknown whether it has"

@@ -105,8 +105,8 @@ class AsyncStepManager(Uncopyable):
                 if connector is not None:
                     self._statistics.hits += 1
                     return connector
-                installed = partial(self._installed, connector_type)
-                factory = self._factories.get(connector_type, installed)
+                load_installed = partial(self._installed, connector_type)
+                factory = self._factories.get(connector_type, load_installed)
             connector = factory()
             with self._lock.current:
                 self._connectors[connector_type] = connector

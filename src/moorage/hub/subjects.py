@@ -105,15 +105,15 @@ def _flows(
     credentials: Any,
     wrap: Callable[[Any], Callable[..., Any]],
 ) -> SubjectsFlows:
-    def spoken_fields(entry: InboxEntry) -> dict[str, Any]:
+    def webhook_fields(entry: InboxEntry) -> dict[str, Any]:
         webhooks = inbox.webhooks(entry)
         return {**fields_of(entry), "said": [webhook.payload for webhook in webhooks]}
 
-    def make_subject(entry: OutboxEntry) -> dict[str, Any]:
+    def call_fields(entry: OutboxEntry) -> dict[str, Any]:
         values, options = outbox.arguments_of(entry)
         return {**fields_of(entry), "values": values, "options": options}
 
-    def place_subject(
+    def searchable_store(
         store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]
     ) -> SubjectStore:
         find_entries, remove_entries = wrap(store.find), wrap(store.remove)
@@ -121,17 +121,17 @@ def _flows(
             find=find_entries, remove=remove_entries, query=query, shown=fields_of_entry
         )
 
-    places = {
-        "log": None if log is None else place_subject(log, LogQuery, fields_of),
-        "inbox": None if inbox is None else place_subject(inbox, EntryQuery, spoken_fields),
-        "outbox": None if outbox is None else place_subject(outbox, EntryQuery, make_subject),
+    stores = {
+        "log": None if log is None else searchable_store(log, LogQuery, fields_of),
+        "inbox": None if inbox is None else searchable_store(inbox, EntryQuery, webhook_fields),
+        "outbox": None if outbox is None else searchable_store(outbox, EntryQuery, call_fields),
     }
-    vault = None
+    credential_store = None
     if credentials is not None:
-        vault = SubjectCredentialStore(
+        credential_store = SubjectCredentialStore(
             owners=wrap(credentials.owners), delete=wrap(credentials.delete)
         )
     return SubjectsFlows(
-        {name: entry_place for name, entry_place in places.items() if entry_place is not None},
-        vault,
+        {name: entry_store for name, entry_store in stores.items() if entry_store is not None},
+        credential_store,
     )

@@ -161,11 +161,11 @@ async def _sleep_or_stop(stop: StopSignal, pause: float) -> None:
     """Wait until `stop` is set or the seconds have passed."""
     from asyncio import sleep  # noqa: PLC0415 - a synchronous worker does not need it
 
-    until = time.monotonic() + pause
-    rest = pause
-    while rest > 0 and not stop.is_set():
-        await sleep(min(rest, _LONGEST_SLEEP))
-        rest = until - time.monotonic()
+    end_time = time.monotonic() + pause
+    seconds_left = pause
+    while seconds_left > 0 and not stop.is_set():
+        await sleep(min(seconds_left, _LONGEST_SLEEP))
+        seconds_left = end_time - time.monotonic()
 
 
 def at_times(
@@ -183,7 +183,7 @@ def at_times(
     """
     wait, next_start = seconds(pause, "pause"), clock()
 
-    def taken_entry() -> R | tuple[()]:
+    def run_if_due() -> R | tuple[()]:
         nonlocal next_start
         current_time = clock()
         if current_time < next_start:
@@ -191,7 +191,7 @@ def at_times(
         next_start = current_time + wait
         return step()
 
-    return taken_entry
+    return run_if_due
 
 
 class _StopEvent(Event):

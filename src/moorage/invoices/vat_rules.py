@@ -304,7 +304,7 @@ _COUNTRIES: Final = (
 
 
 def _foreign_countries(invoice: Invoice) -> Iterator[str]:
-    """Yield the fields of countries other than Italy in an invoice with split payment.
+    """Yield each field with a country other than Italy, if the invoice has split payment.
 
     The official rule for UBL also refuses items that come from another country.
     """

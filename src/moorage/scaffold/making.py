@@ -98,8 +98,8 @@ def _named_texts(name: str, folders: Collection[str], parts: Mapping[str, str]) 
         path: _fill(files_by_path[path].read_text("utf-8"), places)
         for path in sorted(files_by_path)
     }
-    codes = [text for path, text in texts.items() if path.endswith(".py")]
-    name = checked_name(name, codes, BUILT_IN if "vendor" in folders else ())
+    sources = [text for path, text in texts.items() if path.endswith(".py")]
+    name = checked_name(name, sources, BUILT_IN if "vendor" in folders else ())
     return {
         rename_template(path, name): rename_template(text, name) for path, text in texts.items()
     }

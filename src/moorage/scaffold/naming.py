@@ -35,12 +35,12 @@ _SPELLINGS: Final = re.compile(r"acme|Acme|ACME")
 _DASHED: Final = re.compile(r"-|\.example")
 
 
-def checked_name(name: str, codes: Iterable[str], vendors: Container[str] = ()) -> str:
+def checked_name(name: str, sources: Iterable[str], vendors: Container[str] = ()) -> str:
     """Return a name after checking that it is valid for a module.
 
     Args:
         name: the chosen name.
-        codes: the source of the generated modules, whose classes must not have that name.
+        sources: the source of the generated modules, whose classes must not have that name.
         vendors: the names of existing vendors, which a new vendor would not replace.
 
     Raises:
@@ -49,7 +49,7 @@ def checked_name(name: str, codes: Iterable[str], vendors: Container[str] = ()) 
     module_name = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > _MAX_LENGTH or keyword.iskeyword(module_name):
         problem = f"The name {name[:_MAX_LENGTH]!r} is not valid."
-    elif module_name in _TAKEN_NAMES or _is_used(_class_name(module_name), codes):
+    elif module_name in _TAKEN_NAMES or _is_used(_class_name(module_name), sources):
         problem = f"The name {name!r} is taken by a module or class."
     elif module_name in vendors:
         problem = f"moorage has a vendor named {module_name!r}, which no package can replace."

@@ -43,13 +43,13 @@ class _PatternPosition(NamedTuple):
     """A position in a path pattern.
 
     Attributes:
-        goes: whether a character leads to the following place.
-        stays: whether a character leads to this place again.
+        accepts_next: whether a character leads to the following place.
+        accepts_again: whether a character leads to this place again.
         skips: the distances of the places that are reached without a character.
     """
 
-    goes: Test = _accept_none
-    stays: Test = _accept_none
+    accepts_next: Test = _accept_none
+    accepts_again: Test = _accept_none
     skips: tuple[int, ...] = ()
 
 
@@ -89,8 +89,8 @@ class PathPattern:
         next_places = self._remembered.get(step)
         if next_places is None:
             places = [(number, self._places[number]) for number in places_reached]
-            numbers = {number for number, place in places if place.stays(char)}
-            numbers.update(number + 1 for number, place in places if place.goes(char))
+            numbers = {number for number, place in places if place.accepts_again(char)}
+            numbers.update(number + 1 for number, place in places if place.accepts_next(char))
             next_places = self._with_skips(numbers)
             if len(self._remembered) < _MOST_REMEMBERED:
                 self._remembered[step] = next_places
@@ -114,18 +114,18 @@ def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
         match.groups()
     )
     if any_text:
-        yield _PatternPosition(stays=_accept_any, skips=(1,))
+        yield _PatternPosition(accepts_again=_accept_any, skips=(1,))
     elif folders:
         yield _PatternPosition(skips=(1, 2))
-        yield _PatternPosition(goes="/".__eq__, stays=_accept_any)
+        yield _PatternPosition(accepts_next="/".__eq__, accepts_again=_accept_any)
     elif star:
-        yield _PatternPosition(stays=_is_inside_name, skips=(1,))
+        yield _PatternPosition(accepts_again=_is_inside_name, skips=(1,))
     elif single_character:
-        yield _PatternPosition(goes=_is_inside_name)
+        yield _PatternPosition(accepts_next=_is_inside_name)
     elif members:
-        yield _PatternPosition(goes=partial(_is_member, _ranges(members), bool(is_negated)))
+        yield _PatternPosition(accepts_next=partial(_is_member, _ranges(members), bool(is_negated)))
     else:
-        yield _PatternPosition(goes=(escaped or plain_part).__eq__)
+        yield _PatternPosition(accepts_next=(escaped or plain_part).__eq__)
 
 
 def _ranges(members: str) -> tuple[tuple[str, str], ...]:

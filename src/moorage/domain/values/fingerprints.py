@@ -18,7 +18,7 @@ def new_sha256() -> _Hash:
     """Return the SHA-256 hash of no bytes; the first call loads OpenSSL.
 
     Raises:
-        LocalFailure: this process has no files or memory left to load it.
+        LocalFailure: this process has no files or memory left to load OpenSSL.
     """
     try:
         from hashlib import sha256  # noqa: PLC0415 - most programs never need it

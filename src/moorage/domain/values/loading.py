@@ -7,14 +7,14 @@ from typing import Final
 from moorage.errors import LocalFailure
 
 LOADING_ERRORS: Final = (ImportError, MemoryError, OSError)
-"""The errors that an import raises where the machine or the installation is at fault."""
+"""Errors of an import that the machine or the installation has caused, and not the program."""
 
 
 def not_loaded_error(name: str, failure: Exception) -> LocalFailure:
-    """Return the error for a call that could not go on without a module.
+    """Return the error for a call that needs a module which could not be imported.
 
     Args:
-        name: what the module contains, as the beginning of a sentence.
+        name: the name of the module or of its object, as the beginning of a sentence.
         failure: the error of the import.
     """
     reason = str(failure) or type(failure).__name__

@@ -126,14 +126,14 @@ _ESCAPES: Final = {f"%{ord(letter):02X}": letter for letter in ":/?@!$'()*,;"}
 """The characters that HubSpot decodes in a URL before signing it."""
 
 
-def _plain_address(scene: TemplateValues, _: str) -> str:
+def _decoded_url(scene: TemplateValues, _: str) -> str:
     address = scene.delivery.address()
     for escape, letter in _ESCAPES.items():
         address = address.replace(escape, letter).replace(escape.lower(), letter)
     return address
 
 
-def _bare_address(scene: TemplateValues, _: str) -> str:
+def _url_without_query(scene: TemplateValues, _: str) -> str:
     return _without_query(scene.delivery.address())
 
 
@@ -148,7 +148,7 @@ def _without_query(address: str) -> str:
     return re.split("[?#]", address)[0]
 
 
-def _sorted_address(scene: TemplateValues, _: str) -> str:
+def _url_with_sorted_query(scene: TemplateValues, _: str) -> str:
     """Return the URL in Plivo's signed form: decoded, sorted parameters and a dot at the end."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
@@ -163,9 +163,9 @@ _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "url": lambda scene, _: scene.delivery.address(),
     "url_with_port": lambda scene, _: urls_by_port(scene.delivery.address(), written=True),
     "url_without_port": lambda scene, _: urls_by_port(scene.delivery.address(), written=False),
-    "url_decoded": _plain_address,
-    "url_without_query": _bare_address,
-    "url_query_sorted": _sorted_address,
+    "url_decoded": _decoded_url,
+    "url_without_query": _url_without_query,
+    "url_query_sorted": _url_with_sorted_query,
     "url_path": _path_with_query,
     "method": lambda scene, _: scene.delivery.method,
 }
@@ -195,7 +195,7 @@ _COVERED_PARTS: Final = {
     "lines": "fields",
     "pairs": "fields",
 }
-"""The part of a webhook that a place covers, if it is neither the place's name nor its argument."""
+"""The part of a webhook that a placeholder reads, if its name or argument is not that part."""
 
 
 _WORDS: Final = {
