@@ -38,8 +38,8 @@ class References:
         providers: the readers of secrets by provider name; a reader returns None for a secret that
             does not exist.
         report: collects the references that cannot be resolved.
-        tables: the names of configured providers; problems of a provider are reported at its table;
-            None if the table `[secrets]` does not apply.
+        tables: the names of configured providers, because problems of a provider are reported at
+            its table; None if the table `[secrets]` does not apply.
     """
 
     def __init__(

@@ -72,7 +72,8 @@ class StepManager(Uncopyable):
     ) -> None:
         """Set the factory of the connectors for a type of steps.
 
-        The connector of an earlier factory is closed with the others, because it may have steps.
+        The connector of an earlier factory stays open until all are closed, because it may run
+        steps.
 
         Args:
             kind: the type.

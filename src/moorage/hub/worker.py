@@ -31,7 +31,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound="Sized")
 
 _LONGEST_SLEEP: Final = 0.1
-"""Seconds after which a waiting worker in an event loop looks again if it has to stop."""
+"""Seconds after which a worker that waits in an event loop checks again if it must stop."""
 
 
 def work(

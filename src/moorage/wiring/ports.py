@@ -172,7 +172,7 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
 
 
 def check_verb(port: object, name: str, verb: str) -> None:
-    """Refuse a port that does not have a required method, and a class in place of an object."""
+    """Raise an error if a port lacks a required method, or is a class and not an object."""
     if isinstance(port, type) and inspect.isfunction(inspect.getattr_static(port, verb, None)):
         raise ConfigurationError(
             f"{port.__name__} is a class.",

@@ -103,9 +103,9 @@ def record_imported_modules(modules: Iterable[str]) -> None:
 def restart_in_workers_of_uwsgi(modules: Mapping[str, Any] = sys.modules) -> None:
     """Restart the objects in each worker of uWSGI, which forks without Python's fork handlers.
 
-    uWSGI calls one function after a fork. Its module `uwsgidecorators` puts a function there that
-    calls a list of functions. That module is imported here if it replaces nothing, because a
-    program that imported it later would replace the function of moorage.
+    uWSGI calls one function after a fork. Its module `uwsgidecorators` sets that function to one
+    that calls a list of functions. This function imports the module if the program has set no
+    function itself, because a later import would replace the function that moorage sets.
 
     Args:
         modules: the loaded modules; uWSGI adds its own.

@@ -187,10 +187,10 @@ class AioPikaLink:
         raise failure
 
     def _fault(self, error: Exception) -> PublishFault | None:
-        """Return the fault of a message, which may share the end of the channel with others.
+        """Return the fault of a message; it is LOST if another message may have caused the error.
 
-        Each unconfirmed message gets the error of the message that RabbitMQ refused. A message
-        whose caller has left counts as unconfirmed, too.
+        If RabbitMQ refuses one message, it closes the channel, and each unconfirmed message gets
+        the same error. A message whose caller has stopped waiting counts as unconfirmed, too.
         """
         fault = rabbitmq_fault(error)
         if fault not in OF_CHANNEL or not self._channel.is_closed:

@@ -48,7 +48,7 @@ RULES: Final = BrokerRules(
 """The rules of RabbitMQ. A plugin for delays exists, and is not used."""
 
 EXCHANGE_RULES: Final = attrs.evolve(RULES, topic="exchange")
-"""The same rules with the word for the place that RabbitMQ reports as missing."""
+"""The rules of RabbitMQ, with the word for the destination that it reports as missing."""
 
 OF_CHANNEL: Final = frozenset(
     {

@@ -139,7 +139,8 @@ class FiguresRecorder:
     def close(self) -> None:
         """Store the metrics, and stop the thread; count calls that cannot be stored as lost.
 
-        A call that ends later is stored at once if the database is still open, and otherwise lost.
+        A call that ends later is stored at once if the database is still open. Otherwise it is
+        lost.
         """
         self._timer.stop()
         self._is_closed = True

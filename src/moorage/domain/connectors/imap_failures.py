@@ -3,8 +3,8 @@
 Laws:
 
 1. A command that the server answers with NO or BAD had no effect, except that flags and moves of
-   several messages may be partly done. A move by commands to copy and to delete has the effect of
-   those that succeeded.
+   several messages may be partly done. A move that is made of a copy and a deletion has the effects
+   of the commands that succeeded.
 2. If a change was sent and no response came, it may have happened.
 3. No error quotes the server, because its words may hold a value.
 """

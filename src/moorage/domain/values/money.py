@@ -47,8 +47,8 @@ EXPONENTS: Final = MappingProxyType(
 )
 """The number of decimals of each currency of ISO 4217.
 
-The last lines of no and of two decimals are withdrawn currencies: archives contain old bank
-statements, and invoices in a currency that was withdrawn lately are still refunded.
+The last lines of the currencies without decimals and with two decimals are withdrawn currencies:
+archives contain old bank statements, and invoices in recently withdrawn currencies are refunded.
 """
 
 _PLAIN_NUMBER = late_pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?")

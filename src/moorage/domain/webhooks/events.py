@@ -147,7 +147,7 @@ def read_time(text: str | None, form: TimeForm) -> datetime | None:
 
 
 def _read_http_date(text: str) -> datetime | None:
-    """Return a date in the format that RFC 9110 prefers, which has one text for each second."""
+    """Return the time in an HTTP date; None unless it is in the format that RFC 9110 prefers."""
     moment = parse_http_date(text, _EPOCH)
     return moment if moment is not None and write_http_date(moment) == text else None
 

@@ -91,7 +91,7 @@ class InvoiceLine:
         price_discount: discount that was subtracted from the gross price (BT-147).
         gross_price: price before the discount (BT-148).
         base_quantity: quantity that the price is for; by default 1 (BT-149).
-        base_unit: unit of the base quantity (BT-150); without a quantity, the price is for 1.
+        base_unit: unit of the base quantity (BT-150); without `base_quantity`, the price is for 1.
         vat_category: a code of UNTDID 5305, such as 'S' (BT-151).
         vat_rate: VAT rate in percent (BT-152).
         name: name of the item (BT-153).

@@ -36,7 +36,7 @@ class TakenTokens:
         core: the ports.
         gates: limits of the budget.
         tickets: a ticket of each limit.
-        taken: number of taken tokens.
+        taken: number of tokens that were taken from each limit.
     """
 
     def __init__(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...], taken: int) -> None:
