@@ -104,7 +104,7 @@ class AsyncRunReader:
         """
         core = core_of(self._manager)
         start_time = core.nanoseconds()
-        recent_rounds: deque[bool] = deque(maxlen=40)
+        rounds: deque[bool] = deque(maxlen=40)
         failures, failing_since, has_ended = 0, 0, False
         stop_at: int | None = None
         while True:
@@ -134,16 +134,14 @@ class AsyncRunReader:
             if status.is_over and len(followed_run.ended) == len(STREAMS):
                 return status
             stop_at = await self._stop_overdue(spec, status, stop_at)
-            recent_rounds.append(is_new)
+            rounds.append(is_new)
             if self._has_waited(start_time, patience):
                 await writer.write((), is_end=True)
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
                 # If a platform reported an end too early, it is not asked again at once.
-                has_ended = await self._pause(
-                    name, recent_rounds, can_wait=is_running and not has_ended
-                )
+                has_ended = await self._pause(name, rounds, can_wait=is_running and not has_ended)
 
     def _has_waited(self, start_time: int, patience: float | None) -> bool:
         """Return whether the caller's time limit for waiting is over."""
