@@ -170,7 +170,7 @@ def test_repeat_restarts_the_listing_time() -> None:
 
 @pytest.mark.parametrize("final", [True, False])
 def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
-    """If listing payments is refused, an operator must decide; after an outage it is retried."""
+    """After a refused list of payments an operator must decide; an outage is retried."""
     world = PaymentsWorld(KeylessStripe)
     error = (
         VendorRejected("This key may not list payments.")

@@ -1,4 +1,4 @@
-"""Rejections by an open circuit or an empty limit, which a process remembers for a second."""
+"""A process remembers for a second that an open circuit or an empty limit refused a call."""
 
 # ruff: noqa: SLF001 - a look inside
 

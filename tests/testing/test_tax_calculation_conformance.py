@@ -48,7 +48,7 @@ def as_avalara(kind: Callable[..., Avalara]) -> kit.Factory:
 
 
 def as_taxjar(kind: Callable[..., TaxJar]) -> kit.Factory:
-    """Return a function that makes a test subject of TaxJar with another vendor class."""
+    """Return a function that makes a test subject whose vendor class replaces TaxJar's."""
 
     def new_subject() -> kit.TaxCalculationSubject:
         subject = subjects.taxjar()

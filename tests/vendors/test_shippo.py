@@ -208,7 +208,7 @@ def test_return_has_only_rates_of_carriers_with_return_labels(
     "citation", ["NOEEI 30.37(a)", "noeei 30.37 (A)", "NOEEI §30.37(a)", "NOEEI30.37(a)"]
 )
 def test_exemption_is_sent_as_shippos_code(citation: str) -> None:
-    """Every usual spelling of an exemption from filing becomes Shippo's code of it."""
+    """Every usual spelling of an exemption from filing is sent as Shippo's code."""
     item = CustomsItem(
         description="Shirts", quantity=1, value=Money("46.50", "EUR"), weight="0.3", origin="DE"
     )

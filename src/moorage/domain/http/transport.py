@@ -30,7 +30,7 @@ PEM: Final = "-----BEGIN "
 """The beginning of keys and certificates in PEM text."""
 
 _PROXY: Final = late_pattern(
-    r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
+    r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<password>[^\s@/]*))?@)?"
     r"(?P<where>(?P<host>[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
     re.ASCII | re.IGNORECASE,
 )
@@ -218,8 +218,8 @@ def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
             remedy="Use http://host:port or https://host:port, and percent-encode the user"
             " name and the password in it.",
         )
-    user, word = match["user"], match["word"]
-    password = None if word is None else Secret(unquote(word))
+    user, password_text = match["user"], match["password"]
+    password = None if password_text is None else Secret(unquote(password_text))
     address_text = f"{match['scheme']}://{match['where']}".lower()
     return address_text, user and unquote(user), password
 

@@ -59,7 +59,9 @@ def _parse_enclosed(text: str) -> dict[str, Any]:
         document = ""
     # A challenge must not make us sign a text that is also a valid document.
     if not document.lstrip(" \t\r\n").startswith("<"):
-        raise rejection_error(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
+        raise rejection_error(
+            WebhookReason.MALFORMED, "The base64 text in the field is not an XML document."
+        )
     fields: dict[str, Any] = {"document": document}
     for name, pattern in _XML_FIELDS.items():
         if (match := pattern.search(document)) is not None:

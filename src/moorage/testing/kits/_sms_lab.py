@@ -34,7 +34,7 @@ URL: Final = "https://shop.example/texts"
 
 
 def no_words() -> dict[str, SmsStatus]:
-    """Return an empty mapping, for a vendor that has no words for states."""
+    """Return an empty mapping, for a vendor that reports no states of messages."""
     return {}
 
 

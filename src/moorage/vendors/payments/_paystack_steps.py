@@ -114,7 +114,7 @@ async def get_payment(wire: sdk.Wire, reference: str) -> Payment:
 
 
 async def marked_refund(wire: sdk.Wire, payment: str, mark: str) -> Refund | None:
-    """The refund whose note is a mark; None if Paystack lists none since the payment.
+    """The refund whose note has this mark; None if Paystack lists no such refund.
 
     Args:
         wire: sends the requests.

@@ -30,7 +30,7 @@ _USUAL_PERIOD: Final = timedelta(days=90)
 
 @attrs.frozen(kw_only=True)
 class OrderCursor:
-    """A position in the orders changed within a period.
+    """A position in the list of orders that changed within a period.
 
     Attributes:
         since: first moment of the period; None for the orders that eBay lists without a filter.

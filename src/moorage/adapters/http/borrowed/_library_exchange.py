@@ -265,7 +265,7 @@ class LibraryExchange(ABC):
         return None
 
     def stale(self) -> bool:
-        """Return True, because an exchange's connection is not reused."""
+        """Return True, because moorage does not use the connection of an exchange again."""
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:

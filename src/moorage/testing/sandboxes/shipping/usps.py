@@ -209,7 +209,7 @@ class UspsSandbox(base.Sandbox):
 
     def _track(self, request: base.SandboxRequest, number: str) -> Response:
         if dict(request.query).get("expand") != "DETAIL":
-            raise _refusal(400, "150001", "The sandbox knows the details only.")
+            raise _refusal(400, "150001", "The sandbox returns tracking only with expand=DETAIL.")
         if number not in self.tracks:
             raise _refusal(400, "150002", "The tracking number is not found.")
         return base.reply(self.tracks[number])
