@@ -394,8 +394,8 @@ def test_pattern_is_matched_in_linear_time_despite_many_wildcards(pattern: str, 
     compiled = PathPattern(pattern)
     compiled._places = [  # noqa: SLF001 - counts each comparison
         place._replace(
-            goes=partial(count_word, tests, place.goes),
-            stays=partial(count_word, tests, place.stays),
+            accepts_next=partial(count_word, tests, place.accepts_next),
+            accepts_again=partial(count_word, tests, place.accepts_again),
         )
         for place in compiled._places  # noqa: SLF001 - counts each comparison
     ]

@@ -127,7 +127,7 @@ class LosesFirstDisputeVendor(Stripe):
             "a_step_changes_only_its_payment",
             "The refund of one payment changed another payment to partially_refunded",
         ),
-        (LooksUpFirstRefundVendor, "each_refund_is_looked_up", "Another refund"),
+        (LooksUpFirstRefundVendor, "each_refund_is_looked_up", "returned another refund"),
         (ForgetsReferenceVendor, "a_payment_keeps_its_reference", "is in no request"),
         (
             DropsDescriptorVendor,

@@ -87,7 +87,7 @@ class AttackedInbox:
             settings={"volatile_keys": True, "retry": None},
         )
         self.hub = Hub([account], http=SandboxHttpClient(subject.sandbox))
-        self._pay(subject)
+        self._make_payments(subject)
         self.sent = [SentWebhook(**notice.arguments()) for notice in subject.sandbox.sent]
         self.inbox = WebhookInbox(self.hub, MemoryInbox())
         self.events = [event for sent in self.sent for event in self.received(sent)]
