@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import CodeType, TracebackType
 
 E = TypeVar("E", bound=BaseException)
@@ -36,7 +36,7 @@ def is_interruption(error: BaseException) -> bool:
 
 
 @contextmanager
-def dropped_errors() -> Iterator[None]:
+def dropped_errors() -> Generator[None]:
     """Drop the errors of the `with` block, but not the exceptions that a signal handler raises."""
     try:
         yield
