@@ -98,7 +98,7 @@ COMMANDS: Final = {
     ),
     "outbox replay": (
         "moorage.cli.commands.entries:replay_outbox",
-        "Make calls again, whatever their state, with as many attempts as new ones.",
+        "Queue calls again, whatever their state, with as many attempts as new calls get.",
     ),
     "outbox drop": (
         "moorage.cli.commands.entries:drop_outbox",
@@ -122,7 +122,7 @@ COMMANDS: Final = {
     ),
     "inbox replay": (
         "moorage.cli.commands.entries:replay_inbox",
-        "Handle webhooks again, whatever their state, with as many attempts as new ones.",
+        "Queue webhooks again, whatever their state, with as many attempts as new webhooks get.",
     ),
     "inbox drop": (
         "moorage.cli.commands.entries:drop_inbox",
@@ -218,7 +218,7 @@ COMMANDS: Final = {
     ),
     "logs remove": (
         "moorage.cli.commands.logs:remove_calls",
-        "Remove old calls from the integration log, such as once a day.",
+        "Remove old calls from the integration log; run it once a day.",
     ),
     "audit list": (
         "moorage.cli.commands.audit:list_records",

@@ -142,7 +142,7 @@ class Context:
         return state
 
     def keys_store(self) -> str:
-        """Return the URL of the store of idempotency keys, which records its environment too.
+        """Return the URL of the store of idempotency keys; the store also records its environment.
 
         Raises:
             ConfigurationError: no store is configured.

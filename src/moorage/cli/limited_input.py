@@ -1,4 +1,4 @@
-"""Reads files and the standard input, which options of a command name, up to a size limit."""
+"""Reads files and the standard input, if a command's options name them, up to a size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests whether the stores of a configuration can be used, which opening a hub does not do."""
+"""Checks that the stores of a configuration can be used; opening a hub does not check this."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _read_key(url: str) -> None:
 
 
 def _read_owner(url: str, environment: str | None) -> None:
-    """Raise the error that every call in this environment would raise."""
+    """Raise an error if the store belongs to another environment."""
     with opened_store(url) as store:
         core = sync_core(Ports(state=store)).core
         try:

@@ -28,7 +28,7 @@ class _Request(BaseHTTPRequestHandler):
     server: Listener  # pyright: ignore[reportIncompatibleVariableOverride] - the server is always a Listener
 
     def setup(self) -> None:
-        """Read the request from a stream that ends, so that no client holds up the others."""
+        """Read the request with limits on size and time, so that no client delays the others."""
         super().setup()
         self.rfile.close()
         self.rfile = RequestStream(self.connection, _LARGEST_REQUEST).buffered()
@@ -65,7 +65,7 @@ class _Request(BaseHTTPRequestHandler):
         return self.rfile.read(int(length)) if is_valid else None
 
     def _chunked_body(self) -> bytes | None:
-        """Return the body of a request that has no length, such as those of tunnels."""
+        """Return the body of a chunked request, such as a tunnel sends, without Content-Length."""
         chunks: list[bytes] = []
         remaining = LIMIT
         while (match := _CHUNK_SIZE.match(self.rfile.readline(_LONGEST_LINE))) is not None:

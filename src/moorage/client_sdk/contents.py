@@ -108,7 +108,7 @@ def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") ->
 
 
 def binary_content(body: bytes, *, media_type: str = "application/octet-stream") -> Content:
-    """Return bytes as a content."""
+    """Return bytes as the content of a request."""
     return Content(media_type, body)
 
 
@@ -150,7 +150,7 @@ def pairs(name: str, value: Any, style: str | None) -> list[tuple[str, str]]:
 
 
 def joined_parts(value: Any, style: str, encoded: Callable[[str], str] = str) -> list[str]:
-    """Return the parts of a list or an object, or of a single value, which separators join.
+    """Return the parts of a list, object or single value as strings, before they are joined.
 
     Args:
         value: the JSON value.

@@ -48,7 +48,7 @@ class BrokerSettings:
             raise
 
     def is_for(self, store: object) -> bool:
-        """Return whether a store that a program passes is to ask this broker.
+        """Return whether a store that the program passes should ask this broker for tokens.
 
         A store in memory, as in tests, has no broker, and a leasing store has its own.
         """
@@ -59,7 +59,7 @@ class BrokerSettings:
         return not isinstance(store, Leasing) and getattr(store, "reach", None) != "process"
 
     def check(self, service: Service, place: str, report: Report) -> None:
-        """Report a circuit or retry budget of a service whose tokens the broker leases."""
+        """Report a circuit or retry budget of a service whose rate-limit tokens are leased."""
         if service.name not in self.services:
             return
         for name, remedy in (

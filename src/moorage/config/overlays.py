@@ -143,7 +143,7 @@ def with_variables(
 
 
 def _names_of_settings(variables: Iterable[str]) -> list[str]:
-    """Return the variables that may set a value; a table's comes before those of its settings."""
+    """Return the variables that may set values, a table's variable before those of its settings."""
     names = [
         variable
         for variable in variables
@@ -166,7 +166,7 @@ def _check_new_service(
     report: Report,
     origins: dict[str, str],
 ) -> None:
-    """Report a service that only variables configure, without a URL: its name is a mistake."""
+    """Report a service without a URL that only variables configure; its name may be misspelt."""
     if "base_url" in service or "regions" in service:
         return
     path = path_below("services", key(name))

@@ -1,4 +1,4 @@
-"""Finds problems of a table that remain whatever values its unreadable secrets have.
+"""Finds the problems of a table that do not depend on the values of its unreadable secrets.
 
 A value that cannot be read, such as an unset environment variable, could be any valid value of its
 setting. Several trial values are used in its place, and a problem that occurs with all of them is

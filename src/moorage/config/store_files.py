@@ -49,7 +49,7 @@ def check_store_files(configured: Configured, passed_ports: Container[str], repo
 def _check_alone(
     table: str, urls: Mapping[str, str | None], state_place: str, report: Report
 ) -> None:
-    """Report stores that share the file of a store that needs a file of its own.
+    """Report stores that share one file although one of them must have the file for itself.
 
     Args:
         table: the table of the store that needs a file of its own.

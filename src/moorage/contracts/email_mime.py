@@ -255,7 +255,7 @@ def _decode_jis(content: bytes) -> str:
 
 @lru_cache(maxsize=_JIS_LETTERS)
 def _jis_letter(row: int, cell: int) -> str:
-    """The letter at a place of JIS X 0208, by the Windows variant of Shift JIS."""
+    """The letter at a row and cell of JIS X 0208, by the Windows variant of Shift JIS."""
     if not (0x20 < row < 0x7F and 0x20 < cell < 0x7F):
         return "\ufffd"
     lead_byte = (row - 0x21 >> 1) + 0x81

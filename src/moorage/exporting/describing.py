@@ -98,7 +98,7 @@ def _distinct_requests(sent: Iterable[DescribedRequest]) -> Iterable[DescribedRe
 def _of_account(
     account: Account, exchange: Exchange, prefix: str
 ) -> tuple[DescribedRequest, dict[str, str]]:
-    """Return a request of an account, and its variables; their names begin with `prefix`."""
+    """Return a request of an account with its variables, whose names begin with `prefix`."""
     names_by_value = dict(texts_of(exchange.options, prefix))
     own_services, foreign_services = exchange.vendor.services(), account.vendor.services()
     key_headers = {

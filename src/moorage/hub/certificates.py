@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Expiry, ...]:
-    """Return, in a tuple, the expiry of the certificate in a PEM file that expires first.
+    """Return the earliest expiry of the certificates in a PEM file, as a tuple with one item.
 
     Args:
         certificate: the path of the file, or its content.

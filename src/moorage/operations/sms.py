@@ -147,7 +147,7 @@ class Sms(Uncopyable):
     def find_opt_outs(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> tuple[OptOut, ...]:
-        """Get the opt-outs of a number; none if messages to it are sent.
+        """Get the opt-outs of a number; none if the vendor still sends messages to the number.
 
         Args:
             number: number in E.164 form.
@@ -336,7 +336,7 @@ class AsyncSms(Uncopyable):
     async def find_opt_outs(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> tuple[OptOut, ...]:
-        """Get the opt-outs of a number; none if messages to it are sent.
+        """Get the opt-outs of a number; none if the vendor still sends messages to the number.
 
         Args:
             number: number in E.164 form.

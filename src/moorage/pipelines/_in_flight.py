@@ -132,7 +132,7 @@ class RecordsInFlight:
         return {progress: progress.begun_until for progress in self._partitions.values()}
 
     def needed(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Return records that have begun, or that must end before those can be committed."""
+        """Return records that have begun, or that must end before begun ones can be committed."""
         until = self.begun_until()
         return [run for run in runs if run.is_begun or run.start < until.get(run.progress, 0)]
 

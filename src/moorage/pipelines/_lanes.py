@@ -190,7 +190,7 @@ class Lanes:
             lanes[start].put((part,))
 
     def _lane_of(self, key: bytes | Partition | None, records: int) -> Lane:
-        """Return the lane for further records of a key or partition, or for such without a key."""
+        """Return the lane for further records of a key or partition, or for records without one."""
         if key is None:
             lane = min(self.lanes, key=_RECORDS)
         elif (held := self._held.get(key)) is not None:

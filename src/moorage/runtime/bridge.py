@@ -198,7 +198,7 @@ def _no_event_loop(error: Exception) -> ConnectorError | None:
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Wrap a `post` so that it never raises an error; a claim that it cannot release expires."""
+    """Wrap a store's `post` so that it never raises; claims that it cannot release expire."""
 
     def post_result(command: Command[Any], /) -> None:
         try:
@@ -505,7 +505,7 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
 def value_sync(
     result: R, function: object, _plan: Plan, _began: int, _call: Call | None, _core: Core, /
 ) -> R:
-    """Return a function's result at the first attempt; refuse an awaitable."""
+    """Return the result of a function that was called as a first attempt; refuse an awaitable."""
     if result is not None:
         if type(result) in _GENERATORS:
             refuse_generator(function)  # type: ignore[arg-type]  # it was called
@@ -524,7 +524,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
     core: Core,
     /,
 ) -> Generator[Any, Any, R]:
-    """Await an asynchronous function's result at the first attempt, within the time limit.
+    """Await an asynchronous function as the first attempt of a call, within the time limit.
 
     It is cut off at the end of the attempt's time, as `within_async` does.
     """

@@ -189,7 +189,7 @@ def _set(
 
 
 def _keep_one_primary(entries: list[dict[str, Any]], before: list[Any]) -> None:
-    """Make the other entries not primary if a change made an entry primary."""
+    """Unset `primary` in all other entries if a change made an entry primary."""
     primary = [entry for entry in entries if entry.get("primary")]
     if any(entry not in before for entry in primary):
         for entry in primary:

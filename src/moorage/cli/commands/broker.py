@@ -1,4 +1,4 @@
-"""`moorage broker`: lease tokens of hot limits for the processes of this machine."""
+"""`moorage broker`: lease rate-limit tokens to the processes of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`moorage call`: one request through every protection of a service."""
+"""`moorage call`: send one request through all protections of a service."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _worst_code(codes: list[int]) -> int:
 
 
 def _environment_data(configured: Configured) -> dict[str, Any]:
-    """Return the environments, overrides and migration, for programs."""
+    """Return the environments, overrides and migration of a configuration as JSON values."""
     return {
         "environments": [*configured.environments],
         "overridden": dict(configured.origins),
@@ -156,7 +156,7 @@ def _environment_data(configured: Configured) -> dict[str, Any]:
 
 
 def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
-    """Yield the warnings, environment, overrides and migration, for people."""
+    """Yield a configuration's warnings, environment, overrides and migration as lines of text."""
     for warning in configured.warnings:
         yield f"warning: {warning}"
     if configured.environments:

@@ -109,7 +109,7 @@ def dashboard(
 
 
 def _check_reach(host: str, people_env: str | None, *, remote: bool) -> None:
-    """Refuse an address that other machines reach, unless that is wanted and protected."""
+    """Refuse to serve other machines without --remote and the people who may sign in."""
     try:
         is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -130,7 +130,7 @@ def _opened_letters(name: str, context: Context) -> tuple[PipelineSettings, Dead
 def _chosen_letters(
     file: DeadLetterFile, ids: Sequence[str], *, everything: bool
 ) -> list[tuple[str, DeadLetter]]:
-    """Return the letters with these ids, or all.
+    """Return the dead letters with these ids, or all dead letters of the file.
 
     Raises:
         ConfigurationError: no letter is named, or one is not in the file.

@@ -196,7 +196,7 @@ def list_inbox(
 
 
 def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> CommandResult:
-    """Make calls again, whatever their state, with as many attempts as new ones.
+    """Queue calls again, whatever their state, with as many attempts as new calls get.
 
     Args:
         ids: the ids of the calls.
@@ -208,7 +208,7 @@ def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> 
 
 
 def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
-    """Handle webhooks again, whatever their state, with as many attempts as new ones.
+    """Queue webhooks again, whatever their state, with as many attempts as new webhooks get.
 
     Args:
         ids: the ids of the webhooks.
@@ -304,7 +304,7 @@ def _open_store(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
 
 
 def _uses_app(place: OutboxPlace | InboxPlace, variable: str) -> bool:
-    """Return whether a command uses an object of a program, and not a store's URL.
+    """Return whether a command uses the store of an application instead of a store's URL.
 
     --app has precedence over the environment variable with the URL.
 

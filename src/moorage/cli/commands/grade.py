@@ -1,4 +1,4 @@
-"""`moorage grade`: grade a vendor by the rules for vendors."""
+"""`moorage grade`: grade an installed vendor by moorage's rules."""
 
 from __future__ import annotations
 

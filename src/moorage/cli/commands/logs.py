@@ -293,7 +293,7 @@ def _reader_is_gone() -> bool:
 
 
 def remove_calls(*, store: LogUrl = None, older_than: Age, context: Context) -> CommandResult:
-    """Remove old calls from the integration log, such as once a day.
+    """Remove old calls from the integration log; run it once a day.
 
     Args:
         store: the URL of the log; by default the configured one.

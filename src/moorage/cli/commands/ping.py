@@ -157,7 +157,7 @@ def _connection_pings(service: Service, vendor: str | None, timeout: float) -> l
 
 
 def _name_of(row: dict[str, Any]) -> str:
-    """Return the name of a service, with its region if it has several."""
+    """Return the name of a service, with the region if the service has several regions."""
     name: str = row["service"]
     return name if row["region"] is None else f"{name} ({row['region']})"
 

@@ -259,7 +259,7 @@ def _print_progress(text: str) -> None:
 
 
 def _check_store(context: Context) -> None:
-    """Refuse an idempotency key if the store would forget it with this process.
+    """Refuse an idempotency key if the store keeps keys only until this process ends.
 
     Raises:
         ConfigurationError: the store is the memory of this process.

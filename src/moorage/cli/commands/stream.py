@@ -222,7 +222,7 @@ async def _run(
 async def _reset_row_checkpoints(
     settings: PipelineSettings, positions: dict[str, int | str], context: Context
 ) -> None:
-    """Replace the position that a sink stores with its rows."""
+    """Replace the position that a sink stores in the same database as its rows."""
     from moorage.config.pipeline_building import reset_row_checkpoints  # noqa: PLC0415 - only this command
 
     async with opened_async(context) as (hub, _):

@@ -237,7 +237,7 @@ def _written_at(field: _Field | None) -> datetime | None:
 
 
 def _check_totals(report: Statement, fields: list[_Field]) -> None:
-    """Refuse a report that must list all entries of a sign, but lists another number of them."""
+    """Refuse a complete report whose number of debits or credits differs from the stated number."""
     whole_signs = ""
     for field in fields:
         if field.tag == "34F":

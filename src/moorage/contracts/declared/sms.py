@@ -140,7 +140,7 @@ class SmsContract(Contract):
     def find_opt_outs(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> Requirements[tuple[OptOut, ...]]:
-        """Get the opt-outs of a number; none if messages to it are sent.
+        """Get the opt-outs of a number; none if the vendor still sends messages to the number.
 
         Args:
             number: number in E.164 form.

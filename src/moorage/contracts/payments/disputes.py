@@ -25,7 +25,7 @@ def _check_length(_: object, attribute: attrs.Attribute[Any], value: str | None)
 
 @frozen
 class DisputeEvidence:
-    """Evidence that a disputed payment was right, in texts that the buyer's bank reads.
+    """Evidence that a disputed payment was justified, as texts that the buyer's bank reads.
 
     Attributes:
         explanation: the facts, such as the order and the agreement.

@@ -528,7 +528,7 @@ def in_directions(
 
 
 def _choices_have_type(node: Node) -> bool:
-    """Return whether a choice has a type that the schema allows; `enum` may be in a wrong place."""
+    """Return whether a schema's `enum` fits its type; if not, the `enum` is probably misplaced."""
     types, choices = _types_of(node), node.child("enum").value
     if not types or not is_list(choices) or "const" in node.value:
         return True

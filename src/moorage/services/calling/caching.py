@@ -170,7 +170,7 @@ class CachedExchange(Exchange):
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the cached response, or send the request, which may revalidate it."""
+        """Return the cached response, or send the request, possibly to revalidate that response."""
         call.cached = self._stored_answer is not None
         if self._stored_answer is not None:
             call.status = self._stored_answer.status

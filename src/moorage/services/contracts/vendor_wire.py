@@ -428,5 +428,5 @@ class VendorWire:
 
 
 def _operations_within(transport: Any, seconds: float) -> Any:
-    """The operations of a transport, limited to an attempt's time if it has a `within`."""
+    """Return a transport's operations, limited to an attempt's time if the transport allows it."""
     return transport.within(seconds) if hasattr(transport.__class__, "within") else transport

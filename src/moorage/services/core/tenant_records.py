@@ -80,7 +80,7 @@ class _ReservedPlace(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """The store's refusal to reserve places for a tenant's records with the same lifetime.
+    """The store's refusal to reserve slots for a tenant's records with the same lifetime.
 
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
@@ -135,7 +135,7 @@ class CountedClaim(NamedTuple):
 
 
 class TenantRecords:
-    """The limits on tenants' records, and the places that this process has reserved.
+    """The limits on tenants' records, and the slots that this process has reserved.
 
     Args:
         bound: the maximum number of records of each tenant.
@@ -195,7 +195,7 @@ class TenantRecords:
         return claim_result
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
-        """Claim a key without reserving a place; count its record if its lifetime begins now."""
+        """Claim a key without reserving a slot; count its record if its lifetime begins now."""
         core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
@@ -223,7 +223,7 @@ class TenantRecords:
             core.post(Reserve(tenant, bound=self.bound, number=number, life=lifetime, forced=True))
 
     def _has_reserved_place(self, claim: CountedClaim) -> bool:
-        """Return whether this process reserved the place of this idempotency key's record."""
+        """Return whether this process reserved the slot of this idempotency key's record."""
         place = self._taken_by.get(claim.command.keys[0])
         if place is None or claim.core.nanoseconds() >= place.until:
             return False
@@ -343,6 +343,6 @@ class TenantRecords:
 
 
 def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
-    """Give reserved slots back to the store, so that other processes can use them."""
+    """Give reserved slots back to the store, so that other processes can use the slots."""
     for end, number in places.items():
         core.post(ReturnPlaces(tenant, number=number, end=end))

@@ -106,7 +106,7 @@ class RecordedRequest:
         ]
 
     def fits(self, recorded: RecordedRequest) -> bool:
-        """Return whether this request equals a recorded one, if any value may stand for a mask.
+        """Return whether this request equals a recorded one, in which a mask matches any value.
 
         A recording masks values that turned out to be credentials only in a later exchange.
         """

@@ -56,7 +56,7 @@ class VirtualClock:
         self._start += step
 
     def call_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
-        """Call `ring` when `nanoseconds()` reaches this time; return a function to cancel that."""
+        """Call `ring` when `nanoseconds()` reaches this time; return a function that cancels it."""
         alarm = (time, next(self._serials), ring)
         with self._lock:
             heappush(self._alarms, alarm)
@@ -71,7 +71,7 @@ class VirtualClock:
             return True
 
     def advance_to(self, time: int) -> None:
-        """Advance the clock to this `nanoseconds()` value, unless it is past that."""
+        """Advance the clock to this `nanoseconds()` value, unless the clock is already past it."""
         with self._lock:
             while self._alarms and self._alarms[0][0] <= time:
                 alarm_time, _, callback = heappop(self._alarms)

@@ -117,7 +117,7 @@ class FakeVendor:
             self.queue(*answers)
 
     def queue(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue responses, each used once; those for a path are used before those for any path."""
+        """Queue responses, each used once; responses for a path precede responses for any path."""
         for answer in answers:
             _check(answer)
         with self._lock:

@@ -85,7 +85,7 @@ class VendorServer:
     # --- what it is told ---------------------------------------------------
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
-        """Queue behaviours, each used once; those for a path are used before those for any path."""
+        """Queue behaviours, each used once; those for this path precede those for any path."""
         with self._changed:
             self._queues[path or _ANY_PATH].extend(behaviours)
 

@@ -165,7 +165,7 @@ class MemorySource:
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Deliver records again that "each" commits alone; otherwise they wait for `open`."""
+        """Deliver records again at once if `commits` is "each", otherwise after the next `open`."""
         self._raise("release")
         self.released += records
         if self.commits == "each":

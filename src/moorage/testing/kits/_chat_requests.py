@@ -72,7 +72,7 @@ async def a_message_is_scheduled(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent under the vendor's name, in the vendor's units and words."""
+    """Each field of a message is sent with the name, unit and words that the vendor expects."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             await lab("send", lab.message(**fields))

@@ -141,7 +141,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
 
 
 async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
-    """If a vendor stops reading a request, the write timeout ends the call; it may have acted."""
+    """If a vendor stops reading, the call ends at the write timeout; the vendor may have acted."""
     body = bytes(64 * _MEBIBYTE)
     async with lab(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):

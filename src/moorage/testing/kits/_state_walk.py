@@ -236,7 +236,7 @@ def require_decision(
 
 
 def are_nearly_equal(first: object, second: object, tolerance: int) -> bool:
-    """True if two results are equal, apart from durations that differ by at most `slack`."""
+    """True if two results are equal, apart from durations that differ by at most `tolerance`."""
     if attrs.has(type(first)) and type(first) is type(second):
         return are_nearly_equal(
             attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), tolerance

@@ -416,7 +416,7 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
 
 
 async def further_states_are_read(make: Open) -> None:
-    """The states of invoices that only people or banks change have their meaning."""
+    """Invoice states that only people or banks can cause are converted correctly."""
     async with make() as lab:
         record = await lab.sold()
         for response, state in lab.subject.states:

@@ -171,7 +171,7 @@ async def tracking_options_arrive(factory: Factory) -> None:
 
 
 async def each_bulk_recipient_has_own_metadata(factory: Factory) -> None:
-    """Metadata of a recipient of a bulk arrive with this recipient's message, if supported."""
+    """Metadata of a bulk recipient arrive with this recipient's message, if supported."""
     lab = factory()
     if EmailCapability.METADATA not in lab.vendor.capabilities:
         return

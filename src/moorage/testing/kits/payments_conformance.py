@@ -250,7 +250,7 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
 
 
 async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
-    """A payment with a lost response is unknown.
+    """The outcome of a payment with a lost response is unknown, and nothing is charged twice.
 
     Repeating its idempotency key charges only once.
     """
@@ -273,7 +273,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
-    """A payment with an unreadable response is unknown.
+    """The outcome of a payment with an unreadable response is unknown, and nothing is paid twice.
 
     A repeat with its key returns the receipt.
     """

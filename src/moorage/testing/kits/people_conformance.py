@@ -432,7 +432,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def an_account_of_others_is_not_taken(make: Open) -> None:
-    """A creation with a lost answer stays unknown if it had no id or another person's user name."""
+    """A creation without response stays unknown if it had no id, or if the user name was taken."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):

@@ -200,7 +200,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """In an outage of the SMS vendor, the outcome is unknown, and not a rejected message."""
+    """In an outage of the SMS vendor, a message's outcome is unknown, and not a rejection."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")

@@ -233,7 +233,7 @@ class Plaid(sdk.ApiVendor):
         )
 
     async def _access(self, wire: Wire, ref: Ref) -> str | BankConsent:
-        """The access token of a consent; the consent itself if it has none."""
+        """The access token of a consent; the consent itself if no token is stored."""
         stored = await _stored_consent(wire, ref)
         if stored is not None:
             return stored

@@ -62,7 +62,7 @@ def ids_of(ref: sdk.Ref) -> list[str]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer; one with status 200 may refuse every recipient."""
+    """Return the error for an answer; an answer with status 200 may refuse every recipient."""
     if sdk.is_success(response.status):
         return _refusal_of_all(response)
     error = sdk.error_answer(response)

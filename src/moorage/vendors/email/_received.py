@@ -56,7 +56,7 @@ def spam_score(word: str | None) -> Decimal | None:
 
 
 def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, sdk.FormPart]]:
-    """A form's fields and files by name; of several with one name, the first."""
+    """A form's fields and files by name; of several with the same name, only the first."""
     fields: dict[str, bytes] = {}
     files: dict[str, sdk.FormPart] = {}
     for part in sdk.form_parts(body):

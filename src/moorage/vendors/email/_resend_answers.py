@@ -123,7 +123,7 @@ def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
 def read_batch(
     wire: sdk.Wire, bulk: BulkMessage, response: sdk.Response
 ) -> list[sdk.Result[EmailReceipt]]:
-    """Parse the results of a bulk message, with separate lists of accepted and refused ones."""
+    """Parse a bulk message's results, with separate lists of accepted and refused messages."""
     body = sdk.read_answer(response)
     refusals = {error.integer("index"): error for error in body.objects("errors")}
     accepted_entries = body.value("data")

@@ -51,7 +51,7 @@ async def list_blocked(
 
 
 async def suppress(wire: sdk.Wire, path: str, domain: str, address: EmailAddress) -> None:
-    """Add an address to the blocklist, without an end."""
+    """Add an address to the blocklist, without an end date."""
     body = {"domain_id": domain, "emails": [address.wire], "type": "mailbox_not_found"}
     request = sdk.Request.post(f"{path}/blocklists", json=body)
     await wire.send(request.evolve(idempotent=True))

@@ -80,7 +80,7 @@ _ENTRY: Final = sdk.Reading(
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer; one with status 200 may refuse every recipient."""
+    """Return the error for an answer; an answer with status 200 may refuse every recipient."""
     answer = sdk.error_answer(response)
     if sdk.is_success(response.status):
         return _refusal_of_all(answer, response)
@@ -183,14 +183,14 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None) -> SuppressionP
 
 
 async def suppress(wire: sdk.Wire, address: EmailAddress) -> None:
-    """Add an address to the suppressed ones, without an end."""
+    """Add an address to the suppressed addresses, without an end date."""
     body = {"email": address.wire, "cause": "unsubscribed"}
     request = sdk.Request.post(f"{_PATH}/set.json", json=body)
     await wire.send(request.evolve(idempotent=True))
 
 
 async def send_again(wire: sdk.Wire, address: EmailAddress) -> None:
-    """Remove an address from the suppressed ones; one that is not suppressed counts as removed."""
+    """Remove an address from the suppressed addresses; a missing address counts as removed."""
     request = sdk.Request.post(f"{_PATH}/delete.json", json={"email": address.wire})
     try:
         await wire.send(request.evolve(idempotent=True))

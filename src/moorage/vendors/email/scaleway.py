@@ -81,7 +81,7 @@ class Scaleway(EmailVendor):
 
     @property
     def path(self) -> str:
-        """The beginning of all paths."""
+        """The common beginning of the paths of all requests."""
         return f"/transactional-email/{self.api_version}/regions/{self.region}"
 
     async def send_transactional(

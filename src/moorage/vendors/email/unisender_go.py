@@ -99,11 +99,11 @@ class UnisenderGo(EmailVendor):
         return await list_suppressed(wire, after)
 
     async def add_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
-        """Add an address to the suppressed ones."""
+        """Add an address to the suppressed addresses."""
         await suppress(wire, address)
 
     async def remove_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
-        """Remove an address from the suppressed ones."""
+        """Remove an address from the suppressed addresses."""
         await send_again(wire, address)
 
 

@@ -63,7 +63,7 @@ async def void_payment(wire: Wire, ref: Ref) -> Void:
 
 
 async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -> Refund:
-    """Refund the first capture of which this much is left.
+    """Refund the first capture that has at least this amount left to refund.
 
     A repeat tries the same captures with the same keys: PayPal refuses the captures that it refused
     before, and answers for the one that it refunded.

@@ -58,7 +58,7 @@ async def get_link(wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
 
 
 async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLink:
-    """Cancel a payment link; one that is already cancelled is returned."""
+    """Cancel a payment link; a link that is already cancelled is returned."""
     request = attrs.evolve(sdk.Request.post(url_of(_LINKS, ref.id, "cancel")), idempotent=True)
     try:
         closed: PaymentLink = await wire.send(request, key=key, parse=partial(read_link, wire))

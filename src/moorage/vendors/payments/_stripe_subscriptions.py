@@ -47,7 +47,7 @@ _CHARGES: Final = {
 async def create_subscription(
     wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
 ) -> Subscription:
-    """Create a product and its subscription; if the first charge is declined, create none."""
+    """Create a product, and its subscription unless the first charge is declined."""
     product_body = {"name": request.description or request.reference}
     product_key = sdk.key_for_vendor(wire, sdk.part_key(key, "product"), KEY)
     product_request = post("/v1/products", product_body)

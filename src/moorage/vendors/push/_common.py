@@ -19,7 +19,7 @@ def filled(**fields: Any) -> dict[str, Any]:
 
 
 def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | None:
-    """A collapse key that the push service accepts; one that does not fit becomes a digest.
+    """A collapse key that the push service accepts; a key that does not fit becomes a digest.
 
     Args:
         key: collapse key of the notification.
@@ -32,7 +32,7 @@ def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | Non
 
 
 def is_urgent(message: PushMessage) -> bool:
-    """True if a notification is delivered at once and wakes the device; silent ones are not."""
+    """True if a notification is delivered at once and wakes the device; False for a silent one."""
     return message.priority is PushPriority.HIGH and not message.silent
 
 

@@ -59,7 +59,7 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
 
 
 async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
-    """Cancel a pickup; one that is already cancelled is returned."""
+    """Cancel a pickup; a pickup that is already cancelled is returned."""
     path = _path("pickups", ref.id)
     try:
         response = await wire.send(

@@ -1,4 +1,4 @@
-"""The cursor of WooCommerce's order list: a second, and the orders of it that were read."""
+"""The cursor of WooCommerce's order list: a second, and the orders of that second already read."""
 
 from __future__ import annotations
 

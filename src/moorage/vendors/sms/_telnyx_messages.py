@@ -45,7 +45,7 @@ def _is_incoming(message: sdk.Answer) -> bool:
 
 
 def _status_word(message: sdk.Answer) -> str | None:
-    """The status of a message; None if its recipients have different ones."""
+    """The status of a message; None if its recipients have different statuses."""
     words = {recipient.text("status") for recipient in message.objects("to")}
     return words.pop() if len(words) == 1 else None
 

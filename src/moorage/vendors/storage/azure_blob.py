@@ -339,7 +339,7 @@ class AzureBlob(sdk.Vendor):
         await create_container(wire, name)
 
     async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
-        """Delete a container after a look for blobs, which Azure would delete with it."""
+        """Delete a container after checking for blobs, because Azure would delete them with it."""
         await delete_empty_container(wire, name)
 
     async def list_parts(self, wire: sdk.Wire, upload: Upload, /) -> Sequence[Part]:

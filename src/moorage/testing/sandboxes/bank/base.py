@@ -91,7 +91,7 @@ class BankSandbox(Sandbox, ABC):
     booked: list[dict[str, Any]] = state_field(lambda: list(BOOKED))
 
     def numbered(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return the booked transactions with their numbers, which later ones do not change."""
+        """Return the booked transactions with numbers that later transactions do not change."""
         return [*enumerate(self.booked[::-1])][::-1]
 
     @abstractmethod
