@@ -24,6 +24,7 @@ PAGE: Final = 100
 WAIT: Final = 30.0
 CODES: Final = "too_long\\ntoo_short"
 TABLE: Final = {**words(sdk.InvalidRequest, CODES), "done": State.DONE, 404: VendorRejected}
+REMEDY: Final = "Send a shorter text."
 documentation: Final = "https://vendor.example/docs"
 
 class Sparks(Vendor):

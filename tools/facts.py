@@ -50,6 +50,7 @@ _LABEL: Final = "field"
 _LABEL_ARGUMENTS: Final = {"needed": 1, "Service": 0}
 """For a function, the position of an argument that is a name of moorage's, or for messages."""
 _STRIPPING: Final = frozenset({"lstrip", "rstrip", "strip"})
+_SENTENCE: Final = re.compile(r".+\s.+\.", re.DOTALL)
 _MEMBER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CLASS: Final = re.compile(r"(?:\w+\.)*[A-Z][a-z]\w*")
 _ERRORS: Final = frozenset(
@@ -257,6 +258,7 @@ class _FactEdits(SourceEdits):
         elif (
             text
             and not self._is_own_name(text)
+            and not _SENTENCE.fullmatch(text)
             and (not re.search(r"\s", text.strip()) or not self.enclosing_lines(node))
         ):
             changed = "x" if called in _STRIPPING else _other_text(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -445,8 +446,9 @@ def _post(s3_sandbox: S3Sandbox, signed: SignedPost, data: bytes, **other: str) 
     )
     body = b"".join(parts) + file % data
     request = Request.post("/", headers={"Content-Type": "multipart/form-data; boundary=xx"})
+    url = urlsplit(signed.url)
     return s3_sandbox.answer(
-        SandboxRequest("POST", s3_sandbox.hosts[0], "/", (), request.headers, body)
+        SandboxRequest("POST", url.netloc, url.path, (), request.headers, body)
     ).status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import attrs
 import pytest
 
 from moorage import (
@@ -113,6 +114,33 @@ def test_template_takes_texts_and_whole_numbers() -> None:
         mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"name": []})))
 
     assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "ending, kind",
+    [
+        ("csv", "text/csv"),
+        ("gif", "image/gif"),
+        ("htm", "text/html"),
+        ("html", "text/html"),
+        ("ics", "text/calendar"),
+        ("jpeg", "image/jpeg"),
+        ("jpg", "image/jpeg"),
+        ("json", "application/json"),
+        ("pdf", "application/pdf"),
+        ("png", "image/png"),
+        ("txt", "text/plain"),
+        ("zip", "application/zip"),
+    ],
+)
+def test_content_type_of_a_file_is_that_of_its_ending(ending: str, kind: str) -> None:
+    """A common file ending has one content type; a file with another one is refused."""
+    file = Attachment(filename=f"a.{ending}", content=b"a", content_type=f"{kind}; a=1")
+    body = mail_body(Resend(), mail(attachments=[file]))
+    with pytest.raises(InvalidData, match=f"Set content_type='{kind}'"):
+        mail_body(Resend(), mail(attachments=[attrs.evolve(file, content_type="audio/mpeg")]))
+
+    assert [f"{kind}; a=1"] == [sent_file["content_type"] for sent_file in body["attachments"]]
 
 
 @pytest.mark.parametrize(

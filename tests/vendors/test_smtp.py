@@ -175,6 +175,26 @@ def test_parameters_of_an_attachment_are_kept() -> None:
     assert b'a="1"; format="flowed"' in written_bytes
 
 
+def test_image_without_html_is_an_attachment() -> None:
+    """An image is shown in the HTML that refers to it; other files are attachments."""
+    from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
+
+    files = [_image(), Attachment(filename="a.bin", content=b"a")]
+    dispositions = [
+        [
+            part.get_content_disposition()
+            for part in message_from_bytes(written_bytes).walk()
+            if part.get_filename() is not None
+        ]
+        for written_bytes in (
+            mime_bytes(_message(attachments=files), SHOP, "<1@example.com>"),
+            mime_bytes(_message(html="<p>", attachments=files), SHOP, "<1@example.com>"),
+        )
+    ]
+
+    assert [["attachment", "attachment"], ["inline", "attachment"]] == dispositions
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -526,6 +546,15 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
     ports = [Smtp(host="localhost", security=text).port for text in ("starttls", "tls", "none")]
 
     assert [587, 465, 25] == ports
+    assert 65_535 == Smtp(host="localhost", port=65_535).port
+    with pytest.raises(ConfigurationError):
+        Smtp(host="localhost", port=65_536)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_connections_on_this_machine_need_no_tls(host: str) -> None:
+    """A connection to a server on this machine may be unencrypted."""
+    assert "none" == Smtp(host=host, security="none").security
 
 
 def test_missing_sender_is_refused() -> None:

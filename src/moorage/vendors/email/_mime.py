@@ -81,7 +81,7 @@ def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
     for file in message.attachments:
         # An image that no HTML refers to is attached under its own name.
         if file.content_id is None or message.html is None:
-            whole_message.add_attachment(file.content, **_content(file), disposition="attachment")
+            whole_message.add_attachment(file.content, **_content(file))
     return whole_message
 
 
