@@ -18,12 +18,13 @@ from moorage.contracts.signatures import (
     SignerStatus,
 )
 from moorage.domain.entries.queue import EntryQuery
-from moorage.domain.http.requests import Headers, Response
+from moorage.domain.http.requests import Headers, Request, Response
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
+    ConnectorError,
     InvalidData,
     InvalidRequest,
     OutcomeUnknown,
@@ -143,8 +144,23 @@ def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
     assert "externalId" not in body
 
 
+LOCALES = """
+    ca_ES cs_CZ da_DK de_DE es_ES eu_ES fi_FI fr_FR hr_HR hu_HU is_IS it_IT ja_JP ko_KR ms_MY nb_NO
+    nl_NL nn_NO no_NO pl_PL pt_PT ro_RO ru_RU sk_SK sl_SI sv_SE th_TH tr_TR uk_UA vi_VN zh_CN
+"""
+"""Adobe's locales, in its developer guide, whose first part is the language without a country."""
+
+
 @pytest.mark.parametrize(
-    "language, locale", [("pt-BR", "pt_BR"), ("id-ID", "in_ID"), ("nb", "nb_NO"), ("en", "en_US")]
+    "language, locale",
+    [
+        *((locale.partition("_")[0], locale) for locale in LOCALES.split()),
+        ("en", "en_US"),
+        ("id", "in_ID"),
+        ("id-ID", "in_ID"),
+        ("pt-BR", "pt_BR"),
+        ("zh-TW", "zh_TW"),
+    ],
 )
 def test_adobe_gets_language_as_its_own_locale(language: str, locale: str) -> None:
     """A language is sent to Adobe as a locale, such as en_US."""
@@ -204,6 +220,34 @@ def test_a_failed_upload_may_be_repeated(fault: Any) -> None:
 
     assert receipts[0] == receipts[1]
     assert [*sandbox.envelopes] == [receipts[0].ref.id]
+
+
+@pytest.mark.parametrize(
+    "code, status, kind",
+    [
+        ("API_TERMS_NOT_ACCEPTED", 403, AuthenticationFailed),
+        ("CONSENT_ACCEPTANCE_REQUIRED", 403, AuthenticationFailed),
+        ("INVALID_API_ACCESS_POINT", 400, AuthenticationFailed),
+        ("PERMISSION_DENIED", 404, AuthenticationFailed),
+        ("LARGE_FILE_SIZE", 403, InvalidRequest),
+        ("TRANSIENT_RESOURCE_PROCESSING_FAILED", 403, InvalidRequest),
+        ("AGREEMENT_NOT_AVAILABLE", 404, VendorFailed),
+        ("AGREEMENT_NOT_EXPOSED", 404, VendorFailed),
+        ("AGREEMENT_NOT_VISIBLE", 404, VendorFailed),
+        ("DOCUMENT_NOT_AVAILABLE", 404, VendorFailed),
+        ("NO_PERMISSION_TO_SIGN", 400, VendorRejected),
+        ("OTHER", 400, InvalidRequest),
+        ("OTHER", 413, InvalidRequest),
+        ("OTHER", 415, InvalidRequest),
+        ("OTHER", 404, VendorRejected),
+    ],
+)
+def test_code_of_an_error_decides(code: str, status: int, kind: type[ConnectorError]) -> None:
+    """Adobe's code decides which error a response becomes, and the status if it has no meaning."""
+    refusal: Any = AcrobatSign.refusals
+    error = refusal(Request.get("/agreements/1"), acrobat_sign_error(code, status))
+
+    assert (kind, code) == (type(error), error.vendor_code)
 
 
 def test_a_refused_upload_sends_nothing() -> None:

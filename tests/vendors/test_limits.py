@@ -14,13 +14,16 @@ from moorage.contracts.accounting import invoices as accounting
 from moorage.contracts.shipping import ShippingCapability
 from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Signer
 from moorage.contracts.signatures import requests as signatures
+from moorage.contracts.vendor import RepeatedKey
 from moorage.errors import InvalidData
+from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.signatures.base import PDF
-from moorage.wiring.installed_vendors import vendor_class
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tests.vendors.email_hubs import mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 def _check_chat(name: str, size: int, limits: Mapping[str, int]) -> None:
@@ -138,39 +141,164 @@ def test_shipment_has_at_most_as_many_parcels(vendor: str, parcels: int) -> None
     assert (parcels > 1) is (ShippingCapability.MULTI_PARCEL in kind.capabilities)
 
 
-@pytest.mark.parametrize(
-    "vendor, limits",
-    [
-        ("apns", {"message_bytes": 4_096}),
-        ("firebase", {"message_bytes": 4_096, "topic_message_bytes": 2_048}),
-        ("web_push", {"message_bytes": 3_993}),
-        ("teams", {"message_bytes": 28 * 1024}),
-    ],
-)
-def test_vendor_declares_the_largest_message(vendor: str, limits: Mapping[str, int]) -> None:
-    """Programs can read the largest size of a message before they write one."""
-    assert limits == vendor_class(vendor).limits
+LIMITS: dict[str, dict[str, int]] = {
+    "adyen": {"reference": 80},
+    "amazon_ses": {"batch": 50, "recipients": 50, "message_bytes": 40 * 1024**2},
+    "amazon_sns": {"text": 1_600},
+    "amazon_sp_api": {"page": 100},
+    "apns": {"message_bytes": 4_096},
+    "authorize_net": {
+        "page": 1_000,
+        "reference": 20,
+        "description": 255,
+        "customer_id": 20,
+        "metadata": 20,
+    },
+    "azure_blob": {"delete": 100, "parts": 50_000, "tags": 10},
+    "bird": {"segments": 12, "idempotency_key": 255},
+    "braintree": {"page": 50},
+    "brevo": {"batch": 1_000, "recipients": 99, "message_bytes": 15 * 1024**2},
+    "checkout_com": {"page": 250, "reference": 50, "digits": 9},
+    "colissimo": {"parcels": 1},
+    "dhl_express": {"parcels": 999},
+    "dhl_parcel": {"parcels": 1},
+    "docusign": {"subject": 100, "message": 10_000},
+    "dpd": {"parcels": 1},
+    "dropbox_sign": {"subject": 255, "message": 5_000},
+    "ebay": {"page": 200},
+    "entra": {"external_id": 16},
+    "firebase": {"message_bytes": 4_096, "topic_message_bytes": 2_048},
+    "fsspec": {"delete": 1_000, "parts": 10_000},
+    "gcs": {"delete": 1},
+    "gls": {"parcels": 1},
+    "gocardless_payments": {"metadata": 3, "page": 500},
+    "google_calendar": {"addresses": 50},
+    "infobip": {"reference": 4_000},
+    "ksef": {"document_bytes": 1_000_000},
+    "local_files": {"delete": 1_000, "parts": 10_000},
+    "mailersend": {"batch": 50, "recipients": 50, "message_bytes": 25 * 1024**2},
+    "mailgun": {"batch": 1_000, "recipients": 1_000, "message_bytes": 25 * 1024**2},
+    "mailjet": {"batch": 100, "recipients": 50, "message_bytes": 15_000_000},
+    "mailtrap": {"batch": 500, "recipients": 1_000, "message_bytes": 10 * 1024**2},
+    "mandrill": {"batch": 100, "recipients": 50},
+    "mercado_pago": {"idempotency_key": 128, "page": 50},
+    "messagemedia": {"reference": 256},
+    "microsoft_calendar": {"addresses": 20},
+    "mollie": {"page": 250},
+    "openai": {"texts": 2_048},
+    "paypal": {"idempotency_key": 108, "page": 50, "reference": 127, "statement_descriptor": 22},
+    "paystack": {"page": 50},
+    "plaid": {"page": 500},
+    "plivo": {"text": 1_600, "media": 10},
+    "postal": {"batch": 100, "recipients": 50},
+    "postmark": {"batch": 500, "recipients": 50, "message_bytes": 10 * 1024**2},
+    "postnord": {"parcels": 1},
+    "quickbooks": {"idempotency_key": 50, "invoice_number": 21},
+    "razorpay": {"metadata": 15, "page": 100},
+    "resend": {
+        "batch": 100,
+        "recipients": 50,
+        "message_bytes": 40 * 1024**2,
+        "idempotency_key": 256,
+    },
+    "royalmail": {"parcels": 1},
+    "s3": {"delete": 1_000, "part": 5 * 1024**2, "parts": 10_000, "copy": 5 * 1024**3},
+    "scaleway": {"batch": 100, "message_bytes": 2_000_000},
+    "sendgrid": {"batch": 1_000, "recipients": 1_000, "message_bytes": 30 * 1024**2},
+    "shopify": {"page": 10},
+    "sinch": {"media": 1},
+    "slack": {"text": 4_000, "title": 150, "buttons": 25, "button_label": 75},
+    "smtp": {"batch": 100, "recipients": 100},
+    "sparkpost": {"batch": 100, "message_bytes": 20_000_000},
+    "square": {
+        "idempotency_key": 45,
+        "page": 100,
+        "note": 500,
+        "reference": 40,
+        "statement_descriptor": 20,
+    },
+    "stripe": {"idempotency_key": 255, "page": 100},
+    "stripe_tax": {"idempotency_key": 255},
+    "teams": {"message_bytes": 28 * 1024},
+    "telegram": {"text": 4_096},
+    "telnyx": {"segments": 10, "media": 10},
+    "twilio": {"text": 1_600},
+    "unisender_go": {"batch": 100, "message_bytes": 10_000_000},
+    "ups": {"parcels": 200},
+    "usps": {"parcels": 1},
+    "web_push": {"message_bytes": 3_993},
+    "woocommerce": {"page": 100},
+    "xero": {"idempotency_key": 128, "invoice_number": 255},
+}
+"""The largest sizes and numbers that a vendor accepts, or that moorage sends in one request."""
+
+
+@pytest.mark.parametrize("vendor", sorted(vendor_names()))
+def test_vendor_declares_its_limits(vendor: str) -> None:
+    """Programs can read the largest size of a message or page before they send a request."""
+    assert LIMITS.get(vendor, {}) == vendor_class(vendor).limits
 
 
 HOUR = 3_600.0
 KEYS = {
     # These vendors publish no retention time, and moorage assumes an hour.
-    **dict.fromkeys(("gocardless_payments", "quickbooks", "razorpay", "square", "usps"), HOUR),
+    "gocardless_payments": (HOUR, "Idempotency-Key"),
+    "mercado_pago": (HOUR, "X-Idempotency-Key"),
+    "quickbooks": (HOUR, None),
+    "razorpay": (HOUR, None),
+    "square": (HOUR, None),
+    "usps": (HOUR, None),
     # Bird publishes three hours, and users of Xero report six minutes; moorage assumes less.
-    **dict.fromkeys(("checkout_com", "resend", "stripe", "stripe_tax"), 24 * HOUR),
-    "adyen": 7 * 24 * HOUR,
-    "bird": 2 * HOUR,
-    "mollie": HOUR,
-    "paypal": 6 * HOUR,
-    "xero": HOUR / 12,
+    "bird": (2 * HOUR, "Idempotency-Key"),
+    "xero": (HOUR / 12, "Idempotency-Key"),
+    "adyen": (7 * 24 * HOUR, "Idempotency-Key"),
+    "checkout_com": (24 * HOUR, "Cko-Idempotency-Key"),
+    "mollie": (HOUR, "Idempotency-Key"),
+    "open_banking_uk": (24 * HOUR, "x-idempotency-key"),
+    "paypal": (6 * HOUR, "PayPal-Request-Id"),
+    "resend": (24 * HOUR, "Idempotency-Key"),
+    "stripe": (24 * HOUR, "Idempotency-Key"),
+    "stripe_tax": (24 * HOUR, "Idempotency-Key"),
 }
-"""The times for which vendors remember an idempotency key."""
+"""For how long vendors remember an idempotency key, and the header that carries it."""
 
 
-@pytest.mark.parametrize("vendor, seconds", KEYS.items())
-def test_idempotency_key_is_remembered_for_a_time(vendor: str, seconds: float) -> None:
-    """A vendor remembers idempotency keys for the time on its page."""
+@pytest.mark.parametrize("vendor", sorted(vendor_names()))
+def test_idempotency_key_is_remembered_for_a_time(vendor: str) -> None:
+    """A vendor remembers idempotency keys for the time on its page; most replay the response."""
     keys = vendor_class(vendor).idempotency
+    repeat = RepeatedKey.CONFLICT if vendor == "gocardless_payments" else RepeatedKey.REPLAYED
 
-    assert keys is not None
-    assert seconds == keys.memory
+    assert KEYS.get(vendor) == (None if keys is None else (keys.memory, keys.header))
+    assert keys is None or repeat is keys.repeat
+
+
+@pytest.mark.parametrize(
+    "vendor, piece_size", [("fsspec", 4 * 1024 * 1024), ("local_files", 1024 * 1024)]
+)
+def test_files_are_read_in_pieces(vendor: str, piece_size: int) -> None:
+    """A file of a server is read in larger pieces than one of this machine."""
+    kind: Any = vendor_class(vendor)
+
+    assert piece_size == kind.piece_size
+
+
+@pytest.mark.parametrize(
+    "vendor, timeout, attempt_timeout",
+    [
+        ("azure_blob", 120.0, 60.0),
+        ("fsspec", 600.0, 300.0),
+        ("local_files", 600.0, None),
+        ("s3", 120.0, 60.0),
+    ],
+)
+def test_files_have_more_time_than_other_requests(
+    vendor: str, timeout: float, attempt_timeout: float | None, tmp_path: Path
+) -> None:
+    """A large file may take minutes, so the services of file storage have longer timeouts."""
+    kind: Any = vendor_class(vendor)
+    fixture = fixture_of(vendor, tmp_path)
+    service = kind(**fixture.options).services()[""]
+    fixture.close()
+
+    assert (timeout, attempt_timeout) == (service.timeout, service.attempt_timeout)
