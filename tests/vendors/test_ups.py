@@ -19,6 +19,7 @@ from tests.vendors.ups_account import (
     PARCEL,
     RECIPIENT,
     REQUEST,
+    SENDER,
     SandboxHub,
 )
 
@@ -60,6 +61,60 @@ def test_parcel_uses_its_countrys_units() -> None:
         package["Dimensions"]["Length"],
     )
     assert "Dimensions" not in shipment_request(parcels=Parcel(weight=1))["Package"][0]
+
+
+@pytest.mark.parametrize(
+    "country, units",
+    [("US", ("LBS", "IN")), ("PR", ("LBS", "IN")), ("VI", ("LBS", "IN")), ("DE", ("KGS", "CM"))],
+)
+def test_units_of_a_parcel_are_those_of_the_senders_country(
+    country: str, units: tuple[str, str]
+) -> None:
+    """UPS measures in pounds and inches in the US, Puerto Rico and the Virgin Islands."""
+    (package,) = shipment_request(sender=attrs.evolve(SENDER, country=country))["Package"]
+
+    assert units == (
+        package["PackageWeight"]["UnitOfMeasurement"]["Code"],
+        package["Dimensions"]["UnitOfMeasurement"]["Code"],
+    )
+
+
+@pytest.mark.parametrize(
+    "route, is_domestic",
+    [("US US", True), ("PR PR", True), ("US PR", False), ("PR US", False), ("DE DE", False)],
+)
+def test_references_belong_to_packages_within_the_us_and_within_puerto_rico(
+    route: str, is_domestic: bool
+) -> None:
+    """UPS accepts references of packages within the US and within Puerto Rico only."""
+    sender, recipient = route.split()
+    shipment = shipment_request(
+        sender=attrs.evolve(SENDER, country=sender),
+        recipient=attrs.evolve(RECIPIENT, country=recipient),
+    )
+
+    assert (is_domestic, not is_domestic) == (
+        "ReferenceNumber" in shipment["Package"][0],
+        "ReferenceNumber" in shipment,
+    )
+
+
+@pytest.mark.parametrize(
+    "route, is_required",
+    [("US CA", True), ("US PR", True), ("US DE", False), ("CA US", False), ("PR US", False)],
+)
+def test_total_of_an_invoice_is_sent_from_the_us_to_canada_and_puerto_rico(
+    route: str, is_required: bool
+) -> None:
+    """UPS requires the total of the invoice from the US to Canada and to Puerto Rico only."""
+    sender, recipient = route.split()
+    shipment = shipment_request(
+        sender=attrs.evolve(SENDER, country=sender),
+        recipient=attrs.evolve(RECIPIENT, country=recipient),
+        customs=CUSTOMS,
+    )
+
+    assert is_required == ("InvoiceLineTotal" in shipment)
 
 
 def test_sender_is_the_shipper() -> None:

@@ -126,6 +126,17 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
     assert (AddressVerdict.VALID, None) == (checked_result.verdict, checked_result.residential)
 
 
+@pytest.mark.parametrize("country", ["US", "PR"])
+def test_addresses_in_the_us_and_in_puerto_rico_are_checked(shop: SandboxHub, country: str) -> None:
+    """UPS checks addresses in the US and in Puerto Rico."""
+    form = {"AddressLine": "1 A ST", "CountryCode": country}
+    answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
+    shop.sandbox.fail(reply({"XAVResponse": answer}))
+    result = shop.shipping.validate_address(attrs.evolve(RECIPIENT, country=country))
+
+    assert country == (result.suggested and result.suggested.country)
+
+
 def test_ambiguous_and_invalid_addresses(shop: SandboxHub) -> None:
     """An address that UPS finds ambiguous is unknown.
 

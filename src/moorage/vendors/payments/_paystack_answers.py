@@ -31,7 +31,7 @@ CHARGE: Final = "/transaction/charge_authorization"
 DUPLICATE: Final = "duplicate_reference"
 _BY_PROCESSOR: Final = "processor_error"
 _DECIMALS: Final = 2
-_UNITS: Final = MinorUnits(vendor=VENDOR, exponents={"XOF": _DECIMALS})
+UNITS: Final = MinorUnits(vendor=VENDOR, exponents={"XOF": _DECIMALS})
 _STATES: Final = {
     "abandoned": PaymentState.REQUIRES_ACTION,
     "ongoing": PaymentState.REQUIRES_ACTION,
@@ -109,7 +109,7 @@ def minor_units(amount: sdk.Money) -> int:
             field="amount",
             remedy="Give the amount in a currency of your Paystack account, such as NGN or KES.",
         )
-    return _UNITS.to_minor(amount)
+    return UNITS.to_minor(amount)
 
 
 def money_of(body: sdk.Answer, name: str) -> sdk.Money | None:
@@ -117,11 +117,11 @@ def money_of(body: sdk.Answer, name: str) -> sdk.Money | None:
     currency = body.text("currency")
     if currency is None or not _has_documented_unit(currency):
         return None
-    return _UNITS.read(body.value(name), currency)
+    return UNITS.read(body.value(name), currency)
 
 
 def _has_documented_unit(currency: str) -> bool:
-    return _UNITS.exponents.get(currency, sdk.EXPONENTS.get(currency)) == _DECIMALS
+    return UNITS.exponents.get(currency, sdk.EXPONENTS.get(currency)) == _DECIMALS
 
 
 def data_of(response: sdk.Response) -> sdk.Answer:

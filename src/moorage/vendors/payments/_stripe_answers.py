@@ -31,7 +31,7 @@ from moorage.vendors.payments._common import reason_by_code, safe_text
 MINOR: Final = MinorUnits(
     vendor="stripe",
     exponents={"ISK": 2, "MGA": 0, "UGX": 2},
-    steps={"ISK": 100, "UGX": 100} | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
+    steps=dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
 )
 """Stripe's minor units: it writes the króna and the shilling, which have no decimals, as if they
 had two.

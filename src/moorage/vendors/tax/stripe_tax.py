@@ -39,10 +39,10 @@ _TRANSACTIONS: Final = "/v1/tax/transactions"
 _KEY: Final = 255
 _PAGE: Final = 100
 _NOON: Final = time(12, tzinfo=UTC)
-_MINOR: Final = MinorUnits(
+MINOR: Final = MinorUnits(
     vendor="stripe_tax",
     exponents={"ISK": 2, "MGA": 0, "UGX": 2},
-    steps={"ISK": 100, "UGX": 100} | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
+    steps=dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
 )
 _LEVELS: Final = sdk.same(JurisdictionLevel, "country state county city district")
 _VAT_TYPES: Final = {"GB": "gb_vat", "NO": "no_vat"}
@@ -117,7 +117,7 @@ def sale_form(sale: TaxableSale) -> dict[str, Any]:
         form["customer_details[taxability_override]"] = override
     for number, line in enumerate(sale.lines):
         fields = {
-            "amount": _MINOR.to_minor(line.amount),
+            "amount": MINOR.to_minor(line.amount),
             "quantity": line.quantity,
             "reference": line.id,
             "tax_behavior": behavior,
@@ -125,7 +125,7 @@ def sale_form(sale: TaxableSale) -> dict[str, Any]:
         }
         form |= {f"line_items[{number}][{name}]": value for name, value in fields.items()}
     if sale.shipping is not None:
-        form["shipping_cost[amount]"] = _MINOR.to_minor(sale.shipping)
+        form["shipping_cost[amount]"] = MINOR.to_minor(sale.shipping)
         form["shipping_cost[tax_behavior]"] = behavior
     return sdk.merged(form, sdk.extra_for("stripe_tax", sale.extra))
 
@@ -227,13 +227,13 @@ class StripeTax(sdk.ApiVendor):
             fields = {
                 "original_line_item": ids[line],
                 "reference": f"{reversal.reference}/{line}",
-                "amount": -_MINOR.to_minor(part.amount),
-                "amount_tax": -_MINOR.to_minor(part.tax),
+                "amount": -MINOR.to_minor(part.amount),
+                "amount_tax": -MINOR.to_minor(part.tax),
             }
             form |= {f"line_items[{number}][{name}]": value for name, value in fields.items()}
         if reversal.shipping is not None:
-            form["shipping_cost[amount]"] = -_MINOR.to_minor(reversal.shipping.amount)
-            form["shipping_cost[amount_tax]"] = -_MINOR.to_minor(reversal.shipping.tax)
+            form["shipping_cost[amount]"] = -MINOR.to_minor(reversal.shipping.amount)
+            form["shipping_cost[amount_tax]"] = -MINOR.to_minor(reversal.shipping.tax)
         return await _create(wire, "create_reversal", form, key)
 
 
@@ -369,7 +369,7 @@ def _jurisdictions(
             level=_LEVELS.get(level, JurisdictionLevel.UNKNOWN),
             country=part.text("jurisdiction.country"),
             tax=_money(response, part, "amount", currency),
-            taxable=_MINOR.read(part.value("taxable_amount"), currency),
+            taxable=MINOR.read(part.value("taxable_amount"), currency),
             rate=part.decimal("tax_rate_details.percentage_decimal"),
             kind=part.text("tax_rate_details.tax_type"),
             reason=part.text("taxability_reason"),
@@ -377,4 +377,4 @@ def _jurisdictions(
 
 
 def _money(response: sdk.Response, body: sdk.Answer, name: str, currency: str) -> sdk.Money:
-    return sdk.required(_MINOR.read(body.value(name), currency), response, name)
+    return sdk.required(MINOR.read(body.value(name), currency), response, name)
