@@ -1,4 +1,4 @@
-"""HTTP adapters for requests, httpx2, aiohttp and others, with or without a passed client."""
+"""Functions that make HTTP adapters over clients of requests, httpx2 and aiohttp, for the tests."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class EntryLab:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.prefix}{table}")
 
     def another(self, **options: Any) -> Any:
-        """Open a second outbox on the same tables, with the existing entries."""
+        """Open a second outbox on the same tables, which still contain their entries."""
         return open_outbox(self.url, prefix=self.prefix, **options)
 
     async def later_inbox(self) -> Any:
@@ -89,7 +89,7 @@ class EntryLab:
         return store
 
     def driver(self) -> Any:
-        """Open a plain driver connection, such as an application without a framework uses."""
+        """Open a driver's own connection, as an application without a framework would."""
         new_connection = self.engine.raw_connection()
         connection = new_connection.driver_connection
         new_connection.detach()

@@ -20,7 +20,7 @@ LIMIT: Final = RateLimitConfig.per_second(1)
 
 
 class CustomRule:
-    """A wrapper around a rate limit rule that is of a class unknown to the stores."""
+    """A rate limit rule of a class that the stores do not know, wrapped around a real rule."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule

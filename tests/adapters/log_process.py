@@ -92,7 +92,7 @@ def ends_by_signal(open_: Callable[..., Any]) -> None:
 
 
 def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
-    """Hold the lock of the log's queue when the signal arrives, as a flush in the main thread."""
+    """Receive the signal while the main thread holds the lock of the log's queue, as in a flush."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     with log._queue._writing:  # noqa: SLF001 - as `flush` does

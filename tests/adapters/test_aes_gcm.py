@@ -100,7 +100,7 @@ def test_every_flipped_bit_is_noticed() -> None:
             CIPHER.open(bytes(changed_bytes), PLACE)
 
 
-def test_every_cut_is_noticed() -> None:
+def test_shortened_or_extended_bytes_are_refused() -> None:
     """Encrypted bytes that are shortened or extended at either end are refused."""
     cuts = [SEALED[:size] for size in range(len(SEALED))]
     cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
@@ -118,7 +118,9 @@ def test_bytes_that_were_never_encrypted_are_refused(anything: bytes) -> None:
 
 
 @given(st.one_of(st.none(), st.text()), st.text(), st.text())
-def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str) -> None:
+def test_ciphertext_is_bound_to_its_tenant_service_and_name(
+    tenant: str | None, service: str, name: str
+) -> None:
     """Encrypted bytes do not decrypt under another tenant, service or name."""
     other_bytes = sealing_context(tenant, service, name)
     if other_bytes != PLACE:
@@ -126,7 +128,7 @@ def test_text_is_bound_to_its_place(tenant: str | None, service: str, name: str)
             CIPHER.open(SEALED, other_bytes)
 
 
-def test_a_key_is_replaced_while_others_read() -> None:
+def test_older_keys_still_decrypt() -> None:
     """A new key encrypts; older keys still decrypt, and bytes encrypted with them are detected."""
     ring = generate_keys(RING)
     newer_cipher = AesGcmCipher(ring)

@@ -133,7 +133,7 @@ def filled_trail(lab: AuditLab, size: int = 6) -> AuditTrail:
     return trail
 
 
-def test_trail_is_kept(lab: AuditLab) -> None:
+def test_records_are_read_back_unchanged(lab: AuditLab) -> None:
     """Audit records are read back unchanged, and another process continues their hash chain."""
     trail = filled_trail(lab)
     records = list(lab.store.records())
@@ -149,7 +149,7 @@ def test_trail_is_kept(lab: AuditLab) -> None:
     assert lab.store.head() == result.head
 
 
-def test_records_are_found(lab: AuditLab) -> None:
+def test_stores_filter_and_page_records(lab: AuditLab) -> None:
     """Each store filters and pages audit records in the same way.
 
     Text filters are case-sensitive.
@@ -203,7 +203,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """If its last record was lost, an audit trail refuses new records, so that the gap shows."""
+    """If an audit trail has lost its last record, it refuses new records, so that the gap shows."""
     trail = filled_trail(lab)
     lab.remove(7)
 
@@ -282,7 +282,7 @@ def _text(lab: AuditLab) -> list[bytes]:
 
 
 def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
-    """After a crash, the trail continues after records that the head file does not contain yet."""
+    """After a crash, a trail also continues after records that its head file does not contain."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
     earlier_bytes = head.read_bytes()

@@ -78,7 +78,7 @@ def test_access_keys_of_a_container_are_requested_with_its_token(
 
 
 @BOTH_MODES
-def test_keys_of_a_pods_role(is_async: bool, tmp_path: Path) -> None:
+def test_token_of_a_pod_is_exchanged_for_access_keys(is_async: bool, tmp_path: Path) -> None:
     """The token of a pod's service account is exchanged for keys of the role that it names."""
     token = tmp_path / "token"
     token.write_text("token of the pod\n")
@@ -206,7 +206,7 @@ def test_missing_role_and_unreachable_metadata_have_different_errors(is_async: b
 def test_refused_metadata_request_raises_authentication_failed(
     answers: list[Behaviour], is_async: bool
 ) -> None:
-    """If the metadata service refuses any of its three requests, AuthenticationFailed is raised."""
+    """If the metadata service refuses any of the three requests, AuthenticationFailed is raised."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
         aws.lab.server.queue(*answers)

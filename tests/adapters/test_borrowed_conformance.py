@@ -95,13 +95,15 @@ def test_borrowed_client_conforms_asynchronously(
 
 
 @cases(SYNC, kit.ONE_CONNECTION_CHECKS)
-def test_conforms_with_one_connection(make: Callable[..., Any], check: kit.Check) -> None:
+def test_sync_client_with_one_connection_serves_callers_in_turn(
+    make: Callable[..., Any], check: kit.Check
+) -> None:
     """A synchronous HTTP client limited to one connection serves its callers one after another."""
     check(partial(make, max_connections=1))
 
 
 @cases(ASYNC, kit.ASYNC_ONE_CONNECTION_CHECKS)
-def test_conforms_asynchronously_with_one_connection(
+def test_async_client_with_one_connection_serves_callers_in_turn(
     make: Callable[..., Any], check: kit.AsyncCheck
 ) -> None:
     """An asynchronous HTTP client with a single connection serves its callers one after another."""
@@ -109,13 +111,13 @@ def test_conforms_asynchronously_with_one_connection(
 
 
 @cases(SYNC_BORROWED, kit.TLS_CHECKS)
-def test_conforms_with_tls(make: Callable[..., Any], check: kit.TlsCheck) -> None:
+def test_sync_adapter_verifies_certificates(make: Callable[..., Any], check: kit.TlsCheck) -> None:
     """If a synchronous adapter borrows a client, servers' certificates are verified."""
     check(make)
 
 
 @cases(ASYNC_BORROWED, kit.ASYNC_TLS_CHECKS)
-def test_conforms_asynchronously_with_tls(
+def test_async_adapter_verifies_certificates(
     make: Callable[..., Any], check: kit.AsyncTlsCheck
 ) -> None:
     """If an asynchronous adapter borrows a client, servers' certificates are verified."""
@@ -123,13 +125,15 @@ def test_conforms_asynchronously_with_tls(
 
 
 @cases(SYNC, kit.TRUST_CHECKS)
-def test_conforms_with_trust(make: Callable[..., Any], check: kit.TrustCheck) -> None:
+def test_sync_client_uses_configured_authorities_and_certificate(
+    make: Callable[..., Any], check: kit.TrustCheck
+) -> None:
     """A synchronous HTTP client uses the configured TLS authorities and client certificate."""
     check(lambda tls: make(tls=tls))
 
 
 @cases(ASYNC, kit.ASYNC_TRUST_CHECKS)
-def test_conforms_asynchronously_with_trust(
+def test_async_client_uses_configured_authorities_and_certificate(
     make: Callable[..., Any], check: kit.AsyncTrustCheck
 ) -> None:
     """An asynchronous HTTP client uses the configured TLS authorities and client certificate."""
@@ -137,13 +141,15 @@ def test_conforms_asynchronously_with_trust(
 
 
 @cases(SYNC, kit.GUARD_CHECKS)
-def test_conforms_with_a_guard(make: Callable[..., Any], check: kit.GuardCheck) -> None:
+def test_sync_client_connects_only_to_allowed_addresses(
+    make: Callable[..., Any], check: kit.GuardCheck
+) -> None:
     """A synchronous HTTP client connects only to addresses that its guard allows."""
     check(lambda guard, tls: make(guard=guard, tls=tls))
 
 
 @cases(ASYNC, kit.ASYNC_GUARD_CHECKS)
-def test_conforms_asynchronously_with_a_guard(
+def test_async_client_connects_only_to_allowed_addresses(
     make: Callable[..., Any], check: kit.AsyncGuardCheck
 ) -> None:
     """An asynchronous HTTP client connects only to addresses that its guard allows."""
@@ -151,13 +157,13 @@ def test_conforms_asynchronously_with_a_guard(
 
 
 @cases(SYNC, kit.PROXY_CHECKS)
-def test_conforms_through_a_proxy(make: Callable[..., Any], check: kit.ProxyCheck) -> None:
+def test_sync_client_sends_through_a_proxy(make: Callable[..., Any], check: kit.ProxyCheck) -> None:
     """A synchronous HTTP client sends requests through a proxy."""
     check(lambda proxy, tls: make(proxy=proxy, tls=tls))
 
 
 @cases(ASYNC, kit.ASYNC_PROXY_CHECKS)
-def test_conforms_asynchronously_through_a_proxy(
+def test_async_client_sends_through_a_proxy(
     make: Callable[..., Any], check: kit.AsyncProxyCheck
 ) -> None:
     """An asynchronous HTTP client sends requests through a proxy."""

@@ -224,6 +224,6 @@ def test_urllib3_staleness_check_does_not_wait() -> None:
 
 
 def test_line_break_in_a_field_is_refused() -> None:
-    """If a response header's value contains a line break, the response is refused as not HTTP."""
+    """A response with a line break in a header's value is refused as invalid HTTP."""
     with pytest.raises(NotHttp, match="malformed header field"):
         sync_exchange().encode_head(200, b"OK", [(b"A", b"x\r\nB: y")])

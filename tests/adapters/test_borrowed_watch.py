@@ -47,7 +47,7 @@ def test_timer_does_not_expire_after_its_block() -> None:
     assert not early_event.is_set()
 
 
-def test_timer_can_be_moved() -> None:
+def test_deadline_of_a_timer_can_be_moved() -> None:
     """A deadline can be set later for a watchdog timer that has none."""
     watch, expired_event = Watchdog(), Event()
     with watch.limit(inf, expired_event.set) as timer:

@@ -85,7 +85,7 @@ BOTH_MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "as
 
 
 @BOTH_MODES
-def test_cached_until_its_time_to_live(is_async: bool) -> None:
+def test_credential_is_cached_until_its_time_to_live_ends(is_async: bool) -> None:
     """A credential changed outside the cache is seen once the cached one has expired."""
     cache = CacheInMode(is_async=is_async, ttl=10)
 

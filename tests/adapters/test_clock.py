@@ -40,7 +40,7 @@ def test_durations_are_measured_with_monotonic_clock_without_boot_clock(number: 
 
 
 def test_boot_clock_is_used_where_it_exists() -> None:
-    """If the system has a boot clock, `boot_clock` reads it by the clock's number."""
+    """If the system has a boot clock, the function `boot_clock` reads the time from this clock."""
     assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
 
 
@@ -50,7 +50,7 @@ def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
     interrupt_while_waiting(lambda: ThreadSleeper().sleep(seconds))
 
 
-def test_satisfies_its_ports() -> None:
+def test_system_clock_and_sleeper_satisfy_their_protocols() -> None:
     """SystemClock and ThreadSleeper satisfy the `Clock` and `Sleeper` protocols."""
     clock: Clock = SystemClock()
     sleeper: Sleeper = ThreadSleeper()

@@ -35,7 +35,7 @@ class _HastyLoop(asyncio.SelectorEventLoop):
         return super().call_later(int(delay * 1_000) / 1_000, callback, *args, context=context)
 
 
-def test_never_early_in_a_hasty_loop() -> None:
+def test_sleep_is_never_too_short_even_if_the_loop_wakes_early() -> None:
     """If an event loop wakes a task too early, the task still sleeps for the whole time."""
 
     async def sleep_for() -> int:

@@ -147,7 +147,7 @@ class LoopInUse:
 
 
 def test_event_loops_begin_to_use_broker_at_once(tmp_path: Path) -> None:
-    """Event loops may begin to use a lease broker at the same time."""
+    """Several event loops may begin to use a lease broker at the same time."""
     channels = AsyncChannels(tmp_path / "absent")
     channels._of_loops[cast("Any", LoopInUse(channels))] = cast("Any", None)
     assert asyncio.run(channels.ask(b"\n", 0, 1.0)) is None

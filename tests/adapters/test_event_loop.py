@@ -123,7 +123,7 @@ def test_key_is_free_after_a_call_without_event_loop(vendor: VendorServer) -> No
 def test_each_call_without_event_loop_names_the_missing_loop(
     vendor: VendorServer, options: dict[str, Any]
 ) -> None:
-    """Calls outside of asyncio after the first, which loads the HTTP client, fail like it."""
+    """Outside of asyncio, later calls fail like the first one, which loads the HTTP client."""
     manager, charge = manager_of(vendor), Request.post("/charges", json={})
     for _ in range(3):
         with pytest.raises(LocalFailure, match="need a running asyncio event loop") as excinfo:

@@ -104,7 +104,7 @@ def test_single_step_runs_in_caller_thread() -> None:
     assert own_thread == gather.first([threading.get_ident], stagger=9, good=bool)
 
 
-def test_no_thread_is_kept() -> None:
+def test_threads_have_ended_when_the_result_is_returned() -> None:
     """When the result is returned, the threads that ran the steps have ended."""
     joint_barrier = threading.Barrier(4)
 

@@ -199,7 +199,7 @@ def test_response_to_head_has_no_body() -> None:
     assert (b"", True, True) == read_response([answer], to_head=True)[1:]
 
 
-def test_head_is_unchanged() -> None:
+def test_response_headers_are_unchanged() -> None:
     """A response's headers keep their order, repetition and Latin-1 characters."""
     answer = (
         b"HTTP/1.1 299 B\xe4 d\r\nX-b: 1\r\nSet-Cookie: a\r\nset-cookie:b \r\nEmpty:\r\n"
@@ -332,7 +332,7 @@ def test_early_end_is_noticed(answer: bytes) -> None:
         read_response([answer])
 
 
-def test_silent_until_the_first_byte() -> None:
+def test_response_reader_is_silent_until_the_first_byte() -> None:
     """A response reader's `silent` is true until the first byte arrives."""
     reader = ResponseReader(LIMITS, to_head=False)
     assert reader.silent

@@ -183,7 +183,7 @@ def read_with_h11(response: bytes, method: str) -> Parsed | str:
 
 
 def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return header fields in a form that ignores meaningless differences.
+    """Return header fields in a form in which fields of the same meaning are equal.
 
     The h11 reader drops a repeated Content-Length, and lowercases Transfer-Encoding.
     """
@@ -201,7 +201,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def check(response: bytes, method: str) -> None:
-    """Check that moorage's reader and h11 agree, or that the list contains their difference."""
+    """Check that moorage's reader and h11 agree, or that their difference is a listed one."""
     result, h11_result = read_with_moorage(response, method), read_with_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER

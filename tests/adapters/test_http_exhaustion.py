@@ -79,7 +79,7 @@ def no_files_left() -> Generator[None]:
 @pytest.mark.parametrize("name", ["stdlib", "stdlib async"])
 @in_loop
 async def test_no_free_thread_is_a_local_failure(name: str) -> None:
-    """Without a thread that looks up the host, nothing was sent, and the vendor is not blamed."""
+    """If no thread can look up the host, a call raises LocalFailure, and nothing was sent."""
     client: AsyncHttpClient = AsyncStdlibHttpClient()
     if name == "stdlib":
         client = _ClientInLoop(StdlibHttpClient())

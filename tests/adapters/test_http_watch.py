@@ -44,7 +44,7 @@ def watches() -> list[SocketWatch]:
 
 
 @in_loop
-async def test_wakes_when_bytes_arrive(pair: Pair) -> None:
+async def test_waiting_task_wakes_when_bytes_arrive(pair: Pair) -> None:
     """A task waiting to read a socket wakes for each byte that arrives."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()

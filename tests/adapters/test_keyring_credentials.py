@@ -147,7 +147,7 @@ def test_applications_are_separate(is_async: bool) -> None:
 
 
 @BOTH_MODES
-def test_names_that_would_be_confused(is_async: bool) -> None:
+def test_ambiguous_keyring_entry_needs_a_configured_name(is_async: bool) -> None:
     """A service or tenant whose keyring entry would be ambiguous needs a name in the settings."""
     ring = MemoryKeyring()
     provider = provider_of(ring, is_async=is_async)

@@ -253,7 +253,7 @@ def test_tasks_without_a_broker_ask_the_store(folder: Path) -> None:
     asyncio.run(run())
 
 
-def test_question_on_a_lost_connection_has_no_reply() -> None:
+def test_task_whose_broker_connection_is_lost_asks_the_store() -> None:
     """A task whose broker connection was just lost gets its token from the store."""
 
     async def run() -> None:
@@ -460,7 +460,7 @@ def test_caller_without_time_does_not_keep_others_from_the_broker(folder: Path) 
         asyncio.run(run())
 
 
-def test_interrupted_question_is_withdrawn(folder: Path) -> None:
+def test_interrupted_thread_closes_its_broker_connection(folder: Path) -> None:
     """Interrupting a thread that waits for the broker closes its connection."""
 
     def interrupt(_: int, __: object) -> None:
@@ -680,14 +680,14 @@ def test_other_files_are_never_replaced(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [-1, 0o1000, True, "600"])
-def test_mode_is_checked(mode: Any, folder: Path) -> None:
+def test_invalid_socket_mode_is_refused(mode: Any, folder: Path) -> None:
     """A number that is not a valid file mode is refused as the socket's mode."""
     with pytest.raises(ConfigurationError, match="not a valid file mode"):
         BrokerSocket(folder / "b.sock", mode)
 
 
 @pytest.mark.parametrize("path", ["", 7, None, "x" * 101, "a\nb", "a\0b", ".", "/", "run/.."])
-def test_path_is_checked(path: Any, folder: Path) -> None:
+def test_impossible_socket_path_is_refused(path: Any, folder: Path) -> None:
     """A path at which no socket can be created is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         LeasingStorage(SqliteStorage(folder / "s.db"), path, services=["hot"])
@@ -695,7 +695,7 @@ def test_path_is_checked(path: Any, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("services", [[], 7, [7], "", ["a\n"], None])
-def test_services_are_checked(services: Any, folder: Path) -> None:
+def test_invalid_service_names_are_refused(services: Any, folder: Path) -> None:
     """Values that are not service names are refused."""
     with pytest.raises((ConfigurationError, InvalidData)):
         leasing_store(folder, services=services)
@@ -710,7 +710,7 @@ def test_single_service_name_is_accepted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", ["never", None, 7, "x" * 10_000])
-def test_choice_without_broker_is_checked(choice: Any, folder: Path) -> None:
+def test_invalid_without_broker_setting_is_refused(choice: Any, folder: Path) -> None:
     """A `without_broker` value other than the two documented values is refused."""
     with pytest.raises(ConfigurationError, match="not a valid without_broker"):
         leasing_store(folder, without_broker=choice)

@@ -27,7 +27,7 @@ async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]
     return locks, holder, task
 
 
-def test_waits_longer_than_loops_can_count() -> None:
+def test_timeout_of_any_length_is_accepted() -> None:
     """A timeout of any length is accepted."""
 
     async def wait() -> bool:

@@ -98,7 +98,9 @@ def texts(request: Request, *answers: Response, **settings: Any) -> tuple[str | 
         (LogContent("all"), 503, True),
     ],
 )
-def test_service_chooses_the_calls(content: LogContent | None, status: int, stored: bool) -> None:
+def test_service_decides_which_calls_are_logged(
+    content: LogContent | None, status: int, stored: bool
+) -> None:
     """By default no request or response is logged; a service may log failures, or all calls."""
     request, response = texts(
         Request.post("/orders", json={"amount": 5}),
@@ -228,7 +230,7 @@ def test_hedged_reads_store_the_answer_that_won() -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "é", "😀"])
-def test_bodies_are_cut(text: str) -> None:
+def test_long_bodies_are_cut_in_the_log(text: str) -> None:
     """A logged body is cut at `max_body` bytes, with a note of its full length."""
     body = (text * 5_000).encode()
     content = LogContent(calls=LoggedCalls.ALL, max_body=1_000)
@@ -294,7 +296,7 @@ def test_long_headers_and_urls_are_cut() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, LARGEST_BODY + 1, True, 1.5])
-def test_bound_is_checked(size: Any) -> None:
+def test_invalid_max_body_is_refused(size: Any) -> None:
     """`max_body` must be a whole number of bytes in the allowed range."""
     with pytest.raises(ConfigurationError, match=r"allowed range"):
         LogContent(max_body=size)
@@ -320,7 +322,7 @@ def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
     assert (text, text) == (found_entry.request, found_entry.response)
 
 
-def test_originals_are_dropped() -> None:
+def test_request_and_response_are_dropped_after_logging() -> None:
     """A call's request and response are made text once, then dropped, and cannot be pickled."""
     request = Request.post("/", json={"a": 1})
     content = CallContent(ALL, Redaction(), request, BASE, SentCredentials(None, request))

@@ -58,7 +58,9 @@ def test_records_have_fields(caplog: pytest.LogCaptureFixture) -> None:
     assert CANARY not in str([vars(record) for record in records])
 
 
-def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_records_below_the_level_of_the_logger_are_not_created(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """LoggingObserver creates no record with a level lower than the logger's."""
     logger = logging.getLogger("shop.vendors")
     caplog.set_level(logging.ERROR, "shop.vendors")
@@ -74,7 +76,7 @@ def test_level_of_the_logger_counts(caplog: pytest.LogCaptureFixture) -> None:
     assert ["CallFinished"] * 2 == [record.moorage_event for record in caplog.records]  # type: ignore[attr-defined]  # an extra of the observer
 
 
-def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_cancelled_call_is_not_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     """A cancelled call is logged as cancelled, not as an error."""
     caplog.set_level(logging.INFO, "moorage")
     manager = ConnectorManager([Service("tax")], observers=[LoggingObserver()])
@@ -89,7 +91,7 @@ def test_interrupted_call_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     assert {logging.INFO} == {record.levelno for record in caplog.records}
 
 
-def test_levels_and_fields() -> None:
+def test_opened_circuit_is_a_warning_and_needed_consent_an_error() -> None:
     """LoggingObserver logs an opened circuit as a warning, and a needed consent as an error."""
     opened_event = CircuitChanged(at=NOW, service="erp", circuit="erp", state=CircuitState.OPEN)
     closed_event = CircuitChanged(at=NOW, service="erp", state=CircuitState.CLOSED)

@@ -195,7 +195,7 @@ def test_error_for_an_invalid_secret_names_secret_and_manager(subject: ProviderI
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
-def test_names_that_would_be_confused_have_no_secret(subject: ProviderInMode, owner: Any) -> None:
+def test_ambiguous_secret_name_needs_a_configured_name(subject: ProviderInMode, owner: Any) -> None:
     """An owner whose secret name would be ambiguous needs an entry in `names`."""
     provider = subject.provider()
 

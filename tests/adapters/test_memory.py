@@ -51,7 +51,9 @@ def test_memory_storage_passes_conformance_kit(check: kit.Check) -> None:
 
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
-def test_conforms_in_time(check: Callable[..., None]) -> None:
+def test_memory_storage_passes_checks_of_expiry_with_virtual_clock(
+    check: Callable[..., None],
+) -> None:
     """MemoryStorage passes the conformance checks of expiry and size with a virtual clock."""
     check(_timed_store)
 
@@ -63,7 +65,9 @@ def test_async_memory_storage_passes_conformance_kit(check: kit.AsyncCheck) -> N
 
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
-def test_conforms_async_in_time(check: Callable[..., Any]) -> None:
+def test_async_memory_storage_passes_checks_of_expiry_with_virtual_clock(
+    check: Callable[..., Any],
+) -> None:
     """AsyncMemoryStorage passes the conformance checks of expiry and size with a virtual clock."""
     asyncio.run(check(_timed_later))
 

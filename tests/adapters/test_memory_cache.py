@@ -154,7 +154,7 @@ def test_synchronous_and_asynchronous_callers_may_share_a_cache() -> None:
 
 
 @pytest.mark.parametrize("option", ["max_entries", "max_bytes"])
-def test_bounds_are_checked(option: str) -> None:
+def test_cache_with_a_limit_of_zero_is_refused(option: str) -> None:
     """A cache with a limit of zero is refused; the error contains the setting's name."""
     bounds: dict[str, Any] = {option: 0}
     with pytest.raises(ConfigurationError) as excinfo:

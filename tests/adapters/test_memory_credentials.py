@@ -259,7 +259,7 @@ def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
     assert NEW == asyncio.run(leave())
 
 
-def test_serves_several_event_loops() -> None:
+def test_task_waits_for_a_renewal_in_another_event_loop() -> None:
     """A task in one event loop waits for a renewal that runs in another loop."""
     start_event, other_begun = threading.Event(), threading.Event()
     renewals: list[object] = []
@@ -339,7 +339,7 @@ class AwaitedVault:
 
 @pytest.mark.parametrize("is_awaited", [False, True], ids=["sync", "async"])
 def test_renewed_credentials_that_could_not_be_stored_are_stored_later(*, is_awaited: bool) -> None:
-    """If the store fails, the next renewal stores the same new credentials and requests none."""
+    """If storing renewed credentials fails, the next renewal stores them and requests no others."""
     vault, renewed = BrokenVault(), list[object]()
 
     def renew(_service: str, _tenant: str | None, stale: object) -> Credentials:

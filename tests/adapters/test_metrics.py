@@ -129,7 +129,7 @@ def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
     assert () == metrics.figures(FiguresQuery(service="nobody"))
 
 
-def test_several_processes_are_added_up(lab: Lab) -> None:
+def test_metrics_of_several_processes_are_added_up(lab: Lab) -> None:
     """However often a process stores its metrics, it replaces only its own rows."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
@@ -161,7 +161,7 @@ def test_a_manager_counts_its_calls(metrics_lab: Lab) -> None:
 # --- housekeeping -----------------------------------------------------------------------
 
 
-def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
+def test_older_metrics_are_merged_into_hours_and_days(metrics_lab: Lab) -> None:
     """Metrics per minute are merged into hours, then into days without loss, and later deleted."""
     first, second = metrics_lab.metrics(), metrics_lab.metrics()
     if metrics_lab.kind == "memory":
@@ -232,7 +232,7 @@ def test_several_processes_roll_up_at_once(lab: Lab) -> None:
     assert len(failures) < len(threads)
 
 
-def test_retention_is_an_option(tmp_path: Path) -> None:
+def test_retention_times_can_be_configured(tmp_path: Path) -> None:
     """Metrics of hours and days are deleted after the configured retention times."""
     retention = Retention(hours=2 * DAY, days=3 * DAY)
     memory = open_metrics("memory:", retention=retention)
@@ -339,7 +339,7 @@ def test_background_thread_stores_and_ends() -> None:
 
 
 @pytest.mark.untraced
-def test_figures_of_a_dead_database_wait() -> None:
+def test_metrics_wait_while_the_database_is_unavailable() -> None:
     """Metrics recorded while the database is unavailable are stored later, once."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")
@@ -356,7 +356,7 @@ def test_figures_of_a_dead_database_wait() -> None:
     assert (450, 0) == (sum(table.rows.values()), recorder.lost)
 
 
-def test_lost_figures_are_counted_and_reported() -> None:
+def test_dropped_metrics_are_counted_and_reported() -> None:
     """Above `max_waiting`, the oldest metrics not yet stored are dropped, with one warning."""
     table = Table()
     table.failure = StorageUnavailable("away", remedy="Start it.")

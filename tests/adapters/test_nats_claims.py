@@ -244,7 +244,7 @@ class RendezvousLink:
     async def request(
         self, subject: str, payload: bytes, headers: dict[str, str], until: float
     ) -> Any:
-        """Send a request; a write waits for the others."""
+        """Send a request; a write waits until the other writes have begun."""
         if MARK in headers:
             self._missing -= 1
             if self._missing <= 0:
@@ -268,7 +268,7 @@ class RendezvousNats(Nats):
         links, meetings = super().async_links(), list[RendezvousLink]()
 
         class Links:
-            """The links, of which each caller gets the same one."""
+            """The connections of the settings; every caller gets the same connection."""
 
             @asynccontextmanager
             async def link(self, operation: str, timeout: float) -> AsyncGenerator[RendezvousLink]:
@@ -517,7 +517,7 @@ def test_limits_and_circuits_are_refused() -> None:
 
 
 def test_lost_payments_are_not_kept_in_memory() -> None:
-    """A service that moves money needs a durable state store beside a store for claims only."""
+    """A service that moves money needs a durable state store besides a store for claims only."""
     keys = NatsStorage("nats://host/keys", durable=True)
     service = Service("shop", base_url="https://x.example", moves_money=True)
     tables = {"services": {"shop": {"base_url": "https://x.example", "moves_money": True}}}

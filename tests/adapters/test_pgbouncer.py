@@ -99,7 +99,9 @@ def test_sql_storage_behind_pgbouncer_passes_conformance_kit(
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
-def test_conforms_in_time(check: kit.TimedCheck, store: SqlStorage) -> None:
+def test_store_passes_the_timed_conformance_checks(
+    check: kit.TimedCheck, store: SqlStorage
+) -> None:
     """SqlStorage behind PgBouncer passes the conformance checks that let time pass."""
     check(lambda: (store, time.sleep))
 

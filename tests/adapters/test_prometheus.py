@@ -331,7 +331,7 @@ print(generate_latest(registry).decode())
 """
 
 
-def test_processes_are_added_up(tmp_path: Path) -> None:
+def test_metrics_of_several_processes_are_added_up(tmp_path: Path) -> None:
     """In multiprocess mode each metric is the sum over all processes."""
 
     def program(text: str) -> str:

@@ -63,12 +63,12 @@ def test_conforms_to_tls_settings_asynchronously(check: kit.AsyncTrustCheck) -> 
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
-def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
+def test_sync_client_sends_through_a_proxy(check: kit.ProxyCheck) -> None:
     """The synchronous pyreqwest client sends requests through a proxy."""
     check(lambda proxy, tls: PyreqwestHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
-def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
+def test_async_client_sends_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
     """The asynchronous pyreqwest client sends requests through a proxy."""
     asyncio.run(check(lambda proxy, tls: AsyncPyreqwestHttpClient(proxy=proxy, tls=tls)))

@@ -590,7 +590,7 @@ def test_several_loops_may_use_one_client() -> None:
 
 
 @in_loop
-async def test_async_with_closes() -> None:
+async def test_async_with_block_closes_the_client() -> None:
     """The asynchronous client closes at the end of its `async with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))

@@ -162,7 +162,7 @@ def test_error_for_an_unreadable_variable_names_it(
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "shop_a", "shop--a", "-shop", "shop-", "é", "a.b"])
-def test_names_that_would_be_confused_have_no_variable(
+def test_ambiguous_variable_name_needs_a_configured_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service with an ambiguous variable name needs a name in the configuration."""

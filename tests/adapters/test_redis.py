@@ -59,7 +59,7 @@ def test_redis_storage_passes_conformance_kit(check: kit.Check, url: str) -> Non
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
-def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
+def test_store_passes_the_timed_conformance_checks(check: kit.TimedCheck, url: str) -> None:
     """RedisStorage passes the conformance checks that let time pass."""
     with RedisStorage(url, timeout=PATIENT) as store:
         check(lambda: (store, time.sleep))
@@ -73,7 +73,9 @@ def test_async_redis_storage_passes_conformance_kit(check: kit.AsyncCheck, url: 
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_async_in_time(check: Callable[..., Any], url: str) -> None:
+def test_async_store_passes_the_timed_conformance_checks(
+    check: Callable[..., Any], url: str
+) -> None:
     """AsyncRedisStorage passes the conformance checks that let time pass."""
     asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
 

@@ -135,7 +135,7 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 @LEAVING
 @pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
 def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
-    """If a cancelled caller asked for a claim, or its reply is unreadable, nothing is returned."""
+    """A cancelled caller that asked for a claim, or whose reply is unreadable, returns no token."""
     command = claim(new_key()) if reply is GRANTED else admission()
 
     assert [] == sent_after_cancellation(command, lambda _: reply, late=late)
@@ -143,7 +143,7 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
 
 @LEAVING
 def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If the connection of a cancelled caller is lost, no token is returned."""
+    """If the connection of a cancelled caller is lost, no token is given back."""
 
     def lose_request(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
@@ -245,7 +245,7 @@ def test_caller_cancelled_while_its_command_is_still_queued_sends_nothing() -> N
     assert 0 == asyncio.run(run_batches())
 
 
-def test_reply_in_the_same_turn_as_the_deadline_arrives() -> None:
+def test_reply_in_the_same_loop_iteration_as_the_deadline_is_returned() -> None:
     """A reply that arrives in the same loop iteration as its deadline is returned to the caller."""
 
     async def run_batches() -> Any:

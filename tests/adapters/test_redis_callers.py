@@ -246,7 +246,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
 
 
 def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:
-    """If an event loop ends with tasks in the middle of commands, the store works in the next."""
+    """If an event loop ends while its tasks run commands, the store works in the next loop."""
     store = AsyncRedisStorage(server.url, timeout=PATIENT)
     command, count = one_token(new_key()), Count(new_key())
 
@@ -363,7 +363,7 @@ def test_forked_child_has_its_own_connections(mode: str, server: PrivateRedis) -
 
 
 class RacingCount(Count):
-    """A command whose state another writer changes a given number of times meanwhile."""
+    """A command during which another writer changes its state a given number of times."""
 
     def __init__(self, key: str, url: str, times: int) -> None:
         super().__init__(key)

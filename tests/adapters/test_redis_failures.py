@@ -179,7 +179,9 @@ def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedi
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis) -> None:
+def test_write_with_a_lost_reply_is_repeated_only_if_its_command_allows_it(
+    mode: str, once: bool, server: PrivateRedis
+) -> None:
     """If the reply to a write is lost, the write is repeated only if its command allows it."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         command = Count(new_key(), once=once)

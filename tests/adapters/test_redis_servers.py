@@ -99,7 +99,7 @@ def test_other_clients_are_refused(mode: str) -> None:
             SyncStore(mode, refused_client)
 
 
-def test_certificates_belong_to_tls(mode: str) -> None:
+def test_ca_setting_without_tls_is_refused(mode: str) -> None:
     """The `ca` setting is refused without TLS."""
     for location in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
         with pytest.raises(ConfigurationError, match=r"[Cc]ertificates"):
@@ -153,7 +153,7 @@ def test_store_on_host_redis_client_uses_its_address_and_password(
         assert second_client.exists(f"p:{key}")
 
 
-def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
+def test_unix_url_connects_through_a_socket_file(mode: str, server: PrivateRedis) -> None:
     """A unix:// URL connects through a socket file."""
     with SyncStore(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as store:
         check_both_paths(store)

@@ -121,7 +121,7 @@ def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
             store.execute(one_token(new_key()), LONG)
 
 
-def test_a_socket_that_may_not_wait_does_not() -> None:
+def test_checking_a_socket_for_bytes_never_blocks() -> None:
     """Checking a socket for bytes never blocks, even if the deadline is far away."""
     single_socket, other_socket = socket.socketpair()
     with single_socket, other_socket:

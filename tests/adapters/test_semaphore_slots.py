@@ -96,7 +96,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(target=callers, name=names, places=counts)
     def enter_without_waiting(self, name: str, places: int) -> Waiter:
-        """Simulate a caller that enters without waiting, or leaves."""
+        """Simulate a caller that takes a free slot at once, or leaves if no slot is free."""
         room = self.rooms[name]
         waiter = Waiter(name, object(), list)
         is_free = not room.line and len(room.inside) < places

@@ -52,7 +52,9 @@ def test_sql_storage_passes_conformance_kit(check: kit.Check, sql_store: SqlStor
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
-def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
+def test_store_passes_the_timed_conformance_checks(
+    check: kit.TimedCheck, sql_store: SqlStorage
+) -> None:
     """SqlStorage passes the conformance checks that let time pass."""
     check(lambda: (sql_store, time.sleep))
 
@@ -71,7 +73,9 @@ def test_async_sql_storage_passes_conformance_kit(check: kit.AsyncCheck, lab: La
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
+def test_async_store_passes_the_timed_conformance_checks(
+    check: kit.AsyncTimedCheck, lab: Lab
+) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:
@@ -245,7 +249,7 @@ def test_host_engine_is_not_changed(lab: Lab) -> None:
     engine.dispose()
 
 
-def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
+def test_asynchronous_engine_of_the_host_can_be_used(lab: Lab) -> None:
     """A store on an AsyncEngine uses the engine's connection settings, but not its pool."""
     driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
 

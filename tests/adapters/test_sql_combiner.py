@@ -249,7 +249,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
-def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
+def test_command_on_other_rows_waits_for_the_next_transaction(lab: Lab, *, threads: bool) -> None:
     """A command that needs another row besides the shared ones is part of the next transaction."""
     store, key, other_key = lab.sync_store(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
@@ -307,7 +307,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
     _run_with_store(lab, run_scenario)
 
 
-def test_more_callers_than_a_trip_takes_follow_in_the_next(lab: Lab) -> None:
+def test_transaction_takes_a_limited_number_of_commands(lab: Lab) -> None:
     """A transaction takes a limited number of commands; more commands go into the next one."""
     key, command_count = a_key(), 2 * _MAX_BATCH + 3
 
@@ -390,7 +390,7 @@ def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
-def test_a_far_trip_does_not_end_with_its_first_caller(
+def test_transaction_on_a_slow_network_may_outlast_its_first_caller(
     lab: Lab, distant_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow network, a transaction may outlast its first caller if a thread can be started."""

@@ -354,7 +354,7 @@ def test_a_host_may_make_the_table(base: CredentialsDatabase) -> None:
     )
 
 
-def test_an_engine_of_the_hosts(tested_base: CredentialsDatabase) -> None:
+def test_provider_can_use_an_engine_of_the_host(tested_base: CredentialsDatabase) -> None:
     """A provider on a host's engine uses its connections, but in separate transactions."""
     driver = tested_base.url.set(
         drivername=f"{tested_base.kind}+{DRIVERS[tested_base.kind][tested_base.is_async]}"
@@ -404,7 +404,9 @@ def test_a_database_that_cannot_be_reached(tested_base: CredentialsDatabase) -> 
         ]
 
 
-def test_a_server_that_falls_silent(tested_base: CredentialsDatabase) -> None:
+def test_statement_on_a_silent_server_fails_at_its_timeout(
+    tested_base: CredentialsDatabase,
+) -> None:
     """If the database server does not reply, a statement fails at its timeout."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 

@@ -84,7 +84,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> None:
+def test_unrepeatable_command_with_unknown_outcome_is_not_retried(lab: Lab, happened: str) -> None:
     """If a commit has no reply, a command that may run only once fails with an unknown outcome."""
     key = a_key()
     lab.sync_store().execute(Append(1, key))
@@ -98,7 +98,7 @@ def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> N
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened: str) -> None:
+def test_repeatable_command_with_unknown_outcome_is_retried(lab: Lab, happened: str) -> None:
     """A repeatable command whose commit has no reply is retried, and returns its result."""
     key = a_key()
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:

@@ -402,7 +402,7 @@ class EndedLoops:
 
 
 def test_event_loops_that_begin_at_once_forget_an_ended_one() -> None:
-    """Two event loops that begin at the same time both discard the connections of an ended one."""
+    """If two event loops begin at the same time, both discard the connections of an ended loop."""
     runtime = EndedLoops()
     engine = runtime.engine = _engine(cast("Any", runtime))
     ended_pool = engine.pool()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_random_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn off the housekeeping that the store starts at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 
@@ -76,7 +76,9 @@ def test_sqlite_storage_passes_conformance_kit(
 
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
-def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteStorage]) -> None:
+def test_store_passes_the_timed_conformance_checks(
+    check: kit.TimedCheck, stores: Callable[..., SqliteStorage]
+) -> None:
     """SqliteStorage passes the expiry checks with a virtual clock."""
 
     def timed_storage() -> tuple[SqliteStorage, Callable[[float], None]]:
@@ -98,7 +100,9 @@ def test_async_sqlite_storage_passes_conformance_kit(check: kit.AsyncCheck, path
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
-def test_conforms_async_in_time(check: kit.AsyncTimedCheck, tmp_path: Path) -> None:
+def test_async_store_passes_the_timed_conformance_checks(
+    check: kit.AsyncTimedCheck, tmp_path: Path
+) -> None:
     """AsyncSqliteStorage passes the expiry checks with a virtual clock."""
 
     async def run() -> None:

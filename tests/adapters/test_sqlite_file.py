@@ -41,7 +41,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
         yield store
 
 
-def forget_when(store: SqliteStorage) -> None:
+def check_file_at_next_use(store: SqliteStorage) -> None:
     """Make the store check at its next use whether its file was moved or deleted."""
     engine_of(store)._checked_at = 0  # noqa: SLF001 - it looks ten times a second
 
@@ -395,7 +395,7 @@ def test_deleted_file_is_recreated(which: str, path: Path, store: SqliteStorage)
     if which == "all":
         path.with_name("state.db-wal").unlink()
         path.with_name("state.db-shm").unlink()
-    forget_when(store)
+    check_file_at_next_use(store)
     store.execute(Put("lost", "a"))
 
     store.execute(Put("new", "b"))

@@ -39,7 +39,7 @@ class SkippingTime:
 
 
 @pytest.fixture(autouse=True)
-def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_random_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn off the housekeeping that the store starts at random."""
     monkeypatch.setattr(engine, "randrange", lambda _: 0)
 

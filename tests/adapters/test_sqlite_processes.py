@@ -184,7 +184,9 @@ def test_reboot_sets_the_time_from_the_wall_clock(
     assert 7 * SECOND == store_time(path, repeated_clock) - time_after
 
 
-def test_concurrent_anchors_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_set_the_time_at_once_use_the_first_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If two processes set the time of a SQLite file concurrently, both use the first time."""
     fake_reboot(monkeypatch, "first")
     slow_clock, fast_clock = VirtualClock(), VirtualClock()

@@ -58,55 +58,57 @@ def test_synchronous_http_client_limited_to_one_connection_serves_its_callers_in
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
-def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
+def test_async_client_with_one_connection_serves_callers_in_turn(check: kit.AsyncCheck) -> None:
     """An asynchronous HTTP client limited to one connection serves its callers in turn."""
     asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
 
 
 @pytest.mark.parametrize("check", kit.TLS_CHECKS, ids=name_of)
-def test_conforms_with_tls(check: kit.TlsCheck) -> None:
+def test_sync_client_verifies_certificates(check: kit.TlsCheck) -> None:
     """The synchronous HTTP client verifies servers' certificates."""
     check(lambda context: StdlibHttpClient(ssl_context=context))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TLS_CHECKS, ids=name_of)
-def test_conforms_asynchronously_with_tls(check: kit.AsyncTlsCheck) -> None:
+def test_async_client_verifies_certificates(check: kit.AsyncTlsCheck) -> None:
     """The asynchronous HTTP client verifies servers' certificates."""
     asyncio.run(check(lambda context: AsyncStdlibHttpClient(ssl_context=context)))
 
 
 @pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
-def test_conforms_with_trust(check: kit.TrustCheck) -> None:
+def test_sync_client_uses_configured_authorities_and_certificate(check: kit.TrustCheck) -> None:
     """The synchronous HTTP client uses the configured authorities and client certificate."""
     check(lambda tls: StdlibHttpClient(tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
-def test_conforms_asynchronously_with_trust(check: kit.AsyncTrustCheck) -> None:
+def test_async_client_uses_configured_authorities_and_certificate(
+    check: kit.AsyncTrustCheck,
+) -> None:
     """The asynchronous HTTP client uses the configured authorities and client certificate."""
     asyncio.run(check(lambda tls: AsyncStdlibHttpClient(tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.GUARD_CHECKS, ids=name_of)
-def test_conforms_with_a_guard(check: kit.GuardCheck) -> None:
+def test_sync_client_connects_only_to_allowed_addresses(check: kit.GuardCheck) -> None:
     """The synchronous HTTP client connects only to addresses that its guard allows."""
     check(lambda guard, tls: StdlibHttpClient(guard=guard, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_GUARD_CHECKS, ids=name_of)
-def test_conforms_asynchronously_with_a_guard(check: kit.AsyncGuardCheck) -> None:
+def test_async_client_connects_only_to_allowed_addresses(check: kit.AsyncGuardCheck) -> None:
     """The asynchronous HTTP client connects only to addresses that its guard allows."""
     asyncio.run(check(lambda guard, tls: AsyncStdlibHttpClient(guard=guard, tls=tls)))
 
 
 @pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
-def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
+def test_sync_client_sends_through_a_proxy(check: kit.ProxyCheck) -> None:
     """The synchronous HTTP client sends through a proxy, and recognises the proxy's failures."""
     check(lambda proxy, tls: StdlibHttpClient(proxy=proxy, tls=tls))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
-def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
+def test_async_client_sends_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
     """The asynchronous HTTP client sends through a proxy, and recognises the proxy's failures."""
     asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
 
@@ -301,7 +303,7 @@ def test_stdlib_http_client_closes_its_connections_at_end_of_its_with_block() ->
 
 
 @in_loop
-async def test_async_with_closes() -> None:
+async def test_async_with_block_closes_the_client() -> None:
     """AsyncStdlibHttpClient closes its connections at the end of its `async with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))

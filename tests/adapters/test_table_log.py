@@ -165,7 +165,7 @@ def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Lab) -
         file.log().find(LogQuery(after=cursor))
 
 
-def test_texts_are_kept_as_far_as_a_database_can(lab: Lab) -> None:
+def test_entries_with_unusual_texts_are_stored_and_found(lab: Lab) -> None:
     """A log entry with long text, NUL or lone surrogates is stored, and can be found again."""
     log = lab.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300

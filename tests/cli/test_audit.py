@@ -172,8 +172,8 @@ def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
 
 @pytest.mark.usefixtures("trail")
 @pytest.mark.parametrize("number", ["-1", "9223372036854775808"])
-def test_wrong_page_of_records_is_refused(number: str) -> None:
-    """A page begins after the number of a record, which is not too large for any store."""
+def test_invalid_first_record_of_a_page_is_refused(number: str) -> None:
+    """A number that is negative or too large is refused as the beginning of a page of records."""
     result = command("audit", "list", "--after", number)
 
     assert (2, True) == (result.code, "after" in result.err)

@@ -38,7 +38,7 @@ assert gc.isenabled()
 
 
 def test_garbage_collection_does_not_block_a_process_that_asks_for_its_end() -> None:
-    """A garbage collection during the check of the main thread blocks no thread, as in Python 3.11.
+    """A garbage collection during the check of the main thread cannot block a thread.
 
     The garbage is a local variable of threads, for which Python needs a lock over all threads.
     """

@@ -64,7 +64,7 @@ def test_options_filter_and_group_the_metrics(
 
 
 @pytest.mark.usefixtures("_figures")
-def test_programs_get_all_figures(capsys: Any) -> None:
+def test_json_output_has_outcomes_rates_and_percentiles(capsys: Any) -> None:
     """With --json, each time window has outcomes, rates and percentiles."""
     (window,) = run(capsys, "--service", "stripe", "--window", "1h")
 

@@ -61,7 +61,7 @@ def test_arguments_come_from_a_file() -> None:
         (["mine", "greet", "--arguments", "{"], "not a JSON object"),
     ],
 )
-def test_mistakes_are_named(arguments: list[str], message: str) -> None:
+def test_command_with_a_mistake_runs_nothing(arguments: list[str], message: str) -> None:
     """`moorage run` with a wrong name or argument runs nothing.
 
     The error describes the mistake.

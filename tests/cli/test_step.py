@@ -210,7 +210,7 @@ def test_files_that_were_not_stored_are_named() -> None:
     assert "5\n" == Path("kept/copies/1").read_text()
 
 
-def test_files_are_brought_back() -> None:
+def test_output_files_are_written_to_a_folder() -> None:
     """`--output` writes the step's output files to a folder."""
     Path("orders").write_text("a\nb\n")
 
@@ -286,7 +286,7 @@ def test_second_ctrl_c_ends_command_at_once() -> None:
     assert (1, "The run 's1' is not running.\n") == (second_output.code, second_output.out)
 
 
-def test_logs_of_a_result() -> None:
+def test_logs_of_a_settled_run_are_shown() -> None:
     """`step logs` shows the output of a settled run, and fails for an unused key."""
     Path("orders").write_text("a\n")
     command("step", "run", "total", "--key", "t1", "--file", "orders=orders")
@@ -404,7 +404,7 @@ def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -
         (["run", "total", "--output", "moorage.toml/out"], "cannot be used"),
     ],
 )
-def test_mistakes_are_named(arguments: list[str], message: str) -> None:
+def test_command_with_a_mistake_runs_nothing(arguments: list[str], message: str) -> None:
     """A command with a mistake runs nothing, and the error describes the mistake."""
     ending = command("step", *arguments)
 

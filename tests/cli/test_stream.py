@@ -447,7 +447,7 @@ def refused_message(*arguments: str) -> str:
     return ending.err
 
 
-def test_mistakes_are_named() -> None:
+def test_command_with_a_mistake_runs_nothing() -> None:
     """A mistake in the command or the configuration runs nothing.
 
     The error describes the mistake.

@@ -95,7 +95,7 @@ def test_every_scheme_is_signed_or_refused(scheme: str) -> None:
 
 @pytest.mark.parametrize("form", TimeForm)
 def test_signed_time_has_the_form_of_the_scheme(form: TimeForm) -> None:
-    """The verification reads the time of a signed webhook in each form of the schemes."""
+    """Verification reads the time of a signed webhook in the format of each scheme."""
     signing_time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
     assert signing_time == read_stamp(timestamp_text(form, signing_time), form)
 
@@ -223,7 +223,7 @@ def test_listener_reads_bodies_of_every_form(
     ],
 )
 def test_listener_verifies_the_url_of_its_tunnel(fields: str, url: str) -> None:
-    """A signed URL is the one that the sender requested from the tunnel to the listener."""
+    """The listener verifies the URL that the sender requested from the tunnel, not its own URL."""
     urls: list[str] = []
 
     def verify(webhook: dict[str, Any]) -> int:
@@ -317,7 +317,7 @@ class OutputWithDepartingReader(Output):
 
 
 def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
-    """If the reader of its output has exited, `webhook listen` ends at the next webhook."""
+    """`webhook listen` ends at the next webhook if the reader of its output has exited."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
         out = OutputWithDepartingReader(nowhere.fileno())

@@ -98,7 +98,7 @@ def test_problem_is_found_at_every_path_around_it() -> None:
 
 
 def test_unreadable_secret_is_excused_once() -> None:
-    """A table whose only problem is an unreadable secret is reported as having no problem."""
+    """If the only problem of a table is an unreadable secret, the table counts as valid."""
     report = Report()
     report.add("vendors.a.key", "It cannot be read.", "Set it.")
     report.unreadable_placeholder("vendors.a.key")

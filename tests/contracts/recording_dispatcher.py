@@ -63,7 +63,7 @@ class RecordingDispatcher:
     wire: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Make a wire that records the requests that a rehearsal reports."""
+        """Create the fake wire, which records the requests that a rehearsal would not send."""
         self.wire = SimpleNamespace(
             stop_if_dry_run=self.rehearsed.append,
             for_cleanup=lambda: self.wire,

@@ -182,7 +182,7 @@ async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
 async def test_processes_agree_on_a_renewal_in_the_store_of_keys(
     hub_class: type[Any], kind: str
 ) -> None:
-    """A token's renewal is claimed in the store of idempotency keys, in whichever port it is."""
+    """A token's renewal is claimed in the state store, or in the claim store if there is one."""
     keys = set[str]()
 
     class RecordingStorage(MemoryStorage):

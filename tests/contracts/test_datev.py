@@ -278,7 +278,7 @@ SPOILED: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_unicode_files_are_read(encoding: str) -> None:
-    """A file in UTF-8, or with a byte order mark of Unicode, has the same texts as Windows-1252."""
+    """A file in UTF-8, or with a Unicode byte order mark, gives the same texts as Windows-1252."""
     assert read_datev(BODY.decode("cp1252").encode(encoding)) == read_datev(BODY)
 
 
@@ -289,7 +289,7 @@ def test_exports_of_programs_of_datev_are_read() -> None:
 
 @pytest.mark.parametrize("version,columns", [(7, 116), (9, 120), (12, 124), (13, 125)])
 def test_older_versions_are_read(version: int, columns: int) -> None:
-    """The rows of older versions have fewer columns; the fields behind them are empty."""
+    """The rows of older versions have fewer columns; the fields of missing columns are empty."""
     header, *rows, _ = BODY.split(b"\r\n")
     older_rows = [b";".join(row.split(b";")[:columns]) for row in rows[:2]]
     header = header.replace(b";13;", b";%d;" % version)

@@ -73,7 +73,7 @@ def answer(text: str, **fields: Any) -> Generation:
     ],
 )
 def test_invalid_request_is_refused(make: Any, field: str) -> None:
-    """An invalid request raises an error that names the field, and no text of it."""
+    """The error for an invalid request names the field, and contains no text of the request."""
     with pytest.raises(InvalidData) as caught:
         make()
 
@@ -110,7 +110,7 @@ def test_answer_becomes_a_turn_of_the_model() -> None:
 
 
 def test_json_answer_is_read_and_a_truncated_one_raises_an_error() -> None:
-    """An answer that is JSON is read; one that was cut off raises an error that says why."""
+    """A JSON answer is parsed; a truncated one raises an error that states the cause."""
     assert {"kind": "invoice"} == answer('{"kind": "invoice"}').json()
     for text in ('{"kind": "inv', "", "[" * 100_000, '{"kind": NaN}', "-Infinity"):
         with pytest.raises(InvalidData, match="it ended with length") as caught:
@@ -118,8 +118,8 @@ def test_json_answer_is_read_and_a_truncated_one_raises_an_error() -> None:
         assert "max_tokens" in str(caught.value.remedy)
 
 
-def test_bound_of_tokens_counts_each_byte_of_text() -> None:
-    """The bound of a request has its texts' bytes, its images, its parts and its answer."""
+def test_maximum_of_tokens_counts_each_byte_of_text() -> None:
+    """The maximum of tokens includes each byte of text, and fixed numbers for images and turns."""
     empty = GenerationRequest("a", max_tokens=1).most_tokens
     assert empty + 2 == GenerationRequest("aé", max_tokens=1).most_tokens
     assert empty + 9 == GenerationRequest("a", max_tokens=10).most_tokens
@@ -141,5 +141,5 @@ def test_bound_of_tokens_counts_each_byte_of_text() -> None:
 
 
 def test_usage_adds_request_and_answer() -> None:
-    """The total of a usage has cached tokens once, because they are part of the input."""
+    """The total usage counts cached tokens once, because they are part of the input tokens."""
     assert 14 == TokenUsage(input=10, output=4, cached=9).total

@@ -31,8 +31,8 @@ def test_each_receipt_of_a_batch_is_marked() -> None:
     assert (failed_receipt, 7, "x") == (failed_item, plain_item, as_replay("x"))
 
 
-def test_unregistered_effect_is_unchanged() -> None:
-    """Store commands for an operation that is not registered change nothing."""
+def test_commands_on_an_unregistered_operation_change_nothing() -> None:
+    """Commands to settle or unregister an operation that is not registered change nothing."""
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 

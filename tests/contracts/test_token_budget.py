@@ -29,7 +29,7 @@ MOST = REQUEST.most_tokens
 
 
 def account(sandbox: OpenAISandbox, name: str = "models", **options: Any) -> Account:
-    """Return an account at a sandbox, whose calls are not repeated."""
+    """Return an account at a sandbox; the account does not retry failed requests."""
     vendor = OpenAI(
         credentials=sandbox.api_key,
         model="model-large",
@@ -45,14 +45,14 @@ def hub(sandbox: OpenAISandbox, store: SqliteStorage | None = None, **options: A
 
 
 def used_by(sandbox: OpenAISandbox, hub: Hub) -> int:
-    """Return the tokens that one request uses, by the sandbox's count."""
+    """Return the number of tokens that the sandbox counts for one request."""
     usage = hub.inference().generate(REQUEST).usage
     sandbox.requests.clear()
     return usage.total
 
 
 def test_each_part_of_a_conversation_counts_more_than_its_text() -> None:
-    """A vendor adds tokens to each turn, so that many short turns use more than their text."""
+    """Each turn counts some tokens besides its text, because vendors add tokens to each turn."""
     turns = [Turn("a"), Turn("b", speaker=Speaker.MODEL)] * 50
     longer_request = GenerationRequest([*turns, Turn("a")])
     shorter_request = GenerationRequest([Turn("a")])
@@ -60,7 +60,7 @@ def test_each_part_of_a_conversation_counts_more_than_its_text() -> None:
 
 
 def test_example_request_may_use_1001_tokens() -> None:
-    """The request of these tests may use 1,001 tokens, by the bytes of its text and its answer."""
+    """The example request may use 1,001 tokens: the bytes of its text, and its longest answer."""
     assert 1_001 == MOST
 
 
@@ -83,7 +83,7 @@ def test_budget_counts_used_tokens_and_then_refuses() -> None:
 
 
 def test_monthly_budget_is_renewed_on_the_first() -> None:
-    """A budget of a month refuses until the first day of the next month."""
+    """A used-up monthly budget refuses requests until the first day of the next month."""
     sandbox = OpenAISandbox()
     with hub(sandbox, monthly_tokens=MOST, daily_tokens=10 * MOST) as limited_hub:
         limited_hub.inference().generate(REQUEST)
@@ -95,7 +95,7 @@ def test_monthly_budget_is_renewed_on_the_first() -> None:
 
 
 def test_request_beyond_the_whole_budget_is_invalid() -> None:
-    """A request that could never be within the budget raises an error that says what to change."""
+    """A request larger than the whole budget raises an error that says what to change."""
     sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=MOST - 1) as limited_hub, pytest.raises(InvalidData) as caught:
         limited_hub.inference().generate(REQUEST)
@@ -141,7 +141,7 @@ def test_refused_key_may_be_used_once_the_budget_is_larger(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "refused"])
 def test_failed_request_counts_only_if_it_may_have_been_billed(is_lost: bool) -> None:
-    """A lost answer keeps its tokens taken; a request that the vendor refused gives them back."""
+    """After a lost answer, the tokens stay taken; a refused request gives its tokens back."""
     sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=2 * MOST - 1) as limited_hub:
         sandbox.fail(Lost() if is_lost else Response(429))
@@ -165,7 +165,7 @@ def test_tenants_have_budgets_of_their_own() -> None:
 
 
 def test_embeddings_use_the_same_budget() -> None:
-    """Vectors and answers are counted together."""
+    """Requests for embeddings and for answers use the same budget."""
     sandbox = OpenAISandbox()
     texts = EmbeddingRequest(["x" * 400])
     with hub(sandbox, daily_tokens=texts.most_tokens) as limited_hub:
@@ -196,7 +196,7 @@ def test_other_account_is_used_once_the_budget_is_used_up() -> None:
 
 
 def test_dry_run_takes_no_tokens() -> None:
-    """A rehearsed request is reported, and takes nothing of the budget."""
+    """A rehearsed request is reported, and takes no tokens from the budget."""
     sandbox = OpenAISandbox()
     with Hub(
         [account(sandbox, daily_tokens=MOST)],
@@ -209,7 +209,7 @@ def test_dry_run_takes_no_tokens() -> None:
 
 
 def test_threads_never_use_more_than_the_budget(tmp_path: Path) -> None:
-    """Twenty callers of two hubs with one store use no token too many."""
+    """Twenty callers of two hubs with one store never use more tokens than the budget."""
     sandbox = OpenAISandbox()
     sandbox.say(*["x" * 1_600] * 40)
     budget = 20 * MOST
@@ -232,7 +232,7 @@ def test_threads_never_use_more_than_the_budget(tmp_path: Path) -> None:
 
 
 def test_async_hub_counts_the_same() -> None:
-    """An asynchronous hub has the same budget."""
+    """An asynchronous hub enforces the same budget."""
     sandbox = OpenAISandbox()
 
     async def ask() -> list[object]:
@@ -253,8 +253,8 @@ def answer_counting(tokens: int) -> Response:
     return reply({"id": "1", "model": "m", "choices": [choice], "usage": usage})
 
 
-def test_more_counted_tokens_than_were_taken_use_the_budget_too() -> None:
-    """If an option of the vendor costs more than the request may use, the budget counts it."""
+def test_tokens_beyond_the_estimate_also_use_the_budget() -> None:
+    """If a vendor counts more tokens than the request had taken, the budget loses them too."""
     sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=4 * MOST, monthly_tokens=20 * MOST) as limited_hub:
         sandbox.fail(answer_counting(3 * MOST))
@@ -266,7 +266,7 @@ def test_more_counted_tokens_than_were_taken_use_the_budget_too() -> None:
 
 
 def test_an_absurd_count_uses_the_budgets_of_one_period() -> None:
-    """A vendor that counts far too many tokens uses up the day and the month, but no more."""
+    """An absurdly large token count uses up the budgets of the day and the month, but no more."""
     sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=2 * MOST, monthly_tokens=3 * MOST) as limited_hub:
         sandbox.fail(answer_counting(10**30))
@@ -279,7 +279,7 @@ def test_an_absurd_count_uses_the_budgets_of_one_period() -> None:
 
 
 def test_negative_count_gives_back_no_more_than_was_taken() -> None:
-    """A vendor that counts less than no tokens does not make the budget larger."""
+    """A negative token count from a vendor does not make the budget larger."""
     sandbox = OpenAISandbox()
     with hub(sandbox, daily_tokens=2 * MOST) as limited_hub:
         sandbox.fail(answer_counting(MOST), answer_counting(-MOST))
@@ -311,15 +311,15 @@ class UnreachableStore:
     """A shared store that does not answer."""
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Raise the error of a store that is away."""
+        """Raise the error of an unreachable store."""
         raise StorageUnavailable("The store does not answer.")
 
     def post(self, command: Any, /) -> None:
-        """Lose a command whose result nobody waits for."""
+        """Drop a posted command, because the store is unreachable."""
 
 
 def test_no_request_is_sent_while_the_store_of_the_budget_is_away() -> None:
-    """Without the shared store, no process knows the tokens left, so requests are refused."""
+    """Without the shared store, no process knows the remaining tokens, so requests are refused."""
     sandbox = OpenAISandbox()
     store: Any = UnreachableStore()
     limited_hub = hub(sandbox, store, daily_tokens=10 * MOST)

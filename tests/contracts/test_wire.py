@@ -271,7 +271,7 @@ def test_verified_webhook_becomes_events() -> None:
 
 
 def test_verifier_of_an_account_may_have_its_own_name() -> None:
-    """A verifier with a name of its own does not share the deliveries of its account."""
+    """A verifier with its own name accepts a webhook that the account's verifier has accepted."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     hub = Hub([Account("pigeon", TextMessageVendor(), webhook_secrets=secret)])
     signed_headers = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs

@@ -344,7 +344,7 @@ def test_dashboard_command_prints_a_link_to_the_page(
     assert {"connections": 3} == results[0].document
 
 
-def test_command_serves_people_and_refuses_to_be_reached(
+def test_dashboard_serves_other_machines_only_on_request_and_with_logins(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`moorage dashboard` listens for other machines only on request and only with logins."""

@@ -36,7 +36,7 @@ def test_limit_shrinks_and_grows_evenly() -> None:
 
 
 def test_attempts_of_one_overload_shrink_the_limit_once() -> None:
-    """Attempts that began under the larger limit do not shrink it again; later ones do."""
+    """Attempts that began before the limit shrank do not shrink it again; later attempts do."""
     first = shrink(RULE, 20, None, running=20, start_time=0, now=5 * SECOND)
 
     assert first is not None

@@ -82,7 +82,7 @@ def test_single_token_bucket_stays_within_its_limit_over_any_random_walk(
 
 
 def test_level_after_a_run_is_never_negative() -> None:
-    """A token that a bucket granted later is not charged for tokens that were spent earlier."""
+    """A token that a bucket grants later does not pay for tokens that were spent earlier."""
     waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]

@@ -26,7 +26,7 @@ def test_command_works_from_a_checkout() -> None:
 
 
 def test_no_page_installs_the_package_by_its_name() -> None:
-    """No page and no message installs this package from an index by its name."""
+    """No page and no message tells users to install this package from an index by its name."""
     by_name = re.compile(
         r"(?:pip install|uv add|[Ii]nstall) [^\n]*(?<![./\w-])moorage(?:\[|-|\s|$)"
     )

@@ -43,7 +43,7 @@ def admission(*, circuit: bool = False, **settings: Any) -> Admission:
 
 
 def test_broker_decodes_a_request_with_the_same_limits() -> None:
-    """The broker decodes a client's question for tokens with the same limits and costs."""
+    """The broker decodes a client's request for tokens with the same limits and costs."""
     kind = kind_of(admission(), ["hot"])
 
     assert kind is not None
@@ -120,7 +120,7 @@ def test_parts_and_tenants_belong_to_the_service() -> None:
     ],
 )
 def test_line_that_is_not_a_valid_request_is_refused(line: bytes) -> None:
-    """A line that is not a valid question is refused; the error contains the wrong field."""
+    """A line that is not a valid request is refused; the error contains the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         read_question(line)
     assert excinfo.value.field in {"message", "id", "within", "limits"}
@@ -147,7 +147,7 @@ def test_line_that_is_not_a_valid_request_is_refused(line: bytes) -> None:
     ],
 )
 def test_limits_out_of_range_are_refused(limits: object) -> None:
-    """A question with unknown limit keys, or with numbers out of range, is refused."""
+    """A request with unknown limit keys, or with numbers out of range, is refused."""
     line = json.dumps({"id": 1, "within": 0, "limits": limits}).encode()
     with pytest.raises(InvalidData):
         read_question(line)

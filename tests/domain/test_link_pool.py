@@ -117,7 +117,7 @@ def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() ->
 
 
 def test_lifetimes_differ_by_a_tenth() -> None:
-    """Lifetimes of pooled connections differ by up to a tenth, so that they end at other times."""
+    """Lifetimes of pooled connections differ by up to a tenth, so they end at different times."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
     early_link = pool.open("a", draw=1.0)

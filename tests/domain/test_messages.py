@@ -233,7 +233,9 @@ def test_plain_json_can_describe_each_field_of_a_message() -> None:
         ({"payload": "", "delay": "soon"}, "delay"),
     ],
 )
-def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], field: str) -> None:
+def test_json_that_does_not_describe_a_message_is_refused(
+    arguments: dict[str, object], field: str
+) -> None:
     """JSON that does not describe a message is refused, and the error names the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         message_of(arguments)

@@ -374,7 +374,7 @@ def test_openapi_time_limit_becomes_a_timeout(
 
 
 def test_time_limit_with_very_many_digits() -> None:
-    """An integer that is too large for a float is taken for the largest number of seconds."""
+    """An integer that is too large for a float counts as the largest number of seconds."""
     tree = description(**{"x-google-backend": {"deadline": 10**400}})
     assert 1e300 == timeout_of(OpenApi(tree).document.root)
 

@@ -266,7 +266,7 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
 
 
 def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
-    """An added or removed operation is separate from one with a placeholder at its place."""
+    """An added or removed `/payments/7` is a separate operation, not one of `/payments/{id}`."""
     totals = {"get": {"responses": {"200": {"description": "the totals"}}}}
     new_description = changed_description(lambda _, paths: paths.update({"/payments/7": totals}))
     expected = {(ChangeKind.OPERATION_REMOVED, "GET /payments/7")}
@@ -280,7 +280,7 @@ def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
 
 @pytest.mark.parametrize("path", ["/payments/{payment}", "/payments/7"])
 def test_renamed_placeholder_is_no_change(path: str) -> None:
-    """A path whose placeholder was renamed, or became a fixed word, is still compared."""
+    """A path is still compared if its placeholder was renamed or became a fixed word."""
     new_description = changed_description(
         lambda _, paths: paths.update({path: paths.pop("/payments/{id}")})
     )
@@ -480,7 +480,7 @@ SHARED_WORDS: Json = {"$ref": "#/components/schemas/Words"}
     ],
 )
 def test_another_notation_of_a_schema_is_no_change(old: Json, new: Json) -> None:
-    """A schema may be written in the way of OpenAPI 3.1, and without a type that it implies."""
+    """A schema in OpenAPI 3.1's notation, or without a type that is implied, is no change."""
     descriptions = [with_status(schema, Words=WORDS) for schema in (old, new)]
     assert set() == kinds_at(descriptions[1], descriptions[0])
     assert set() == kinds_at(descriptions[0], descriptions[1])
@@ -495,13 +495,13 @@ def test_another_notation_of_a_schema_is_no_change(old: Json, new: Json) -> None
     ],
 )
 def test_new_null_is_reported_in_every_notation(new: Json) -> None:
-    """A field of an answer that may now be null has another type."""
+    """A response field that may now be null is reported as having another type."""
     places = {("type changed", f"answer {path}status") for path in ("", "refunds[].")}
     assert kinds_at(with_status(new, Words=WORDS)) & places
 
 
-def test_default_response_counts_without_a_success() -> None:
-    """The fields of a default response are those of the answer if no success is described."""
+def test_default_response_is_compared_if_no_success_is_described() -> None:
+    """If an operation describes no success, its default response is compared instead."""
 
     def rename(_: Json, paths: Json) -> None:
         responses = paths["/payments"]["post"]["responses"]
@@ -511,7 +511,7 @@ def test_default_response_counts_without_a_success() -> None:
 
 
 def test_parameter_of_an_operation_replaces_that_of_its_path() -> None:
-    """A parameter that only the operation requires is now required."""
+    """A parameter that an operation requires, but its path does not, is reported as required."""
     required = {"name": "limit", "in": "query", "required": True, "schema": {"type": "integer"}}
     new = changed_description(
         lambda _, paths: put_keywords(paths["/payments"]["post"], parameters=[required])

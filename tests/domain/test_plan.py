@@ -278,8 +278,10 @@ def test_default_headers_do_not_override() -> None:
         ({"response_transforms": [lambda response: response]}, False, False),
     ],
 )
-def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan knows whether its requests need a function besides the credential provider."""
+def test_plan_knows_which_host_functions_it_needs(
+    fields: dict[str, Any], plain: bool, dresses: bool
+) -> None:
+    """A plan knows whether it needs no function of the host, or only the credential provider."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 

@@ -76,7 +76,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
         await store.aclose()
 
 
-def test_claims_are_taken_together(lab: EntryLab) -> None:
+def test_worker_claims_several_entries_at_once(lab: EntryLab) -> None:
     """A worker claims several entries at once, in order, and skips those of other workers."""
     store = lab.outbox()
     for name in "abcde":

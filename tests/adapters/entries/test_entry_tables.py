@@ -130,7 +130,7 @@ def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
 
 
 def test_file_that_is_not_a_database_is_named_in_the_error(tmp_path: Path) -> None:
-    """The error of a SQLite outbox whose file is no database says so."""
+    """If the file of a SQLite outbox is not a database, the error says so."""
     path = tmp_path / "a.db"
     path.write_bytes(b"not a database" * 100)
     with (

@@ -58,7 +58,7 @@ def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_short_wait_on_a_new_connection(server: EntryLab) -> None:
+def test_wait_with_zero_timeout_returns_at_once(server: EntryLab) -> None:
     """A wait with a zero timeout returns at once, even if it must first open a connection."""
     with open_outbox(server.url, prefix=server.prefix) as store:
         assert (server.kind == "postgresql") == store.wait(0.0)

@@ -64,7 +64,7 @@ def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
 
 
 def test_pauses_hold_entries_behind_a_held_lane(lab: EntryLab) -> None:
-    """A paused tenant also holds the entries behind its first waiting entry in a lane."""
+    """If a tenant is paused, entries behind its first waiting entry in a lane wait too."""
     outbox = filled_outbox(lab, "held")
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other", tenant="acme"))

@@ -68,7 +68,7 @@ def perform_action(request: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def echo(request: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one request with its content."""
+    """Return the request's content as the answer."""
     return perform_action(request, context)
 
 

@@ -194,7 +194,9 @@ def test_a_restarted_server_serves_the_next_call(
     assert "ready" == lab.connector.connectivity
 
 
-def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabServer) -> None:
+def test_messages_above_the_size_limit_are_refused(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
     """A request above the size limit is not sent.
 
     A response above the size limit raises an error.
@@ -293,8 +295,10 @@ def test_close_waits_for_open_streams(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_stream_that_is_read_to_its_end_gives_the_connection_back(lab: Lab, count: int) -> None:
-    """A stream that a program reads to its end, without a block, is closed."""
+def test_stream_read_to_its_end_without_with_block_returns_its_connection(
+    lab: Lab, count: int
+) -> None:
+    """A stream that a program reads to its end without a `with` block is closed."""
 
     async def read(stream: Any) -> list[Any]:
         return [answer async for answer in stream]
@@ -325,7 +329,7 @@ def test_server_that_reports_not_serving_is_unavailable(
     assert plain_lab.connector.versions.library.startswith("grpcio ")
 
 
-def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
+def test_timeouts_and_grpcio_exceptions_become_moorage_errors(lab: Lab) -> None:
     """Timeouts and grpcio's exceptions become moorage errors.
 
     Unknown exceptions are raised unchanged.

@@ -70,8 +70,8 @@ def test_generated_classes_make_a_method(lab: Lab) -> None:
     assert ("Health.Check", True) == (check.name, check.repeatable)
 
 
-def test_a_definition_says_what_may_be_repeated() -> None:
-    """The `idempotency_level` in its descriptor decides whether a method is safe or repeatable."""
+def test_idempotency_level_of_descriptor_decides_about_retries() -> None:
+    """A method is safe or repeatable if the `idempotency_level` of its descriptor says so."""
     file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     file.message_type.add(name="Order")
     service = file.service.add(name="Orders")

@@ -28,7 +28,7 @@ WRONG = f"{SECRET}-no-more"
 
 @pytest.fixture(scope="module", autouse=True)
 def _first_use(server: LabServer) -> None:
-    """Call a server in both modes first, because grpcio opens process-wide files then."""
+    """Call a server in both modes once, because grpcio's first use opens process-wide files."""
     for mode in ("sync", "async"):
         lab = Lab(mode, server.address)
         lab.call()

@@ -148,7 +148,7 @@ def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
     assert ["d"] == [answer["name"] for answer in made.answers(CHAT, iter([{"name": "d"}]))]
 
 
-def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
+def test_error_is_both_a_grpcio_and_a_moorage_error(stubs: Callable[..., Stubs]) -> None:
     """An error of a protected call is both a grpcio and a moorage error, even after pickling."""
     made = stubs()
     request = failing_request("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})

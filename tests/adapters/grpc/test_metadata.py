@@ -101,7 +101,7 @@ def _any_message(name: str, value: bytes) -> bytes:
         ({"retry-after": "3", "grpc-retry-pushback-ms": "1500"}, 1.5),
     ],
 )
-def test_a_pause_is_read_of_the_trailing_metadata(
+def test_retry_after_in_trailing_metadata_sets_retry_delay(
     lab: Lab, trailers: dict[str, str], pause: float | None
 ) -> None:
     """Without gRPC's own pushback, `retry-after` in the trailing metadata sets the retry delay."""

@@ -81,7 +81,7 @@ def test_a_method_with_streams_is_not_called_by_name(
         lab.perform(operation)
 
 
-def test_a_wrong_request_names_its_field(
+def test_error_for_invalid_request_names_only_the_field(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
     """If a field of the request has a wrong type, the error names only the field.

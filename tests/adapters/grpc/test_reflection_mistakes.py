@@ -164,10 +164,10 @@ def test_unusable_reflection_responses_are_refused(
     assert len(server.questions) <= reflection.MOST_ROUNDS
 
 
-def test_a_status_of_reflection_is_the_error(
+def test_status_code_of_refused_reflection_decides_the_error(
     server: Reflection, reflected: Callable[[], GrpcDescriptors]
 ) -> None:
-    """UNIMPLEMENTED means that the server has no reflection; other codes raise their errors."""
+    """UNIMPLEMENTED means that the server has no reflection; other codes raise other errors."""
     server.refuse("INVALID_ARGUMENT")
     with pytest.raises(InvalidRequest, match="rejected the request as invalid"):
         reflected()

@@ -99,7 +99,7 @@ def test_synchronous_imap_connector_passes_checks_without_network_faults(
 
 
 @pytest.mark.parametrize("check", connector_conformance.CHECKS, ids=name_of)
-def test_fake_server_for_users_tests_lets_connector_pass_checks_of_real_one(
+def test_connector_passes_conformance_checks_with_fake_imap_server(
     check: connector_conformance.Check,
 ) -> None:
     """The connector passes the conformance checks with the package's fake IMAP server."""

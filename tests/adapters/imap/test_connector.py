@@ -603,10 +603,10 @@ def test_cancelled_opening_leaves_no_connection(greeting: bytes) -> None:
 @MODES
 @pytest.mark.parametrize("refused", ["STORE", "EXPUNGE"])
 @pytest.mark.parametrize("code", ["[INUSE]", "[NOPERM]", ""])
-def test_error_of_an_incomplete_move_does_not_deny_the_copies(
+def test_error_of_an_incomplete_move_states_that_messages_were_copied(
     is_async: bool, refused: str, code: str
 ) -> None:
-    """If a move has copied messages but not deleted them, the error does not deny the copies."""
+    """If a move copied messages but did not delete them, the error states that they were copied."""
 
     def answer(line: str) -> bytes | None:
         return f"TAG NO {code} refused\r\n".encode() if f"UID {refused}" in line else None

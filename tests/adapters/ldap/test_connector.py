@@ -87,7 +87,7 @@ def _directory(request: pytest.FixtureRequest, settings: Ldap) -> Generator[Dire
         yield directory
 
 
-def found(directory: Directory, where: LdapFilter, **options: Any) -> list[str | None]:
+def matching_ids(directory: Directory, where: LdapFilter, **options: Any) -> list[str | None]:
     """Return the ids of the people that match a filter, in order."""
     result = directory.perform(directory.connector.search(where, base=PEOPLE, **options))
     return sorted(entry.text("uid") for entry in result.entries)
@@ -113,7 +113,7 @@ def test_each_kind_of_filter_finds_matching_entries(directory: Directory) -> Non
         "not": (~equals("uid", "ada") & has_attribute("uid"), ["alan", "grace"]),
     }
     assert {name: names for name, (_, names) in conditions.items()} == {
-        name: found(directory, condition) for name, (condition, _) in conditions.items()
+        name: matching_ids(directory, condition) for name, (condition, _) in conditions.items()
     }
 
 
@@ -140,10 +140,10 @@ def test_special_characters_in_a_value_are_matched_literally(directory: Director
     """Special characters of names and filters in a value are matched literally."""
     directory.add_people("ada", SPECIAL_CHARACTERS)
 
-    assert [SPECIAL_CHARACTERS] == found(directory, equals("uid", SPECIAL_CHARACTERS))
-    assert [] == found(directory, equals("uid", "*"))
-    assert [] == found(directory, equals("uid", "ada)(uid=*"))
-    assert ["ada"] == found(directory, begins_with("uid", "ad"))
+    assert [SPECIAL_CHARACTERS] == matching_ids(directory, equals("uid", SPECIAL_CHARACTERS))
+    assert [] == matching_ids(directory, equals("uid", "*"))
+    assert [] == matching_ids(directory, equals("uid", "ada)(uid=*"))
+    assert ["ada"] == matching_ids(directory, begins_with("uid", "ad"))
 
 
 def test_entry_is_added_changed_renamed_and_deleted(directory: Directory) -> None:
@@ -171,7 +171,7 @@ def test_entry_is_added_changed_renamed_and_deleted(directory: Directory) -> Non
     assert ((b"first", b"second"), None) == (entry.values("description"), entry.text("mail"))
 
     directory.perform(ldap.delete(lovelace))
-    assert [] == found(directory, has_attribute("uid"))
+    assert [] == matching_ids(directory, has_attribute("uid"))
 
 
 def test_entry_is_moved_below_another_parent(directory: Directory) -> None:
@@ -195,11 +195,11 @@ def test_search_returns_all_pages_up_to_its_limit(settings: Ldap, *, pages: bool
         connector = directory.connector
         directory.add_people(*names)
 
-        assert names == found(directory, has_attribute("uid"), pages=pages)
-        assert 10 == len(found(directory, has_attribute("uid"), limit=10, pages=pages))
-        assert 3 == len(found(directory, has_attribute("uid"), limit=3, pages=pages))
+        assert names == matching_ids(directory, has_attribute("uid"), pages=pages)
+        assert 10 == len(matching_ids(directory, has_attribute("uid"), limit=10, pages=pages))
+        assert 3 == len(matching_ids(directory, has_attribute("uid"), limit=3, pages=pages))
         # The connection can be used again after a search that ended before its last page.
-        assert names == found(directory, has_attribute("uid"), pages=pages)
+        assert names == matching_ids(directory, has_attribute("uid"), pages=pages)
         assert 1 == connector.statistics().created
 
 
@@ -222,7 +222,7 @@ def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
         assert 0 == connector.statistics().active
         with pytest.raises(moorage.LocalFailure, match="closed"):
             next(iter(stream))
-        assert names == found(directory, has_attribute("uid"))
+        assert names == matching_ids(directory, has_attribute("uid"))
 
 
 def test_asynchronous_stream_yields_all_entries_over_several_pages(settings: Ldap) -> None:

@@ -181,7 +181,7 @@ def test_missing_file_of_authorities_names_the_setting() -> None:
     assert "authorities" == error.path
 
 
-def test_host_that_is_no_name() -> None:
+def test_invalid_host_name_raises_error_of_unknown_host() -> None:
     """A host name that is invalid in DNS raises the same error as an unknown host."""
     with Directory(Ldap(url=f"ldap://{'x' * 80}.example")) as directory:
         error = directory.error(directory.connector.search(), ConnectionFailed)

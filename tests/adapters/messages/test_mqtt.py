@@ -479,6 +479,6 @@ def test_mqtt_url_may_contain_host_port_user_and_password() -> None:
     assert (address.port, address.tls, address.password) == (1883, None, Secret("pw"))
 
 
-def test_errors_of_mqtt_are_errors_of_moorage() -> None:
-    """Exceptions that already are moorage errors are not converted by the MQTT settings."""
+def test_moorage_errors_are_not_converted_by_mqtt() -> None:
+    """An exception that already is a moorage error is not converted to another MQTT error."""
     assert Mqtt(url=Secret("mqtt://mqtt.example")).translate_error(ConnectorError("x")) is None

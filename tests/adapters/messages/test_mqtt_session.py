@@ -115,7 +115,7 @@ def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) ->
 
 
 @pytest.mark.parametrize("qos", [1, 2])
-def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
+def test_receive_maximum_is_respected(mqtt: Callable[..., Lab], qos: int) -> None:
     """The publisher never has more unacknowledged messages than the broker's Receive Maximum."""
     greeting = connack(properties=b"\x21\x00\x02")
     with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
@@ -166,10 +166,10 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
         (None, 1, Publication.POSSIBLE),
     ],
 )
-def test_reason_with_which_the_broker_leaves(
+def test_disconnect_reason_and_messages_in_flight_decide_the_results(
     code: int | None, number: int, publication: Publication
 ) -> None:
-    """A disconnect reason proves a message unstored only if no other message was in flight."""
+    """A disconnect reason proves that a message was not stored only if no other was in flight."""
     end = b"\xe0\x00" if code is None else bytes([0xE0, 2, code, 0])
     with ScriptedBroker(answer=lambda *_: end) as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
@@ -321,7 +321,7 @@ def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int)
             assert [packet[7] for packet in broker.opened] == [flags]
 
 
-def test_message_that_cannot_leave_is_not_stored() -> None:
+def test_message_of_which_no_byte_was_sent_is_not_stored() -> None:
     """If no byte of a message was sent, the error states that the message is not stored."""
     with ScriptedBroker() as broker:
         link = connect(Mqtt(url=Secret(broker.url)), 5.0)
@@ -344,7 +344,7 @@ def test_exception_of_the_library_ends_the_session() -> None:
     assert session.is_ended
 
 
-def test_message_that_is_torn_may_be_stored() -> None:
+def test_partly_sent_message_may_be_stored() -> None:
     """If a message was partly sent before the timeout, the error states that it may be stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(_accept_and_fall_silent, listener)

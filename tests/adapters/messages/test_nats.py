@@ -169,7 +169,7 @@ def test_stream_that_cannot_be_created(
         lab.publish("x", Message(b"1"))
 
 
-def test_expectations_of_a_message_are_kept(
+def test_message_with_unmet_expected_header_is_refused(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A message with an unmet Nats-Expected header is refused."""

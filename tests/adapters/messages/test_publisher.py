@@ -257,8 +257,8 @@ def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:
     assert (health.state, health.text, health.remedy) == (HealthState.DEGRADED, *broker.problem)
 
 
-def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
-    """Exceptions of a client library become moorage errors, which do not repeat their text."""
+def test_exceptions_of_the_library_become_moorage_errors(labs: Callable[..., Lab]) -> None:
+    """Exceptions of a client library become moorage errors without the original text."""
     lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))

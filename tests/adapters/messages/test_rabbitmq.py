@@ -66,7 +66,7 @@ def private_server() -> Generator[PrivateRabbitMq]:
         yield server
 
 
-def test_message_arrives_with_everything(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_message_arrives_with_all_its_fields(rabbit: Callable[..., Lab], broker: Broker) -> None:
     """A confirmed message is persistent in the queue, with its headers, key, id and type."""
     lab = rabbit(broker.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
@@ -165,8 +165,8 @@ def test_batch_whose_messages_share_ids_arrives_in_order(
     assert broker.payloads() == [message.payload for message in messages]
 
 
-def test_returned_message_shares_its_id_with_another_topic(broker: Broker) -> None:
-    """RabbitMQ returns a message with its id, which a message to another queue may have too."""
+def test_only_the_returned_one_of_two_messages_with_one_id_fails(broker: Broker) -> None:
+    """A message that RabbitMQ returns may have the same id as a message to another queue."""
 
     async def run_calls() -> list[object]:
         async with RabbitMq(url=Secret(broker.url)).async_publisher("events") as publisher:
@@ -186,7 +186,7 @@ def test_returned_message_shares_its_id_with_another_topic(broker: Broker) -> No
     assert broker.payloads() == [broker.queue.encode()]
 
 
-def test_message_without_a_queue_is_dropped_if_that_is_wanted(
+def test_message_without_a_queue_is_dropped_if_mandatory_is_false(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
     """With `mandatory=False`, a message that no queue receives is confirmed and dropped."""
@@ -477,7 +477,7 @@ def test_missing_library_is_named(mode: str) -> None:
     assert "[rabbitmq]" in str(caught.value.remedy)
 
 
-def test_configuration_names_a_broker(broker: Broker) -> None:
+def test_configured_rabbitmq_connector_runs_operations_by_name(broker: Broker) -> None:
     """A RabbitMQ connector opened from a configuration runs its operations by name."""
     url = broker.url
     with moorage.open({"connectors": {"events": {"kind": "rabbitmq", "url": url}}}) as hub:

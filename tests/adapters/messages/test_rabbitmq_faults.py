@@ -37,7 +37,9 @@ from moorage.domain.messages.publish_failures import PublishFault
         (KeyError("x"), None),
     ],
 )
-def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
+def test_exception_while_publishing_becomes_a_fault(
+    error: Exception, fault: PublishFault | None
+) -> None:
     """If pika or aio-pika raises while publishing, the exception becomes the matching fault."""
     assert rabbitmq_fault(error) is fault
     assert (RabbitMq(url=Secret("amqp://host")).translate_error(error) is None) is (fault is None)
@@ -61,7 +63,9 @@ def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> N
         (KeyError("x"), None),
     ],
 )
-def test_failure_of_a_connection(error: Exception, fault: PublishFault | None) -> None:
+def test_exception_while_connecting_becomes_a_fault(
+    error: Exception, fault: PublishFault | None
+) -> None:
     """If pika or aio-pika raises while connecting, the exception becomes the matching fault."""
     assert rabbitmq_fault(error, is_connecting=True) is fault
     assert (connecting_error(error) is None) is (fault is None)

@@ -1,4 +1,4 @@
-"""Content headers of AMQP messages, whose unreadable properties are left out."""
+"""Unreadable properties are removed from the content headers of AMQP messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _seconds(time: datetime) -> bytes:
 
 
 def content_of(**properties: Any) -> bytes:
-    """Return the content of a header frame, with its end."""
+    """Return the content of a header frame, with the byte that ends the frame."""
     return ContentHeader(0, 7, Basic.Properties(**properties)).marshal() + _END
 
 
@@ -66,7 +66,7 @@ def test_readable_properties_are_unchanged(names: tuple[str, ...]) -> None:
     ],
 )
 def test_unreadable_property_is_left_out(name: str, readable: bytes, unreadable: bytes) -> None:
-    """A header without its unreadable property has the same length, and all other properties."""
+    """Removing an unreadable property keeps the header's length and all its other properties."""
     content = content_of(**_ALL)
     assert 1 == content.count(readable)
     spoiled = content.replace(readable, unreadable)

@@ -95,7 +95,7 @@ def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> N
 
 
 def test_partial_socket_write_is_continued() -> None:
-    """The event loop writes as many bytes as the socket accepts, and the rest when it can."""
+    """The event loop writes as many bytes as the socket accepts, and later the rest."""
     loop: Any = _SocketLoop()
     loop.activate_poller()
     near_socket, far_socket = socket.socketpair()

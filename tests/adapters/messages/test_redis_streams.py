@@ -94,7 +94,7 @@ def payloads(server: Any, stream: str) -> list[bytes]:
     return [fields[b"payload"] for _, fields in entries(server, stream)]
 
 
-def test_message_arrives_with_everything(
+def test_message_arrives_with_all_its_fields(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message's payload, headers, key, id and content type are fields of the stream entry."""
@@ -129,7 +129,7 @@ def test_batch_of_many_messages_arrives_in_order(
     assert payloads(server, "orders") == [message.payload for message in messages]
 
 
-def test_stream_is_kept_short(
+def test_stream_is_trimmed(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A stream is trimmed to about as many messages as `longest_stream` allows."""
@@ -189,7 +189,7 @@ def test_replica_refuses_messages(
     assert not caught.value.may_have_been_processed
 
 
-def test_user_without_permission(
+def test_user_without_permission_cannot_publish(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A user without permission for XADD cannot publish; one without permission for INFO can."""
@@ -378,7 +378,9 @@ def test_interrupted_opening_leaves_no_connection(private_server: PrivateRedis) 
         wait_until(lambda: proxy.ended == 1, "closing the connection")
 
 
-def test_configuration_names_redis(private_server: PrivateRedis, server: redis.Redis) -> None:
+def test_configured_redis_connector_publishes_messages(
+    private_server: PrivateRedis, server: redis.Redis
+) -> None:
     """A Redis Streams connector from a configuration publishes, in sync and async mode."""
     settings = {"connectors": {"events": {"kind": "redis-streams", "url": private_server.url}}}
     arguments = {"topic": "orders", "payload": "1"}
@@ -456,14 +458,14 @@ def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
         ({"url": "redis://redis.example", "authorities": "ca.pem"}, "url"),
     ],
 )
-def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
+def test_invalid_redis_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """An invalid Redis URL or other setting is refused; the error contains the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         RedisStreams(**settings)
     assert caught.value.path == path
 
 
-def test_address_has_everything() -> None:
+def test_redis_url_may_contain_all_parts() -> None:
     """A Redis URL contains host, port, database, user and password.
 
     The password may instead be a separate setting.
@@ -487,7 +489,9 @@ def test_address_has_everything() -> None:
         (["BusyLoadingError", "ConnectionError"], "Redis is loading", PublishFault.STARTING),
     ],
 )
-def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
+def test_class_or_first_word_of_redis_error_decides_the_fault(
+    classes: list[str], text: str, fault: PublishFault
+) -> None:
     """A Redis error's class, or otherwise the first word of its text, decides which fault it is."""
     assert refusal(classes, text) is fault
 

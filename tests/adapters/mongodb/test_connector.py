@@ -189,7 +189,7 @@ def changes_of(lab: Lab, stream: Any, number: int) -> list[Any]:
         return [next(stream) for _ in range(number)]
 
 
-def test_changes_are_a_stream(lab: Lab) -> None:
+def test_change_stream_reports_changes_and_continues_after_a_token(lab: Lab) -> None:
     """A change stream reports changes, and a new stream can continue after its resume token."""
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", documents=True, wait=0.05)
@@ -337,7 +337,7 @@ def test_closing_and_health(lab: Lab) -> None:
         lab.do("count", "orders", {})
 
 
-def test_blocks_close_connectors(mode: str, server: PrivateMongo) -> None:
+def test_with_block_closes_the_connector(mode: str, server: PrivateMongo) -> None:
     """A connector is closed at the end of its `with` block."""
     lab = Lab(mode, server.url())
 

@@ -73,7 +73,7 @@ def _private_server() -> Generator[PrivateMongo]:
 def test_codes_of_the_server_are_errors(
     lab: Lab, server: PrivateMongo, code: int, kind: type[ConnectorError]
 ) -> None:
-    """Each MongoDB error code raises its moorage error."""
+    """Each MongoDB error code raises the matching moorage error."""
     lab.do("insert_one", "orders", {})
     with failing_commands(server, ["update"], errorCode=code), pytest.raises(kind):
         lab.do("update_one", "orders", {}, {"$set": {"a": 1}})

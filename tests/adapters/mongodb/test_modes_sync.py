@@ -1,4 +1,4 @@
-"""The search of a synchronous MongoDB client for a server."""
+"""A synchronous MongoDB client that searches for a server needs a thread for each search."""
 
 from __future__ import annotations
 

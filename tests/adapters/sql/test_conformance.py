@@ -200,7 +200,7 @@ each_server = pytest.mark.parametrize("system", SERVERS)
 @pytest.mark.untraced
 @each_server
 @pytest.mark.parametrize("check", kit.CHECKS + kit.NETWORK_CHECKS + kit.FORK_CHECKS, ids=name_of)
-def test_connector_of_a_server(
+def test_sync_connector_passes_conformance_kit_with_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.Check
 ) -> None:
     """The synchronous SQL connector passes the conformance kit with a real server."""
@@ -209,7 +209,7 @@ def test_connector_of_a_server(
 
 @each_server
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS + kit.ASYNC_NETWORK_CHECKS, ids=name_of)
-def test_asynchronous_connector_of_a_server(
+def test_async_connector_passes_conformance_kit_with_a_server(
     subject_of: Callable[[str, str], kit.ConnectorSubject], system: str, check: kit.AsyncCheck
 ) -> None:
     """The asynchronous SQL connector passes the conformance kit with a real server."""
@@ -217,12 +217,12 @@ def test_asynchronous_connector_of_a_server(
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_connector_of_sqlite(check: kit.Check) -> None:
+def test_sync_connector_passes_conformance_kit_with_sqlite(check: kit.Check) -> None:
     """The synchronous SQL connector passes the conformance kit with an in-memory database."""
     check(memory_subject("sync"))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector_of_sqlite(check: kit.AsyncCheck) -> None:
+def test_async_connector_passes_conformance_kit_with_sqlite(check: kit.AsyncCheck) -> None:
     """The asynchronous SQL connector passes the conformance kit with an in-memory database."""
     asyncio.run(check(memory_subject("async")))

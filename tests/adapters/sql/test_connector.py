@@ -106,7 +106,7 @@ def test_parameters_are_checked(
     assert "'x'" not in str(excinfo.value)
 
 
-def test_arrays_are_parameters(labs: Callable[..., Lab]) -> None:
+def test_list_parameter_becomes_an_array(labs: Callable[..., Lab]) -> None:
     """A list parameter becomes a PostgreSQL array."""
     lab = labs("postgresql")
     query = Query("SELECT unnest(CAST(:notes AS text[]))", name="unnest")

@@ -105,7 +105,7 @@ def test_operations_show_only_their_names(connector: SqlConnector) -> None:
     assert "<SqlOperation orders.insert>" == repr(connector.execute(INSERT, id=1, note="secret"))
 
 
-def test_pool_without_connections() -> None:
+def test_pool_without_connections_is_refused() -> None:
     """A connector with `connections=0` is refused."""
     with pytest.raises(InvalidData, match="at least one connection"):
         SqlConnector("sqlite://", connections=0)
@@ -258,7 +258,9 @@ def with_cause(error: Exception, cause: Exception) -> Exception:
     ],
 )
 @pytest.mark.parametrize("system", ["postgresql", "mysql", "sqlite"])
-def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system: str) -> None:
+def test_driver_exceptions_become_moorage_errors(
+    error: Exception, kind: type[ConnectorError], system: str
+) -> None:
     """The exceptions of a database driver become moorage errors; others stay unchanged."""
     assert isinstance(judge(error, system, SqlPhase.SENT), kind)
     assert judge(KeyError("x"), system, SqlPhase.SENT) is None
@@ -293,7 +295,7 @@ def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConn
     assert 3 == len(manager.perform("sql", connector.query(ABSOLUTE)))
 
 
-def test_mysql_context_of_tls(tmp_path: Path) -> None:
+def test_tls_settings_reach_the_mysql_driver(tmp_path: Path) -> None:
     """The connector's TLS settings are applied to the SSL context that a MySQL driver gets."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "erp")])
@@ -324,7 +326,7 @@ def test_ddl_is_refused() -> None:
         Command(statement, name="orders.drop")
 
 
-def test_misuse_of_a_driver() -> None:
+def test_driver_exception_without_a_code_is_an_invalid_request() -> None:
     """If a MySQL driver's exception has no error code, it becomes an InvalidRequest."""
     error = pymysql.ProgrammingError("cursor closed")
     assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)

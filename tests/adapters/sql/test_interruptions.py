@@ -151,7 +151,7 @@ def test_interrupted_rollback_closes_its_connection(mode: str, work_kind: str) -
 
 @each_server
 def test_stream_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
-    """The time limit of a stream's opening also holds for each batch, and closes the connection."""
+    """The time limit for opening a stream also limits each batch, and ends the connection."""
     url = make_url(url_of(system))
     port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:

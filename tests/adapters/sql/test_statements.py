@@ -87,7 +87,7 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
         ("DROP TABLE 'stock'", "DROP"),
     ],
 )
-def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
+def test_error_for_value_in_ddl_does_not_recommend_a_parameter(text: str, first: str) -> None:
     """If CREATE, ALTER or DROP contains a value, the error does not recommend a parameter."""
     with pytest.raises(InvalidData) as excinfo:
         read_sql(text)
@@ -184,7 +184,7 @@ DOORS = [
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("value", [EVIL, IDENTIFIER, "id", "x'; DROP TABLE orders; --"])
 @pytest.mark.parametrize("kind", [Query, Command])
-def test_text_put_together_is_refused(
+def test_statement_built_at_run_time_is_refused(
     kind: Callable[..., object], door: Callable[[str], str], value: str
 ) -> None:
     """A statement text built at run time is refused, even if it is harmless SQL."""
@@ -240,7 +240,7 @@ def test_literals_are_accepted_wherever_they_stand() -> None:
         "SELECT id INTO copies FROM orders",
     ],
 )
-def test_changes_are_no_queries(text: str) -> None:
+def test_statement_that_changes_rows_is_not_a_read(text: str) -> None:
     """A statement that changes rows is not classified as a read."""
     assert not read_sql(text).reads
 
@@ -281,7 +281,7 @@ def test_text_in_an_expression_is_refused(expression: Any) -> None:
     assert EVIL not in str(excinfo.value)
 
 
-def test_constraint_that_is_no_name_is_refused() -> None:
+def test_upsert_constraint_must_be_a_plain_name() -> None:
     """The constraint of an upsert must be a plain name."""
     upsert = postgresql.insert(ORDERS).on_conflict_do_nothing(constraint=EVIL)
     with pytest.raises(InvalidData, match="constraint"):

@@ -188,7 +188,7 @@ def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
     lab.finish(subscription.close())
 
 
-def test_connection_with_a_message_of_another_protocol(lab: Lab, server: Server) -> None:
+def test_unreadable_message_ends_the_subscription(lab: Lab, server: Server) -> None:
     """A message that the codec cannot read ends the subscription with an error."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=1)

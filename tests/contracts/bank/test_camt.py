@@ -486,7 +486,7 @@ def test_sources_without_bytes_are_refused(source: Any) -> None:
 
 
 @pytest.mark.untraced
-def test_entries_are_forgotten_as_elements() -> None:
+def test_reading_a_large_statement_frees_its_elements() -> None:
     """Reading a large statement frees each XML element, so that only the values stay in memory."""
     details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"
     content = document(head() + entry("59.90", details=details) * 80)

@@ -276,7 +276,7 @@ def test_credits_are_positive_and_debits_negative(line: str, amount: str, revers
 def test_booking_date_without_a_year_is_near_the_value_date(
     line: str, booked_on: date | None, value_on: date
 ) -> None:
-    """A booking date has no year, so it is near the value date; a bank may count 30 February."""
+    """A booking date without a year is taken near the value date; a bank may count 30 February."""
     entry = _entry(line)
 
     assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
@@ -477,7 +477,7 @@ def test_a_wrong_report_is_refused(old: bytes, new: bytes, field: str) -> None:
     "limits", [b":34F:EUR5,00\n", b":34F:EURD5,00\n:34F:EURC0,00\n"], ids=["both", "debits"]
 )
 def test_entries_below_the_floor_limit_need_not_be_listed(limits: bytes) -> None:
-    """The bank counts entries below the limit for their sign, but does not list them."""
+    """A report need not list entries below the floor limit, which the bank still counts."""
     source = REPORT.replace(b":34F:EURD0,00\n:34F:EURC0,00\n", limits)
 
     assert 3 == len(_only_statement(source.replace(b":90D:1EUR0,90", b":90D:7EUR9,90")).entries)

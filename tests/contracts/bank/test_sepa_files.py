@@ -102,7 +102,7 @@ def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
 
 
 def test_reference_in_a_countrys_own_form_is_read_as_text() -> None:
-    """A structured reference without the form of ISO 11649, such as a Belgian one, is a text."""
+    """A structured reference that does not follow ISO 11649, such as a Belgian one, is text."""
     content = write_credit_transfers(orders.transfers_with_everything())
     reference, belgian_reference = b"RF18539007547034", b"010806817183"
     assert reference in content
