@@ -107,6 +107,43 @@ def test_weights_use_the_first_parcels_system() -> None:
     assert 2.4 == body["totalWeight"]
 
 
+@pytest.mark.parametrize(
+    "weight_unit, weight",
+    [
+        ("g", {"units": "KG", "value": 2}),
+        ("kg", {"units": "KG", "value": 2000}),
+        ("oz", {"units": "LB", "value": 125}),
+        ("lb", {"units": "LB", "value": 2000}),
+    ],
+)
+@pytest.mark.parametrize(
+    "length_unit, length, dimensions",
+    [
+        ("mm", 300, {"units": "CM", "length": 30, "width": 30, "height": 30}),
+        ("cm", 30, {"units": "CM", "length": 30, "width": 30, "height": 30}),
+        ("m", 1, {"units": "CM", "length": 100, "width": 100, "height": 100}),
+        ("in", 12, {"units": "IN", "length": 12, "width": 12, "height": 12}),
+        ("ft", 1, {"units": "IN", "length": 12, "width": 12, "height": 12}),
+    ],
+)
+def test_measures_are_sent_in_units_of_the_same_system(
+    weight_unit: str,
+    weight: dict[str, object],
+    length_unit: str,
+    length: int,
+    dimensions: dict[str, object],
+) -> None:
+    """Metric measures are sent to FedEx in KG and CM, and others in LB and IN."""
+    units: Any = {"weight_unit": weight_unit, "length_unit": length_unit}
+    parcel = Parcel(weight=2000, length=length, width=length, height=length, **units)
+    [package] = shipment_request(attrs.evolve(REQUEST, parcels=[parcel]))[
+        "requestedPackageLineItems"
+    ]
+
+    assert weight == package["weight"]
+    assert dimensions == package["dimensions"]
+
+
 def test_purchase_carries_its_mark() -> None:
     """Each parcel of a FedEx purchase has a mark to find it by, and our own reference."""
     boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]

@@ -71,6 +71,37 @@ def test_tracking_fedex_parcel_returns_its_latest_status_and_its_events(
     assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
 
 
+@pytest.mark.parametrize(
+    "codes, status",
+    [
+        ("OC OX EP AP DR DS MD", TrackingStatus.PRE_TRANSIT),
+        (
+            "PU PX OF IT IX AA AC AF AO AR AX CC CP DP EA EO FD LO OW PF PL PM SF SP TR",
+            TrackingStatus.IN_TRANSIT,
+        ),
+        ("OD ED AD", TrackingStatus.OUT_FOR_DELIVERY),
+        ("HL HP", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("DE", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("SE CD DD DY PD", TrackingStatus.ON_HOLD),
+        ("DL", TrackingStatus.DELIVERED),
+        ("RS", TrackingStatus.RETURNED),
+        ("CA", TrackingStatus.CANCELED),
+    ],
+)
+def test_fedex_scan_codes_have_statuses(
+    shop: SandboxHub, codes: str, status: TrackingStatus
+) -> None:
+    """Each code of FedEx's scans gives its event the corresponding status."""
+    [number] = shop.buy_label_of_order().tracking_numbers
+    events = [{"eventType": code, "date": "2030-01-05T10:00:00Z"} for code in codes.split()]
+    shop.wire.planned[TRACK] = [tracked(scanEvents=events)]
+    tracking = shop.shipping.track(number, "fedex")
+
+    assert dict.fromkeys(codes.split(), status) == {
+        event.vendor_status: event.status for event in tracking.events
+    }
+
+
 def test_fedex_tracking_without_times_or_places_is_read_as_far_as_possible(
     shop: SandboxHub,
 ) -> None:

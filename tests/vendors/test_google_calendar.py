@@ -327,6 +327,26 @@ def test_refused_cancellation_is_an_error(status: int, kind: type[Exception]) ->
             hub.calendars().cancel(CALENDAR.with_related(calendar=sandbox.calendar))
 
 
+@pytest.mark.parametrize("invite, updates", [(True, "all"), (False, "none")])
+def test_changes_notify_the_attendees_only_if_they_are_invited(
+    *, invite: bool, updates: str
+) -> None:
+    """Google notifies the attendees of a new, changed or cancelled event of all or of none."""
+    sandbox = GoogleCalendarSandbox()
+    meeting = NewEvent(title="Launch", start=START, end=END)
+    with hub_at(sandbox) as hub:
+        calendar = hub.calendars().calendars().items[0].ref
+        ref = hub.calendars().create(calendar, meeting, invite=invite).ref
+        hub.calendars().update(ref, EventChanges(title="Lift-off"), invite=invite)
+        hub.calendars().cancel(ref, invite=invite)
+
+    assert [("POST", updates), ("PATCH", updates), ("DELETE", updates)] == [
+        (request.method, dict(request.query)["sendUpdates"])
+        for request in sandbox.requests
+        if "sendUpdates" in dict(request.query)
+    ]
+
+
 def test_sandbox_refuses_impossible_questions() -> None:
     """The sandbox refuses a request for busy times without a period."""
     sandbox = GoogleCalendarSandbox()

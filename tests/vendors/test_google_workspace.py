@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from moorage import (
+    AlreadyExists,
+    AuthenticationFailed,
+    ChangedMeanwhile,
     ConfigurationError,
+    ConnectorError,
     CredentialRefreshFailed,
     InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
     VendorFailed,
     VendorRejected,
 )
@@ -21,6 +28,7 @@ from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.people.google_workspace import GoogleWorkspaceSandbox
+from moorage.vendors.people._google_workspace_users import classify
 from moorage.vendors.people.google_workspace import GoogleWorkspace
 from tests.vendors.people_subjects import google_error
 
@@ -165,6 +173,34 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
     page = operations.members(Ref("google_workspace", "main", "g"))
 
     assert [("1", "group"), ("2", "unknown")] == [(item.ref.id, item.kind) for item in page.items]
+
+
+@pytest.mark.parametrize(
+    "status, reason, kind",
+    [
+        (403, "rateLimitExceeded", RateLimitExceeded),
+        (403, "userRateLimitExceeded", RateLimitExceeded),
+        (403, "quotaExceeded", RateLimitExceeded),
+        (403, "dailyLimitExceeded", RateLimitExceeded),
+        (429, "other", RateLimitExceeded),
+        (403, "other", AuthenticationFailed),
+        (401, "authError", AuthenticationFailed),
+        (400, "invalid", InvalidRequest),
+        (409, "duplicate", AlreadyExists),
+        (412, "conditionNotMet", ChangedMeanwhile),
+        (404, "notFound", VendorRejected),
+        (408, "other", None),
+        (500, "backendError", None),
+    ],
+)
+def test_reason_or_status_of_a_refusal_decides(
+    status: int, reason: str, kind: type[ConnectorError] | None
+) -> None:
+    """The reasons of Google's limits are rate limits; other refusals go by their status."""
+    error: Any = classify(Request.get(USERS), google_error(status, reason))
+
+    assert kind == (None if error is None else type(error))
+    assert error is None or ("Refused." in str(error) and reason == error.vendor_code)
 
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])

@@ -316,6 +316,8 @@ def test_unreadable_answers(answer: Any) -> None:
         (402, "PaymentRequired", VendorRejected),
         (404, "Unknown_Subaccount", VendorRejected),
         (404, "Unknown_Template", VendorRejected),
+        (404, "Unknown_Message", VendorRejected),
+        (404, "Invalid_Reject", VendorRejected),
         (422, "ValidationError", InvalidRequest),
         (429, "RequestLimitExceeded", RateLimitExceeded),
     ],

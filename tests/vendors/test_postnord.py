@@ -379,6 +379,36 @@ def test_recorded_tracking_has_all_events_and_the_delivery(shop: Shop) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "words, status",
+    [
+        ("CREATED INFORMED", TrackingStatus.PRE_TRANSIT),
+        ("EN_ROUTE DELAYED EXPECTED_DELAY", TrackingStatus.IN_TRANSIT),
+        (
+            "AVAILABLE_FOR_DELIVERY AVAILABLE_FOR_DELIVERY_PAR_LOC",
+            TrackingStatus.AVAILABLE_FOR_PICKUP,
+        ),
+        ("DELIVERY_IMPOSSIBLE DELIVERY_REFUSED", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("DELIVERED", TrackingStatus.DELIVERED),
+        ("RETURNED", TrackingStatus.RETURNED),
+        ("STOPPED", TrackingStatus.ON_HOLD),
+        ("OTHER", TrackingStatus.UNKNOWN),
+    ],
+)
+def test_status_of_an_item_has_a_meaning(shop: Shop, words: str, status: TrackingStatus) -> None:
+    """Each item status in PostNord's description gives its event the corresponding status."""
+    events = [
+        {"eventTime": "2026-06-24T08:15:00", "status": word, "location": {}}
+        for word in words.split()
+    ]
+    shop.sandbox.fail(tracking({"items": [{"itemId": "1", "events": events}]}))
+    parcel = shop.shipping.track("1", "postnord")
+
+    assert dict.fromkeys(words.split(), status) == {
+        event.vendor_status: event.status for event in parcel.events
+    }
+
+
 def test_parcel_without_events_is_tracked(shop: Shop) -> None:
     """If a parcel's events are not known yet, the parcel still has its status."""
     item = {"itemId": "1234567890", "status": "EN_ROUTE"}

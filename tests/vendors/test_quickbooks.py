@@ -11,11 +11,15 @@ import pytest
 
 from moorage import (
     Account,
+    AuthenticationFailed,
     ConfigurationError,
+    ConnectorError,
     Hub,
     InvalidData,
+    InvalidRequest,
     Money,
     OutcomeUnknown,
+    RateLimitExceeded,
     VendorFailed,
     VendorRejected,
     WebhookVerifier,
@@ -491,6 +495,65 @@ def test_409_without_code_and_text_may_mean_that_first_request_is_still_running(
     """A 409 without code and text may mean that the first request is still running."""
     assert is_left is (classify(Request.post("/"), reply({}, status)) is None)
     assert None is not classify(Request.post("/"), fault("6000", status=409))
+
+
+@pytest.mark.parametrize(
+    "codes, kind",
+    [
+        ("100 110 120 3100 3200", AuthenticationFailed),
+        ("3001 003001", RateLimitExceeded),
+        ("5010 610 2500 6140 6190 6210 6240", VendorRejected),
+        ("10000", VendorFailed),
+        ("2020 6000", InvalidRequest),
+    ],
+)
+def test_code_of_a_fault_decides(codes: str, kind: type[ConnectorError]) -> None:
+    """The code of a fault decides which error it becomes, or else its type."""
+    errors: list[Any] = [classify(Request.post("/"), fault(code)) for code in codes.split()]
+
+    assert [(kind, code) for code in codes.split()] == [
+        (type(error), error.vendor_code) for error in errors
+    ]
+
+
+@pytest.mark.parametrize(
+    "type_, status, kind",
+    [
+        ("ValidationFault", 400, InvalidRequest),
+        ("AuthenticationFault", 400, AuthenticationFailed),
+        ("AUTHENTICATION", 400, AuthenticationFailed),
+        ("AuthorizationFault", 400, AuthenticationFailed),
+        ("AuthorizatonFault", 400, AuthenticationFailed),
+        ("SystemFault", 400, VendorFailed),
+        ("SERVICE", 400, VendorRejected),
+        ("ValidationFault", 401, AuthenticationFailed),
+        ("ValidationFault", 403, AuthenticationFailed),
+        ("ValidationFault", 429, RateLimitExceeded),
+    ],
+)
+def test_type_or_status_of_a_fault_decides(
+    type_: str, status: int, kind: type[ConnectorError]
+) -> None:
+    """A fault with a code of no meaning becomes the error of its status, or else of its type."""
+    assert kind is type(classify(Request.post("/"), fault("9999", type_, status)))
+
+
+@pytest.mark.parametrize(
+    "word, meaning",
+    [
+        ("Asset", AccountClass.ASSET),
+        ("Liability", AccountClass.LIABILITY),
+        ("Equity", AccountClass.EQUITY),
+        ("Revenue", AccountClass.REVENUE),
+        ("Expense", AccountClass.EXPENSE),
+    ],
+)
+def test_account_has_the_class_of_its_classification(word: str, meaning: AccountClass) -> None:
+    """Each classification in Intuit's description of accounts is a class of accounts."""
+    account = read_account(as_answer({"Id": "7", "Name": "Rope", "Classification": word}))
+
+    assert account is not None
+    assert meaning is account.account_class
 
 
 def test_timeout_is_no_refusal() -> None:

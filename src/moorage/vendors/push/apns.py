@@ -40,6 +40,7 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
             "BadCertificate",
             "BadCertificateEnvironment",
             "BadEnvironmentKeyIdInToken",
+            "BadEnvironmentKeyInToken",
             "ExpiredProviderToken",
             "Forbidden",
             "InvalidProviderToken",
