@@ -15,6 +15,7 @@ from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing import inference_conformance, name_of
 from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.vendors.inference._accounts import read_arguments
 from tests.vendors.inference_subjects import SUBJECTS, anthropic, mistral, openai
 
 if TYPE_CHECKING:
@@ -137,3 +138,22 @@ def test_anthropic_has_no_temperature_and_no_embeddings() -> None:
             hub.inference().embed(EmbeddingRequest("a"))
 
     assert [] == subject.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        ("", {}),
+        ("{}", {}),
+        ('{"city": "Kiel"}', {"city": "Kiel"}),
+        ({"city": "Kiel"}, {"city": "Kiel"}),
+        ('{"city": "Ki', None),
+        ("[]", None),
+        (None, None),
+    ],
+)
+def test_arguments_of_a_tool_call_are_an_object_or_its_text(
+    arguments: object, expected: object
+) -> None:
+    """The arguments of a tool call are an object; an empty text means that there are none."""
+    assert expected == read_arguments(arguments)
