@@ -1,4 +1,4 @@
-"""A process that has no files left to open."""
+"""A simulated process that cannot open any more files."""
 
 from __future__ import annotations
 

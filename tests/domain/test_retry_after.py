@@ -42,7 +42,7 @@ def test_each_number_becomes_a_bounded_wait(number: int) -> None:
 
 @pytest.mark.parametrize("name", ["Retry-After", "X-Retry-After"])
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
-def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) -> None:
+def test_unix_time_in_retry_after_is_read_as_a_time(name: str, unit: int) -> None:
     """A Unix time in `Retry-After`, in s, ms, µs or ns, is read as a time, not as a duration."""
     assert 90.0 == retry_after(Headers({name: str(EPOCH * unit)}), NOW)
 
@@ -51,7 +51,9 @@ def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) ->
 @pytest.mark.parametrize(
     "value, expected", [(str(EPOCH * 10**3), 90.0), ("90000", 90.0), (str(10**10), 10.0**7)]
 )
-def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) -> None:
+def test_wait_header_in_milliseconds_may_be_a_duration_or_a_unix_time(
+    name: str, value: str, expected: float
+) -> None:
     """A wait header in milliseconds may also be a duration or a Unix time."""
     assert expected == retry_after(Headers({name: value}), NOW)
 
@@ -103,7 +105,7 @@ def test_retry_after_may_be_seconds_a_date_or_a_decimal(
 
 
 @given(st.text())
-def test_no_text_is_an_error(text: str) -> None:
+def test_any_retry_after_text_gives_a_number_or_none(text: str) -> None:
     """Any text of `Retry-After` becomes a usable number or None."""
     wait = parse_retry_after(text, NOW)
     assert wait is None or 0 <= wait <= CENTURY
@@ -126,13 +128,13 @@ def test_no_text_is_an_error(text: str) -> None:
 def test_longest_wait_of_all_headers_applies(
     fields: dict[str, str], expected: float | None
 ) -> None:
-    """The wait headers of single vendors are also read, and the longest wait applies."""
+    """Wait headers of particular vendors are read too, and the longest wait applies."""
     assert expected == retry_after(Headers(fields), NOW)
 
 
 @given(st.integers(-(10**6), 10**6))
-def test_date_is_measured_by_the_clock_of_the_vendor(skew: int) -> None:
-    """If the vendor sends its time, a date in `Retry-After` is measured against that clock."""
+def test_retry_after_date_is_compared_with_date_header(skew: int) -> None:
+    """A date in `Retry-After` is compared with the time in the response's `Date` header, if any."""
     skewed_time = NOW + timedelta(seconds=skew)
     later_date = format_datetime(LATER, usegmt=True)
     for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
@@ -294,7 +296,7 @@ names = st.lists(
 @given(st.dictionaries(names, latin | st.from_regex(r"[\w\-.;,=:\" +]*", fullmatch=True).filter(
     lambda text: text.isascii() and text.isprintable()
 )))  # fmt: skip
-def test_no_field_is_an_error(fields: dict[str, str]) -> None:
+def test_any_rate_limit_headers_give_a_hint_or_none(fields: dict[str, str]) -> None:
     """Any rate-limit headers become a usable hint or None."""
     hint = rate_hint(Headers(fields), NOW)
     if hint is not None:
@@ -303,6 +305,6 @@ def test_no_field_is_an_error(fields: dict[str, str]) -> None:
 
 
 def test_repeated_rate_limit_fields_are_read_like_one_field_with_list() -> None:
-    """Repeated rate-limit fields are read like one field with a list."""
+    """Repeated rate-limit headers are read like one header with a comma-separated list."""
     headers = Headers([("RateLimit", '"b";r=3;t=9'), ("ratelimit", '"a";r=5')])
     assert RateHint(None, 3, 9.0) == rate_hint(headers, NOW)

@@ -134,7 +134,7 @@ def test_recipients_of_another_type_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", ["false", "", "0", 0, 1, "yes"])
 @pytest.mark.parametrize("name", ["dry_run", "live"])
 def test_switches_that_are_texts_or_numbers_are_refused(name: str, value: Any) -> None:
-    """A safety setting must be a bool.
+    """A safety setting that is not a bool, but a text or a number, is refused.
 
     strings, such as those from environment variables, are refused.
     """

@@ -1,4 +1,4 @@
-"""The credentials that an attempt sent, which are masked in its errors."""
+"""Masking of the credentials that an attempt sent, in the errors of that attempt."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_repr_shows_no_sent_value() -> None:
     ids=str,
 )
 def test_ordinary_values_are_not_masked(request_: Request) -> None:
-    """An attempt's values with ordinary names, streamed values and long values are not masked."""
+    """Sent values with ordinary names, streamed values and very long values are not masked."""
     sent_request = SentCredentials(Credentials.bearer(SECRET), request_, "https://x.example/")
 
     assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")
 
 
 def test_configuration_errors_quote_no_vendor_and_stay_unmasked() -> None:
-    """Configuration errors are not masked, not even among the causes of another error."""
+    """Configuration errors are not masked, even if one is the cause of another error."""
     sent_request = SentCredentials(Credentials.bearer(SECRET))
     own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
     own_error.__cause__, foreign_error.__cause__ = foreign_error, own_error
@@ -80,7 +80,7 @@ def test_record_of_sent_credentials_keeps_only_its_last_sixteen_entries() -> Non
 
 
 def test_cassette_recorder_gets_the_secrets_of_an_attempt() -> None:
-    """A cassette recorder gets an attempt's secrets, and the values to mask as whole words only."""
+    """A cassette recorder gets an attempt's secrets, and values to mask as whole words only."""
     taught: list[set[bytes]] = []
     request = Request.post("/", json={"token": OTHER})
     request = request.with_header("Content-Type", "application/json")

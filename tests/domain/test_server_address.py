@@ -63,7 +63,7 @@ def test_password_among_server_settings_replaces_one_in_its_url() -> None:
         "pigeon://roof#top",
     ],
 )
-def test_text_that_is_no_address(url: str) -> None:
+def test_text_that_is_not_a_server_url_is_refused(url: str) -> None:
     """If a string is not a server's URL, the error has an example, and not the string."""
     with pytest.raises(ConfigurationError, match="not an address of Pigeons") as excinfo:
         FORM.address(url)

@@ -329,7 +329,7 @@ def test_full_bulkhead_without_a_queue_refuses_callers() -> None:
 
 
 def test_everything_may_be_switched_off() -> None:
-    """None switches off a protection of a service or an endpoint."""
+    """Setting a protection of a service or an endpoint to None disables it."""
     disabled_parts: dict[str, Any] = {
         "retry": None,
         "circuit": None,
@@ -455,8 +455,8 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
 
 
 @pytest.mark.parametrize("base", ["/", "/v1", "/v1/", "/v/X", "/v/X/"])
-def test_endpoints_fit_below_every_base(base: str) -> None:
-    """An endpoint matches a full URL's path below the service's base path."""
+def test_endpoint_path_is_matched_after_the_base_path(base: str) -> None:
+    """An endpoint's path is compared with the part of a full URL after the service's base path."""
     service = Service(
         "vat", base_url=f"https://vat.example{base}", endpoints=Endpoint("x", path="/x")
     )

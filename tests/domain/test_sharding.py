@@ -1,4 +1,4 @@
-"""The choice of the shard for each stored state, and commands for former shards."""
+"""The choice of a shard for each stored state, and commands to a state's former shard."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_added_third_shard_takes_third_of_keys() -> None:
     assert 900 <= moves["a", "c"] + moves["b", "c"] <= 1_100
 
 
-def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
-    """After a shard is added, rate limits move at once, and registers stay on the first shard."""
+def test_only_idempotency_keys_have_a_former_shard() -> None:
+    """After a shard is added, only keys have a former shard; limits and lists have none."""
     numbers = range(60)
     limits = [state_key("limit", "bank", f"t{number}", "", "1.0s", "0") for number in numbers]
     claims = [own_key("key", "bank", None, f"k{number}") for number in numbers]

@@ -26,7 +26,7 @@ def sketch_of(durations: list[float]) -> Sketch:
 
 
 def exact_percentile(ordered: list[float], percent: float) -> float:
-    """Return the smallest of sorted durations that `percent` of them do not exceed."""
+    """Return the smallest duration that is not below `percent` per cent of all durations."""
     thousandths = round(percent * 1_000)
     return ordered[max(0, -(-len(ordered) * thousandths // 100_000) - 1)]
 
@@ -159,7 +159,7 @@ def test_durations_of_zero_are_counted() -> None:
 
 
 def test_durations_within_a_limit_are_counted() -> None:
-    """A sketch counts exactly how many durations are within a limit, except for those near it."""
+    """A sketch counts the durations within a limit, exactly unless durations are near the limit."""
     sketch = sketch_of([0.1] * 7 + [0.9] * 2 + [3.0])
 
     assert [0, 7, 9, 10] == [sketch.number_within(limit) for limit in (0.05, 0.8, 2.0, 3.0)]

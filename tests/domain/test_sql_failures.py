@@ -64,7 +64,7 @@ SECRET = "password 'hunter2'"
 def test_reported_failure_certainly_changed_nothing(
     system: str, code: str, kind: type[ConnectorError], retryable: bool
 ) -> None:
-    """If the SQL server itself reports a failure, nothing was changed, even after sending."""
+    """A failure that the SQL server itself reports proves that nothing was changed."""
     error = sql_error(SqlFault(system, code, SECRET), SqlPhase.SENT)
 
     assert (kind, retryable) == (type(error), error.retryable)
@@ -85,10 +85,10 @@ def test_reported_failure_certainly_changed_nothing(
     ],
 )
 @pytest.mark.parametrize("phase", SqlPhase)
-def test_lost_connection_leaves_only_sent_work_open(
+def test_lost_connection_leaves_outcome_of_sent_sql_unknown(
     system: str, code: str | None, phase: SqlPhase
 ) -> None:
-    """After a lost connection, only SQL that needs no COMMIT may have taken effect."""
+    """After a lost connection, only SQL that was sent and needs no COMMIT may have taken effect."""
     error = sql_error(SqlFault(system, code), phase)
 
     assert isinstance(error, ConnectionFailed)

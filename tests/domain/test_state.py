@@ -32,7 +32,7 @@ times = st.one_of(
 
 
 class Clock:
-    """A rule for a state that contains a time."""
+    """A rule for the times in a stored state, whose first item is the time of its last change."""
 
     def present(self, state: State | None, now: int) -> State | None:
         """Return the state with its time set to now."""
@@ -108,7 +108,7 @@ def test_command_own_error_is_raised_unchanged_if_all_states_of_command_are_read
     assert error is misread_state_error(error, ("a",), (), (None,), NOON)
 
 
-def test_without_rules_what_is_stored_is_unreadable() -> None:
+def test_command_without_rules_names_unreadable_state_of_its_only_key() -> None:
     """For a command without rules, an unreadable state is named only if there is a single key."""
     stored_state = (NOON, DAY)
     for keys, named_key in ((("a",), "a"), (("a", "b"), None)):

@@ -38,7 +38,7 @@ CIPHER = AesGcmCipher(generate_keys())
         pytest.param(lambda store: AsyncSealedCache(store, CIPHER), id="cache"),
     ],
 )
-def test_synchronous_store_of_an_asynchronous_class(
+def test_asynchronous_class_refuses_a_synchronous_store(
     construct: Callable[[Any], object], tmp_path: Path
 ) -> None:
     """If an asynchronous class gets a synchronous store, the error says what to use instead."""
@@ -52,7 +52,7 @@ def test_synchronous_store_of_an_asynchronous_class(
     assert "`AsyncSqliteStorage`" in refused.value.remedy
 
 
-def test_asynchronous_store_of_a_synchronous_cache() -> None:
+def test_synchronous_cache_refuses_an_asynchronous_store() -> None:
     """The synchronous cache refuses a store whose methods must be awaited."""
     store: Any = AsyncMemoryStorage()
     with pytest.raises(ConfigurationError, match="AsyncMemoryStorage is asynchronous") as refused:
@@ -61,14 +61,14 @@ def test_asynchronous_store_of_a_synchronous_cache() -> None:
     assert "`SqliteStorage`" in refused.value.remedy
 
 
-def test_value_that_is_no_store() -> None:
-    """A value without a store's method is refused; the error has the method and the type."""
+def test_value_without_the_methods_of_a_store_is_refused() -> None:
+    """A value that lacks a method of stores is refused; the error has the method and the type."""
     value: Any = 3
     with pytest.raises(ConfigurationError, match="int has no method `execute`"):
         StateCheckpoints(value)
 
 
-def test_synchronous_log_of_asynchronous_subjects() -> None:
+def test_asynchronous_class_refuses_a_synchronous_log() -> None:
     """If a log must be asynchronous but is not, the error names the argument."""
 
     class Log:

@@ -30,7 +30,7 @@ SHORT = b"x7Kq"
 
 
 def mask_stream(secrets: list[bytes], *parts: bytes) -> bytes:
-    """Return the masked stream that results from these parts."""
+    """Return the masked stream that results from writing these parts one after another."""
     mask = StreamMask(secrets)
     return b"".join([*(mask.feed(part) for part in parts), mask.finish()])
 
@@ -139,7 +139,7 @@ def test_line_without_a_beginning_of_a_secret_is_written_at_once() -> None:
     assert b"tok_9!\n" == mask.feed(b"!\n")
 
 
-def test_secret_whose_end_may_begin_another_is_held_back() -> None:
+def test_output_is_withheld_while_its_end_may_begin_a_secret() -> None:
     """Output is withheld as long as its end may be the beginning of a secret."""
     mask = StreamMask([b"alpha-7788-omega", b"omega-9911-kappa"])
     assert b"x " == mask.feed(b"x alpha-7788-omega")
@@ -160,7 +160,7 @@ def test_binary_secret_in_a_binary_stream_is_masked() -> None:
     )
 
 
-def test_many_secrets_in_a_large_stream() -> None:
+def test_many_secrets_in_a_large_stream_are_masked() -> None:
     """Fifty secrets in a stream of megabytes are masked, and nothing else is."""
     secrets = [f"secret-{number:04d}-{number * 7919:08x}".encode() for number in range(50)]
     line = b"2030-01-01 INFO request id=6f1a2b3c took 12.5 ms\n"

@@ -31,12 +31,12 @@ KEY = records_key("acme")
 def reserve(
     world: World, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
 ) -> Reservation:
-    """Reserve places for the records of one tenant."""
+    """Reserve slots for the records of one tenant."""
     return world.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
 
 
-def places_used(world: World) -> int:
-    """Return the number of places in use."""
+def slots_used(world: World) -> int:
+    """Return the number of slots in use."""
     return world.execute(CountRecords("acme"))
 
 
@@ -45,17 +45,17 @@ def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
     return Claim(key, fingerprint=b"", owner=1, lease=SECOND, ttl=ttl, target="bank", remembered=0)
 
 
-def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
-    """A tenant gets as many places as its limit allows, and no more."""
+def test_tenant_gets_as_many_slots_as_its_limit_allows() -> None:
+    """A tenant gets as many slots as its limit allows, and no more."""
     world = World()
 
     granted = [reserve(world).granted for _ in range(12)]
 
     assert [1] * 10 + [0] * 2 == granted
-    assert 10 == places_used(world)
+    assert 10 == slots_used(world)
 
 
-def test_large_answers_take_further_places() -> None:
+def test_large_responses_take_further_slots() -> None:
     """A large stored response occupies one more slot per 4,096 bytes beyond its record's space."""
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
@@ -74,20 +74,20 @@ def test_tenants_are_counted_separately() -> None:
     assert (0, 1) == (reserve(world, bound=1).granted, other.granted)
 
 
-def test_place_is_counted_until_its_record_expires() -> None:
-    """A place is counted until its record expires, or up to 1/16 of its lifetime longer."""
+def test_slot_is_counted_until_its_record_expires() -> None:
+    """A slot is counted until its record expires, or up to 1/16 of its lifetime longer."""
     world = World()
     answer = reserve(world, bound=1)
     start = world.now
 
     world.now = start + DAY + answer.lasts
-    assert 1 == places_used(world)
+    assert 1 == slots_used(world)
     world.now = start + DAY + DAY // 16
-    assert 0 == places_used(world)
+    assert 0 == slots_used(world)
     assert 1 == reserve(world, bound=1).granted
 
 
-def test_refused_reservation_says_when_next_place_becomes_free() -> None:
+def test_refused_reservation_says_when_next_slot_becomes_free() -> None:
     """A rejected reservation contains the time at which the next slot becomes free."""
     world = World()
     end = reserve(world, bound=1).end
@@ -102,7 +102,7 @@ def test_first_reservation_has_no_wait() -> None:
     assert 0 == reserve(World()).wait
 
 
-def test_reservation_may_take_fewer_places_than_requested() -> None:
+def test_reservation_may_take_fewer_slots_than_requested() -> None:
     """A reservation gets at most 1/512 of the free slots, but at least one slot."""
     world = World()
 
@@ -118,22 +118,22 @@ def test_forced_reservation_exceeds_the_bound() -> None:
 
     answer = reserve(world, bound=1, forced=True)
 
-    assert (1, 2) == (answer.granted, places_used(world))
+    assert (1, 2) == (answer.granted, slots_used(world))
     assert 0 == reserve(world, bound=1).granted
 
 
-def test_returned_place_is_free_again() -> None:
+def test_returned_slot_is_free_again() -> None:
     """A returned slot is free again; returning an expired slot has no effect."""
     world = World()
     answer = reserve(world, bound=1)
 
     world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == places_used(world)
+    assert 0 == slots_used(world)
     assert 1 == reserve(world, bound=1).granted
 
     world.now += 2 * DAY
     world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == places_used(world)
+    assert 0 == slots_used(world)
 
 
 def test_expired_state_counts_as_missing() -> None:
@@ -142,13 +142,13 @@ def test_expired_state_counts_as_missing() -> None:
     reserve(world)
     world.now += 2 * DAY
 
-    assert 0 == places_used(world)
+    assert 0 == slots_used(world)
     world.forget()
     assert {} == world.cells
 
 
-def test_places_are_counted_for_as_long_as_before_after_clock_step_back() -> None:
-    """After a clock step back, places are counted for as long as before."""
+def test_slots_are_counted_for_as_long_as_before_after_clock_step_back() -> None:
+    """After a clock step back, slots are counted for as long as before."""
     world = World()
     reserve(world, bound=1)
     world.now -= HOUR
@@ -158,7 +158,7 @@ def test_places_are_counted_for_as_long_as_before_after_clock_step_back() -> Non
     assert 1 == reserve(world, bound=1).granted
 
 
-def test_state_without_places_grants_next_reservation() -> None:
+def test_state_without_slots_grants_next_reservation() -> None:
     """A state without slots grants the next reservation at any time."""
     world = World()
     reserve(world, bound=1)
@@ -173,10 +173,10 @@ def test_state_without_places_grants_next_reservation() -> None:
         st.tuples(st.integers(1, HOUR), st.integers(SECOND, 400 * DAY)), min_size=1, max_size=40
     )
 )
-def test_there_are_never_fewer_counted_places_than_unexpired_records(
+def test_there_are_never_fewer_counted_slots_than_unexpired_records(
     moments: list[tuple[int, int]],
 ) -> None:
-    """There are never fewer counted places than unexpired records."""
+    """There are never fewer counted slots than unexpired records."""
     world = World()
     end_events: list[int] = []
     for pause, drawn_life in moments:
@@ -184,10 +184,10 @@ def test_there_are_never_fewer_counted_places_than_unexpired_records(
         life = rounded_life(drawn_life)
         answer = reserve(world, bound=10**6, life=life)
         end_events.append(world.now + answer.lasts + life)
-        assert sum(end > world.now for end in end_events) <= places_used(world)
+        assert sum(end > world.now for end in end_events) <= slots_used(world)
 
 
-def test_state_has_a_bounded_number_of_ends() -> None:
+def test_state_has_a_bounded_number_of_expiry_times() -> None:
     """A state stores at most 256 expiry times.
 
     Further slots may expire later than their time, never earlier.
@@ -198,11 +198,11 @@ def test_state_has_a_bounded_number_of_ends() -> None:
         reserve(world, bound=10_000, life=life)
 
     assert 256 == len(world.cells[KEY][2])
-    assert len(lives) == places_used(world)
+    assert len(lives) == slots_used(world)
     start = world.now
     for life in lives:
         world.now = start + life
-        assert sum(other > life for other in lives) <= places_used(world)
+        assert sum(other > life for other in lives) <= slots_used(world)
 
 
 def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_value() -> None:
@@ -213,7 +213,7 @@ def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_va
 
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:
-    """A claim that requires a record returns ABSENT without one, and otherwise works as usual."""
+    """A claim for existing records returns ABSENT if there is none; otherwise it works as usual."""
     world = World()
     command = claim()
     (key,) = command.keys

@@ -23,7 +23,7 @@ MOST = 10_000
 
 
 def asking_lease(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> TokenLease:
-    """Return the state of a broker that had no tokens when these calls requested some."""
+    """Return the state of a token broker after these calls arrived while it had no tokens."""
     lease = TokenLease()
     for call in calls:
         lease = after_call(lease, call, within, now, most).lease
@@ -67,7 +67,7 @@ def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
     assert () == after_call(step.lease, 3, 0, LEASE + 2, MOST).granted
 
 
-def test_one_request_in_each_lease() -> None:
+def test_one_token_request_is_sent_in_each_lease_time() -> None:
     """Calls that get no token wait for the next request, which also requests spare tokens."""
     lease = after_grant(asking_lease(1), 1, sent=0, now=100, most=MOST).lease
     step = after_call(lease, 2, 0, 200, MOST)
@@ -117,7 +117,7 @@ def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
 
 
 def test_broker_remembers_a_refusal_until_a_token_is_near() -> None:
-    """After a rejection, calls fail without a request until two leases before the next token."""
+    """After a rejection, calls fail at once until two lease times before the next token."""
     lease = after_refusal(asking_lease(1), 100_000, 0, MOST, 0).lease
 
     assert (Refusal(2, 60_000),) == after_call(lease, 2, 0, 20_000, MOST).refused

@@ -131,10 +131,10 @@ def test_interim_response_is_not_a_success(status: int) -> None:
         (308, VendorRejected),
     ],
 )
-def test_redirected_write_is_proven_not_done_only_by_a_kept_method(
+def test_only_301_307_and_308_prove_that_a_redirected_write_was_not_done(
     status: int, kind: type[Any]
 ) -> None:
-    """A redirected write is proven not done only if the redirect keeps the method."""
+    """A redirect proves that a write was not done only if its status is 301, 307 or 308."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 
 

@@ -121,14 +121,14 @@ def test_registering_again_discards_look_ups() -> None:
     assert effects.last_empty_look_up is None
 
 
-def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
+def test_look_up_of_a_settled_operation_records_nothing() -> None:
     """A look-up records nothing for an operation that was settled during the look-up."""
     effects = Effects()
     assert not effects.find_nothing(LookupReservation(ours=True, number=1))
     assert LookupReservation(ours=False) == effects.reserve_look_up()
 
 
-def test_effect_is_forgotten_when_its_time_is_over() -> None:
+def test_unsettled_operation_is_removed_after_a_year() -> None:
     """An operation whose outcome is never settled is removed from the register after a year."""
     effects = Effects()
     recall = ReadRegistration(*SUBJECT, fingerprint=b"x")
@@ -151,7 +151,7 @@ def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> No
     assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=True))
 
 
-def test_questions_are_counted_and_the_latest_is_kept() -> None:
+def test_look_ups_are_counted_and_latest_result_is_recorded() -> None:
     """The register records time and result of the last look-up, and the number of look-ups."""
     effects = Effects()
     effects.register()
@@ -167,7 +167,7 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
     assert LatestLookup(3_000_000, 2, "no_answer", "CircuitOpen", 8_000_000) == effect.last_question
 
 
-def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
+def test_age_of_last_look_up_after_clock_step_back() -> None:
     """If the clock was set back, the age of the last look-up grows again from then on."""
     effects = Effects()
     effects.register()

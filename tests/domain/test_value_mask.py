@@ -104,7 +104,7 @@ def test_secrets_of_up_to_three_characters_are_not_masked() -> None:
     assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
 
 
-def test_encoded_pairs_with_a_short_password() -> None:
+def test_base64_of_user_and_password_is_masked_as_a_whole() -> None:
     """Base64 of user and password is masked as a whole, however short the password is."""
     pair = b"u:kite7"
 
@@ -146,7 +146,7 @@ def test_word_that_secret_begins_or_ends_with_is_not_masked_elsewhere() -> None:
     assert "shipengine said ***" == masked_text("shipengine said TEST_9x2q_ship", mask)
 
 
-def test_key_files_are_known_by_their_keys() -> None:
+def test_only_the_key_of_a_key_file_is_masked() -> None:
     """If a secret is a key file, only its key is masked in other texts, not its other lines."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"

@@ -33,7 +33,7 @@ def line_of(*due_times: int, asleep: bool = True) -> Line:
 
 @examples(300)
 @given(acts)
-def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -> None:
+def test_each_waiting_caller_is_admitted_in_a_slot_of_its_own(walk: list[tuple[str, int]]) -> None:
     """Each waiting caller is admitted by its promised time, in a slot that only it uses."""
     line, now, number = Line(), 0, 0
     promised_times: dict[int, int] = {}

@@ -64,7 +64,7 @@ def test_sent_request_may_have_been_processed_after_a_lost_connection(
 
 
 @given(st.integers(1000, 4999))
-def test_request_that_was_not_sent(code: int) -> None:
+def test_websocket_request_that_was_not_sent_may_be_sent_again(code: int) -> None:
     """A WebSocket request that was not sent may be sent again on a new connection."""
     error = closing_error(Closure(code), was_sent=False)
 

@@ -94,7 +94,7 @@ def test_vendor_retry_after_becomes_trigger_that_continues_task(erp: Erp, run: A
     assert 2 == len(erp.http.sent)
 
 
-def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None:
+def test_airflow_worker_is_free_while_a_step_runs(erp: Erp, run: Any) -> None:
     """A task whose step still runs is deferred, and finds the step's result later."""
     release = erp.hold("INV-1")
     timer = Timer(3.0, release.touch)
@@ -115,7 +115,7 @@ def test_airflow_leaves_an_unknown_outcome_to_a_person(keyless: Erp, run: Any) -
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
-def test_airflow_fails_a_refusal(erp: Erp, run: Any) -> None:
+def test_airflow_task_fails_if_payment_is_declined(erp: Erp, run: Any) -> None:
     """A declined payment makes the Airflow task fail at once."""
     assert "failed" == run(*DECLINED)[0]
     assert 1 == len(erp.http.sent)

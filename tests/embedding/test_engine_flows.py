@@ -170,7 +170,7 @@ def test_vendor_retry_after_becomes_delay_of_task_retry(
     assert expected * 2 == erp.http.sent
 
 
-def test_celery_worker_is_free_while_a_step_goes_on(erp: Erp, celery_close: Any) -> None:
+def test_celery_worker_is_free_while_a_step_runs(erp: Erp, celery_close: Any) -> None:
     """While the first order's step runs, the only Celery worker completes another order."""
     release_file = erp.hold("INV-1")
     slow_task = celery_close.delay(*ORDER)
@@ -195,7 +195,7 @@ def test_celery_leaves_an_unknown_outcome_to_a_person(keyless: Erp, celery_close
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
-def test_celery_does_not_retry_a_refusal(erp: Erp, celery_close: Any) -> None:
+def test_celery_task_fails_if_payment_is_declined(erp: Erp, celery_close: Any) -> None:
     """A declined payment makes the Celery task fail at once."""
     with pytest.raises(PaymentDeclined):
         celery_close.delay(*DECLINED).get(timeout=60)
@@ -290,7 +290,7 @@ def test_vendor_retry_after_becomes_time_at_which_job_is_scheduled_again(
     assert expected * 2 == erp.http.sent
 
 
-def test_procrastinate_worker_is_free_while_a_step_goes_on(erp: Erp, jobs: Jobs) -> None:
+def test_procrastinate_worker_is_free_while_a_step_runs(erp: Erp, jobs: Jobs) -> None:
     """A job whose step still runs is scheduled again, and another job is done in between."""
     release_file = erp.hold("INV-1")
 
@@ -359,7 +359,7 @@ def test_vendor_retry_after_becomes_durable_pause_of_workflow(
     assert expected * 2 == erp.http.sent
 
 
-def test_dbos_workflow_asks_for_a_step_that_goes_on(
+def test_dbos_workflow_pauses_while_its_step_runs(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """While a step runs, the workflow is in a durable pause between two short parts of the flow."""
@@ -386,7 +386,7 @@ def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_eng
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
-def test_dbos_fails_a_refusal(erp: Erp, dbos_engine: Any) -> None:
+def test_dbos_workflow_fails_if_payment_is_declined(erp: Erp, dbos_engine: Any) -> None:
     """A declined payment fails the workflow at once."""
     with pytest.raises(PaymentDeclined):
         dbos_engine.close(*DECLINED)
@@ -517,7 +517,7 @@ def test_after_vendor_retry_after_workflow_continues_without_help(
     assert expected * 2 == erp.http.sent
 
 
-def test_temporal_activity_is_free_while_a_step_goes_on(erp: Erp, temporal_engine: Any) -> None:
+def test_temporal_activity_is_free_while_a_step_runs(erp: Erp, temporal_engine: Any) -> None:
     """An activity whose step still runs fails with the time of its next attempt."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
@@ -531,7 +531,7 @@ def test_temporal_activity_is_free_while_a_step_goes_on(erp: Erp, temporal_engin
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
 
 
-def test_temporal_workflow_fails_a_refusal(erp: Erp, temporal_engine: Any) -> None:
+def test_temporal_workflow_fails_if_payment_is_declined(erp: Erp, temporal_engine: Any) -> None:
     """A declined payment fails the workflow at once."""
     from temporalio.client import WorkflowFailureError  # noqa: PLC0415 - optional
 
@@ -678,7 +678,7 @@ def test_restate_sends_the_same_as_the_flow_alone(
     assert [("INV-1", results[0])] == erp.book_rows()
 
 
-def test_restate_waits_as_long_as_the_vendor_says(
+def test_restate_workflow_pauses_for_the_vendors_retry_after(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """A vendor's Retry-After becomes a durable pause of the workflow."""
@@ -687,7 +687,7 @@ def test_restate_waits_as_long_as_the_vendor_says(
     assert expected * 2 == erp.http.sent
 
 
-def test_restate_workflow_asks_for_a_step_that_goes_on(
+def test_restate_workflow_pauses_while_its_step_runs(
     erp: Erp, expected: list[SentRequest], workflows: Workflows
 ) -> None:
     """While a step runs, the workflow sleeps between two short parts of the flow."""
@@ -722,7 +722,7 @@ def test_restate_waits_for_a_person_after_an_unknown_outcome(
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
 
-def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
+def test_restate_workflow_fails_if_payment_is_declined(erp: Erp, workflows: Workflows) -> None:
     """A declined payment fails the workflow at once."""
     with pytest.raises(HTTPError):
         workflows.ask("declined", "run", DECLINED)

@@ -77,7 +77,7 @@ def test_earlier_invoices_are_left_out(odoo: OdooServer, *, tables: bool) -> Non
         assert [] == open_books(hub, ACCOUNT).invoices_since(NOON + timedelta(seconds=1))
 
 
-def test_an_invoice_is_a_charge_of_any_vendor(odoo: OdooServer) -> None:
+def test_open_amount_of_an_invoice_can_be_charged_at_any_vendor(odoo: OdooServer) -> None:
     """The open amount of an Odoo invoice can be charged at any payment vendor."""
     with opened_hub(odoo, tables=False) as hub:
         invoice = open_books(hub, ACCOUNT).invoices_since(NOON)[0]

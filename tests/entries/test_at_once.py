@@ -33,14 +33,14 @@ def number_of(request: Request) -> int:
 
 
 class Vendor:
-    """A vendor that records the calls and runs `does` for each of them."""
+    """A vendor that records each call, and runs the test's function before its response."""
 
     def __init__(self, does: Callable[[int], object]) -> None:
         self.calls: list[int] = []
         self._does = does
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a call as this vendor."""
+        """Record the call, run the test's function, and return a success."""
         number = number_of(request)
         self.calls.append(number)
         self._does(number)
@@ -54,7 +54,7 @@ class AsyncVendor:
         self._does = does
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a call as this vendor."""
+        """Run the test's function, and return a success."""
         await self._does(number_of(request))
         return Response(200)
 

@@ -249,7 +249,7 @@ def test_entry_whose_workers_all_died_is_given_up_after_last_attempt(
 def test_entry_that_was_given_up_stays_so_when_the_worker_stops(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
-    """A worker that stops right after it took entries does not release those it gave up."""
+    """If a worker stops right after it gave up an entry, the entry is not released again."""
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put_calls(outbox, 1)
     for _ in range(2):
@@ -372,7 +372,7 @@ def test_call_can_be_cancelled_by_its_key_until_a_worker_begins_it(
         outbox.cancel("b")
 
 
-def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
+def test_call_that_just_began_cannot_be_cancelled(store: CountingOutbox) -> None:
     """Cancelling a call that a worker has just taken is refused."""
     outbox = Outbox(store, clock=VirtualClock())
     (name,) = put_calls(outbox, 1, key="a")

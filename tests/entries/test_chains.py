@@ -1,4 +1,4 @@
-"""Chains of outbox calls: a call waits for its predecessors, and a failure undoes them."""
+"""Chains of outbox calls: a call waits for its predecessors; if it fails, they are undone."""
 
 from __future__ import annotations
 
@@ -460,7 +460,7 @@ def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
 def test_chain_runs_calls_and_undos_by_its_rules_despite_failures_and_dead_workers(
     plan: list[Plan], crashes: set[int]
 ) -> None:
-    """Whatever fails and wherever workers die, each call and undo runs as its rules require.
+    """Despite failures and killed workers, each call and undo runs as the rules of chains require.
 
     No call is made or undone twice, or before the calls for which it waits. No call waits forever,
     except for a call with an unknown outcome. Calls that were done before a call that failed for

@@ -1,4 +1,4 @@
-"""Crashes of workers: each combination of case, point and fault, and the resulting verdict."""
+"""Tests of the crash matrix: effects of a call are counted for each case, point and fault."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_after_crash_there_is_one_effect(
 def test_verdict_names_the_fault(
     effects: dict[str, int], states: list[str], unsettled: list[str], verdict: str
 ) -> None:
-    """The verdict distinguishes duplicated, lost, stuck and single effects."""
+    """The verdict on a crash tells single, duplicated, lost and stuck effects apart."""
     outcome = Outcome(Counter(effects), states, unsettled, "")
     assert verdict == outcome.verdict(CHARGE)
     assert (verdict == "once") is outcome.is_right(CHARGE)

@@ -142,7 +142,7 @@ def test_failed_work_marks_its_span() -> None:
 
 
 def test_webhook_continues_the_senders_trace(shop: Shop) -> None:
-    """A webhook's span is linked to the sender's span, and the handler continues its trace."""
+    """A webhook's span links to the sender's span, and its handler is in the sender's trace."""
     spans = Spans()
     inbox = shop.inbox_over(MemoryInbox(shop.clock), tracing=spans.tracing)
     current: list[Any] = []

@@ -259,7 +259,7 @@ def test_webhook_is_stored_without_an_invalid_subject(invalid_subject: Any) -> N
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_webhook_about_several_subjects_is_stored_without_one(*, is_async: bool) -> None:
-    """A webhook about several subjects is stored without subject and lane."""
+    """A webhook about several subjects is stored without a subject and without an ordered group."""
 
     def subject_of(event: PaymentEvent) -> str | None:
         return reference(event)

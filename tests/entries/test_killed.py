@@ -83,7 +83,7 @@ def test_calls_of_a_killed_worker_are_made_after_their_leases_expire(
         assert lane_calls == sorted(lane_calls)
 
 
-def test_chains_whose_workers_are_killed(lab: EntryLab, tmp_path: Path) -> None:
+def test_other_workers_continue_the_chains_of_killed_ones(lab: EntryLab, tmp_path: Path) -> None:
     """After `kill -9`, other workers continue each chain, and undo the calls before a failure.
 
     A killed worker forgets the answers of its last calls, so that those may be made again.

@@ -46,7 +46,7 @@ class SharedInbox:
         self.swaps = 0
         self.meanwhile: Callable[[], None] = _do_nothing
 
-    def shelf(self) -> EntryStore[Any]:
+    def entry_store(self) -> EntryStore[Any]:
         """Return the store's methods, which fail while the test makes the store unavailable."""
 
         def verb(name: str) -> Any:
@@ -95,7 +95,7 @@ class Process:
             self.heart = ManualHeartbeat(work, target)
             return self.heart  # type: ignore[no-any-return]  # set above
 
-        entry_store, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
+        entry_store, core = shared.entry_store(), sync_core(Ports(clock=shared.clock)).core
         self.renewals = EntryRenewals(entry_store, core.nanoseconds, heartbeat=new_heartbeat)
         self.keeping = EntryProcessing[Any](
             core,
@@ -337,7 +337,7 @@ def test_lease_is_long_without_renewal() -> None:
     shared_inbox = SharedInbox()
     able_renewals = shared_inbox.process().renewals
     unable_renewals = EntryRenewals(
-        shared_inbox.shelf(), shared_inbox.clock.nanoseconds, heartbeat=DisabledHeartbeat
+        shared_inbox.entry_store(), shared_inbox.clock.nanoseconds, heartbeat=DisabledHeartbeat
     )
     assert [ENTRY_LEASE, 60.0] == [able_renewals.lease(None), able_renewals.lease(60.0)]
     assert [UNRENEWED, 60.0] == [unable_renewals.lease(None), unable_renewals.lease(60.0)]
@@ -376,7 +376,7 @@ def test_renewal_waits_for_a_slow_store_at_most_until_leases_end() -> None:
     shared_inbox = SharedInbox()
     shared_inbox.add("a")
     reports: list[float] = []
-    plain_store = shared_inbox.shelf()
+    plain_store = shared_inbox.entry_store()
 
     def limit_store(left: Callable[[], float]) -> EntryStore[Any]:
         async def now() -> Any:

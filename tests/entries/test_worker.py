@@ -145,7 +145,7 @@ def test_termination_signals_set_the_stop_event(signal_number: signal.Signals) -
 
 
 def test_worker_under_nohup_ignores_the_hangup_of_its_terminal() -> None:
-    """A worker under nohup goes on when its terminal is closed."""
+    """A worker under nohup continues when its terminal is closed."""
     previous_handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stopping() as stop:
@@ -199,7 +199,7 @@ def test_signal_at_any_moment_of_a_wait_stops_the_worker() -> None:
 
 
 def test_idle_function_waits_for_pause_without_work() -> None:
-    """Without work, the idle function does the waiting, and may raise StorageUnavailable."""
+    """Without work, a worker waits by calling its idle function, which may raise an error."""
     stop, pauses = WaitRecorder(), list[float]()
 
     def idle(seconds: float) -> None:

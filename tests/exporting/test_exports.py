@@ -422,13 +422,13 @@ def test_exported_schema_fits_the_recorded_values(values: list[Any], shape: dict
 
 
 def test_return_only_for_vendors_with_redirects(tmp_path: Path) -> None:
-    """The buyer's return is a request only for vendors that redirect the buyer."""
+    """A request for the buyer's return is exported only for vendors that redirect the buyer."""
     with pytest.raises(AssertionError, match="no step that a buyer must complete"):
         fixture_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at
 
 
 def test_value_in_the_name_of_a_variable_is_not_replaced() -> None:
-    """If a value occurs in the name of another value's variable, that name stays as it is."""
+    """A variable's name stays unchanged even if it contains the value of another variable."""
     hiding = ValueHiding(
         "erp",
         {"long-password": "erp_password", "password": "erp_realm", "erp_": "erp_prefix"},

@@ -385,7 +385,7 @@ def test_redirect_to_another_server_is_refused_without_the_token(
         ("Password for 'https://[git.example': ", b""),
     ],
 )
-def test_questions_about_other_hosts_get_no_answer(question: str, answer: bytes) -> None:
+def test_git_gets_the_token_only_for_the_host_of_the_token(question: str, answer: bytes) -> None:
     """Git gets the token as a password only for the token's own host."""
     remote = GitRemote(url="https://git.example/a.git", token=Secret(TOKEN))
 
@@ -577,7 +577,9 @@ def test_mirror_folder_may_be_relative(
     assert {"refs/heads/main"} == target.refs().keys()
 
 
-def test_line_breaks_in_refs_end_no_line(tmp_path: Path, source: Repository) -> None:
+def test_line_separator_in_a_ref_does_not_split_its_name(
+    tmp_path: Path, source: Repository
+) -> None:
     """A Unicode line separator in a ref's name does not split the name in the report."""
     git("branch", "a\u2028b", "main", folder=source.folder)
     target = bare_repository(tmp_path / "target.git")

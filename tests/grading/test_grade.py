@@ -244,7 +244,7 @@ def test_source_rule_fails_for_each_planted_violation(rule: str, text: str, good
     ],
 )
 def test_pure_source_is_not_accused(text: str, good: Evidence) -> None:
-    """Pure functions of the same modules are allowed."""
+    """A rule about source code accepts the pure functions of a module that has impure ones too."""
     assert not failed_rules(source(text)(good)) & {"purity", "unknown words"}
 
 
@@ -260,7 +260,7 @@ def test_secret_of_another_name_is_caught(name: str, good: Evidence) -> None:
 
 
 def test_ignored_fault_of_a_call_with_several_requests_is_caught(good: Evidence) -> None:
-    """A call that usually sends two requests has not repeated the first one if it sends two."""
+    """If a call usually sends two requests, two requests after a fault do not count as a retry."""
     two_requests = attrs.evolve(good, usual_requests=2)
     ignored = fault("null answer", result=True, requests=2)(two_requests)
     repeated = fault("null answer", result=True, requests=3)(two_requests)
@@ -269,7 +269,7 @@ def test_ignored_fault_of_a_call_with_several_requests_is_caught(good: Evidence)
 
 
 def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
-    """A key declared with `query_key` may be in that URL parameter.
+    """A key declared with `query_key` may be in that URL parameter; other secrets may not.
 
     Other secrets must not be in the URL.
     """
@@ -289,7 +289,7 @@ def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:
-    """A vendor's tier is the highest one whose rules it passes, along with all lower tiers'."""
+    """A vendor gets the highest tier for which it passes all rules, with those of lower tiers."""
     plants = {
         Tier.NONE: PLANTS["https"],
         Tier.BRONZE: PLANTS["circuits"],

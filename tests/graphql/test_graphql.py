@@ -116,7 +116,7 @@ async def test_mutation_with_key_that_service_honours_is_retried(world: World) -
 
 
 @sync_and_async
-async def test_lost_mutation_under_a_key(world: World) -> None:
+async def test_failed_mutation_with_a_key_has_an_unknown_outcome(world: World) -> None:
     """A failed mutation with a key has an unknown outcome, and a rejected one a known outcome."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
     world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
@@ -172,7 +172,7 @@ def test_error_code_decides_the_raised_error_class(
         (503, None, VendorFailed),
     ],
 )
-def test_failure_with_a_body_of_graphql(
+def test_graphql_error_code_precedes_the_http_status(
     status: int, code: str | None, kind: type[ConnectorError]
 ) -> None:
     """The GraphQL error code decides the error class; without a code, the HTTP status does."""
@@ -208,7 +208,7 @@ def test_message_of_the_service_is_shown() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "no"}', b'{"errors": []}'])
-def test_failure_without_a_body_of_graphql(body: bytes) -> None:
+def test_http_status_decides_if_the_body_is_not_graphql(body: bytes) -> None:
     """If a response is not GraphQL, the HTTP status alone decides the error class."""
     assert failure_of(Response(400, body=body)) is None
 
@@ -236,7 +236,7 @@ async def test_refused_mutation_did_not_happen(world: World) -> None:
         ({"data": {"add": {"id": 1}}, "errors": [problem(None)]}, None),
     ],
 )
-def test_mutation_that_failed_while_it_was_executed(
+def test_mutation_that_failed_after_it_began_has_unknown_outcome(
     body: object, kind: type[ConnectorError] | None
 ) -> None:
     """If a mutation fails without an error code after it began, its outcome is unknown."""
@@ -320,7 +320,7 @@ def test_partial_graphql_result_is_returned_with_its_errors() -> None:
         (answer(None, problem("THROTTLED")), None),
     ],
 )
-def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
+def test_requested_pause_is_read_from_the_response(response: Response, pause: float | None) -> None:
     """The wait is read from the GraphQL response: either seconds, or a cost and a restore rate."""
     error = refusal_of(response)
     assert error is not None
@@ -330,7 +330,7 @@ def test_pause_that_a_service_asks_for(response: Response, pause: float | None) 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b"null", b'{"data": 5}', b'{"data": null}']
 )
-def test_answer_that_is_not_graphql(body: bytes) -> None:
+def test_response_that_is_not_graphql_blames_the_vendor(body: bytes) -> None:
     """If a response is not GraphQL, or has neither data nor errors, the error blames the vendor."""
     with pytest.raises(VendorFailed):
         read_answer(Response(200, body=body))
@@ -354,7 +354,7 @@ def test_page_of_a_connection_has_its_nodes_and_the_next_cursor() -> None:
     assert last_page.next_variables({"after": "c2"}) is None
 
 
-def test_pages_that_would_never_end() -> None:
+def test_repeated_cursor_raises_an_error() -> None:
     """A service that returns the same cursor again raises an error instead of endless pages."""
     with pytest.raises(InvalidData, match="the same page again"):
         GraphQLPage((), "c2").next_variables({"after": "c2"})
@@ -380,7 +380,7 @@ def test_response_without_a_complete_connection_is_refused(
 
 
 @pytest.mark.parametrize("path", ["shop", "nowhere", "shop.orders.nodes"])
-def test_path_that_leads_to_no_connection(path: str) -> None:
+def test_path_without_a_connection_is_refused(path: str) -> None:
     """A path in the response that does not lead to a GraphQL connection is refused."""
     with pytest.raises(InvalidData, match="no page"):
         pages_of(("nodes", [])).page(path)
@@ -413,7 +413,7 @@ def test_operation_name_is_from_caller_else_document_else_its_kind() -> None:
 
 
 @sync_and_async
-async def test_secrets_in_the_words_of_the_service(world: World) -> None:
+async def test_credential_that_the_service_repeats_is_removed_from_errors(world: World) -> None:
     """A credential that the service repeats in its error messages is removed from raised errors."""
     echo = {"message": f"bad token {TOKEN}", "extensions": {"code": "UNAUTHENTICATED"}}
     world.vendor.answers(answer(None, echo))

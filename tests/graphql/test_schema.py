@@ -59,7 +59,9 @@ def test_document_that_fits_the_schema_becomes_a_reusable_operation(schema: Grap
         ),
     ],
 )
-def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, message: str) -> None:
+def test_document_that_does_not_fit_the_schema_is_refused(
+    schema: GraphQLSchema, document: str, message: str
+) -> None:
     """A document that does not fit the schema is refused.
 
     The error lists each problem's place and reason.

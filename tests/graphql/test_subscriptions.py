@@ -135,7 +135,7 @@ def test_queries_mutations_and_other_payloads_are_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [{1}, float("nan"), "\ud800", object()])
-def test_values_that_cannot_be_written(value: Any) -> None:
+def test_variables_that_json_cannot_represent_are_refused(value: Any) -> None:
     """Variables that JSON cannot represent are refused, and the error shows no other variable."""
     make: Any = SHOP.subscription
     subscription = make("subscription A($a: Int) { a(a: $a) }", {"a": value, "b": "token-4711"})

@@ -43,7 +43,7 @@ SETS = {kind: (kind,) for kind in (*KINDS, "shards")} | {
 
 
 class Bank:
-    """A vendor that kills the process that sends the first request with each of two keys.
+    """A vendor that kills its caller at the first request with each of two keys.
 
     It acts once for each idempotency key that it receives.
     """

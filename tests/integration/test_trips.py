@@ -117,7 +117,7 @@ def test_each_command_is_one_network_round_trip_and_one_script_call_in_redis(
 def test_each_command_commits_one_transaction_in_postgresql(
     postgresql_location: StoreLocation, name: str, kind: str, flushed: int
 ) -> None:
-    """Each command commits one transaction in PostgreSQL, and an empty one to wait for the disk.
+    """Each command commits one transaction in PostgreSQL, and an empty one that waits for the disk.
 
     The second one uses the same round trip and releases the row locks first; it is sent only for
     states that must survive a crash.

@@ -335,7 +335,7 @@ def _settlement(name: str, amount: str) -> str:
     ],
 )
 def test_amount_due_has_charges_beside_the_invoice(content: str, due: str) -> None:
-    """The amount due is read from the file, which may add charges and deductions of others."""
+    """The amount due is read from the file, and may include charges that are not on the invoice."""
     settlement = f"<Rozliczenie>{content}</Rozliczenie></Fa>".encode()
     invoice = read_fa3(write_fa3(_ksef()).replace(b"</Fa>", settlement)).invoice
 
@@ -691,7 +691,7 @@ def test_unreadable_files_are_refused(old: bytes, new: bytes, words: str) -> Non
 
 
 def test_time_without_a_zone_is_in_utc() -> None:
-    """A file's creation time may lack a time zone."""
+    """A file's creation time without a time zone is read as UTC."""
     body = write_fa3(_ksef()).replace(b"08:30:01Z", b"08:30:01")
 
     assert read_fa3(body).created_at == datetime(2026, 11, 25, 8, 30, 1, tzinfo=UTC)

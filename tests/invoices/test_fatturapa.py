@@ -462,7 +462,7 @@ def _with_second_body(body: bytes, old: bytes = b"", new: bytes = b"") -> bytes:
 
 
 def test_file_with_several_invoices_is_read_as_a_batch() -> None:
-    """Each invoice of a file has the file's header.
+    """A file with several invoices is read as a batch; each invoice has the file's header.
 
     A single invoice cannot be requested from a file with several.
     """

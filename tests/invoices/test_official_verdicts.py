@@ -158,7 +158,7 @@ def test_moorage_and_official_files_name_the_same_rules(profile: str, syntax: st
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_official_files_name_the_broken_rule(profile: str) -> None:
-    """A field that breaks a rule here breaks the official rule of the same name in a syntax."""
+    """A field that breaks a rule of moorage breaks the same official rule in UBL or CII."""
     confirmed: dict[str, bool] = {}
     for syntax in SYNTAXES:
         common = set(_recorded(profile, syntax)["rules"])

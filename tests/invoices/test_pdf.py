@@ -361,7 +361,7 @@ def test_bytes_with_a_predictor_are_bounded() -> None:
 
 
 def test_inflated_bytes_of_all_streams_are_bounded() -> None:
-    """A stream after streams that together have as many bytes as allowed is refused."""
+    """After streams that unpack to as many bytes as allowed, each further stream is refused."""
     packed = [zlib.compress(bytes(24 * 1024 * 1024)), zlib.compress(b"x")]
     pdf = PdfFile(table_pdf([stream(content, "/Filter /FlateDecode") for content in packed]))
 

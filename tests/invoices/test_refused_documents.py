@@ -79,7 +79,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
-    """A document with a DTD, of another kind, or that is not XML raises a typed error."""
+    """An invoice document is refused if it has a DTD, is of another kind or is not XML."""
     with pytest.raises(InvalidData):
         read_ubl(body)
 

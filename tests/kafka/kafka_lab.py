@@ -1,4 +1,4 @@
-"""Synchronous and asynchronous Kafka connectors at a mock cluster, called through a manager."""
+"""Synchronous and asynchronous Kafka connectors for a mock cluster, called through a manager."""
 
 from __future__ import annotations
 

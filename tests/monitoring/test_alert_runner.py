@@ -304,7 +304,9 @@ def test_metrics_are_read_over_rule_window() -> None:
     assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.sent_alerts
 
 
-def test_failing_figures_stop_no_other_rule(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_metrics_function_affects_only_its_own_rule(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """If the metrics function of a rule raises, only this rule is not measured."""
     team = HubTeam()
 
@@ -558,7 +560,7 @@ def test_outage_of_the_store_is_reported_through_accounts() -> None:
     assert ["[warning] store: state"] == [message.subject for message in mail.delivered]
 
 
-def test_function_as_a_channel_and_a_removed_channel(caplog: pytest.LogCaptureFixture) -> None:
+def test_pending_alerts_of_a_removed_channel_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A function can be a channel; pending alerts of a removed channel are written to the log."""
     deliveries: list[AlertDelivery] = []
 

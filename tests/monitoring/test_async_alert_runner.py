@@ -144,7 +144,7 @@ def test_alert_rules_use_asynchronous_hub_metrics(source: str) -> None:
     assert (0.5, [True]) == (value, [active for *_, active in checked_alerts])
 
 
-def test_figures_of_a_program_may_be_asynchronous() -> None:
+def test_metrics_function_of_a_program_may_be_asynchronous() -> None:
     """A program's own metrics function may be asynchronous; a hub without metrics is refused."""
 
     async def figures(query: FigureQuery) -> CallFigures:

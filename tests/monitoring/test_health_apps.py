@@ -111,7 +111,7 @@ def test_unavailable_process_is_not_ready(monitor: HealthMonitor) -> None:
     assert ["200 OK", "503 Service Unavailable", "503 Service Unavailable"] == statuses
 
 
-def test_start_and_end_of_an_asgi_server(monitor: HealthMonitor) -> None:
+def test_asgi_application_answers_lifespan_events(monitor: HealthMonitor) -> None:
     """The ASGI health application answers lifespan events, and refuses WebSockets."""
     sent_messages: list[MutableMapping[str, Any]] = []
 

@@ -349,7 +349,7 @@ def test_lost_register_of_payments_leaves_the_health_readable(vendor: VendorServ
     ]
 
 
-def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
+def test_store_that_fails_during_a_reading_makes_the_state_unknown(vendor: VendorServer) -> None:
     """If the store fails during the reading of a service, that service's state is unknown."""
     answers = iter([None])
 

@@ -54,7 +54,7 @@ class OtherProcess:
 
 
 async def error_of(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
-    """Return the error that is raised when this is awaited."""
+    """Return the error that is raised when this awaitable is awaited."""
     with pytest.raises(kind) as excinfo:
         await pending
     assert type(excinfo.value) is kind

@@ -88,7 +88,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
 async def test_replacement_with_lost_answers_is_sent_before_the_configured_refresh_token(
     world: World, number: int, ending: list[Any]
 ) -> None:
-    """After lost answers, the configured refresh token is sent only if its replacement ended."""
+    """After lost responses, the configured token is sent only if the replacement is refused."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     refresher = oauth_world.refresher({"crm": client(grant=RefreshToken("rt-7"))})
     oauth_world.vendor.answers(CUT_OFF, CUT_OFF, *ending, grants(number))

@@ -146,7 +146,7 @@ async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
 
 @sync_and_async
 async def test_token_of_two_crashed_processes_is_sent_again(world: World) -> None:
-    """A refresh token that two crashed processes may have sent is sent once their time is over."""
+    """After the claims of two crashed processes end, their refresh token is sent once more."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
@@ -174,7 +174,7 @@ async def test_crash_after_storing_is_no_loss(world: World) -> None:
 
 
 @sync_and_async
-async def test_timeout_while_another_process_renews(world: World) -> None:
+async def test_timeout_while_another_process_renews_is_retryable(world: World) -> None:
     """A caller that times out while another process renews the token gets a retryable error."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()

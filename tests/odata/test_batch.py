@@ -159,7 +159,7 @@ def test_garbage_is_the_failure_of_the_service(response: Response) -> None:
 
 
 def test_operation_without_a_part_may_have_run_if_none_failed() -> None:
-    """A service stops a batch only at a failure; otherwise an absent part says nothing."""
+    """If no operation of a batch failed, one without a part in the response may have run."""
     content = batch_of([ERP.delete("Orders", number, etag="*") for number in (1, 2)], "")
     with pytest.raises(VendorFailed, match="fewer parts") as excinfo:
         content.read(answer(part(b"HTTP/1.1 204 No Content", b"") + END))
@@ -193,7 +193,7 @@ def test_operation_whose_part_of_response_is_unreadable_fails_alone() -> None:
         b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n",
     ],
 )
-def test_change_set_without_its_answers(inner: bytes) -> None:
+def test_change_set_whose_responses_are_missing_is_not_successful(inner: bytes) -> None:
     """If a change set's responses are missing, none of its operations is reported successful."""
     content = batch_of([[CREATE]], "")
     try:

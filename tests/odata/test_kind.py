@@ -88,7 +88,7 @@ def test_moorage_run_performs_operation_of_configured_odata_connector(
     assert (0, "3\n") == (finished.code, finished.out)
 
 
-def test_service_that_does_not_answer() -> None:
+def test_unreachable_odata_service_is_reported_as_unavailable() -> None:
     """An unreachable OData service is reported as unavailable, with a remedy."""
     with moorage.open(configuration("http://127.0.0.1:1")) as hub:
         health = hub.connectors.health("erp")

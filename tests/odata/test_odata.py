@@ -235,13 +235,15 @@ def test_credentials_never_follow_a_link_to_another_host() -> None:
         (None, "//a.example/o", "another origin"),
     ],
 )
-def test_links_that_are_not_followed(url: str | None, link: str, problem: str) -> None:
+def test_invalid_foreign_or_repeated_next_link_is_refused(
+    url: str | None, link: str, problem: str
+) -> None:
     """A next link that is invalid, or leads to another origin or the same page, is refused."""
     with pytest.raises(VendorFailed, match=problem):
         ODataPage((), next_link=link, url=url).next_path()
 
 
-def test_links_that_are_followed() -> None:
+def test_relative_and_unencoded_next_links_are_followed() -> None:
     """A next link may be relative, or contain characters that must be encoded."""
     page = ODataPage(
         (), next_link="Orders?$skiptoken=a b\u00e4%20c", url="https://a.example/v4/Orders"
@@ -253,7 +255,7 @@ def test_links_that_are_followed() -> None:
         ODataPage(()).next_path()
 
 
-def test_pauses_and_repeats() -> None:
+def test_read_is_retried_after_retry_after_and_write_is_not() -> None:
     """A read is retried after the service's `Retry-After`; a write is not retried."""
     with VendorServer() as server:
         caller = Caller(server, is_async=False)

@@ -286,7 +286,7 @@ def test_interruption_at_any_point_frees_the_slot(
 
 
 @EVERY_USE
-def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> None:
+def test_keyed_bulkheads_have_slots_for_each_key(use: Callable[..., Any]) -> None:
     """Bulkheads with the same key share their slots; bulkheads with other keys do not."""
     recorder = EventLog()
     bulkhead = Bulkhead(1, name="v", observers=[recorder])

@@ -119,7 +119,9 @@ def test_failed_probe_opens_circuit_again(use: Callable[..., Any]) -> None:
     ],
     ids=repr,
 )
-def test_counts_only_failures(use: Callable[..., Any], error: BaseException, failures: int) -> None:
+def test_circuit_counts_only_failures(
+    use: Callable[..., Any], error: BaseException, failures: int
+) -> None:
     """Rejections, interruptions and ignored exceptions do not count as failures of the circuit."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
 
@@ -158,7 +160,7 @@ def test_slow_calls_open_the_circuit(use: Callable[..., Any]) -> None:
 
 
 @BOTH
-def test_is_set_by_hand(use: Callable[..., Any]) -> None:
+def test_circuit_is_set_by_hand(use: Callable[..., Any]) -> None:
     """A circuit can be forced open, disabled and reset by hand."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1))
 

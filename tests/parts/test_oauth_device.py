@@ -295,7 +295,7 @@ def test_missing_device_code_is_an_error(mode: str, fault: Fault, words: str) ->
 
 
 @IN_BOTH
-def test_a_device_begins_in_the_end(mode: str) -> None:
+def test_start_of_a_device_login_is_retried(mode: str) -> None:
     """Starting a device login is retried after any failure."""
     with AuthorizationServer() as server:
         server.order(failing_answer(503), lost_answer(), path="/device_authorization")

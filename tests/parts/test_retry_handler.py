@@ -251,7 +251,7 @@ def test_retry_at_is_respected(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
+def test_retry_waits_for_a_circuit(use: Callable[..., Any]) -> None:
     """A retry around a circuit breaker comes exactly when the circuit allows a probe."""
     clock = Clock()
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=50), clock=clock)

@@ -147,7 +147,7 @@ async def test_source_continues_after_its_position() -> None:
     assert "numbers/9" == rest.records[-1].identity
 
 
-async def test_asynchronous_function_that_fails_for_a_time() -> None:
+async def test_async_fetch_function_is_called_again_after_a_temporary_failure() -> None:
     """After a temporary failure an async fetch function is called again with its position."""
     failures = [ConnectionFailed("away"), ConnectionFailed("away")]
     positions: list[Offset | None] = []
@@ -242,7 +242,7 @@ async def ignore_records(_: Any) -> None:
     """Ignore the records."""
 
 
-async def test_interval_passes_between_empty_answers() -> None:
+async def test_fetch_function_is_called_at_its_interval() -> None:
     """After an empty answer, the fetch function is not called again before the interval is over."""
     calls: list[Offset | None] = []
 

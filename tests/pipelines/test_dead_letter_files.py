@@ -134,7 +134,7 @@ async def test_worker_may_still_write_after_a_drop(tmp_path: Path, owner: int) -
 async def test_letter_is_added_to_the_file_that_replaced_another(
     tmp_path: Path, *, is_replaced: bool
 ) -> None:
-    """A letter that waited for another process's lock is written to the replaced file."""
+    """A letter that waited for a lock is written to the file that replaced the locked file."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"old\n")

@@ -175,7 +175,7 @@ async def test_message_marked_as_processed_during_a_search_is_not_delivered_agai
     assert ([1], [2], [3]) == (uids(first), uids(second), uids(third))
 
 
-async def test_limits_and_messages_that_are_gone() -> None:
+async def test_poll_respects_its_limits_and_skips_deleted_messages() -> None:
     """A poll respects its limits, and skips a message that was deleted during the poll."""
     folder = Folder(1, 2, 3, 4)
     folder.gone = {2}
@@ -289,7 +289,9 @@ async def test_next_poll_raises_error_if_server_refuses_or_ends_wait(reply: byte
         ("\\*", "\\Seen", False),
     ],
 )
-async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: bool) -> None:
+async def test_flag_that_the_server_would_not_store_is_refused(
+    permanent: str, mark: str, *, is_kept: bool
+) -> None:
     """A flag that the server would not store is refused when the source opens."""
     folder = Folder()
     folder.permanent = permanent

@@ -222,8 +222,10 @@ async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
-async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assignor: str) -> None:
-    """A member that loses a partition can still commit, and the next one continues after that."""
+async def test_member_can_commit_before_it_loses_a_partition(
+    cluster: KafkaCluster, assignor: str
+) -> None:
+    """A member can commit before it loses a partition, and the next member continues from there."""
     await publish(cluster, *numbered_records(200))
     first, second = source(cluster, assignor=assignor), source(cluster, assignor=assignor)
     records: list[SinkRecord] = []
@@ -495,7 +497,7 @@ async def test_unknown_topic_is_final_error_that_names_topic(cluster: KafkaClust
         (82, ConfigurationError, "same `instance`"),
     ],
 )
-async def test_group_that_refuses_a_member(
+async def test_permanent_refusal_by_the_group_stops_the_source(
     cluster: KafkaCluster, code: int, error: type[Exception], text: str
 ) -> None:
     """If the consumer group refuses the member for good, the source stops."""
@@ -507,7 +509,7 @@ async def test_group_that_refuses_a_member(
     await reader.close()
 
 
-async def test_commit_that_is_refused_for_a_time(cluster: KafkaCluster) -> None:
+async def test_commit_that_is_refused_temporarily_is_repeated(cluster: KafkaCluster) -> None:
     """A commit that the cluster refuses temporarily is repeated."""
     await publish(cluster, *(Message(str(number), key="one") for number in range(3)))
     reader = source(cluster)
@@ -573,7 +575,7 @@ async def test_reads_wait_for_commits(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
-async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
+async def test_permanently_refused_commit_stops_the_source(cluster: KafkaCluster) -> None:
     """A commit that the cluster refuses for good stops the source."""
     await publish(cluster, *numbered_records(3))
     reader = source(cluster)
@@ -604,7 +606,9 @@ def test_wrong_argument_of_kafka_source_is_refused(arguments: dict[str, Any], pa
     assert path == error.value.path
 
 
-async def test_pattern_and_options_that_librdkafka_refuses(cluster: KafkaCluster) -> None:
+async def test_pattern_or_option_that_librdkafka_refuses_is_a_final_error(
+    cluster: KafkaCluster,
+) -> None:
     """If librdkafka refuses a topic pattern or an option, the error is final."""
     with pytest.raises(ConfigurationError, match="refused the group"):
         await source(cluster, "^(").open(Revocations())
@@ -635,7 +639,7 @@ def test_wrong_password_is_a_final_error() -> None:
     assert isinstance(error, AuthenticationFailed)
 
 
-async def test_work_that_is_cancelled_before_it_begins() -> None:
+async def test_function_that_is_cancelled_before_its_turn_is_skipped() -> None:
     """A thread skips a function that was cancelled before its turn."""
     worker = DaemonWorker("test")
     begin = threading.Event()
@@ -658,7 +662,7 @@ async def test_use_of_closed_source_raises_connection_failed(cluster: KafkaClust
     await reader.close()
 
 
-async def test_cluster_that_is_away(cluster: KafkaCluster) -> None:
+async def test_unreachable_cluster_is_a_temporary_error(cluster: KafkaCluster) -> None:
     """If no cluster is reachable, the error is temporary; reopening keeps the same member."""
     await publish(cluster, *numbered_records(4))
     reader = source(cluster, connect_timeout=1.0)
@@ -728,7 +732,9 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
     await run_task
 
 
-async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster) -> None:
+async def test_pipeline_keeps_order_and_turns_bad_record_into_dead_letter(
+    cluster: KafkaCluster,
+) -> None:
     """Records of one key reach the sink in order, and a bad record becomes a dead letter."""
     await publish(cluster, *numbered_records(500))
     by_key: dict[bytes | None, list[int]] = defaultdict(list)

@@ -361,7 +361,7 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
 async def test_messages_of_a_recreated_stream_are_not_taken_for_earlier_ones(
     server: PrivateNats, stream: str
 ) -> None:
-    """A new message is read, even if an open message of the deleted stream had its position."""
+    """A new message is read, even if an open message of a deleted stream had the same position."""
     await publish(server, stream, [Message(b"old")])
     reader = source(server, stream)
     await reader.open(Revocations())

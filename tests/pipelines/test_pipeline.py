@@ -216,7 +216,7 @@ async def test_sink_may_say_when_to_come_back() -> None:
     assert 1 == report.statistics.retried
 
 
-async def test_results_may_end_early() -> None:
+async def test_records_that_the_sink_did_not_try_are_sent_again() -> None:
     """Records that the sink did not try are sent again after the failed record was settled."""
     calls: list[list[int]] = []
 
@@ -312,7 +312,7 @@ async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
     assert 2 == source.committed[-1].offset
 
 
-async def test_dead_letters_that_cannot_be_stored() -> None:
+async def test_pipeline_commits_nothing_while_dead_letters_cannot_be_stored() -> None:
     """While dead letters cannot be stored, the pipeline waits or stops, and commits nothing."""
     letters, source = MemoryDeadLetters(), MemorySource(make_records(2))
     letters.fail(ConnectionFailed("away"), ConnectionFailed("away"))
@@ -376,7 +376,9 @@ def test_failed_commit_is_repeated_as_soon_as_the_source_is_open_again(
 
 
 @pytest.mark.parametrize("method", ["open", "poll", "commit"])
-async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) -> None:
+async def test_permanent_source_error_stops_the_pipeline(
+    method: Literal["open", "poll", "commit"],
+) -> None:
     """A permanent source error stops the pipeline."""
     source = MemorySource(make_records(3), is_endless=True)
     source.fail(AuthenticationFailed("no"), method=method)
@@ -385,7 +387,7 @@ async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) ->
     assert not source.is_open
 
 
-async def test_sink_that_can_never_work() -> None:
+async def test_wrong_sink_configuration_stops_the_pipeline_before_it_reads() -> None:
     """If the sink's configuration is wrong, the pipeline stops before it reads anything."""
 
     class FailingSink(MemorySink):
@@ -631,7 +633,7 @@ async def test_returned_record_waits_for_its_key_although_other_lanes_are_free()
 
 @pytest.mark.parametrize("outcome", [["x"], "x", True, SourceRecord.of_json(1)])
 async def test_transform_that_returns_no_record_stops_the_pipeline(outcome: Any) -> None:
-    """A transform that returns something else than a record stops the pipeline, naming itself."""
+    """If a transform returns something else than a record, the pipeline's error names it."""
     sink = MemorySink()
 
     def double(_: SinkRecord) -> Any:

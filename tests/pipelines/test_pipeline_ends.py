@@ -221,7 +221,7 @@ def test_stop_processes_records_of_a_slow_function_before_those_of_other_lanes()
 
 
 def test_lane_that_gives_records_back_begins_no_later_ones() -> None:
-    """After a stop, a lane that returns records does not begin the batches behind them."""
+    """After a stop, a lane that released records does not begin the batches behind them."""
     source = MemorySource(_lane_records([1, 0, 0, 0, 1]), is_endless=True)
     stored: list[Any] = []
 

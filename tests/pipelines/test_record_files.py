@@ -186,7 +186,7 @@ def test_stray_quote_of_csv_costs_no_more_than_other_text(tmp_path: Path) -> Non
 
 
 def test_unterminated_quote_of_finished_csv_is_not_dropped(tmp_path: Path) -> None:
-    """The rows after a quote without an end are one record with the raw text."""
+    """The rows after an unclosed quote become one record that contains their raw text."""
     path = tmp_path / "orders.csv"
     _append(path, 'number,note\n1,a\n2,"b\n3,c\n')
     file = RecordFile(path, "csv", is_complete=True)
@@ -197,7 +197,7 @@ def test_unterminated_quote_of_finished_csv_is_not_dropped(tmp_path: Path) -> No
 
 
 def test_csv_without_names_of_columns_is_refused(tmp_path: Path) -> None:
-    """An empty first line is not a header."""
+    """A CSV file whose first line is empty, instead of column names, is refused."""
     path = tmp_path / "orders.csv"
     _append(path, "\n1,a\n")
     with pytest.raises(InvalidData, match=r"first line of orders\.csv"):

@@ -124,7 +124,7 @@ def payloads(records: Iterable[SinkRecord]) -> list[bytes]:
     return [record.payload for record in records]
 
 
-def test_late_records_are_made_once() -> None:
+def test_lazy_records_are_built_once() -> None:
     """Lazily built records are built on first access, and stay the same objects."""
     records = LazyRecords([b"1", b"2", b"3"], made_of)
     assert (3, False) == (len(records), records.is_made)
@@ -140,13 +140,13 @@ def test_slice_of_lazy_records_builds_only_its_own_records() -> None:
     assert not records.is_made
 
 
-def test_late_records_are_pickled_as_a_list() -> None:
+def test_lazy_records_are_pickled_as_a_list() -> None:
     """Lazy records are pickled as plain records, without the messages behind them."""
     records = LazyRecords([b"1", b"2"], made_of)
     assert list(records) == pickle.loads(pickle.dumps(records))  # noqa: S301 - its own
 
 
-def test_joined_late_records_are_not_made() -> None:
+def test_joining_lazy_records_builds_none() -> None:
     """Joining lazy sequences builds no records; joining other sequences returns a list."""
     first, second = (LazyRecords([text], made_of) for text in (b"1", b"2"))
     joined_sequence = joined_records([first, second])

@@ -125,7 +125,7 @@ def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
     assert 5 == subprocess.run([sys.executable, "-c", HANGING], timeout=120, check=False).returncode
 
 
-def test_failure_of_one_ends_the_others() -> None:
+def test_failure_of_one_pipeline_ends_the_others() -> None:
     """If one pipeline fails, the others stop cleanly before its error is raised."""
     other_pipelines: list[Pipeline] = []
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReloadWorld:
-    """An HTTP client, sync and async, that answers with the request's URL while its gate is open.
+    """An HTTP client that replies with the request's URL once the test opens the client's gate.
 
     Attributes:
         sent: the URLs, as they were sent.

@@ -235,7 +235,7 @@ def test_repeated_part_of_all_of_is_merged_once() -> None:
 def test_media_type_range_is_accepted_and_content_has_a_concrete_type(
     media_type: str, accept: str, content_type: str
 ) -> None:
-    """A range is accepted as it is; content has a concrete media type that fits its form."""
+    """A range such as `image/*` stays in the Accept header; a body gets a concrete media type."""
     ask = operation("ask", responses={"200": {"content": {media_type: {}}}})
     give = taking({media_type: {}})
     tree = description({"/a": {"get": ask, "post": give}})
@@ -245,7 +245,7 @@ def test_media_type_range_is_accepted_and_content_has_a_concrete_type(
 
 
 def test_objects_in_parameters_are_joined(generate: Generate) -> None:
-    """An object that is not exploded is a list of names and values; in a header also pairs."""
+    """An object parameter is joined to names and values, or with `explode` to name=value pairs."""
     parameters = [
         parameter("key", "path", schema=PAIR),
         parameter("full", "path", schema=PAIR, explode=True),
@@ -298,7 +298,7 @@ def test_multipart_form_has_objects_in_json_and_optional_files(generate: Generat
 
 
 def test_multipart_fields_have_the_described_styles() -> None:
-    """A style in the description takes precedence over a part in JSON."""
+    """A multipart field with a described style is written in that style, not as a part in JSON."""
     content = multipart_content(Mapping[str, Any], {"a": {"b": 1}}, styles={"a": "deep"})
     assert isinstance(content.body, bytes)
     assert b'name="a[b]"\r\n\r\n1\r\n' in content.body

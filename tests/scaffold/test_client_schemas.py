@@ -125,7 +125,7 @@ def problems(*operations: dict[str, Any], **options: Any) -> dict[str, str]:
         ({"type": "string", "minLength": 0, "maxLength": "3"}, "str"),
     ],
 )
-def test_annotations_of_answers(schema: Any, annotation: str) -> None:
+def test_function_is_annotated_with_its_response_type(schema: Any, annotation: str) -> None:
     """An operation's function is annotated with the type of the operation's response."""
     text = functions(operation("call", responses={"200": in_json(schema)}))
     assert f"read=json_answer({annotation})," in text
@@ -170,7 +170,7 @@ def test_further_members_have_the_type_of_a_class_below(
 
 
 def test_discriminators_name_the_classes_that_have_the_member() -> None:
-    """A discriminator lists all classes with its property; if one lacks it, it is not used."""
+    """A discriminator lists all classes with its property, and is not used if a class lacks it."""
     by_kind = {"propertyName": "kind", "mapping": {"c": "Card", "other": "Other"}}
     text = models({"oneOf": [CARD, CASH], "discriminator": by_kind})
     assert 'Kinds("kind", {"c": "Card", "Cash": "Cash"})' in text
@@ -245,7 +245,9 @@ def test_parameters_have_their_style(part: dict[str, Any], code: str) -> None:
         ),
     ],
 )
-def test_parameters_that_cannot_be_mapped(part: dict[str, Any], place: str, problem: str) -> None:
+def test_parameters_that_cannot_be_mapped_are_reported(
+    part: dict[str, Any], place: str, problem: str
+) -> None:
     """A parameter that no HTTP request can carry is reported with its place."""
     refusals = problems(operation("call", parameters=[part]))
     assert [f"#/paths/~1p0/post/parameters/0{place}"] == [*refusals]
@@ -274,7 +276,7 @@ def test_forms_keep_field_styles_and_json_variants_keep_media_types() -> None:
     )
 
 
-def test_contents_that_cannot_be_mapped() -> None:
+def test_request_bodies_that_cannot_be_mapped_are_reported() -> None:
     """A form that is not an object, and a request body without content, are reported."""
     form = {"application/x-www-form-urlencoded": {"schema": {"type": "string"}}}
     refusals = problems(operation("call", requestBody={"content": form}))
@@ -287,7 +289,7 @@ def test_contents_that_cannot_be_mapped() -> None:
     assert ["#/paths/~1a/get/requestBody"] == [*problems(paths=paths)]
 
 
-def test_answers_without_a_type() -> None:
+def test_head_response_has_no_type() -> None:
     """A HEAD request has no response type; without a success response the default one counts."""
     paths = {"/a": {"head": operation("call", responses={"200": in_json(CARD)})}}
     assert "read=no_answer" in functions(paths=paths)

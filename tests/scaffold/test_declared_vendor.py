@@ -1,4 +1,4 @@
-"""If a contract has no template of its own, its declaration is used to write a vendor."""
+"""Scaffolded vendors of contracts without a template, which follow the contract's declaration."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_vendor_follows_from_the_declaration(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_readme_says_what_each_capability_needs(kind: str, row: str) -> None:
-    """The README lists the field or operation that each capability needs, unless it is stated."""
+    """For each capability that the vendor does not declare, the README says how to add it."""
     assert row in vendor_from_declaration("blue-bird", kind)["README.md"]
 
 
@@ -82,7 +82,7 @@ def test_body_has_no_fields_whose_use_is_refused_until_vendor_states_capability(
 def test_parameter_with_a_plain_name_has_its_type(
     kind: Any, type_text: str, sent_fields: dict[str, str]
 ) -> None:
-    """A parameter has its type if its name is plain, and is sent if its type has a JSON form."""
+    """A parameter is annotated with its type or with Any, and is sent if JSON can represent it."""
     field = ValueField("from_", kind, required=False, optional=True, others=False)
 
     assert type_text == annotation(field)

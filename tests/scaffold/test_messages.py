@@ -218,7 +218,7 @@ def with_message(message: Any, **parts: Any) -> dict[str, Any]:
         ({"headers": {"properties": {"a": 1}}}, "headers/properties/a"),
     ],
 )
-def test_messages_that_cannot_be_mapped(message: Any, place: str) -> None:
+def test_messages_that_cannot_be_mapped_are_reported(message: Any, place: str) -> None:
     """A message that cannot be mapped is reported by its place, or left out and listed."""
     tree = with_message(message)
     with pytest.raises(DescriptionRefused) as excinfo:
@@ -329,13 +329,15 @@ def test_topic_of_another_channel_is_refused(topic: str) -> None:
         ("a", "none", "not one of the values in the description"),
     ],
 )
-def test_values_that_are_no_part_of_a_topic(shop: Any, env: str, problem: str) -> None:
+def test_value_that_changes_the_segments_of_a_topic_is_refused(
+    shop: Any, env: str, problem: str
+) -> None:
     """A value that would add or remove segments of a topic is refused."""
     with pytest.raises(InvalidData, match=problem):
         CHANNEL.topic({"shop": shop, "env": env})
 
 
-def test_payloads_that_cannot_be_read() -> None:
+def test_unreadable_payload_is_invalid_data() -> None:
     """A received payload that is not JSON or not UTF-8 is refused as invalid data."""
     for payload in (b"{", b"NaN", b"[" * 100_000, b"\xff"):
         with pytest.raises(InvalidData, match="not JSON"):

@@ -180,7 +180,7 @@ def test_invalid_names_are_refused(name: str) -> None:
 
 
 def test_name_of_a_vendor_of_moorage_is_refused() -> None:
-    """A new vendor with the name of a vendor of moorage is refused, because none replaces that."""
+    """A vendor with the name of one of moorage's vendors is refused, since it cannot replace it."""
     with pytest.raises(ConfigurationError, match="has a vendor named 'amazon_ses'") as excinfo:
         scaffold("vendor", "amazon-ses", "email")
     assert "name" == excinfo.value.path

@@ -1,4 +1,4 @@
-"""The depth of values down to which a JSON Schema checks them in limited time."""
+"""The greatest depth of a value that a JSON Schema can check in limited time."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ def test_recursive_schema_is_compared_once() -> None:
 
 
 def test_reference_may_stand_next_to_definitions() -> None:
-    """A schema that is only a reference to one of its definitions is compared, as Pydantic's."""
+    """A schema that only refers to one of its definitions, as Pydantic writes it, is compared."""
 
     def tree(**properties: Any) -> dict[str, Any]:
         node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}, **properties}}

@@ -109,8 +109,8 @@ async def test_records_return_through_both_wire_formats(schema: Schema, wire_for
         assert is_json == (encoded.content_type == "application/json")
 
 
-async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
-    """A record that does not fit its schema, or has no known schema, is a dead letter as it was."""
+async def test_invalid_record_becomes_a_dead_letter_with_its_own_bytes() -> None:
+    """An invalid record, or one without a known schema, becomes a dead letter with its bytes."""
     registry = MemorySchemaRegistry()
     id = await registry.register("orders", AVRO)
     payloads = [b"nonsense", add_frame(id, b""), add_frame(77, b"\2"), add_frame(id, b"\2"), b""]

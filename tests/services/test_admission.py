@@ -146,7 +146,7 @@ async def test_service_and_endpoint_limits_are_taken_together(world: World) -> N
 
 
 @sync_and_async
-async def test_cost_of_an_endpoint(world: World) -> None:
+async def test_cost_of_an_endpoint_is_taken_from_both_limits(world: World) -> None:
     """An endpoint's cost in tokens is taken from both the service's and the endpoint's limit."""
     bulk = Endpoint("bulk", cost=3)
     manager = world.manager(vat(limits=RateLimitConfig(1, burst=3), endpoints=bulk))
@@ -205,7 +205,7 @@ async def test_used_up_allowance_pauses_all_callers(world: World, spent: dict[st
 
 
 @sync_and_async
-async def test_used_up_allowance_without_a_limit(world: World) -> None:
+async def test_used_up_allowance_does_not_pause_a_service_without_limits(world: World) -> None:
     """If a vendor reports a used-up allowance, a service without limits is not paused."""
     world.vendor.answers(Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"}))
     manager = world.manager(vat())
@@ -344,7 +344,7 @@ async def test_reset_limits_ends_a_pause(world: World) -> None:
 
 
 @sync_and_async
-async def test_reset_without_limits(world: World) -> None:
+async def test_reset_of_missing_limits_raises_an_error(world: World) -> None:
     """Resetting the limits of a service without limits raises an error."""
     with pytest.raises(ConfigurationError, match="no rate limit"):
         await world.manager(vat()).reset_limits("vat")

@@ -237,7 +237,7 @@ async def test_half_open_cannot_be_set_by_hand(world: World) -> None:
 
 
 @sync_and_async
-async def test_reading_a_missing_circuit(world: World) -> None:
+async def test_reading_a_missing_circuit_raises_an_error(world: World) -> None:
     """Reading the circuit of a service without one raises an error that says how to add one."""
     manager = world.manager(vat())
 

@@ -186,7 +186,7 @@ async def test_unsent_write_keeps_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_refused_repeat_of_a_possible_write(world: World) -> None:
+async def test_rejected_repeat_of_a_possible_write_is_raised(world: World) -> None:
     """If a write's outcome is unknown and its repeat is rejected, the rejection is raised."""
     world.vendor.answers(ConnectionFailed("cut off"))
     service = vat(

@@ -149,7 +149,7 @@ async def test_responses_cached_for_the_old_credential_are_not_used_after_renewa
 
 
 @sync_and_async
-async def test_renewal_during_a_revalidation(world: World) -> None:
+async def test_response_cached_for_the_old_credential_is_not_revalidated(world: World) -> None:
     """After a renewal, a response cached for the old credential is not revalidated."""
     provider = Provider(world)
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
@@ -236,7 +236,7 @@ async def test_no_cached_response_without_credentials(world: World) -> None:
 
 
 @sync_and_async
-async def test_transform_that_changes_the_request(world: World) -> None:
+async def test_response_to_a_request_changed_by_a_transform_is_not_cached(world: World) -> None:
     """If a transform changes the request after the cache look-up, the response is not cached."""
     paths = iter(["/a", "/b", "/a", "/a", "/a"])
     world.vendor.answers(FRESH_RESPONSE, NEWER)
@@ -252,7 +252,7 @@ async def test_transform_that_changes_the_request(world: World) -> None:
 
 
 @sync_and_async
-async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> None:
+async def test_request_that_a_transform_makes_uncacheable_is_sent(world: World) -> None:
     """A request that a transform makes uncacheable is sent without using the cache."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
     world.vendor.otherwise = FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60"})

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @sync_and_async
-async def test_outage_without_observers(world: World) -> None:
+async def test_cache_outage_without_observers_fails_no_call(world: World) -> None:
     """An unavailable cache fails no call when the manager has no observers."""
     cache = FaultyCache(world)
     cache.fails = StorageUnavailable("the cache is away.")
@@ -175,7 +175,7 @@ async def test_cache_look_up_counts_towards_the_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_deadline_during_the_cache_look_up(world: World) -> None:
+async def test_deadline_during_the_cache_look_up_takes_no_token(world: World) -> None:
     """A deadline that passes during the cache look-up ends the call without taking a token."""
     cache = FaultyCache(world)
     cache.slow = 1.0

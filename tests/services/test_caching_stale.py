@@ -200,7 +200,7 @@ async def test_304_for_another_version_is_repeated(world: World) -> None:
 
 
 @sync_and_async
-async def test_304_for_another_version_that_cannot_be_repeated(world: World) -> None:
+async def test_refused_repeat_after_a_mismatched_304_is_raised(world: World) -> None:
     """If the repeat after a mismatched 304 is refused by a limit, that error is raised."""
     world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}))
     service = vat(limits=RateLimitConfig(2, per=timedelta(days=1)), max_limit_wait=0)

@@ -32,7 +32,9 @@ LEDGER = Path("domain/resilience/ledger.py")
     ],
 )
 @sync_and_async
-async def test_attempt_time_limit(world: World, custom: float | None, bound: float) -> None:
+async def test_attempt_timeout_is_capped_by_the_rest_of_the_calls_time(
+    world: World, custom: float | None, bound: float
+) -> None:
     """An attempt may take its configured time, but no longer than the rest of the call's time."""
     flows = world.manager(Service("vat", attempt_timeout=custom)).manager._flows
     plan = flows.plans.find("vat", None, None)

@@ -104,7 +104,7 @@ async def test_call_in_bulkhead_queue_gets_next_free_slot(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_bulkhead_queue_time_limit(
+async def test_call_leaves_the_bulkhead_queue_at_its_time_limit(
     world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
     """A call leaves the bulkhead's queue after its maximum wait or at its deadline."""
@@ -201,7 +201,7 @@ async def test_fallback_may_be_asynchronous(world: World) -> None:
 
 
 @sync_and_async
-async def test_fallback_of_an_endpoint(world: World) -> None:
+async def test_endpoint_fallback_replaces_that_of_the_service(world: World) -> None:
     """An endpoint's fallback replaces the service's fallback; None means no fallback."""
     world.vendor.otherwise = 503
     service = vat(
@@ -338,7 +338,7 @@ async def test_batch_concurrency_defaults_to_eight(world: World) -> None:
 
 
 @sync_and_async
-async def test_batch_with_keys(world: World) -> None:
+async def test_repeated_batch_with_keys_sends_nothing(world: World) -> None:
     """Each request of a batch has an idempotency key, so repeating the batch sends nothing."""
     manager = world.manager(vat())
 

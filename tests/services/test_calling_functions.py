@@ -38,7 +38,9 @@ from tests.support.virtual_tasks import Interruption
 
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
 @sync_and_async
-async def test_probe_lease_of_a_function(world: World, timeout: float | None, lease: float) -> None:
+async def test_function_that_probes_holds_its_slot_for_the_longer_timeout(
+    world: World, timeout: float | None, lease: float
+) -> None:
     """A function that probes the circuit holds its slot for the longer of the two timeouts."""
     circuit = CircuitBreakerConfig(failures=1, open_for=10)
     manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
@@ -161,7 +163,7 @@ async def test_function_of_the_wrong_mode_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_full_store_error_on_the_fast_path(world: World) -> None:
+async def test_full_store_error_on_the_fast_path_names_the_service(world: World) -> None:
     """On the fast path, the error of a full store names the service and the call."""
 
     class FullStore(MemoryStorage):

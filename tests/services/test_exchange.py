@@ -51,7 +51,7 @@ async def test_default_headers_fill_gaps(world: World) -> None:
 
 
 @sync_and_async
-async def test_missing_base_url_error(world: World) -> None:
+async def test_missing_base_url_raises_an_error(world: World) -> None:
     """A request to a service without a base URL raises an error."""
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(Service("vat")).call("vat", GET)
@@ -144,7 +144,7 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 
 
 @sync_and_async
-async def test_classifier_with_a_wrong_result(world: World) -> None:
+async def test_wrong_result_of_a_classifier_is_named(world: World) -> None:
     """If a classifier returns something else than an error of moorage, its type is named."""
 
     def agree(*_: object) -> Any:
@@ -220,7 +220,7 @@ ENDPOINTS = (
     ],
 )
 @sync_and_async
-async def test_endpoint_of_a_request(
+async def test_request_uses_its_named_or_first_matching_endpoint(
     world: World, request_: Request, name: str | None, timeout: float
 ) -> None:
     """A request uses its named endpoint, or the first endpoint that matches method and path."""

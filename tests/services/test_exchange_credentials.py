@@ -124,7 +124,9 @@ async def test_each_attempt_is_signed_again_with_its_own_time(world: World) -> N
     ],
 )
 @sync_and_async
-async def test_all_signing_methods(world: World, signing: Any, header: str, begins: str) -> None:
+async def test_each_kind_of_signing_credentials_signs_a_request(
+    world: World, signing: Any, header: str, begins: str
+) -> None:
     """A request can be signed by each kind of signing credentials."""
     await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
 
@@ -160,7 +162,7 @@ async def test_own_credentials_precede_the_provider(world: World) -> None:
 
 
 @sync_and_async
-async def test_missing_provider_error(world: World) -> None:
+async def test_missing_provider_raises_an_error(world: World) -> None:
     """A service that needs credentials without a provider raises an error and sends nothing."""
     with pytest.raises(CredentialNotFound) as excinfo:
         await world.manager(vat(needs_credentials=True)).call("vat", GET)

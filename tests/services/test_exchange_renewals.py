@@ -116,7 +116,7 @@ async def test_concurrent_callers_renew_once(world: World) -> None:
 
 @pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
 @sync_and_async
-async def test_failed_renewal_error(world: World, error: Exception) -> None:
+async def test_failed_renewal_raises_its_own_error(world: World, error: Exception) -> None:
     """If a renewal fails, its own error is raised, with the vendor's error as the cause."""
     provider = Provider(world)
     provider.fails = error

@@ -92,7 +92,7 @@ async def test_transforms_may_be_asynchronous(world: World) -> None:
 
 
 @sync_and_async
-async def test_transform_that_returns_an_awaitable(world: World) -> None:
+async def test_synchronous_transform_that_returns_an_awaitable_is_refused(world: World) -> None:
     """A synchronous transform that returns an awaitable is refused when it runs."""
 
     async def stamp(message: Any) -> Any:
@@ -178,7 +178,7 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 
 
 @sync_and_async
-async def test_transform_that_uses_up_the_time(world: World) -> None:
+async def test_no_request_is_sent_if_a_transform_uses_up_the_time(world: World) -> None:
     """If a transform uses up the call's time, no request is sent."""
 
     def advance_clock(request: Request) -> Request:

@@ -55,6 +55,6 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
     assert "hunter2" not in repr(own_error)
 
 
-def test_exception_without_a_traceback() -> None:
+def test_exception_without_a_traceback_is_named_by_its_class() -> None:
     """For an exception without a traceback, the error names only its class."""
     assert "raised KeyError." in http_failure(KeyError()).message

@@ -274,7 +274,7 @@ async def test_keyed_calls_are_not_hedged(world: World) -> None:
 
 
 @sync_and_async
-async def test_hedging_of_an_endpoint(world: World) -> None:
+async def test_endpoint_may_have_its_own_hedging(world: World) -> None:
     """An endpoint may have its own hedging settings."""
     world.vendor.answers(503)
     service = vat(hedge=None, endpoints=Endpoint("rates", path="/rates", hedge=HEDGE))

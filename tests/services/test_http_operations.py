@@ -147,7 +147,7 @@ async def test_operation_waits_for_a_slot(world: World) -> None:
 
 
 @sync_and_async
-async def test_operation_of_a_divided_limit(world: World) -> None:
+async def test_operation_uses_one_part_of_a_divided_limit(world: World) -> None:
     """When a limit is split into parts, an operation uses the share of only one part."""
     world.vendor.answers(*[answer(total=1)] * 2)
     manager = world.manager(erp(limits=RateLimitConfig(1000, parts=2)))
@@ -156,7 +156,7 @@ async def test_operation_of_a_divided_limit(world: World) -> None:
 
 
 @sync_and_async
-async def test_endpoint_that_is_no_name(world: World) -> None:
+async def test_invalid_endpoint_name_is_refused(world: World) -> None:
     """An endpoint with an invalid name is refused before anything is sent."""
     wrong_name: Any = []
     with pytest.raises(InvalidData, match="no endpoint"):
@@ -166,7 +166,7 @@ async def test_endpoint_that_is_no_name(world: World) -> None:
 
 @pytest.mark.parametrize("word", ["busy", "throttled", "no"])
 @sync_and_async
-async def test_refusal_in_a_successful_answer(world: World, word: str) -> None:
+async def test_error_in_a_body_acts_like_an_error_status(world: World, word: str) -> None:
     """An error in a response body has the same effect as an error status."""
     world.vendor.answers(*[answer(error=word)] * 3)
     manager = world.manager(erp())
@@ -188,7 +188,7 @@ async def test_safe_operation_is_retried(world: World, word: str) -> None:
 
 
 @sync_and_async
-async def test_pause_that_a_body_asks_for(world: World) -> None:
+async def test_pause_requested_in_a_body_is_respected(world: World) -> None:
     """A pause that the response body asks for is respected like a `Retry-After` header."""
     world.vendor.answers(answer(error="throttled"), answer(total=2))
 
@@ -217,7 +217,9 @@ async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
 
 @pytest.mark.parametrize("word, unknown", [("busy", True), ("no", False)])
 @sync_and_async
-async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool) -> None:
+async def test_rejection_of_a_keyed_operation_is_raised_unchanged(
+    world: World, word: str, unknown: bool
+) -> None:
     """A keyed operation's rejection is raised unchanged; after a failure the outcome is unknown."""
     world.vendor.answers(answer(error=word), answer(total=3))
     manager = world.manager(erp())
@@ -243,7 +245,7 @@ async def test_repeated_key_of_http_operation_returns_first_result_and_sends_not
 
 
 @sync_and_async
-async def test_answer_that_cannot_be_read(world: World) -> None:
+async def test_unreadable_response_counts_as_lost(world: World) -> None:
     """An unreadable response counts as lost, and is not stored under its idempotency key."""
     world.vendor.answers(answer(unexpected=1))
     manager = world.manager(erp())
@@ -261,7 +263,7 @@ async def test_hedged_question_reads_every_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_operation_in_a_region(world: World) -> None:
+async def test_operation_is_sent_to_the_region_of_its_service(world: World) -> None:
     """An HTTP operation is sent to the region that its service chooses."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
@@ -297,7 +299,7 @@ async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) ->
 
 
 @sync_and_async
-async def test_payload_of_an_http_operation(world: World) -> None:
+async def test_http_operation_accepts_no_payload(world: World) -> None:
     """An HTTP operation accepts no payload; repeats of an idempotency key compare the requests."""
     manager = world.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
@@ -307,7 +309,7 @@ async def test_payload_of_an_http_operation(world: World) -> None:
 
 
 @sync_and_async
-async def test_hook_that_returns_no_error(world: World) -> None:
+async def test_refusal_hook_must_return_an_error(world: World) -> None:
     """If a `refusal` hook returns anything but an error of moorage, an error is raised."""
     world.vendor.answers(answer(total=1))
     manager = world.manager(erp())
@@ -323,7 +325,7 @@ def test_safety_follows_the_method() -> None:
     assert "method" not in repr(operation())
 
 
-def test_operations_are_safe_or_not() -> None:
+def test_safe_setting_must_be_a_bool() -> None:
     """An operation whose `safe` setting is a string instead of True or False is refused."""
     not_a_switch: Any = "false"
     with pytest.raises(ConfigurationError, match="safe is not True or False"):

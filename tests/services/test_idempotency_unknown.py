@@ -404,7 +404,7 @@ async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
 
 
 @sync_and_async
-async def test_resolving_a_key_with_an_answer(world: World) -> None:
+async def test_key_resolved_with_a_response_is_replayed(world: World) -> None:
     """A repeated idempotency key returns the response with which an operator resolved it."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
@@ -419,7 +419,7 @@ async def test_resolving_a_key_with_an_answer(world: World) -> None:
 
 
 @sync_and_async
-async def test_resolving_a_key_as_never_done(world: World) -> None:
+async def test_key_resolved_as_never_done_can_be_sent_again(world: World) -> None:
     """An idempotency key that an operator resolved as never done can be sent again."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
@@ -433,7 +433,7 @@ async def test_resolving_a_key_as_never_done(world: World) -> None:
 
 
 @sync_and_async
-async def test_resolving_a_functions_key(world: World) -> None:
+async def test_key_of_a_function_can_be_resolved_with_any_value(world: World) -> None:
     """A function's idempotency key can be resolved with any value, including None."""
     manager = world.manager(bank())
 
@@ -449,7 +449,7 @@ async def test_resolving_a_functions_key(world: World) -> None:
 
 
 @sync_and_async
-async def test_resolving_a_tenants_key(world: World) -> None:
+async def test_resolving_a_key_affects_only_its_tenant(world: World) -> None:
     """Resolving an idempotency key affects only the key of the named tenant."""
     world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
     manager = world.manager(bank())
@@ -476,7 +476,7 @@ async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
 
 
 @sync_and_async
-async def test_requests_key_resolved_with_another_value(world: World) -> None:
+async def test_request_fails_if_its_key_was_resolved_without_a_response(world: World) -> None:
     """If a key of a request was resolved with something else than a response, a repeat fails."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())

@@ -77,7 +77,7 @@ async def test_failed_call_is_repeated_if_that_is_harmless(
 
 
 @sync_and_async
-async def test_lost_call_under_a_key(world: World) -> None:
+async def test_failed_call_with_a_key_has_an_unknown_outcome(world: World) -> None:
     """The outcome of a keyed call is unknown after a failure, and known after a rejection."""
     world.vendor.answers(error_response(-32603), error_response(-32602))
     manager = world.manager(SERVICE)
@@ -113,7 +113,7 @@ async def test_lost_call_under_a_key(world: World) -> None:
         ),
     ],
 )
-def test_error_of_a_code(
+def test_odoo_error_is_classified_by_its_name_or_code(
     code: int, data: dict[str, str], kind: type[ConnectorError], vendor_code: str
 ) -> None:
     """An Odoo error is classified by its exception's name, or else by its code."""
@@ -142,7 +142,7 @@ def test_error_message_comes_from_data() -> None:
         answer(error="text"),
     ],
 )
-def test_answer_that_is_not_of_this_call(response: Response) -> None:
+def test_response_of_another_call_is_a_vendor_failure(response: Response) -> None:
     """A response that is not JSON-RPC, or belongs to another call, counts as a vendor failure."""
     with pytest.raises(VendorFailed):
         _ = refusal_of(response) or read_result(response)

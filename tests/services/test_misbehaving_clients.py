@@ -49,7 +49,7 @@ class Client:
 
 
 class AsyncClient(Client):
-    """`Client` for an asynchronous manager."""
+    """An asynchronous HTTP client that returns whatever value the test chooses."""
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Any:
         """Return the value that the test chose."""
@@ -146,7 +146,9 @@ def streamed(make: Callable[[], Any], *, is_async: bool) -> tuple[list[Any], Bas
 
 @MODES
 @pytest.mark.parametrize("value", [None, 200, "ok", (200, b""), POST, Response, ValueError()])
-def test_client_without_a_response(value: object, *, is_async: bool) -> None:
+def test_error_names_the_type_if_a_client_returns_no_response(
+    value: object, *, is_async: bool
+) -> None:
     """If a client returns no Response, the call fails with an error that names the wrong type."""
     ends, sent = calls(lambda: value, None, is_async=is_async)
 
@@ -219,7 +221,7 @@ def test_piece_of_a_stream_must_be_bytes(piece: object, *, is_async: bool) -> No
 
 @MODES
 @pytest.mark.parametrize("piece", [ValueError("a secret"), "text"])
-def test_body_of_a_failure_that_cannot_be_read(piece: object, *, is_async: bool) -> None:
+def test_client_that_fails_while_an_error_body_is_read(piece: object, *, is_async: bool) -> None:
     """If a client fails while an error's body is read, an error of moorage is raised."""
     answer = Incoming(piece, status=404, is_async=is_async)
 

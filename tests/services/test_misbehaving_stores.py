@@ -64,7 +64,7 @@ class WrongStore:
 
 
 class AsyncWrongStore(WrongStore):
-    """`WrongStore` for an asynchronous manager."""
+    """An asynchronous store that returns a wrong value for one kind of command."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
         """Execute the command."""
@@ -121,8 +121,8 @@ def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool
 
 @MODES
 @GARBAGE
-def test_written_record_of_a_wrong_type_is_not_believed(value: object, *, is_async: bool) -> None:
-    """If the store's response to a record is invalid, nobody learns that it was stored."""
+def test_invalid_reply_to_a_written_record_is_an_outage(value: object, *, is_async: bool) -> None:
+    """If the store's reply to writing a record is invalid, StorageUnavailable is raised."""
     store: Any = AsyncWrongStore if is_async else WrongStore
     part = Idempotency(storage=store(WriteRecordOnce, value))
 

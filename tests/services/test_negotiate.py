@@ -97,7 +97,7 @@ async def test_call_without_a_token_is_not_sent(world: World, item: Any, message
 
 
 @sync_and_async
-async def test_negotiator_lacks_its_method(world: World) -> None:
+async def test_negotiator_without_a_token_method_is_refused(world: World) -> None:
     """A negotiator without a `token` method is refused when the manager is created."""
     with pytest.raises(ConfigurationError, match="has no `token`"):
         world.manager(BOOKS, negotiator=object())

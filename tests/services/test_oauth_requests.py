@@ -137,7 +137,9 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 
 @pytest.mark.parametrize("more, time_limit", [(0.0, 40.0), (39.5, 0.5)])
 @sync_and_async
-async def test_request_time_limit(world: World, more: float, time_limit: float) -> None:
+async def test_request_is_limited_by_its_timeout_or_the_remaining_time(
+    world: World, more: float, time_limit: float
+) -> None:
     """A request is limited by its own timeout or by the remaining time, whichever is shorter."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(advance_function(world, more))

@@ -142,7 +142,7 @@ async def test_only_a_harmless_repeat_is_made(
 
 
 @sync_and_async
-async def test_exception_without_judgement_is_raised(world: World) -> None:
+async def test_exception_that_is_not_converted_is_raised_unchanged(world: World) -> None:
     """An exception that the operation does not convert is raised unchanged and not retried."""
     failure = KeyError("a defect")
     trial = Trial(world, failure)
@@ -279,7 +279,7 @@ async def test_rehearsal_performs_only_safe_operations(
 
 
 @sync_and_async
-async def test_object_that_is_no_operation(world: World) -> None:
+async def test_object_that_is_not_an_operation_is_refused(world: World) -> None:
     """An object that is not an operation is refused; the error lists its missing members."""
     manager = world.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
@@ -336,7 +336,7 @@ def test_late_operation_is_cancelled(mode: str) -> None:
         ),
     ],
 )
-def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
+def test_contradictory_key_settings_are_refused(options: dict[str, Any], path: str) -> None:
     """`honours_keys` is refused without `idempotency_memory`, or if it contradicts a header."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("erp", **options)

@@ -250,7 +250,7 @@ async def test_unusable_state_is_tried_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_unnamed_unusable_state(world: World) -> None:
+async def test_all_states_of_a_command_are_replaced_if_none_is_named(world: World) -> None:
     """If the store does not say which state is unusable, all states of the command are replaced."""
     StateCorruption(world, ":circuit", tells_key=False)
     workers = [sharing_manager(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
@@ -310,7 +310,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
+async def test_key_is_claimed_despite_an_unusable_circuit(world: World) -> None:
     """A key can be claimed even if the state of the call's circuit is unusable."""
     StateCorruption(world, ":circuit")
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))

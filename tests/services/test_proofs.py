@@ -264,7 +264,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 
 @sync_and_async
-async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
+async def test_keyed_request_and_its_repeat_with_a_nonce_share_a_claim(world: World) -> None:
     """A keyed request and its repeat with a nonce use one claim; the response is stored."""
     world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
@@ -348,7 +348,7 @@ async def test_streams_have_proofs(world: World) -> None:
 
 
 @sync_and_async
-async def test_nonce_request_after_a_lost_stream(world: World) -> None:
+async def test_retry_after_a_lost_stream_may_be_repeated_with_a_nonce(world: World) -> None:
     """After a lost response, the retry may again be repeated once with a nonce."""
     world.vendor.answers(
         nonce_demand("n-1"),

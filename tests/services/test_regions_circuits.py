@@ -95,7 +95,7 @@ async def test_other_calls_use_next_region_while_one_call_probes_region(world: W
 
 
 @sync_and_async
-async def test_all_regions_open(world: World) -> None:
+async def test_call_is_refused_until_the_first_region_can_be_probed(world: World) -> None:
     """If the circuits of all regions are open, a call is refused until the first can be probed."""
     answers(world, eu=[503], us=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, retry=None))
@@ -118,7 +118,7 @@ async def test_all_regions_open(world: World) -> None:
 
 
 @sync_and_async
-async def test_all_regions_opened_by_hand(world: World) -> None:
+async def test_error_has_no_retry_time_if_all_regions_were_opened_by_hand(world: World) -> None:
     """If an operator opened all circuits, the error has no retry time."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu", "us")

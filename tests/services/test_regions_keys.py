@@ -30,7 +30,7 @@ from tests.support.modes import World, sync_and_async
 
 
 @sync_and_async
-async def test_keyed_call_without_retries(world: World) -> None:
+async def test_keyed_call_without_retry_budget_is_sent_once(world: World) -> None:
     """If the retry budget is used up, a keyed call is sent only once."""
     answers(world, eu=[REFUSED_CONNECTION])
     budget = RetryBudget(ratio=0.01, floor=0)
@@ -105,7 +105,7 @@ async def test_unknown_key_waits_for_its_region(world: World) -> None:
 
 
 @sync_and_async
-async def test_key_of_a_removed_region(world: World) -> None:
+async def test_unknown_key_of_a_removed_region_needs_an_operator(world: World) -> None:
     """If a region was removed, an operator must resolve its keys with an unknown outcome."""
     answers(world, eu=[CUT_OFF])
     with pytest.raises(ConnectionFailed):

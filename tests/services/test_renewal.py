@@ -50,7 +50,7 @@ class SharedWorld:
         self.world = world
         self.hearts: list[ManualHeartbeat] = []
 
-    def heart_of(self, work: Callable[[], Any], target: Callable[[], bool]) -> ManualHeartbeat:
+    def new_heartbeat(self, work: Callable[[], Any], target: Callable[[], bool]) -> ManualHeartbeat:
         """Return a new heartbeat, and record it."""
         self.hearts.append(ManualHeartbeat(work, target))
         return self.hearts[-1]
@@ -65,7 +65,7 @@ class SharedWorld:
         """Return a new object that renews the claims of one process."""
         execute = self.world.store.execute
         return Renewals(
-            execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart_of
+            execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.new_heartbeat
         )
 
     def stores(self, *, has_claim_store: bool) -> dict[str, Any]:
@@ -458,7 +458,7 @@ async def test_node_without_answers_does_not_end_the_claims_of_others(world: Wor
         store.execute,
         world.clock.nanoseconds,
         by_tag=True,
-        heartbeat=shared_world.heart_of,
+        heartbeat=shared_world.new_heartbeat,
         node_of=store.node_of,
     )
     now = world.clock.nanoseconds

@@ -106,7 +106,9 @@ def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, sms: SmsF
     assert 5 == dispatcher.at_once
 
 
-def test_bulk_without_a_key(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
+def test_bulk_without_a_key_sends_eight_messages_at_once(
+    dispatcher: FakeDispatcher, sms: SmsFlows
+) -> None:
     """A bulk without a key sends eight messages at once, and returns each failure separately."""
     dispatcher.error = ValueError("broken")
     (bulk_failure,) = run_plain(sms.send_bulk([MESSAGE]))
@@ -116,7 +118,9 @@ def test_bulk_without_a_key(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
     assert 8 == dispatcher.at_once
 
 
-def test_longest_bulk_key(dispatcher: FakeDispatcher, sms: SmsFlows) -> None:
+def test_longest_bulk_key_gives_valid_message_keys(
+    dispatcher: FakeDispatcher, sms: SmsFlows
+) -> None:
     """A bulk's key may have 255 characters; the key of each message stays valid and unique."""
     run_plain(sms.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k" * 255))
     first_key, second_key = (options["key"] for _, options in dispatcher.asked)

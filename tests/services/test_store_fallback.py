@@ -551,7 +551,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_store_for_calls_and_keys(world: World) -> None:
+async def test_keyed_call_with_one_store_needs_three_commands(world: World) -> None:
     """With one store for everything, a call with a key needs three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)

@@ -400,7 +400,7 @@ async def test_unopened_stream_holds_no_slot(world: World) -> None:
 
 
 @sync_and_async
-async def test_time_limits_of_a_stream(world: World) -> None:
+async def test_headers_chunks_and_body_of_a_stream_have_time_limits(world: World) -> None:
     """Headers and chunks are limited by the attempt's timeout, the whole body by the call's."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
@@ -524,7 +524,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_events_of_a_stream(world: World) -> None:
+async def test_stream_emits_events_with_its_headers_and_at_its_end(world: World) -> None:
     """A stream's attempt event comes with its headers, its end event with the end of its body."""
     world.vendor.answers(PiecewiseBody(200, (), b"a"))
     manager = world.watched(shop())
@@ -551,7 +551,7 @@ async def test_events_of_a_stream(world: World) -> None:
     [(ConnectionFailed("cut off"), "ConnectionFailed", False), (b"a", None, True)],
 )
 @sync_and_async
-async def test_final_event_of_a_stream(
+async def test_end_event_of_a_stream_has_its_error_or_says_cancelled(
     world: World,
     piece: Any,
     error: str | None,

@@ -175,7 +175,7 @@ async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
 
 
 @sync_and_async
-async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -> None:
+async def test_key_keeps_its_record_when_the_claim_gets_no_reply(world: World) -> None:
     """If a claim gets no reply, repeats of its key use the record that was reserved at first."""
     manager = world.manager(
         key_aware_bank(), state=world.of_mode(world.store), records_per_tenant=10
@@ -286,7 +286,7 @@ async def test_tenant_count_is_requested_only_once_second_however_many_calls_are
 
 
 @sync_and_async
-async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
+async def test_records_are_reserved_in_growing_numbers(world: World) -> None:
     """A busy tenant's reservations of records double in size; unused ones are returned."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=10**6)
     world.vendor.answers(*[CHARGED] * 101)

@@ -243,7 +243,7 @@ def test_part_size_grows_with_the_length() -> None:
     assert 5 == target.size(7)
 
 
-def test_part_size_of_large_data(tmp_path: Path) -> None:
+def test_parts_of_large_data_are_made_large_enough(tmp_path: Path) -> None:
     """Data in memory has a known size, so its parts are made large enough."""
     options: Any = SimpleNamespace(checksum=None)
     with (tmp_path / "sparse").open("w+b") as file:

@@ -162,7 +162,7 @@ def test_key_without_a_parser_is_refused() -> None:
     assert [] == calling.told
 
 
-def test_default_options_of_a_request() -> None:
+def test_request_goes_to_the_accounts_service_by_default() -> None:
     """By default a request goes to the account's service, with that service's timeout."""
     calling = RecordingPorts()
     wire = calling.wire()

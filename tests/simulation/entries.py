@@ -191,7 +191,7 @@ class Outbox:
 
     def _check_renewal(self, who: str, entry: Entry) -> None:
         claim = self.claims[entry.id][-1]
-        if who != _heart_of(claim.who):
+        if who != _renewer_of(claim.who):
             self.broken.append(f"{who} renews {entry.id}, which {claim.who} has")
         claim.at = self.heard[who]
 
@@ -223,7 +223,7 @@ class Outbox:
         self.refused[entry.id, entry.fence] = self.now(), timedelta(seconds=wish)
 
 
-def _heart_of(name: str) -> str:
+def _renewer_of(name: str) -> str:
     """Return the name of the process that renews a worker's claims."""
     return f"{name}'s heart"
 
@@ -375,7 +375,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
                 if not worker.ended:
                     await hearts[0].round()
 
-        heartbeat = world.start(_heart_of(worker.name), beat)
+        heartbeat = world.start(_renewer_of(worker.name), beat)
         while not hearts and not heartbeat.ended:
             await core.sleep(0.1)
         flows = flows_of(core, store_for(outbox, worker, None), *hearts)

@@ -33,7 +33,7 @@ def test_silent_server_ends_with_the_deadline(port: str, is_async: bool) -> None
 
 @both_modes
 @pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}])
-def test_server_killed_in_the_middle_of_a_call(
+def test_outcome_is_unknown_if_server_is_killed_during_a_call(
     spyne: str, options: dict[str, Any], is_async: bool
 ) -> None:
     """If a SOAP server is killed during a call, its outcome is unknown, and no repeat is sent."""
@@ -60,7 +60,7 @@ def _listens(url: str) -> bool:
 
 
 @both_modes
-def test_connection_that_ends_within_the_answer(is_async: bool) -> None:
+def test_outcome_is_unknown_if_connection_ends_within_response(is_async: bool) -> None:
     """If the connection ends within a SOAP response, the outcome is unknown."""
     operation = soap().operation("PlaceOrder", order=ORDER)
     with new_server() as server:

@@ -141,7 +141,7 @@ def test_argument_that_breaks_schema_is_refused_with_its_path(
     assert path == excinfo.value.field
 
 
-def test_wrong_names() -> None:
+def test_wrong_arguments_of_an_operation_are_refused() -> None:
     """Unknown, missing and misplaced arguments of a SOAP operation are refused."""
     service = soap()
     for arguments in ({}, {"symbol": None}, {"symbl": "A"}, {"symbol": {"a": 1}}, {"symbol": [1]}):
@@ -160,7 +160,7 @@ def test_wrong_names() -> None:
         service.operation("PlaceOrder", order=deep)
 
 
-def test_texts_and_other_forms_of_values(soap11_server: SoapServer) -> None:
+def test_values_may_be_given_as_strings(soap11_server: SoapServer) -> None:
     """Numbers, times and bytes may be given as strings, as in JSON."""
     order = {
         "symbol": "ABC", "pieces": "3", "side": "buy", "limit": 2, "until": MOMENT.isoformat(),
@@ -178,7 +178,7 @@ def test_texts_and_other_forms_of_values(soap11_server: SoapServer) -> None:
     assert b">0.5<" in body
 
 
-def test_unknown_operation_and_port() -> None:
+def test_unknown_operation_and_port_are_refused() -> None:
     """An unknown operation or port is refused, and the error lists those of the WSDL."""
     with pytest.raises(ConfigurationError, match="GetQuote, Hello, Notify, PlaceOrder"):
         soap().operation("GetQuotes")
@@ -312,7 +312,9 @@ def test_code_of_soap_fault_decides_error_class(
     "status, kind", [(401, AuthenticationFailed), (403, AuthenticationFailed),
                      (429, RateLimitExceeded), (200, VendorRejected)],
 )  # fmt: skip
-def test_fault_with_another_status(soap11_server: SoapServer, status: int, kind: type[Any]) -> None:
+def test_more_specific_http_status_overrides_a_fault_code(
+    soap11_server: SoapServer, status: int, kind: type[Any]
+) -> None:
     """A more specific HTTP status overrides a fault's code; a fault with 200 is still a fault."""
     fault = soap11_server.fault(SoapServerFault("Client", "x"))
     soap11_server.respond(status, {}, fault.body)
@@ -424,7 +426,7 @@ def test_fault_is_no_result() -> None:
         soap().operation("Hello").read(Response(200, body=body))
 
 
-def test_address_at_another_host(soap11_server: SoapServer) -> None:
+def test_address_at_another_host_gets_no_request(soap11_server: SoapServer) -> None:
     """If a WSDL names an endpoint at another host, no request or credential is sent there."""
     service = Soap(wsdl=soap().wsdl)
     with pytest.raises(InvalidData, match="origin"):

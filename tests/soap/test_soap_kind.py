@@ -42,7 +42,7 @@ def configuration(url: str, **settings: Any) -> dict[str, Any]:
 FILE = {"wsdl_file": str(WSDL), "location": "/soap"}
 
 
-def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operations_can_be_run_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every operation of the WSDL can be run by name with plain JSON."""
     monkeypatch.setenv("QUOTES_PASSWORD", PASSWORD)
     token = {"username": "ada", "password": "secret://env/QUOTES_PASSWORD", "digest": True}
@@ -128,7 +128,7 @@ def test_wrong_setting_of_soap_connector_is_refused_with_its_path(settings: dict
 
 
 @pytest.mark.parametrize("settings", [{}, FILE])
-def test_service_that_does_not_answer(settings: dict[str, Any]) -> None:
+def test_unreachable_soap_service_is_reported_as_unavailable(settings: dict[str, Any]) -> None:
     """An unreachable SOAP service is reported as unavailable, with a remedy."""
     with moorage.open(configuration("http://127.0.0.1:1", **settings)) as hub:
         health = hub.connectors.health("quotes")

@@ -70,7 +70,7 @@ def test_every_type_is_rendered_as_json(tmp_path: Path) -> None:
     assert result == json.loads(json.dumps(result))
 
 
-def test_request_without_parts(tmp_path: Path) -> None:
+def test_operation_without_parts_sends_an_empty_body(tmp_path: Path) -> None:
     """An operation whose message has no parts has no arguments, and sends an empty body."""
     service = document(tmp_path, VALUES, has_parts=False)
     operation = service.operation("echo")
@@ -109,7 +109,7 @@ FACET = (
 )
 
 
-def test_schema_that_only_zeep_understands(tmp_path: Path) -> None:
+def test_schema_that_only_zeep_accepts_is_reported(tmp_path: Path) -> None:
     """If only zeep accepts a schema, the problem is reported, and only types are checked."""
     service = document(tmp_path, schema(FACET.format("[")))
     assert "pattern" in str(service.wsdl.schema_problem)
@@ -127,7 +127,7 @@ def test_answer_may_break_rules_but_not_types(tmp_path: Path) -> None:
     assert "buy" == read(answer(other))
 
 
-def test_import_without_a_location(tmp_path: Path) -> None:
+def test_import_without_a_location_is_accepted(tmp_path: Path) -> None:
     """A schema may import a namespace for which there is no document."""
     types = VALUES.replace(
         '<x:element name="call">', '<x:import namespace="urn:nowhere"/><x:element name="call">'

@@ -147,7 +147,7 @@ def test_document_with_dtd_or_other_than_xml_is_refused(host: VendorServer, body
 @pytest.mark.parametrize(
     "body", [b"<html/>", wsdl(part='type="t:absent"'), wsdl(part='element="t:absent"')]
 )
-def test_not_a_wsdl(host: VendorServer, body: bytes) -> None:
+def test_document_that_is_not_a_wsdl_is_refused(host: VendorServer, body: bytes) -> None:
     """A web page, or a WSDL with mistakes, is refused as a WSDL, and the error says why."""
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match=r"cannot be read|no service") as excinfo:
@@ -155,14 +155,16 @@ def test_not_a_wsdl(host: VendorServer, body: bytes) -> None:
     assert "wsdl" == excinfo.value.path
 
 
-def test_service_that_has_no_wsdl(host: VendorServer) -> None:
+def test_error_for_a_missing_wsdl_has_the_http_status(host: VendorServer) -> None:
     """If the service has no WSDL, the error has its HTTP status."""
     host.respond(404)
     with pytest.raises(ConnectorError, match="404"):
         fetch(host.url)
 
 
-def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_documents_are_limited_in_number_and_size(
+    host: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Imported documents are limited in number and size."""
     monkeypatch.setattr(documents_module, "_MOST_DOCUMENTS", 1)
     host.respond(200, {}, importing_wsdl("o.xsd"))
@@ -221,7 +223,7 @@ def test_import_locations_are_compared_by_scheme_host_and_folder() -> None:
         ("http://[", "http://["),
     ],
 )
-def test_address_behind_a_proxy(address: str, expected: str) -> None:
+def test_http_address_behind_an_https_proxy_becomes_https(address: str, expected: str) -> None:
     """A plain HTTP endpoint at the host of an HTTPS WSDL is changed to HTTPS."""
     assert expected == with_tls(address, "https://a/s?wsdl")
     assert address == with_tls(address, "http://a/s?wsdl")
@@ -286,7 +288,7 @@ WILD = """<x:schema targetNamespace="urn:t" elementFormDefault="qualified">
 processContents="skip"/></x:sequence></x:complexType></x:element></x:schema>"""
 
 
-def test_elements_without_a_type(tmp_path: Path) -> None:
+def test_elements_without_a_type_become_plain_values(tmp_path: Path) -> None:
     """Elements without a declared type are returned as dictionaries, lists and strings."""
     service = Soap(wsdl=wsdl_of(tmp_path, wsdl(WILD, part='element="t:call"', style="document")))
     read = service.operation("echo").read
@@ -302,7 +304,7 @@ def test_elements_without_a_type(tmp_path: Path) -> None:
         WILD.replace("x:any", "x:every"),
     ],
 )
-def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
+def test_unusable_schema_is_reported_or_refused(tmp_path: Path, types: str) -> None:
     """A schema that libxml2 cannot use, or that needs too much memory, is reported or refused."""
     try:
         result = wsdl_of(tmp_path, wsdl(types))

@@ -51,7 +51,7 @@ class AheadClock:
 
 
 class StepHost:
-    """Runs the commands of a fake cloud as local processes.
+    """A host that runs the commands of a fake cloud as local processes.
 
     Args:
         folder: where they run.

@@ -169,6 +169,6 @@ def test_removed_job_is_unknown() -> None:
     assert wait_for_end(platform, run.name) is None
 
 
-def test_rights_are_enough() -> None:
+def test_account_has_all_permissions_that_the_platform_needs() -> None:
     """The account has all permissions that the platform needs."""
     KubernetesPlatform(_CLUSTER).check_access(_TIMEOUT)

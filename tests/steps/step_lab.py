@@ -23,7 +23,7 @@ MODES = ("sync", "async")
 
 
 class Execute(Protocol):
-    """Runs a step to its end in a sync or async program, and returns its result."""
+    """A function that runs a step to its end, sync or async, and returns its result."""
 
     def __call__(self, step: Step, **options: Any) -> ExecutionResult:
         """Run a step."""

@@ -1,4 +1,4 @@
-"""Checks requests and responses against an API's official description."""
+"""Checks of requests and responses against an API's official description."""
 
 from __future__ import annotations
 

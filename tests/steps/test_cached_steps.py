@@ -1,4 +1,4 @@
-"""A step with a `cache` is not run again while an equal success is recent enough."""
+"""A step with a `cache` is not run again while a recent result of an equal step is cached."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_keys_are_separate_by_service_platform_and_tenant() -> None:
         ExecutionResult(exit_code=0, files={"c.csv": b""}),
     ],
 )
-def test_other_ends_are_not_cacheable(result: ExecutionResult) -> None:
+def test_unsuccessful_results_are_not_cacheable(result: ExecutionResult) -> None:
     """A failure, a stop, a timeout, a hook error or a missing file makes a result not reusable."""
     assert not is_cacheable(STEP, result)
     assert is_cacheable(STEP, ExecutionResult(exit_code=0, files={"c.csv": b"", "d.csv": b""}))

@@ -196,7 +196,7 @@ def test_execution_may_disappear(cloud: FakeCloudRun) -> None:
         assert 125 == status.exit_code
 
 
-def test_recent_entries_wait(cloud: FakeCloudRun) -> None:
+def test_recent_log_entries_are_not_read_yet(cloud: FakeCloudRun) -> None:
     """While an execution runs, log entries too recent to be complete are not read yet."""
     platform = cloud.platform(VirtualClock())
     platform.start(spec("run-1", attrs.evolve(STEP, command=["sleep", "60"])), 9.0)

@@ -31,7 +31,7 @@ class Harbour:
         return object()
 
 
-def test_value_that_was_kept_first_stays() -> None:
+def test_value_that_was_stored_first_is_used_by_all_threads() -> None:
     """If two threads compute a shared property at once, both get the value stored first."""
     harbour = Harbour()
     assert harbour.pilot is harbour.others[0]

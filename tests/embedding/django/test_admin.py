@@ -116,7 +116,7 @@ def test_changing_entries_needs_permission(shop: Shop) -> None:
     assert 403 == page.status_code
 
 
-def test_page_of_an_entry(shop: Shop) -> None:
+def test_page_of_an_entry_hides_its_content(shop: Shop) -> None:
     """The page of an entry shows its kind and state, but not its content."""
     entry = after_commit("payments", "charge", order())
     client = browser(is_superuser=True)
@@ -139,7 +139,7 @@ def test_nul_in_addresses_is_refused(alias: str, model: str) -> None:
             assert 400 == client.get(f"{page}?{lookup}=%00").status_code
 
 
-def test_nul_is_no_id_of_a_tenant() -> None:
+def test_tenant_id_with_nul_is_refused() -> None:
     """A tenant id with a NUL character is refused without asking a database."""
     request = RequestFactory().get("/")
     assert site.get_model_admin(Tenant).get_object(request, "\0") is None

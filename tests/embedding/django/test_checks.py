@@ -121,7 +121,7 @@ def test_check_warns_of_a_plain_secret_in_the_settings() -> None:
         assert shows is (KEY in reported_settings)
 
 
-def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_workers_without_a_store_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several workers without a shared store are refused."""
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
 

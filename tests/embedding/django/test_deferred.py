@@ -54,7 +54,7 @@ def test_worker_makes_the_call() -> None:
 
 
 def test_key_makes_a_call_unique(shop: Shop) -> None:
-    """Two deferred calls with the same idempotency key are made once."""
+    """Two deferred calls with the same idempotency key become a single call."""
     for _ in range(2):
         after_commit("payments", "charge", order(), key="INV-1")
 
@@ -62,7 +62,7 @@ def test_key_makes_a_call_unique(shop: Shop) -> None:
 
 
 def test_charge_survives_a_rollback(shop: Shop) -> None:
-    """A charge made in a transaction that rolls back is replayed, not repeated."""
+    """If a charge's transaction rolls back, repeating the charge takes no money a second time."""
     with transaction.atomic():
         first = hub().payments().charge(order(), idempotency_key="INV-1/1")
         transaction.set_rollback(True)

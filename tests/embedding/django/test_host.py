@@ -34,7 +34,7 @@ def shop() -> Generator[Shop]:
         yield new_shop
 
 
-def test_call_inside_a_write_transaction(shop: Shop) -> None:
+def test_call_inside_a_write_transaction_waits_for_no_lock(shop: Shop) -> None:
     """A call to a vendor inside the host's open write transaction does not wait for a lock."""
 
     def shortest_duration(name: str) -> float:
@@ -71,7 +71,7 @@ def test_log_survives_a_rollback(shop: Shop) -> None:
     assert 1 == process.log().summarise(LogQuery()).count
 
 
-def test_sync_hub_in_an_event_loop(shop: Shop) -> None:
+def test_sync_hub_in_an_event_loop_is_refused(shop: Shop) -> None:
     """In an event loop the synchronous hub is refused, and the error names the asynchronous hub."""
 
     async def calls() -> None:

@@ -84,7 +84,7 @@ def test_staff_with_permission_acts(shop: Shop) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(tmp_path: Path) -> None:
-    """Actions on the page and in the admin are in the audit trail once, and calls are charted."""
+    """Each action is in the audit trail once, with the user's name; charts show the calls."""
     audit, shop = f"sqlite:///{tmp_path}/audit.db", Shop()
     configuration = {
         **shop.settings["CONFIGURATION"],

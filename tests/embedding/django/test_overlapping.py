@@ -1,4 +1,4 @@
-"""Entries of one lane are delivered in order, even if the host's transactions overlap."""
+"""Entries with the same `order` are delivered in order, even if the host's transactions overlap."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_process_with_an_async_hub_ends_quietly(
 
 
 def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str, str]) -> None:
-    """A charge in a request that rolls back stays in the log and is replayed."""
+    """If a request that charged is rolled back, its charge stays in the log and is not repeated."""
     with run_server(GUNICORN, environment) as url, StdlibHttpClient() as client:
         for place in ("pay/INV-1/?fail", "pay/INV-1/"):
             location = f"{url}/{place}"

@@ -103,8 +103,8 @@ class InterruptedCommand(ReadCommand):
 
 
 @pytest.mark.usefixtures("_time_limit")
-def test_time_limit_of_a_task_is_raised_from_a_posted_command(store: OrmStorage) -> None:
-    """The exception of a signal handler that interrupts a posted command reaches the task."""
+def test_time_limit_of_a_task_is_raised_from_a_store_command(store: OrmStorage) -> None:
+    """An exception that a signal handler raises during a store's command reaches the task."""
     with pytest.raises(TaskTimeout):
         store.post(InterruptedCommand("key"))
     assert store.execute(ReadCommand("key")) == (None,)

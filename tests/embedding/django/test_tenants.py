@@ -169,7 +169,7 @@ def test_new_processes_accept_a_tenants_webhook() -> None:
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 
-def test_webhook_of_a_misconfigured_tenant() -> None:
+def test_webhook_of_a_misconfigured_tenant_gets_an_error() -> None:
     """If a tenant is misconfigured, its webhook gets an error that makes the vendor retry."""
     with open_shop(Shop(), TENANTS=True) as shop:
         stored_tenants(shop, speed=5)

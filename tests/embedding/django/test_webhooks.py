@@ -161,10 +161,10 @@ def test_response_is_followed_by_its_own_webhook_only(shop: Shop) -> None:
     assert [own_charge] == [event.ref.id for event in shop.news]
 
 
-def test_store_fails_after_the_response(
+def test_store_failure_after_the_response_is_logged(
     shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failure after the response is logged and does not reach the server."""
+    """A store's failure after the response is logged and does not reach the web server."""
 
     def lose_connection(*_: object) -> None:
         raise StorageUnavailable("the database could not be used.")

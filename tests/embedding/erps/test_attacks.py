@@ -162,7 +162,7 @@ def database_restart(site: RunningErp) -> None:
 
 
 def busy_vendor(site: RunningErp) -> None:
-    """The buyer is told that a busy vendor did nothing, and the same attempt pays later."""
+    """If the vendor is busy, the page says that nothing was charged, and a retry pays."""
     vendors = Buyer(site.vendors.control_page.url)
     trouble = next(iter(vendors.get("/").forms.values()))
     charged_before = site.charged

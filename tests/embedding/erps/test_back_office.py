@@ -75,7 +75,7 @@ def has_a_contract_signed(shop: RunningErp) -> None:
 
 
 def checks_a_vat_number(shop: RunningErp) -> None:
-    """A VAT number is checked with proof; after outages and typos it is not reported as unused."""
+    """A VAT number check shows its proof; outages and typos are not reported as "not in use"."""
 
     def check(number: str) -> str:
         form = shop.buyer.get(CHARLES).form("/vat-number")
@@ -91,7 +91,7 @@ def checks_a_vat_number(shop: RunningErp) -> None:
 
 
 def matches_the_bank_account(shop: RunningErp) -> None:
-    """Bank transactions pay the invoices that they mention.
+    """Bank transactions mark the invoices that they mention as paid.
 
     Other transactions are left to an operator.
     """
@@ -134,7 +134,7 @@ def imports_orders_once(shop: RunningErp) -> None:
 
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
-    """Each ERP sends, signs, matches and imports once, whatever is repeated or lost."""
+    """Each ERP processes invoices, contracts, payments and orders once, even if repeated."""
     with running_erp(name, tmp_path) as shop:
         for way in (
             sends_an_electronic_invoice_once,

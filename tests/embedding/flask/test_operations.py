@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ACT = "/moorage/operations/acts/circuit-open"
 
 
-def test_page_is_absent_without_people(database_url: str) -> None:
+def test_page_needs_a_function_that_identifies_users(database_url: str) -> None:
     """Without a function that identifies users there is no page; unknown visitors are refused."""
     shop = Shop(database_url)
     shop.moored.migrate()
@@ -95,7 +95,7 @@ def test_forms_need_a_secret_key(database_url: str) -> None:
 
 
 def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Path) -> None:
-    """Each action is in the audit trail once, with the user's name, and calls are charted."""
+    """Each action is in the audit trail once, with the user's name; charts show the calls."""
     audit = f"sqlite:///{tmp_path}/audit.db"
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
     shop.app.config["MOORAGE"]["CONFIGURATION"] |= {

@@ -1,4 +1,4 @@
-"""Entries of one lane are delivered in order, even if the host's transactions overlap."""
+"""Entries with the same `order` are delivered in order, even if the host's transactions overlap."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server_url(request: pytest.FixtureRequest) -> str:
 def test_entries_of_one_group_never_overtake_each_other(
     check: Callable[[Begin, Any], None], server_url: str, isolation: str
 ) -> None:
-    """Entries of one lane never overtake each other, at any isolation level of the host."""
+    """Entries with one `order` never overtake each other, at any isolation level of the host."""
     engine = sqlalchemy.create_engine(server_url, isolation_level=isolation)
     database, host_tables = Database(server_url), tables()
     database.create(host_tables.outbox.metadata, (host_tables.outbox, host_tables.lanes))

@@ -277,7 +277,7 @@ def test_application_without_a_database_uses_memory() -> None:
         assert 1 == shop.moorage.log.summarise(LogQuery()).count
 
 
-def test_log_of_an_unreachable_database(tmp_path: Path) -> None:
+def test_log_entries_wait_for_an_unreachable_database(tmp_path: Path) -> None:
     """Entries that cannot be written wait in a bounded queue until they can."""
     host_tables = tables()
     path = tmp_path / "later" / "log.db"
@@ -314,7 +314,7 @@ def test_rejected_entry_does_not_block_others(fresh_tables: Fresh, unfit: str) -
     assert {"call-0000", "call-0001", "call-0003", "call-0004"} <= stored_ids
 
 
-def test_number_too_large_for_a_column(fresh_tables: Fresh) -> None:
+def test_entry_with_a_too_large_number_is_lost_and_counted(fresh_tables: Fresh) -> None:
     """Only the entry with a number too large for its column is lost, and the loss is counted."""
     database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
@@ -377,7 +377,7 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
         assert 1 == rows(stores._own_database, "moorage_")  # noqa: SLF001 - asking the log would write it
 
 
-def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
+def test_unwritten_entries_are_written_at_the_next_request(tmp_path: Path) -> None:
     """Entries that a request's end could not write are written at the end of the next request."""
     host_tables, path = tables(), tmp_path / "later" / "log.db"
     database = Database(f"sqlite:///{path}")

@@ -47,7 +47,7 @@ def lease_end(process: subprocess.Popen[str]) -> datetime:
 
 
 def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
-    """A slow handler keeps its webhook.
+    """A slow handler keeps its webhook; a killed worker's webhook is soon taken over.
 
     If the handler's process is killed, another worker claims the webhook within a lease.
 

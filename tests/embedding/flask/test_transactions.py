@@ -28,7 +28,7 @@ def shop_in_transaction(shop: Shop) -> Shop:
     return shop
 
 
-def test_call_inside_a_write_transaction(shop_in_transaction: Shop) -> None:
+def test_call_inside_a_write_transaction_waits_for_no_lock(shop_in_transaction: Shop) -> None:
     """A call inside a write transaction does not wait for a lock, and is recorded."""
     start_time = time.monotonic()
     with Control() as control:
@@ -43,7 +43,7 @@ def test_call_inside_a_write_transaction(shop_in_transaction: Shop) -> None:
     assert 1 == shop_in_transaction.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
 
 
-def test_webhook_during_a_write_transaction(shop_in_transaction: Shop) -> None:
+def test_webhook_is_stored_during_a_write_transaction(shop_in_transaction: Shop) -> None:
     """A webhook is stored while another request of the host writes."""
     charge(shop_in_transaction)
 

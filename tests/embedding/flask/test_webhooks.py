@@ -20,7 +20,7 @@ def charge(shop: Shop, key: str = "INV-1/1") -> str:
     return shop.moorage.hub.payments().charge(order, idempotency_key=key).ref.id
 
 
-def test_stored_first_and_handled_later(shop: Shop) -> None:
+def test_webhook_is_stored_first_and_handled_later(shop: Shop) -> None:
     """A webhook is stored and answered with 2xx; its handlers run later, when requested."""
     payment = charge(shop)
 
@@ -114,7 +114,7 @@ def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 
-def test_webhook_of_a_misconfigured_tenant(sqlite_url: str) -> None:
+def test_webhook_of_a_misconfigured_tenant_gets_an_error(sqlite_url: str) -> None:
     """If a tenant is misconfigured, its webhook gets an error that makes the vendor retry."""
     with closing(Shop(sqlite_url, TENANTS=True, KEYS=KEYS)) as shop:
         shop.moored.migrate()

@@ -19,7 +19,7 @@ _FIELDS: Final = {"to", "from", "text", "route"}
 
 
 class AcmeSandbox(SmsSandbox):
-    """Messages, and webhooks that are signed as Standard Webhooks requires."""
+    """A fake Acme server with messages, and webhooks signed as Standard Webhooks requires."""
 
     hosts = ("api.acme.example",)
 

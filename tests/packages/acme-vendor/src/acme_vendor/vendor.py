@@ -70,7 +70,7 @@ class Acme(sdk.ApiVendor):
     get = sdk.get("/v1/messages/{id}", reads=_MESSAGE)
 
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SmsEvent, ...]:
-        """Convert a webhook to an event of a message; empty if it is about anything else."""
+        """Return the message events of a webhook: one, or none if it reports anything else."""
         if not event.vendor_type.startswith(_PREFIX):
             return ()
         word = event.vendor_type.removeprefix(_PREFIX)
