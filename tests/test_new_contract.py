@@ -88,7 +88,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text_before = (ROOT / name).read_text("utf-8")
         (folder / name).write_text(change(text_before), "utf-8")
         assert text_before != change(text_before)
-    for file in OWN_FILES.rglob("*.txt"):
+    for file in OWN_FILES.rglob("*.py.txt"):
         path = folder / file.relative_to(OWN_FILES).with_suffix("")
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, path)

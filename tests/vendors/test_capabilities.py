@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
@@ -26,6 +24,9 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FLAGS = [
     pytest.param(kind, vendor, capability, id=f"{vendor}-{capability}")
     for kind in CONTRACTS
@@ -34,33 +35,8 @@ FLAGS = [
     for capability in BY_CAPABILITY[kind]
 ]
 
-LISTS: Final = Path(__file__).parent / "capabilities"
-"""For each contract, the vendors that have each of its capabilities."""
-
 PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
 """Capabilities without a separate operation, and the capability whose operation is refused."""
-
-
-def named_vendors(text: str, vendors: set[str]) -> set[str]:
-    """Return the vendors that a text such as `all but slack` names."""
-    first_word, *words = text.split()
-    if first_word != "all":
-        return set(text.split())
-    assert words[:1] in ([], ["but"])
-    assert set(words[1:]) <= vendors
-    return vendors - set(words[1:])
-
-
-@pytest.mark.parametrize("kind", CONTRACTS)
-def test_vendors_have_the_capabilities_of_their_pages(kind: str) -> None:
-    """Each vendor of a contract has the capabilities that the manual promises, and no other."""
-    texts = tomllib.loads((LISTS / f"{kind}.toml").read_text("utf-8"))
-    vendors = set(vendors_of(kind))
-
-    assert {capability: named_vendors(text, vendors) for capability, text in texts.items()} == {
-        capability: {name for name in vendors if capability in vendor_class(name).capabilities}
-        for capability in BY_CAPABILITY[kind]
-    }
 
 
 def test_every_capability_has_a_scenario() -> None:
