@@ -164,7 +164,7 @@ class ContractOperation:
 
 
 class OperationDecorator(Protocol):
-    """A decorator that turns a declared method into an operation, typed as a flow's method."""
+    """A decorator that turns a declared method into an operation with the method's parameters."""
 
     def __call__(
         self, plan: Callable[Concatenate[Any, P], Requirements[R]], /

@@ -84,12 +84,12 @@ class Part(Uncopyable):
 
     @shared_property
     def _sync_core(self) -> Core:
-        """The core that runs this part's flows synchronously."""
+        """The clock, store and other ports with which this part runs synchronously."""
         return sync_core(self._ports_with_store(self._sync_ports, "a synchronous")).core
 
     @shared_property
     def _async_core(self) -> Core:
-        """The core that runs this part's flows asynchronously."""
+        """The clock, store and other ports with which this part runs asynchronously."""
         return async_core(self._ports_with_store(self._async_ports, "an asynchronous")).core
 
     @functools.cached_property

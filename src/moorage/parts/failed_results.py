@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FailedResultError(Exception):
-    """Carries a result that counts as a failure through the flow of a part.
+    """An exception that carries a function's result, because the result counts as a failure.
 
     Args:
         value: the result.

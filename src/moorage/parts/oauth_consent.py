@@ -105,7 +105,7 @@ class OAuthConsent(Part):
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
     def _run_sync(self, flow: Callable[[ConsentFlows], Flow[R]]) -> R:
-        """Run a flow synchronously, then close the HTTP client if it was created for this flow."""
+        """Run a coroutine without an event loop, then close the HTTP client if it was newly made."""
         wired_core = sync_core(self._sync_ports)
         try:
             return run_now(flow(ConsentFlows(wired_core.core, self._client, self._patience)))
@@ -115,7 +115,7 @@ class OAuthConsent(Part):
                 client.close()
 
     async def _run_async(self, flow: Callable[[ConsentFlows], Flow[R]]) -> R:
-        """Run a flow asynchronously, then close the HTTP client if it was created for this flow."""
+        """Await a coroutine, then close the HTTP client if it was newly made."""
         wired = async_core(self._async_ports)
         try:
             return await flow(ConsentFlows(wired.core, self._client, self._patience))

@@ -201,7 +201,7 @@ class OAuthTokenRefresher(_Refresher):
         )
 
     async def _run_flow_to_end(self, flow: Flow[R]) -> R:
-        """Run a flow in this thread, or in another thread if the caller may stop waiting first."""
+        """Run a coroutine in this thread, or in another thread if the caller may stop waiting first."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
             return await flow
@@ -344,7 +344,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
         )
 
     async def _run_flow_to_end(self, flow: Flow[R]) -> R:
-        """Run a flow in its own task, which continues if the waiting caller is cancelled."""
+        """Run a coroutine in its own task, which continues if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 
         from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - as above

@@ -62,11 +62,11 @@ NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 
 class SuspendedError(RuntimeError):
-    """Raised if a synchronous flow was suspended, because one of its ports is asynchronous."""
+    """Raised if a coroutine of synchronous code waits, because one of its ports is asynchronous."""
 
 
 def run_now(flow: Coroutine[Any, Any, R]) -> R:
-    """Run a flow whose ports never suspend it, and return the flow's result."""
+    """Run a coroutine that never waits, without an event loop, and return its result."""
     try:
         flow.send(None)
     except StopIteration as stop:
@@ -80,7 +80,7 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
 
 
 def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Return the flow unchanged, for the caller to await; the async counterpart of `run_now`."""
+    """Return the coroutine unchanged, to be awaited; the async counterpart of `run_now`."""
     return flow
 
 
@@ -124,7 +124,7 @@ def one_argument_as_async(function: Callable[[S], R]) -> Callable[[S], Coroutine
 
 
 def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
-    """Return a synchronous function that runs a flow which never suspends."""
+    """Return a synchronous function that runs an async function which never waits."""
 
     def run_plain(*args: P.args, **kwargs: P.kwargs) -> R:
         return run_now(flow(*args, **kwargs))
@@ -247,7 +247,7 @@ def incoming_as_async(
 def blocking_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], R]:
-    """Turn a flow into a synchronous method; the class's `_flows` must have a flow of that name.
+    """Make a synchronous method from the async method of the same name of the class's `_flows`.
 
     Names, parameters, defaults and docstring are the flow's.
     """
@@ -262,7 +262,7 @@ def blocking_method(
 def async_method(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
-    """Turn a flow into an asynchronous method; the class's `_flows` must have that flow."""
+    """Make an asynchronous method from the method of the same name of the class's `_flows`."""
 
     @functools.wraps(flow)
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -272,7 +272,7 @@ def async_method(
 
 
 def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
-    """Give a method the docstring of its flow."""
+    """Give a method the docstring of the async function that it runs."""
 
     def add_docstring(method: F) -> F:
         method.__doc__ = flow.__doc__
@@ -566,7 +566,7 @@ def not_awaitable_error(function: object) -> ConfigurationError:
 
 
 def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Adapt a synchronous `Gather` so that flows can use it; each step runs in a thread."""
+    """Adapt a synchronous `Gather` to async functions; each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
         return verb([_function_of_step(step) for step in steps], **options)

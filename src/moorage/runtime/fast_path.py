@@ -186,7 +186,7 @@ async def request_admission(
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
-    """Return the flow that requests admission of the first attempt from an asynchronous store."""
+    """Return the coroutine that asks an asynchronous store to admit the first attempt."""
     if call is None or not call.has_less_time:
         return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has both
     return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both

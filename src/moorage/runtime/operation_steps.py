@@ -127,7 +127,7 @@ def fast_exchange_plan(
     endpoint: str | None,
     operation: HttpOperation[Any],
 ) -> Plan | None:
-    """Return an HTTP operation's plan for the fast path; None if it needs the full flow.
+    """Return an HTTP operation's plan for the fast path; None if it cannot use that path.
 
     A request with secrets, or with a new body for each attempt, is prepared by the flow.
     """

@@ -185,7 +185,7 @@ def declared_contract(kind: str) -> DeclaredContract:
 
 
 def first_call(kind: str, scenario: Scenario) -> ScenarioCall | None:
-    """Return the first call of a scenario; None if it calls a flow or a sandbox of its contract."""
+    """Return the first operation that a scenario calls; None if it first uses something else."""
     fixture = SandboxFixture(options={})
     operations = _Operations(contract(kind).operations())
     vendor = ScenarioVendor(operations=operations, fixture=fixture, name="acme", is_supported=False)

@@ -76,7 +76,7 @@ class Plans:
     def fast_path_plan(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
-        """Return the plan of a request for the fast path; None if the full flow must decide."""
+        """Return the plan of a request for the fast path; None if it cannot use that path."""
         if type(request) is not Request or type(request.body) is not bytes:
             return None
         try:

@@ -73,7 +73,7 @@ _YEAR: Final = 366 * 86_400.0
 def _with_uniform_refusals(
     flow: Callable[..., Coroutine[Any, Any, Any]],
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return a flow that raises every rejection by the vendor as a `VendorRejected` error."""
+    """Return a method that raises every rejection by the vendor as a `VendorRejected` error."""
 
     @wraps(flow)
     async def uniform_flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:

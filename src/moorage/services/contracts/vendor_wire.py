@@ -408,7 +408,7 @@ class VendorWire:
         await self._core.sleep(seconds)
 
     def for_cleanup(self) -> VendorWire:
-        """Return a wire that has five seconds, whatever the deadline, to undo earlier steps."""
+        """Return an access to the account with five seconds of its own, to undo earlier steps."""
         wire = copy(self)
         vars(wire).update(_deadline=self._core.nanoseconds() + int(_CLEANUP * _SECOND))
         return wire

@@ -256,7 +256,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """Return the lane that orders a webhook, and the person concerned, if known.
+        """Return the ordered group (lane) of a webhook, and the person concerned, if known.
 
         A delivery is stored in any case, even if its content cannot be understood.
         """

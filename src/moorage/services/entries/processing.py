@@ -466,7 +466,7 @@ class EntryProcessing(EntryManagement[E]):
         ]
 
     async def _is_blocked_by_lane(self, entry: E) -> bool:
-        """Return whether an earlier entry of the same lane must be settled first."""
+        """Return whether an earlier entry of the same ordered group must be settled first."""
         if entry.lane is None:
             return False
         states = OPEN | {EntryState.DEAD} if entry.dead_holds else OPEN
