@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import moorage
 from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money, VendorRejected
-from moorage.contracts.payments import BuyerOutcome, Charge, told_buyer
+from moorage.contracts.payments import BuyerOutcome, Charge, buyer_notice
 from moorage.domain.webhooks.replies import reply_to
 from moorage.hub.receiving import from_starlette
 
@@ -55,7 +55,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
 
     @app.exception_handler(ConnectorError)
     async def tell(_: Request, error: ConnectorError) -> JSONResponse:
-        notice = told_buyer(error)
+        notice = buyer_notice(error)
         body = {"outcome": notice.outcome, "text": notice.text}
         return JSONResponse(body, STATUSES[notice.outcome])
 
@@ -67,7 +67,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
         try:
             payment = await app.state.hub.payments().charge(charge, idempotency_key=key)
         except VendorRejected as error:
-            if told_buyer(error).outcome is not BuyerOutcome.UNKNOWN:
+            if buyer_notice(error).outcome is not BuyerOutcome.UNKNOWN:
                 app.state.refusals[number] = refusals + 1  # another card is another payment
             raise
         return {"outcome": payment.state, "payment": str(payment.ref)}

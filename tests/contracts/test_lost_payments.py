@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from moorage.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, told_buyer
+from moorage.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, buyer_notice
 from moorage.contracts.routes import Account
 from moorage.errors import ConfigurationError, OutcomeUnknown
 from moorage.hub.hub import Hub
@@ -63,7 +63,7 @@ def test_lost_payment_is_found_by_its_reference() -> None:
     """A lost payment is found by its reference in the vendor's list of payments."""
     sandbox = StripeSandbox()
     with hub_at(sandbox) as hub:
-        assert "unknown" == told_buyer(lose_response(hub, sandbox)).outcome
+        assert "unknown" == buyer_notice(lose_response(hub, sandbox)).outcome
         for number in range(60):
             other_charge = attrs.evolve(ORDER, reference=f"INV-1{number}")
             hub.payments().charge(other_charge, idempotency_key=f"INV-1{number}/1")

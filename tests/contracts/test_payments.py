@@ -30,10 +30,10 @@ from moorage.contracts.payments import (
     ThreeDs,
     Unsettled,
     advance,
+    buyer_notice,
     payment_ref,
     state_of,
     stated_amount,
-    told_buyer,
 )
 from moorage.contracts.payments.events import completed_with
 from moorage.contracts.ref import Ref
@@ -593,7 +593,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
     """The text for the buyer says that no money was taken only if the error proves it."""
-    notice = told_buyer(error)
+    notice = buyer_notice(error)
 
     assert BuyerOutcome(outcome) == notice.outcome
     assert outcome in {"not_attempted", "unavailable"} or "not been charged" not in notice.text
@@ -604,7 +604,7 @@ def test_unknown_outcome_is_never_reported_as_not_charged(
 @pytest.mark.parametrize("reason", DeclineReason)
 def test_decline_reasons_have_texts(reason: DeclineReason) -> None:
     """The text for a declined payment helps the buyer, but tells a thief nothing useful."""
-    notice = told_buyer(PaymentDeclined("no", reason=reason))
+    notice = buyer_notice(PaymentDeclined("no", reason=reason))
 
     assert BuyerOutcome.DECLINED == notice.outcome
     assert reason in {"lost_or_stolen", "fraud_suspected"} or notice.text

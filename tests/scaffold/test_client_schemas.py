@@ -173,13 +173,13 @@ def test_discriminators_name_the_classes_that_have_the_member() -> None:
     """A discriminator lists all classes with its property, and is not used if a class lacks it."""
     by_kind = {"propertyName": "kind", "mapping": {"c": "Card", "other": "Other"}}
     text = models({"oneOf": [CARD, CASH], "discriminator": by_kind})
-    assert 'Kinds("kind", {"c": "Card", "Cash": "Cash"})' in text
+    assert 'Discriminator("kind", {"c": "Card", "Cash": "Cash"})' in text
     for union in (
         {"oneOf": [CARD, BARE], "discriminator": by_kind},
         {"oneOf": [CARD, {"type": "string"}], "discriminator": by_kind},
         {"oneOf": [CARD, CASH]},
     ):
-        assert "Kinds(" not in models(union)
+        assert "Discriminator(" not in models(union)
 
 
 def test_same_alternatives_are_one_union() -> None:

@@ -14,8 +14,8 @@ from moorage import FormFile, InvalidData, client_sdk
 from moorage.client_sdk import (
     AS_TEXT,
     UNSET,
+    Discriminator,
     Items,
-    Kinds,
     Member,
     Number,
     OpenEnum,
@@ -57,7 +57,7 @@ class Cash:
     type_: str = attrs.field(metadata={"member": Member("kind")})
 
 
-Payment: TypeAlias = Annotated[Card | Cash, Kinds("kind", {"card": "Card", "cash": "Cash"})]
+Payment: TypeAlias = Annotated[Card | Cash, Discriminator("kind", {"card": "Card", "cash": "Cash"})]
 
 
 @attrs.frozen(kw_only=True)
@@ -231,7 +231,7 @@ def test_limits_are_ignored_without_checks() -> None:
 
 def test_type_markers_do_not_restrict_values() -> None:
     """The type markers for unions and decimals do not restrict any value."""
-    marks: tuple[Limit, ...] = (Kinds("kind", {}), AS_TEXT)
+    marks: tuple[Limit, ...] = (Discriminator("kind", {}), AS_TEXT)
     assert [None, None] == [mark.problem({}) for mark in marks]
 
 
@@ -316,7 +316,8 @@ def test_sample_fills_some_levels_of_an_object() -> None:
     assert tree == read_value(Tree, write_value(Tree, tree), checks=True)
     assert tree.branch.branch.branch.branch is None
     assert 1 == len(tree.branches)
-    assert Cash(type_="cash") == sample(Annotated[Cash | Card, Kinds("kind", {"cash": "Cash"})])
+    kind = Annotated[Cash | Card, Discriminator("kind", {"cash": "Cash"})]
+    assert Cash(type_="cash") == sample(kind)
     assert sample(str | None, depth=9) is None
     assert "text" == sample(Unset | str)
 

@@ -97,7 +97,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
     answers = [await_if_needed(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
 
     assert [(200, b"12345")] * 3 == [(answer.status, answer.body) for answer in answers]
-    assert (None,) * 3 == network.faults.met
+    assert (None,) * 3 == network.faults.applied
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ def test_sandbox_sends_a_webhook_for_each_event_of_a_payment() -> None:
     """The Adyen sandbox sends a webhook for each event of a payment."""
     client = Client()
     psp = client.pay()["pspReference"]
-    notice = client.sandbox.happens(
+    notice = client.sandbox.apply_event(
         "CHARGEBACK", psp, value=5, by="SBX9", reason="Fraud", disputeStatus="Undefended"
     )
     item = notification_item(notice.body)

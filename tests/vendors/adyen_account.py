@@ -67,7 +67,7 @@ class SandboxHub:
         webhooks = [webhook for option in options for webhook in self.verifier.verify(**option)]
         return [event for webhook in webhooks for event in self.hub.events("shop", webhook)]
 
-    def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
-        """Make something happen to a payment in the sandbox; return the event of the webhook."""
-        (payment_event,) = self.webhook_events(self.sandbox.happens(event, psp, **fields))
+    def apply_event(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
+        """Apply an event to a payment in the sandbox; return the event of the webhook."""
+        (payment_event,) = self.webhook_events(self.sandbox.apply_event(event, psp, **fields))
         return payment_event

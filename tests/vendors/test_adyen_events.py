@@ -45,7 +45,7 @@ def test_capture_may_fail_later(
     shop: SandboxHub, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
     """An Adyen event reports a capture that fails later."""
-    events = shop.happens(event, psp, by="SBX9", success=success, reason="why", value=100)
+    events = shop.apply_event(event, psp, by="SBX9", success=success, reason="why", value=100)
     assert events.capture is not None
     assert (state, "SBX9", psp, Money("1.00", "EUR"), event) == (
         events.capture.state,
@@ -72,7 +72,7 @@ def test_refund_may_fail_later(
     shop: SandboxHub, psp: str, event: str, success: Json, state: MoveState
 ) -> None:
     """An Adyen event reports a refund that fails later."""
-    events = shop.happens(event, psp, by="SBX9", success=success)
+    events = shop.apply_event(event, psp, by="SBX9", success=success)
     assert events.refund is not None
     assert state == events.refund.state
 
@@ -84,7 +84,7 @@ def test_failed_refund_is_undone(shop: SandboxHub) -> None:
     for events in shop.webhook_events():
         payment = advance(payment, events)
     assert PaymentState.REFUNDED == payment.state
-    failed_event = shop.happens("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
+    failed_event = shop.apply_event("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
     assert (PaymentState.CAPTURED, EUR_149 * 0) == (
         advance(payment, failed_event).state,
         advance(payment, failed_event).refunded,
@@ -108,13 +108,14 @@ def test_payment_events_have_states(
     shop: SandboxHub, psp: str, event: str, fields: Json, state: Json
 ) -> None:
     """Each kind of Adyen event gives the payment the corresponding state."""
-    events = shop.happens(event, psp, by="SBX9", **fields)
+    events = shop.apply_event(event, psp, by="SBX9", **fields)
     assert (state, event, psp) == (events.state, events.vendor_type, events.ref.id)
 
 
 def test_reversal_may_be_a_refund(shop: SandboxHub, psp: str) -> None:
     """Adyen's reversal of a captured payment is read as a refund."""
-    events = shop.happens("CANCEL_OR_REFUND", psp, by="SBX9", **{"modification.action": "refund"})
+    action = {"modification.action": "refund"}
+    events = shop.apply_event("CANCEL_OR_REFUND", psp, by="SBX9", **action)
     assert events.refund is not None
     assert MoveState.SUCCEEDED == events.refund.state
 
@@ -143,7 +144,7 @@ def test_chargebacks_are_disputes(
         "chargebackReasonCode": "10.4",
         "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00",
     }
-    events = shop.happens(event, psp, by="SBX9", **dispute_data)
+    events = shop.apply_event(event, psp, by="SBX9", **dispute_data)
     assert events.dispute is not None
     assert (state, payment, "10.4", "SBX9") == (
         events.dispute.state,
@@ -173,7 +174,7 @@ def test_dispute_status_takes_precedence_over_event_code(
     shop: SandboxHub, psp: str, event: str, status: str, state: DisputeState
 ) -> None:
     """Each status of Adyen's webhooks for disputes decides the state, whatever the event's code."""
-    dispute = shop.happens(event, psp, by="SBX9", disputeStatus=status).dispute
+    dispute = shop.apply_event(event, psp, by="SBX9", disputeStatus=status).dispute
     assert dispute is not None
     assert (state, status) == (dispute.state, dispute.vendor_state)
 
@@ -193,14 +194,14 @@ def test_event_names_its_payment_and_currency() -> None:
 
 def test_dispute_without_a_payment(shop: SandboxHub, psp: str) -> None:
     """An Adyen dispute is reported even if it does not name its payment."""
-    events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
+    events = shop.apply_event("SECOND_CHARGEBACK", psp, reason="why")
     assert events.dispute is not None
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
 
 
 def test_adyen_notification_about_report_gives_no_payment_event(shop: SandboxHub, psp: str) -> None:
     """An Adyen notification about a report gives no payment event."""
-    assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
+    assert [] == shop.webhook_events(shop.sandbox.apply_event("REPORT_AVAILABLE", psp))
 
 
 def test_late_authorisation_event_does_not_undo_the_capture(shop: SandboxHub) -> None:
@@ -216,15 +217,15 @@ def test_forged_notification_is_refused(shop: SandboxHub, psp: str) -> None:
     """An Adyen notification that is signed with another key is refused."""
     shop.sandbox.hmac_key = "55" * 32
     with pytest.raises(ConnectorError):
-        shop.happens("REFUND", psp)
+        shop.apply_event("REFUND", psp)
 
 
 def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
     """After an Adyen dispute is won, the payment has the state from before the dispute."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
-    lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
+    lost_payment = advance(payment, shop.apply_event("CHARGEBACK", payment.ref.id, by="SBX9"))
     won_payment = advance(
-        lost_payment, shop.happens("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9")
+        lost_payment, shop.apply_event("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9")
     )
     assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost_payment.state, won_payment.state)
 
@@ -235,7 +236,7 @@ def test_event_names_the_payment_of_a_buyer_who_did_not_return(shop: SandboxHub)
     (psp,) = shop.sandbox.payments
     shop.sandbox.buyer_returns(psp)
     shop.sandbox.payments[psp].authorised = EUR_149.minor
-    paid_payment = advance(payment, shop.happens("AUTHORISATION", psp))
+    paid_payment = advance(payment, shop.apply_event("AUTHORISATION", psp))
     assert (PaymentState.CAPTURED, psp, EUR_149) == (
         paid_payment.state,
         paid_payment.ref.id,

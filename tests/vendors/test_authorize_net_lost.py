@@ -14,7 +14,7 @@ from moorage.contracts.payments import (
     PaymentQuery,
     PaymentState,
     SettledAs,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.errors import ConnectionFailed, OutcomeUnknown, PaymentDeclined, VendorFailed
@@ -140,7 +140,7 @@ def test_failed_look_up_leaves_the_outcome_open(
     with pytest.raises(OutcomeUnknown) as excinfo:
         shop.payments.charge(order(), idempotency_key="k")
 
-    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN is buyer_notice(excinfo.value).outcome
     assert 1 == len(shop.sandbox.transactions)
     assert PaymentState.CAPTURED is shop.payments.charge(order(), idempotency_key="k").state
 
@@ -153,7 +153,7 @@ def test_failed_look_up_of_a_duplicate_leaves_the_outcome_open(shop: SandboxHub)
     with pytest.raises(OutcomeUnknown) as excinfo:
         shop.payments.charge(order(), idempotency_key="k")
 
-    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN is buyer_notice(excinfo.value).outcome
 
 
 def test_retry_after_a_lost_response_does_not_charge_again() -> None:

@@ -21,7 +21,7 @@ from moorage.contracts.payments import (
     RefundReason,
     StoredState,
     advance,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Route
@@ -201,7 +201,7 @@ def test_failed_look_up_after_lost_answer_leaves_outcome_unknown() -> None:
 
         assert 1 == len(shop.sandbox.payments)
         assert excinfo.value.may_have_been_processed
-        assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+        assert BuyerOutcome.UNKNOWN is buyer_notice(excinfo.value).outcome
         assert ["k"] == [item.idempotency_key for item in shop.hub.unsettled_payments()]
 
 

@@ -14,7 +14,7 @@ from moorage.contracts.payments import (
     PaymentState,
     RefundReason,
     advance,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.errors import (
     AuthenticationFailed,
@@ -266,4 +266,4 @@ def test_malformed_success_is_a_failure(shop: SandboxHub, operation: str, answer
     with pytest.raises(VendorFailed) as excinfo:
         getattr(shop.payments, operation)(payment.ref, EUROS, idempotency_key=shop.key())
 
-    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN == buyer_notice(excinfo.value).outcome

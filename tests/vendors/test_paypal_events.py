@@ -16,7 +16,7 @@ from moorage.contracts.payments import (
     PaymentEvent,
     PaymentState,
     advance,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
@@ -323,7 +323,7 @@ def test_error_issues_come_first(
     assert error is not None
     assert (kind, code) == (type(error), vars(error)["vendor_code"])
     if outcome is not None:
-        assert BuyerOutcome(outcome) is told_buyer(error).outcome
+        assert BuyerOutcome(outcome) is buyer_notice(error).outcome
 
 
 @pytest.mark.parametrize(
@@ -403,10 +403,10 @@ def test_outage_and_a_throttle(shop: SandboxHub) -> None:
     shop.sandbox.fail(paypal_refusal(503, "SERVICE_UNAVAILABLE"))
     with pytest.raises(VendorFailed) as excinfo:
         shop.charged()
-    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN is buyer_notice(excinfo.value).outcome
     shop.sandbox.fail(paypal_refusal(429, "RATE_LIMIT_REACHED"))
     with pytest.raises(RateLimitExceeded) as throttled:
         shop.charged()
     assert throttled.value.by_vendor
-    assert BuyerOutcome.UNAVAILABLE is told_buyer(throttled.value).outcome
+    assert BuyerOutcome.UNAVAILABLE is buyer_notice(throttled.value).outcome
     assert [] == shop.sandbox.charged_orders

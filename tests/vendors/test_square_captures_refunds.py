@@ -13,7 +13,7 @@ from moorage.contracts.payments import (
     MoveState,
     PaymentState,
     RefundReason,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import (
@@ -80,7 +80,7 @@ def test_capture_whose_answer_was_lost_is_done_once(shop: SandboxHub, lost: int)
     shop.sandbox.fail(*[SlowAnswer(0.0)] * (lost - 1), Lost())
     with pytest.raises(ConnectionFailed) as excinfo:
         shop.payments.capture(authorization.ref, PART, idempotency_key=key)
-    assert BuyerOutcome.NOT_ATTEMPTED != told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.NOT_ATTEMPTED != buyer_notice(excinfo.value).outcome
     for _ in range(2):
         capture = shop.payments.capture(authorization.ref, PART, idempotency_key=key)
 
@@ -213,4 +213,4 @@ def test_malformed_success_is_a_failure(shop: SandboxHub, verb: str, answer: Jso
     with pytest.raises(VendorFailed) as excinfo:
         getattr(shop.payments, verb)(*options, idempotency_key=shop.key())
 
-    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN == buyer_notice(excinfo.value).outcome

@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
     PayoutState,
     RefundReason,
     advance,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
@@ -65,7 +65,7 @@ def test_invalid_id_is_an_unknown_outcome(shop: SandboxHub, existing: bytes) -> 
     with pytest.raises(VendorFailed) as excinfo:
         shop.payments.charge(order(), idempotency_key=shop.key())
 
-    assert BuyerOutcome.UNKNOWN == told_buyer(excinfo.value).outcome
+    assert BuyerOutcome.UNKNOWN == buyer_notice(excinfo.value).outcome
 
 
 def test_confirmed_payment_is_complete(shop: SandboxHub) -> None:

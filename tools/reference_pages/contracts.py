@@ -252,7 +252,7 @@ _PAGES: Final = (
         "Payments, their states, and the vendors. *Take payments* has examples.",
         "moorage.contracts.payments:advance",
         "moorage.contracts.payments:state_of",
-        "moorage.contracts.payments:told_buyer",
+        "moorage.contracts.payments:buyer_notice",
         "moorage.contracts.payments:unexplained_amount",
         "moorage.testing.sandboxes.payments.checkout_com:token",
         "moorage.testing.kits.payments_conformance:PaymentsSubject",

@@ -15,7 +15,7 @@ from moorage.contracts.payments import (
     Money,
     PaymentEvent,
     Unsettled,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.shipping import Parcel as Box
 from moorage.contracts.shipping import RateRequest
@@ -126,7 +126,7 @@ def _store_outcome(attempt: Attempt, call: Callable[[], Payment]) -> None:
     try:
         payment = call()
     except ConnectorError as error:
-        notice = told_buyer(error)
+        notice = buyer_notice(error)
         # If the vendor already has a payment of this attempt, only a decline is final.
         final_error = PaymentDeclined if attempt.ref else VendorRejected
         end_state = (

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from moorage.client_sdk.contents import multipart_content as multipart_content
     from moorage.client_sdk.contents import text_content as text_content
     from moorage.client_sdk.limits import AS_TEXT as AS_TEXT
+    from moorage.client_sdk.limits import Discriminator as Discriminator
     from moorage.client_sdk.limits import Items as Items
-    from moorage.client_sdk.limits import Kinds as Kinds
     from moorage.client_sdk.limits import Member as Member
     from moorage.client_sdk.limits import Number as Number
     from moorage.client_sdk.limits import OneOf as OneOf
@@ -47,8 +47,8 @@ _HOME = {
     "AS_TEXT": "limits",
     "Channel": "channels",
     "Content": "contents",
+    "Discriminator": "limits",
     "Items": "limits",
-    "Kinds": "limits",
     "Member": "limits",
     "Number": "limits",
     "OneOf": "limits",

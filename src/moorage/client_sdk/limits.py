@@ -123,7 +123,7 @@ class OneOf:
 
 
 @attrs.frozen
-class Kinds:
+class Discriminator:
     """The discriminator of a union: the member whose value determines the class of an object.
 
     Attributes:

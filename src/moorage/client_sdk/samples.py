@@ -11,7 +11,7 @@ from uuid import UUID
 
 import attrs
 
-from moorage.client_sdk.limits import Items, Kinds, Member, Number, OneOf, Text
+from moorage.client_sdk.limits import Discriminator, Items, Member, Number, OneOf, Text
 from moorage.client_sdk.open_enum import UNSET
 
 _SAMPLES: Final[dict[Any, Any]] = {
@@ -47,7 +47,7 @@ def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         value = sample(arguments[0], *arguments[1:], depth=depth)
-        tables = [limit for limit in arguments[1:] if isinstance(limit, Kinds)]
+        tables = [limit for limit in arguments[1:] if isinstance(limit, Discriminator)]
         return _with_discriminator(value, tables[0]) if tables else value
     if origin is Sequence:
         least_items = next((limit.least for limit in limits if isinstance(limit, Items)), 0)
@@ -83,7 +83,7 @@ def _sample_object(kind: type[Any], depth: int) -> Any:
     return kind(**arguments)
 
 
-def _with_discriminator(value: Any, table: Kinds) -> Any:
+def _with_discriminator(value: Any, table: Discriminator) -> Any:
     """Return an object with the discriminator that determines its class."""
     name = next(key for key, item in table.classes.items() if item == value.__class__.__name__)
     field = next(

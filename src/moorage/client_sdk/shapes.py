@@ -28,7 +28,7 @@ from typing import (
 
 import attrs
 
-from moorage.client_sdk.limits import AS_TEXT, Kinds, Member
+from moorage.client_sdk.limits import AS_TEXT, Discriminator, Member
 from moorage.client_sdk.open_enum import UNSET, OpenEnum
 from moorage.client_sdk.scalars import DECIMAL_TEXT, SCALARS, Mismatch
 from moorage.domain.values.json_text import is_list, is_object
@@ -106,7 +106,7 @@ def shape_of(kind: Any) -> Shape:
 
 def limited_shape(kind: Any, limits: Limits) -> Shape:
     """Return the shape of a type with limits of its values."""
-    tables = [limit for limit in limits if isinstance(limit, Kinds)]
+    tables = [limit for limit in limits if isinstance(limit, Discriminator)]
     if AS_TEXT in limits:
         shape = _as_text(kind)
     elif tables:
@@ -299,7 +299,10 @@ class UnionShape:
     """
 
     def __init__(
-        self, kinds: tuple[Any, ...], table: Kinds | None = None, shapes: tuple[Shape, ...] = ()
+        self,
+        kinds: tuple[Any, ...],
+        table: Discriminator | None = None,
+        shapes: tuple[Shape, ...] = (),
     ) -> None:
         self.kinds = tuple(kind for kind in kinds if get_args(kind) != (UNSET,))
         self.table = table
@@ -337,7 +340,7 @@ class UnionShape:
                 problem = error if problem is None or attrs.has(kind) else problem
         raise problem or Mismatch("fits none of the alternatives in the description")
 
-    def _discriminated_shape(self, value: dict[str, Any], table: Kinds) -> Shape:
+    def _discriminated_shape(self, value: dict[str, Any], table: Discriminator) -> Shape:
         """Return the shape of the class that an object's discriminator names."""
         name = value.get(table.member)
         class_name = table.classes.get(name) if isinstance(name, str) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from moorage.contracts.address import Address
 from moorage.contracts.chat import ChatMessage
 from moorage.contracts.email import Attachment, EmailMessage
-from moorage.contracts.payments import Charge, Customer, Money, told_buyer
+from moorage.contracts.payments import Charge, Customer, Money, buyer_notice
 from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.demo.invoice_abroad import (
@@ -98,7 +98,7 @@ class Erp:
         try:
             payment = self.pay(number, source)
         except PaymentDeclined as decline:
-            notice = told_buyer(decline)
+            notice = buyer_notice(decline)
             return f"{notice.code}: “{notice.text}”"
         return f"thank you for your {payment.amount}"
 

@@ -105,7 +105,7 @@ class OAuthConsent(Part):
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
 
     def _run_sync(self, flow: Callable[[ConsentFlows], Flow[R]]) -> R:
-        """Run a coroutine without an event loop, then close the HTTP client if it was newly made."""
+        """Run a coroutine synchronously, then close the HTTP client if it was newly made."""
         wired_core = sync_core(self._sync_ports)
         try:
             return run_now(flow(ConsentFlows(wired_core.core, self._client, self._patience)))

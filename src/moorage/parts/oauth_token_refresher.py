@@ -201,7 +201,7 @@ class OAuthTokenRefresher(_Refresher):
         )
 
     async def _run_flow_to_end(self, flow: Flow[R]) -> R:
-        """Run a coroutine in this thread, or in another thread if the caller may stop waiting first."""
+        """Run a coroutine in this thread, or in another if the caller may stop waiting first."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
             return await flow

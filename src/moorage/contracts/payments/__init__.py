@@ -10,7 +10,7 @@ payees, `subscriptions` repeated charges, and `vendor` the operations of a vendo
 
 from __future__ import annotations
 
-from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
+from moorage.contracts.payments.buyers import BuyerNotice, BuyerOutcome, buyer_notice
 from moorage.contracts.payments.disputes import DisputeEvidence
 from moorage.contracts.payments.events import PaymentEvent, advance, state_of
 from moorage.contracts.payments.lines import LineItem, total_tax
@@ -128,12 +128,12 @@ __all__ = [
     "VendorQuestion",
     "Void",
     "advance",
+    "buyer_notice",
     "capture_needs",
     "check_currency",
     "payment_ref",
     "state_of",
     "stated_amount",
-    "told_buyer",
     "total_tax",
     "unexplained_amount",
 ]

@@ -97,15 +97,15 @@ _LOCAL_REFUSALS: Final = (
 )
 
 
-def told_buyer(error: BaseException) -> BuyerNotice:
+def buyer_notice(error: BaseException) -> BuyerNotice:
     """The message to a buyer whose payment failed with this error."""
     if isinstance(error, PaymentDeclined):
-        return _buyer_notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
+        return _notice_of(BuyerOutcome.DECLINED, f"declined.{error.reason}")
     if _may_be_charged(error):
-        return _buyer_notice(BuyerOutcome.UNKNOWN)
+        return _notice_of(BuyerOutcome.UNKNOWN)
     if isinstance(error, (*_LOCAL_REFUSALS, VendorRejected, AuthenticationFailed)):
-        return _buyer_notice(BuyerOutcome.NOT_ATTEMPTED)
-    return _buyer_notice(BuyerOutcome.UNAVAILABLE)
+        return _notice_of(BuyerOutcome.NOT_ATTEMPTED)
+    return _notice_of(BuyerOutcome.UNAVAILABLE)
 
 
 def _may_be_charged(error: BaseException) -> bool:
@@ -121,6 +121,6 @@ def _may_be_charged(error: BaseException) -> bool:
     return bool(details.get("_acted")) or may_have_acted(error)
 
 
-def _buyer_notice(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:
+def _notice_of(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:
     code = code if code in _TEXTS else outcome.value
     return BuyerNotice(outcome=outcome, code=code, text=_TEXTS[code])

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _MARKED_NAME: Final = re.compile(r"«(\w+)»")
 _MODEL_NAMES: Final = (
-    *("AS_TEXT", "UNSET", "Items", "Kinds", "Member", "Number", "OneOf", "OpenEnum", "Text"),
-    "Unset",
+    *("AS_TEXT", "UNSET", "Discriminator", "Items", "Member", "Number", "OneOf", "OpenEnum"),
+    *("Text", "Unset"),
 )
 _CALL_NAMES: Final = (
     *("AS_TEXT", "Items", "Number", "OneOf", "Text", "binary_answer", "binary_content"),
@@ -173,7 +173,7 @@ def _union_lines(union: UnionAlias) -> Iterator[str]:
     part = kinds
     if union.member is not None:
         classes = tuple(f"{literal(value)}: {literal(name)}" for value, name in union.classes)
-        table = Group("Kinds", (literal(union.member), Group("", classes, "{")))
+        table = Group("Discriminator", (literal(union.member), Group("", classes, "{")))
         part = Group("Annotated", (kinds, table), "[")
     yield from laid_out(part, before=f"{union.name}: TypeAlias = ")
 

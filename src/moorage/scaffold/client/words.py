@@ -32,7 +32,7 @@ _TAKEN_ARGUMENTS: Final = frozenset(
 )
 TAKEN_CLASSES: Final = frozenset(
     {
-        *("AS_TEXT", "Annotated", "Any", "Decimal", "Items", "Kinds", "Mapping", "Member"),
+        *("AS_TEXT", "Annotated", "Any", "Decimal", "Discriminator", "Items", "Mapping", "Member"),
         *("Number", "OneOf", "OpenEnum", "Sequence", "Text", "TypeAlias", "UNSET", "UUID"),
         *("Union", "Unset", "None", "True", "False"),
     }

@@ -15,7 +15,7 @@ from moorage.contracts.payments import (
     PayeeTransfer,
     PaymentState,
     SubscriptionRequest,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.replays import as_replay
@@ -328,7 +328,7 @@ def _had_no_effect(error: ConnectorError) -> bool:
     A conflict proves that, because it concerns another payload.
     """
     conflict = isinstance(error, IdempotencyConflict)
-    return conflict or told_buyer(error).outcome is not BuyerOutcome.UNKNOWN
+    return conflict or buyer_notice(error).outcome is not BuyerOutcome.UNKNOWN
 
 
 def _concerns_earlier_call(error: ConnectorError) -> bool:

@@ -143,7 +143,7 @@ class FaultSchedule:
                 )
         self._made = f"{scheduled_errors!r}"
         self._coming = iter(scheduled_errors)
-        self._met: list[Fault | None] = []
+        self._applied: list[Fault | None] = []
         self._lock = Lock()
 
     @classmethod
@@ -165,16 +165,16 @@ class FaultSchedule:
         return schedule
 
     @property
-    def met(self) -> tuple[Fault | None, ...]:
+    def applied(self) -> tuple[Fault | None, ...]:
         """The faults that have been applied to requests so far, in order."""
         with self._lock:
-            return tuple(self._met)
+            return tuple(self._applied)
 
     def next(self) -> Fault | None:
         """Return the next request's fault; None means no fault."""
         with self._lock:
             fault = next(self._coming, None)
-            self._met.append(fault)
+            self._applied.append(fault)
             return fault
 
     def __repr__(self) -> str:
@@ -182,7 +182,7 @@ class FaultSchedule:
         return f"FaultSchedule{arguments if arguments.startswith('.') else f'({arguments})'}"
 
     def __str__(self) -> str:
-        return f"FaultSchedule({list(self.met)!r})"
+        return f"FaultSchedule({list(self.applied)!r})"
 
 
 class FaultNetwork:

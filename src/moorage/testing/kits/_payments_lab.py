@@ -17,7 +17,7 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     PaymentState,
     advance,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.routes import Account, Route
 from moorage.contracts.vendor import UnknownOutcome
@@ -295,7 +295,7 @@ class Lab(ContractLab[PaymentsSubject]):
         try:
             await self(operation, *arguments, **named)
         except ConnectorError as error:
-            outcome = told_buyer(error).outcome
+            outcome = buyer_notice(error).outcome
             require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is reported as {outcome}.")
         self.sandbox.forget_faults()
         await self(operation, *arguments, **named)

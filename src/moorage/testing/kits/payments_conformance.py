@@ -23,7 +23,7 @@ from moorage.contracts.payments import (
     PaymentState,
     Refund,
     Unsettled,
-    told_buyer,
+    buyer_notice,
 )
 from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
@@ -126,8 +126,8 @@ async def a_payment_is_taken_once(make: Open) -> None:
             IdempotencyConflict, conflicting_charge, "A key for another payment"
         )
         require(
-            told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
-            "`told_buyer()` does not report an idempotency conflict as an unknown outcome.",
+            buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
+            "`buyer_notice()` does not report an idempotency conflict as an unknown outcome.",
         )
         await lab("charge", order, idempotency_key="k-2")
         require(lab.subject.charged() == 2, "A second idempotency key made no second charge.")
@@ -184,8 +184,8 @@ async def a_decline_says_why(make: Open) -> None:
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
                 require(error.vendor_code is not None, "The result lacks the vendor's code.")
                 require(
-                    told_buyer(error).outcome is BuyerOutcome.DECLINED,
-                    "`told_buyer()` does not return that the payment was declined.",
+                    buyer_notice(error).outcome is BuyerOutcome.DECLINED,
+                    "`buyer_notice()` does not return that the payment was declined.",
                 )
         require(lab.subject.charged() == 0, "A declined payment was charged.")
 
@@ -228,7 +228,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 type(error) is kind, f"Refusal {number} is {with_article(type(error).__name__)}."
             )
             require(error.service == FIRST, "A refusal names no account.")
-            outcome = told_buyer(error).outcome
+            outcome = buyer_notice(error).outcome
             require(outcome is not BuyerOutcome.UNKNOWN, f"Refusal {number} is unknown.")
         require(lab.subject.charged() == 0, "A refused payment was charged.")
 
@@ -244,7 +244,7 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
             kinds = lab.unanswered(VendorFailed)
             error = await lab.refused(kinds, charge_call, f"{answer.body!r}")
             require(
-                told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+                buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
                 "An unknown outcome is reported as known.",
             )
 
@@ -260,7 +260,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
         kinds = lab.unanswered(ConnectionFailed)
         error = await lab.refused(kinds, charge_call, "A lost answer")
         require(
-            told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+            buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
             "An unknown outcome is reported as known.",
         )
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
@@ -284,7 +284,7 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
             charge_call = lab("charge", lab.order(), idempotency_key=key)
             error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
             require(
-                told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+                buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
                 "An unknown outcome is reported as known.",
             )
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)

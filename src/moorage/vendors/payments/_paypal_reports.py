@@ -83,7 +83,7 @@ async def reported(
     read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
     """A page of the report, with its transactions converted."""
-    period = stretch_of(query, after, wire.now())
+    period = report_period(query, after, wire.now())
     request = sdk.Request.get("/v1/reporting/transactions", query=period.query(query.limit))
     response = await wire.send(request)
     body = sdk.read_answer(response)
@@ -105,7 +105,7 @@ async def reported(
     return Page(tuple(items), None if next_stretch is None else wire.ref(next_stretch))
 
 
-def stretch_of(query: PaymentQuery, after: sdk.Ref | None, now: datetime) -> ReportPage:
+def report_period(query: PaymentQuery, after: sdk.Ref | None, now: datetime) -> ReportPage:
     """The period that a report request covers; without a start, the last 31 days.
 
     Raises:

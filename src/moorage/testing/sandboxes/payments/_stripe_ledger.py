@@ -53,7 +53,7 @@ class StripeLedger(Sandbox):
             "code": "payment_intent_authentication_failure",
             "message": "The provided PaymentMethod has failed authentication.",
         }
-        self.fails(intent, error)
+        self.mark_failed(intent, error)
 
     def arrive(self, id: str) -> None:
         """Complete a pending payment intent."""
@@ -238,10 +238,10 @@ class StripeLedger(Sandbox):
             "message": "Your card was declined.",
             "charge": f"ch_{self.number():08d}",
         }
-        self.fails(intent, error)
+        self.mark_failed(intent, error)
         raise StoredRefusal(stripe_reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
-    def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
+    def mark_failed(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
         """Mark a payment intent as failed, and send the webhook."""
         intent |= {"status": "requires_payment_method", "last_payment_error": error}
         self.emit_event("payment_intent.payment_failed", intent)

@@ -181,10 +181,10 @@ class AdyenSandbox(Sandbox):
         """Charge a payment back as the buyer's bank; return the dispute's reference."""
         key = f"DISPUTE{self.number():09d}"
         self.disputes[key] = psp, "Undefended"
-        self.happens("CHARGEBACK", psp, by=key, disputeStatus="Undefended")
+        self.apply_event("CHARGEBACK", psp, by=key, disputeStatus="Undefended")
         return key
 
-    def happens(
+    def apply_event(
         self,
         event: str,
         psp: str,
@@ -264,7 +264,7 @@ class AdyenSandbox(Sandbox):
             problem = f"The dispute is {status}."
             return reply({"disputeServiceResult": {"success": False, "errorMessage": problem}})
         self.disputes[key] = psp, "Accepted"
-        self.happens("DISPUTE_DEFENSE_PERIOD_ENDED", psp, by=key, disputeStatus="Accepted")
+        self.apply_event("DISPUTE_DEFENSE_PERIOD_ENDED", psp, by=key, disputeStatus="Accepted")
         return reply({"disputeServiceResult": {"success": True}})
 
     def _pay(self, body: dict[str, Any]) -> Response:
@@ -455,7 +455,7 @@ class AdyenSandbox(Sandbox):
                 payment.outcome = {"resultCode": "Authorised"}
                 payment.authorised = payment.value
                 payment.captured = payment.value if payment.automatic else 0
-            self.happens("AUTHORISATION", payment.psp, success=success, reason=reason)
+            self.apply_event("AUTHORISATION", payment.psp, success=success, reason=reason)
             return
         notice_fields = {}
         if verb == "reversals":
@@ -464,7 +464,7 @@ class AdyenSandbox(Sandbox):
             modification = {**modification, "value": payment.captured, "currency": payment.currency}
             modification["event"] = "CANCEL_OR_REFUND"
         failure_reason = getattr(self, f"_{verb}")(payment, modification)
-        self.happens(
+        self.apply_event(
             modification.get("event", _EVENTS[verb]),
             payment.psp,
             value=modification.get("value"),

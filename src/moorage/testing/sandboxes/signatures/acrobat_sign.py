@@ -188,7 +188,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
 
     def _list(self, request: base.SandboxRequest) -> Response:
         mark = dict(request.query).get("externalId")
-        matches = [] if mark is None else self.found(mark)
+        matches = [] if mark is None else self.matching_envelopes(mark)
         answer = [
             {"id": item.id, "name": item.fields["name"], "status": _status(item), "esign": True}
             for item in matches

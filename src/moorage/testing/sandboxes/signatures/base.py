@@ -168,7 +168,7 @@ class SignaturesSandbox(Sandbox, ABC):
         """Send emails to the signers whose turn it is."""
         self.emails += [person.email for person in envelope.in_turn() if not person.embedded]
 
-    def found(self, mark: str) -> list[StoredEnvelope]:
+    def matching_envelopes(self, mark: str) -> list[StoredEnvelope]:
         """Return the envelopes with a search mark; none as long as `is_search_late` is True."""
         if self.is_search_late:
             return []

@@ -200,7 +200,7 @@ class DocusignSandbox(SignaturesSandbox):
         if "transaction_ids" not in query:
             raise _error("INVALID_REQUEST_PARAMETER", "The request has no from_date.")
         marks = query["transaction_ids"].split(",")
-        envelopes = [envelope for mark in marks for envelope in self.found(mark)]
+        envelopes = [envelope for mark in marks for envelope in self.matching_envelopes(mark)]
         statuses = [
             {"envelopeId": item.id, "status": _status(item), "transactionId": item.mark}
             for item in envelopes

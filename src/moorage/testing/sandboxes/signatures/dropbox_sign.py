@@ -170,11 +170,10 @@ class DropboxSignSandbox(SignaturesSandbox):
 
     def _list(self, request: base.SandboxRequest) -> Response:
         match = _METADATA.search(dict(request.query).get("query", ""))
-        shown_event = [
-            self._request_fields(item) for item in (self.found(match[1]) if match else [])
-        ]
-        info = {"page": 1, "num_pages": 1, "num_results": len(shown_event), "page_size": 20}
-        return base.reply({"list_info": info, "signature_requests": shown_event})
+        envelopes = self.matching_envelopes(match[1]) if match else []
+        shown_requests = [self._request_fields(envelope) for envelope in envelopes]
+        info = {"page": 1, "num_pages": 1, "num_results": len(shown_requests), "page_size": 20}
+        return base.reply({"list_info": info, "signature_requests": shown_requests})
 
     def _get(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply({"signature_request": self._request_fields(self._existing(id))})
