@@ -65,7 +65,7 @@ CALLS: Final[dict[str, Callable[[Any], object]]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_argument_of_a_wrong_type_is_refused(name: str) -> None:
-    """A call whose arguments have any types returns, or raises an error of moorage."""
+    """Whatever the types of its arguments, a call returns, or raises an error of moorage."""
     refusals = list[ConnectorError]()
     for value in WRONG:
         try:

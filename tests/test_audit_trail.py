@@ -128,7 +128,7 @@ def test_foreign_exception_of_a_reading_store_is_converted(act: str) -> None:
     assert "hunter2" not in str(excinfo.value)
 
 
-def test_record_without_a_thread_is_written_neither_now_nor_later(tmp_path: Path) -> None:
+def test_record_for_which_no_thread_starts_is_never_written(tmp_path: Path) -> None:
     """If the system refuses the thread of a record, the act is refused and never recorded."""
 
     async def record() -> int:
@@ -175,7 +175,7 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
 
 
 def test_warnings_may_be_errors(tmp_path: Path) -> None:
-    """Even if a host turns warnings into errors, an act succeeds although its record fails."""
+    """If warnings are errors, an act still succeeds when its optional audit record fails."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -45,7 +45,7 @@ BY = {"actor": "ada", "reason": "incident 7"}
 
 
 class AuditedManager:
-    """A sync or async manager, and the audit trail of the manual actions with it."""
+    """A sync or async manager, and the audit trail that records manual actions on it."""
 
     def __init__(self, folder: Path, *, is_async: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
@@ -129,7 +129,7 @@ class _ForeignTrail:
     """An application's own audit trail, whose store is away."""
 
     def record(self, *_: object, **__: object) -> None:
-        """Raise an exception that is none of moorage's."""
+        """Raise an exception that is not an error of moorage."""
         raise OSError
 
 

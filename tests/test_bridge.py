@@ -176,7 +176,7 @@ def test_guarded_method_returns_its_value() -> None:
 
 
 def test_post_without_errors_raises_only_interruptions() -> None:
-    """A guarded `post` suppresses errors, but raises interruptions."""
+    """A `post` wrapped by `without_errors` suppresses errors, but raises interruptions."""
     posted_commands: list[object] = []
     failures = iter([OSError(), KeyboardInterrupt()])
 
@@ -501,8 +501,8 @@ def test_gathered_steps_of_marked_functions_are_unchanged() -> None:
     assert [(3, 1)] == run_now(gathered_sync(run_all)([step]))
 
 
-def test_gathered_calls_lifted_functions_directly() -> None:
-    """A step with a function made asynchronous calls the original function, without a coroutine."""
+def test_gathered_step_calls_wrapped_function_directly() -> None:
+    """A step whose function was wrapped as asynchronous calls the function without a coroutine."""
 
     def add(first: int, second: int) -> int:
         return first + second

@@ -383,7 +383,7 @@ class NestedGather:
 
 
 def test_hedged_request_does_not_disturb_the_validation_of_the_first() -> None:
-    """If an extra request bypasses the cache, the first one's answer 304 is still resolved."""
+    """If a hedged request bypasses the cache, the first request's 304 still gets a cached body."""
     gather, requests = NestedGather(), list[Request]()
 
     class ConfirmingClient:

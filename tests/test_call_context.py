@@ -121,7 +121,7 @@ def test_attempts_describe_their_request(retry: RetryPolicy | None) -> None:
 
 
 def test_attempt_of_the_fast_path_is_described() -> None:
-    """On the fast path, the events of an attempt describe its request in the same way."""
+    """An attempt on the fast path has the same details of its request in its events."""
     vendor, attempts = FakeVendor(), Attempts()
     vendor.always(Response(200, body=b"four"))
     manager = _manager(vendor, Service("erp", base_url=BASE), attempts)

@@ -40,7 +40,7 @@ def test_moorage_withstands_the_fault(fault: Callable[[], dict[str, Any]]) -> No
         assert observation.holds, observation.text
 
 
-def test_observation_can_fail(
+def test_fault_that_a_library_does_not_withstand_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The program prints NO for a library that does not withstand a fault."""

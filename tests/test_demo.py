@@ -222,7 +222,7 @@ def test_table_marks_rows_that_differ(tmp_path: Path) -> None:
 
 
 def new_narrator(folder: Path, *scenes: DemoScene) -> Narrator:
-    """Return a demo narrator with these scenes."""
+    """Return a demo narrator, which prints the given scenes."""
     vendors = Vendors(str(folder))
     return Narrator(vendors, LocalNetwork(vendors), list(scenes))
 

@@ -271,7 +271,7 @@ def test_operations_with_same_path_have_labels() -> None:
 
 
 def test_service_model_describes_headers() -> None:
-    """A header's value and presence are checked against the service model; its time is text."""
+    """Headers are checked against the service model; a time in a header has the type text."""
     description = Description(as_openapi(MODEL))
     put, copy = description.operations("PUT", "/a.txt")
     headers = {"x-amz-class": "WARM", "x-amz-until": "2026", "x-amz-other": "1", "x-amz-date": "2"}
@@ -285,7 +285,7 @@ def test_service_model_describes_headers() -> None:
 
 
 def test_service_model_describes_xml() -> None:
-    """An XML list has repeated or wrapped elements, and one member may be the whole body."""
+    """In XML, lists have repeated or wrapped elements, and one member may be the whole body."""
     description = Description(as_openapi(MODEL))
     schema = description.resolved(response_of(description, "GET", "/?list", "200"))
     _, copy = description.operations("PUT", "/a.txt")

@@ -131,7 +131,7 @@ def test_only_the_publishing_job_may_publish() -> None:
 
 @pytest.mark.parametrize("tag, is_accepted", [("v{}", True), ("v{}1", False), ("v1{}", False)])
 def test_tag_has_to_be_the_version(tag: str, is_accepted: bool) -> None:
-    """The command in the workflow refuses a tag of another version."""
+    """The release workflow refuses a tag that is not the version in `pyproject.toml`."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     process = run_step("Require that the tag is the version", tag.format(version), ROOT)
 

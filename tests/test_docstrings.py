@@ -40,7 +40,7 @@ def test_example_is_complete(
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> None:
-    """A docstring example defines all its names; an example of a kit runs one check."""
+    """An example in a docstring runs as printed; if it shows a conformance kit, one check runs."""
     monkeypatch.chdir(tmp_path)
     if block.language == "toml":
         assert tomllib.loads(block.text)

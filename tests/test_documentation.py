@@ -81,7 +81,7 @@ def test_every_page_is_found() -> None:
 
 
 def test_counts_are_right() -> None:
-    """Numbers of vendors, contracts and schemes on pages are right, or rounded as they say."""
+    """Pages state correct numbers of vendors, contracts and schemes, or mark them as rounded."""
     numbers = {"vendors": len(vendor_names()), "contracts": len(CONTRACTS), "schemes": len(PRESETS)}
     counts = {
         (_page_title(page), kind, int(number), rounding.lower())

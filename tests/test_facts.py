@@ -59,7 +59,7 @@ def read_zip(answer, field):
     reason="an older Python does not tell where a part of an f-string is",
 )
 def test_fact_mutants_change_each_fact_once() -> None:
-    """Words, meanings, numbers, paths and names of a vendor are facts; texts for people are not."""
+    """The tool changes each word, number, path or name of a vendor once, but no text for people."""
     facts = [(fact.kind, fact.was, fact.becomes) for fact in facts_in("sparks.py", SOURCE)]
 
     assert len(facts) == len(set(facts))
@@ -103,7 +103,7 @@ def _module(name: str, source: str) -> ModuleType:
 def test_loaded_modules_have_the_values_of_a_changed_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Tables, functions, closures, classes and imported values of a module change in place."""
+    """Changed tables, functions, closures, classes and imports take effect in loaded modules."""
     source = """
 URL = "/v1"
 TABLE = {"a": (1, 2)}
@@ -137,7 +137,7 @@ class Vendor:
 
 
 def test_functions_that_use_a_table_are_found(tmp_path: Path) -> None:
-    """The functions that use a table also use it through a table that is made with it."""
+    """A function that uses a table made from another table counts as a user of both."""
     path = str(tmp_path / "sparks.py")
     source = "A = 1\nB = {2: A}\ndef read():\n    return B\ndef other():\n    return 3\n"
     (tmp_path / "sparks.py").write_text(source, "utf-8")

@@ -161,7 +161,7 @@ def _is_the_same_each_time(field: attrs.Attribute[Any], _: object) -> bool:
 @pytest.mark.parametrize(
     "options", [{}, {"timeout": 2.0, "subject": "customer 7"}], ids=["plain", "with options"]
 )
-def test_fast_path_emits_the_events_of_the_flow(
+def test_first_operation_emits_the_same_events_as_later_ones(
     labs: Callable[..., Lab], options: dict[str, Any]
 ) -> None:
     """The first call, for which no plan is prepared yet, emits the same events as later ones."""
@@ -181,7 +181,7 @@ def test_fast_path_emits_the_events_of_the_flow(
     ]
 
 
-def test_failures_emit_the_events_of_the_flow(labs: Callable[..., Lab]) -> None:
+def test_failures_emit_same_events_with_new_or_prepared_plan(labs: Callable[..., Lab]) -> None:
     """A failed and retried operation emits the same events, with a new plan or a prepared one."""
     observer = EventList()
     lab = labs(observers=[observer], retry=RetryPolicy(2, 0))
@@ -281,7 +281,9 @@ def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab
     assert (excinfo.value.attempts, excinfo.value.operation) == (1, "rates.find")
 
 
-def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
+def test_unsent_nested_call_proves_nothing_about_the_outer_one(
+    labs: Callable[..., Lab],
+) -> None:
     """If a nested call was not sent, the outer operation may still have had an effect."""
     lab = labs(retry=RetryPolicy(2, 0))
     inner = ConnectorManager([Service("inner", retry=None, circuit=None)])

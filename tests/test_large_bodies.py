@@ -133,7 +133,7 @@ def test_fingerprint_is_computed_in_calling_thread_outside_asyncio() -> None:
 
 
 def test_synchronous_calls_digest_large_bodies_too() -> None:
-    """A synchronous call with a large body is recognised if it is repeated."""
+    """A repeated synchronous call with a large body is recognised as a repeat."""
 
     class SyncVendor:
         def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

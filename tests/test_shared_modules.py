@@ -89,7 +89,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
 
 
 def test_idle_workers_help() -> None:
-    """A worker without tests takes other workers' modules, and finally halves of modules."""
+    """A worker without tests takes whole modules of other workers, and finally half of a module."""
     scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):
         pass

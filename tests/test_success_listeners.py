@@ -131,7 +131,7 @@ def test_chosen_event_classes_apply_to_requests_and_to_asynchronous_functions(
     assert (names, names) == (sync_observer.kinds, async_observer.kinds)
 
 
-def test_observer_without_a_wish_receives_failures() -> None:
+def test_observer_that_wants_no_successes_receives_failures() -> None:
     """An observer that wants no events of successes still gets the event of a failed call's end."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a", retry=None)], observers=[observer])
@@ -144,7 +144,7 @@ def test_observer_without_a_wish_receives_failures() -> None:
     assert ["AttemptFinished", "CallFinished"] == observer.kinds
 
 
-def test_wishes_may_change_between_calls() -> None:
+def test_chosen_event_classes_may_change_between_calls() -> None:
     """A change of the chosen event classes applies from the next call on."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])
@@ -174,7 +174,7 @@ def test_observer_gets_all_its_event_classes_if_current_event_classes_is_invalid
     assert [kind.__name__ for kind in ALL] == observer.kinds
 
 
-def test_many_combinations_of_wishes_are_answered() -> None:
+def test_observers_get_their_events_even_with_many_combinations() -> None:
     """Observers get their chosen events even if there are too many choices to be cached."""
     observer = SwitchableObserver()
     manager = ConnectorManager([Service("a")], observers=[observer])

@@ -88,7 +88,7 @@ def test_invalid_authorization_headers_are_refused() -> None:
 
 
 def test_two_authorization_headers_are_refused() -> None:
-    """A request with two Authorization headers is refused by token endpoint and resource."""
+    """A request with two Authorization headers is refused by both token endpoint and resource."""
     with AuthorizationServer() as server:
         address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
         statuses = []
@@ -302,7 +302,7 @@ def test_foreign_signature_is_refused() -> None:
 # --- assertions for a grant --------------------------------------------------
 
 
-def test_an_assertion_brings_a_token() -> None:
+def test_trusted_issuers_assertion_is_exchanged_for_a_token() -> None:
     """A trusted issuer's assertion is exchanged once for a token about the assertion's subject."""
     signer = Signer("RS256")
     with AuthorizationServer() as server:

@@ -124,7 +124,7 @@ def test_hanging_request_waits_before_or_after_it_takes_effect(
 
 
 def test_time_passes_while_a_server_hangs() -> None:
-    """A hanging request is judged by the time of the decision, not of its arrival."""
+    """When a hanging request continues, the server judges tokens by the time at that moment."""
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600))
@@ -171,8 +171,8 @@ def test_hanging_request_continues_after_its_time() -> None:
         {"unheard_of": {"a": [1]}, "scope": None},
     ],
 )
-def test_members_are_changed(members: dict[str, Any]) -> None:
-    """The fault `respond_with` replaces these members of a response, and keeps all others."""
+def test_members_of_a_response_can_be_replaced(members: dict[str, Any]) -> None:
+    """The fault `respond_with` replaces the given members of a response, and keeps all others."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.respond_with(**members))
@@ -183,7 +183,7 @@ def test_members_are_changed(members: dict[str, Any]) -> None:
 
 
 def test_members_can_be_removed_from_a_response() -> None:
-    """The fault `keeping_back` removes these members from a response."""
+    """The fault `keeping_back` removes the given members from a response."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.keeping_back("expires_in", "token_type", "refresh_token"))
@@ -195,7 +195,7 @@ def test_members_can_be_removed_from_a_response() -> None:
 @pytest.mark.parametrize("body", [b'{"access_token": "at-', b"[]", b"\xff\xfe", b""])
 @pytest.mark.parametrize("processed", [False, True])
 def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
-    """A malformed response has status 200 and any bytes, with or without taking effect."""
+    """A malformed body is sent with status 200, whether or not the request takes effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
         server.order(faults.malformed_body(body, processed=processed))
@@ -205,7 +205,7 @@ def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
         assert processed == server.rotations
 
 
-def test_answers_are_odd() -> None:
+def test_response_can_be_a_disguised_error_a_form_mislabelled_or_huge() -> None:
     """Faults can send an error with 200, a form, another content type, or ten megabytes."""
     with AuthorizationServer() as server:
         caller = Caller(server)

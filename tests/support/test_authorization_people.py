@@ -47,7 +47,7 @@ def code_of(reply: Reply) -> dict[str, str]:
     return {"code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
 
 
-def test_a_code_brings_tokens_once() -> None:
+def test_code_is_exchanged_for_tokens_once() -> None:
     """A code is exchanged for tokens once; using the code again revokes the tokens."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
@@ -83,7 +83,7 @@ def test_a_code_brings_tokens_once() -> None:
     ],
 )
 def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
-    """A code with another verifier or redirect URI is refused, and stays valid."""
+    """A code that is sent with another verifier or redirect URI is refused, and stays valid."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         request = code_of(ask_for_consent(server))
@@ -93,7 +93,7 @@ def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
 
 
 @pytest.mark.parametrize("verifier", ["x" * 42, "x" * 129, "ä" * 43, "x" * 43 + "+"])
-def test_verifiers_have_a_form(verifier: str) -> None:
+def test_code_verifier_of_invalid_form_is_refused(verifier: str) -> None:
     """A code verifier of invalid form is refused even if it matches the challenge."""
     with AuthorizationServer(PUBLIC) as server:
         reply = ask_for_consent(server, code_challenge=challenge_of(verifier))

@@ -240,7 +240,7 @@ def test_client_may_be_required_to_send_proofs() -> None:
 # --- nonces ------------------------------------------------------------------
 
 
-def test_nonces_are_asked_for() -> None:
+def test_response_to_proof_without_nonce_contains_nonce() -> None:
     """A proof without the endpoint's nonce is refused, and the response contains the nonce."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
@@ -266,7 +266,7 @@ def test_nonces_are_asked_for() -> None:
 
 
 def test_nonces_are_renewed() -> None:
-    """A response has the next nonce; the previous one stays valid, unless renewal is abrupt."""
+    """A response has the next nonce; the previous one stays valid, unless the test revokes it."""
     key = Signer()
     with AuthorizationServer(nonces=True) as server:
         caller = Caller(server)

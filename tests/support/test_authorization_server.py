@@ -82,7 +82,7 @@ def test_a_reused_token_ends_its_family() -> None:
         ]
 
 
-def test_grace_forgives_so_many_replays() -> None:
+def test_used_refresh_token_works_as_often_as_grace_setting_allows() -> None:
     """A used refresh token works again as often as the grace setting allows, then is refused."""
     with AuthorizationServer(grace=2) as server:
         caller = Caller(server)

@@ -147,7 +147,7 @@ class Vendor:
         self._answers.extend(answers)
 
     def forget(self) -> None:
-        """Drop the queued responses, and give `otherwise` from now on."""
+        """Drop the queued responses, so that each further request gets the response `otherwise`."""
         self._answers.clear()
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:

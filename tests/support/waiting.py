@@ -14,7 +14,7 @@ _LONGEST: Final = 5.0
 
 
 def _share_of_time() -> float:
-    """Return the share of the time that this machine has for a process, at least a fifth.
+    """Return the share of a core that a process gets on this busy machine, at least a fifth.
 
     If four processes wait for each core, each of them runs for a quarter of the time.
     """

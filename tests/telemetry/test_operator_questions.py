@@ -20,7 +20,7 @@ NUMBER = 10_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def close(value: Any) -> Any:
-    """Return a value that equals others which differ by at most a millisecond per call."""
+    """Return a value that equals any number within a millisecond per call of the given one."""
     if isinstance(value, float):
         return pytest.approx(value, abs=NUMBER / 1000, rel=1e-3)
     if isinstance(value, dict):

@@ -83,7 +83,7 @@ def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str]) -> None:
 
 
 def test_token_belongs_to_the_other_parameters() -> None:
-    """A page token is refused if it is sent with a different period than its own."""
+    """A page token is refused if the request's period differs from the one it was issued for."""
     sandbox = AmazonSpApiSandbox()
     for _ in range(2):
         sandbox.add_order(1)

@@ -157,7 +157,7 @@ def test_fields_follow_the_schema(fields: dict[str, Any]) -> None:
     ],
 )
 def test_impossible_transaction_is_refused(fields: dict[str, Any], code: str) -> None:
-    """A transaction that cannot be made is refused with the code for it."""
+    """An impossible transaction is refused with the error code of its reason."""
     assert code == code_of(order(AuthorizeNetSandbox(), **fields))
 
 

@@ -56,7 +56,7 @@ def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
 
 
 def with_unstated(*names: str) -> kit.Factory:
-    """Return a function that makes a subject which claims to lack fields that its vendor has."""
+    """Return a maker of test subjects that declare some of the vendor's fields as missing."""
 
     def new_subject() -> kit.BankSubject:
         return attrs.evolve(bank_subjects.berlin_group(), unstated=frozenset(names))

@@ -44,7 +44,7 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
 
 
 def test_bank_sends_owners_to_a_page_of_the_test() -> None:
-    """A consent's link leads to the configured page; the sandbox knows where owners return to."""
+    """A consent's link leads to the test's page, and the sandbox keeps the URL to return to."""
     bank_subject = SUBJECTS[0]()
     sandbox = bank_subject.sandbox
     assert isinstance(sandbox, BerlinGroupSandbox)

@@ -436,7 +436,7 @@ def test_each_host_has_its_own_responses(recorder: Recorder) -> None:
 
 
 def test_a_value_that_is_masked_because_of_a_later_request_is_replayed(recorder: Recorder) -> None:
-    """A request is replayed even if a later one shows that its content is a credential."""
+    """A request is replayed even if part of it was masked because of a later request."""
     key = "k9fJ2mQz7Xw4Lp8Rt6Vb3Nc"
     recorder.vendor.always(Response(204))
     calls = [

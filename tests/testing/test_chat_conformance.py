@@ -240,7 +240,7 @@ class _OtherThreadVendor(Slack):
 
 
 class _AnswersReplyVendor(Slack):
-    """A faulty vendor that answers a reply by the reply's timestamp, not by its thread's."""
+    """A faulty vendor that answers a reply with the reply's timestamp instead of its thread's."""
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None

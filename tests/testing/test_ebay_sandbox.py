@@ -90,7 +90,7 @@ def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
 
 
 def test_line_is_shipped_once_one_piece_is() -> None:
-    """A line counts as shipped after its first piece, an order after all of its lines."""
+    """An order line counts as shipped after its first piece, and an order after all its lines."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(3, 1)
     path = f"{ORDERS}/{order}"

@@ -332,7 +332,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
     return endings, sleeper.sleeps, str(faults)
 
 
-def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
+def test_calls_with_the_same_seed_have_the_same_results() -> None:
     """Calls with the same seed give the same results, in sync and in async mode."""
     first, repeated_calls, async_calls = (
         _calls("sync", 1),

@@ -42,7 +42,7 @@ class _ChangesRequestVendor(OpenAI):
 
 
 class _DropsImagesVendor(_ChangesRequestVendor):
-    """A faulty vendor that sends the texts of a conversation alone."""
+    """A faulty vendor that sends only the texts of a conversation, without its images."""
 
     def change(self, request: GenerationRequest) -> GenerationRequest:
         turns = [
@@ -73,7 +73,7 @@ class _DropsToolsVendor(_ChangesRequestVendor):
 
 
 class _FixedLengthVendor(_ChangesRequestVendor):
-    """A faulty vendor that ignores the longest answer that the caller wants."""
+    """A faulty vendor that ignores the caller's limit on the length of the answer."""
 
     def change(self, request: GenerationRequest) -> GenerationRequest:
         return attrs.evolve(request, max_tokens=1_000)
@@ -86,8 +86,8 @@ class _FixedModelVendor(_ChangesRequestVendor):
         return attrs.evolve(request, model=None)
 
 
-class _LastTurnVendor(_ChangesRequestVendor):
-    """A faulty vendor that sends the first turn of a conversation alone."""
+class _ReplacesFirstTurnVendor(_ChangesRequestVendor):
+    """A faulty vendor that sends another text as the first turn of a conversation."""
 
     def change(self, request: GenerationRequest) -> GenerationRequest:
         return attrs.evolve(request, turns=[Turn("Hello"), *request.turns[1:]])
@@ -211,7 +211,7 @@ FAULTY_VENDORS: tuple[type[OpenAI], ...] = (
     _DropsToolsVendor,
     _FixedLengthVendor,
     _FixedModelVendor,
-    _LastTurnVendor,
+    _ReplacesFirstTurnVendor,
     _AlwaysCompleteVendor,
     _UnknownIsCompleteVendor,
     _LosesToolCallsVendor,

@@ -105,7 +105,7 @@ class CreatesAgainVendor(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class TakesNamesakesVendor(Scim):
+class AcceptsSameNameVendor(Scim):
     """A faulty vendor that mistakes any account with the same user name for the new account."""
 
     async def create(
@@ -123,7 +123,7 @@ class TakesNamesakesVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class ForgetsVendor(Scim):
+class NeverFindsAccountVendor(Scim):
     """A faulty vendor that never looks for an account whose creation response was lost."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -268,7 +268,7 @@ class DeletesAlwaysVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class NobodyVendor(Scim):
+class AlwaysEmptyListVendor(Scim):
     """A faulty vendor that reads each list that it cannot parse as an empty one."""
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
@@ -311,7 +311,7 @@ class UnescapedVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class JoinsOnceVendor(GoogleWorkspace):
+class RefusesExistingMemberVendor(GoogleWorkspace):
     """A faulty vendor that raises an error if the person is already a member."""
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -322,7 +322,7 @@ class JoinsOnceVendor(GoogleWorkspace):
 
 
 @attrs.frozen(kw_only=True)
-class LeavesAnythingVendor(GoogleWorkspace):
+class MissingGroupIsSuccessVendor(GoogleWorkspace):
     """A faulty vendor that treats a missing group as a group without the member."""
 
     async def remove_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
@@ -344,7 +344,7 @@ class DeletesMembersVendor(Entra):
 
 
 @attrs.frozen(kw_only=True)
-class TellsAllVendor(Scim):
+class ShowsPasswordVendor(Scim):
     """A faulty vendor whose results contain the request, with the password."""
 
     async def create(
@@ -357,7 +357,7 @@ class TellsAllVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class ByStatusVendor(Scim):
+class ClassifiesByStatusVendor(Scim):
     """A faulty vendor that classifies error responses only by status."""
 
     refusals = None  # type: ignore[assignment]  # every vendor may have none
@@ -376,7 +376,7 @@ class DropsExtraVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
-class UnlimitedVendor(Scim):
+class RateLimitIsFailureVendor(Scim):
     """A faulty vendor that reports a rate limit as a failure."""
 
     def services(self) -> Mapping[str, Service]:
@@ -400,7 +400,7 @@ WRONG: list[tuple[str, kit.Factory, str]] = [
     ),
     (
         "an_account_of_others_is_not_taken",
-        as_scim(TakesNamesakesVendor),
+        as_scim(AcceptsSameNameVendor),
         "without an id was no error",
     ),
     ("an_account_is_created", as_scim(LosesPasswordVendor), "password did not arrive"),
@@ -420,22 +420,30 @@ WRONG: list[tuple[str, kit.Factory, str]] = [
     ("filters_find_whom_they_name", as_scim(UnfilteredVendor), "found 2 people"),
     (
         "a_missing_group_is_an_error",
-        as_google(LeavesAnythingVendor),
+        as_google(MissingGroupIsSuccessVendor),
         "without a group was no error",
     ),
     ("a_member_joins_once", as_entra(DeletesMembersVendor), "deleted an account"),
-    ("secrets_are_shown_nowhere", as_scim(TellsAllVendor), r"secret is shown \(number 1\)"),
-    ("a_refusal_has_its_type", as_scim(ByStatusVendor), "has the code None"),
+    (
+        "secrets_are_shown_nowhere",
+        as_scim(ShowsPasswordVendor),
+        r"secret is shown \(number 1\)",
+    ),
+    ("a_refusal_has_its_type", as_scim(ClassifiesByStatusVendor), "has the code None"),
     ("options_arrive", as_scim(DropsExtraVendor), "option is lost"),
-    ("a_pause_is_obeyed", as_scim(UnlimitedVendor), "raised VendorFailed"),
+    ("a_pause_is_obeyed", as_scim(RateLimitIsFailureVendor), "raised VendorFailed"),
     ("a_refused_deletion_is_no_deletion", as_scim(DeletesAlwaysVendor), "was no error"),
-    ("unreadable_answers_are_no_values", as_scim(NobodyVendor), "as a list was no error"),
+    (
+        "unreadable_answers_are_no_values",
+        as_scim(AlwaysEmptyListVendor),
+        "as a list was no error",
+    ),
 ]
 RAISING: list[tuple[str, kit.Factory, type[ConnectorError]]] = [
-    ("a_lost_creation_is_found", as_scim(ForgetsVendor), OutcomeUnknown),
+    ("a_lost_creation_is_found", as_scim(NeverFindsAccountVendor), OutcomeUnknown),
     ("an_account_is_deleted", as_scim(DeletesOnceVendor), VendorRejected),
     ("filters_find_whom_they_name", as_scim(UnescapedVendor), InvalidRequest),
-    ("a_member_joins_once", as_google(JoinsOnceVendor), AlreadyExists),
+    ("a_member_joins_once", as_google(RefusesExistingMemberVendor), AlreadyExists),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}
 

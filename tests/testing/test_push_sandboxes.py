@@ -88,7 +88,7 @@ def test_push_services_refuse_wrong_requests(
 
 
 def test_push_service_refuses_endpoints_that_it_does_not_have() -> None:
-    """An endpoint that was never registered is unknown, and one that was removed has ended."""
+    """An endpoint that was never registered gets status 404, and a removed one gets 410."""
     sandbox = WebPushSandbox()
     subscription = sandbox.recipient()
     sandbox.remove(subscription)

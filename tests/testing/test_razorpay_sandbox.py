@@ -178,7 +178,7 @@ def test_subscription_with_impossible_dates_or_changes_is_refused() -> None:
 
 
 def test_settlement_has_each_payment_once() -> None:
-    """A later settlement pays out what no earlier one did, less what was refunded since."""
+    """A later settlement pays out the payments that no earlier one did, minus later refunds."""
     sandbox = RazorpaySandbox()
     first = paid_order(sandbox, capture=True)
     amounts = [sandbox.settle_balance()["amount"]]

@@ -128,7 +128,7 @@ def test_refused_message_is_not_stored(
 
 
 def test_postal_sends_a_file_without_a_type() -> None:
-    """Postal takes a file without a type for one of any type."""
+    """Postal sends a file without a type as `application/octet-stream`."""
     sandbox = PostalSandbox()
     files = [{"name": "a", "data": "YQ=="}]
     ask(sandbox, "POST", "/api/v1/send/message", {**POSTAL, "attachments": files})

@@ -275,7 +275,7 @@ def test_shippo_lists_pages() -> None:
 
 
 def test_refused_shipment_is_not_stored() -> None:
-    """A shipment that is refused because of a value that cannot be read leaves nothing."""
+    """A shipment that is refused because of an unreadable value is not stored."""
     sandbox = EasyPostSandbox()
     parcel = {"weight": "9" * 400}
     body = {"shipment": {**SHIPMENT, "parcel": parcel}}
@@ -300,7 +300,7 @@ def test_refused_shipment_is_not_stored() -> None:
 def test_carrier_stores_no_refused_shipment(
     vendor: str, route: str, field: str, value: object
 ) -> None:
-    """A carrier that refuses the parcels or the format of a label has no shipment."""
+    """A carrier stores no shipment whose parcels or label format it refuses."""
     recorded_request = next(
         exchange.request
         for exchange in recorded_exchanges(vendor)

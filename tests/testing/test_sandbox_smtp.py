@@ -30,7 +30,7 @@ def replies(client: SMTP, *commands: str) -> list[int]:
 
 
 def test_nothing_is_accepted_without_a_login() -> None:
-    """A client that goes on after the refusal of its sender delivers nothing."""
+    """A client that continues after the server has refused its sender delivers no message."""
     with SmtpSandbox() as sandbox, session(sandbox) as client:
         refused = replies(client, "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "DATA")
 
@@ -38,7 +38,7 @@ def test_nothing_is_accepted_without_a_login() -> None:
 
 
 def test_each_message_has_its_own_recipients() -> None:
-    """The recipients of a message, or of one that was given up, do not get the next message."""
+    """Recipients of an earlier message, even of an abandoned one, do not get the next message."""
     with SmtpSandbox(login=False) as sandbox, session(sandbox) as client:
         client.sendmail("a@example.com", ["b@example.com"], MESSAGE)
         replies(client, "MAIL FROM:<a@example.com>", "RCPT TO:<c@example.com>", "RSET")

@@ -75,7 +75,7 @@ def graph_event(hour: int, **fields: Any) -> dict[str, Any]:
 
 
 def test_google_lists_each_event_once_and_reports_changes_between_pages() -> None:
-    """A change between two pages moves no event, and is in the next list of changes."""
+    """A change between two pages skips or repeats no event, and is in the next list of changes."""
     sandbox = allowed(GoogleCalendarSandbox())
     sandbox.largest_page = 2
     ids = [
@@ -95,7 +95,7 @@ def test_google_lists_each_event_once_and_reports_changes_between_pages() -> Non
 
 
 def test_microsoft_lists_each_event_once_and_reports_changes_between_pages() -> None:
-    """Changes between two pages move no event, and the next list of changes has them."""
+    """Changes between two pages skip or repeat no event, and are in the next list of changes."""
     sandbox = allowed(MicrosoftCalendarSandbox())
     sandbox.largest_page = 2
     ids = [ask(sandbox, "POST", GRAPH_EVENTS, graph_event(hour)).json()["id"] for hour in range(3)]
@@ -419,7 +419,7 @@ def test_sandboxes_forget_keys_when_the_vendor_may(
 def test_buyer_takes_only_steps_that_are_open(
     make_sandbox: Any, objects: str, fields: Any, step: str
 ) -> None:
-    """A buyer can neither pay what is paid, nor complete what has ended."""
+    """A sandbox refuses a buyer's step for an object that is already paid or has ended."""
     sandbox = make_sandbox()
     getattr(sandbox, objects)["x-1"] = fields
     with pytest.raises(InvalidData, match=r"x-1 is .*not possible"):

@@ -256,7 +256,7 @@ def new_subscription(caller: Caller, **fields: str) -> dict[str, Any]:
 def test_misspelt_words_are_refused(
     caller: Caller, path: str, form: dict[str, str], part: str
 ) -> None:
-    """A misspelt currency or time of capture is refused, so that it captures nothing."""
+    """A misspelt currency or capture method is refused, so that nothing is captured."""
     assert part in caller.refusal_of(path, form)["message"]
 
 

@@ -110,7 +110,7 @@ def test_capabilities_that_shipping_vendor_does_not_declare_are_not_checked(
 
 
 @attrs.frozen(kw_only=True)
-class ForgetfulVendor(Shippo):
+class KeylessLabelsVendor(Shippo):
     """A faulty vendor that ignores idempotency keys: it buys a label for every request."""
 
     async def buy(
@@ -121,7 +121,7 @@ class ForgetfulVendor(Shippo):
 
 
 @attrs.frozen(kw_only=True)
-class TrustingVendor(EasyPost):
+class UnreadableIsSuccessVendor(EasyPost):
     """A faulty vendor that treats unreadable responses as a success."""
 
     async def buy(
@@ -135,7 +135,7 @@ class TrustingVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class ShowingAddressesVendor(EasyPost):
+class ShowsRecipientVendor(EasyPost):
     """A faulty vendor whose results show a recipient's name."""
 
     async def buy(
@@ -147,7 +147,7 @@ class ShowingAddressesVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class QuotingVendor(EasyPost):
+class RequestsRatesTwiceVendor(EasyPost):
     """A faulty vendor that requests the same rates twice."""
 
     async def get_rates(
@@ -159,7 +159,7 @@ class QuotingVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class TalkativeVendor(EasyPost):
+class ErrorsQuoteResponseVendor(EasyPost):
     """A faulty vendor whose errors quote the whole response."""
 
     async def buy(
@@ -176,7 +176,7 @@ class TalkativeVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class SingleParcelVendor(Shippo):
+class FirstParcelVendor(Shippo):
     """A faulty vendor that ships only the first of several parcels."""
 
     async def get_rates(
@@ -188,7 +188,7 @@ class SingleParcelVendor(Shippo):
         )
 
 
-class WastefulVendor(EasyPost):
+class BuysWithRatesVendor(EasyPost):
     """A faulty vendor that buys a label when rates are requested."""
 
     async def get_rates(
@@ -202,7 +202,7 @@ class WastefulVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class WrongVendor(EasyPost):
+class WrongResultsVendor(EasyPost):
     """A faulty vendor that reports wrong states, label formats and address checks."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
@@ -243,7 +243,7 @@ def accepted_code_subject() -> kit.ShippingSubject:
 
 
 @attrs.frozen(kw_only=True)
-class NarrowVendor(EasyPost):
+class OneAddressLineVendor(EasyPost):
     """A faulty vendor that sends only the first line of an address."""
 
     async def get_rates(
@@ -256,7 +256,7 @@ class NarrowVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class ExchangingVendor(EasyPost):
+class WrongGoodsCurrencyVendor(EasyPost):
     """A faulty vendor that declares goods in a wrong currency."""
 
     async def get_rates(
@@ -271,7 +271,7 @@ class ExchangingVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class OverinsuringVendor(Shippo):
+class WrongInsuranceCurrencyVendor(Shippo):
     """A faulty vendor that insures parcels in a wrong currency."""
 
     async def get_rates(
@@ -284,8 +284,8 @@ class OverinsuringVendor(Shippo):
 
 
 @attrs.frozen(kw_only=True)
-class ReconsideringVendor(EasyPost):
-    """A faulty vendor that requests rates without their idempotency key."""
+class KeylessRatesVendor(EasyPost):
+    """A faulty vendor that requests rates without sending the idempotency key."""
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
@@ -295,7 +295,7 @@ class ReconsideringVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class StubbornVendor(EasyPost):
+class NeverCancelsPickupVendor(EasyPost):
     """A faulty vendor that does not cancel pickups, and returns no manifest forms."""
 
     async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
@@ -312,7 +312,7 @@ class StubbornVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class RebookingVendor(EasyPost):
+class KeylessPickupsVendor(EasyPost):
     """A faulty vendor that ignores the keys of pickups, and so books one for every request."""
 
     async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
@@ -321,7 +321,7 @@ class RebookingVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
-class RoundaboutVendor(ShipEngine):
+class FarthestFirstVendor(ShipEngine):
     """A faulty vendor that lists the farthest service point first."""
 
     async def find_service_points(
@@ -333,7 +333,7 @@ class RoundaboutVendor(ShipEngine):
 
 
 @attrs.frozen(kw_only=True)
-class SortingVendor(DhlExpress):
+class ReordersItemsVendor(DhlExpress):
     """A faulty vendor that returns the charges on items in an order of its own."""
 
     async def estimate_duties(
@@ -346,7 +346,7 @@ class SortingVendor(DhlExpress):
 
 
 @attrs.frozen(kw_only=True)
-class RoundingVendor(DhlExpress):
+class DropsCentsVendor(DhlExpress):
     """A faulty vendor that sends the value of a piece without its cents."""
 
     async def estimate_duties(
@@ -379,7 +379,7 @@ class FreightlessVendor(DhlExpress):
 
 
 @attrs.frozen(kw_only=True)
-class PaperVendor(DhlExpress):
+class PaperInvoiceVendor(DhlExpress):
     """A faulty vendor that sends no invoice electronically."""
 
     async def buy(
@@ -393,7 +393,7 @@ class PaperVendor(DhlExpress):
 
 
 @attrs.frozen(kw_only=True)
-class ReplacingVendor(DhlExpress):
+class OtherInvoiceVendor(DhlExpress):
     """A faulty vendor that sends an invoice of its own instead of the caller's."""
 
     async def buy(
@@ -406,7 +406,7 @@ class ReplacingVendor(DhlExpress):
         return await super().buy(wire, rate, request, key=key)
 
 
-class RevealingVendor(EasyPost):
+class ShowsKeyVendor(EasyPost):
     """A faulty vendor whose repr shows its key."""
 
     def __repr__(self) -> str:
@@ -418,40 +418,40 @@ def indirect_subject() -> kit.ShippingSubject:
     """Return a test subject of ShipEngine with a faulty vendor."""
     subject = shipengine()
     sandbox: Any = subject.sandbox
-    return attrs.evolve(subject, vendor=RoundaboutVendor(credentials=sandbox.api_key))
+    return attrs.evolve(subject, vendor=FarthestFirstVendor(credentials=sandbox.api_key))
 
 
 @pytest.mark.parametrize(
     "factory, check",
     [
-        (as_easypost(StubbornVendor), "a_pickup_is_scheduled_once"),
-        (as_easypost(StubbornVendor), "a_manifest_is_created_once"),
-        (as_easypost(RebookingVendor), "a_pickup_is_scheduled_once"),
+        (as_easypost(NeverCancelsPickupVendor), "a_pickup_is_scheduled_once"),
+        (as_easypost(NeverCancelsPickupVendor), "a_manifest_is_created_once"),
+        (as_easypost(KeylessPickupsVendor), "a_pickup_is_scheduled_once"),
         (indirect_subject, "service_points_are_offered"),
-        (as_dhl_express(SortingVendor), "duties_are_estimated"),
-        (as_dhl_express(RoundingVendor), "duties_are_estimated"),
+        (as_dhl_express(ReordersItemsVendor), "duties_are_estimated"),
+        (as_dhl_express(DropsCentsVendor), "duties_are_estimated"),
         (as_dhl_express(FreightlessVendor), "duties_include_the_freight"),
-        (as_dhl_express(PaperVendor), "an_invoice_is_sent_electronically"),
-        (as_dhl_express(ReplacingVendor), "an_invoice_is_sent_electronically"),
-        (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
-        (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
-        (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),
-        (as_shippo(SingleParcelVendor), "each_parcel_has_a_label"),
-        (as_shippo(ForgetfulVendor), "a_key_buys_once"),
-        (as_shippo(ForgetfulVendor), "a_lost_answer_buys_nothing_twice"),
-        (as_shippo(ForgetfulVendor), "an_interrupted_batch_is_completed"),
-        (as_easypost(TrustingVendor), "a_malformed_answer_is_no_success"),
-        (as_easypost(ShowingAddressesVendor), "a_label_is_bought"),
-        (as_easypost(NarrowVendor), "an_address_arrives_whole"),
-        (as_easypost(WastefulVendor), "rates_are_returned"),
-        (as_easypost(QuotingVendor), "each_request_is_sent_once"),
-        (as_easypost(TalkativeVendor), "no_error_shows_a_secret"),
-        (as_easypost(RevealingVendor), "no_log_shows_a_secret"),
-        (as_easypost(WrongVendor), "a_label_is_bought"),
-        (as_easypost(WrongVendor), "a_label_is_converted_or_refused"),
-        (as_easypost(WrongVendor), "a_parcel_is_tracked"),
-        (as_easypost(WrongVendor), "a_shipment_is_cancelled"),
-        (as_easypost(WrongVendor), "an_address_is_checked"),
+        (as_dhl_express(PaperInvoiceVendor), "an_invoice_is_sent_electronically"),
+        (as_dhl_express(OtherInvoiceVendor), "an_invoice_is_sent_electronically"),
+        (as_easypost(WrongGoodsCurrencyVendor), "money_keeps_its_currency"),
+        (as_shippo(WrongInsuranceCurrencyVendor), "money_keeps_its_currency"),
+        (as_easypost(KeylessRatesVendor), "a_repeat_requests_no_new_rates"),
+        (as_shippo(FirstParcelVendor), "each_parcel_has_a_label"),
+        (as_shippo(KeylessLabelsVendor), "a_key_buys_once"),
+        (as_shippo(KeylessLabelsVendor), "a_lost_answer_buys_nothing_twice"),
+        (as_shippo(KeylessLabelsVendor), "an_interrupted_batch_is_completed"),
+        (as_easypost(UnreadableIsSuccessVendor), "a_malformed_answer_is_no_success"),
+        (as_easypost(ShowsRecipientVendor), "a_label_is_bought"),
+        (as_easypost(OneAddressLineVendor), "an_address_arrives_whole"),
+        (as_easypost(BuysWithRatesVendor), "rates_are_returned"),
+        (as_easypost(RequestsRatesTwiceVendor), "each_request_is_sent_once"),
+        (as_easypost(ErrorsQuoteResponseVendor), "no_error_shows_a_secret"),
+        (as_easypost(ShowsKeyVendor), "no_log_shows_a_secret"),
+        (as_easypost(WrongResultsVendor), "a_label_is_bought"),
+        (as_easypost(WrongResultsVendor), "a_label_is_converted_or_refused"),
+        (as_easypost(WrongResultsVendor), "a_parcel_is_tracked"),
+        (as_easypost(WrongResultsVendor), "a_shipment_is_cancelled"),
+        (as_easypost(WrongResultsVendor), "an_address_is_checked"),
         (accepted_code_subject, "a_refusal_has_its_type"),
     ],
 )

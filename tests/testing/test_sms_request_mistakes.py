@@ -236,7 +236,7 @@ class _InventsReferenceVendor(Infobip):
 
 
 class _ReadIsDeliveredVendor(Infobip):
-    """A faulty vendor that reads the report of a message that was read as a delivery."""
+    """A faulty vendor that reports a message as delivered although its recipient has read it."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         return tuple(

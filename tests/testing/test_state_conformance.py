@@ -48,31 +48,35 @@ def _timed_execute(store: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_store_that_is_right_passes(check: kit.Check) -> None:
+def test_correct_synchronous_store_passes(check: kit.Check) -> None:
     """A correct synchronous store with one lock around all commands passes the checks."""
     check(NaiveStore)
 
 
 @pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
-def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
+def test_correct_synchronous_store_with_late_removal_passes(
+    check: Callable[..., None],
+) -> None:
     """A correct synchronous store that removes expired states only when full passes the checks."""
     check(_timed_execute(NaiveStore))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
+def test_correct_asynchronous_store_passes(check: kit.AsyncCheck) -> None:
     """A correct asynchronous store with one lock around all commands passes the checks."""
     asyncio.run(check(AsyncNaiveStore))
 
 
 @pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
-def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]) -> None:
+def test_correct_asynchronous_store_with_late_removal_passes(
+    check: Callable[..., Any],
+) -> None:
     """A correct asynchronous store that removes expired states only when full passes the checks."""
     asyncio.run(check(_timed_execute(AsyncNaiveStore)))
 
 
 @pytest.mark.parametrize("pause", [0.05, 0.1, 1.0, 2.5], ids=str)
-def test_a_store_that_forgets_at_once_decides_as_the_model(pause: float) -> None:
+def test_correct_store_that_removes_expired_states_at_once_passes(pause: float) -> None:
     """A correct store passes even if states expire between the kit's commands."""
     (check,) = (
         check for check in kit.TIMED_CHECKS if name_of(check) == "decisions_equal_the_model"
@@ -106,7 +110,7 @@ class UnstableCommand:
         return states, ("first", "second", "third")[now // SECOND]
 
 
-def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
+def test_result_may_be_right_at_any_moment_of_the_command() -> None:
     """The kit accepts a result that is right at any moment between a command's start and end."""
     span = (SECOND - 1, 2 * SECOND)
     require_decision("a run", UnstableCommand(), (None,), ("second", (None,)), span)

@@ -99,7 +99,7 @@ def test_payload_is_in_apples_format() -> None:
     assert {"aps": {"content-available": 1}, "order": "1042"} == content(silent)
 
 
-def test_headers_say_how_it_is_delivered() -> None:
+def test_fields_of_a_notification_decide_its_headers() -> None:
     """A notification's fields decide the headers for type, priority, expiry and collapse id."""
     alert = PushMessage(
         to=TOKEN, title="T", collapse_key="order 1042", time_to_live=timedelta(hours=1)
@@ -248,7 +248,9 @@ def test_data_may_be_named_image_without_an_image() -> None:
         (10**30, None),
     ],
 )
-def test_end_of_a_token_is_dated(timestamp: object, expired_at: datetime | None) -> None:
+def test_error_for_expired_token_has_its_expiry(
+    timestamp: object, expired_at: datetime | None
+) -> None:
     """If Apple says since when a device token is expired, the error contains this time."""
     answer = reply({"reason": "Unregistered", "timestamp": timestamp}, 410)
     error: Any = classify(Request.post("/"), answer)

@@ -1,4 +1,4 @@
-"""Payments at Authorize.Net: requests, key marks, captures, voids, refunds and stored means."""
+"""Payments at Authorize.Net: requests, marks of keys, captures, refunds and stored cards."""
 
 from __future__ import annotations
 
@@ -171,8 +171,8 @@ def test_credentials_are_only_in_what_is_sent(shop: SandboxHub) -> None:
     assert "E00007" == excinfo.value.vendor_code
 
 
-def test_stored_means_is_charged(shop: SandboxHub) -> None:
-    """A stored means of payment is charged by its ids, as chosen by the buyer or by the shop."""
+def test_stored_payment_method_is_charged(shop: SandboxHub) -> None:
+    """A stored payment method is charged by its ids, as chosen by the buyer or by the shop."""
     for off_session, name in ((False, "isStoredCredentials"), (True, "isSubsequentAuth")):
         payment = shop.pay(source=STORED, off_session=off_session, customer=Customer(id="ada-1"))
         sent = shop.transactions_sent()[-1]
@@ -189,8 +189,8 @@ def test_stored_means_is_charged(shop: SandboxHub) -> None:
         assert STORED == known_payment.means.stored
 
 
-def test_nonce_of_another_wallet_names_its_descriptor(shop: SandboxHub) -> None:
-    """A source may begin with the descriptor of its nonce, such as that of Google Pay."""
+def test_source_may_begin_with_the_descriptor_of_its_nonce(shop: SandboxHub) -> None:
+    """A payment source may state its nonce's descriptor first, such as the one of Google Pay."""
     shop.pay(source="COMMON.GOOGLE.INAPP.PAYMENT:nonce-ok")
     [sent] = shop.transactions_sent()
 
@@ -302,7 +302,7 @@ def test_marks_differ_by_tenant_and_key(shop: SandboxHub) -> None:
     ],
 )
 def test_failed_charge_is_a_decline(shop: SandboxHub, code: str, reason: DeclineReason) -> None:
-    """A declined card is a decline with its reason, even if the charge is repeated with its key."""
+    """A declined card raises an error with the reason, also if the charge repeats its key."""
     declined_payment: str | None = None
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as excinfo:
@@ -333,7 +333,7 @@ def test_failed_charge_is_a_decline(shop: SandboxHub, code: str, reason: Decline
 def test_error_of_a_charge(
     shop: SandboxHub, response: Response, kind: type[ConnectorError], code: str | None
 ) -> None:
-    """An error while the bank was asked leaves the outcome open; other errors refuse the charge."""
+    """An error at the bank leaves a charge's outcome unknown; other errors refuse the charge."""
     shop.sandbox.fail(response)
     with pytest.raises(kind) as excinfo:
         shop.pay()
@@ -385,8 +385,8 @@ def test_partial_capture_keeps_the_authorised_amount(shop: SandboxHub) -> None:
     )
 
 
-def test_capture_whose_answer_was_lost(shop: SandboxHub) -> None:
-    """A repeated capture is the same capture, although Authorize.Net says "already captured"."""
+def test_capture_with_a_lost_response_can_be_repeated(shop: SandboxHub) -> None:
+    """A repeated capture returns the first one, although Authorize.Net says "already captured"."""
     payment = shop.hold()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectorError):
@@ -413,7 +413,7 @@ def test_second_capture_is_refused(shop: SandboxHub, amount: Money | None) -> No
 
 
 def test_payment_is_voided_until_it_is_settled(shop: SandboxHub) -> None:
-    """A payment is voided until it is settled, and a second void has no further effect."""
+    """A payment can be voided until it is settled, and a second void has no further effect."""
     for payment in (shop.hold(), shop.pay()):
         for key in ("v-1", "v-2"):
             void = shop.payments.void(payment.ref, idempotency_key=f"{payment.ref.id}{key}")
@@ -427,7 +427,7 @@ def test_payment_is_voided_until_it_is_settled(shop: SandboxHub) -> None:
 
 
 def test_void_after_settlement_is_refused(shop: SandboxHub) -> None:
-    """A settled payment is not voided."""
+    """A settled payment cannot be voided."""
     payment = shop.settled()
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.void(payment.ref, idempotency_key="v")
@@ -517,7 +517,7 @@ def test_refund_of_an_account_number(shop: SandboxHub) -> None:
 
 
 def test_refund_before_settlement_is_refused(shop: SandboxHub) -> None:
-    """A refund of a captured payment needs its settlement; without a capture none is requested."""
+    """A captured payment is refunded only after its settlement, and an uncaptured one never."""
     captured_payment, held_payment = shop.pay(), shop.hold()
     with pytest.raises(VendorRejected) as excinfo:
         shop.payments.refund(captured_payment.ref, PART, idempotency_key="r-1")
@@ -529,7 +529,7 @@ def test_refund_before_settlement_is_refused(shop: SandboxHub) -> None:
 
 
 def test_refund_of_the_rest_needs_an_amount(shop: SandboxHub) -> None:
-    """The first refund may be of everything; after another refund, the amount must be given."""
+    """Without an amount, a first refund returns the whole payment; a later one is refused."""
     whole_refund = shop.payments.refund(shop.settled().ref, idempotency_key="r-0")
     payment = shop.settled()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
@@ -540,14 +540,14 @@ def test_refund_of_the_rest_needs_an_amount(shop: SandboxHub) -> None:
 
 
 def test_id_of_a_payment_is_no_refund(shop: SandboxHub) -> None:
-    """A refund is not read from the id of a payment."""
+    """A refund cannot be looked up by the id of a payment."""
     payment = shop.settled()
     with pytest.raises(VendorRejected, match="not a refund"):
         shop.payments.get_refund(payment.ref)
 
 
 @pytest.mark.parametrize("customer", ["8000001", "ada-1"])
-def test_stored_means_are_listed_and_removed(shop: SandboxHub, customer: str) -> None:
+def test_stored_payment_methods_are_listed_and_removed(shop: SandboxHub, customer: str) -> None:
     """A customer's stored means are listed by either id, and removed; a repeat changes nothing."""
     [means] = shop.payments.stored_means(customer).items
     removed = [shop.payments.remove_means(means.ref, idempotency_key=key) for key in ("a", "b")]
@@ -567,8 +567,8 @@ def test_stored_means_are_listed_and_removed(shop: SandboxHub, customer: str) ->
     assert () == shop.payments.stored_means(customer).items
 
 
-def test_unknown_customer_has_no_stored_means(shop: SandboxHub) -> None:
-    """An unknown customer has no stored means, but a refused login is an error."""
+def test_unknown_customer_has_no_stored_payment_methods(shop: SandboxHub) -> None:
+    """An unknown customer has no stored payment methods, but a refused login is an error."""
     assert () == shop.payments.stored_means("nobody").items
     shop.sandbox.transaction_key = "another-key"
     with pytest.raises(AuthenticationFailed):
@@ -577,8 +577,8 @@ def test_unknown_customer_has_no_stored_means(shop: SandboxHub) -> None:
         shop.payments.remove_means(Ref("authorize_net", "main", STORED), idempotency_key="k")
 
 
-def test_reference_of_a_payment_is_no_stored_means(shop: SandboxHub) -> None:
-    """A stored means is not removed by the reference of a payment."""
+def test_reference_of_a_payment_is_no_stored_payment_method(shop: SandboxHub) -> None:
+    """A payment's reference is refused as the reference of a stored payment method."""
     with pytest.raises(InvalidData, match="stored means of payment"):
         shop.payments.remove_means(Ref("authorize_net", "main", "60000000001"), idempotency_key="k")
 
@@ -587,7 +587,7 @@ def test_reference_of_a_payment_is_no_stored_means(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("name", ["transId", "transactionStatus", "authAmount", "settleAmount"])
 def test_payment_without_a_field_is_malformed(shop: SandboxHub, name: str) -> None:
-    """Details without an id, a status or an amount are an error, and no payment."""
+    """A payment without an id, a status or an amount is an error of the vendor."""
     payment = shop.pay()
     shop.sandbox.fail(changed_transaction(**{name: None}))
     with pytest.raises(VendorFailed):
@@ -613,7 +613,7 @@ def test_url_tells_the_mode(url: str, mode: Mode | None) -> None:
     "options", [{"login_id": "a b"}, {"login_id": "a" * 26}, {"currency": "eur"}]
 )
 def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
-    """A login id or a currency in another form is refused."""
+    """A malformed login id or currency is refused."""
     values: dict[str, Any] = {"login_id": "a" * 25, "transaction_key": "b", "currency": "EUR"}
     AuthorizeNet(**values)
     with pytest.raises(ConfigurationError):

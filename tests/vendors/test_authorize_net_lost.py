@@ -134,7 +134,7 @@ def test_lost_charge_that_is_not_listed_is_not_made_again(shop: SandboxHub) -> N
 def test_failed_look_up_leaves_the_outcome_open(
     shop: SandboxHub, step: int, failure: Response | ConnectorError
 ) -> None:
-    """If the look-up of a lost charge fails, nobody is told that nothing was charged."""
+    """If the look-up of a lost charge fails, the error does not say that nothing was charged."""
     lose_a_charge(shop)
     shop.sandbox.fail(*[None] * step, failure)
     with pytest.raises(OutcomeUnknown) as excinfo:
@@ -146,7 +146,7 @@ def test_failed_look_up_leaves_the_outcome_open(
 
 
 def test_failed_look_up_of_a_duplicate_leaves_the_outcome_open(shop: SandboxHub) -> None:
-    """If the transaction that a duplicate names cannot be read, the outcome stays unknown."""
+    """If the earlier payment that a duplicate refers to cannot be read, the outcome is unknown."""
     payment = shop.pay()
     denied = error("E00011", "Access denied.").response
     shop.sandbox.fail(unsuccessful("11", {"transId": payment.ref.id}), denied)
@@ -193,7 +193,7 @@ def test_duplicate_returns_the_earlier_payment(shop: SandboxHub) -> None:
 
 
 def test_duplicate_returns_the_earlier_decline(shop: SandboxHub) -> None:
-    """A duplicate of a declined charge of the same key is the same decline."""
+    """A charge that repeats a declined one with the same key raises the earlier decline."""
     with pytest.raises(PaymentDeclined):
         shop.payments.charge(order(source="nonce-code-2"), idempotency_key="k")
     other_shop = SandboxHub()
@@ -206,7 +206,7 @@ def test_duplicate_returns_the_earlier_decline(shop: SandboxHub) -> None:
 
 @pytest.mark.parametrize("is_named", [False, True], ids=["unnamed", "of another key"])
 def test_duplicate_of_something_else_is_unknown(shop: SandboxHub, *, is_named: bool) -> None:
-    """A duplicate that does not name the charge of this key leaves the outcome open."""
+    """If a refused duplicate does not refer to this key's charge, the outcome is unknown."""
     other_payment = shop.pay()
     fields = {"transId": other_payment.ref.id} if is_named else {}
     shop.sandbox.fail(unsuccessful("11", fields))
@@ -340,7 +340,7 @@ def test_declined_payment_in_a_list_has_no_amount(shop: SandboxHub) -> None:
 
 
 def test_list_without_transactions_is_an_error_if_it_is_not_empty(shop: SandboxHub) -> None:
-    """A response with neither transactions nor a success is an error, and no empty list."""
+    """A response with neither transactions nor a success is an error, not an empty list."""
 
     def change(_: object) -> Any:
         return answer({}, ("Perhaps", "I00001", "Successful."))

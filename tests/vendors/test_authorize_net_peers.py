@@ -185,7 +185,7 @@ def test_published_review_is_pending(shop: SandboxHub) -> None:
 
 
 def test_published_duplicate_is_an_unknown_outcome(shop: SandboxHub) -> None:
-    """A published duplicate without the id of the earlier transaction leaves the outcome open."""
+    """The published response to a duplicate, without the first id, leaves the outcome unknown."""
     shop.sandbox.fail(refused("11", "A duplicate transaction has been submitted."))
     with pytest.raises(OutcomeUnknown):
         shop.pay()

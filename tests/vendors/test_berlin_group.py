@@ -109,7 +109,7 @@ def test_request_of_a_consent() -> None:
 
 
 def test_request_id_is_that_of_the_key() -> None:
-    """A repeat with the same key has the same X-Request-ID; other requests have others."""
+    """A repeat with the same key has the same X-Request-ID; each other request has a new one."""
     ids: list[str | None] = []
     for key in ("k-1", "k-1", "k-2", None, None):
         sandbox = BerlinGroupSandbox()

@@ -1,4 +1,4 @@
-"""Payments at Braintree: key marks, captures, voids, refunds, lists, stored methods, errors."""
+"""Payments at Braintree: marks of keys, captures, voids, refunds, lists, stored methods, errors."""
 
 from __future__ import annotations
 
@@ -446,7 +446,7 @@ def test_part_and_then_rest_of_a_payment_are_refunded(shop: SandboxHub) -> None:
 
 
 def test_rest_of_a_payment_excludes_refunds_that_are_not_settled(shop: SandboxHub) -> None:
-    """The rest of a payment is without the parts whose refunds Braintree has not settled yet."""
+    """A refund of the rest of a payment leaves out amounts whose refunds are not settled yet."""
     payment = shop.settled()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     rest = shop.payments.refund(payment.ref, idempotency_key="r-2")
@@ -568,7 +568,7 @@ def test_answer_without_transaction_is_malformed_response(
 
 
 def test_payments_of_a_period_are_listed_in_pages(shop: SandboxHub) -> None:
-    """Payments of a period, without its end, are listed page by page."""
+    """The payments from a period's start until before its end are listed page by page."""
     start = datetime.fromtimestamp(shop.time, UTC)
     for _ in range(4):
         shop.pay()

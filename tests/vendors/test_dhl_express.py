@@ -194,7 +194,7 @@ def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> Non
 
 
 def test_dhl_gets_our_own_reference_first() -> None:
-    """DHL gets our reference first, then the lookup mark; a too long reference is refused."""
+    """DHL gets our reference first, then the key's mark; too long a reference is refused."""
     body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 
     assert [

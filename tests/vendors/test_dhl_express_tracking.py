@@ -73,7 +73,7 @@ def test_dhl_checkpoints_have_statuses(
 
 
 def test_last_of_two_events_of_the_same_second_is_the_state(shop: SandboxHub) -> None:
-    """If DHL sends the newest event first, the first of equal time is the state."""
+    """If DHL lists the newest event first, the first of two events in a second is the state."""
     events = [
         {"typeCode": code, "date": f"2030-01-0{day}", "time": "09:00:00", "GMTOffset": "+00:00"}
         for code, day in (("OK", 5), ("WC", 5), ("PU", 4))

@@ -273,7 +273,7 @@ def test_purchase_without_a_label_is_no_success(shop: SandboxHub) -> None:
 
 
 def test_shipment_is_bought_once(shop: SandboxHub) -> None:
-    """A second key for a bought shipment returns its label; another of its rates is refused."""
+    """With a second key, a bought shipment returns its label; buying its other rates is refused."""
     rates = shop.shipping.get_rates(REQUEST).rates
     first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
     same_shipment = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")

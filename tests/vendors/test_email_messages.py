@@ -138,7 +138,7 @@ def test_latest_event_at_postmark_sets_the_status_of_a_recipient(
     people: list[EmailStatus],
     tmp_path: Path,
 ) -> None:
-    """A Postmark recipient's status is that of the latest event; the message's combines all."""
+    """A Postmark recipient has the status of its latest event; the message's combines them all."""
     sandbox, hub = hub_of("postmark", tmp_path)
     recipients = ["ada@example.com", "bob@example.com"]
     message = {"MessageID": "m-1", "Status": status, "Recipients": recipients}

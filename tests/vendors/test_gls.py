@@ -331,7 +331,7 @@ def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[
 def test_parcel_without_a_day_is_printed_and_without_a_track_id_is_not(
     shop: Shop, field: str, reprints: list[Any]
 ) -> None:
-    """A found parcel without a day is printed without it; one without a track id is not printed."""
+    """A found parcel without a date is still printed again; a parcel without a track id is not."""
 
     def without_field(response: Response) -> Response:
         items = response.json()["UnitItems"]

@@ -279,7 +279,7 @@ def test_error_is_raised_if_gocardless_refuses_to_cancel_active_subscription() -
 
 
 def test_cancellation_without_response_is_repeated_after_keys_are_forgotten() -> None:
-    """A cancellation that was not answered is sent again, also when GoCardless forgot its key."""
+    """An unanswered cancellation is sent again, even after GoCardless has forgotten its key."""
     clock, subject = VirtualClock(), gocardless_payments()
     settings = {"volatile_keys": True, "retry": None}
     account = Account("main", subject.vendor, settings=settings)

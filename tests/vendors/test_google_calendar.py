@@ -180,7 +180,7 @@ def test_url_of_a_conference_is_that_of_its_video() -> None:
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(200), Response(404)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """The vendor's own classifier leaves successes, outages and reasonless errors to the status."""
+    """Successes, outages and errors without a reason are classified by their status alone."""
     assert None is classify(Request.get("/"), answer)
 
 

@@ -100,7 +100,7 @@ def test_headers_of_openai_name_organisation_and_project() -> None:
 
 
 def test_embeddings_name_model_and_dimensions() -> None:
-    """A request for vectors has the account's model, or its own, and the length of the vectors."""
+    """A request for vectors has the account's model or the caller's, and the vectors' length."""
     expected = {"openai": "dimensions", "mistral": "output_dimension"}
     for subject in (openai(), mistral()):
         with hub_of(subject) as hub:
