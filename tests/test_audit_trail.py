@@ -174,7 +174,7 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
     assert text.partition(":")[2] not in representation + str(excinfo.value)
 
 
-def test_warnings_may_be_errors(tmp_path: Path) -> None:
+def test_act_succeeds_without_its_record_if_warnings_are_errors(tmp_path: Path) -> None:
     """If warnings are errors, an act still succeeds when its optional audit record fails."""
     trail = AuditTrail(FileAudit(tmp_path / "nowhere" / "trail"), required=False)
     with warnings.catch_warnings():

@@ -79,13 +79,13 @@ class CustomAwaitable:
         yield
 
 
-def test_flow_runs_to_its_end() -> None:
+def test_coroutine_that_never_suspends_runs_to_its_end() -> None:
     """A coroutine that never suspends is run to its end, and its value is returned."""
     assert 5 == run_now(Flows().add(1, second=4))
 
 
 @pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), GeneratorExit()], ids=repr)
-def test_error_of_a_flow_is_raised(error: BaseException) -> None:
+def test_error_of_a_coroutine_is_raised(error: BaseException) -> None:
     """An error of a coroutine is raised unchanged."""
     with pytest.raises(type(error)) as excinfo:
         run_now(Flows().fail(error))
@@ -93,7 +93,7 @@ def test_error_of_a_flow_is_raised(error: BaseException) -> None:
     assert error is excinfo.value
 
 
-def test_suspending_flow_is_an_error() -> None:
+def test_coroutine_that_suspends_in_sync_code_is_an_error() -> None:
     """A coroutine that suspends in synchronous code is closed, and an error is raised."""
     flows = Flows()
 
@@ -210,7 +210,7 @@ class AsyncMethods:
     add = async_method(Flows.add)
 
 
-def test_methods_run_their_flows() -> None:
+def test_generated_methods_run_their_coroutines() -> None:
     """A generated method accepts its coroutine's arguments, with defaults and keywords."""
     assert [3, 7] == [SyncMethods().add(1), SyncMethods().add(3, second=4)]
     assert 7 == run_now(AsyncMethods().add(3, second=4))
@@ -227,7 +227,7 @@ def test_methods_run_their_flows() -> None:
         (AsyncConnectorManager.call, CallOperations.call),
     ],
 )
-def test_methods_have_their_flows_signature(
+def test_generated_methods_have_the_signature_of_their_coroutine(
     method: Callable[..., Any], flow: Callable[..., Any]
 ) -> None:
     """A generated method has its coroutine's name, docstring, parameters and defaults."""
@@ -475,7 +475,7 @@ def test_error_is_in_no_reference_cycle() -> None:
         gc.enable()
 
 
-def test_flows_are_gathered_in_threads() -> None:
+def test_gather_port_gets_synchronous_steps() -> None:
     """A synchronous Gather port gets synchronous steps and all options."""
     fields: dict[str, object] = {}
 

@@ -39,7 +39,7 @@ def test_types_and_names_agree() -> None:
     assert set(names_for_type_checkers()) == set(EXPORTS)
 
 
-def test_everything_is_where_type_checkers_look() -> None:
+def test_exports_are_the_objects_that_type_checkers_see() -> None:
     """Each export is the same object as the one that type checkers see."""
     for name, home_directory in names_for_type_checkers().items():
         assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)

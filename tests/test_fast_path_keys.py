@@ -169,7 +169,7 @@ def test_keyed_request_with_query_or_large_body_uses_the_general_path() -> None:
     assert ["Claim", "Admission", "Settle"] * 2 == scene.store.commands
 
 
-def test_answer_of_another_holder_wins() -> None:
+def test_stored_response_of_another_process_is_returned() -> None:
     """If another process settled the idempotency key before, its stored response is returned."""
     scene = FirstCallScene()
 
@@ -205,7 +205,7 @@ def test_answer_that_cannot_be_stored_is_returned() -> None:
     assert 1 == scene.client.sent
 
 
-def test_sealed_answer_is_replayed() -> None:
+def test_encrypted_response_is_replayed() -> None:
     """With a cipher, the stored response is encrypted, and a repeat returns it."""
     scene = FirstCallScene(cipher=ReversingCipher())
 

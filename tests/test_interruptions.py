@@ -141,7 +141,7 @@ class CountingClient:
 
 @interrupted.UNTIDY
 @pytest.mark.parametrize("verb", ["call", "run"])
-def test_interrupted_key_acts_once(verb: str) -> None:
+def test_interrupted_call_with_a_key_acts_at_most_once(verb: str) -> None:
     """A call interrupted at any point acts at most once; if it did not act, its key is free."""
     outcomes: list[str] = []
     for point in itertools.count():
@@ -192,7 +192,7 @@ def test_interrupted_replay_is_repeated() -> None:
     assert ["k"] == client.keys
 
 
-def test_interrupted_fast_path_releases_its_grant() -> None:
+def test_interrupted_fast_path_function_returns_its_permits() -> None:
     """A fast-path function that is interrupted at any point returns its unused permits."""
     clock = Clock()
     manager = protected_manager(clock, limits=(RateLimitConfig.per_second(1),))

@@ -73,7 +73,7 @@ def vendor(**options: Any) -> AsyncConnectorManager:
 
 
 @in_a_loop
-async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
+async def test_event_loop_runs_while_a_large_body_is_hashed() -> None:
     """While a large body's fingerprint is computed, other tasks of the event loop run."""
     held_executor, manager = HeldExecutor(), vendor()
     asyncio.get_running_loop().set_default_executor(held_executor)

@@ -311,7 +311,7 @@ class DeclaredStorage:
 MOVING = Service("bank", moves_money=True)
 
 
-def test_money_needs_keys_that_outlive_a_crash() -> None:
+def test_managers_that_move_money_refuse_a_store_without_durability() -> None:
     """For a service that moves money, both managers refuse a store without durability."""
     for make in (ConnectorManager, AsyncConnectorManager):
         with pytest.raises(

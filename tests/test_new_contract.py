@@ -139,7 +139,7 @@ def test_project_tests_accept_the_new_contract(project: Path) -> None:
     assert int(passed_match[1]) >= 30
 
 
-def test_lists_of_the_project_stay_right(project: Path) -> None:
+def test_new_contract_changes_no_other_list_or_page(project: Path) -> None:
     """For a new contract and its vendor, no other list, page or count has to be changed."""
     run(project, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *LISTS)
 

@@ -63,7 +63,7 @@ def test_observer_that_raised_error_still_gets_next_event() -> None:
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == reports
 
 
-def test_lone_observer_that_fails_is_warned_of() -> None:
+def test_failure_of_the_only_observer_is_logged() -> None:
     """If the only observer fails, a warning is logged once for each error."""
 
     def exporter(_: Event) -> None:

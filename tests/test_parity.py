@@ -180,7 +180,9 @@ def test_synchronous_and_asynchronous_methods_have_same_types(plain: type, twin:
 
 
 @IN_PAIRS
-def test_twins_are_awaited(plain: type, twin: type) -> None:
+def test_asynchronous_methods_are_awaitable_and_synchronous_ones_are_not(
+    plain: type, twin: type
+) -> None:
     """Asynchronous methods are awaitable, and synchronous ones are not."""
     waiting = [
         name for name, member in members(twin).items() if inspect.iscoroutinefunction(member)
@@ -233,7 +235,7 @@ def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]
 
 
 @EACH_PART
-def test_parts_have_twins(part: type) -> None:
+def test_protection_methods_exist_in_both_modes(part: type) -> None:
     """Protection methods have the same parameters in both modes; docstrings name the mode."""
     for name, plain_function, twin_function in twins(part):
         assert parameters_of(plain_function) == parameters_of(twin_function), name

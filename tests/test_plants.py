@@ -96,7 +96,7 @@ def test_mistakes_are_planted_in_errors_time_zones_and_conditions() -> None:
     } == {mutation.becomes for mutation in plants if mutation.kind == "condition"}
 
 
-def test_types_and_texts_for_people_stay() -> None:
+def test_no_mistake_is_planted_in_types_or_messages() -> None:
     """No mistake is planted into types, docstrings or error messages."""
     texts = {
         mutation.was for mutation in plants_in("vendor.py", SOURCE) if mutation.kind == "field"

@@ -88,7 +88,7 @@ def test_each_test_runs_once(number: int, seed: int) -> None:
     assert all(worker.shutting_down for worker in workers)
 
 
-def test_idle_workers_help() -> None:
+def test_idle_workers_take_the_tests_of_others() -> None:
     """A worker without tests takes whole modules of other workers, and finally half of a module."""
     scheduler, (first, second), _ = started_scheduler(2)
     while first.step(scheduler):

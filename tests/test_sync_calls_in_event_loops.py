@@ -38,7 +38,7 @@ def test_call_inside_a_loop_is_warned_of_once() -> None:
     assert 1 == len(reports)
 
 
-def test_real_client_is_watched_on_every_call() -> None:
+def test_service_first_called_outside_a_loop_warns_inside_one() -> None:
     """Inside an event loop a service causes a warning, even if first called outside of it."""
     with VendorServer() as vendor, ConnectorManager([Service("a", base_url=vendor.url)]) as calling:
         vendor.always(Behaviour.of_json({}))
@@ -109,7 +109,7 @@ def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixtur
     assert "blocks a running event loop" in caplog.messages[0]
 
 
-def test_nothing_is_imported_to_look_for_a_loop() -> None:
+def test_check_for_an_event_loop_does_not_import_asyncio() -> None:
     """The check for an event loop does not import asyncio in a synchronous program."""
     program = (
         "import sys\n"

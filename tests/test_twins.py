@@ -48,7 +48,7 @@ def test_twin_drops_the_mode_from_names_of_classes_and_of_context_managers() -> 
     assert "class Pool:\n    def __enter__(self) -> Link: ...\n" == twins.twin(source)
 
 
-def test_stale_twins_are_named_and_made(
+def test_outdated_generated_modules_are_named_or_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--check` reports an outdated generated module; without it, the tool writes the module."""

@@ -126,7 +126,9 @@ def test_code_of_another_client_or_an_old_code_is_refused() -> None:
         ({"person": "denies"}, "access_denied"),
     ],
 )
-def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
+def test_invalid_consent_parameter_is_reported_to_the_redirect_uri(
+    changes: dict[str, str], error: str
+) -> None:
     """An invalid parameter of a consent request is reported to the client's redirect URI."""
     with AuthorizationServer(PUBLIC) as server:
         _, message = redirect_target(ask_for_consent(server, None, **changes))
@@ -254,7 +256,7 @@ def test_a_device_waits_for_a_person() -> None:
         assert 0 == server.hasty_polls
 
 
-def test_a_hasty_device_is_slowed_down() -> None:
+def test_device_that_polls_too_early_is_slowed_down() -> None:
     """Each poll that comes too early lengthens the device's interval by five seconds."""
     clock = VirtualClock()
     with AuthorizationServer(PUBLIC, clock=clock) as server:
@@ -269,7 +271,7 @@ def test_a_hasty_device_is_slowed_down() -> None:
         assert 3 == server.hasty_polls
 
 
-def test_a_device_may_be_refused_or_too_late() -> None:
+def test_rejected_device_or_expired_code_ends_the_login() -> None:
     """A rejected device and an expired code each get their own error, which ends the login."""
     other_client = Client(id="other", method="none")
     with AuthorizationServer(PUBLIC, other_client) as server:

@@ -175,7 +175,7 @@ def test_a_bound_token_needs_its_key() -> None:
         assert (401, 'Bearer error="invalid_token"') == refusal_of(caller.open(token))
 
 
-def test_a_public_clients_renewal_is_bound() -> None:
+def test_refresh_tokens_of_a_public_client_are_bound_to_a_key() -> None:
     """Refresh tokens of a public client need proofs of one key; a confidential client's do not."""
     key, other_key = Signer(), Signer()
     public, erp = Client(id="public", method="none"), Client()
@@ -205,7 +205,7 @@ def test_a_public_clients_renewal_is_bound() -> None:
         assert "Bearer" == caller.refresh(second["refresh_token"]).members["token_type"]
 
 
-def test_seeded_tokens_may_be_bound(tmp_path: Path) -> None:
+def test_tokens_issued_by_a_test_may_be_bound(tmp_path: Path) -> None:
     """Tokens that a test issues may be bound to a key or a certificate."""
     key, lab = Signer(), TlsLab(tmp_path)
     own_certificates, public = lab.client_certificate(), Client(method="none")

@@ -61,7 +61,7 @@ def test_refresh_gives_new_refresh_token() -> None:
         assert [1, 2] == [request.refresh_number for request in server.requests]
 
 
-def test_a_reused_token_ends_its_family() -> None:
+def test_reused_refresh_token_revokes_the_tokens_of_its_grant() -> None:
     """Reusing a refresh token revokes all tokens of its grant, and no others."""
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -128,7 +128,7 @@ def test_usable_refresh_tokens() -> None:
         assert "*/*" == server.requests[0].headers["accept"]
 
 
-def test_a_refused_refresh_uses_nothing_up() -> None:
+def test_refused_refresh_does_not_use_up_the_token() -> None:
     """If a refresh is refused for its scope or target, the refresh token is not used up."""
     with AuthorizationServer() as server:
         server.authority.targets = frozenset({"https://vat.example/"})

@@ -82,7 +82,7 @@ def test_wrong_parameters_of_a_list_are_refused(query: dict[str, str]) -> None:
     assert (400, "InvalidInput") == (status, content["errors"][0]["code"])
 
 
-def test_token_belongs_to_the_other_parameters() -> None:
+def test_page_token_belongs_to_the_period_of_its_request() -> None:
     """A page token is refused if the request's period differs from the one it was issued for."""
     sandbox = AmazonSpApiSandbox()
     for _ in range(2):

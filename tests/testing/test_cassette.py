@@ -414,7 +414,7 @@ def test_invalid_cassettes_are_refused(recorder: Recorder, text: str) -> None:
         recorder.cassette()
 
 
-def test_old_file_stays_if_writing_cassette_fails(recorder: Recorder) -> None:
+def test_old_cassette_file_stays_if_writing_fails(recorder: Recorder) -> None:
     """If writing a cassette fails, the old file stays, and no temporary file is left."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
     first_recording = recorder.record(get_request())

@@ -308,7 +308,7 @@ def _echo(request: Request, url: str) -> Response:
     ],
     ids=lambda requests: requests[1],
 )
-def test_a_key_under_an_unknown_name_is_not_written(
+def test_values_that_look_like_secrets_are_masked(
     recorder: Recorder, requests: tuple[Request, str]
 ) -> None:
     """Values that look like secrets are masked in headers, queries and URLs of bots."""

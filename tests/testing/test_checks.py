@@ -32,7 +32,7 @@ def test_a_check_is_named_by_its_function() -> None:
     assert "require" == name_of(require)
 
 
-def test_a_broken_rule_is_a_sentence() -> None:
+def test_require_raises_the_given_sentence() -> None:
     """`require` raises an error with the given sentence if a list is empty, and only then."""
     require([1], "Never said")
 
@@ -40,7 +40,7 @@ def test_a_broken_rule_is_a_sentence() -> None:
         require([], "Said once")
 
 
-def test_soon_fails_after_its_time() -> None:
+def test_waiting_for_an_event_that_never_comes_names_the_event() -> None:
     """Waiting for an event that never comes raises an error that names the event."""
     start = time.monotonic()
     with at_most(0.001), pytest.raises(AssertionError) as late:
@@ -160,7 +160,7 @@ def test_lost_time_excludes_the_pause_and_the_work_of_the_process(
     assert pytest.approx(expected) == withheld_seconds(wall, used)
 
 
-def test_a_control_measures_until_its_block_ends() -> None:
+def test_time_measurement_ends_with_its_block() -> None:
     """A measurement ends with its block, and its result can be read afterwards."""
     with Control() as control:
         [thread] = [result for result in threading.enumerate() if "control" in result.name]

@@ -42,7 +42,7 @@ def test_every_public_module_is_exported() -> None:
     assert modules == {base_url.removeprefix("moorage.testing.") for base_url in homes}
 
 
-def test_a_kit_is_a_module() -> None:
+def test_kits_are_attributes_of_the_testing_package() -> None:
     """The conformance kits can be used as attributes of `moorage.testing`."""
     assert (
         importlib.import_module("moorage.testing.kits.state_conformance")

@@ -172,7 +172,9 @@ def test_busy_or_broken_vendor_answers(
 
 @pytest.mark.parametrize("verb", ["send", "open"])
 @pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
-def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Timeouts) -> None:
+def test_late_response_before_the_timeout_is_returned(
+    world: _World, verb: str, timeouts: Timeouts
+) -> None:
     """A response that is late, but before the timeout, is returned."""
     answer = await_if_needed(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
 
@@ -187,7 +189,7 @@ def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Tim
         (Timeouts(read=10.0), 10.0),
     ],
 )
-def test_a_delay_past_the_timeout_is_waited_for_no_longer(
+def test_client_stops_waiting_at_its_shortest_timeout(
     world: _World, timeouts: Timeouts, waited: float
 ) -> None:
     """A client stops waiting for a late response after its shortest timeout."""
@@ -212,7 +214,7 @@ def test_body_is_cut_at_the_given_byte(world: _World) -> None:
         assert info.value.may_have_been_processed
 
 
-def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
+def test_body_shorter_than_the_scheduled_cut_also_ends_in_a_lost_connection(world: _World) -> None:
     """A response body that is shorter than the scheduled cut also ends with a lost connection."""
     incoming = await_if_needed(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
     assert b"12345" == await_if_needed(incoming.read())

@@ -122,7 +122,7 @@ def test_objects_without_a_key_are_created_each_time() -> None:
     assert 2 == len(sandbox.payments)
 
 
-def test_only_new_refunds_and_payments_in_euros_move_on() -> None:
+def test_failed_payment_is_final_and_payout_contains_only_euros() -> None:
     """A failed payment does not change again, and a payout contains only payments in euros."""
     sandbox = GoCardlessPaymentsSandbox()
     pounds = sandbox.authorise("CU_BOB", scheme="bacs")

@@ -98,7 +98,7 @@ def test_functions_take_messages(server: GrpcServer, perform: Callable[..., Any]
     assert 8 == perform(get, order(order_id=7)).order_id
 
 
-def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) -> None:
+def test_grpc_method_can_raise_a_status(server: GrpcServer, perform: Callable[..., Any]) -> None:
     """A gRPC method can raise a status, and a test can set a status for the next calls."""
 
     def refuse(_: Any) -> Any:

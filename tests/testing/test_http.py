@@ -170,7 +170,7 @@ def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
     assert [("a", "b c"), ("d", "")] == vendor.requests[0].form
 
 
-def test_a_delivery_shows_no_secret() -> None:
+def test_repr_of_a_sent_request_shows_no_secret() -> None:
     """The `repr` of a sent request masks its URL and shows no body."""
     vendor = FakeVendor(Response(200))
     _answer(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))

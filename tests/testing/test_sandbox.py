@@ -233,7 +233,7 @@ def test_a_response_is_repeated_for_its_key() -> None:
     assert 409 == conflict.value.response.status
 
 
-def test_a_key_without_a_conflict_repeats_whatever_is_sent() -> None:
+def test_repeated_key_without_conflict_check_gets_its_response() -> None:
     """If a sandbox checks no key conflicts, a repeated key gets its response for any request."""
     replays = Replays()
 

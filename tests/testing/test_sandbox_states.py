@@ -416,7 +416,7 @@ def test_sandboxes_forget_keys_when_the_vendor_may(
         (CheckoutComSandbox, "payments", SimpleNamespace(status="Declined"), "visit"),
     ],
 )
-def test_buyer_takes_only_steps_that_are_open(
+def test_sandbox_refuses_buyer_steps_for_paid_or_ended_objects(
     make_sandbox: Any, objects: str, fields: Any, step: str
 ) -> None:
     """A sandbox refuses a buyer's step for an object that is already paid or has ended."""

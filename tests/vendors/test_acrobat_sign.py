@@ -289,7 +289,7 @@ def test_the_look_up_is_by_external_id() -> None:
     assert agreement.path == f"/api/rest/v6/agreements/{ref.id}"
 
 
-def test_another_agreement_is_not_taken() -> None:
+def test_agreement_with_another_external_id_is_not_returned() -> None:
     """If only agreements with other external ids are found, the outcome stays unknown."""
     hub, sandbox = hub_and_sandbox()
     listed = reply({"userAgreementList": [{"id": "1"}, {}]})
@@ -452,7 +452,7 @@ def test_cancellations_have_the_version() -> None:
     }
 
 
-def test_a_page_of_a_proxy_voids_nothing() -> None:
+def test_page_of_a_proxy_is_no_cancellation() -> None:
     """A response that is not JSON, such as a proxy's page, does not count as a cancellation."""
     hub, sandbox = hub_and_sandbox()
     with hub:
@@ -503,7 +503,7 @@ def test_links_are_for_signers_in_turn() -> None:
     assert excinfo.value.field == "email"
 
 
-def test_an_agreement_under_preparation_may_come_later() -> None:
+def test_link_to_an_unprepared_agreement_may_be_retried() -> None:
     """A link to an agreement that is still being prepared raises an error that may be retried."""
     hub, sandbox = hub_and_sandbox()
     with hub:
@@ -515,7 +515,7 @@ def test_an_agreement_under_preparation_may_come_later() -> None:
     assert failed.value.retryable
 
 
-def test_a_wrong_access_point_is_no_access() -> None:
+def test_wrong_access_point_raises_authentication_failed() -> None:
     """An error code about another account's access point raises AuthenticationFailed."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(acrobat_sign_error("INVALID_API_ACCESS_POINT", 400))
@@ -536,7 +536,7 @@ def test_a_webhook_about_something_else_is_no_event() -> None:
         assert hub.events("main", webhook) == ()
 
 
-def test_users_are_checked() -> None:
+def test_malformed_api_user_is_refused() -> None:
     """An `api_user` that does not have Adobe's form is refused when the vendor is created."""
     with pytest.raises(ConfigurationError):
         AcrobatSign(base_url=BASE_URL, api_user="me@erp.example")

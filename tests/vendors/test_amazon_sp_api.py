@@ -479,7 +479,7 @@ def test_tokens_are_renewed_by_the_refresh_token() -> None:
 
 
 @pytest.mark.parametrize("missing", ["client_id", "client_secret", "refresh_token"])
-def test_part_of_an_authorisation_is_refused(missing: str) -> None:
+def test_incomplete_application_credentials_are_refused(missing: str) -> None:
     """An application without its secret or its refresh token is refused."""
     parts = {"client_id": "a", "client_secret": "b", "refresh_token": "c"}
     del parts[missing]

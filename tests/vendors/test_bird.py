@@ -474,7 +474,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
         hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
-def test_sandbox_refuses_strangers_and_invalid_bodies() -> None:
+def test_sandbox_refuses_wrong_credentials_and_invalid_bodies() -> None:
     """The Bird sandbox refuses an unknown API key, and a body that is not an object."""
     sandbox = BirdSandbox()
     client = SandboxHttpClient(sandbox)

@@ -130,7 +130,7 @@ def type_of_input(definition: graphql.OperationDefinitionNode) -> str | None:
 
 
 @pytest.mark.parametrize("field", ANSWERS)
-def test_documents_select_what_others_select(field: str) -> None:
+def test_graphql_documents_select_the_fields_of_another_library(field: str) -> None:
     """For each kind of record, all fields that the other library reads are also selected here."""
     paths: set[str] = set()
     for definition, _ in operations():
@@ -141,7 +141,7 @@ def test_documents_select_what_others_select(field: str) -> None:
     assert set() == ANSWERS[field] - paths
 
 
-def test_inputs_have_the_types_and_names_of_others() -> None:
+def test_graphql_inputs_match_those_of_another_library() -> None:
     """Each input has the same type and fields as in the other library."""
     unknown_paths: dict[str, set[str]] = {}
     for definition, variables in operations():

@@ -116,7 +116,7 @@ def test_first_day_limits_the_period(name: str) -> None:
 
 
 @at_each
-def test_today_may_have_no_rates_yet(name: str) -> None:
+def test_last_published_rates_apply_before_todays_rates(name: str) -> None:
     """Before today's rates are published, the last published rates apply, with their day."""
     now = datetime(2022, 2, 25, 9, tzinfo=UTC)
     clock = VirtualClock(now)

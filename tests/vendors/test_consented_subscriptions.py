@@ -360,7 +360,7 @@ def test_razorpay_refuses_a_change_without_consent() -> None:
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-def test_razorpay_creates_one_after_a_lost_answer(lost: int) -> None:
+def test_razorpay_creates_one_subscription_after_a_lost_response(lost: int) -> None:
     """Whichever response is lost, a repeated request returns the one subscription."""
     shop = ConsentShop(razorpay)
     shop.sandbox.fail(*[SlowAnswer(0.0)] * lost, Lost())

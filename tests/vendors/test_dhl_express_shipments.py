@@ -65,7 +65,7 @@ def test_rate_has_dhl_express_number_of_days_in_transit(shop: SandboxHub) -> Non
     ]
 
 
-def test_no_product_is_no_error(shop: SandboxHub) -> None:
+def test_shipment_without_a_product_has_no_rates(shop: SandboxHub) -> None:
     """If DHL has no product for a shipment, there are no rates; an unreadable response fails."""
     shop.sandbox.fail(reply({"products": []}))
     result = shop.shipping.get_rates(REQUEST)

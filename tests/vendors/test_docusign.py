@@ -228,7 +228,7 @@ def test_the_look_up_is_by_the_transaction_id() -> None:
     assert "1042" not in mark
 
 
-def test_an_entry_of_another_transaction_is_not_taken() -> None:
+def test_envelope_of_another_transaction_is_not_returned() -> None:
     """If a search returns only an envelope of another transaction, the outcome is unknown."""
     hub, sandbox = hub_and_sandbox()
     other = {"envelopeId": "1", "transactionId": "other", "status": "sent"}
@@ -499,7 +499,7 @@ def test_an_application_gets_tokens_by_a_jwt() -> None:
         {"integration_key": "1", "user_id": "2", "private_key": "3", "credentials": "4"},
     ],
 )
-def test_an_application_is_complete(options: dict[str, str]) -> None:
+def test_incomplete_application_options_are_refused(options: dict[str, str]) -> None:
     """Incomplete application options, or options beside a token, raise ConfigurationError."""
     with pytest.raises(ConfigurationError) as refused:
         Docusign(account_id="1", **options)

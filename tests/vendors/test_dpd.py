@@ -301,7 +301,7 @@ def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
     ]
 
 
-def test_label_again_names_the_customer() -> None:
+def test_label_request_contains_the_customer_numbers() -> None:
     """A request for a label also contains the customer's numbers."""
     shop = Shop(customer_id="123456789")
     shop.shipping.get_label(shop.buy().ref)

@@ -281,7 +281,7 @@ def test_a_refused_cancellation_is_an_error() -> None:
     assert refused.value.vendor_code == "not_found"
 
 
-def test_links_are_for_a_frame() -> None:
+def test_signing_link_for_a_frame_has_no_return_url() -> None:
     """A signing link has an expiry; a return URL is refused, because links open in frames only."""
     hub, _ = hub_and_sandbox()
     with hub:
@@ -318,7 +318,7 @@ def test_link_of_a_signature_without_an_id() -> None:
         hub.signatures().signing_link("dropbox_sign:main:1", ADA["email"])
 
 
-def test_files_under_preparation_may_come_later() -> None:
+def test_download_of_an_unprepared_file_may_be_retried() -> None:
     """If a file is still being prepared, the download fails and may be retried."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(dropbox_sign_error("conflict", 409))
@@ -403,7 +403,7 @@ def test_the_sandbox_answers_as_dropbox_sign_does(
     assert sandbox.answer(sent_request).status == status
 
 
-def test_only_a_signer_in_turn_signs() -> None:
+def test_sandbox_refuses_a_signature_out_of_turn() -> None:
     """The sandbox refuses a signature out of turn, and a request without the API key."""
     hub, sandbox = hub_and_sandbox()
     with hub:

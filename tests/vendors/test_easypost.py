@@ -522,7 +522,7 @@ def test_tracking_events_are_sorted(shop: SandboxHub) -> None:
     assert datetime(2030, 1, 3, 8, tzinfo=UTC) == tracking.delivered_at
 
 
-def test_third_line_is_no_correction(shop: SandboxHub) -> None:
+def test_merged_address_line_is_no_correction(shop: SandboxHub) -> None:
     """If EasyPost merges three address lines into two, no correction is reported."""
     value = attrs.evolve(RECIPIENT, line2="Suite 7", line3="Dock 2")
     checked_result = shop.shipping.validate_address(value)

@@ -318,7 +318,9 @@ def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
         ("sparkpost", {"results": [], "links": [{"rel": "next", "href": "http://[x"}]}),
     ],
 )
-def test_strange_link_to_the_next_page(vendor: str, answer: Any, tmp_path: Path) -> None:
+def test_malformed_link_to_the_next_page_ends_the_list(
+    vendor: str, answer: Any, tmp_path: Path
+) -> None:
     """A malformed link to the next page means that there is no next page."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))

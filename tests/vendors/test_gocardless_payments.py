@@ -599,7 +599,7 @@ def test_malformed_items_of_lists_are_left_out(shop: SandboxHub) -> None:
     assert 1 == len(shop.payments.stored_means("CU_ADA").items)
 
 
-def test_refused_mandate_stays(shop: SandboxHub) -> None:
+def test_refused_mandate_cancellation_is_an_error(shop: SandboxHub) -> None:
     """If GoCardless refuses to cancel an active mandate, an error is raised."""
     mandate = shop.sandbox.authorise("CU_ADA", status="failed")
     with pytest.raises(VendorRejected):

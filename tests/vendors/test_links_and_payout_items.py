@@ -46,7 +46,7 @@ def test_stripe_link_is_paid_once() -> None:
     assert LinkState.PAID is shop.payments.get_link(link.ref).state
 
 
-def test_stripe_link_leads_back() -> None:
+def test_stripe_link_redirects_to_the_return_url() -> None:
     """A Stripe payment link redirects to the return URL after payment."""
     body = link_body(LinkRequest(EUROS, reference="1", return_url="https://shop.example/paid"))
 

@@ -83,7 +83,7 @@ def test_sandbox_wants_the_right_shape(body: object, code: str) -> None:
     assert code == error.vendor_code
 
 
-def test_sandbox_sends_the_others() -> None:
+def test_sandbox_sends_messages_beside_a_wrong_one() -> None:
     """If one of several messages is wrong, the sandbox sends all other messages."""
     sandbox, mail_hub = mailjet_hub()
     wrong_message = {**USUAL, "To": [{"Email": "refused@example.com"}]}

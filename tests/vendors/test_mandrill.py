@@ -187,7 +187,7 @@ def test_template_has_its_values() -> None:
     "template, path", [(None, "send"), (TemplateRef("welcome"), "send-template")]
 )
 def test_path_of_a_message(template: TemplateRef | None, path: str) -> None:
-    """A message with a template has a path of its own; the key is the last field of its body."""
+    """A message with a template has its own URL path, and the API key is the body's last field."""
     sandbox, mail_hub = mandrill_hub()
     mail_hub.email().send_transactional(mail(template=template))
     [request] = sandbox.requests
@@ -205,7 +205,7 @@ def test_message_without_texts_has_a_space() -> None:
 
 
 def test_message_needs_a_sender() -> None:
-    """The account's sender is used if the message names none, and one of them is necessary."""
+    """The account's sender is used if the message has none; without either, it is refused."""
     body = body_of(mail(from_=None), sender="shop@acme.example")
     assert "shop@acme.example" == body["message"]["from_email"]
     with pytest.raises(ConfigurationError):
@@ -281,7 +281,7 @@ def test_some_recipients_are_rejected() -> None:
     ],
 )
 def test_message_that_is_rejected_for_all_is_refused(changes: dict[str, Any], code: str) -> None:
-    """A message that Mandrill rejects for all its recipients is refused, with the first reason."""
+    """A message that Mandrill rejects for all recipients raises an error with the first reason."""
     sandbox, mail_hub = mandrill_hub()
     with pytest.raises(VendorRejected, match=code) as excinfo:
         mail_hub.email().send_transactional(mail(**changes))
@@ -301,7 +301,7 @@ def test_message_that_is_rejected_for_all_is_refused(changes: dict[str, Any], co
     ],
 )
 def test_unreadable_answers(answer: Any) -> None:
-    """An answer without a result for each recipient, or without the ids, is malformed."""
+    """A response without a result for each recipient, or without the ids, is malformed."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):
@@ -346,7 +346,7 @@ def test_refusals(*, status: int, name: str, error: type[Exception], is_old: boo
     ],
 )
 def test_unknown_refusals(status: int, name: str | None, error: type[Exception]) -> None:
-    """An error with an unknown name is classified by status; a failure is an unknown outcome."""
+    """An unknown error name is classified by status; a failure leaves the outcome unknown."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.fail(*[reply({"name": name, "message": "No."} if name else {}, status)] * 8)
     with pytest.raises(error):
@@ -404,7 +404,7 @@ def test_states_of_a_message(fields: dict[str, Any], status: EmailStatus) -> Non
 
 
 def test_cancelling_is_for_each_recipient() -> None:
-    """A scheduled message is cancelled for each recipient, even if a first attempt got halfway."""
+    """A message is cancelled for each recipient, even if an earlier attempt stopped halfway."""
     sandbox, mail_hub = mandrill_hub()
     send_time = datetime.now(UTC) + timedelta(hours=1)
     message = mail(cc="bob@example.com", send_at=send_time)
@@ -437,7 +437,7 @@ def test_address_on_the_allowlist_is_not_suppressed() -> None:
 
 
 def test_address_that_stays_suppressed() -> None:
-    """An address that Mandrill does not remove raises an error; an unlisted one is fine."""
+    """An address that Mandrill does not remove raises an error, unless it is not on the list."""
     sandbox, mail_hub = mandrill_hub()
     sandbox.suppressions[ADA] = "spam"
     sandbox.fail(reply({"email": ADA, "deleted": False}))

@@ -50,7 +50,7 @@ PAY: Final = Request.post("/v1/payments", json={})
 
 
 class RefsOfPayments(Refs):
-    """References whose related ids are dropped."""
+    """A stand-in for an account whose references contain no ids of related objects."""
 
     def ref_with(self, name: str, **_: str | None) -> Any:
         """Return a reference with this id."""
@@ -139,7 +139,7 @@ def test_charge_that_mercado_pago_cannot_take(fields: dict[str, Any], field: str
 
 @pytest.mark.parametrize("currency", ["", "brl", "BR", "REAL"])
 def test_currency_is_a_code(currency: str) -> None:
-    """The currency of an account is the code of a currency."""
+    """An account whose currency is not a currency code is refused."""
     with pytest.raises(ConfigurationError, match="currency"):
         MercadoPago(currency=currency)
 
@@ -175,7 +175,7 @@ def test_key_of_a_request() -> None:
     ],
 )
 def test_states_of_payments(word: str, state: PaymentState, captured: int) -> None:
-    """Each documented status has its meaning, and says what was authorised and captured."""
+    """Each documented status becomes a state, with the authorised and the captured amount."""
     result = read(status=word)
 
     assert (state, word, REAIS) == (result.state, result.vendor_state, result.amount)
@@ -218,7 +218,7 @@ def test_payment_has_its_reference_time_and_card() -> None:
     [{"id": None}, {"status": None}, {"transaction_amount": None}, {"currency_id": None}],
 )
 def test_payment_without_id_status_or_amount_is_not_read(fields: dict[str, Any]) -> None:
-    """A payment without id, status or amount is not read."""
+    """A response with a payment that lacks its id, status or amount is read as None."""
     assert read(**{"status": "approved"} | fields) is None
 
 
@@ -307,7 +307,7 @@ def test_states_of_refunds(word: str, state: MoveState) -> None:
 def test_code_or_status_decides_the_error_class(
     status: int, code: int, kind: type[ConnectorError]
 ) -> None:
-    """The code or the status decides about the class of an error, which has both texts."""
+    """The code, or else the status, decides the error's class; code and text are kept."""
     error: Any = classify(PAY, mercado_pago_says(status, code, "Not so."))
 
     assert (kind, str(code), "Not so.") == (type(error), error.vendor_code, error.vendor_message)
@@ -326,7 +326,7 @@ def test_code_or_status_decides_the_error_class(
     ],
 )
 def test_error_without_a_cause(content: dict[str, Any], code: str | None, words: str) -> None:
-    """An error without a cause has the word of the whole response."""
+    """An error without a cause has the error name of the whole response as its code."""
     error: Any = classify(PAY, reply(content, 400))
 
     assert (code, words) == (error.vendor_code, error.vendor_message)
@@ -335,7 +335,7 @@ def test_error_without_a_cause(content: dict[str, Any], code: str | None, words:
 @pytest.mark.parametrize("code", [2001, 2032])
 @pytest.mark.parametrize("status", [400, 404, 409])
 def test_outcome_of_a_repeated_request_stays_open(code: int, status: int) -> None:
-    """A request that was made before may have moved money; a look-up never does."""
+    """If a key was used before, a write may have had an effect, but a look-up is rejected."""
     answer = mercado_pago_says(status, code)
     error = classify(PAY, answer)
     look_up = classify(Request.get("/v1/payments/1"), answer)
@@ -345,7 +345,7 @@ def test_outcome_of_a_repeated_request_stays_open(code: int, status: int) -> Non
 
 
 def test_authorised_payment_is_captured_once() -> None:
-    """An authorised payment is captured as a whole, once."""
+    """An authorised payment can be captured once, and only completely."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
     held = payments.authorize(order(), idempotency_key="k-1")
@@ -361,8 +361,8 @@ def test_authorised_payment_is_captured_once() -> None:
 
 
 @pytest.mark.parametrize("step", ["capture", "void"])
-def test_lost_step_is_repeated(step: str) -> None:
-    """A step whose response was lost is repeated; if it is refused, the payment is read."""
+def test_lost_capture_or_void_is_repeated(step: str) -> None:
+    """A repeat of a capture or void whose response was lost reports the success."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
     held = payments.authorize(order(), idempotency_key="k-1")
@@ -378,7 +378,7 @@ def test_lost_step_is_repeated(step: str) -> None:
 
 
 def test_payment_is_cancelled_unless_it_was_captured() -> None:
-    """A payment is cancelled unless it was captured."""
+    """A payment can be cancelled unless it was captured."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
     held = payments.authorize(order(), idempotency_key="k-1")
@@ -392,7 +392,7 @@ def test_payment_is_cancelled_unless_it_was_captured() -> None:
 
 
 def test_part_or_rest_of_a_payment_is_refunded() -> None:
-    """A refund is of a part, or of what is left, and is looked up by both ids."""
+    """A part or the rest of a payment is refunded; a refund is looked up by both ids."""
     sandbox = MercadoPagoSandbox()
     payments = hub(sandbox).payments()
     taken = payments.charge(order(), idempotency_key="k-1")
@@ -454,7 +454,7 @@ def test_empty_page_ends_a_list() -> None:
 
 
 def test_webhook_is_a_hint() -> None:
-    """A webhook names the signed payment, which has to be looked up."""
+    """A webhook contains only a payment's signed id, so that the payment has to be looked up."""
     sandbox = MercadoPagoSandbox()
     own_hub = hub(sandbox)
     charged = own_hub.payments().charge(order(), idempotency_key="k-1")
@@ -522,7 +522,7 @@ def test_states_in_the_sandbox() -> None:
     ],
 )
 def test_sandbox_is_strict(method: str, path: str, fields: dict[str, Any], code: int) -> None:
-    """The sandbox refuses what Mercado Pago documents to refuse, and takes nothing then."""
+    """The sandbox refuses the requests that Mercado Pago documents as wrong, and has no effect."""
     sandbox = MercadoPagoSandbox()
     content = body() | fields if path.endswith("payments") else fields
     path, _, text = path.partition("?")
@@ -574,8 +574,8 @@ def test_sandbox_refunds_no_more_than_was_taken(amount: float, code: int | None)
         assert keyed["id"] == int(refund_id)
 
 
-def test_sandbox_replays_keys_and_refuses_strangers() -> None:
-    """The sandbox repeats the payment of a key, refuses another body, and another token."""
+def test_sandbox_replays_keys_and_refuses_wrong_credentials() -> None:
+    """The sandbox repeats a key's payment, and refuses another body for it, or a wrong token."""
     sandbox = MercadoPagoSandbox()
     headers = {"Authorization": f"Bearer {sandbox.access_token}", "X-Idempotency-Key": "k-1"}
     client, url = SandboxHttpClient(sandbox), "https://api.mercadopago.com/v1/payments"

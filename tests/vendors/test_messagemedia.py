@@ -159,7 +159,7 @@ def test_unknown_region_is_refused() -> None:
     ],
 )
 def test_errors_of_statuses(status: int, kind: type[ConnectorError]) -> None:
-    """The HTTP status decides about the class of an error, which shows no phone number."""
+    """The HTTP status decides the class of an error, and the error shows no phone number."""
     error: Any = classify(SEND, messagemedia_says(status))
 
     assert (kind, None) == (type(error), error.vendor_code)
@@ -199,7 +199,7 @@ def test_outages_and_successes_are_not_refusals(status: int) -> None:
 
 @pytest.mark.parametrize("word", ["processed", "undefined", None, ""])
 def test_status_without_a_documented_meaning_is_unknown(word: str | None) -> None:
-    """A status whose meaning MessageMedia does not document is kept as its word."""
+    """A status that MessageMedia does not document becomes UNKNOWN, and its word is kept."""
     receipt = MessageMedia.get.read(REFS.ref, reply({"message_id": "m-7", "status": word}))
 
     assert (SmsStatus.UNKNOWN, word or None) == (receipt.status, receipt.vendor_status)
@@ -257,7 +257,7 @@ def test_cancelled_message() -> None:
 
 
 def test_second_cancellation_reads_the_message() -> None:
-    """After a lost response, a cancellation that MessageMedia refuses is read from the message."""
+    """If a repeated cancellation is refused after a lost response, the message's state is read."""
     sandbox = MessageMediaSandbox()
     texts = hub(sandbox).sms()
     receipt = texts.send(SmsMessage(to=TO, text="Hi", send_at=NOW))
@@ -318,7 +318,7 @@ def test_pages_of_the_blacklist() -> None:
     ],
 )
 def test_end_of_the_blacklist(content: dict[str, Any], is_last: bool) -> None:
-    """The list ends with a page that names no other, or is empty; each number has its plus."""
+    """The last page is empty or has no link to another; each number begins with a plus."""
     sandbox = MessageMediaSandbox()
     sandbox.fail(reply(content))
     page = hub(sandbox).sms().opt_outs()
@@ -351,7 +351,7 @@ def test_number_on_the_blacklist() -> None:
 
 @pytest.mark.parametrize("status, is_error", [(404, False), (403, True)])
 def test_removal_that_was_carried_out(status: int, is_error: bool) -> None:
-    """A number that is no longer on the list has been removed; another refusal is an error."""
+    """A number that has left the list meanwhile counts as removed; any other refusal is raised."""
     sandbox = MessageMediaSandbox()
     sandbox.fail(
         reply({"numbers": [{"number": TO, "authorised": False}]}), messagemedia_says(status)
@@ -385,7 +385,7 @@ def test_malformed_lists_are_errors(answer: Response) -> None:
 
 
 def test_check_without_the_number_is_an_error() -> None:
-    """A check that states no number does not say that the number is off the list."""
+    """A response that lacks the number in question is an error, and does not mean "not blocked"."""
     sandbox = MessageMediaSandbox()
     sandbox.fail(reply({"uri": "/", "numbers": []}))
     with pytest.raises(VendorFailed, match="numbers"):
@@ -422,7 +422,7 @@ def test_types_of_webhooks(word: str, kind: str) -> None:
     ],
 )
 def test_status_code_of_a_failure(code: str | None, expected: str | None) -> None:
-    """The code of an event is that of a failure, not of a message that makes progress."""
+    """An event has an error code only if the code means a failure, and not progress."""
     (event,) = event_with(message_id="m-7", status="failed", error_code=code)
 
     assert expected == event.error_code
@@ -474,7 +474,7 @@ def test_webhook_of_another_template_gives_no_events() -> None:
 
 
 def test_changed_and_late_webhooks_are_refused() -> None:
-    """A webhook is refused if its date, URL or body was changed, and after an hour."""
+    """A webhook is refused if its date, URL or body was changed, or after an hour."""
     sandbox = MessageMediaSandbox()
     now = datetime.now(UTC)
     notice, recent, late = (
@@ -524,7 +524,7 @@ def test_changed_and_late_webhooks_are_refused() -> None:
     ids=str,
 )
 def test_sandbox_is_strict(fields: dict[str, Any], is_valid: bool) -> None:
-    """The sandbox refuses what MessageMedia documents to refuse, and sends nothing then."""
+    """The sandbox refuses the requests that MessageMedia documents as wrong, and sends nothing."""
     sandbox = MessageMediaSandbox()
     content = {"destination_number": TO, "content": "Hi", "source_number": FROM} | fields
     messages = [
@@ -554,7 +554,7 @@ def _answer(sandbox: MessageMediaSandbox, request: Request) -> Any:
 
 
 def test_limit_is_that_of_the_sandbox() -> None:
-    """The stated limit of a reference is the longest that the sandbox accepts."""
+    """The vendor's stated limit for a reference is the greatest length that the sandbox accepts."""
     sandbox = MessageMediaSandbox()
     texts, longest = hub(sandbox).sms(), VENDOR.limits["reference"]
     texts.send(SmsMessage(to=TO, text="Hi", reference="a" * longest))
@@ -586,7 +586,7 @@ def test_message_to_the_blacklist_is_rejected_later() -> None:
     )
 
 
-def test_sandbox_refuses_strangers_and_unknown_paths() -> None:
+def test_sandbox_refuses_wrong_credentials_and_unknown_paths() -> None:
     """The sandbox refuses a wrong secret, an unknown path and an unknown message."""
     sandbox = MessageMediaSandbox()
     with pytest.raises(AuthenticationFailed):

@@ -238,7 +238,7 @@ def test_refund_in_progress_is_no_duplicate(shop: SandboxHub) -> None:
     assert PART == shop.payments.refund(payment.ref, PART, idempotency_key="r").amount
 
 
-def test_chargeback_takes_the_money(shop: SandboxHub) -> None:
+def test_chargeback_makes_a_payment_disputed(shop: SandboxHub) -> None:
     """A Mollie payment with a chargeback is disputed until the chargeback is reversed."""
     payment = shop.pay()
     shop.time += 60

@@ -41,7 +41,7 @@ def test_webhook_asks_for_a_look_up(shop: SandboxHub) -> None:
     assert count == len(shop.sandbox.requests)
 
 
-def test_every_webhook_of_a_payment_is_let_in(shop: SandboxHub) -> None:
+def test_every_webhook_of_a_payment_is_accepted(shop: SandboxHub) -> None:
     """All webhooks of a Mollie payment have the same content, and each is accepted."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id)

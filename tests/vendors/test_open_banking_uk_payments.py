@@ -435,7 +435,7 @@ def test_payment_without_the_owner_is_not_submitted() -> None:
     assert 0 == sandbox.submitted_count()
 
 
-def test_finished_reference_only_looks_up() -> None:
+def test_finishing_a_submitted_payment_only_reads_its_state() -> None:
     """Finishing a payment that was already submitted only reads the payment's state."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()

@@ -69,7 +69,7 @@ def test_stripe_receives_minor_units_account_and_reference() -> None:
     assert shop.payments.pay_payee(transfer, idempotency_key="1").replayed
 
 
-def test_stripe_transfer_that_came_back() -> None:
+def test_reversed_stripe_transfer_is_cancelled() -> None:
     """If Stripe has reversed a transfer, the transfer's state is cancelled."""
     shop = SandboxHub(stripe)
     transfer = PayeeTransfer(EUROS, "acct_1", reference="1")
@@ -79,7 +79,7 @@ def test_stripe_transfer_that_came_back() -> None:
     assert PayoutState.CANCELED is shop.payments.get_payee_payout(sent.ref).state
 
 
-def test_stripe_pays_accounts_only() -> None:
+def test_stripe_pays_only_connected_accounts() -> None:
     """Only a connected account can be paid by Stripe; another payee is refused before sending."""
     with pytest.raises(InvalidData, match="connected accounts only") as excinfo:
         transfer_body(TRANSFER)
@@ -116,7 +116,7 @@ def test_paypal_gets_a_batch_of_one_item_named_by_the_key() -> None:
     assert (Money("0.25", "USD"), "grace@erp.example") == (payout.fee, payout.payee)
 
 
-def test_paypal_pays_accounts() -> None:
+def test_paypal_payee_without_at_sign_is_an_account_id() -> None:
     """A payee without an at sign is sent to PayPal as an account id."""
     shop = SandboxHub(paypal)
     shop.payments.pay_payee(PayeeTransfer(EUROS, "GRACE1", reference="1"), idempotency_key="1")

@@ -211,7 +211,7 @@ def test_intent_is_a_page_for_the_buyer(shop: Shop) -> None:
     assert datetime.fromtimestamp(shop.time, UTC) == payment.created_at
 
 
-def test_page_may_take_only_means_for_later_payments(shop: Shop) -> None:
+def test_page_may_offer_only_methods_for_later_payments(shop: Shop) -> None:
     """With `store_method`, the page offers only payment methods that Paystack can charge again."""
     intent = shop.payments.create_intent(
         order(source=None, store_method=True), idempotency_key="i-1"
@@ -340,7 +340,7 @@ def test_refusal_by_the_processor_is_a_decline(shop: Shop) -> None:
 
 
 def test_decline_without_words_of_the_bank() -> None:
-    """If the bank says nothing, the message of Paystack or else the status is the code."""
+    """If the bank gives no text, the decline's code is Paystack's message, or else the status."""
     body = {"reference": "r", "status": "failed", "amount": 100, "currency": "NGN"}
     declines = [
         answers.payment_of(make_ref, Answer(body | fields))
@@ -412,7 +412,7 @@ def test_payment_of_a_part_is_partially_captured() -> None:
 
 
 def test_francs_are_sent_in_hundredths(shop: Shop) -> None:
-    """West African francs have no decimals, and Paystack multiplies them by 100 all the same."""
+    """Amounts in West African francs are multiplied by 100, although francs have no decimals."""
     francs = Money("500", "XOF")
     payment = shop.pay(amount=francs)
 
@@ -424,7 +424,7 @@ def test_francs_are_sent_in_hundredths(shop: Shop) -> None:
     "minor, currency", [(50_000, "RWF"), (1_230, "KWD"), (50_050, "XOF"), (1, "XXX"), (1, None)]
 )
 def test_amount_without_a_documented_unit_is_unknown(minor: int, currency: str | None) -> None:
-    """An amount in a currency whose unit is not documented, or in parts of francs, is not read."""
+    """An amount with parts of francs, or in a currency with an undocumented unit, is unknown."""
     body = {"reference": "r", "status": "success", "amount": minor, "currency": currency}
     payment = answers.payment_of(make_ref, Answer(body))
 
@@ -517,7 +517,7 @@ def test_reference_of_the_caller_is_looked_up(shop: Shop) -> None:
 
 
 def test_other_refusal_of_a_charge_is_not_looked_up(shop: Shop) -> None:
-    """A charge that Paystack refuses for another reason is refused."""
+    """A charge that Paystack refuses for another reason raises an error without a look-up."""
     with pytest.raises(InvalidRequest, match="may be inactive"):
         shop.pay(source="AUTH_unknown")
 
@@ -722,7 +722,7 @@ def test_resolution_of_a_dispute_becomes_its_state(
 
 
 def test_only_reusable_authorizations_are_listed(shop: Shop) -> None:
-    """Only reusable authorizations are listed; a removed one can be removed again."""
+    """Only reusable authorizations are listed; removing one twice is not an error."""
     shop.sandbox.store(ADA, "AUTH_once", reusable=False)
     means = {item.ref.id: item for item in shop.payments.stored_means(ADA).items}
 
@@ -813,7 +813,7 @@ def test_prefix_of_the_key_decides_the_mode(key: str, mode: Mode | None) -> None
 
 
 def test_events_of_a_payment(shop: Shop) -> None:
-    """A payment's webhook contains the payment; a refund's webhook only says that it changed."""
+    """A payment's webhook contains the payment; after a refund's webhook it must be looked up."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id)
     shop.payments.refund(intent.ref, idempotency_key="r-1")
@@ -843,8 +843,8 @@ def test_events_of_a_payment(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("status", ["processing", "needs-attention", "failed"])
-def test_each_refund_event_is_a_hint(shop: Shop, status: str) -> None:
-    """Each documented webhook of a refund is a hint that the payment has changed."""
+def test_each_refund_event_requires_a_look_up(shop: Shop, status: str) -> None:
+    """Each documented webhook of a refund gives an event that requires a look-up of the payment."""
     shop.payments.refund(shop.pay().ref, PART, idempotency_key="r-1")
     shop.sandbox.settle(status)
 
@@ -957,7 +957,7 @@ def test_sandbox_refuses_wrong_requests(path: str, body: object, status: int, me
 
 
 def test_sandbox_refuses_refunds_in_the_wrong_state() -> None:
-    """The sandbox refunds only successful transactions, and not more than they have."""
+    """The sandbox refunds only successful transactions, and no more than their amounts."""
     sandbox = PaystackSandbox()
     sandbox.store(ADA, "AUTH_once", reusable=False)
     assert (

@@ -207,7 +207,7 @@ def test_token_of_an_old_link_is_used() -> None:
     assert ConsentStatus.GRANTED is bank.get_consent(ref).status
 
 
-def test_spent_token_needs_a_new_consent() -> None:
+def test_expired_public_token_needs_a_new_consent() -> None:
     """If a public token has expired before its exchange, the owner has to agree again."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()

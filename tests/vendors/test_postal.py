@@ -165,7 +165,7 @@ def test_message_without_texts_has_html_that_shows_nothing(
 
 
 def test_message_needs_a_sender() -> None:
-    """The account's sender is used if the message names none, and one of them is necessary."""
+    """The account's sender is used if the message has none; without either, it is refused."""
     assert "shop@acme.example" == body_of(mail(from_=None), sender="shop@acme.example")["from"]
     with pytest.raises(ConfigurationError):
         body_of(mail(from_=None))
@@ -216,7 +216,7 @@ def test_receipt_has_the_ids_of_all_recipients() -> None:
     ],
 )
 def test_receipt_without_recipient_ids_leaves_the_outcome_unknown(data: dict[str, Any]) -> None:
-    """An answer without the id of each recipient leaves the outcome unknown."""
+    """A response without the id of each recipient leaves the outcome unknown."""
     sandbox, mail_hub = postal_hub()
     sandbox.fail(reply({"status": "success", "data": data}))
     with pytest.raises(OutcomeUnknown):
@@ -463,7 +463,7 @@ def test_received_message_is_read_from_its_mime_text() -> None:
 
 
 def test_received_webhook_has_a_type() -> None:
-    """The request about a received message has the type of all received mail."""
+    """A webhook about a received message has the type `email.received`."""
     sandbox, mail_hub = postal_hub()
     fields = sandbox.receive(MIME, "orders@shop.example", "")
     verifier = mail_hub.webhooks("mail", secrets=sandbox.public_key)
@@ -474,7 +474,7 @@ def test_received_webhook_has_a_type() -> None:
 
 
 def test_received_message_in_fields_is_incomplete() -> None:
-    """An endpoint with the format of fields gives a message that is completed by a lookup."""
+    """A received message in Postal's format of separate fields is incomplete until a look-up."""
     sandbox, mail_hub = postal_hub()
     stored_fields = sandbox.receive(MIME, "orders@shop.example", ADA)
     fields = {
@@ -527,7 +527,7 @@ def test_received_message_in_fields_is_incomplete() -> None:
 
 @pytest.mark.parametrize("content", [None, 7, "a"])
 def test_stored_message_without_content(content: object) -> None:
-    """An answer without the message is an error of the vendor."""
+    """A response without the stored message is an error of the vendor."""
     sandbox, mail_hub = postal_hub()
     data = {"id": 1, "details": {}, "raw_message": content}
     sandbox.fail(*[reply({"status": "success", "data": data})] * 8)

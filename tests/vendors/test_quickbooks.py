@@ -381,7 +381,7 @@ def test_created_invoice_in_another_currency_is_no_success(
         hub.accounting().create_invoice(contact.ref, SALE)
 
 
-def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+def test_record_that_changed_meanwhile_is_read_again(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """If a record has changed since it was read, it is read again and the change is sent again."""
     record = sales_invoice(hub)
     sandbox.fail(None, fault("5010"))

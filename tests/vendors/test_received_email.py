@@ -344,7 +344,7 @@ def test_mailersend_reports_spf_by_the_sign_of_the_rule(sign: str, result: Check
     assert result is mail.checks.spf
 
 
-def test_a_forged_header_is_not_the_vendors() -> None:
+def test_forged_vendor_header_gives_unknown_spam_result() -> None:
     """If the sender forged the vendor's header, the spam check's result is unknown, not passed."""
     rows = [*HEADERS.items(), ("X-Mailgun-Spf", "Fail"), ("X-Mailgun-Spf", "Pass")]
     mail = received_message("mailgun", **{"message-headers": json.dumps(rows)})
@@ -430,7 +430,7 @@ def test_garbage_in_single_fields_loses_no_message(vendor: str, changes: dict[st
     assert received_message(vendor, **changes).ref.id
 
 
-def test_events_stay_events() -> None:
+def test_account_for_events_still_gets_events() -> None:
     """An account set up for event webhooks still gets events; an unknown setting is refused."""
     fields = {"event": "open", "sg_message_id": "abc", "email": "ada@example.com"}
     [event] = hub(SendGrid()).events("mail", _webhook(fields, vendor="sendgrid"))

@@ -104,7 +104,7 @@ def test_a_recorded_order_of_taxjar_is_read() -> None:
     assert ("123", dollars("0.95"), None) == (record.reference, record.tax, record.reverses)
 
 
-def test_a_taken_id_of_taxjar_is_compared() -> None:
+def test_order_with_a_used_taxjar_id_must_be_the_same_sale() -> None:
     """If TaxJar reports a used id, the existing order is returned if it is the same sale."""
     hub, sandbox = hub_of(taxjar)
     with hub:

@@ -99,7 +99,7 @@ def test_type_of_a_file(filename: str, content_type: str, sent_type: str) -> Non
 
 
 def test_message_needs_a_sender() -> None:
-    """The account's sender is used if the message names none, and one of them is necessary."""
+    """The account's sender is used if the message has none; without either, it is refused."""
     body = body_of(mail(from_=None), sender="shop@acme.example")
     assert {"email": "shop@acme.example"} == body["from"]
     with pytest.raises(ConfigurationError):
@@ -205,7 +205,7 @@ def test_message_with_different_final_states_was_sent() -> None:
 
 
 def test_deprecated_name_of_the_recipient_is_read() -> None:
-    """An answer may have only the deprecated field with the recipient's address."""
+    """The recipient's address is also read from the deprecated field, if the other is missing."""
     sandbox, mail_hub = scaleway_hub()
     sandbox.fail(
         reply(
@@ -231,7 +231,7 @@ def test_deprecated_name_of_the_recipient_is_read() -> None:
     "emails", [[], [{"id": "e-1"}], [{"id": "e-1"}, {}], [{"id": "e-1"}, {"id": ""}]]
 )
 def test_answer_without_an_id_for_each_recipient_is_malformed(emails: list[Any]) -> None:
-    """An answer that lacks the id of a recipient is malformed."""
+    """A response that lacks the id of a recipient is malformed."""
     sandbox, mail_hub = scaleway_hub()
     sandbox.fail(reply({"emails": emails}))
     with pytest.raises(VendorFailed, match="id for each recipient"):
@@ -312,7 +312,7 @@ def test_removal_that_is_refused_is_an_error() -> None:
 
 
 def test_sandbox_is_as_strict_as_scaleway() -> None:
-    """The sandbox refuses what Scaleway's documentation says that Scaleway refuses."""
+    """The sandbox refuses the requests that Scaleway's documentation says are refused."""
     sandbox, mail_hub = scaleway_hub()
     file = Attachment(filename="a.exe", content=b"a")
     people = [f"a{number}@example.com" for number in range(11)]

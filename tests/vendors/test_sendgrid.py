@@ -593,7 +593,7 @@ def test_statistics_are_requested_by_the_day() -> None:
 
 
 def test_receipts_without_an_id_are_named_by_their_key() -> None:
-    """A receipt has the id `sandbox` after a mere check; else a missing id follows from the key."""
+    """In sandbox mode a receipt's id is `sandbox`; otherwise a missing id is made from the key."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()
     dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}

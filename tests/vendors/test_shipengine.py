@@ -117,7 +117,7 @@ def test_every_address_has_a_region_as_shipengine_wants(
     assert region == address_body(address).get("state_province")
 
 
-def test_company_is_a_name() -> None:
+def test_company_replaces_a_missing_person_name() -> None:
     """An address without a person's name has the company's, because ShipEngine needs one."""
     body = address_body(Address(company="ACME", country="DE"))
 

@@ -439,7 +439,7 @@ def test_scan_form_that_easypost_could_not_create_has_state_failed() -> None:
     assert (ManifestState.FAILED, "No address.") == (result.state, result.messages[0].text)
 
 
-def test_service_points_are_read_with_care() -> None:
+def test_service_points_are_read_with_kind_and_distance() -> None:
     """Service points have their kind, and their distance if ShipEngine states it."""
     shop = SandboxHub("shipengine")
     points = shop.shipping.find_service_points(ADA).points

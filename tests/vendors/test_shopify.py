@@ -281,7 +281,9 @@ def test_pause_of_a_throttled_request() -> None:
         ([("CLOSED", 0)], "NOTHING_LEFT"),
     ],
 )
-def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], code: str) -> None:
+def test_parcel_of_whole_order_needs_every_part_to_be_shippable(
+    parts: list[tuple[str, int]], code: str
+) -> None:
     """A parcel of the whole order is refused if parts of the order must not be shipped."""
     sandbox = ShopifySandbox()
     sandbox.fail(parcels_answer(*parts))
@@ -320,7 +322,7 @@ def test_line_that_is_split_over_several_parts_is_shipped_from_each_part_that_is
     } == variables_of(sandbox)["fulfillment"]
 
 
-def test_line_behind_the_first_page_of_its_part_is_shipped() -> None:
+def test_order_line_beyond_the_first_page_is_shipped() -> None:
     """A line that is not on the first page of a fulfilment order's lines is found and shipped."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(*([1] * 150))

@@ -641,7 +641,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
         hub(SinchSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
 
 
-def test_sandbox_refuses_strangers() -> None:
+def test_sandbox_refuses_wrong_credentials() -> None:
     """The Sinch sandbox refuses a wrong token and an unknown service plan."""
     sandbox = SinchSandbox()
     own_options = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}

@@ -127,8 +127,8 @@ def test_twilio_refuses_wrong_templates(
     assert code == excinfo.value.vendor_code
 
 
-def test_twilio_has_ids_of_templates(tmp_path: Path) -> None:
-    """A name of a template is refused before a request, because Twilio knows SIDs alone."""
+def test_twilio_template_must_be_named_by_its_sid(tmp_path: Path) -> None:
+    """A template's name is refused before a request, because Twilio accepts only SIDs."""
     hub, sandbox = opened("twilio", tmp_path)
     with hub, pytest.raises(InvalidData, match="not the SID of a content template"):
         hub.sms().send_template(template(template="order_ready"))
@@ -165,8 +165,8 @@ def test_infobip_gets_channel_and_template(tmp_path: Path) -> None:
     assert message == second_message
 
 
-def test_infobip_sends_an_sms_in_its_place(tmp_path: Path) -> None:
-    """The SMS has a separate text and sender, and both messages have the same id."""
+def test_infobip_sends_an_sms_if_the_template_message_fails(tmp_path: Path) -> None:
+    """The fallback SMS has a separate text and sender, and the same id as the template message."""
     message = infobip_message(tmp_path, sms_fallback="Order Q-17 is ready.", variables=())
 
     channels = [{"channel": name, "to": TO[1:]} for name in ("WHATSAPP", "SMS")]
@@ -238,7 +238,7 @@ def test_missing_senders_are_refused(
 def test_infobip_refuses_wrong_templates(
     fields: dict[str, Any], kind: type[VendorRejected], code: str, tmp_path: Path
 ) -> None:
-    """A wrong number, an empty account and a missing number of the SMS are refused."""
+    """A wrong number, an empty account, and a fallback SMS without its number are refused."""
     hub, sandbox = opened("infobip", tmp_path)
     with hub, pytest.raises(kind) as excinfo:
         hub.sms().send_template(template(**fields))

@@ -216,7 +216,7 @@ def test_pairs_of_braces_in_headers_are_escaped(text: str, escaped: str) -> None
     "webhook_auth, scheme", [("basic", "sparkpost"), ("oauth2", "sparkpost-oauth2")]
 )
 def test_authentication_of_webhooks_decides_their_scheme(webhook_auth: str, scheme: str) -> None:
-    """Webhooks with a password and with a token are verified by a scheme of their own."""
+    """Webhooks with a password, and those with a token, each have their own verification scheme."""
     vendor = SparkPost(webhook_auth=webhook_auth)
 
     assert {"scheme": scheme} == vendor.webhook_verification()

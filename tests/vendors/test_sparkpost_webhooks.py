@@ -264,7 +264,7 @@ def test_time_may_be_written_as_text() -> None:
     assert ("email.failed", "1") == (webhook.type, webhook.id)
 
 
-def test_test_of_a_webhook_is_valid() -> None:
+def test_vendors_test_of_a_webhook_is_valid() -> None:
     """SparkPost's test of a new webhook is verified, although it is about no email."""
     sandbox, mail_hub = sparkpost_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)

@@ -128,7 +128,7 @@ def test_removal_has_an_empty_answer(read: Any) -> None:
         read(ref("1"), "ada-1", Response(200, body=b"<html></html>"))
 
 
-def test_adyen_lists_only_lists() -> None:
+def test_adyen_stored_methods_are_read_only_from_a_list() -> None:
     """Adyen's stored methods are read from a list; if it is missing, there are none."""
     shop = adyen_account.SandboxHub()
     shop.sandbox.fail(reply({"storedPaymentMethods": {}}))

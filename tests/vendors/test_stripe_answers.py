@@ -153,7 +153,7 @@ def test_stripe_webhooks_about_other_things_than_payments_give_no_events(object_
     assert () == Stripe(credentials="sk").events(event, ref)
 
 
-def test_charge_without_an_intent_is_itself() -> None:
+def test_stripe_charge_without_an_intent_is_the_payment() -> None:
     """A Stripe charge without an intent is itself the payment; if uncaptured, it has no refund."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}

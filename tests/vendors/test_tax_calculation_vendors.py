@@ -183,7 +183,9 @@ def test_a_page_without_rows_is_refused() -> None:
         (stripe_says(409, type="idempotency_error"), IdempotencyInProgress),
     ],
 )
-def test_a_key_in_use_at_stripe_has_its_error(answer: Response, kind: type[Exception]) -> None:
+def test_stripe_error_about_a_key_has_its_own_class(
+    answer: Response, kind: type[Exception]
+) -> None:
     """A Stripe error about an idempotency key has another class than one about a sale."""
     hub, sandbox = hub_of(stripe_tax)
     with hub:
@@ -227,7 +229,7 @@ def test_stripe_acts_for_a_connected_account() -> None:
         StripeTax(connected="cus_1")
 
 
-def test_vendors_know_their_system() -> None:
+def test_key_or_url_decides_between_test_and_live_mode() -> None:
     """An account's key or URL decides whether it is in test or live mode."""
     assert Mode.TEST == StripeTax(credentials="sk_test_1").mode()
     assert Mode.LIVE == StripeTax(credentials="rk_live_1").mode()
@@ -286,7 +288,7 @@ def test_an_amount_of_taxjar_is_exact() -> None:
     assert dollars("7.00") == record.tax
 
 
-def test_a_lost_record_that_another_has_is_refused() -> None:
+def test_lost_sale_is_refused_if_another_sale_has_its_id() -> None:
     """After a lost response, recording a sale is refused if another sale has its id."""
     hub, sandbox = hub_of(taxjar)
     with hub:

@@ -69,7 +69,7 @@ def test_card_of_a_message() -> None:
     }
 
 
-def test_following_lines_are_close() -> None:
+def test_lines_without_an_empty_line_between_have_no_space() -> None:
     """Lines of text with no empty line between them are shown without space between them."""
     spacings = [block["spacing"] for block in card(ChatMessage(text="a\nb\n\nc"))["body"]]
 

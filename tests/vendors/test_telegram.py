@@ -289,7 +289,7 @@ def test_error_that_a_vendor_class_makes_is_masked() -> None:
     assert sandbox.token not in "".join(traceback.format_exception(excinfo.value))
 
 
-def test_rehearsal_does_not_show_the_token() -> None:
+def test_dry_run_does_not_show_the_token() -> None:
     """A dry run reports the operation without the token, and sends nothing."""
     sandbox, observer = TelegramSandbox(), RecordingObserver()
     account = Account("team", Telegram(credentials=sandbox.token, channel="@orders"))

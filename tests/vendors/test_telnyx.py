@@ -455,7 +455,7 @@ def test_stop_ends_messages_until_start() -> None:
 
 
 def test_message_is_not_repeated_after_an_unexpected_error() -> None:
-    """An error of Telnyx's own leaves open whether the message was sent, whatever its status."""
+    """After an internal error of Telnyx the outcome is unknown, whatever the HTTP status."""
     sandbox = TelnyxSandbox()
     sandbox.fail(telnyx_says(400, "10007"))
     texts = hub(sandbox).sms()
@@ -477,7 +477,7 @@ def test_webhook_that_is_not_about_a_message_gives_no_events(kind: str) -> None:
 
 
 def test_changed_and_late_webhooks_are_refused() -> None:
-    """A webhook is refused if its time or its body was changed, and after five minutes."""
+    """A webhook is refused if its time or body was changed, or after five minutes."""
     sandbox = TelnyxSandbox()
     now = datetime.now(UTC)
     notice, recent, late_notice = (
@@ -529,7 +529,7 @@ def test_changed_and_late_webhooks_are_refused() -> None:
     ids=str,
 )
 def test_sandbox_is_strict(fields: dict[str, Any], code: str | None) -> None:
-    """The sandbox refuses what Telnyx documents to refuse, and sends nothing then."""
+    """The sandbox refuses the requests that Telnyx documents as wrong, and sends nothing."""
     sandbox = TelnyxSandbox()
     extra: dict[str, Any] = {"to": TO, "from": FROM, "text": "Hi"} | fields
     request = Request.post(
@@ -579,7 +579,7 @@ def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[Connec
     assert kind is type(excinfo.value)
 
 
-def test_sandbox_refuses_strangers_and_unknown_paths() -> None:
+def test_sandbox_refuses_wrong_credentials_and_unknown_paths() -> None:
     """The Telnyx sandbox refuses a wrong key, an unknown path and an unknown number."""
     sandbox = TelnyxSandbox()
     with pytest.raises(AuthenticationFailed):

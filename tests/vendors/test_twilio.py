@@ -358,7 +358,7 @@ def test_message_of_media_alone_has_no_text() -> None:
     assert "Body" not in dict(message_form(VENDOR, message))
 
 
-def test_refusal_to_cancel_is_not_asked_about() -> None:
+def test_only_error_about_settled_message_causes_a_look_up() -> None:
     """Only the error that a message is already settled causes a look-up; others are raised."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)

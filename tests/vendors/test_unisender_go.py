@@ -179,7 +179,7 @@ def test_message_without_texts_has_a_space() -> None:
 
 
 def test_message_needs_a_sender() -> None:
-    """The account's sender is used if the message names none, and one of them is necessary."""
+    """The account's sender is used if the message has none; without either, it is refused."""
     assert "s@acme.example" == body_of(mail(from_=None), sender="s@acme.example")["from_email"]
     with pytest.raises(ConfigurationError):
         body_of(mail(from_=None))
@@ -310,7 +310,7 @@ def test_refusal_of_all_recipients() -> None:
     ],
 )
 def test_unreadable_receipts(answer: dict[str, Any]) -> None:
-    """An answer without the result of each recipient leaves the outcome unknown."""
+    """A response without the result of each recipient leaves the outcome unknown."""
     sandbox, mail_hub = unisender_go_hub()
     sandbox.fail(reply(answer))
     with pytest.raises(OutcomeUnknown):
@@ -398,7 +398,7 @@ def test_address_that_stays_suppressed() -> None:
 
 
 def test_failed_change_of_the_list_is_an_error() -> None:
-    """A failure while the list is changed is not taken for success."""
+    """A failure while the suppression list is changed raises an error."""
     sandbox, mail_hub = unisender_go_hub()
     sandbox.fail(*[reply({"status": "error", "code": 3003}, 500)] * 8)
     with pytest.raises(VendorFailed):

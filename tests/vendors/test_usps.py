@@ -358,7 +358,7 @@ def test_format_of_a_label_is_an_image_type(
 
 
 def test_weight_is_sent_in_pounds_with_three_decimals() -> None:
-    """Of 123 grams, or 0.2712 pounds, the third decimal is rounded up; 10 cm are 3.94 inches."""
+    """Weights are rounded up to thousandths of a pound, and lengths to hundredths of an inch."""
     parcel = Parcel(weight=123, weight_unit="g", length=10, width=9, height=8, length_unit="cm")
     body = label_body(attrs.evolve(REQUEST, parcels=parcel), OFFER, date(2030, 1, 2))
 

@@ -130,7 +130,7 @@ def test_every_notification_has_its_own_keys() -> None:
     assert requests[0].body[:86] != requests[1].body[:86]
 
 
-def test_a_rehearsal_shows_no_subscription() -> None:
+def test_dry_run_shows_no_subscription() -> None:
     """A dry run names the push service, but does not show the browser's URL."""
     sandbox, events = WebPushSandbox(), list[Any]()
     recipient = sandbox.recipient()

@@ -329,7 +329,7 @@ def test_refused_refund_is_uncertain() -> None:
     assert [] == list(sandbox.refunds())
 
 
-def test_variation_is_below_its_product() -> None:
+def test_product_variation_is_changed_below_its_product() -> None:
     """A product's variation is changed at its URL path below the product."""
     sandbox = WooCommerceSandbox()
     with hub(sandbox) as shop:

@@ -57,7 +57,7 @@ def forged_token(header: dict[str, Any], sign: Any) -> str:
     ],
     ids=str,
 )
-def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
+def test_keys_stated_in_a_webhooks_own_token_are_ignored(more: dict[str, Any]) -> None:
     """A verifier ignores keys, key addresses and algorithms that a webhook's own token states."""
     numbers = keys.curve().public_key().public_numbers()
     public = keys.jwk(keys.curve()).encode()

@@ -152,7 +152,7 @@ def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]
     ]
 
 
-def test_endpoints_remember_separately() -> None:
+def test_endpoints_remember_deliveries_separately() -> None:
     """Each endpoint and tenant has its own memory of webhook deliveries, whatever their names."""
     sent_request = GITHUB.send(NOW, 1)
     places = guards(

@@ -110,7 +110,7 @@ def test_only_bytes_are_a_body(body: Any) -> None:
 
 
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
-def test_other_bytes_are_bytes(wrap: Any) -> None:
+def test_body_may_be_any_bytes_like_object(wrap: Any) -> None:
     """A webhook body may be any bytes-like object."""
     value = signed_webhook(b'{"a":1}')
     assert Receiver(own_scheme(), SECRET).verify(

@@ -94,7 +94,7 @@ def test_invalid_certificates_are_refused(body: bytes) -> None:
     assert "certificate" == receiver.reason_of_refusal(paypal(NOW, 1))
 
 
-def test_a_vendor_that_fails_is_no_forgery() -> None:
+def test_unavailable_certificate_is_no_forgery() -> None:
     """If a certificate cannot be fetched, VendorFailed is raised, not an error of a forgery."""
     for links in (Links(status=500), Links(b"x" * 100_000)):
         with pytest.raises(VendorFailed) as excinfo:

@@ -40,7 +40,7 @@ def test_default_method_is_post() -> None:
     assert b"POST" == Template("{method}").fill(TemplateValues(delivery(), None, {}, []))
 
 
-def test_a_place_of_bytes_is_read_as_text() -> None:
+def test_template_replaces_invalid_bytes_of_a_body() -> None:
     """If a template reads a body that is not UTF-8, invalid bytes become replacement characters."""
     scene = TemplateValues(delivery(b"\xff\xc3\xbc"), None, {}, [])
     assert "\ufffd\xfc" == Template("{body}").read(scene)
@@ -77,7 +77,7 @@ def test_number_in_a_path_is_a_position_in_a_list(path: str, text: str | None) -
     assert text == Template(f"{{json:{path}?}}").read(scene)
 
 
-def test_a_header_that_differs_from_itself_is_named() -> None:
+def test_header_with_two_different_values_is_named() -> None:
     """If a needed header occurs with two different values, the error names the header."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))
     with pytest.raises(WebhookRejected, match="x-sig occurs more than once"):
@@ -182,7 +182,7 @@ def test_certificate_is_valid_from_its_first_second_through_its_last() -> None:
             assert holds == (fingerprint(quote(certificate), moment) is not None)
 
 
-def test_older_releases_tell_times_without_a_zone() -> None:
+def test_certificate_times_without_a_zone_are_utc() -> None:
     """Certificate times that old cryptography releases return without a zone are read as UTC."""
     begins, end_time = NOW - timedelta(days=1), NOW + timedelta(days=1)
     older_certificate: Any = SimpleNamespace(
@@ -278,7 +278,7 @@ def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
     assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)
 
 
-def test_a_value_is_one_line() -> None:
+def test_only_the_first_signed_value_may_contain_line_breaks() -> None:
     """Of several values that are signed one per line, only the first may contain line breaks."""
     scene = TemplateValues(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
 

@@ -85,7 +85,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("body", SPOILED.values(), ids=SPOILED)
-def test_a_spoiled_form_is_refused(body: bytes) -> None:
+def test_damaged_form_is_refused_as_a_whole(body: bytes) -> None:
     """A form that is cut off, ambiguous or too large is refused as a whole."""
     with pytest.raises(WebhookRejected, match="cannot be read as a form"):
         form_parts(body)

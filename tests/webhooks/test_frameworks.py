@@ -54,7 +54,7 @@ def of_github(body: bytes, number: int = 1) -> SentWebhook:
 
 @EVERYWHERE
 @pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
-def test_bytes_stay_raw(host: str, kind: str, framework_servers: Hosts) -> None:
+def test_servers_pass_bodies_on_unchanged(host: str, kind: str, framework_servers: Hosts) -> None:
     """Every server passes a webhook body on, byte for byte as it was sent."""
     ENDPOINT.receives("github")
     sent_request = of_github(ODD_JSON)
@@ -367,7 +367,7 @@ def test_body_already_read_by_starlette(
     assert (status == 500) == isinstance(ENDPOINT.error, ConfigurationError)
 
 
-def test_a_client_of_starlettes_that_goes_away() -> None:
+def test_starlette_client_that_disconnects_is_refused() -> None:
     """If a Starlette client disconnects during the body, the webhook is refused as malformed."""
 
     async def receive_disconnect() -> dict[str, str]:

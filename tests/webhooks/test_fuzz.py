@@ -14,6 +14,6 @@ def test_damaged_webhooks_raise_no_unexpected_error(family: str) -> None:
     assert fuzz(family, 1_500) < 1_500
 
 
-def test_families_are_of_presets() -> None:
+def test_fuzz_families_contain_existing_presets() -> None:
     """Each family of the webhook fuzzer contains only presets that exist."""
     assert {name for names in FAMILIES.values() for name in names} <= set(PRESETS)

@@ -158,7 +158,7 @@ def test_braintree_gets_its_challenge_signed() -> None:
     )
 
 
-def test_a_handshake_is_of_its_tenant() -> None:
+def test_challenge_is_answered_with_the_secret_of_its_tenant() -> None:
     """A Braintree challenge is answered with the secret of the endpoint's tenant."""
     provider = ChangingSecrets("a key")
     receiver = Receiver.of(
@@ -206,7 +206,7 @@ def test_sns_confirmation_with_link_that_leads_anywhere_but_to_amazon_is_refused
     assert "malformed" == receiver.reason_of_refusal(sns("2", **options)(NOW, 1))
 
 
-def test_another_topic_is_foreign() -> None:
+def test_sns_message_of_another_topic_is_refused() -> None:
     """A signed SNS message of a topic other than the configured one is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
 

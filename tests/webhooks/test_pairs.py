@@ -81,7 +81,7 @@ def test_ambiguous_fields_are_refused(fields: Any) -> None:
     assert receiver().reason_of_refusal(as_json(value)) in {"malformed", "missing"}
 
 
-def test_a_list_has_no_fields() -> None:
+def test_vonage_webhook_with_a_list_is_refused() -> None:
     """A Vonage webhook with a list in place of fields is refused."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
     sent_request = SentWebhook(headers={"X-Sig": "00"}, body=b"[1]")

@@ -229,7 +229,7 @@ def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -
 
 
 @IN_BOTH
-def test_hints_are_never_replays(is_async: bool) -> None:
+def test_webhooks_that_contain_only_an_id_are_never_replays(is_async: bool) -> None:
     """Mollie's classic webhooks contain only a payment id, so none is refused as a replay."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
@@ -249,7 +249,7 @@ def test_hints_are_never_replays(is_async: bool) -> None:
     ],
     ids=lambda sender: sender.name,
 )
-def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
+def test_replay_with_changed_unsigned_headers_is_refused(sender: Sender) -> None:
     """A webhook sent again with changed unsigned headers is refused as a replay."""
     receiver = Receiver.of(sender, replay_guard=True)
     sent_request = sender.send(NOW, 7)

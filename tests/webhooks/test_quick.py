@@ -465,7 +465,7 @@ async def _is_refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
     return True
 
 
-def test_parameters_stand_in_a_prefix() -> None:
+def test_parameter_in_signature_prefix_is_filled_in() -> None:
     """On the fast path, a parameter in the signature's prefix is filled in."""
     scheme = own_scheme(prefix="{key}|")
     ways = VerifierPaths(scheme, SECRET, parameters={"key": "k1"})

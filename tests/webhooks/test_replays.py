@@ -71,7 +71,7 @@ def test_handled_items_of_a_batch_are_left_out(is_async: bool) -> None:
 
 
 @IN_BOTH
-def test_a_claim_is_a_lease(is_async: bool) -> None:
+def test_claim_of_a_crashed_program_expires(is_async: bool) -> None:
     """If a program crashes while it handles a webhook, the vendor's next attempt is accepted."""
     receiver = Receiver.of(
         GITHUB, replay_guard=True, handling=60, remembered=600, is_async=is_async
@@ -121,7 +121,7 @@ def test_remembering_for_less_than_a_delivery_is_accepted_is_refused(name: str, 
     Receiver.of(sender, replay_guard=False, remembered=1)
 
 
-def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
+def test_deliveries_are_remembered_as_long_as_a_huge_tolerance() -> None:
     """With a time tolerance of a hundred years, deliveries are remembered for as long."""
     century = timedelta(days=36_500)
     receiver = Receiver.of(STRIPE, replay_guard=True, tolerance=century, remembered=century)

@@ -140,7 +140,7 @@ def test_tenant_webhook_is_refused_with_another_tenant_secret() -> None:
         StaticWebhookSecrets({None: SECRET, "acme": " "})
 
 
-def test_a_provider_has_a_mode() -> None:
+def test_verifier_refuses_a_provider_of_the_other_mode() -> None:
     """A synchronous webhook verifier refuses an asynchronous secret provider, and vice versa."""
     sent_request = GITHUB.send(NOW, 1)
     async_secrets = AsyncStaticWebhookSecrets({None: SECRET})
@@ -164,7 +164,7 @@ def test_webhook_verifier_parameters_must_be_those_of_its_scheme() -> None:
         WebhookVerifier(7, SECRET)  # type: ignore[arg-type]  # on purpose
 
 
-def test_the_tolerance_can_be_another() -> None:
+def test_tolerance_of_a_verifier_can_be_changed() -> None:
     """A webhook verifier's tolerance can be changed only if its scheme signs a time."""
     receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
     assert "stale" == receiver.reason_of_refusal(STRIPE.send(NOW - timedelta(seconds=12), 1))
