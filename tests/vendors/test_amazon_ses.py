@@ -31,6 +31,7 @@ from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
     EmailStatus,
+    RejectReason,
     StatisticsQuery,
     Verdict,
 )
@@ -413,6 +414,30 @@ def test_event_of_delayed_email_has_reason() -> None:
 
     assert (EmailStatus.DEFERRED, "MailboxFull") == (result.status, result.code)
     assert False is result.permanent
+
+
+def test_complaint_names_its_recipient_and_its_type() -> None:
+    """The event of a complaint has the recipient who complained and the type of the feedback."""
+    complaint = {
+        "complainedRecipients": [{"emailAddress": "b@example.com"}],
+        "complaintFeedbackType": "abuse",
+        "userAgent": "AnyCompany Feedback Loop (V0.01)",
+    }
+    (result,) = _events({"eventType": "Complaint", "mail": MAIL, "complaint": complaint})
+
+    assert (EmailStatus.COMPLAINED, RejectReason.SPAM) == (result.status, result.cause)
+    assert ("b@example.com", "abuse") == (result.email, result.code)
+    assert "AnyCompany Feedback Loop (V0.01)" == result.user_agent
+
+
+def test_changed_subscription_is_an_unsubscription() -> None:
+    """The event of a changed subscription has the time of the change and a cause."""
+    subscription = {"contactList": "News", "timestamp": "2026-03-01T12:00:01Z"}
+    mail = {**MAIL, "destination": ["ada@example.com"]}
+    (result,) = _events({"eventType": "Subscription", "mail": mail, "subscription": subscription})
+
+    assert (EmailStatus.UNSUBSCRIBED, RejectReason.UNSUBSCRIBED) == (result.status, result.cause)
+    assert ("ada@example.com", NOW.replace(second=1)) == (result.email, result.at)
 
 
 def test_event_without_a_recipient() -> None:

@@ -203,6 +203,15 @@ def test_each_address_of_long_list_is_on_exactly_one_page(vendor: str, tmp_path:
     assert count == len(emails) == len(set(emails))
 
 
+@pytest.mark.parametrize("vendor", sorted(LARGEST.keys() - {"unisender_go"}))
+def test_requested_page_has_the_largest_size(vendor: str, tmp_path: Path) -> None:
+    """A page of suppressed addresses has the largest size that the vendor documents."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    hub.email().suppressions()
+
+    assert str(LARGEST[vendor]) in dict(sandbox.requests[0].query).values()
+
+
 @pytest.mark.parametrize("vendor", ADDED)
 def test_request_that_adds(vendor: str, tmp_path: Path) -> None:
     """An address is added to the suppression list by the request that the vendor documents."""

@@ -340,6 +340,8 @@ def test_refusals(*, status: int, name: str, error: type[Exception], is_old: boo
         (401, "Odd", AuthenticationFailed),
         (403, "Odd", VendorRejected),
         (404, None, VendorRejected),
+        (422, "Odd", InvalidRequest),
+        (429, "Odd", RateLimitExceeded),
         (500, "GeneralError", OutcomeUnknown),
         (500, None, OutcomeUnknown),
         (503, "ServiceUnavailable", OutcomeUnknown),

@@ -208,6 +208,14 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
         read_number(reply({}))
 
 
+def test_number_has_its_international_form() -> None:
+    """A looked-up number has the international form that Plivo states, or else Plivo's number."""
+    body = {"phone_number": TO.removeprefix("+"), "format": {"e164": TO}}
+
+    assert TO == read_number(reply(body)).number
+    assert TO == read_number(reply({"phone_number": TO, "format": {}})).number
+
+
 def test_unknown_number_is_invalid() -> None:
     """A number that Plivo does not find is reported as invalid; any other 404 is an error."""
     sandbox = PlivoSandbox()

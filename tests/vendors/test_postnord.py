@@ -151,6 +151,17 @@ def _shop() -> Shop:
     return Shop()
 
 
+@pytest.mark.parametrize("issuer", ["Z11", "Z12", "Z13", "Z14"])
+def test_contract_may_be_of_each_country(issuer: str) -> None:
+    """A contract may be of Denmark, Sweden, Norway or Finland; its country is sent."""
+    shop = Shop(issuer=issuer)
+    shop.buy()
+    [body] = shop.bodies()
+
+    assert issuer == body["shipment"][0]["parties"]["consignor"]["issuerCode"]
+    assert "Z12" == PostNord(customer_number="1", application_id=1).issuer
+
+
 def test_request_for_a_label() -> None:
     """A purchase has the contract, both addresses, the parcel and the reference."""
     shop = Shop(issuer="Z11")

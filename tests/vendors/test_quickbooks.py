@@ -442,6 +442,29 @@ def test_file_is_uploaded_with_its_transaction(hub: Hub, sandbox: QuickBooksSand
         hub.accounting().attach(record.ref, books.DOCUMENT)
 
 
+def test_upload_has_two_parts_with_intuits_names(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """An upload has its description as a JSON file, and the file's content, in numbered parts."""
+    record = create_bill(hub)
+    hub.accounting().attach(record.ref, BookDocument(name="a.pdf", content=b"%PDF"))
+    [request] = [request for request in sandbox.requests if request.path.endswith("/upload")]
+    headers = [
+        part.partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")[1:]
+        for part in request.body.split(b"--")
+        if b"form-data" in part
+    ]
+
+    assert [
+        [
+            'content-disposition: form-data; name="file_metadata_01"; filename="file.json"',
+            "content-type: application/json",
+        ],
+        [
+            'content-disposition: form-data; name="file_content_01"; filename="a.pdf"',
+            "content-type: application/pdf",
+        ],
+    ] == headers
+
+
 def test_payment_of_another_amount_is_no_success(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """A payment that is recorded with another amount than requested raises an error."""
     record = sales_invoice(hub)
