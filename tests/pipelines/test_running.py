@@ -98,6 +98,8 @@ def test_run_waits_for_no_thread_and_no_task() -> None:
     task, loop = run_in_limited_loop(main())
     assert (False, True) == (task.done(), loop.is_closed())
     may_end.set()
+    # Otherwise asyncio would log that the task was destroyed, in whichever test runs then.
+    loop.set_exception_handler(lambda *_: None)
 
 
 HANGING = """
