@@ -440,6 +440,17 @@ def test_request_to_ups_has_the_goods_and_the_freight() -> None:
     } == shipment["shipmentItems"][0]
 
 
+@pytest.mark.parametrize("country, province", [("CA", "ON"), ("MX", "ON"), ("BR", None)])
+def test_request_to_ups_has_the_province_of_canada_and_mexico(
+    country: str, province: str | None
+) -> None:
+    """Charges on an import depend on the province in Canada and in Mexico only."""
+    place = attrs.evolve(RECIPIENT, country=country, region="ON")
+    shipment = ups_body(order_of(GOODS, recipient=place), None, "1")["shipment"]
+
+    assert province == shipment.get("importProvince")
+
+
 @pytest.mark.parametrize("hs_code", [None, "", "."])
 def test_request_to_ups_leaves_out_what_nobody_states(hs_code: str | None) -> None:
     """Without a tariff number, a term or a relevant province, the request to UPS contains none."""

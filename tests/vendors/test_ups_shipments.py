@@ -89,6 +89,46 @@ def test_no_service_is_no_error(shop: SandboxHub) -> None:
     assert "111035" == excinfo.value.vendor_code
 
 
+@pytest.mark.parametrize("code", ["111210", "111217"])
+def test_ups_without_a_service_between_two_places_has_no_rates(shop: SandboxHub, code: str) -> None:
+    """If UPS reports that no service is available, there are no rates and no error."""
+    words = "The requested service is unavailable between the selected locations."
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": code, "message": words}]}}, 400))
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert ((), [(code, words)]) == (
+        result.rates,
+        [(message.code, message.text) for message in result.messages],
+    )
+
+
+def test_services_of_ups_have_names(shop: SandboxHub) -> None:
+    """Each code of a UPS service has its name; an unknown one has none."""
+    names = {
+        "01": "UPS Next Day Air",
+        "02": "UPS 2nd Day Air",
+        "03": "UPS Ground",
+        "07": "UPS Worldwide Express",
+        "08": "UPS Worldwide Expedited",
+        "11": "UPS Standard",
+        "12": "UPS 3 Day Select",
+        "13": "UPS Next Day Air Saver",
+        "14": "UPS Next Day Air Early",
+        "17": "UPS Worldwide Economy DDU",
+        "54": "UPS Worldwide Express Plus",
+        "59": "UPS 2nd Day Air AM",
+        "65": "UPS Worldwide Saver",
+        "72": "UPS Worldwide Economy DDP",
+        "99": None,
+    }
+    price = {"MonetaryValue": "1.00", "CurrencyCode": "USD"}
+    rated_shipments = [{"Service": {"Code": code}, "TotalCharges": price} for code in names]
+    shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": rated_shipments}}))
+    rates = shop.shipping.get_rates(REQUEST).rates
+
+    assert names == {rate.vendor_service: rate.service_name for rate in rates}
+
+
 def test_only_a_whole_offer_is_bought(shop: SandboxHub) -> None:
     """A UPS rate cannot be bought by its id alone, because UPS stores no rates."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]

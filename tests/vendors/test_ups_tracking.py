@@ -64,6 +64,34 @@ def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
     )
 
 
+@pytest.mark.parametrize(
+    "kinds, status",
+    [
+        ("M", TrackingStatus.PRE_TRANSIT),
+        ("MV", TrackingStatus.CANCELED),
+        ("P I DO W", TrackingStatus.IN_TRANSIT),
+        ("O", TrackingStatus.OUT_FOR_DELIVERY),
+        ("X", TrackingStatus.ON_HOLD),
+        ("D DD", TrackingStatus.DELIVERED),
+        ("RS", TrackingStatus.RETURNED),
+        ("NA", TrackingStatus.UNKNOWN),
+    ],
+)
+def test_types_of_ups_statuses_have_a_meaning(
+    shop: SandboxHub, kinds: str, status: TrackingStatus
+) -> None:
+    """Each type of status at UPS gives its event the corresponding status."""
+    activity = [{"date": "20300102", "status": {"type": kind}} for kind in kinds.split()]
+    shop.sandbox.fail(
+        reply({"trackResponse": {"shipment": [{"package": [{"activity": activity}]}]}})
+    )
+    tracking = shop.shipping.track("1Z", "ups")
+
+    assert dict.fromkeys(kinds.split(), status) == {
+        event.vendor_status: event.status for event in tracking.events
+    }
+
+
 def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
     """Tracking one of several parcels reads this parcel, with its rescheduled delivery day."""
     days = [{"type": "SDD", "date": "20300105"}, {"type": "RDD", "date": "20300107"}]

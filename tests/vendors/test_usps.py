@@ -234,6 +234,15 @@ def test_rates_that_are_left_out(shop: Shop, answer: Any, text: str) -> None:
     assert text in (result.messages[0].text or "")
 
 
+@pytest.mark.parametrize("indicator", ["SP", "PA", "DR", "DN", "OS"])
+def test_rates_by_weight_and_size_are_offered(shop: Shop, indicator: str) -> None:
+    """A rate for the sender's own packaging has an indicator of its weight and size."""
+    shop.sandbox.fail(reply(_options(rate={"rateIndicator": indicator})))
+    (rate,) = shop.shipping.get_rates(REQUEST).rates
+
+    assert indicator == dict(rate.ref.related)["indicator"]
+
+
 def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
     """If a signature is requested, rates that include no signature are left out."""
     shop.shipping.get_rates(REQUEST)
