@@ -53,7 +53,7 @@ def measured_rows(*blocks: FakeBlock, bare: FakeBlock | None = None) -> list[Row
 
 
 def report(low: float, high: float, **more: object) -> dict[str, Any]:
-    """Return a report with one table whose control has this confidence interval."""
+    """Return a report with one table whose control has the given confidence interval."""
 
     def figure(median: float, low: float, high: float) -> dict[str, float]:
         return {"median": median, "low": low, "high": high}

@@ -52,7 +52,7 @@ def service(vendor: VendorServer, **options: Any) -> Service:
 
 
 def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[Response]:
-    """Make these calls with one manager, synchronous or asynchronous."""
+    """Make the given calls with one manager, synchronous or asynchronous."""
     if mode == "sync":
         with ConnectorManager([custom], **ports) as manager:
             return [manager.call("vat", request) for request in requests]

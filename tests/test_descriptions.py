@@ -42,7 +42,7 @@ PATH = "/2010-04-01/Accounts/{AccountSid}/Balance.json"
 
 
 def describe_operation(schema: Any) -> Any:
-    """Return a description of one Twilio operation with this response schema."""
+    """Return a description of one Twilio operation with the given response schema."""
     response = {"description": "OK", "content": {"application/json": {"schema": {"$ref": "#/s/B"}}}}
     return {
         "info": {"version": "1", "license": {"name": "Ours"}},
@@ -62,7 +62,7 @@ def describe_operation(schema: Any) -> Any:
 
 
 def changed_balance_schema(**properties: Any) -> Any:
-    """Return the schema of a balance with these properties changed."""
+    """Return the schema of a balance with the given properties changed."""
     return {**BALANCE, "properties": {**BALANCE["properties"], **properties}}
 
 
@@ -175,14 +175,14 @@ def test_request_is_checked(tmp_path: Path) -> None:
 
 
 def sent_exchange(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:
-    """Return a recorded request with this body, content type and headers."""
+    """Return a recorded request with the given body, content type and headers."""
     url = "https://api.example/orders"
     request = Request.post(url, body=body, headers={"Content-Type": kind, **(headers or {})})
     return attrs.evolve(exchanges_of("twilio")[0], url=url, request=request)
 
 
 def orders(schema: Any, kind: str) -> tuple[Description, Operation]:
-    """Return a description of `POST /orders` with this body schema, and the operation itself."""
+    """Return a description of `POST /orders` with the given body schema, and its operation."""
     parts = {"requestBody": {"content": {kind: {"schema": schema}}}, "responses": {}}
     description = Description({"paths": {"/orders": {"post": parts}}, "s": {"Card": CARD}})
     (operation,) = description.operations("POST", "/orders")

@@ -41,7 +41,7 @@ REDIS = {
 
 
 def test_imports_at_run_time_are_named() -> None:
-    """Imports inside functions and by literal name are found; those for type checkers are not."""
+    """Imports inside functions and by literal name are found; imports for type checkers are not."""
     assert {
         ("importlib", "import_module"),
         ("typing", "TYPE_CHECKING"),

@@ -71,7 +71,7 @@ class ScriptedOperation:
 
 
 def raise_error(error: BaseException) -> Callable[[], Any]:
-    """Return a function that raises this error."""
+    """Return a function that raises the given error."""
 
     def raise_error() -> Any:
         raise error
@@ -102,7 +102,7 @@ class Lab:
         assert self.perform(1) == 1
 
     def perform(self, *results: Any, **options: Any) -> Any:
-        """Perform an operation whose attempts have these results, in order."""
+        """Perform an operation whose attempts have the given results, in order."""
         remaining_results = list(results)
         fields = {
             name: options.pop(name) for name in ("name", "repeatable", "target") if name in options

@@ -16,7 +16,7 @@ MEASURED_COSTS = Costs(granted=29.5e-6, refused=23.7e-6)
 
 
 def fleet(parts: int, tries: int = 1, patience: float = 0.0) -> Fleet:
-    """Return the example fleet of workers with these settings changed."""
+    """Return the example fleet of workers with the given settings changed."""
     return attrs.evolve(SMALL_FLEET, parts=parts, tries=tries, patience=patience)
 
 

@@ -33,7 +33,7 @@ def raise_error() -> None:
 
 
 def protected_manager(clock: Clock, **protections: Any) -> ConnectorManager:
-    """Return a manager with one service that has these protections."""
+    """Return a manager with one service that has the given protections."""
     options: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
     return ConnectorManager([Service("v", **options | protections)], clock=clock, sleeper=clock)
 

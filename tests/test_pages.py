@@ -158,7 +158,7 @@ def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 def packages(*commands: str) -> str:
-    """Return the packages that a page with these commands installs, as text."""
+    """Return the packages that a page with the given commands installs, as text."""
     lines = "\n".join(f"$ {command}" for command in commands)
     return str(packages_of("page.md", plan(f"\n```console\n{lines}\n```\n")))
 

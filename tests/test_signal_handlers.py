@@ -65,7 +65,7 @@ def fail(error: Exception) -> Callable[..., None]:
 
 @pytest.fixture(params=[TaskTimeout, TimeoutError])
 def limit(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
-    """Install a signal handler that raises an exception of this class."""
+    """Install a signal handler that raises an exception of the given class."""
     before = signal.signal(signal.SIGUSR1, fail(request.param("the task took too long")))
     yield request.param
     signal.signal(signal.SIGUSR1, before)

@@ -129,7 +129,7 @@ class Results(NamedTuple):
 
 
 def search_site(folder: Path, pages: Iterable[str], texts: Iterable[str] = ()) -> Results:
-    """Return the results of the built site's search for these texts."""
+    """Return the results of the built site's search for the given texts."""
     queries = json.dumps({"pages": [*pages], "messages": [*texts]})
     command = [node(), str(_SEARCH), str(folder)]
     result = subprocess.run(command, input=queries, capture_output=True, text=True, check=True)

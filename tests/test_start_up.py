@@ -115,7 +115,7 @@ moorage.open({
 
 
 def loaded_modules(code: str, probe_text: str = PROBE) -> list[str]:
-    """Return the modules that this code loads in a new interpreter."""
+    """Return the modules that the given code loads in a new interpreter."""
     probe = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "ignore", "-c", probe_text.replace("{code}", code)]
         + [path for path in sys.path if path],
@@ -128,7 +128,7 @@ def loaded_modules(code: str, probe_text: str = PROBE) -> list[str]:
 
 
 def modules_below(prefixes: set[str], modules: list[str]) -> set[str]:
-    """Return the modules with one of these prefixes."""
+    """Return the modules with one of the given prefixes."""
     return {
         module
         for module in modules

@@ -170,7 +170,7 @@ class Wire:
 
 
 def json_answer(status: int = 200, **fields: Any) -> sdk.Response:
-    """Return a JSON response with these fields."""
+    """Return a JSON response with the given fields."""
     return sdk.Response(status, body=json.dumps(fields).encode())
 
 

@@ -60,7 +60,7 @@ class Provider:
 
 
 def port(world: World, name: str) -> Any:
-    """Return the asynchronous adapter for the port of this name."""
+    """Return the asynchronous adapter for the port with the given name."""
     return {
         "http": world.vendor,
         "state": world.store,

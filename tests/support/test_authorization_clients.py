@@ -31,7 +31,7 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def request_token(server: AuthorizationServer, shown: str | None = None, **form: str) -> Reply:
-    """Request a token with this Authorization header and form."""
+    """Request a token with the given Authorization header and form."""
     headers = {} if shown is None else {"Authorization": shown}
     return Caller(server).post(server.token_url, {"grant_type": CLIENT} | form, headers)
 

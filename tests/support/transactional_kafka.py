@@ -188,7 +188,7 @@ class TransactionalKafka:
             self._prepare(self._groups[group])
 
     def messages(self, topic: str, isolation: str = "read_committed") -> list[Any]:
-        """Return a topic's messages that a consumer with this isolation level sees."""
+        """Return a topic's messages that a consumer with the given isolation level sees."""
         from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - where installed
 
         consumer = Consumer(

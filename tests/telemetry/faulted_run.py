@@ -265,7 +265,7 @@ class FaultedRun:
         virtual_loop.run(self._main())
 
     def of(self, *services: str) -> list[CallRecord]:
-        """Return the calls to these services."""
+        """Return the calls to the given services."""
         return [record for record in self.records if record.service in services]
 
     async def _main(self) -> None:

@@ -41,7 +41,7 @@ class ExportedCall:
         return self.attributes.get(f"moorage.{name}")
 
     def of(self, name: str) -> Iterator[SpanEvent]:
-        """Return the events with this name."""
+        """Return the events with the given name."""
         return (event for event in self.events if event.name == name)
 
 

@@ -41,7 +41,7 @@ class Recorder:
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
 
     def record(self, *requests: tuple[Request, str], **options: Any) -> str:
-        """Record these requests, and return the content of the cassette file."""
+        """Record the given requests, and return the content of the cassette file."""
         with self.cassette("record", **options) as cassette:
             client = self.client(cassette)
             for request, url in requests:
@@ -49,7 +49,7 @@ class Recorder:
         return self.path.read_text("utf-8")
 
     def replay(self, *requests: tuple[Request, str], **options: Any) -> list[Response]:
-        """Replay these requests, and return the responses."""
+        """Replay the given requests, and return the responses."""
         client = self.client(self.cassette("replay", **options))
         return [await_if_needed(client.send(request, url, TIMEOUTS)) for request, url in requests]
 

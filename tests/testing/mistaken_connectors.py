@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def spoil_statistics(statistics: PoolStatistics | None, **numbers: int) -> PoolStatistics | None:
-    """Return the pool statistics with these values changed, or None if there are none."""
+    """Return the pool statistics with the given values changed, or None if there are none."""
     return statistics and attrs.evolve(statistics, **numbers)
 
 

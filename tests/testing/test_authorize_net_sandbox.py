@@ -44,7 +44,7 @@ def ask(sandbox: AuthorizeNetSandbox, name: str, **fields: Any) -> dict[str, Any
 
 
 def order(sandbox: AuthorizeNetSandbox, **fields: Any) -> dict[str, Any]:
-    """Return the content of the response to a transaction with these fields."""
+    """Return the content of the response to a transaction with the given fields."""
     return ask(sandbox, "createTransaction", transactionRequest=fields)
 
 

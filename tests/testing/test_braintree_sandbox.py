@@ -26,7 +26,7 @@ CARD: dict[str, Any] = {"paymentMethodId": "fake-valid-nonce", "transaction": {"
 def answer(
     sandbox: BraintreeSandbox, query: Any, *, headers: dict[str, str] | None = None, **fields: Any
 ) -> dict[str, Any]:
-    """Return the content of the response to a query with these input fields."""
+    """Return the content of the response to a query with the given input fields."""
     keys = b64encode(f"{sandbox.public_key}:{sandbox.private_key}".encode()).decode()
     defaults = {
         "Authorization": f"Basic {keys}",

@@ -69,7 +69,7 @@ def test_a_vendor_of_each_contract_conforms_async(
 
 
 def sinch(**changes: Any) -> type[Vendor]:
-    """Return a faulty vendor class, made of Sinch's class with these methods replaced."""
+    """Return a faulty vendor class, made of Sinch's class with the given methods replaced."""
     return type("MistakenSinch", (Sinch,), {"__slots__": (), **changes})
 
 

@@ -35,17 +35,17 @@ class LesserVendor(Ecb):
 
 
 def as_ecb(kind: type[Ecb]) -> kit.Factory:
-    """Return a function that makes a test subject of the ECB, but with this vendor class."""
+    """Return a function that makes a test subject of the ECB, but with the given vendor class."""
     return lambda: currencies_subjects.ecb(kind)
 
 
 def as_nbp(kind: type[Nbp]) -> kit.Factory:
-    """Return a function that makes a test subject of NBP, but with this vendor class."""
+    """Return a function that makes a test subject of NBP, but with the given vendor class."""
     return lambda: currencies_subjects.nbp(kind)
 
 
 def as_norges_bank(kind: type[NorgesBank]) -> kit.Factory:
-    """Return a function that makes a test subject of Norges Bank, but with this vendor class."""
+    """Return a maker of test subjects of Norges Bank, but with the given vendor class."""
     return lambda: currencies_subjects.norges_bank(kind)
 
 

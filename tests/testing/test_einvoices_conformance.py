@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
-    """Return a function that makes a test subject of Storecove, but with this vendor class."""
+    """Return a function that makes a test subject of Storecove, but with the given vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.storecove()
@@ -51,7 +51,7 @@ def as_storecove(kind: Callable[..., Storecove]) -> kit.Factory:
 
 
 def as_recommand(kind: Callable[..., Recommand]) -> kit.Factory:
-    """Return a function that makes a test subject of Recommand, but with this vendor class."""
+    """Return a function that makes a test subject of Recommand, but with the given vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.recommand()
@@ -293,7 +293,7 @@ class _ShowsApiKeyVendor(Storecove):
 
 
 def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
-    """Return a function that makes a test subject of KSeF, but with this vendor class."""
+    """Return a function that makes a test subject of KSeF, but with the given vendor class."""
 
     def new_subject() -> kit.EinvoicesSubject:
         subject = einvoices_subjects.ksef()

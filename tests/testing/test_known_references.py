@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def refund(id: str, payment: str, raw: object) -> Refund:
-    """Return a refund with these ids and the vendor's response."""
+    """Return a refund with the given ids and the vendor's response."""
     return Refund(
         ref=Ref("stripe", "main", id),
         payment=Ref("stripe", "main", payment),

@@ -92,7 +92,7 @@ def patch(**operation: Any) -> dict[str, Any]:
 
 
 def email(*entries: dict[str, Any]) -> dict[str, Any]:
-    """Return another SCIM user with these email addresses."""
+    """Return another SCIM user with the given email addresses."""
     return {**SCIM_ADA, "userName": "grace", "emails": list(entries)}
 
 

@@ -43,7 +43,7 @@ class Client:
         return self.answer.status, json.loads(self.answer.body)
 
     def pay(self, **changes: Json) -> Json:
-        """Send a payment with these fields changed; return the response."""
+        """Send a payment with the given fields changed; return the response."""
         return self.post("/payments", {**PAYMENT, **changes})[1]
 
     def move(self, psp: str, verb: str, value: int | None = None, **more: Any) -> Json:

@@ -95,12 +95,12 @@ def test_token_is_required(client: Client) -> None:
 
 
 def changed_order(**fields: Json) -> Json:
-    """Return an order with these fields changed."""
+    """Return an order with the given fields changed."""
     return {**ORDER, **fields}
 
 
 def unit(**fields: Json) -> Json:
-    """Return an order whose only purchase unit has these fields changed."""
+    """Return an order whose only purchase unit has the given fields changed."""
     return {**ORDER, "purchase_units": [{**UNIT, **fields}]}
 
 

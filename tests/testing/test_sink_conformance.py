@@ -140,7 +140,7 @@ class _Subject:
     has_bad_records: bool = True
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record with this number."""
+        """Return a record with the given number."""
         return SinkRecord.of_json(number, topic="numbers", offset=number)
 
     def bad_record(self, number: int, /) -> SinkRecord | None:

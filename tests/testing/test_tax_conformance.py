@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 
 def as_vies(kind: Callable[..., Vies]) -> kit.Factory:
-    """Return a function that makes a test subject of VIES, but with this vendor class."""
+    """Return a function that makes a test subject of VIES, but with the given vendor class."""
     return lambda: attrs.evolve(tax_subjects.vies(), vendor=kind())
 
 
 def as_brreg(kind: Callable[..., Brreg]) -> kit.Factory:
-    """Return a function that makes a test subject of Brreg, but with this vendor class."""
+    """Return a function that makes a test subject of Brreg, but with the given vendor class."""
     return lambda: attrs.evolve(tax_subjects.brreg(), vendor=kind())
 
 
 def as_hmrc(kind: Callable[..., Hmrc]) -> kit.Factory:
-    """Return a function that makes a test subject of HMRC, but with this vendor class."""
+    """Return a function that makes a test subject of HMRC, but with the given vendor class."""
 
     def new_subject() -> kit.TaxSubject:
         subject = tax_subjects.hmrc()

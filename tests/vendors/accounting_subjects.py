@@ -50,7 +50,7 @@ def odoo_error(name: str, message: str = "This did not work.") -> Response:
 
 
 def odoo_result(result: Any) -> Response:
-    """Return a successful response of Odoo with this result."""
+    """Return a successful response of Odoo with the given result."""
     return reply({"jsonrpc": "2.0", "id": 1, "result": result})
 
 
@@ -96,12 +96,12 @@ def xero() -> AccountingSubject:
 
 
 def xero_invoice(status: str) -> Response:
-    """Return a response with an invoice in this status."""
+    """Return a response with an invoice in the given status."""
     return reply({"Invoices": [{"InvoiceID": "i-1", "Type": "ACCREC", "Status": status}]})
 
 
 def limit_headers(fields: dict[str, str]) -> dict[str, str]:
-    """Return these fields as headers, with hyphens in place of underscores."""
+    """Return the given fields as headers, with hyphens in place of underscores."""
     return {name.replace("_", "-"): value for name, value in fields.items()}
 
 

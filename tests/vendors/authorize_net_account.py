@@ -79,7 +79,7 @@ class SandboxHub:
         return payment
 
     def sent(self, name: str) -> list[Any]:
-        """Return the fields of each sent request of this API method, without the credentials."""
+        """Return the fields of each sent request of an API method, without the credentials."""
         bodies = [request.json() for request in self.sandbox.requests]
         contents = [body[f"{name}Request"] for body in bodies if f"{name}Request" in body]
         return [

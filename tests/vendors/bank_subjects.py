@@ -232,7 +232,7 @@ def plaid_says(code: str, status: int = 400) -> Response:
 
 
 def plaid_link(*sessions: dict[str, Any], expiration: str = "2131-01-01T00:00:00Z") -> Response:
-    """Return Plaid's response about a link token, with these link sessions."""
+    """Return Plaid's response about a link token, with the given link sessions."""
     fields = {"link_token": "link-1", "created_at": None, "expiration": expiration}
     return reply({**fields, "link_sessions": list(sessions)})
 

@@ -71,7 +71,7 @@ class SandboxHub:
         return payment
 
     def sent(self, name: str) -> list[Any]:
-        """Return the variables of each sent request of the GraphQL operation with this name."""
+        """Return the variables of each sent request of the GraphQL operation `name`."""
         bodies = [request.json() for request in self.sandbox.requests]
         return [body["variables"] for body in bodies if f" {name}(" in body["query"][:40]]
 

@@ -33,7 +33,7 @@ REFUSALS: Final[tuple[tuple[Response, type[ConnectorError]], ...]] = (
 
 
 def csv(*lines: str) -> Response:
-    """Return a CSV response of these lines."""
+    """Return a CSV response of the given lines."""
     return Response(200, {"Content-Type": "text/csv"}, "\r\n".join([*lines, ""]).encode())
 
 

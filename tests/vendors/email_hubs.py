@@ -37,7 +37,7 @@ def hub(vendor: Vendor, *sandboxes: Sandbox, mode: str = "", **fields: Any) -> A
 
 
 def mail(**changes: Any) -> EmailMessage:
-    """Return an email to one recipient, with these fields changed."""
+    """Return an email to one recipient, with the given fields changed."""
     default_fields: dict[str, Any] = {
         "from_": "Shop <shop@example.com>",
         "to": "ada@example.com",

@@ -94,5 +94,5 @@ class SandboxHub:
 
 
 def fedex_response(**output: Any) -> Response:
-    """Return a successful FedEx response with these fields in its output."""
+    """Return a successful FedEx response with the given fields in its output."""
     return reply({"transactionId": "1", "output": output})

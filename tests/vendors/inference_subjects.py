@@ -254,7 +254,7 @@ def call(**function: Any) -> dict[str, Any]:
 
 
 def vectors(numbers: Mapping[int, list[float]]) -> Response:
-    """Return a response with these vectors."""
+    """Return a response with the given vectors."""
     items = [{"index": index, "embedding": vector} for index, vector in numbers.items()]
     usage = {"prompt_tokens": 4, "total_tokens": 4}
     return reply({"object": "list", "model": "model-embed", "data": items, "usage": usage})

@@ -496,7 +496,7 @@ def amazon_says(status: int, code: str | None, message: str = "It is refused.") 
 
 
 def amazon_order(word: str | None = "UNSHIPPED", **fields: Any) -> Response:
-    """Return Amazon's response with an order in this state."""
+    """Return Amazon's response with an order in the given state."""
     defaults = {
         "orderId": "1",
         "lastUpdatedTime": "2031-05-06T07:08:09.000Z",

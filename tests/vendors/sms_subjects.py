@@ -43,7 +43,7 @@ class Refs:
         self._vendor = vendor
 
     def ref(self, name: str) -> Ref:
-        """Return a reference with this id in the test account."""
+        """Return a reference with the given id in the test account."""
         return Ref(self._vendor, "texts", name)
 
 

@@ -73,7 +73,7 @@ def stripe_says(status: int, **error: str) -> Any:
 
 
 def pizza_answer(**fields: Any) -> Any:
-    """Return the tax calculation from Stripe's published example, with these fields changed.
+    """Return the tax calculation from Stripe's published example, with the given fields changed.
 
     The fixture's line has no taxes; they are here in the form of Stripe's description.
     """
@@ -298,7 +298,7 @@ def taxjar_says(status: int, error: str, detail: str) -> Any:
 
 
 def ramsey_answer(**fields: Any) -> Any:
-    """Return TaxJar's published response for an order of 16.50, with these fields changed."""
+    """Return TaxJar's published response for an order of 16.50, with the given fields changed."""
     rates = {"combined_tax_rate": 0.07, "state_sales_tax_rate": 0.07}
     zeros = {
         f"{level}_{name}": 0
@@ -562,7 +562,7 @@ def avalara_says(status: int, code: str, number: int, message: str, description:
 
 
 def irvine_answer(**fields: Any) -> Any:
-    """Return the transaction in the tests of Avalara's library, with these fields changed."""
+    """Return the transaction in the tests of Avalara's library, with the given fields changed."""
     parts = (
         ("STA", "CALIFORNIA", 0.06, 6, "CA STATE TAX"),
         ("CTY", "ORANGE", 0.0025, 0.25, "CA COUNTY TAX"),

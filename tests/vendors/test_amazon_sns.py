@@ -64,7 +64,7 @@ def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
 
 
 def success(content: str) -> Response:
-    """Return a successful response that contains this XML."""
+    """Return a successful response that contains the given XML."""
     return Response(
         200, body=f'<PublishResponse xmlns="{SPACE}">{content}</PublishResponse>'.encode()
     )

@@ -49,7 +49,7 @@ def vendor_at(sandbox: ApnsSandbox, **options: Any) -> Apns:
 def sent_notifications(
     sandbox: ApnsSandbox, key: str | None, *fields: dict[str, Any]
 ) -> list[SandboxRequest]:
-    """Return the recorded requests that sent notifications with these fields."""
+    """Return the recorded requests that sent notifications with the given fields."""
     account = Account("push", vendor_at(sandbox), settings={"retry": None})
     sandbox.register(TOKEN)
     with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
@@ -199,7 +199,7 @@ def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
 
 
 def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, shift: timedelta, key: Secret) -> str:
-    """Return a provider token signed with this key, and issued this much later or earlier."""
+    """Return a provider token signed with the given key, and issued `shift` later."""
     issued = claims(Secret(request.headers["authorization"].partition(" ")[2]))["iat"]
     shifted_time = issued + int(shift.total_seconds())
     return signed_token(key, sandbox.team_id, sandbox.key_id, shifted_time).reveal()

@@ -64,7 +64,7 @@ ADA_SENT = {
 
 
 def address_with(part: str, size: int) -> Address:
-    """Return an address with a text of this length in one of its parts."""
+    """Return an address with a text of the given length in one of its parts."""
     values: dict[str, Any] = {part: "x" * size}
     return attrs.evolve(ADA, **values)
 

@@ -28,7 +28,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def received_events(shop: SandboxHub, kind: str, **payload: Any) -> list[PaymentEvent]:
-    """Return the events of a webhook of this type, with this payload."""
+    """Return the events of a webhook of the given type, with the given payload."""
     fields = {"notificationId": "n-1", "eventType": kind, "eventDate": "2031-05-06T07:08:09Z"}
     body = encode_json({**fields, "payload": payload})
     signature = digest(shop.sandbox.signature_key.encode(), body, "sha512").hex()

@@ -61,13 +61,13 @@ def hub(sandbox: BerlinGroupSandbox, **options: Any) -> Hub:
 
 
 def with_creditor(**fields: Any) -> PaymentOrder:
-    """Return a payment whose creditor has these fields."""
+    """Return a payment whose creditor has the given fields."""
     creditor = attrs.evolve(TRANSFER.creditor, **fields)
     return attrs.evolve(ORDER, transfer=attrs.evolve(TRANSFER, creditor=creditor))
 
 
 def with_transfer(**fields: Any) -> PaymentOrder:
-    """Return a payment with these fields."""
+    """Return a payment with the given fields."""
     return attrs.evolve(ORDER, transfer=attrs.evolve(TRANSFER, **fields))
 
 

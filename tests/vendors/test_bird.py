@@ -107,7 +107,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """Return the JSON body that Bird gets for a message with these fields."""
+    """Return the JSON body that Bird gets for a message with the given fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     message: dict[str, Any] = message_body(VENDOR, SmsMessage(**options))
     return message

@@ -28,7 +28,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def received_events(shop: SandboxHub, kind: str, subject: str) -> list[PaymentEvent]:
-    """Return the events of a webhook of this kind, with this XML content."""
+    """Return the events of a webhook of the given kind, with the given XML content."""
     document = f"<notification><kind>{kind}</kind>{subject}</notification>"
     payload = f"{b64encode(document.encode()).decode()}\n"
     key = sha1(shop.sandbox.private_key.encode()).digest()  # noqa: S324 - the vendor's own way

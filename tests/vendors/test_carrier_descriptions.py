@@ -133,22 +133,22 @@ UPS: Final = [
 
 
 def table(required: str, **properties: Json) -> Json:
-    """Return the schema of an object with these fields and no others."""
+    """Return the schema of an object with the given fields and no others."""
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
 def list_schema(items: Json) -> Json:
-    """Return the schema of a list of these items."""
+    """Return the schema of a list of the given items."""
     return {"type": "array", "items": items}
 
 
 def text(most: int = 10_000, *words: str) -> Json:
-    """Return an API description with these request bodies by path."""
+    """Return an API description with the given request bodies by path."""
     return {"type": "string", "maxLength": most, **({"enum": list(words)} if words else {})}
 
 
 def paths(bodies: Mapping[str, Json]) -> Json:
-    """Return an API description that consists of these requests."""
+    """Return an API description that consists of the given requests."""
     return {
         "paths": {
             path: {"post": {"requestBody": {"content": {"application/json": {"schema": body}}}}}

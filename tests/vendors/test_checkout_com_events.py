@@ -33,7 +33,7 @@ BALANCES = {
 
 
 def events_of(kind: str, **fields: Any) -> tuple[PaymentEvent, ...]:
-    """Return the events of a webhook of this type."""
+    """Return the events of a webhook of the given type."""
     data = {
         "id": "pay_1",
         "action_id": "act_1",

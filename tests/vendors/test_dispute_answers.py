@@ -53,7 +53,7 @@ class SandboxHub:
         return Hub(self.accounts, http=SandboxHttpClient(self.sandbox))
 
     def ref(self, id: str) -> Ref:
-        """Return a reference to the dispute with this id."""
+        """Return a reference to the dispute with the given id."""
         return Ref(self.subject.vendor.name, "main", id)
 
     def new_dispute(self) -> Ref:
@@ -67,7 +67,7 @@ class SandboxHub:
         return self.ref(self.subject.dispute(payment.ref.id))
 
     def sent(self, evidence: DisputeEvidence) -> list[SandboxRequest]:
-        """Return the requests that are sent when this evidence is submitted."""
+        """Return the requests that are sent when the given evidence is submitted."""
         ref, before = self.new_dispute(), len(self.sandbox.requests)
         self.payments.submit_evidence(ref, evidence, idempotency_key="2")
         return self.sandbox.requests[before:]

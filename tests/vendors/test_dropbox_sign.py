@@ -295,7 +295,7 @@ def test_signing_link_for_a_frame_has_no_return_url() -> None:
 
 
 def signature(id_: str | None) -> Response:
-    """Return a signature request in which Ada's signature has this id."""
+    """Return a signature request in which Ada's signature has the given id."""
     item = {"signature_id": id_, "signer_email_address": ADA["email"]}
     return dropbox_sign_request("1", "awaiting_signature", signatures=[item])
 

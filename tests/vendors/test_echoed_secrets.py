@@ -201,7 +201,7 @@ def scenarios_of(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def echoes(secrets: list[str]) -> Iterator[Response]:
-    """Yield responses that repeat these secrets, for each error status and type of body."""
+    """Yield responses that repeat the given secrets, for each error status and type of body."""
     for status in cycle(STATUSES):
         for body in BODIES:
             yield echo(" and ".join(secrets), status, body)

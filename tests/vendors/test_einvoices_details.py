@@ -47,12 +47,12 @@ def recommand_hub(sandbox: RecommandSandbox) -> Hub:
 
 
 def make_ref(id: str, /, **_: str | None) -> Ref:
-    """Return a reference with this id."""
+    """Return a reference with the given id."""
     return Ref("storecove", "main", id)
 
 
 def webhook(data: Any) -> WebhookEvent:
-    """Return a verified webhook with this data."""
+    """Return a verified webhook with the given data."""
     return WebhookEvent(vendor="url-token", id="1", type="", vendor_type="", data=data)
 
 

@@ -39,7 +39,7 @@ def send(vendor: str, folder: Path, *messages: EmailMessage | BulkMessage) -> li
 
 
 def bulk(amp_html: str) -> BulkMessage:
-    """Return a bulk to two recipients with this AMP content."""
+    """Return a bulk to two recipients with the given AMP content."""
     recipients = [
         BulkRecipient(to=f"{name}@example.com", data={"name": name}) for name in ("ada", "grace")
     ]

@@ -78,7 +78,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
 
 
 def event_of(vendor: str, fields: Payload) -> EmailEvent:
-    """Return the event of a vendor's webhook with these fields."""
+    """Return the event of a vendor's webhook with the given fields."""
     instance, webhook = VENDORS[vendor]
     payload, data = webhook(fields)
     sent = WebhookEvent(

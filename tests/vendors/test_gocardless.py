@@ -238,7 +238,7 @@ def test_sandbox_refuses_a_reference_twice() -> None:
 
 
 def raw(path: str, token: str | None = None) -> Response:
-    """Return a sandbox's response to a GET request for this path."""
+    """Return a sandbox's response to a GET request for the given path."""
     sandbox = GoCardlessSandbox()
     sandbox.tokens.granted.add("good")
     sandbox.requisitions["r"] = {"status": "LN", "accounts": [path.split("/")[4]], "agreement": "a"}

@@ -48,7 +48,7 @@ SEND, READ = Request.post("/sms/3/messages", json={}), Request.get("/sms/3/logs"
 
 
 def message_of(**fields: Any) -> dict[str, Any]:
-    """Return the message in the request body that Infobip gets for a message with these fields."""
+    """Return the message in the body that Infobip gets for a message with the given fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     body = message_body(VENDOR, SmsMessage(**options), None)
     assert {"messages"} == body.keys()
@@ -58,13 +58,13 @@ def message_of(**fields: Any) -> dict[str, Any]:
 
 
 def read_sent(**status: Any) -> SmsReceipt:
-    """Return the receipt that is read from a send response with this status."""
+    """Return the receipt that is read from a send response with the given status."""
     receipt = {"messageId": "m-1", "status": status}
     return Infobip.post_message.read(REFS.ref, reply({"messages": [receipt]}))
 
 
 def read_entry(**fields: Any) -> SmsReceipt:
-    """Return the receipt that is read from a log entry with these fields."""
+    """Return the receipt that is read from a log entry with the given fields."""
     receipt = read_log(REFS.ref, reply({"results": [{"messageId": "m-1"} | fields]}))
     assert receipt is not None
     return receipt

@@ -255,7 +255,7 @@ def test_certificate_that_is_not_valid_now_encrypts_nothing(days: tuple[int, int
 def other_certificate(
     key: RSAPrivateKey, algorithm: bytes = b"", *, days: tuple[int, int] = (0, 0)
 ) -> str:
-    """Return a certificate for a key, valid from now for this number of days.
+    """Return a certificate for a key, valid from now for the given number of days.
 
     Args:
         key: key of the certificate.
@@ -454,7 +454,7 @@ def outcome_of(sandbox: KsefSandbox, path: str, body: Any) -> tuple[int, str]:
 
 
 def outcome_with_token(sandbox: KsefSandbox, token: str, path: str, body: Any) -> tuple[int, str]:
-    """Return status and error code of a request with this token."""
+    """Return status and error code of a request with the given token."""
     headers = {
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/json",

@@ -199,7 +199,7 @@ def test_key_decides_the_id() -> None:
 
 
 def bulk(*emails: str) -> BulkMessage:
-    """Return a bulk message to these addresses."""
+    """Return a bulk message to the given addresses."""
     return BulkMessage(
         base=mail(text="Hello {{name}}.", to=()),
         recipients=[BulkRecipient(to=email, data={"name": email[:3]}) for email in emails],

@@ -53,7 +53,7 @@ class RefsOfPayments(Refs):
     """A stand-in for an account whose references contain no ids of related objects."""
 
     def ref_with(self, name: str, **_: str | None) -> Any:
-        """Return a reference with this id."""
+        """Return a reference with the given id."""
         return self.ref(name)
 
 
@@ -61,13 +61,13 @@ REFS: Final[Any] = RefsOfPayments("mercado_pago")
 
 
 def order(source: str = PAYS, **fields: Any) -> Charge:
-    """Return a charge with these fields."""
+    """Return a charge with the given fields."""
     options: dict[str, Any] = {"reference": "INV-7", "customer": Customer(email=BUYER)} | fields
     return Charge(options.pop("amount", REAIS), source, **options)
 
 
 def body(*, capture: bool = True, **fields: Any) -> dict[str, Any]:
-    """Return the body that creates a payment with these fields."""
+    """Return the body that creates a payment with the given fields."""
     return payment_body(VENDOR, order(**fields), capture=capture)
 
 
@@ -81,7 +81,7 @@ def hub(sandbox: MercadoPagoSandbox, **options: Any) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the payment that is read from these fields."""
+    """Return the payment that is read from the given fields."""
     return payment_of(REFS.ref_with, as_answer(payment(**fields)))
 
 

@@ -48,7 +48,7 @@ BLACKLIST: Final = "/v1/number_authorisation/mt/blacklist"
 
 
 def body(vendor: MessageMedia = VENDOR, **fields: Any) -> dict[str, Any]:
-    """Return the only message in the JSON body for a message with these fields."""
+    """Return the only message in the JSON body for a message with the given fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     (content,) = message_body(vendor, SmsMessage(**options))["messages"]
     result: dict[str, Any] = content
@@ -73,7 +73,7 @@ def event_of(sandbox: MessageMediaSandbox, notice: Notice) -> tuple[str, SmsEven
 
 
 def event_with(**fields: Any) -> tuple[SmsEvent, ...]:
-    """Return the events of a webhook with these fields."""
+    """Return the events of a webhook with the given fields."""
     webhook = WebhookEvent(
         vendor="messagemedia", id="e1", type="", vendor_type="", payload=fields, data=fields
     )

@@ -77,7 +77,7 @@ def hub_at(sandbox: MicrosoftCalendarSandbox) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the event that is read from a response with these fields."""
+    """Return the event that is read from a response with the given fields."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         return Ref("microsoft_calendar", "calendars", id).with_related(**related)

@@ -44,7 +44,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def payment(**fields: Any) -> Payment:
-    """Return the payment read from a Mollie response with these fields."""
+    """Return the payment read from a Mollie response with the given fields."""
     default_payment = {
         "id": "tr_1",
         "status": "paid",

@@ -80,7 +80,7 @@ def test_only_events_are_followed_up(shop: SandboxHub) -> None:
 
 
 def webhook(data: object, payload: object = None) -> WebhookEvent:
-    """Return a Mollie webhook with this content."""
+    """Return a Mollie webhook with the given content."""
     return WebhookEvent(
         vendor="mollie", id="event_1", type="x", vendor_type="x", data=data, payload=payload
     )

@@ -14,7 +14,7 @@ from tests.vendors.mollie_account import RETURN_URL
 
 
 def payment_body(**fields: Any) -> dict[str, Any]:
-    """Return the body that creates a payment, with these changes."""
+    """Return the body that creates a payment, with the given changes."""
     default_payment = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",

@@ -81,7 +81,7 @@ def approved(sandbox: OpenBankingUkSandbox, bank: Any, key: str = "k-1") -> tupl
 
 
 def body_of(order: PaymentOrder, *, is_old: bool = False) -> Any:
-    """Return the payment details that a UK bank gets for this order."""
+    """Return the payment details that a UK bank gets for the given order."""
     return payment_consent_body(order, "i-1", is_old=is_old)["Data"]["Initiation"]
 
 

@@ -471,7 +471,7 @@ MOLLIE_LINE: Final = {
 
 
 def unit(**breakdown: str) -> dict[str, Any]:
-    """Return a PayPal order with one item and these totals."""
+    """Return a PayPal order with one item and the given totals."""
     sums = {name: euros(value) for name, value in breakdown.items()}
     item = {"name": "Chair", "quantity": "2", "unit_amount": euros("24.40")}
     return {"purchase_units": [{"amount": {**euros("48.80"), "breakdown": sums}, "items": [item]}]}

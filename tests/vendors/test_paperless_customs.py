@@ -24,7 +24,7 @@ OWN = attrs.evolve(CUSTOMS, invoice_file=FILE)
 
 
 def request_of(customs: Customs, **fields: Any) -> RateRequest:
-    """Return a shipment abroad with this declaration."""
+    """Return a shipment abroad with the given declaration."""
     return attrs.evolve(REQUEST, customs=customs, **fields)
 
 

@@ -14,12 +14,12 @@ TEN = Money("10.00", "EUR")
 
 
 def fields(required: str, **properties: Json) -> Json:
-    """Return the schema of an object with these fields and no others."""
+    """Return the schema of an object with the given fields and no others."""
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
 def text_schema(letters: int) -> Json:
-    """Return the schema of a text of at most this length."""
+    """Return the schema of a text of at most the given length."""
     return {"type": "string", "maxLength": letters}
 
 
@@ -71,7 +71,7 @@ ORDER = fields(
 
 
 def path(schema: Json) -> Json:
-    """Return an API path that accepts this request body."""
+    """Return an API path that accepts the given request body."""
     return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 

@@ -60,7 +60,7 @@ def ref(id: str, /, **related: str | None) -> Ref:
 
 
 def events_of(kind: str, data: Any) -> list[PaymentEvent]:
-    """Return the events of a PayPal webhook of this type."""
+    """Return the events of a PayPal webhook of the given type."""
     now = datetime(2031, 5, 6, tzinfo=UTC)
     event = WebhookEvent(
         vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data

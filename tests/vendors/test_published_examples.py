@@ -54,7 +54,7 @@ OPERATIONS: Final = {
 
 
 def make_ref(id_: str, /, **_: str | None) -> Ref:
-    """Return a reference to a document with this id."""
+    """Return a reference to a document with the given id."""
     return Ref("recommand", "main", id_)
 
 

@@ -352,7 +352,7 @@ def test_invoice_without_a_currency_is_in_the_home_currency(
 
 
 def home_currency(currency: str) -> Response:
-    """Return the preferences of a company with this home currency."""
+    """Return the preferences of a company with the given home currency."""
     return reply({"Preferences": {"CurrencyPrefs": {"HomeCurrency": {"value": currency}}}})
 
 

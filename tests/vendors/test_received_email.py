@@ -193,7 +193,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[..., WebhookEvent]]] = {
 
 
 def received_message(vendor: str, **changes: Any) -> ReceivedEmail:
-    """Return the message that is read from a vendor's webhook with these fields changed."""
+    """Return the message that is read from a vendor's webhook with the given fields changed."""
     instance, webhook = VENDORS[vendor]
     [event] = hub(instance).events("mail", webhook(**changes))
     assert isinstance(event, ReceivedEmail)

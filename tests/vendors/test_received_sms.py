@@ -26,7 +26,7 @@ PICTURES = {"NumMedia": "2", "MediaUrl0": "https://a.example/0", "MediaUrl1": "h
 
 
 def event_of(vendor: Vendor, payload: dict[str, Any], kind: str = "") -> Any:
-    """Return the event of a vendor's webhook with these fields."""
+    """Return the event of a vendor's webhook with the given fields."""
     webhook = WebhookEvent(
         vendor="x", id="e1", type="", vendor_type=kind, payload=payload, data=payload
     )

@@ -38,7 +38,7 @@ def kind_of(value: Any) -> Any:
 
 
 def records_of(model: str) -> list[dict[str, Any]]:
-    """Return the records of this model that the sandbox returned in the scenarios."""
+    """Return the records of the given model that the sandbox returned in the scenarios."""
     records: list[dict[str, Any]] = []
     for exchange in exchanges_of("odoo"):
         arguments = json.loads(as_bytes(exchange.request))["params"]["args"]

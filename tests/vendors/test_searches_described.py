@@ -89,7 +89,7 @@ SEARCHES: Final[dict[str, tuple[Callable[[Hub, Any, str], None], str]]] = {
 
 
 def exchanges_with_a_loss(vendor: str, position: int, folder: Path) -> list[Exchange]:
-    """Return an operation's requests and responses; the response at this position is lost."""
+    """Return an operation's requests and responses; the response at the given position is lost."""
     fixture = fixture_of(vendor, folder)
     kind = vendor_class(vendor)
     names = {field.name for field in attrs.fields(cast("Any", kind))}

@@ -30,7 +30,7 @@ ENABLED: Json = {
 
 
 def fields(required: str, **properties: Json) -> Json:
-    """Return the schema of an object with these fields and no others."""
+    """Return the schema of an object with the given fields and no others."""
     return {"type": "object", "required": required.split(), "properties": properties}
 
 

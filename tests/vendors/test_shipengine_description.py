@@ -30,17 +30,17 @@ FLAG: Json = {"type": "boolean"}
 
 
 def fields(required: str, **properties: Json) -> Json:
-    """Return the schema of an object with these fields and no others."""
+    """Return the schema of an object with the given fields and no others."""
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
 def listed(items: Json) -> Json:
-    """Return the schema of a list of these items."""
+    """Return the schema of a list of the given items."""
     return {"type": "array", "items": items}
 
 
 def one_of(words: str) -> Json:
-    """Return the schema of an enumeration of these words."""
+    """Return the schema of an enumeration of the given words."""
     return {"type": "string", "enum": words.split()}
 
 
@@ -126,7 +126,7 @@ LABEL = fields(
 
 
 def path(schema: Json) -> Json:
-    """Return an API description of a request with this body."""
+    """Return an API description of a request with the given body."""
     return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
 
 

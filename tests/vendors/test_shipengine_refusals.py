@@ -195,7 +195,7 @@ def test_sandbox_sells_a_label_without_a_mark(shop: SandboxHub) -> None:
 def response_to(
     sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
 ) -> Response:
-    """Return the ShipEngine sandbox's response to a request with this key."""
+    """Return the ShipEngine sandbox's response to a request with the given key."""
     keyed_request = request if key is None else request.with_header("API-Key", key)
     url = f"https://api.shipengine.com{request.path}"
     return SandboxHttpClient(sandbox).send(keyed_request, url, Timeouts())

@@ -119,7 +119,7 @@ UPS_SHIPMENT: dict[str, Any] = {
 
 
 def order_of(customs: Customs, **fields: Any) -> RateRequest:
-    """Return a shipment with these goods."""
+    """Return a shipment with the given goods."""
     return attrs.evolve(ORDER, customs=customs, **fields)
 
 

@@ -54,7 +54,7 @@ def variables_of(sandbox: ShopifySandbox) -> dict[str, Any]:
 
 
 def parcels_answer(*parts: tuple[str, int], first: int = 0, more: str | None = None) -> Response:
-    """Return a response with fulfilment orders that have these statuses and quantities."""
+    """Return a response with fulfilment orders that have the given statuses and quantities."""
     nodes = [
         {
             "id": f"part-{number}",

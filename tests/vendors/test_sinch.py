@@ -47,7 +47,7 @@ SEND, READ = Request.post("/batches", json={}), Request.get("/batches/1")
 
 
 def body(**fields: Any) -> dict[str, Any]:
-    """Return the JSON body for a message with these fields."""
+    """Return the JSON body for a message with the given fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     content: Any = Sinch.send.request(VENDOR, SmsMessage(**options)).body
     result: dict[str, Any] = json.loads(content)
@@ -55,12 +55,12 @@ def body(**fields: Any) -> dict[str, Any]:
 
 
 def read_batch(**fields: Any) -> SmsReceipt:
-    """Return the receipt that is read from a batch with these fields."""
+    """Return the receipt that is read from a batch with the given fields."""
     return Sinch.get_batch.read(REFS.ref, reply({"id": "01B"} | fields))
 
 
 def read_report(*statuses: Any, **fields: Any) -> SmsReceipt:
-    """Return the receipt that is read from a delivery report with these states."""
+    """Return the receipt that is read from a delivery report with the given states."""
     report = {"type": "delivery_report_sms", "batch_id": "01B", "statuses": [*statuses]}
     return Sinch.get_report.read(REFS.ref, reply(report | fields))
 

@@ -34,7 +34,7 @@ def opened(vendor: str, folder: Path, **options: Any) -> tuple[moorage.Hub, Any]
 
 
 def template(**fields: Any) -> TemplateMessage:
-    """Return a message from a template with these fields changed."""
+    """Return a message from a template with the given fields changed."""
     default_fields: dict[str, Any] = {
         "to": TO,
         "channel": "whatsapp",

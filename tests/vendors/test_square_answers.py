@@ -167,7 +167,7 @@ def test_square_response_without_id_or_state_is_read_as_none(
 
 
 def payment(**fields: Any) -> Payment:
-    """Return the payment read from a Square response with these fields."""
+    """Return the payment read from a Square response with the given fields."""
     default_payment = {
         "id": "p1",
         "status": "COMPLETED",
@@ -237,7 +237,7 @@ def test_dispute_without_a_payment() -> None:
 
 
 def webhook(data: object) -> WebhookEvent:
-    """Return a Square webhook with this content."""
+    """Return a Square webhook with the given content."""
     return WebhookEvent(vendor="square", id="evt", type="x", vendor_type="x", data=data)
 
 

@@ -31,7 +31,7 @@ def reply_to(
 
 
 def payment_body(**fields: Any) -> dict[str, Any]:
-    """Return the request body that creates a Square payment, with these changes."""
+    """Return the request body that creates a Square payment, with the given changes."""
     default_payment = {
         "idempotency_key": "k",
         "source_id": "cnon:card-nonce-ok",

@@ -75,7 +75,7 @@ def test_dispute_without_a_deadline() -> None:
 
 
 def intent(**fields: Any) -> Payment:
-    """Return the payment read from a Stripe intent with these fields."""
+    """Return the payment read from a Stripe intent with the given fields."""
     default_intent = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
     payment = payment_of(ref, as_answer({**default_intent, **fields}))
     assert payment is not None

@@ -50,7 +50,7 @@ SEND: Final = Request.post("/v2/messages", json={})
 
 
 def body(vendor: Telnyx = VENDOR, **fields: Any) -> dict[str, Any]:
-    """Return the JSON body for a message with these fields."""
+    """Return the JSON body for a message with the given fields."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     content: Any = Telnyx.send.request(vendor, SmsMessage(**options)).body
     result: dict[str, Any] = json.loads(content)

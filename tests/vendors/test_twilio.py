@@ -67,7 +67,7 @@ def read_number(response: Response) -> NumberCheck:
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """Return the form fields, by name, that Twilio gets for a message with these options."""
+    """Return the form fields, by name, that Twilio gets for a message with the given options."""
     options: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
     pairs = message_form(VENDOR, SmsMessage(**options))
     return {name: [v for n, v in pairs if n == name] for name, _ in pairs}

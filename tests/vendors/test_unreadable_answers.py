@@ -39,7 +39,7 @@ class Wire:
     account = "main"
 
     def ref(self, id: str, /, **_: object) -> Ref:
-        """Return a reference with this id."""
+        """Return a reference with the given id."""
         return Ref("amazon_ses", "main", id)
 
 

@@ -111,19 +111,19 @@ ABROAD = {"Name": "Ada", "Address": {"AddressLine": [], "CountryCode": "DE"}}
 
 
 def rate(**fields: Any) -> Request:
-    """Return a UPS rate request with these changes."""
+    """Return a UPS rate request with the given changes."""
     body = {"RateRequest": {"Request": {}, "Shipment": {**_RATE, **fields}}}
     return Request.post("/api/rating/v2409/Shop", json=body)
 
 
 def box_request(length: str) -> Request:
-    """Return a UPS rate request for a box of this length."""
+    """Return a UPS rate request for a box of the given length."""
     dimensions = {**_PACKAGE["Dimensions"], "Length": length}
     return rate(Package=[{**_PACKAGE, "Dimensions": dimensions}])
 
 
 def ship(code: str = "ZPL", **fields: Any) -> Request:
-    """Return a UPS purchase with these changes."""
+    """Return a UPS purchase with the given changes."""
     label = {
         "LabelImageFormat": {"Code": code},
         "LabelStockSize": {"Height": "6", "Width": "4"},

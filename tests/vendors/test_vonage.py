@@ -47,7 +47,7 @@ def refused_part(status: str) -> dict[str, str]:
 
 
 def parts(*fields: dict[str, str]) -> Response:
-    """Return a Vonage response that contains these results of message parts."""
+    """Return a Vonage response that contains the given results of message parts."""
     return reply({"message-count": str(len(fields)), "messages": [*fields]})
 
 

@@ -43,7 +43,7 @@ def subscription(endpoint: str = "https://push.example/s/1", point: str = POINT)
 
 
 def sent_notifications(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
-    """Send a notification with these fields; return the requests."""
+    """Send a notification with the given fields; return the requests."""
     sandbox = WebPushSandbox()
     recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)

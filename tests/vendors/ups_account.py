@@ -96,7 +96,7 @@ class SandboxHub:
         )
 
     def last_request(self, path: str) -> Any:
-        """Return the body of the last request whose path ends with this text."""
+        """Return the body of the last request whose path ends with the given text."""
         return [request.json() for request in self.sandbox.requests if request.path.endswith(path)][
             -1
         ]

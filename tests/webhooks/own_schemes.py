@@ -14,7 +14,7 @@ OWN: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"}
 
 
 def own_scheme(**fields: Any) -> WebhookScheme:
-    """Return a custom webhook scheme with these fields."""
+    """Return a custom webhook scheme with the given fields."""
     return WebhookScheme(**OWN | fields)
 
 

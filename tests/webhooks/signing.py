@@ -323,7 +323,7 @@ def sendgrid(now: datetime, number: int) -> SentWebhook:
 
 
 def multipart_form(fields: Mapping[str, str | bytes], boundary: str = "xYzZY") -> bytes:
-    """Return a multipart form that has these fields and a file."""
+    """Return a multipart form that has the given fields and a file."""
     parts = [
         f'Content-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
         + (value.encode() if isinstance(value, str) else value)

@@ -142,7 +142,7 @@ def test_only_last_one_counts_if_field_occurs_twice_in_signed_json_item() -> Non
 
 
 def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]:
-    """Return receivers for these endpoints and tenants; all share one store and one secret."""
+    """Return receivers for the given endpoints and tenants; all share one store and one secret."""
     clock = VirtualClock(NOW)
     store = MemoryStorage(clock=clock)
     secrets = StaticWebhookSecrets(dict.fromkeys((tenant for _, tenant in places), SECRET))

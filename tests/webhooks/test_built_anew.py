@@ -88,7 +88,7 @@ TYPES = {
 
 
 def built(name: str) -> WebhookScheme:
-    """Return the webhook preset of this name, created again."""
+    """Return the webhook preset with the given name, created again."""
     module = BUILT[name]
     schemes: dict[str, WebhookScheme] = {
         scheme.name: scheme for scheme in getattr(rerun_module(module), LISTS[module])

@@ -43,7 +43,7 @@ def framework_servers() -> Generator[Hosts]:
 
 
 def of_github(body: bytes, number: int = 1) -> SentWebhook:
-    """Return a webhook with this body, signed as GitHub does."""
+    """Return a webhook with the given body, signed as GitHub does."""
     signature = "sha256=" + mac(SECRET, body).hex()
     github_headers = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
     return SentWebhook(headers=github_headers | {"Content-Type": "application/json"}, body=body)

@@ -26,7 +26,7 @@ def signed_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_json(fields: object) -> SentWebhook:
-    """Return a webhook with these fields as its JSON body."""
+    """Return a webhook with the given fields as its JSON body."""
     return SentWebhook(headers={}, body=json.dumps(fields).encode())
 
 

@@ -131,7 +131,7 @@ def scope(sent: SentWebhook = SENT_WEBHOOK, **more: Any) -> dict[str, Any]:
 
 
 def messages(*bodies: bytes | None) -> Callable[[], Any]:
-    """Return an ASGI `receive` function that gives these pieces; None means a disconnect."""
+    """Return an ASGI `receive` function that gives the given pieces; None means a disconnect."""
     remaining_chunks = list(bodies)
 
     async def receive() -> Mapping[str, Any]:

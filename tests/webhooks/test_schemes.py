@@ -99,7 +99,7 @@ def test_braces_and_literals() -> None:
 
 
 def signature_of(write: Callable[[bytes], str], name: str, body: bytes) -> str:
-    """Return the body's HMAC by this hash, in the encoding that `write` makes."""
+    """Return the body's HMAC by the given hash, in the encoding that `write` makes."""
     return write(mac(SECRET, body, name))
 
 

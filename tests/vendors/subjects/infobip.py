@@ -35,7 +35,7 @@ def infobip_says(status: int, code: str, words: str = "447700900000 is refused")
 
 
 def infobip_status(group: str, name: str, **more: Any) -> Response:
-    """Return a response to a message with this status."""
+    """Return a response to a message with the given status."""
     status = {"groupName": group, "name": name, "description": "447700900000 is refused"}
     receipt = {"messageId": "m-7", "status": status, "details": {"messageCount": 2}}
     return reply({"bulkId": "b-7", "messages": [receipt | more]})
