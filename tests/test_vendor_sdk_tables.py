@@ -252,7 +252,7 @@ def test_conditional_field_takes_one_of_two_values(fields: dict[str, Any], value
 
 
 def test_webhook_is_read_by_a_table() -> None:
-    """A table turns a webhook into an event, or into none if it has no id or no table."""
+    """A table turns a webhook into an event; a webhook without an id or a table gives none."""
     webhook = sdk.WebhookEvent(
         vendor="reef", id="e1", type="thing", vendor_type="thing", data={"thing": "t1"}
     )

@@ -182,7 +182,7 @@ def test_names_of_prometheus_are_registered() -> None:
 
 
 def test_numbers_of_pipelines_with_one_name_are_added() -> None:
-    """Statistics of pipelines with one name are added up; they count as running if all run."""
+    """Statistics of pipelines with one name are added up; the state is running only if all run."""
     readings = PipelineReadings()
     running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
     lost_pipeline = FixedPipeline(

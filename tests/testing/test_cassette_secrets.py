@@ -311,7 +311,7 @@ def _echo(request: Request, url: str) -> Response:
 def test_values_that_look_like_secrets_are_masked(
     recorder: Recorder, requests: tuple[Request, str]
 ) -> None:
-    """Values that look like secrets are masked in headers, queries and URLs of bots."""
+    """Values that look like secrets are masked in headers, queries and the URL paths of bots."""
     recorder.vendor.always(
         _echo if KEY in repr(requests) or TOKEN in requests[1] else Response(400)
     )

@@ -90,7 +90,7 @@ class _SendsNothingVendor(SendGrid):
 
 
 class _ShorteningVendor(SendGrid):
-    """A faulty vendor that shortens subjects, tracks as it likes, and loses a bulk's metadata."""
+    """A faulty vendor that shortens subjects, ignores tracking options, and loses bulk metadata."""
 
     async def send_transactional(
         self,

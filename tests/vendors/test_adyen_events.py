@@ -246,7 +246,7 @@ def test_event_names_the_payment_of_a_buyer_who_did_not_return(shop: SandboxHub)
 
 
 def test_event_of_another_payment_is_refused(shop: SandboxHub) -> None:
-    """A payment refuses an Adyen event of another payment, even if it has no id itself."""
+    """An Adyen event of another payment is refused, even by a payment that has no id yet."""
     unnamed_payment = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
     shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
     (events,) = shop.webhook_events()

@@ -380,7 +380,7 @@ def test_refusal_has_all_its_details() -> None:
     "currency, unit_amount", [("KWD", Money("0.010", "KWD")), ("JPY", Money("10", "JPY"))]
 )
 def test_totals_are_in_the_currency_of_the_payment(currency: str, unit_amount: Money) -> None:
-    """A missing total follows from the payment's status; all totals have its currency."""
+    """A missing total follows from the payment's status; all totals have the payment's currency."""
     fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
     balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
     payment = _read({**fields, "status": "Captured", "balances": balances})

@@ -86,7 +86,7 @@ def test_sender_has_contact_details() -> None:
 
 
 def test_missing_postal_code_is_empty() -> None:
-    """An address in a country without postal codes is sent to DHL with an empty one."""
+    """An address in a country without postal codes is sent to DHL with an empty postal code."""
     place = shipment_request(recipient=attrs.evolve(RECIPIENT, postal_code=None))["customerDetails"]
 
     assert "" == place["receiverDetails"]["postalAddress"]["postalCode"]

@@ -171,7 +171,7 @@ def test_requests_of_a_parcel() -> None:
     ],
 )
 def test_carrier_and_number_are_sent_together(parcel: Fulfilment, expected: dict[str, str]) -> None:
-    """Carrier and tracking number are sent to eBay together, or neither of them."""
+    """Carrier and tracking number are sent to eBay only together."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(1)
     with hub(sandbox) as shop:

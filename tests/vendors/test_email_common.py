@@ -39,7 +39,7 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
 @example(name="<<<<<<<ß日日日日日日日😀😀😀😀")
 @given(name=st.text(st.sampled_from('aß日,😀" <é'), min_size=1, max_size=200))
 def test_display_name_has_encoded_words_of_75_characters(name: str) -> None:
-    """A display name is written in words that RFC 2047 allows, and reads as it was given."""
+    """A display name is split into encoded words as RFC 2047 allows, and is decoded unchanged."""
     header = address_header(EmailAddress("ada@example.com", name))
     words = re.findall(r"=\?utf-8\?[^ ]*\?=", header)
     display_name, address = parseaddr(header)

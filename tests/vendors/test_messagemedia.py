@@ -462,7 +462,7 @@ def test_event_of_a_received_message(text: str, name: str) -> None:
 
 
 def test_received_message_may_lack_its_receiver() -> None:
-    """A reply has no receiver if the message it belongs to named no sender."""
+    """A received reply has no receiver if the message that it answers named no sender."""
     (event,) = event_with(reply_id="r-1", message_id="m-7", source_number="61491570156")
 
     assert ("r-1", "+61491570156", None) == (event.ref.id, event.sender, event.to)

@@ -207,7 +207,7 @@ def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, An
 
 
 def test_last_day_of_each_month_is_day_31_of_graph() -> None:
-    """The last day of each month is day 31 of Graph, which moves it in shorter months."""
+    """The last day of each month is sent as day 31, since Graph then uses a shorter month's end."""
     assert 31 == recurrence("FREQ=MONTHLY;BYMONTHDAY=-1")["pattern"]["dayOfMonth"]
     assert 29 == recurrence("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1")["pattern"]["dayOfMonth"]
 

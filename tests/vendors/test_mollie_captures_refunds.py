@@ -142,7 +142,7 @@ def test_lost_cancellation_is_repeated(shop: SandboxHub) -> None:
 
 
 def test_void_is_pending_at_first(shop: SandboxHub) -> None:
-    """The release of a Mollie authorisation is pending until it is done."""
+    """A void of a Mollie authorisation is pending until Mollie has released the amount."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
 

@@ -70,7 +70,7 @@ def test_dhl_gets_your_invoice() -> None:
 
 
 def test_rates_of_dhl_are_for_electronic_invoices() -> None:
-    """The request for rates has the service too, because DHL does not offer it everywhere."""
+    """A rate request names the paperless service too, because DHL does not offer it everywhere."""
     services = dhl_rates(request_of(OWN), "1", PLANNED)["valueAddedServices"]
 
     assert [{"serviceCode": "WY"}] == services
@@ -95,7 +95,7 @@ def test_invoice_on_paper_orders_nothing() -> None:
 
 
 def test_fedex_writes_the_invoice() -> None:
-    """For a paperless shipment FedEx gets the service, and the document that it writes."""
+    """For a paperless shipment FedEx gets the service, and the order to write an invoice."""
     shipment = fedex_body(PAPERLESS, saturday=True)
 
     assert {

@@ -813,7 +813,7 @@ def test_prefix_of_the_key_decides_the_mode(key: str, mode: Mode | None) -> None
 
 
 def test_events_of_a_payment(shop: Shop) -> None:
-    """A payment's webhook contains the payment; after a refund's webhook it must be looked up."""
+    """A payment's webhook contains the payment; a refund's webhook requires a look-up."""
     intent = shop.payments.create_intent(order(source=None), idempotency_key="i-1")
     shop.sandbox.visit(intent.ref.id)
     shop.payments.refund(intent.ref, idempotency_key="r-1")

@@ -406,7 +406,7 @@ def test_page_without_transactions_is_the_last() -> None:
 
 
 def test_parties_of_a_transfer() -> None:
-    """The payer or payee that Plaid states is preferred to the one that it found in the text."""
+    """A payer or payee that Plaid states is preferred to a name that Plaid found in the text."""
 
     def with_parties(response: Any) -> Any:
         body = response.json()

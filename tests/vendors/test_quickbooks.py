@@ -580,7 +580,7 @@ def test_account_has_the_class_of_its_classification(word: str, meaning: Account
 
 
 def test_timeout_is_no_refusal() -> None:
-    """A timeout never becomes a rejection, even if its text contains one."""
+    """A timeout never becomes a rejection, even if the response's text describes a rejection."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 

@@ -252,7 +252,7 @@ def test_answer_without_an_id_for_each_recipient_is_malformed(emails: list[Any])
     ],
 )
 def test_refusals(status: int, code: str | None, error: type[Exception]) -> None:
-    """A refusal has Scaleway's type as its code, and the class that belongs to it."""
+    """Scaleway's type of an error response decides the error's class, and is its code."""
     sandbox, mail_hub = scaleway_hub()
     words = {} if code is None else {"type": code}
     sandbox.fail(reply({"message": "It is not possible.", **words}, status))

@@ -531,7 +531,7 @@ def test_unbought_shipment_cannot_be_cancelled(shop: SandboxHub) -> None:
 
 
 def test_shippo_converts_no_labels(shop: SandboxHub) -> None:
-    """Shippo converts no labels; if a reference lacks the label's format, it is looked up."""
+    """Shippo converts no labels; a format that a label's reference lacks is looked up."""
     shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(shipment.ref, "zpl")

@@ -253,7 +253,7 @@ def test_other_refusals_of_a_check_are_errors(
     ],
 )
 def test_repeated_code_is_masked(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """If a vendor's error response repeats the code, it is masked in the error and the log."""
+    """A code that a vendor's error response repeats is masked in the error and the log."""
     fixture, observer = fixture_of(vendor, tmp_path), RecordingObserver()
     assert fixture.sandbox is not None
     fixture.sandbox.fail(reply(answer, 422 if vendor == "vonage" else 400))

@@ -63,7 +63,7 @@ def test_stripe_waits_for_the_bank() -> None:
 
 
 def test_stripe_payment_methods_are_stored_for_a_customer() -> None:
-    """A Stripe payment method is stored while it is attached to a customer, removed when not."""
+    """A Stripe payment method is stored while attached to a customer, and removed otherwise."""
     body = {"id": "pm_1", "type": "card", "customer": "cus_ada"}
     stored = stored_of(ref, Answer(body))
     removed = stored_of(ref, Answer({**body, "customer": None}))

@@ -458,7 +458,7 @@ def test_payment_without_a_token_is_malformed(shop: Shop) -> None:
 def test_lost_answer_is_requested_again_for_an_hour(
     shop: Shop, *, seconds: float, is_repeated: bool
 ) -> None:
-    """After a lost response a purchase can be repeated for an hour; then it stays unknown."""
+    """A purchase whose response was lost can be repeated for an hour; then it stays unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.payments.add("t")
     shop.sandbox.fail(reply({"paymentAuthorizationToken": "t"}))

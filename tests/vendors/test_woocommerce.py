@@ -310,7 +310,7 @@ def test_steps_of_a_repeated_parcel_and_refund() -> None:
 
 
 def test_canceled_order_is_not_cancelled_again() -> None:
-    """Cancelling a cancelled order only reads it."""
+    """Cancelling an order that is already cancelled only reads the order."""
     sandbox = WooCommerceSandbox()
     sandbox.fail(reply({"id": 1, "status": "cancelled"}))
     with hub(sandbox) as shop:
