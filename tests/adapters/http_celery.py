@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from moorage import ConnectorError, ConnectorManager, Request, Service
-from moorage.testing.kits.checks import Control
+from moorage.testing.kits.checks import StallMeter
 from tests.adapters.celery_queue import application
 from tests.adapters.http_forking import SECONDS_BOUND
 
@@ -28,7 +28,7 @@ def call(path: str) -> dict[str, Any]:
     """Return how a call ended, and its duration, including delays of a busy machine."""
     timeout = SECONDS_BOUND if path in {"/silent", "/dripping"} else 120.0
     start_time = monotonic()
-    with Control() as control:
+    with StallMeter() as control:
         try:
             outcome = manager.call("vendor", Request.get(path), timeout=timeout).text
         except ConnectorError as error:

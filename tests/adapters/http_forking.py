@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.errors import ConnectorError
-from moorage.testing.kits.checks import Control
+from moorage.testing.kits.checks import StallMeter
 from tests.support.http_clients import DrivenClient
 
 SECONDS_BOUND: Final = 0.3
@@ -32,7 +32,7 @@ PATIENT: Final = Timeouts(total=120.0)
 def outcome(driven_client: DrivenClient, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
     """Return how a call ended, and its duration, without delays of a busy machine."""
     start_time = monotonic()
-    with Control() as control:
+    with StallMeter() as control:
         try:
             outcome = driven_client.send(Request.get("/"), url + path, timeouts).text
         except ConnectorError as error:

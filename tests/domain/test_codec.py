@@ -20,7 +20,7 @@ from moorage.domain.resilience.circuit import CircuitRule, Outcome
 from moorage.domain.state import codec
 from moorage.domain.state.codec import VERSION, pack, unpack
 from moorage.testing.kits._state_commands import are_equal_values, plain_value
-from moorage.testing.kits._state_walk import CommandWalk
+from moorage.testing.kits._state_walk import RandomCommands
 
 T0 = 1_800_000_000_000_000
 
@@ -45,20 +45,20 @@ def test_packed_states_decide_like_tuples() -> None:
     """A command makes the same decision from encoded states and from decoded states."""
     for seed in range(20):
         generator = random.Random(seed)
-        walk = CommandWalk(generator, "{codec:it}")
+        drawn_commands = RandomCommands(generator, "{codec:it}")
         fields: dict[str, bytes] = {}
         model: dict[str, object] = {}
         now = T0
         for _ in range(100):
             now += generator.choice((0, 1_000, 20_000, 90_000_000))
-            command = walk.draw()
+            command = drawn_commands.draw()
             result = tuple(
                 None if key not in fields else unpack(fields[key]) for key in command.keys
             )
             states, answer = command.apply(result, now)
             expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]  # the states that the command stored
             assert (states, answer) == (expected, entry)
-            walk.remember_reply(command, answer)
+            drawn_commands.remember_reply(command, answer)
             for key, state, previous_state in zip(command.keys, states, result, strict=True):
                 if state is not None:
                     stored_bytes = pack(state, previous_state, fields.get(key, b""))

@@ -12,9 +12,9 @@ import pytest
 from moorage import AsyncHub, AttemptTimeout
 from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.kits.checks import (
-    Control,
     EventTooLate,
     Flag,
+    StallMeter,
     in_thread,
     name_of,
     patience,
@@ -85,14 +85,14 @@ def test_a_hanging_operation_is_named() -> None:
         asyncio.run(lab("charge"))
 
 
-class SteadyControl(Control):
+class SteadyMeter(StallMeter):
     """A time measurement which reports that the machine was never too busy."""
 
     def _measure(self) -> None:
         """Measure nothing, so that no lost time is reported."""
 
 
-class BusyMachine(Control):
+class BusyMachine(StallMeter):
     """A time measurement which reports that the machine was too busy for a second."""
 
     def _measure(self) -> None:
@@ -110,10 +110,10 @@ def test_late_checks_are_retried(late: int, tries: int) -> None:
             raise EventTooLate("It took 9 s.")
 
     if late < 3:
-        asyncio.run(retrying_check(a_check, SteadyControl)("once"))
+        asyncio.run(retrying_check(a_check, SteadyMeter)("once"))
     else:
         with pytest.raises(EventTooLate, match="9 s"):
-            asyncio.run(retrying_check(a_check, SteadyControl)("once"))
+            asyncio.run(retrying_check(a_check, SteadyMeter)("once"))
     assert ["once"] * tries == seen_words
     assert "a_check" == name_of(retrying_check(a_check))
 
@@ -127,7 +127,7 @@ def test_failed_checks_are_not_retried() -> None:
         require([], "Said once")
 
     with pytest.raises(AssertionError, match="Said once"):
-        asyncio.run(retrying_check(a_check, SteadyControl)())
+        asyncio.run(retrying_check(a_check, SteadyMeter)())
     assert [1] == runs
 
 
@@ -162,7 +162,7 @@ def test_lost_time_excludes_the_pause_and_the_work_of_the_process(
 
 def test_time_measurement_ends_with_its_block() -> None:
     """A measurement ends with its block, and its result can be read afterwards."""
-    with Control() as control:
+    with StallMeter() as control:
         [thread] = [result for result in threading.enumerate() if "control" in result.name]
 
     assert 0.0 <= control.lost

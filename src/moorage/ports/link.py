@@ -58,7 +58,7 @@ class AsyncLink(Protocol):
     def close(self) -> None: ...
 
 
-class LeavingLink(Link, Protocol):
+class DrainingLink(Link, Protocol):
     """A connection that many callers share, and that closes only after their requests end.
 
     `leave` waits at most `timeout` seconds until all sent requests are complete; the caller then
@@ -68,8 +68,8 @@ class LeavingLink(Link, Protocol):
     def leave(self, timeout: float, /) -> None: ...
 
 
-class AsyncLeavingLink(AsyncLink, Protocol):
-    """The asynchronous `LeavingLink`."""
+class AsyncDrainingLink(AsyncLink, Protocol):
+    """The asynchronous `DrainingLink`."""
 
     async def leave(self, timeout: float, /) -> None: ...
 

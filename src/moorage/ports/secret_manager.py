@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 
-class Line(Protocol):
+class NetworkAccess(Protocol):
     """The network and file access that a secret manager's client gets from its caller.
 
     `send` sends a request to a base URL with these credentials, and returns any answer; without an
@@ -42,7 +42,7 @@ class LoginProvider(Protocol):
     @property
     def where(self) -> str: ...
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials: ...
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials: ...
 
 
 class SecretManager(LoginProvider, Protocol):
@@ -59,8 +59,10 @@ class SecretManager(LoginProvider, Protocol):
 
     def name(self, service: str, tenant: str | None, /) -> str | None: ...
 
-    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None: ...
+    async def read(
+        self, wire: NetworkAccess, credentials: Credentials, name: str, /
+    ) -> Secret | None: ...
 
     async def write(
-        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+        self, wire: NetworkAccess, credentials: Credentials, name: str, content: Secret, /
     ) -> None: ...

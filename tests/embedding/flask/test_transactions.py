@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from moorage import IntegrationStatus, LogQuery
-from moorage.testing.kits.checks import Control
+from moorage.testing.kits.checks import StallMeter
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def shop_in_transaction(shop: Shop) -> Shop:
 def test_call_inside_a_write_transaction_waits_for_no_lock(shop_in_transaction: Shop) -> None:
     """A call inside a write transaction does not wait for a lock, and is recorded."""
     start_time = time.monotonic()
-    with Control() as control:
+    with StallMeter() as control:
         for number in range(5):
             charge(shop_in_transaction, f"INV-{number}")
         duration = time.monotonic() - start_time

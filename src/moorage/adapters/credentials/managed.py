@@ -1,8 +1,9 @@
 """Credentials in a secret manager, over HTTP without the vendor's SDK.
 
-The requests are coroutines that await a `Line` only, so the synchronous and the asynchronous
-provider share them. The provider logs in when it first needs to, keeps the login, and renews it
-after two thirds of its lifetime; if the manager refuses a login, the provider logs in again once.
+The requests are coroutines that await a `NetworkAccess` only, so the synchronous and the
+asynchronous provider share them. The provider logs in when it first needs to, keeps the login, and
+renews it after two thirds of its lifetime; if the manager refuses a login, the provider logs in
+again once.
 Nothing else is cached: put a cache in front of the provider.
 
 A secret contains a token, or a table in JSON as in a file of credentials.

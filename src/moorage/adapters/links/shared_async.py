@@ -26,14 +26,14 @@ from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout, ConnectorError
-from moorage.ports.link import AsyncLeavingLink
+from moorage.ports.link import AsyncDrainingLink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
 
-L = TypeVar("L", bound=AsyncLeavingLink)
+L = TypeVar("L", bound=AsyncDrainingLink)
 
 _CLOSING_SECONDS: Final = 2.0
 """Seconds that the broker may take to end a connection in good order."""

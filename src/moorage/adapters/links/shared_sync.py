@@ -26,14 +26,14 @@ from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.pool_statistics import PoolStatistics
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout, ConnectorError
-from moorage.ports.link import LeavingLink
+from moorage.ports.link import DrainingLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
 
-L = TypeVar("L", bound=LeavingLink)
+L = TypeVar("L", bound=DrainingLink)
 
 _CLOSING_SECONDS: Final = 2.0
 """Seconds that the broker may take to end a connection in good order."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _CONTAINERS: Final = "http://169.254.170.2"
 _INSTANCE: Final = "http://169.254.169.254"
@@ -64,7 +64,7 @@ class AwsKeys:
         default=None, converter=attrs.converters.optional(as_secret), hash=False
     )
 
-    async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
+    async def keys(self, wire: NetworkAccess, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
         """Return the access keys that the program passed."""
         return _signing_credentials(self, region, service, None)
 
@@ -93,7 +93,7 @@ class AwsEnvironment:
         default=None, converter=_environment, repr=False, eq=False
     )
 
-    async def keys(self, wire: Line, region: str, service: str) -> Credentials:
+    async def keys(self, wire: NetworkAccess, region: str, service: str) -> Credentials:
         """Return the access keys of the first source that has any."""
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
@@ -119,7 +119,7 @@ class AwsEnvironment:
         return Secret(text) if text and is_encodable(text) else None
 
     async def _keys_of_role(
-        self, wire: Line, token_file: str, region: str, service: str
+        self, wire: NetworkAccess, token_file: str, region: str, service: str
     ) -> Credentials:
         """Return the access keys of a role that AWS gives to the holder of a token."""
         role = self.environment.get("AWS_ROLE_ARN")
@@ -164,7 +164,7 @@ class AwsEnvironment:
         )
 
     async def _of_container(
-        self, wire: Line, container: str, region: str, service: str
+        self, wire: NetworkAccess, container: str, region: str, service: str
     ) -> Credentials:
         parts = urlsplit(container)
         request = Request.get(f"{parts.path}?{parts.query}" if parts.query else parts.path)
@@ -174,13 +174,13 @@ class AwsEnvironment:
         answer = await wire.send(f"{parts.scheme}://{parts.netloc}", request)
         return _endpoint_credentials("the container's source of keys", answer, region, service)
 
-    async def _proof(self, wire: Line) -> Secret | None:
+    async def _proof(self, wire: NetworkAccess) -> Secret | None:
         path = self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
         if path:
             return await wire.read(path)
         return self.secret("AWS_CONTAINER_AUTHORIZATION_TOKEN")
 
-    async def _of_instance(self, wire: Line, region: str, service: str) -> Credentials:
+    async def _of_instance(self, wire: NetworkAccess, region: str, service: str) -> Credentials:
         base = self.environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _INSTANCE
         base = base.rstrip("/")
         source = "the instance's metadata"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 SERVICE: Final = "secretsmanager"
 _TYPE: Final = "application/x-amz-json-1.1"
@@ -105,11 +105,13 @@ class AwsSecretsManager:
         """
         return secret_path(self.prefix, service, tenant)
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return the access keys that sign requests."""
         return await self.identity.keys(wire, self.region, SERVICE)
 
-    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
+    async def read(
+        self, wire: NetworkAccess, credentials: Credentials, name: str, /
+    ) -> Secret | None:
         """Return the current version of a secret; None if it does not exist."""
         request = _request("GetSecretValue", {"SecretId": name})
         answer = await wire.send(self.endpoint, request, credentials)
@@ -125,7 +127,7 @@ class AwsSecretsManager:
         )
 
     async def write(
-        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+        self, wire: NetworkAccess, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
         """Store a new version of a secret, or create the secret."""
         remedy = f"Allow this identity secretsmanager:PutSecretValue and CreateSecret on {name}."

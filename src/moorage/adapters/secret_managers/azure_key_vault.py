@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.http.requests import Response
     from moorage.errors import ConnectorError
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _METADATA: Final = "http://169.254.169.254"
@@ -57,7 +57,7 @@ class AzureClient:
     tenant: str | None = attrs.field(default=None, kw_only=True)
     authority: str = attrs.field(default=_AUTHORITY, converter=validate_base_url, kw_only=True)
 
-    async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:
+    async def token(self, wire: NetworkAccess, tenant: str, resource: str) -> Credentials:
         """Return an access token for an Azure resource."""
         directory = quote(self.tenant or tenant, safe="")
         answer = await wire.send(
@@ -87,7 +87,7 @@ class AzureManagedIdentity:
     client_id: str | None = None
     address: str = attrs.field(default=_METADATA, converter=validate_base_url, kw_only=True)
 
-    async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine has one directory
+    async def token(self, wire: NetworkAccess, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine has one directory
         """Return this machine's access token for an Azure resource."""
         request = Request.get(
             "/metadata/identity/oauth2/token",
@@ -134,7 +134,7 @@ class AzureKeyVault:
         """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return an access token for the resource that the key vault asks for."""
         challenge = await wire.send(self.address, self._request("GET", "/secrets"))
         if challenge.status != 401:
@@ -153,7 +153,9 @@ class AzureKeyVault:
             )
         return await self.identity.token(wire, directory.path.strip("/"), resource.rstrip("/"))
 
-    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
+    async def read(
+        self, wire: NetworkAccess, credentials: Credentials, name: str, /
+    ) -> Secret | None:
         """Return the current version of a secret; None if it does not exist."""
         request = self._request("GET", f"/secrets/{quote(name, safe='')}")
         answer = await wire.send(self.address, request, credentials)
@@ -167,7 +169,7 @@ class AzureKeyVault:
         return content
 
     async def write(
-        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+        self, wire: NetworkAccess, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
         """Store a new version of a secret in the key vault."""
         request = self._request("PUT", f"/secrets/{quote(name, safe='')}")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.methods import Credentials
     from moorage.domain.http.requests import Response
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _API: Final = "https://secretmanager.googleapis.com"
 _METADATA: Final = "http://metadata.google.internal"
@@ -83,7 +83,7 @@ class GcpServiceAccount:
             remedy="Pass the JSON key file of a service account, and let this process read it.",
         )
 
-    async def token(self, wire: Line) -> Credentials:
+    async def token(self, wire: NetworkAccess) -> Credentials:
         """Return an access token in exchange for a signed assertion."""
         context = SigningContext(wire.utc(), wire.nonce())
         assertion = _assertion(self).token(self.private_key, context)
@@ -110,7 +110,7 @@ class GcpMetadata:
 
     address: str = attrs.field(default=_METADATA, converter=validate_base_url)
 
-    async def token(self, wire: Line) -> Credentials:
+    async def token(self, wire: NetworkAccess) -> Credentials:
         """Return the access token of this machine."""
         request = Request.get(
             "/computeMetadata/v1/instance/service-accounts/default/token",
@@ -151,11 +151,13 @@ class GcpSecretManager:
         """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return an access token for the secret manager."""
         return await self.identity.token(wire)
 
-    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
+    async def read(
+        self, wire: NetworkAccess, credentials: Credentials, name: str, /
+    ) -> Secret | None:
         """Return the newest version of a secret, after checking its checksum."""
         request = Request.get(f"{self._secrets}/{quote(name, safe='')}/versions/latest:access")
         answer = await wire.send(self.endpoint, request, credentials)
@@ -175,7 +177,7 @@ class GcpSecretManager:
         return content
 
     async def write(
-        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+        self, wire: NetworkAccess, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
         """Store a new version of a secret, creating the secret if necessary."""
         add_request = Request.post(
@@ -190,7 +192,7 @@ class GcpSecretManager:
         if not answer.ok:
             raise self._error_of(answer, "secretmanager.versions.add", name)
 
-    async def _create(self, wire: Line, credentials: Credentials, name: str) -> None:
+    async def _create(self, wire: NetworkAccess, credentials: Credentials, name: str) -> None:
         request = Request.post(
             self._secrets, query={"secretId": name}, json={"replication": {"automatic": {}}}
         )

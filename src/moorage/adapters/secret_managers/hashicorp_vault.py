@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.http.requests import Response
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _TOKEN: Final = "X-Vault-Token"  # noqa: S105 - the name of a header
 _SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -137,7 +137,7 @@ class HashiCorpVault:
         """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_path(self.prefix, service, tenant)
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:
         """Renew the current Vault token, or get a new one."""
         if held is not None:
             renewed_credentials = await self._renew(wire, held)
@@ -153,7 +153,9 @@ class HashiCorpVault:
         account = await wire.read(login.token_file)
         return await self._enter(wire, login.mount, _account(login.role, account))
 
-    async def read(self, wire: Line, credentials: Credentials, name: str, /) -> Secret | None:
+    async def read(
+        self, wire: NetworkAccess, credentials: Credentials, name: str, /
+    ) -> Secret | None:
         """Return the current version of a secret; None if it does not exist or is deleted."""
         answer = await wire.send(self.address, self._get(self._path(name)), credentials)
         if answer.status == 404 and not value_at(answer, "errors"):
@@ -171,7 +173,7 @@ class HashiCorpVault:
         return content
 
     async def write(
-        self, wire: Line, credentials: Credentials, name: str, content: Secret, /
+        self, wire: NetworkAccess, credentials: Credentials, name: str, content: Secret, /
     ) -> None:
         """Store a new version of a secret in Vault."""
         answer = await wire.send(
@@ -185,7 +187,7 @@ class HashiCorpVault:
                 f"Allow this login to create and update {self.mount}/data/{name} in a policy.",
             )
 
-    async def _renew(self, wire: Line, held: Credentials) -> Credentials | None:
+    async def _renew(self, wire: NetworkAccess, held: Credentials) -> Credentials | None:
         """Extend the lifetime of the Vault token; return None if Vault refuses."""
         answer = await wire.send(
             self.address, self._post("/v1/auth/token/renew-self", Secret("{}")), held
@@ -200,7 +202,7 @@ class HashiCorpVault:
             else None
         )
 
-    async def _look_up(self, wire: Line, token: Secret) -> Credentials:
+    async def _look_up(self, wire: NetworkAccess, token: Secret) -> Credentials:
         """Return a Vault token with its expiry, if the token may read its own expiry."""
         credentials = Credentials.api_key(token, header=_TOKEN)
         answer = await wire.send(self.address, self._get("/v1/auth/token/lookup-self"), credentials)
@@ -213,7 +215,7 @@ class HashiCorpVault:
         lifetime = seconds_at(answer, "data", "ttl")
         return attrs.evolve(credentials, expires_at=_expiry(wire.utc(), lifetime))
 
-    async def _enter(self, wire: Line, mount: str, proof: Secret) -> Credentials:
+    async def _enter(self, wire: NetworkAccess, mount: str, proof: Secret) -> Credentials:
         answer = await wire.send(self.address, self._post(f"/v1/auth/{quote(mount)}/login", proof))
         if answer.status in _LOGIN_REFUSED:
             raise refusal(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
     from moorage.errors import ConnectorError
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
     Send = Callable[[Request, str, Timeouts], Coroutine[Any, Any, Response]]
 
@@ -62,7 +62,7 @@ class SqsAccess:
         """The name of the service for error messages."""
         return f"Amazon SQS in {self.region}"
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return the access keys that sign requests."""
         return await self.identity.keys(wire, self.region, SERVICE)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
     from moorage.ports.clock import Clock
     from moorage.ports.http import HttpClient
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _REGION: Final = late_pattern(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
 _JSON: Final = "application/x-amz-json-1.1"
@@ -54,7 +54,7 @@ class AwsAccess:
         """The name of the service for error messages."""
         return f"AWS {self.service} in {self.region}"
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return the access keys that sign requests."""
         return await self.identity.keys(wire, self.region, self.service)
 

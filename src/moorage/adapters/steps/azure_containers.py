@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
     from moorage.ports.clock import Clock
     from moorage.ports.http import HttpClient
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _VERSION: Final = "2023-05-01"
 _RESOURCE: Final = "https://management.azure.com"
@@ -124,7 +124,7 @@ class _Access:
         """The name of the service for error messages."""
         return "Azure"
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return an access token."""
         return await self.identity.token(wire, "", self.resource)
 

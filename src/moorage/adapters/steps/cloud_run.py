@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
     from moorage.ports.clock import Clock
     from moorage.ports.http import HttpClient
-    from moorage.ports.secret_manager import Line
+    from moorage.ports.secret_manager import NetworkAccess
 
 _WORD: Final = late_pattern(r"[a-z][a-z0-9:.-]{0,62}")
 _TOKEN: Final = "run"  # noqa: S105 - the end of the name of an execution
@@ -115,7 +115,7 @@ class _Access:
         """The name of the service for error messages."""
         return "Google Cloud"
 
-    async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
+    async def log_in(self, wire: NetworkAccess, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
         """Return an access token."""
         return await self.identity.token(wire)
 

@@ -16,8 +16,8 @@ from moorage.domain.service.settings import Service
 from moorage.errors import ConnectorError
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
 from moorage.testing.kits.checks import (
-    Control,
     EventTooLate,
+    StallMeter,
     in_thread,
     patience,
     require,
@@ -189,7 +189,7 @@ class Lab:
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
         """Return an operation's error; fail the check if it comes too long after the deadline."""
         timeout = self.subject.timeout
-        start, control = time.monotonic(), Control()
+        start, control = time.monotonic(), StallMeter()
         with control:
             error = await self.error_of(operation, timeout, because)
             duration = time.monotonic() - start

@@ -13,7 +13,7 @@ from moorage.domain.http.requests import Timeouts
 from moorage.errors import ConnectorError
 from moorage.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
 from moorage.testing.fakes.http_server import VendorServer
-from moorage.testing.kits.checks import Control, EventTooLate, in_thread
+from moorage.testing.kits.checks import EventTooLate, StallMeter, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -64,7 +64,7 @@ async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
     """Return the error of a call, after checking that it has exactly this class."""
-    start, control = time.monotonic(), Control()
+    start, control = time.monotonic(), StallMeter()
     try:
         with control:
             answer = await asyncio.wait_for(call, PATIENCE)

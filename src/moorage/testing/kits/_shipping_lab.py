@@ -107,7 +107,7 @@ class ShippingSubject:
     nowhere: str = "Nowhere"
 
 
-class Line:
+class BreakableConnection:
     """The connection between the hub and the vendor's sandbox, which checks can break.
 
     Attributes:
@@ -157,7 +157,7 @@ class Line:
 
 
 class _Client(SandboxHttpClient):
-    def __init__(self, line: Line, sandbox: Sandbox) -> None:
+    def __init__(self, line: BreakableConnection, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
         self._line = line
 
@@ -171,7 +171,7 @@ class _Client(SandboxHttpClient):
 
 
 class _AsyncClient(AsyncSandboxHttpClient):
-    def __init__(self, line: Line, sandbox: Sandbox) -> None:
+    def __init__(self, line: BreakableConnection, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
         self._line = line
 
@@ -203,7 +203,7 @@ class Lab(RecordedLab[ShippingSubject]):
         log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
         observer: RecordingObserver,
         *,
-        line: Line,
+        line: BreakableConnection,
     ) -> None:
         super().__init__(subject, hub, log, observer)
         self.line = line
@@ -257,7 +257,7 @@ class Lab(RecordedLab[ShippingSubject]):
 def sync_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind a synchronous hub."""
     subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
-    line = Line(subject)
+    line = BreakableConnection(subject)
     http = _Client(line, subject.sandbox)
     hub = Hub(Lab.configured_accounts(subject), http=http, log=log, observers=[observer])
     return Lab(subject, hub, log, observer, line=line)
@@ -266,7 +266,7 @@ def sync_lab(factory: Callable[[], ShippingSubject]) -> Lab:
 def async_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind an asynchronous hub."""
     subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
-    line = Line(subject)
+    line = BreakableConnection(subject)
     http = _AsyncClient(line, subject.sandbox)
     hub = AsyncHub(Lab.configured_accounts(subject), http=http, log=log, observers=[observer])
     return Lab(subject, hub, log, observer, line=line)

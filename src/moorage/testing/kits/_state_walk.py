@@ -52,7 +52,7 @@ _LEASE = SECOND // 10
 _TARGETS = ("vendor", "vendor", "other")
 
 
-class CommandWalk:
+class RandomCommands:
     """Draws random commands, as if several independent callers used a store.
 
     Args:

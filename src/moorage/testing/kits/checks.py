@@ -80,7 +80,7 @@ def withheld_seconds(wall: float, used: float) -> float:
     return delay if delay > _JITTER else 0.0
 
 
-class Control:
+class StallMeter:
     """Measures how long a busy machine kept this process from running during a check.
 
     A thread sleeps briefly again and again, and sums up its delays. Subtract this from a measured
@@ -121,7 +121,7 @@ class Control:
 
 
 def retrying_check(
-    check: Callable[..., Coroutine[Any, Any, None]], control: Callable[[], Control] = Control
+    check: Callable[..., Coroutine[Any, Any, None]], control: Callable[[], StallMeter] = StallMeter
 ) -> Callable[..., Coroutine[Any, Any, None]]:
     """Return a check that is retried if a busy machine made it fail.
 

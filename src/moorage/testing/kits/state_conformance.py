@@ -79,7 +79,7 @@ from moorage.testing.kits._state_commands import (
     similar_names,
 )
 from moorage.testing.kits._state_subject import SHORT, Flow, Stores, Subject
-from moorage.testing.kits._state_walk import CommandWalk, require_decision
+from moorage.testing.kits._state_walk import RandomCommands, require_decision
 from moorage.testing.kits.checks import EventTooLate, patience, require, retrying_check
 
 if TYPE_CHECKING:
@@ -253,11 +253,11 @@ async def claims_equal_the_model(stores: Stores) -> None:
     store = stores()
     for seed in range(10):
         random = random_from(seed)
-        walk = CommandWalk(random, new_key())
+        drawn_commands = RandomCommands(random, new_key())
         model: dict[str, State | None] = {}
         for step in range(40):
             store.pass_time(random.choice((0, 0, 0.001, 0.02)))
-            command = walk.draw_claim()
+            command = drawn_commands.draw_claim()
             (key,) = command.keys
             earliest_time = await store.now()
             answer = await store.execute(command)
@@ -267,7 +267,7 @@ async def claims_equal_the_model(stores: Stores) -> None:
                 command, (model.get(key),), (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
             model[key] = states[0]
-            walk.remember_reply(command, answer)
+            drawn_commands.remember_reply(command, answer)
 
 
 async def posting_never_raises(stores: Stores) -> None:
@@ -463,11 +463,11 @@ async def decisions_equal_the_model(stores: Stores) -> None:
     store = stores()
     for seed in range(10):
         random = random_from(seed)
-        walk = CommandWalk(random, new_key())
+        drawn_commands = RandomCommands(random, new_key())
         model: dict[str, State | None] = {}
         for step in range(60):
             store.pass_time(random.choice((0, 0, 0.001, 0.02)))
-            command = walk.draw()
+            command = drawn_commands.draw()
             earliest_time = await store.now()
             answer = await store.execute(command)
             latest_time, states = await store.execute(read_command(*command.keys))
@@ -477,7 +477,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
                 command, previous_states, (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
             model.update(zip(command.keys, states, strict=True))
-            walk.remember_reply(command, answer)
+            drawn_commands.remember_reply(command, answer)
 
 
 async def many_claims_are_renewed_at_once(stores: Stores) -> None:
