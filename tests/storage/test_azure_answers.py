@@ -53,6 +53,11 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
         (azure_refusal("NewFailure", 500), VendorFailed, "NewFailure"),
         (azure_refusal("AuthenticationFailed", 403), AuthenticationFailed, "AuthenticationFailed"),
         (azure_refusal("AccountIsDisabled", 403), AuthenticationFailed, "AccountIsDisabled"),
+        (
+            azure_refusal("KeyBasedAuthenticationNotPermitted", 409),
+            AuthenticationFailed,
+            "KeyBasedAuthenticationNotPermitted",
+        ),
         (azure_refusal("BlobNotFound", 404), FileNotFound, "BlobNotFound"),
         (azure_refusal("CannotVerifyCopySource", 404), FileNotFound, "CannotVerifyCopySource"),
         (azure_refusal("CannotVerifyCopySource", 500), VendorFailed, "CannotVerifyCopySource"),

@@ -333,6 +333,30 @@ def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
     assert ("Livré.", DELIVERED["shipment"]["url"]) == (tracking.events[-1].text, tracking.url)
 
 
+@pytest.mark.parametrize(
+    "codes, status",
+    [
+        ("DR1", TrackingStatus.PRE_TRANSIT),
+        ("PC1 PC2 ET1 ET2 ET3 ET4 EP1 DO1 DO2 PB2", TrackingStatus.IN_TRANSIT),
+        ("DO3 PB1", TrackingStatus.ON_HOLD),
+        ("RE1 DI2", TrackingStatus.RETURNED),
+        ("MD2", TrackingStatus.OUT_FOR_DELIVERY),
+        ("AG1", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("ND1", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("DI1", TrackingStatus.DELIVERED),
+    ],
+)
+def test_codes_of_events_have_statuses(shop: Shop, codes: str, status: TrackingStatus) -> None:
+    """Each event code in La Poste's documentation gives its event the corresponding status."""
+    events = [{"code": code, "date": "2023-02-17T14:41:00+01:00"} for code in codes.split()]
+    shop.sandbox.fail(reply({"shipment": {**DELIVERED["shipment"], "event": events}}))
+    tracking = shop.shipping.track("EW112720413FR", "colissimo")
+
+    assert dict.fromkeys(codes.split(), status) == {
+        event.vendor_status: event.status for event in tracking.events
+    }
+
+
 def test_tracking_without_events_cannot_be_read(shop: Shop) -> None:
     """A tracking response without events is a failure."""
     shop.sandbox.fail(reply({"returnCode": 200, "shipment": {"event": []}}))

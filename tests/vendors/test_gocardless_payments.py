@@ -504,6 +504,33 @@ def test_webhooks_of_a_failed_payment(shop: SandboxHub) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "cause, reason",
+    [
+        ("insufficient_funds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("refer_to_payer", DeclineReason.CALL_ISSUER),
+        ("bank_account_closed", DeclineReason.ACCOUNT_CLOSED),
+        ("invalid_bank_details", DeclineReason.INCORRECT_NUMBER),
+        ("direct_debit_not_enabled", DeclineReason.CARD_NOT_SUPPORTED),
+        ("mandate_cancelled", DeclineReason.CANCELED_BY_BUYER),
+        ("authorisation_disputed", DeclineReason.CANCELED_BY_BUYER),
+        ("other", DeclineReason.OTHER),
+    ],
+)
+def test_cause_of_a_failed_payment_has_a_reason(
+    shop: SandboxHub, cause: str, reason: DeclineReason
+) -> None:
+    """Each cause in GoCardless' documentation of failures is a reason of a decline."""
+    payment = shop.collect()
+    shop.time += 86_400
+    shop.sandbox.fail_payment(payment.ref.id, cause)
+    for event in shop.webhook_events():
+        payment = advance(payment, shop.payments.follow_up(event))
+
+    assert payment.decline is not None
+    assert (reason, cause) == (payment.decline.reason, payment.decline.vendor_code)
+
+
 def test_webhooks_of_refunds_payouts_pages_and_chargebacks(shop: SandboxHub) -> None:
     """Webhooks of refunds, payouts and pages give events; payment states need a look-up."""
     payment = shop.collect()

@@ -213,6 +213,8 @@ def test_key_comes_from_the_provider() -> None:
         (400, "invalid_idempotency_key", InvalidRequest),
         (401, "missing_api_key", AuthenticationFailed),
         (401, "restricted_api_key", AuthenticationFailed),
+        (403, "suspended_api_key", AuthenticationFailed),
+        (403, "invalid_permission", AuthenticationFailed),
         (403, "invalid_api_key", AuthenticationFailed),
         (403, "validation_error", VendorRejected),
         (404, "not_found", VendorRejected),

@@ -76,6 +76,9 @@ def test_webhooks_are_signed_and_become_events() -> None:
             None,
         ),
         (_event("email.failed", failed={"reason": "quota"}), EmailStatus.FAILED, None, None),
+        (_event("email.canceled"), EmailStatus.CANCELED, None, None),
+        (_event("email.queued"), EmailStatus.QUEUED, None, None),
+        (_event("email.scheduled"), EmailStatus.SCHEDULED, None, None),
         (_event("email.teleported", to=None), EmailStatus.UNKNOWN, None, None),
     ],
 )

@@ -58,13 +58,73 @@ def test_tracking_at_shipengine_returns_parcel_most_detailed_status_and_its_even
 
 def test_carrier_has_shipengines_name(shop: SandboxHub) -> None:
     """A parcel is tracked under ShipEngine's name of the carrier, whatever moorage calls it."""
-    for carrier in ("usps", "canadapost", "ups"):
+    carriers = {
+        "usps": "stamps_com",
+        "australiapost": "australia_post",
+        "canadapost": "canada_post",
+        "dhlecommerce": "dhl_ecommerce",
+        "purolatorcanada": "purolator_canada",
+        "royalmail": "royal_mail",
+        "rrdonnelley": "rr_donnelley",
+        "ups": "ups",
+    }
+    for carrier in carriers:
         shop.sandbox.fail(reply({"status_code": "DE", "events": []}))
         shop.shipping.track("1", carrier)
 
-    assert ["stamps_com", "canada_post", "ups"] == [
+    assert list(carriers.values()) == [
         dict(request.query)["carrier_code"] for request in shop.sandbox.requests
     ]
+
+
+@pytest.mark.parametrize(
+    "words, status",
+    [
+        (
+            """
+            DROPPED_OFF PICKED_UP RECEIVED_BY_CARRIER MISROUTED PARCEL_DAMAGED PARCEL_REPACKED
+            PARCEL_REDIRECTED_BY_CARRIER INCORRECT_DECLARATION RECD_BY_CARRIER_NO_ELEC_ADVICE
+            """,
+            TrackingStatus.IN_TRANSIT,
+        ),
+        ("OUT_FOR_DELIVERY", TrackingStatus.OUT_FOR_DELIVERY),
+        (
+            """
+            AWAITING_COLLECTION_FROM_PICKUP_POINT COLLECT_AT_LOCAL_PO
+            CUSTOMER_TO_COLLECT_FROM_CARRIER DELIVERED_TO_PICKUP_POINT
+            """,
+            TrackingStatus.AVAILABLE_FOR_PICKUP,
+        ),
+        (
+            """
+            ATTEMPTED_DELIVERY ATTEMPTED_DELIVERY_FINAL CUSTOMER_CARDED
+            NO_ACCESS_TO_RECIPIENTS_ADDRESS
+            """,
+            TrackingStatus.DELIVERY_ATTEMPTED,
+        ),
+        (
+            """
+            HELD_BY_CARRIER HELD_BY_CARRIER_FOR_CLEARANCE_PRE_PROCESSING HELD_BY_CUSTOMS
+            CARRIER_DELAYS DELAYED_NOT_CARRIER ADDRESS_QUERY DUTY_NOT_PAID
+            """,
+            TrackingStatus.ON_HOLD,
+        ),
+        ("RETURN_TO_SENDER UNDELIVERABLE_RETURNED_TO_SENDER", TrackingStatus.RETURNED),
+        ("CANCELLED", TrackingStatus.CANCELED),
+        ("A_NEW_WORD", TrackingStatus.FAILED),
+    ],
+)
+def test_detail_of_an_exception_has_a_status(
+    shop: SandboxHub, words: str, status: TrackingStatus
+) -> None:
+    """Each detail code in ShipEngine's documentation gives its event the corresponding status."""
+    statuses = {}
+    for word in words.split():
+        answer = {"status_code": "EX", "status_detail_code": word, "events": []}
+        shop.sandbox.fail(reply(answer))
+        statuses[word] = shop.shipping.track("1", "ups").status
+
+    assert dict.fromkeys(words.split(), status) == statuses
 
 
 def test_shipengine_tracking_without_times_or_places_is_read_as_far_as_possible(

@@ -472,6 +472,10 @@ def test_shipped_order_is_not_sent_for_cancellation() -> None:
         ("orders/cancelled", ShopTopic.ORDER_CANCELED),
         ("orders/delete", ShopTopic.ORDER_DELETED),
         ("orders/paid", ShopTopic.ORDER_UPDATED),
+        ("orders/updated", ShopTopic.ORDER_UPDATED),
+        ("orders/edited", ShopTopic.ORDER_UPDATED),
+        ("orders/fulfilled", ShopTopic.ORDER_UPDATED),
+        ("orders/partially_fulfilled", ShopTopic.ORDER_UPDATED),
         ("products/update", None),
     ],
 )
