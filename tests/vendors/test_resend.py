@@ -206,6 +206,15 @@ def test_key_comes_from_the_provider() -> None:
     assert 1 == len(sandbox.delivered)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_invalid_key_is_failed_authentication(status: int) -> None:
+    """Resend reports a deleted key as a validation error, and only the text is about the key."""
+    answer = reply({"name": "validation_error", "message": "API key is invalid"}, status)
+    error: Any = classify(Request.get("/"), answer)
+
+    assert (AuthenticationFailed, "validation_error") == (type(error), error.vendor_code)
+
+
 @pytest.mark.parametrize(
     "status, name, kind",
     [

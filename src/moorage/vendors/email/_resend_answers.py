@@ -42,6 +42,8 @@ _KINDS: Final[dict[str, type[sdk.ConnectorError]]] = {
     "service_unavailable": sdk.VendorFailed,
     "resource_locked": sdk.VendorFailed,
 }
+_INVALID_KEY: Final = "API key is invalid"
+"""The beginning of the text of a `validation_error` that is about the key and not the request."""
 _STATUSES: Final[dict[int, type[sdk.ConnectorError]]] = {
     400: sdk.InvalidRequest,
     401: sdk.AuthenticationFailed,
@@ -176,8 +178,11 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         return sdk.IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
         return sdk.IdempotencyConflict("Resend received this key before, with another request.")
+    words = error.text("message") or ""
     kind: Any = _KINDS.get(name, _error_class(status))
-    return sdk.refusal(kind, "Resend", response, name, sdk.masked_words(error.text("message")))
+    if words.startswith(_INVALID_KEY):
+        kind = sdk.AuthenticationFailed
+    return sdk.refusal(kind, "Resend", response, name, sdk.masked_words(words))
 
 
 def _error_class(status: int) -> type[sdk.ConnectorError]:
