@@ -112,6 +112,18 @@ def test_timed_out_request_may_have_been_carried_out(
         assert may_have_acted(error)
 
 
+@at_each
+@pytest.mark.parametrize("status", [500, 502])
+@pytest.mark.parametrize("body", [*BODIES, "worded"])
+def test_server_error_may_have_been_carried_out(
+    name: str, body: str, status: int, tmp_path: Path
+) -> None:
+    """A server error with an unknown code is no rejection: the request may have had an effect."""
+    for error in classified_error(name, status, body, tmp_path):
+        assert isinstance(error, VendorFailed)
+        assert may_have_acted(error)
+
+
 def test_vendors_with_keys_are_listed() -> None:
     """The test's list of vendors that honour idempotency keys is complete."""
     assert WITH_KEYS == {name for name in OVER_HTTP if vendor_class(name).idempotency is not None}

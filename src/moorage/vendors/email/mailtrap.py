@@ -94,7 +94,8 @@ class Mailtrap(sdk.ApiVendor):
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
-        max_messages = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _OVERHEAD_BYTES)))
+        size = bulk.base.size + _OVERHEAD_BYTES
+        max_messages = min(self.limits["batch"], max(1, _MOST_BATCH_BYTES // size))
         return await in_parts(wire, bulk, max_messages, partial(self._send_batch, wire), key)
 
     async def _send_batch(
