@@ -387,7 +387,7 @@ def _manager(*endpoints: Endpoint, headers: dict[str, str], **options: Any) -> C
 
 
 def lookups(rounds: int) -> Comparison:
-    """Look-ups of a request's vendor, with the vendor in this process."""
+    """Measure calls that differ in their look-ups, such as by endpoint, tenant, cache or key."""
     get_request = Request.get("/rates")
     post_request = Request.post(
         "/pay", json={"items": [{"sku": f"A-{i}", "qty": i} for i in range(40)]}

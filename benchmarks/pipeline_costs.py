@@ -1,4 +1,4 @@
-"""Pipelines: the cost per record from a broker, and lanes with a slow handler.
+"""Measures pipelines: the cost per record from a broker, and concurrent lanes of handlers.
 
 Needs the program redis-server, and starts a private server for the time of a table.
 """
@@ -233,7 +233,7 @@ def _entries(reply: Any) -> Sequence[Any]:
 
 
 def pipeline_lanes(rounds: int) -> Comparison:
-    """Compare thirty-two lanes, whose handler takes ten milliseconds, with as many bare tasks."""
+    """Compare a pipeline's thirty-two lanes with as many bare tasks; a handler takes 10 ms."""
 
     async def ideal_lanes(calls: int) -> None:
         numbers = iter(range(calls))

@@ -1,4 +1,4 @@
-"""Private database and broker servers, and the processor time that they use."""
+"""Private servers of databases and brokers, and the processor time that they use."""
 
 from __future__ import annotations
 

@@ -352,7 +352,7 @@ class _Types:
         )
 
     def _place(self, use: Name) -> tuple[str, ...] | None:
-        """Return where a name is declared: around its use, or else in the nearest file."""
+        """Return where a name is declared: in a scope around its use, or in the nearest file."""
         steps = tuple(use.name.split("."))
         for count in range(len(use.scope), 0, -1):
             if (*use.scope[:count], *steps) in self._declarations:

@@ -1,4 +1,4 @@
-"""Finds the words of a vendor that none of the vendor's documents has.
+"""Finds the words in a vendor's tables that none of the vendor's documents contains.
 
 Each file in `tests/vendors/documented` names documents of a vendor, and lists for each meaning in a
 table of the vendor's modules the words that were found in these documents; `has` lists the members
@@ -23,7 +23,7 @@ FOLDER: Final = Path(__file__).parents[1] / "tests" / "vendors" / "documented"
 
 
 def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the table, word and meaning of each entry; a set's members have the meaning "has"."""
+    """Yield each entry's table, word and meaning; members of a set have the meaning "has"."""
     file: dict[str, Any] = tomllib.loads((FOLDER / f"{vendor}.toml").read_text("utf-8"))
     del file["documents"]
     for table, meanings in file.items():
@@ -33,7 +33,7 @@ def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
 
 
 def unplaced_words(vendor: str, folder: Path) -> list[str]:
-    """Return the words, and the meanings that are words of the vendor, that no document has."""
+    """Return the vendor's words, as keys or values of its tables, that no document contains."""
     documents = "\n".join(
         path.read_text("utf-8", "replace") for path in sorted(folder.rglob("*")) if path.is_file()
     )

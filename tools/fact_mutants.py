@@ -101,7 +101,7 @@ class TestRun:
     options: argparse.Namespace
 
     def measured(self, vendors: Sequence[Vendor], items: Sequence[pytest.Item]) -> TrialRecorder:
-        """Run tests against unchanged modules of these vendors that are patched with themselves."""
+        """Measure tests with these vendors' modules imported anew, but without a change."""
         recorder = TrialRecorder([path for vendor in vendors for path in vendor.paths])
         with TemporaryDirectory() as folder:
             output = Path(folder) / "measurements"
@@ -133,7 +133,7 @@ class TestRun:
 
 
 class Tables:
-    """The modules of a vendor, and which functions use the names that they assign."""
+    """A vendor's modules, and the functions that use the names assigned there."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._trees = {path: ast.parse(Path(path).read_text("utf-8")) for path in paths}

@@ -148,7 +148,7 @@ class _FactEdits(SourceEdits):
         }
 
     def _word_values(self, node: ast.AST) -> list[ast.expr]:
-        """Return the values whose words a node lists."""
+        """Return the texts that a node splits into words, for example at a call of `split`."""
         match node:
             case ast.Call() if self._function_name(node) in _WORD_LISTS:
                 return [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -223,7 +223,7 @@ class _FactEdits(SourceEdits):
                 pass
 
     def _is_meaning(self, node: ast.expr) -> bool:
-        """Return whether a class of errors is the meaning of a word in a table."""
+        """Return whether an error class is the meaning that a table assigns to a word."""
         parent = self.parents[node]
         if isinstance(parent, ast.Call):
             return parent.func is not node and not self.enclosing_lines(node)
@@ -267,7 +267,7 @@ class _FactEdits(SourceEdits):
             yield self.edit("text", node, repr(changed))
 
     def _words(self, node: ast.Constant, *, removed: bool) -> Iterator[Plant]:
-        """Yield an edit for each word of a text: no such member, or another word."""
+        """Yield an edit for each word of a text, which removes or replaces the word."""
         start, end = self.span(node)
         for match in re.finditer(rb"[^\s\"']+", self.data[start:end]):
             word = match[0].decode()

@@ -230,7 +230,7 @@ def _forwarding_sink(
 
 
 def _message_variable(node: ast.expr | None) -> str | None:
-    """Return the variable name that makes up an expression or nearly all of its text."""
+    """Return the name of the variable that provides all or nearly all of an expression's text."""
     match node:
         case ast.Name(id=name):
             return name

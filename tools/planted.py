@@ -1,4 +1,4 @@
-"""Inserts mistakes in a vendor, and prints the mistakes that its tests do not notice.
+"""Inserts mistakes in a vendor's module, and prints those that its tests do not notice.
 
 `python -m tools.planted mollie plivo` plants each mistake of `tools.plants` in the modules of a
 vendor, one at a time and in memory, and runs the tests that reach the place: the vendor's own and

@@ -241,7 +241,7 @@ class _MistakePlanter(SourceEdits):
                     yield self.edit("word", value, other_word)
 
     def _removed_words(self, node: ast.Call) -> Iterator[Plant]:
-        """Yield edits that remove a word from a table of words that mean themselves."""
+        """Yield edits that remove a word from a table that maps each word to itself."""
         if self.text(node.func).split(".")[-1] != "same":
             return
         for part in node.args[1:]:

@@ -146,7 +146,7 @@ class Failures:
 
 
 class VendorSelection:
-    """A pytest plugin that deselects other vendors' tests and asynchronous kit runs."""
+    """A pytest plugin that deselects other vendors' tests, and the asynchronous runs of kits."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor

@@ -1,4 +1,4 @@
-"""Faults around a circuit that half-opens, or should stay closed."""
+"""Faults of a circuit breaker that half-opens, or that should stay closed."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
 
 
 def _excess(grants: list[float], fleet: Fleet) -> float:
-    """Return the largest number of tokens above burst + limit · t that any time span was granted.
+    """Return the most tokens that any time span t was granted above burst + limit · t.
 
     0 if none was.
     """

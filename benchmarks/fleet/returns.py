@@ -1,4 +1,4 @@
-"""A model of workers that lose their Redis together, and reconnect after its return.
+"""A model of workers that all lose their Redis server, and reconnect after its return.
 
 Each worker probes it at the times that moorage chooses, and calls at any time. From the return on,
 the worker's next probe connects and sends one request; the server serves them in order of arrival.

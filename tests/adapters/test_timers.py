@@ -8,7 +8,7 @@ import time
 import pytest
 
 from moorage.adapters.concurrency import _timers
-from moorage.adapters.concurrency._timers import TaskTimeout, bound_here
+from moorage.adapters.concurrency._timers import TaskTimeout, start_task_timeout
 
 HOUR = 3600.0
 TICK = 1 / 256
@@ -16,7 +16,7 @@ TICK = 1 / 256
 
 def started_timeout(seconds: float) -> TaskTimeout:
     """Return a timeout that was started in the running task."""
-    bound = bound_here(seconds)
+    bound = start_task_timeout(seconds)
     assert bound is not None
     return bound
 

@@ -73,7 +73,7 @@ def test_empty_secrets_are_refused(name: str, secret: Any) -> None:
         with pytest.raises(ConfigurationError):
             WebhookVerifier(name, value, parameters=parameters)
     stored_secrets = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
-    assert stored_secrets.kept("acme")
+    assert stored_secrets.secrets_of("acme")
 
 
 def test_empty_secret_of_a_provider_is_refused() -> None:

@@ -74,7 +74,7 @@ class StaticWebhookSecrets:
             remedy="Pass the secret of this tenant's endpoint.",
         )
 
-    def kept(self, tenant: str | None) -> tuple[Secret, ...]:
+    def secrets_of(self, tenant: str | None) -> tuple[Secret, ...]:
         """Return the webhook secrets of a tenant; empty if it has none."""
         return self._secrets.get(tenant, ())
 

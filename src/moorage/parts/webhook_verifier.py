@@ -127,7 +127,7 @@ class WebhookVerifier(Part):
     @property
     def _fixed_secrets(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
         """Return a function that looks up a tenant's secrets; None if the secrets may change."""
-        return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
+        return self._secrets.secrets_of if type(self._secrets) is StaticWebhookSecrets else None
 
     @property
     def accepted(self) -> str:

@@ -358,9 +358,9 @@ def _timers() -> tuple[Callable[[float], TaskTimeout | None], type[BaseException
     """Import asyncio's time limit and cancellation error at the first use, and return them."""
     from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
-    from moorage.adapters.concurrency._timers import bound_here  # noqa: PLC0415 - needs asyncio
+    from moorage.adapters.concurrency._timers import start_task_timeout  # noqa: PLC0415 - needs asyncio
 
-    return bound_here, CancelledError
+    return start_task_timeout, CancelledError
 
 
 async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callable[[], int]) -> R:
@@ -392,9 +392,9 @@ def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
     """Limit the time of a coroutine like `within_async`, after it has yielded `first_yield`."""
-    bound_here, cancelled_class = _timers()
+    start_task_timeout, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
-    time_bound = bound_here(seconds) if seconds < _ENDLESS_SECONDS else None
+    time_bound = start_task_timeout(seconds) if seconds < _ENDLESS_SECONDS else None
     if time_bound is None and seconds < _ENDLESS_SECONDS:
         give_notice(_NO_BOUND, stacklevel=2)
     end = _is_no_timeout if time_bound is None else time_bound.end

@@ -23,7 +23,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.adapters.grpc._judging import without_secret
+from moorage.adapters.grpc._error_conversion import without_secret
 from moorage.adapters.grpc.methods import GrpcMethod
 from moorage.domain.monitoring.health import HealthState
 from tests.adapters.grpc.grpc_lab import CHAT, COLLECT, COUNT, ECHO, READ, Lab, LabServer, method

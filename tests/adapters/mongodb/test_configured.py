@@ -20,7 +20,7 @@ from moorage import (
     Tls,
 )
 from moorage.adapters.mongodb import changes_async, changes_sync
-from moorage.adapters.mongodb._judging import judge
+from moorage.adapters.mongodb._error_conversion import error_of_pymongo
 from moorage.adapters.mongodb._monitor import Progress
 from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
 from moorage.adapters.mongodb.connector_sync import MongoConnector
@@ -201,10 +201,10 @@ def test_update_that_shortens_an_array_reports_its_new_length() -> None:
 def test_client_side_exceptions_of_pymongo_become_moorage_errors() -> None:
     """Pymongo's exceptions for wrong settings and protocol errors become moorage errors."""
     progress = Progress(has_effect=True, is_whole=True)
-    assert isinstance(judge(SettingsError("no sessions"), progress, ""), InvalidRequest)
+    assert isinstance(error_of_pymongo(SettingsError("no sessions"), progress, ""), InvalidRequest)
     progress.has_connection()
-    lost = judge(ProtocolError("nonsense"), progress, "")
+    lost = error_of_pymongo(ProtocolError("nonsense"), progress, "")
     assert isinstance(lost, ConnectionFailed)
     assert lost.may_have_been_processed
-    late_error = judge(TimeoutError(), progress, "")
+    late_error = error_of_pymongo(TimeoutError(), progress, "")
     assert isinstance(late_error, ConnectionFailed)

@@ -36,7 +36,7 @@ from moorage import (
     Tls,
 )
 from moorage.adapters.sql._connecting import _demand_tls, _tls_arguments
-from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._driver_errors import driver_error_of
 from moorage.adapters.sql._links import limit_statement
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
@@ -262,8 +262,8 @@ def test_driver_exceptions_become_moorage_errors(
     error: Exception, kind: type[ConnectorError], system: str
 ) -> None:
     """The exceptions of a database driver become moorage errors; others stay unchanged."""
-    assert isinstance(judge(error, system, SqlPhase.SENT), kind)
-    assert judge(KeyError("x"), system, SqlPhase.SENT) is None
+    assert isinstance(driver_error_of(error, system, SqlPhase.SENT), kind)
+    assert driver_error_of(KeyError("x"), system, SqlPhase.SENT) is None
 
 
 def test_stream_that_fails_between_its_rows(
@@ -329,7 +329,7 @@ def test_ddl_is_refused() -> None:
 def test_driver_exception_without_a_code_is_an_invalid_request() -> None:
     """If a MySQL driver's exception has no error code, it becomes an InvalidRequest."""
     error = pymysql.ProgrammingError("cursor closed")
-    assert isinstance(judge(error, "mysql", SqlPhase.SENT), InvalidRequest)
+    assert isinstance(driver_error_of(error, "mysql", SqlPhase.SENT), InvalidRequest)
 
 
 def test_result_of_a_named_operation_is_plain_by_default() -> None:

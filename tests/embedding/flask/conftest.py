@@ -80,5 +80,5 @@ def any_database_url(request: pytest.FixtureRequest) -> str:
 def shop(database_url: str) -> Iterator[Shop]:
     """Return a Flask application for each kind of database."""
     with closing(Shop(database_url)) as new_shop:
-        new_shop.moored.migrate()
+        new_shop.objects.migrate()
         yield new_shop

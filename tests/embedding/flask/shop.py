@@ -14,7 +14,7 @@ from moorage import Secret
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage_flask import Moorage
-from moorage_flask.current import moored_in
+from moorage_flask.current import objects_in
 from moorage_flask.database import MODERN
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import PaymentEvent
     from moorage.hub.inbox import InboxEntry
-    from moorage_flask.moored import MoorageObjects
+    from moorage_flask.objects import MoorageObjects
 
 KEYS: Final = "1:" + "A" * 43 + "="
 """A key for tests."""
@@ -70,9 +70,9 @@ class Shop:
         self.moorage.init_app(self.app)
 
     @property
-    def moored(self) -> MoorageObjects:
+    def objects(self) -> MoorageObjects:
         """Return the state that the Flask extension stores for the application."""
-        return moored_in(self.app)
+        return objects_in(self.app)
 
     def client(self) -> FlaskClient:
         """Return a browser for the application."""
@@ -91,7 +91,7 @@ class Shop:
 
     def close(self) -> None:
         """Close the application's stores."""
-        self.moored.close()
+        self.objects.close()
         self.sessions.remove()
         if self.engine is not None:
             self.engine.dispose()

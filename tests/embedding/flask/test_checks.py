@@ -23,7 +23,7 @@ KEYS = Secret(TEXT)
 def finding_severities(shop: Shop, **environment: str) -> dict[str, bool]:
     """Return the names of the findings with their severity."""
     try:
-        return {finding.name: finding.severe for finding in findings(shop.moored, environment)}
+        return {finding.name: finding.severe for finding in findings(shop.objects, environment)}
     finally:
         shop.close()
 
@@ -93,7 +93,7 @@ def test_finding_names_missing_secret_by_its_path_in_configuration(
     monkeypatch.delenv("STRIPE_KEY", raising=False)
     vendors = {"stripe": {"credentials": "secret://env/STRIPE_KEY"}}
     shop = Shop(sqlite_url, CONFIGURATION={"vendors": vendors})
-    (result,) = findings(shop.moored)
+    (result,) = findings(shop.objects)
     shop.close()
 
     assert result.severe
@@ -115,7 +115,7 @@ def test_finding_reports_an_invalid_store_url(
     """A finding reports an invalid store URL before the first call fails because of it."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
-    result, *_ = findings(shop.moored)
+    result, *_ = findings(shop.objects)
     shop.close()
 
     assert (True, "settings") == (result.severe, result.name)
@@ -166,7 +166,9 @@ def test_passwords_in_urls_are_reported_without_being_shown(
     """Passwords in URLs, and plain keys, are reported without being shown."""
     with closing(Shop(sqlite_url, **dict[str, Any](KEYS=KEYS) | setting)) as shop:
         (result,) = [
-            finding for finding in findings(shop.moored, {}) if finding.name == "secret-in-settings"
+            finding
+            for finding in findings(shop.objects, {})
+            if finding.name == "secret-in-settings"
         ]
 
     assert path in str(result)
@@ -178,7 +180,7 @@ def test_url_in_secret_works_and_causes_no_finding(sqlite_url: str) -> None:
     """A URL in a `Secret` works and causes no finding."""
     url = Secret("redis://:hunter2@127.0.0.1:9/0")
     shop = Shop(sqlite_url, KEYS=KEYS, STATE=url)
-    assert "redis://:hunter2@127.0.0.1:9/0" == shop.moored.stores.state_url
+    assert "redis://:hunter2@127.0.0.1:9/0" == shop.objects.stores.state_url
     assert "hunter2" not in repr(shop.app.config)
     assert {} == finding_severities(shop)
 
@@ -186,7 +188,7 @@ def test_url_in_secret_works_and_causes_no_finding(sqlite_url: str) -> None:
 def test_named_command_prints_keys(sqlite_url: str) -> None:
     """The command named in the finding prints usable encryption keys."""
     with closing(Shop(sqlite_url)) as shop:
-        (result,) = findings(shop.moored, {})
+        (result,) = findings(shop.objects, {})
     command = result.remedy.partition(": ")[2]
     python = str(Path(sys.executable).parent)
     printed_process = subprocess.run(

@@ -75,7 +75,7 @@ def test_deliver_makes_calls_at_once(sql_url: str) -> None:
     """`deliver --at-once 2` makes two calls at the same time, each exactly once."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.app.config["MOORAGE"]["PORTS"] = {"http": MeetingHttpClient(shop.sandbox)}
-    shop.moored.migrate()
+    shop.objects.migrate()
     for number in range(4):
         order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference=f"INV-{number}")
         shop.moorage.outbox.put("payments", "charge", order)
@@ -90,7 +90,7 @@ def test_deliver_makes_calls_at_once(sql_url: str) -> None:
 def test_deliver_counts_settled_payments(shop: Shop) -> None:
     """`deliver --once` prints how many payments with an unknown outcome were settled."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
-    store = open_storage(shop.moored.stores.state_url or "")
+    store = open_storage(shop.objects.stores.state_url or "")
     store.execute(registered_charge("INV-2", order))
     store.close()
     assert "0 done, 0 not, 1 settled.\n" == run(shop, "deliver", "--once").output
@@ -117,8 +117,8 @@ def test_personal_data_is_exported_and_erased(shop: Shop) -> None:
 def test_export_lists_credentials_of_a_tenant_and_erase_deletes_them(sql_url: str) -> None:
     """The export lists a tenant's credentials without showing them, and `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
-    shop.moored.migrate()
-    credential_store: Any = shop.moored.stores.credentials
+    shop.objects.migrate()
+    credential_store: Any = shop.objects.stores.credentials
     credential_store.rotate("stripe", "acme", Credentials.bearer("hidden"))
     output = run(shop, "subject", "export", "acme", "--tenant").output
     erase_output = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
@@ -134,7 +134,7 @@ def test_export_lists_credentials_of_a_tenant_and_erase_deletes_them(sql_url: st
 def test_other_commands_use_the_application_configuration_and_store(database_url: str) -> None:
     """Every other command of moorage uses the application's configuration and store."""
     shop = Shop(database_url)
-    shop.moored.migrate()
+    shop.objects.migrate()
     output = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
     shop.close()
 
@@ -158,7 +158,7 @@ def test_tidy_deletes_data_that_is_older_than_settings_allow(
 ) -> None:
     """`tidy` deletes data that is older than the settings allow, and nothing else."""
     shop = Shop(database_url, KEEP=keep)
-    shop.moored.migrate()
+    shop.objects.migrate()
     charge(shop)
     shop.deliver()
     run(shop, "deliver", "--once")
@@ -173,9 +173,9 @@ def test_tidy_deletes_data_that_is_older_than_settings_allow(
 def test_copy_of_production_is_disarmed(database_url: str) -> None:
     """On a copy of production, one command deletes the copied pending calls."""
     shop = Shop(database_url, KEYS=KEYS, ENVIRONMENT="staging")
-    shop.moored.migrate()
+    shop.objects.migrate()
     with shop.app.app_context():
-        store = open_storage(shop.moored.stores.state_url or "")
+        store = open_storage(shop.objects.stores.state_url or "")
         rearm(store, "production")
         store.close()
         shop.moorage.outbox.put(
@@ -192,7 +192,7 @@ def test_copy_of_production_is_disarmed(database_url: str) -> None:
 def test_unknown_payment_is_closed(database_url: str) -> None:
     """A command of moorage closes a payment with an unknown outcome, whose data are encrypted."""
     shop = Shop(database_url, KEYS=KEYS)
-    shop.moored.migrate()
+    shop.objects.migrate()
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-3")
     shop.sandbox.fail(Lost(), Lost(), Lost())
     with pytest.raises(ConnectionFailed):

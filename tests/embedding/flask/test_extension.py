@@ -14,7 +14,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 from moorage import ConfigurationError, InvalidData, LogQuery, StorageUnavailable
 from moorage_flask import Moorage, current_moorage, tables
-from moorage_flask.current import moored_in
+from moorage_flask.current import objects_in
 from moorage_flask.database import MODERN, Database
 from moorage_flask.host import host_of
 from moorage_flask.settings import Settings
@@ -68,7 +68,7 @@ def test_settings_show_no_secret(sqlite_url: str) -> None:
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_of_acme"}}}
     app = create_app({"CONFIGURATION": configuration, "DATABASE": sqlite_url, "KEYS": "1:sealing"})
 
-    text = repr(moored_in(app).settings)
+    text = repr(objects_in(app).settings)
     assert not {"sk_test_of_acme", "sealing"} & set(re.findall(r"\w+", text))
 
 
@@ -159,16 +159,16 @@ def test_one_extension_serves_several_applications(sqlite_url: str) -> None:
     with pytest.raises(ConfigurationError, match="app_context"):
         _ = extension.hub
     for app in apps:
-        moored_in(app).close()
+        objects_in(app).close()
 
 
 def test_application_is_initialised_once() -> None:
     """A second initialisation of one application is refused, and changes nothing."""
     shop = Shop()
-    before = shop.moored
+    before = shop.objects
     with pytest.raises(ConfigurationError, match="initialised with moorage before"):
         shop.moorage.init_app(shop.app)
-    assert before is shop.moored
+    assert before is shop.objects
     shop.close()
 
 
@@ -181,7 +181,7 @@ def test_application_that_was_not_initialised_raises_error_that_says_so() -> Non
 def test_closed_extension_reopens(shop: Shop) -> None:
     """A closed extension opens again at its next use."""
     charged_before = charge(shop)
-    shop.moored.close()
+    shop.objects.close()
 
     assert charged_before == charge(shop)
 
@@ -195,7 +195,7 @@ def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
     if not child:  # pragma: no cover - the child's side
         try:
             charge(shop, "INV-2")
-            shop.moored.close()
+            shop.objects.close()
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the exit code says so
             os._exit(1)

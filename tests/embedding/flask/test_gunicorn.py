@@ -73,7 +73,7 @@ def wait_for_output(program: subprocess.Popen[str], pattern: str) -> str:
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     """Return the environment variables of a shop with migrated tables."""
     shop = Shop(database_url)
-    shop.moored.migrate()
+    shop.objects.migrate()
     shop.close()
     return {
         "MOORAGE_TEST_DATABASE": database_url,

@@ -12,7 +12,7 @@ from tests.embedding.flask.shop import Shop
 def test_health_pages_report_the_state(sqlite_url: str) -> None:
     """The health pages show whether the process is alive and ready, and if not, why."""
     with closing(Shop(sqlite_url, HEALTH=True)) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         client = shop.client()
         assert {"state": "alive"} == client.get("/moorage/live").get_json()
         ready_response = client.get("/moorage/ready")
@@ -23,7 +23,7 @@ def test_health_pages_report_the_state(sqlite_url: str) -> None:
         manager = shop.moorage.hub.manager
         for name in flows_of(manager).plans.services:
             manager.set_circuit(name, CircuitState.FORCED_OPEN)
-        shop.moored.health.check()
+        shop.objects.health.check()
         refused_response = client.get("/moorage/health")
         assert (503, "unavailable") == (
             refused_response.status_code,

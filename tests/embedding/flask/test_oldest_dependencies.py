@@ -33,12 +33,12 @@ def test_state_is_in_redis_and_entries_in_the_database(any_database_url: str) ->
     with closing(
         Shop(any_database_url, volatile=True, KEYS=Secret(KEYS), STATE=custom_storage)
     ) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         payment = charge(shop)
         assert payment == charge(shop)
         assert 200 == shop.deliver()
-        assert [1] == [item.done for item in worker.deliver(shop.moored)]
-        shop.moored.close()
+        assert [1] == [item.done for item in worker.deliver(shop.objects)]
+        shop.objects.close()
 
         assert [payment] == [event.ref.id for event in shop.news]
         assert 2 == shop.moorage.log.summarise(LogQuery()).count
@@ -75,7 +75,7 @@ def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_
         with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as excinfo:
             charge(shop)
         assert "SQLAlchemy 2" in str(excinfo.value)
-        assert ["settings"] == [finding.name for finding in findings(shop.moored, {})]
+        assert ["settings"] == [finding.name for finding in findings(shop.objects, {})]
 
 
 @older
@@ -85,7 +85,7 @@ def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path
     Without the setting `ASIDE` an error names it.
     """
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
-        assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
+        assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.objects, {})]
     with (
         closing(Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True)) as shop,
         pytest.raises(ConfigurationError, match="Set ASIDE to a SQLite file"),
@@ -95,6 +95,6 @@ def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path
     with closing(
         Shop(postgresql_url, KEYS=Secret(KEYS), TENANTS=True, ASIDE=separate_database)
     ) as shop:
-        shop.moored.migrate()
-        assert [] == list(findings(shop.moored, {}))
+        shop.objects.migrate()
+        assert [] == list(findings(shop.objects, {}))
         charge(shop)

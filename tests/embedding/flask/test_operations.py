@@ -26,7 +26,7 @@ ACT = "/moorage/operations/acts/circuit-open"
 def test_page_needs_a_function_that_identifies_users(database_url: str) -> None:
     """Without a function that identifies users there is no page; unknown visitors are refused."""
     shop = Shop(database_url)
-    shop.moored.migrate()
+    shop.objects.migrate()
     assert 404 == shop.client().get("/moorage/operations/").status_code
     shop.close()
     shop_without_permission = Shop(database_url, PERSON=lambda: None)
@@ -38,7 +38,7 @@ def test_page_needs_a_function_that_identifies_users(database_url: str) -> None:
 def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> None:
     """A logged-in user can read every page; an action needs a form that the page created."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS), FOUR_EYES=False)
-    shop.moored.migrate()
+    shop.objects.migrate()
     shop.app.secret_key = secret
     client = shop.client()
     page = client.get("/moorage/operations/").text
@@ -59,7 +59,7 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
 def test_incomplete_form_is_refused(database_url: str) -> None:
     """A form whose end did not arrive does nothing, even if the server reports no error."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
-    shop.moored.migrate()
+    shop.objects.migrate()
     shop.app.secret_key = "a secret key of the shop"
     form = {**form_of(shop.client().get(f"{ACT}?service=stripe").text), "reason": "a long test"}
     body = urlencode(form).encode()
@@ -79,7 +79,7 @@ def test_incomplete_form_is_refused(database_url: str) -> None:
 def test_reader_does_not_act(database_url: str) -> None:
     """A user without permitted actions gets no confirmation page."""
     shop = Shop(database_url, PERSON=lambda: Person("vera", READ_ONLY))
-    shop.moored.migrate()
+    shop.objects.migrate()
     shop.app.secret_key = "a secret key of the shop"
     assert 403 == shop.client().get(f"{ACT}?service=stripe").status_code
     shop.close()
@@ -102,7 +102,7 @@ def test_acts_are_recorded_once_with_the_person(database_url: str, tmp_path: Pat
         "audit": {"url": audit},
         "metrics": {"url": "memory:"},
     }
-    shop.moored.migrate()
+    shop.objects.migrate()
     shop.app.secret_key = "a secret key of the shop"
     client = shop.client()
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")

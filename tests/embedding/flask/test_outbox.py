@@ -29,7 +29,7 @@ def put_charge(shop: Shop, key: str = "INV-1") -> OutboxEntry:
 
 def deliver_all(shop: Shop) -> int:
     """Run the worker, check that all calls succeed, and return their number."""
-    rounds = worker.deliver(shop.moored)
+    rounds = worker.deliver(shop.objects)
     assert all(len(item) == item.done for item in rounds)
     return sum(map(len, rounds))
 
@@ -91,7 +91,7 @@ def test_outbox_needs_a_database() -> None:
 def test_outbox_needs_a_session(sqlite_url: str) -> None:
     """If the host's database session is not known, no call can be deferred."""
     shop = Shop(DATABASE=sqlite_url)
-    shop.moored.migrate()
+    shop.objects.migrate()
     with pytest.raises(ConfigurationError) as excinfo:
         put_charge(shop)
 
@@ -113,7 +113,7 @@ def test_worker_makes_calls_and_handles_webhooks_until_it_is_told_to_stop(shop: 
         else:
             shop.deliver()
 
-    work(*worker.steps(shop.moored, 1), stop=stop, pause=0.01, on_result=on_result)
+    work(*worker.steps(shop.objects, 1), stop=stop, pause=0.01, on_result=on_result)
 
     assert [(DeliveredCalls, 1), (HandledWebhooks, 1)] == rounds
     assert 1 == len(shop.news)

@@ -29,11 +29,11 @@ def url_of_server_ahead(mariadb_database_url: str) -> str:
 def test_entries_have_the_servers_time(url_of_server_ahead: str) -> None:
     """The inbox and the outbox use the server's clock."""
     with closing(Shop(url_of_server_ahead, STATE=MemoryStorage())) as shop:
-        shop.moored.migrate()
-        assert LATER == shop.moored.stores.inbox.now() == shop.moored.stores.outbox.now()
+        shop.objects.migrate()
+        assert LATER == shop.objects.stores.inbox.now() == shop.objects.stores.outbox.now()
         assert (LATER, LATER) == attrs.astuple(put_charge(shop), filter=_is_time)
         shop.sessions.commit()
-        assert 1 == len(shop.moored.stores.outbox.due(9))
+        assert 1 == len(shop.objects.stores.outbox.due(9))
 
 
 def _is_time(attribute: attrs.Attribute[object], _: object) -> bool:
@@ -43,8 +43,8 @@ def _is_time(attribute: attrs.Attribute[object], _: object) -> bool:
 def test_retention_uses_the_servers_clock(url_of_server_ahead: str) -> None:
     """Data that is too old by the server's clock is deleted, and nothing else."""
     with closing(Shop(url_of_server_ahead, volatile=True, STATE=MemoryStorage(), KEEP=90)) as shop:
-        shop.moored.migrate()
-        log = shop.moored.log
+        shop.objects.migrate()
+        log = shop.objects.log
         for name, age in (("old", 91), ("young", 89)):
             log.write(
                 IntegrationLog(
@@ -56,5 +56,5 @@ def test_retention_uses_the_servers_clock(url_of_server_ahead: str) -> None:
                     attempts=1,
                 )
             )
-        assert 1 == worker.delete_old_entries(shop.moored)
+        assert 1 == worker.delete_old_entries(shop.objects)
         assert ["young"] == [entry.id for entry in log.find(LogQuery()).items]

@@ -206,7 +206,7 @@ def test_outbox_uses_the_database_of_its_table(sqlite_url: str, tmp_path: Path) 
 def test_state_has_its_own_connections(sql_url: str) -> None:
     """The state store has its own connections, to the host's server or to a separate file."""
     with closing(Shop(sql_url)) as shop:
-        kind = type(shop.moored.stores.state)
+        kind = type(shop.objects.stores.state)
 
     assert ("SqliteStorage" if "sqlite" in sql_url else "SqlStorage") == kind.__name__
 
@@ -215,7 +215,7 @@ def test_state_store_from_the_settings_is_used(sqlite_url: str) -> None:
     """A state store from the settings is used unchanged."""
     value = MemoryStorage()
     with closing(Shop(sqlite_url, STATE=value)) as shop:
-        assert value is shop.moored.stores.state
+        assert value is shop.objects.stores.state
 
 
 def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
@@ -224,9 +224,9 @@ def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
         closing(Shop(sql_url, KEYS=KEYS)) as first,
         closing(Shop(sql_url, KEYS=Secret(KEYS))) as second,
     ):
-        first.moored.migrate()
+        first.objects.migrate()
         credentials = Credentials.bearer("canary-4711")
-        providers = [shop.moored.stores.credentials for shop in (first, second)]
+        providers = [shop.objects.stores.credentials for shop in (first, second)]
         assert providers[0] is not None
         assert providers[1] is not None
         providers[0].rotate("stripe", "acme", credentials)
@@ -239,15 +239,15 @@ def test_credentials_are_encrypted_and_shared(sql_url: str) -> None:
 def test_credentials_need_keys(database_url: str) -> None:
     """Without an encryption key no credentials are stored."""
     with closing(Shop(database_url)) as shop:
-        assert None is shop.moored.stores.credentials
+        assert None is shop.objects.stores.credentials
 
 
 def test_new_tenant_is_used_without_a_restart(sql_url: str) -> None:
     """A tenant's accounts in the database are used without a restart."""
     with closing(Shop(sql_url, KEYS=KEYS, TENANTS=True)) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         stripe = {"credentials": shop.sandbox.api_key}
-        tenants = shop.moored.stores.tenants
+        tenants = shop.objects.stores.tenants
         assert tenants is not None
         tenants.put("acme", {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}})
         order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-1")
@@ -268,11 +268,11 @@ def test_tenants_need_keys(sqlite_url: str) -> None:
 def test_application_without_a_database_uses_memory() -> None:
     """An application without a database keeps everything in memory, webhooks included."""
     with closing(Shop(KEYS=KEYS, volatile=True)) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         payment = charge(shop)
 
         assert 200 == shop.deliver()
-        assert [1] == [item.done for item in worker.deliver(shop.moored)]
+        assert [1] == [item.done for item in worker.deliver(shop.objects)]
         assert [payment] == [event.ref.id for event in shop.news]
         assert 1 == shop.moorage.log.summarise(LogQuery()).count
 
@@ -366,9 +366,9 @@ def test_log_is_written_at_the_end_of_a_request_without_threads(fresh_tables: Fr
 def test_end_of_a_request_writes_the_log(database_url: str) -> None:
     """If no thread writes the log, the end of a request writes the queued entries."""
     with closing(Shop(database_url)) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         shop.client().get("/nothing")  # no store was opened yet
-        stores = shop.moored.stores
+        stores = shop.objects.stores
         log = log_in(stores._own_database, threads=False)  # noqa: SLF001 - asking the log would write it
         stores.__dict__["log"] = log
         log.write(integration_log_conformance.entry(1))
@@ -528,7 +528,7 @@ def test_cipher_of_the_configuration_is_used(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     shop = Shop(volatile=True, CONFIGURATION={"cipher": {"keys": KEYS}})
     with closing(shop):
-        cipher = shop.moored.stores.cipher
+        cipher = shop.objects.stores.cipher
 
         assert cipher is not None
         sealed_text = cipher.seal(b"INV-7", b"context")
@@ -559,6 +559,6 @@ def test_threads_that_open_a_store_at_the_same_time_share_it(name: str) -> None:
     """Two requests that are the first to use a store, at the same time, get the same store."""
     with closing(Shop(volatile=True)) as shop:
         places: Any = _InterruptedPlaces(name)
-        places.stores = Stores(shop.moored.settings, places, shop.moored.host)
+        places.stores = Stores(shop.objects.settings, places, shop.objects.host)
 
         assert getattr(places.stores, name) is places.places_seen_by_other[0]

@@ -96,12 +96,12 @@ def test_broken_configuration_is_reported_and_gives_no_404(sqlite_url: str) -> N
 def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
     """A new process accepts a tenant's webhook, and another new process handles it."""
     with closing(Shop(sql_url, TENANTS=True, KEYS=KEYS)) as shop:
-        shop.moored.migrate()
+        shop.objects.migrate()
         account = {
             "credentials": shop.sandbox.api_key,
             "webhook_secrets": [shop.sandbox.webhook_secret],
         }
-        tenants: Any = shop.moored.stores.tenants
+        tenants: Any = shop.objects.stores.tenants
         tenants.put("acme", {"vendors": {"stripe": account}, "payments": {"vendor": "stripe"}})
         shop.sandbox.webhook_url = "http://localhost/moorage/webhooks/acme.stripe"
         shop.sandbox.emit_event("payment_intent.succeeded", INTENT)
@@ -109,16 +109,16 @@ def test_new_processes_accept_a_tenants_webhook(sql_url: str) -> None:
         assert 200 == shop.deliver()
         (entry,) = shop.moorage.inbox.find(EntryQuery()).items
         assert ("acme.stripe", "acme") == (entry.account, entry.tenant)
-        shop.moored.close()
-        assert [1] == [item.done for item in deliver(shop.moored)]
+        shop.objects.close()
+        assert [1] == [item.done for item in deliver(shop.objects)]
         assert ["pi_1"] == [event.ref.id for event in shop.news]
 
 
 def test_webhook_of_a_misconfigured_tenant_gets_an_error(sqlite_url: str) -> None:
     """If a tenant is misconfigured, its webhook gets an error that makes the vendor retry."""
     with closing(Shop(sqlite_url, TENANTS=True, KEYS=KEYS)) as shop:
-        shop.moored.migrate()
-        tenants: Any = shop.moored.stores.tenants
+        shop.objects.migrate()
+        tenants: Any = shop.objects.stores.tenants
         tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
 
         assert 500 == shop.client().post("/moorage/webhooks/acme.stripe").status_code

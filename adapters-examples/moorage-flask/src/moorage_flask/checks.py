@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from moorage import Account
-    from moorage_flask.moored import MoorageObjects
+    from moorage_flask.objects import MoorageObjects
 
 _URLS: Final = {
     "database": "Give an engine or a session of SQLAlchemy, or a URL that its make_url(…) made.",
@@ -53,29 +53,29 @@ class Finding:
 
 
 def findings(
-    moored: MoorageObjects, environment: Mapping[str, str] = os.environ
+    objects: MoorageObjects, environment: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
     """Return all problems; an unreadable configuration is reported alone."""
     try:
-        accounts = moored.accounts
+        accounts = objects.accounts
     except ConnectorError as error:
         return (Finding("configuration", str(error), severe=True),)
     try:
-        moored.stores.ready()
+        objects.stores.ready()
     except ConnectorError as error:
-        return (Finding("settings", str(error), severe=True), *_inline_findings(moored))
+        return (Finding("settings", str(error), severe=True), *_inline_findings(objects))
     return (
-        *_stores(moored, environment),
-        *_inline_findings(moored),
+        *_stores(objects, environment),
+        *_inline_findings(objects),
         *_webhooks(accounts),
-        *_keys(moored),
+        *_keys(objects),
     )
 
 
-def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[Finding]:
-    state, database = moored.places.state, moored.host.database
+def _stores(objects: MoorageObjects, environment: Mapping[str, str]) -> Iterator[Finding]:
+    state, database = objects.places.state, objects.host.database
     is_several = _workers(environment) > 1
-    if state == "memory:" and moored.settings.state in {None, "memory:"}:
+    if state == "memory:" and objects.settings.state in {None, "memory:"}:
         yield Finding(
             "store-not-shared",
             "Each process keeps limits, circuits and idempotency keys for itself."
@@ -90,7 +90,7 @@ def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[
     if database is None or database.file is None:
         return
     host = Path(database.file).absolute()
-    for setting, url in (("STATE", state), ("ASIDE", moored.places.aside)):
+    for setting, url in (("STATE", state), ("ASIDE", objects.places.aside)):
         if url is not None and Path(url.removeprefix("sqlite:///")).absolute() == host:
             yield Finding(
                 "store-in-the-host's-file",
@@ -101,8 +101,8 @@ def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[
             )
 
 
-def _inline_findings(moored: MoorageObjects) -> Iterator[Finding]:
-    settings = moored.settings
+def _inline_findings(objects: MoorageObjects) -> Iterator[Finding]:
+    settings = objects.settings
     for name, remedy in _URLS.items():
         value = getattr(settings, name)
         if isinstance(value, str) and has_password(value):
@@ -118,7 +118,7 @@ def _inline_findings(moored: MoorageObjects) -> Iterator[Finding]:
             "MOORAGE.KEYS is plain text. Debuggers and error trackers show app.config.",
             "Set MOORAGE_KEYS in the environment instead, or wrap it: moorage.Secret(…).",
         )
-    for problem in moored.inline:
+    for problem in objects.inline:
         yield Finding(
             "secret-in-settings",
             f"{problem.path}: {problem.found} Debuggers and error trackers show app.config.",
@@ -137,15 +137,15 @@ def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:
             )
 
 
-def _keys(moored: MoorageObjects) -> Iterator[Finding]:
-    if moored.stores.forgets_credentials:
+def _keys(objects: MoorageObjects) -> Iterator[Finding]:
+    if objects.stores.forgets_credentials:
         yield Finding(
             "credentials-in-memory",
             "Stored credentials and OAuth tokens are lost when a process ends: storing them in a"
             " database server requires SQLAlchemy 2.",
             "Set ASIDE to a SQLite file, or install SQLAlchemy 2.",
         )
-    if moored.stores.cipher is not None:
+    if objects.stores.cipher is not None:
         return
     yield Finding(
         "no-keys",

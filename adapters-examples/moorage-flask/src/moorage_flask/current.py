@@ -8,13 +8,13 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from moorage import ConfigurationError
-from moorage_flask.moored import MoorageObjects
+from moorage_flask.objects import MoorageObjects
 
 NAME: Final = "moorage"
 """The key in `app.extensions`."""
 
 
-def moored_in(app: Any) -> MoorageObjects:
+def objects_in(app: Any) -> MoorageObjects:
     """Return an application's moorage objects."""
     extension = app.extensions.get(NAME)
     if isinstance(extension, MoorageObjects):
@@ -27,7 +27,7 @@ def moored_in(app: Any) -> MoorageObjects:
 
 
 def _current_application() -> MoorageObjects:
-    return moored_in(current_app)
+    return objects_in(current_app)
 
 
 current_moorage: Final = cast("MoorageObjects", LocalProxy(_current_application))

@@ -8,8 +8,8 @@ from flask import current_app, has_app_context
 
 from moorage import ConfigurationError
 from moorage_flask.commands import commands
-from moorage_flask.current import NAME, moored_in
-from moorage_flask.moored import Handler, MoorageObjects
+from moorage_flask.current import NAME, objects_in
+from moorage_flask.objects import Handler, MoorageObjects
 from moorage_flask.settings import settings_of
 from moorage_flask.webhooks import blueprint
 
@@ -79,9 +79,9 @@ class Moorage:
     def here(self) -> MoorageObjects:
         """Return the current application's moorage objects."""
         if has_app_context():
-            return moored_in(current_app)
+            return objects_in(current_app)
         if len(self._apps) == 1:
-            return moored_in(self._apps[0])
+            return objects_in(self._apps[0])
         raise ConfigurationError(
             "There is no current Flask application.",
             path="MOORAGE",
@@ -110,4 +110,4 @@ class Moorage:
 
 
 def _after_request(_: BaseException | None) -> None:
-    moored_in(current_app).after_request()
+    objects_in(current_app).after_request()

@@ -148,7 +148,7 @@ class Stores:
         return SqlTenants(_reachable(self._database), self.cipher)
 
     def ready(self) -> None:
-        """Create all store objects, without input or output.
+        """Create all store objects, without connecting or reading files.
 
         Raises:
             ConfigurationError: no store can be created from the settings.

@@ -24,7 +24,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs a function in its own transaction, and retries the function only if nothing changed."""
+    """Runs a function in a transaction; retries it only if the failed attempt changed nothing."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 

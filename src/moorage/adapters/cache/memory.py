@@ -125,7 +125,7 @@ class MemoryCache(Uncopyable):
             return True
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
+        """Remove a key's responses; `store` then refuses responses based on an earlier `find`."""
         with self._lock:
             self._store(key, _TRACE)
 
@@ -178,5 +178,5 @@ class AsyncMemoryCache(Uncopyable):
         return self.shared.store(key, version, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
+        """Remove a key's responses; `store` then refuses responses based on an earlier `find`."""
         self.shared.delete(key)

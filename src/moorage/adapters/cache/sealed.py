@@ -33,7 +33,7 @@ _CIPHER: Final = ("seal", "open")
 
 
 class _SealedEntries:
-    """The encryption and decryption that the synchronous and asynchronous caches share."""
+    """The common code of the caches: encrypts and decrypts cached responses."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
         for port, operations, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
@@ -100,7 +100,7 @@ class SealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses unless the key's cached ones have changed.
+        """Cache responses, unless the responses under the key have changed since `find`.
 
         Return True if they were stored.
         """
@@ -108,7 +108,7 @@ class SealedCache(_SealedEntries):
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
+        """Remove a key's responses; `store` then refuses responses based on an earlier `find`."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
@@ -140,7 +140,7 @@ class AsyncSealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses unless the key's cached ones have changed.
+        """Cache responses, unless the responses under the key have changed since `find`.
 
         Return True if they were stored.
         """
@@ -148,5 +148,5 @@ class AsyncSealedCache(_SealedEntries):
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
+        """Remove a key's responses; `store` then refuses responses based on an earlier `find`."""
         await self._execute(RemoveCachedAnswers(key), timeout)

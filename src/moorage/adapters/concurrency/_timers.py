@@ -35,7 +35,7 @@ class TaskTimeout:
         bucket.add(self)
 
     def move(self, bucket: set[TaskTimeout]) -> None:
-        """Move the timeout to another group of timeouts, which all expire together."""
+        """Move the timeout to a group of timeouts that expire at another time."""
         self._bucket = bucket
         bucket.add(self)
 
@@ -122,7 +122,7 @@ class _ThreadState(local):
 _thread_state: Final = _ThreadState()
 
 
-def bound_here(seconds: float) -> TaskTimeout | None:
+def start_task_timeout(seconds: float) -> TaskTimeout | None:
     """Start a timeout for the running task; return None if no asyncio task is running."""
     try:
         loop = get_running_loop()

@@ -60,7 +60,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         return outcome
 
     def _start_thread(self) -> None:
-        """Start another thread; without one, a thread that is already running does the work."""
+        """Start another thread; if the system cannot, a running thread will do the work."""
         try:
             start_thread(Thread(target=self._run_jobs, name=self._name, daemon=True))
         except LocalFailure:

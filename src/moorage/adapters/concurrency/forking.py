@@ -35,7 +35,7 @@ def in_child(owner: Owner, start: Callable[[Owner], None]) -> None:
 def around_fork(
     owner: Owner, pause: Callable[[Owner], None], resume: Callable[[Owner], None]
 ) -> None:
-    """Call `pause(owner)` before every later fork, and `resume(owner)` in the parent after it.
+    """Call `pause(owner)` before every later fork, and then `resume(owner)` in the parent.
 
     Neither may raise.
     """

@@ -245,7 +245,7 @@ class AsyncCredentialRenewal(Uncopyable):
 def _unstored_successor(
     unstored: _Unstored, owner: Owner, current: AnyCredentials
 ) -> AnyCredentials | None:
-    """Return the new credentials that wait to replace the current ones; None if there are none."""
+    """Return renewed credentials that could not be stored yet; None if there are none."""
     old, new = unstored.get(owner, (None, None))
     return new if old == current else None
 

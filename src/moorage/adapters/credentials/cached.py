@@ -48,7 +48,7 @@ _UNBOUNDED_QUEUE: Final = 10**9
 
 
 class _Read:
-    """One reading of credentials from the provider, and the result for all callers that wait.
+    """A read from the credential provider, whose result all waiting callers share.
 
     Attributes:
         lock: the name of the lock that the reading caller holds.
@@ -110,7 +110,7 @@ class _Cache:
         self._read_numbers = counter()
 
     def join_read(self, owner: tuple[str, str | None]) -> _Read:
-        """Return the reading of credentials that is under way, or begin one."""
+        """Return the read of these credentials that is in progress, or begin one."""
         with self._lock.current:
             read = self._reads.get(owner)
             if read is None:

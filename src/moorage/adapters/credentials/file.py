@@ -126,7 +126,7 @@ class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
 
 
 def _check_file(status: os.stat_result) -> Look:
-    """Return a value that differs whenever the file has changed."""
+    """Return a fingerprint of the file, which changes whenever the file changes."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class SealedCredentialProvider(SealedOperations):
-    """A credential provider that keeps encrypted credentials in a table of the application.
+    """A credential provider that stores encrypted credentials in a table of the application.
 
     Two processes may renew the same credential concurrently; both then use the first result.
 

@@ -1,4 +1,4 @@
-"""The reason why SQLite cannot open a file, which its own error does not contain."""
+"""Finds out whether SQLite cannot open a file because this process lacks resources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXHAUSTED_REMEDY: Final = "Raise the limit of open files of this process, or giv
 
 
 def lack_of_files() -> OSError | None:
-    """Return the error if this process cannot open another file for lack of files or memory."""
+    """Return an error if this process lacks the file descriptors or memory to open a file."""
     try:
         # Not the database: closing it would release the locks of this process's connections.
         os.close(os.open(os.devnull, os.O_RDONLY))

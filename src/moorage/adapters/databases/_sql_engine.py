@@ -64,7 +64,7 @@ class Signal(Protocol):
 
 
 class Runtime(Protocol):
-    """The operations for which a store blocks a thread or suspends a task.
+    """The operations of a store that differ between threads and event loops.
 
     Attributes:
         blocks: whether waiting blocks the thread; if so, a caller runs its batch itself.
@@ -93,7 +93,7 @@ class Runtime(Protocol):
         ...
 
     def start_detached(self, flow: Coroutine[Any, Any, None]) -> ConnectionOpening | None:
-        """Run a coroutine in the background; return None if the system cannot do that."""
+        """Run a coroutine in the background; return None if the system cannot start a thread."""
         ...
 
     def late_error(self, *, slow: bool) -> StorageUnavailable:
@@ -105,7 +105,7 @@ class Runtime(Protocol):
         ...
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Call a function after this number of seconds, unless the process or loop ends before."""
+        """Call a function after this number of seconds, unless the process or loop ends first."""
         ...
 
     async def create(self) -> None:

@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """A state's stored row and expiry time; in a new row, `state` is None."""
+    """A stored state with its expiry time; `state` is None in a new row."""
 
     id: bytes
     state: bytes | None
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 class NotExecuted(Exception):
-    """Raised if a command certainly was not executed.
+    """Raised if it is certain that a command was not executed.
 
     Attributes:
         reason: the reason, as the end of a sentence.

@@ -1,4 +1,4 @@
-"""The operations of a store that blocks threads, and of one that suspends tasks."""
+"""The waiting operations of synchronous stores (threads) and asynchronous stores (tasks)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SECOND_CANCEL: Final = 0.1
 
 
 class ThreadRuntime:
-    """The operations of a synchronous store: waiting blocks the thread.
+    """The waiting operations of a synchronous store, which block the thread.
 
     Args:
         source: opens connections.
@@ -171,7 +171,7 @@ class _FinishedWork:
 
 
 class LoopRuntime:
-    """The operations of an asynchronous store: waiting suspends the task."""
+    """The waiting operations of an asynchronous store, which suspend the task."""
 
     blocks = False
 

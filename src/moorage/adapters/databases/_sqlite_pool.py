@@ -63,7 +63,7 @@ class Pool:
         return link
 
     def give(self, link: Link) -> None:
-        """Return a connection to the pool."""
+        """Give a connection back to the pool."""
         if link.stale or len(self.idle) >= _MAX_IDLE:
             link.close()
             return

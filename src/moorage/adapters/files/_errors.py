@@ -29,7 +29,7 @@ def refusal(code: str, status: int, message: str) -> VendorRejected:
     return VendorRejected(message, status=status, vendor_code=code)
 
 
-def folder_in_place(code: str) -> InvalidRequest:
+def file_type_conflict_error(code: str) -> InvalidRequest:
     """Return the error for a folder where a file should be, or a file where a folder should."""
     return InvalidRequest(
         "There is a folder at the path of the file, or a file at the path of its folder.",
@@ -57,7 +57,7 @@ def _file_error(error: OSError) -> ConnectorError:
     if isinstance(error, FileNotFoundError):
         return FileNotFound("The file does not exist.", status=404, vendor_code="NoSuchKey")
     if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return folder_in_place(code)
+        return file_type_conflict_error(code)
     if isinstance(error, PermissionError):
         return AuthenticationFailed(
             f"The operating system denied access to the file: {reason}.",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from socket import gaierror
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.files._errors import folder_in_place
+from moorage.adapters.files._errors import file_type_conflict_error
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -134,7 +134,7 @@ def _failed_call(error: OSError) -> ConnectorError:
     if isinstance(usual_class_error, FileNotFoundError):
         return FileNotFound("The file does not exist.", status=404, vendor_code="NoSuchKey")
     if isinstance(usual_class_error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return folder_in_place(type(usual_class_error).__name__)
+        return file_type_conflict_error(type(usual_class_error).__name__)
     if isinstance(usual_class_error, PermissionError):
         return _no_access("permission")
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)

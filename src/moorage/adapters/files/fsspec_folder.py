@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import attrs
 
-from moorage.adapters.files._errors import folder_in_place, refusal
+from moorage.adapters.files._errors import file_type_conflict_error, refusal
 from moorage.adapters.files.fsspec_errors import ignoring_errors
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
@@ -190,7 +190,7 @@ class FsspecFolder:
         path = self._path(key)
         target = self._look_up(path)
         if target is not None and not target.is_file:
-            raise folder_in_place("EISDIR")
+            raise file_type_conflict_error("EISDIR")
         self._make_folder(self._own_path("coming"))
         temporary_path = self._own_path("coming", uuid4().hex)
         digest = hashlib.sha256()
@@ -247,7 +247,7 @@ class FsspecFolder:
             return
         folder = self._look_up(path)
         if folder is not None and not folder.is_folder:
-            raise folder_in_place("ENOTDIR")
+            raise file_type_conflict_error("ENOTDIR")
         if folder is None:
             self._make_folder(path.rpartition("/")[0])
             try:

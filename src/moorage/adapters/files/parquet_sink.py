@@ -125,7 +125,7 @@ class ParquetSink(RotatingSink):
         return lines, problem
 
     def _exact_value(self, record: SinkRecord) -> Any:
-        """Return the JSON of a record, with text instead of numbers in the columns of decimals.
+        """Return a record as JSON, with text in decimal columns so that no digit is lost.
 
         Python reads a number with decimal places as a float, which keeps only 15 digits.
         """
@@ -204,7 +204,7 @@ class ParquetSink(RotatingSink):
         )
 
     def _without_guesses(self, schema: Any) -> Any:
-        """Return an inferred schema, with strings where pyarrow only guessed a time."""
+        """Return an inferred schema, with strings instead of the times that pyarrow guessed."""
         return self._arrow.schema([(field.name, self._plain_type(field.type)) for field in schema])
 
     def _plain_type(self, kind: Any) -> Any:
@@ -253,7 +253,7 @@ class ParquetSink(RotatingSink):
 
 
 def _problem(message: str) -> str:
-    """Return the reason from a pyarrow error message, without the value of the field."""
+    """Return the reason in a pyarrow error message, without the field's value."""
     text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
     text = _QUOTED_VALUE.sub("a value ", text)
     return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]

@@ -30,7 +30,7 @@ _LONGEST_END: Final = 4_096
 
 
 class _Position(NamedTuple):
-    """A position in a series of rotated files, in which each new file replaces the previous one.
+    """A position in a series of rotated files, each of which replaced the previous one.
 
     Attributes:
         generation: the number of files before this one.
@@ -179,7 +179,7 @@ class RecordFile:
         return []
 
     def _records(self, data: bytes, columns: list[str], place: _Position) -> list[SourceRecord]:
-        """Return the records in bytes that begin at a position; none if all lines are blank."""
+        """Parse the records in a block of bytes; return none if all lines are blank."""
         # In a table with one column, a line of spaces is a value.
         blank_characters = b"\r\n" if len(columns) == 1 else None
         records: list[SourceRecord] = []

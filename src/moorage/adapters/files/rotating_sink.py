@@ -94,7 +94,7 @@ class RotatingSink(ABC):
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first invalid record, and return that record's error."""
+        """Write the records up to the first invalid one, and return its error."""
         lines: list[bytes] = []
         problem: Exception | None = None
 
@@ -110,7 +110,7 @@ class RotatingSink(ABC):
         return [*(Result[object]() for _ in lines), Result(error=problem)]
 
     async def flush(self) -> None:
-        """Return when all written data is on disk."""
+        """Wait until all written data is on disk."""
         await self._in_thread(self._flush)
 
     async def close(self) -> None:
@@ -174,7 +174,7 @@ class RotatingSink(ABC):
                 self._complete()
 
     def _intact_file(self) -> FileIO | None:
-        """Return the current file without bytes of a failed write; None if there is no file."""
+        """Remove the bytes of a failed write, and return the current file; None without a file."""
         file = self._file
         if file is not None and file.tell() != self._end:
             file.truncate(self._end)

@@ -265,7 +265,7 @@ class GitMirror:
         )
 
     def _remove_left_files(self, *patterns: str) -> bool:
-        """Remove old files that a killed git has left, and return whether there were any."""
+        """Remove old temporary files of a killed `git`, and return whether there were any."""
         latest = time() - _STALE_SECONDS
         is_any = False
         for path in (path for pattern in patterns for path in self.folder.glob(pattern)):
@@ -316,7 +316,7 @@ class GitMirror:
         )
 
     def _tidy(self, timeout: float) -> None:
-        """Pack the objects of many fetches together; the next run tries again after a failure."""
+        """Pack the objects of many fetches together; if that fails, the next run tries again."""
         with suppress(ConnectorError):
             run_git(self.program, _PACK_ARGUMENTS, timeout, folder=str(self.folder))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
-from moorage.adapters.concurrency._timers import bound_here
+from moorage.adapters.concurrency._timers import start_task_timeout
 from moorage.adapters.grpc._requests import interrupted
 from moorage.errors import LocalFailure
 
@@ -101,7 +101,7 @@ async def ask(send: Any, request: bytes, timeout: float) -> bytes:
     Raises:
         RpcError: the call failed, or took longer.
     """
-    bound = bound_here(timeout)
+    bound = start_task_timeout(timeout)
     try:
         answer: bytes = await send(request, timeout=timeout)
     except asyncio.CancelledError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import grpc
 
-from moorage.adapters.grpc._judging import judged
+from moorage.adapters.grpc._error_conversion import call_error_of
 from moorage.adapters.grpc.methods import GrpcMethod
 from moorage.adapters.grpc.rpc_errors import remember_status, rpc_error
 
@@ -74,8 +74,8 @@ class InterceptedCall:
         self.repeatable = text in facts.repeatable and not streams_requests
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
-        """Convert a grpcio exception, and forbid a repetition if the requests are used up."""
-        failure = judged(error)
+        """Convert a grpcio exception; forbid a retry if the requests cannot be sent again."""
+        failure = call_error_of(error)
         if failure is None:
             return None
         if isinstance(error, grpc.RpcError):
@@ -90,7 +90,7 @@ class InterceptedCall:
 
 def converted_error(error: Exception, *, is_async: bool) -> Exception:
     """Convert an exception that ended a response stream to an error of moorage."""
-    failure = judged(error)
+    failure = call_error_of(error)
     if failure is None:
         return error
     if isinstance(error, grpc.RpcError):

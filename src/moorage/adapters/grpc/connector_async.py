@@ -16,7 +16,7 @@ import grpc
 
 from moorage.adapters.grpc import _calls_async as calls
 from moorage.adapters.grpc._channel import ChannelSettings
-from moorage.adapters.grpc._judging import (
+from moorage.adapters.grpc._error_conversion import (
     answer_of,
     fault_of,
     is_of_code,

@@ -41,7 +41,7 @@ def _is_safe(method: Any) -> bool:
 
 @attrs.frozen
 class GrpcAnswer(Generic[A]):
-    """A gRPC method's response, with its metadata.
+    """The response of a gRPC method, with the metadata that the server sent.
 
     Attributes:
         value: the answer.

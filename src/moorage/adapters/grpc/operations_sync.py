@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from moorage.adapters.grpc._judging import judged
+from moorage.adapters.grpc._error_conversion import call_error_of
 from moorage.adapters.grpc._requests import PreparedCall, metadata_of
 from moorage.adapters.grpc.descriptors import COMMON_FILES, GrpcDescriptors
 from moorage.adapters.grpc.methods import GrpcMethod, packed_answer, unpacked_answer
@@ -60,7 +60,7 @@ class GrpcOperation(Generic[A]):
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
-        return judged(error)
+        return call_error_of(error)
 
     def pack_result(self, result: A, /) -> object:
         """Return a response as plain values, to be stored under the idempotency key."""
@@ -95,7 +95,7 @@ class GrpcReflection:
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
-        return judged(error)
+        return call_error_of(error)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -144,7 +144,7 @@ class GrpcNamedCall:
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
-        return judged(error)
+        return call_error_of(error)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from moorage.adapters.grpc._calls_async import BROKEN_OFF, EndOfStream, is_cancelled
-from moorage.adapters.grpc._judging import answer_of, judged
+from moorage.adapters.grpc._error_conversion import answer_of, call_error_of
 from moorage.adapters.grpc._requests import interrupted
 from moorage.domain.secrets.frames import without_frames
 
@@ -74,7 +74,7 @@ class AsyncGrpcStream(Generic[A]):
             await self.close()
             raise
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = judged(error) or error
+            failure = call_error_of(error) or error
         await self.close()
         raise without_frames(failure)
 

@@ -132,7 +132,7 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
         try:
             await self._links.open(timeout)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._judged(error)
+            failure = self._converted(error)
         else:
             return
         raise without_frames(failure)
@@ -147,7 +147,7 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
                 self._server = link.version
                 problem = self._problem(link)
         except Exception as error:  # noqa: BLE001 - health is a value
-            failure = self._judged(error)
+            failure = self._converted(error)
             return health_of(
                 self.name, self._title, monotonic() - started_at, error=without_frames(failure)
             )
@@ -189,7 +189,7 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
         async with self._link(operation, until) as link:
             return await work(link, until)
 
-    def _judged(self, error: Exception) -> Exception:
+    def _converted(self, error: Exception) -> Exception:
         """Convert an exception of a link to an error of moorage; return others unchanged."""
         return error
 

@@ -78,7 +78,7 @@ class MemoryIntegrationLogger(Uncopyable):
                 self._bytes -= items.popleft()[2]
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return a function that stores a successful call's data; reading makes its log entry.
+        """Return a function that stores a successful call's data, without making an entry yet.
 
         The function returns the number of entries that were lost, which is always 0.
         """
@@ -139,7 +139,7 @@ class MemoryIntegrationLogger(Uncopyable):
             return [(number, entry) for number, entry, _ in reversed(self._made_entries())]
 
     def _made_entries(self) -> list[tuple[int, IntegrationLog, int]]:
-        """Make the entries of all stored calls, and keep them; the caller holds the lock."""
+        """Turn all stored calls into log entries, and keep those; the caller holds the lock."""
         number, items = self._number, [*self._items]
         made_entries = [
             (number, success_entry(item) if isinstance(item, tuple) else item, size)

@@ -260,7 +260,7 @@ class KafkaReader:
             self.reach()
 
     def reach(self) -> None:
-        """Wait a limited time until the cluster responds; the consumer then continues by itself.
+        """Wait until the cluster responds, for a limited time; the consumer then goes on reading.
 
         Raises:
             ConnectorError: the cluster cannot be reached.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LatestStarts:
-    """Finds the partitions that a group reads from their end, without the records before it.
+    """Finds the partitions that a group reads from their end, without earlier records.
 
     Its methods raise librdkafka's exceptions.
 
@@ -40,7 +40,7 @@ class LatestStarts:
         self._uncommitted: dict[Partition, int] = {}
 
     def look(self) -> None:
-        """Find the partitions that exist before this member joins, and have never been read."""
+        """Find the existing partitions of topics from which the group has never read."""
         topics: dict[str, Any] = {}
         for name in (None,) if self._has_patterns else sorted(self._names):
             arguments = () if name is None else (name,)
@@ -56,7 +56,7 @@ class LatestStarts:
         }
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the first positions of those assigned partitions that are read from their end."""
+        """Return the first positions of the assigned partitions that are read from their end."""
         candidates = [partition for partition in partitions if partition in self._at_end]
         committed_partitions = self._committed(candidates)
         first_positions = {
@@ -70,7 +70,7 @@ class LatestStarts:
         return first_positions
 
     def commit(self, done: Iterable[Partition] = ()) -> None:
-        """Commit the first positions of partitions, except of those with a later committed one.
+        """Commit the first positions of partitions, unless a later position is already committed.
 
         Args:
             done: partitions of which records are processed, or which the member does not have.

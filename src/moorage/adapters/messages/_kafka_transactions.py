@@ -224,7 +224,7 @@ class KafkaTransactions:
         return None
 
     def _error(self, failure: _Failed) -> ConnectorError:
-        """Return the error of a failed transaction, which is a failed message's error if any."""
+        """Return the error of a failed transaction; if a message failed, return its error."""
         if self._is_stopped:
             return unknown_outcome()
         cause = next(iter(self._failed), failure)
@@ -254,7 +254,7 @@ class KafkaTransactions:
         return self._is_stopped or monotonic() > until
 
     def _stored_positions(self, until: float) -> dict[Partition, int]:
-        """Ask the cluster for the group's positions where the outcome of a commit is unknown."""
+        """Read the group's positions from the cluster if the outcome of a commit is unknown."""
         consumer = Consumer(dict(self._reading), logger=SILENT)
         try:
             seconds_left = max(STEP, until - monotonic())

@@ -366,7 +366,7 @@ class AsyncNatsLink:
         return new_replies
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
-        """Send a request and return a future for its reply, or the reason for not sending it."""
+        """Send a request; return a future for its reply, or the reason why it was not sent."""
         if wire_size(payload, headers) > self._client.max_payload:
             return PublishFault.TOO_LARGE
         self._count += 1
@@ -406,7 +406,7 @@ class AsyncNatsLink:
             raise publish_error(fault, STREAM_RULES, subject)
 
     async def _has_stream(self, subject: str, until: float) -> bool:
-        """Return whether a stream has the subject, though no server answers for it now."""
+        """Return whether a stream stores this subject, even if no server answers for it now."""
         reply = await self._api("STREAM.NAMES", {"subject": subject}, until)
         if isinstance(reply, PublishFault):
             return reply is PublishFault.STARTING
@@ -472,7 +472,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """Fail the messages that wait for a subject, if the server has refused as many messages.
+        """Fail all messages that wait for a subject, once the server has refused that many.
 
         The server names the refused subject, but not the message.
         """

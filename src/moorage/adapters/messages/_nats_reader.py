@@ -268,7 +268,7 @@ class NatsReader:
         return self._deliveries.take(limits)
 
     async def _request(self, count: int, until: float) -> float:
-        """Send a request for each consumer without an open one; return when to check again."""
+        """Send a request for each consumer that has none open; return when to check again."""
         now = monotonic()
         wake_time = until
         for consumer in self._consumers.values():
@@ -358,7 +358,7 @@ class NatsReader:
     async def _send_acknowledgements(
         self, replies: Iterable[Sequence[str]], acknowledgement: bytes, seconds: float
     ) -> None:
-        """Send an acknowledgement per delivery; the server confirms only each consumer's last."""
+        """Send one acknowledgement per delivery; the server confirms only each consumer's last."""
         last_messages: list[tuple[str, bytes]] = []
         for subjects in replies:
             for subject in subjects[:-1]:

@@ -187,7 +187,7 @@ class AioPikaLink:
         raise failure
 
     def _fault(self, error: Exception) -> PublishFault | None:
-        """Return the fault of a message; it is LOST if another message may have caused the error.
+        """Return the fault of a message: LOST if another message may have caused the error.
 
         If RabbitMQ refuses one message, it closes the channel, and each unconfirmed message gets
         the same error. A message whose caller has stopped waiting counts as unconfirmed, too.

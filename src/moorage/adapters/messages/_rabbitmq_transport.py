@@ -66,7 +66,7 @@ class BoundedConnection(Connection):
 
 
 class _BoundedTransport(TransportFactory):
-    """Opens TCP connections, with TLS if a context is set."""
+    """Opens TCP connections of aio-pika, with TLS if a context is set."""
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None

@@ -270,7 +270,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
                 self._server = link.version
                 return await link.publish(item, max(0.0, until - monotonic()))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._judged(error)
+            failure = self._converted(error)
         # The client library's stack frames contain the message and the credentials.
         raise without_frames(failure)
 
@@ -289,7 +289,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
                     part = await link.publish_batch(batch, max(0.0, until - monotonic()))
                     parts.append(part)
         except Exception as error:  # noqa: BLE001 - judged, and part of the results
-            failure = self._judged(error)
+            failure = self._converted(error)
         results = Results.joined(parts)
         if failure is not None:
             results = complete_results(
@@ -300,7 +300,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
             raise common_error
         return results
 
-    def _judged(self, error: Exception) -> Exception:
+    def _converted(self, error: Exception) -> Exception:
         """Convert an exception to an error of moorage; return an unknown one unchanged."""
         if isinstance(error, ConnectorError):
             return error

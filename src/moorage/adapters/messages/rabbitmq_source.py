@@ -98,7 +98,7 @@ class RabbitMqSource:
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Return messages to their queues, to their old positions where RabbitMQ can."""
+        """Return messages to their queues, and to their old positions if RabbitMQ can do that."""
         await self._connected().requeue(records)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links.health import health_of
 from moorage.adapters.mongodb._client_settings import ClientSettings
-from moorage.adapters.mongodb._judging import judge
+from moorage.adapters.mongodb._error_conversion import error_of_pymongo
 from moorage.adapters.mongodb._modes_async import Client, Scope, cancellable, ready, time_limit
 from moorage.adapters.mongodb._monitor import CURRENT, Monitor, Progress, obstacles_of
 from moorage.adapters.mongodb._named_operations import named_operations
@@ -273,7 +273,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
                 with pymongo.timeout(max(_SHORTEST_TIMEOUT, end - monotonic())):
                     return await cancellable(run(database, None))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = self.judged(error, progress)
+            failure = self.translated(error, progress)
         finally:
             CURRENT.reset(token)
             monitor.attempts.pop(progress, None)
@@ -283,9 +283,9 @@ class AsyncMongoConnector(AsyncMongoCollections):
         finally:
             del failure
 
-    def judged(self, error: Exception, progress: Progress) -> Exception:
+    def translated(self, error: Exception, progress: Progress) -> Exception:
         """Convert an exception to an error of moorage; return an unknown one unchanged."""
-        failure = judge(error, progress, obstacles_of(self._client))
+        failure = error_of_pymongo(error, progress, obstacles_of(self._client))
         return error if failure is None else without_frames(failure)
 
 

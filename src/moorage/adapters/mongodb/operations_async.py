@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from moorage.adapters.mongodb._judging import judge
+from moorage.adapters.mongodb._error_conversion import error_of_pymongo
 from moorage.adapters.mongodb._monitor import CURRENT, Progress
 from moorage.adapters.mongodb._packing import packed, unpacked
 from moorage.domain.secrets.frames import without_frames
@@ -75,7 +75,7 @@ class AsyncMongoOperation(Generic[R]):
         """Convert an exception of pymongo to an error of moorage."""
         progress = Progress(has_effect=not self.safe, is_whole=self.is_whole)
         progress.has_connection()
-        return judge(error, progress, "")
+        return error_of_pymongo(error, progress, "")
 
     def pack_result(self, result: R, /) -> object:
         """Return a result as plain values, to be stored under the idempotency key."""
@@ -126,6 +126,6 @@ class AsyncMongoTransaction:
         try:
             return await operation.run(self._database, self._session)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = self._connector.judged(error, cast("Progress", CURRENT.get()))
+            failure = self._connector.translated(error, cast("Progress", CURRENT.get()))
         # The driver's stack frames contain the values.
         raise without_frames(failure)

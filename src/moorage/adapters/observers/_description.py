@@ -107,7 +107,7 @@ CIRCUIT_OPEN: Final = 2
 
 
 def holder_of(event: Event) -> str | None:
-    """Return the reason why a call waits or is refused; None if the event has no reason."""
+    """Return the reason why a call waits or is refused; None if the event has none."""
     if isinstance(event, CallRefused):
         return _HOLDER_OF_REFUSAL.get(event.error)
     return _HOLDERS.get(type(event))

@@ -173,7 +173,7 @@ class OpenTelemetryObserver:
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return those event classes of successful calls that are recorded or continue a trace."""
+        """Return the classes of a successful call's events that the observer needs now."""
         if self._records_spans():
             return _CALL_EVENTS
         continues_trace = bool(self._current_context())

@@ -151,7 +151,7 @@ class _Metrics:
         return series
 
     def successes(self, ends: _CallSeries, attempts: Any) -> _Successes:
-        """Return the queue of a series' successful calls, which a read of the metrics empties."""
+        """Return the queue of a series' successful calls; reading the metrics empties the queue."""
         # In multiprocess mode, other processes read the files, so no value may wait in memory.
         successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
         self._successes.append(successes)
@@ -283,7 +283,7 @@ class _CallSeries:
 
 
 class _Successes:
-    """A series' calls that succeeded at the first attempt, to be added to the metrics later.
+    """Calls that succeeded at the first attempt, queued for one time series of the metrics.
 
     Each metric of prometheus-client takes a lock for each update, so many calls are added together:
     when the metrics are read, or when `most` calls wait.

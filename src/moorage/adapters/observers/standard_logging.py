@@ -41,7 +41,7 @@ class LoggingObserver:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return which event classes of successful calls the logger's level lets through now."""
+        """Return the classes of a successful call's events that the logger's level lets through."""
         is_enabled = self._logger.isEnabledFor
         if not is_enabled(INFO):
             return ()

@@ -272,7 +272,7 @@ class RedisStreamsSource:
         wait: float = 0.0,
         harmless_prefix: str = "\n",
     ) -> Any:
-        """Return the reply to a command; None for an error response with the harmless prefix.
+        """Return the reply to a command; None for an error that begins with `harmless_prefix`.
 
         Args:
             link: the connection.

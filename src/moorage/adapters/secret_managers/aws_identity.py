@@ -247,7 +247,7 @@ def _role_request(role: str, session: str, token: Secret) -> Request:
 
 
 def _role_error(answer: Response) -> ConnectorError:
-    """Return the error for a token that AWS's token service did not exchange."""
+    """Return the error for a token that AWS's token service refused to exchange for keys."""
     code = _xml_text(answer, "Code")
     if code == _RETRYABLE_CODE:
         return StorageUnavailable(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from moorage.adapters.sql._connecting import Limits, make_engine
 from moorage.adapters.sql._database import Database, ResultBounds, Session, execute_many, prepared
-from moorage.adapters.sql._driver_errors import judge
+from moorage.adapters.sql._driver_errors import driver_error_of
 from moorage.adapters.sql._links import SqlLinks
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.connectors.named_operation import NamedOperation
@@ -67,7 +67,7 @@ class _Described:
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of a driver to an error of moorage."""
-        return judge(error, self.system, SqlPhase.SENT)
+        return driver_error_of(error, self.system, SqlPhase.SENT)
 
     def check_time(self, attempt: OperationAttempt) -> None:
         """Refuse to repeat the operation if too little time is left for the server's response."""
@@ -253,7 +253,7 @@ class RowStreamOperation:
         self.batch = batch
 
 
-class Steps:
+class TransactionOperation:
     """An operation that runs an application's function in an asynchronous transaction."""
 
     def __init__(self, work: Any, isolation: str | None, read_only: bool) -> None:  # noqa: FBT001 - private

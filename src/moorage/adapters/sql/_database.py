@@ -28,8 +28,8 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.sql._driver_errors import (
     AnswerCutError,
     OversizedResultError,
+    driver_error_of,
     is_unreadable,
-    judge,
 )
 from moorage.adapters.sql._expressions import executable_of
 from moorage.domain.connectors.pool_statistics import PoolStatistics
@@ -261,12 +261,12 @@ class Session:
             self._undoing_failure = None
 
     def check_transaction(self) -> None:
-        """Raise the failure that has undone the open transaction, even if the program caught it."""
+        """Raise the error that rolled back the open transaction, even if the program caught it."""
         if self._undoing_failure is not None:
             raise self._undoing_failure
 
     def note_failure(self, failure: Exception) -> None:
-        """Remember the failure of a step if the failure has undone the open transaction."""
+        """Remember the error of a step if the error has rolled back the open transaction."""
         link = cast("SqlLink", self.link)
         if self._undoing_failure is None and (
             self._is_disordered or link.connection.invalidated or not link.has_transaction()
@@ -282,7 +282,7 @@ class Session:
         """Convert an exception to an error of moorage; return an unknown one unchanged."""
         if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
-        judged_error = judge(error, self.database.system, self.phase)
+        judged_error = driver_error_of(error, self.database.system, self.phase)
         return error if judged_error is None else without_frames(judged_error)
 
     def abort(self) -> None:

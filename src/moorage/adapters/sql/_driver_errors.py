@@ -44,7 +44,7 @@ _READERS_OF_ROWS = frozenset({"load_row", "load_rows"})
 """Functions of psycopg that convert the rows of an executed statement."""
 
 
-def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | None:
+def driver_error_of(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | None:
     """Return the error for an exception of SQLAlchemy or a driver; None for any other."""
     if isinstance(error, ConnectorError):
         return error

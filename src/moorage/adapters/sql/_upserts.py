@@ -52,7 +52,7 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
-    """Return a statement that changes no rows, but fails if the table cannot be upserted by key."""
+    """Return a statement that changes no rows, but fails unless the table has this unique key."""
     names = [column.name for column in table.columns]
     empty_select = sa.select(*table.columns).where(sa.false())
     insertion = _INSERT_FUNCTIONS[system](table).from_select(names, empty_select)

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise missing_package_error(error, "sql") from error
 
-from moorage.adapters.concurrency._timers import bound_here
+from moorage.adapters.concurrency._timers import start_task_timeout
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links.health import health_of
 from moorage.adapters.sql._common import (
@@ -30,7 +30,7 @@ from moorage.adapters.sql._common import (
     CommonConnector,
     RowStreamOperation,
     SqlOperation,
-    Steps,
+    TransactionOperation,
     ping,
 )
 from moorage.adapters.sql._database import Session
@@ -260,7 +260,7 @@ async def _within(seconds: float, session: Session, work: Awaitable[R]) -> R:
     Raises:
         AttemptTimeout: the time is over.
     """
-    time_bound = bound_here(max(0.0, seconds))
+    time_bound = start_task_timeout(max(0.0, seconds))
     try:
         return await work
     except asyncio.CancelledError:
@@ -337,9 +337,9 @@ class AsyncSqlConnector(CommonConnector):
         function raises an exception, the transaction is undone, and the exception is raised
         unchanged.
         """
-        steps = Steps(work, isolation, read_only)
+        operation = TransactionOperation(work, isolation, read_only)
         return AsyncSqlOperation(
-            self, name, steps, safe=read_only, repeatable=repeatable or read_only
+            self, name, operation, safe=read_only, repeatable=repeatable or read_only
         )
 
     def stream(
@@ -405,7 +405,7 @@ class AsyncSqlConnector(CommonConnector):
                 frees_slot = False
                 return stream
             session = Session(database, name, seconds_left)
-            if isinstance(work, Steps):
+            if isinstance(work, TransactionOperation):
                 attempt = self._transact(session, work)
             else:
                 attempt = greenlet_spawn(database.attempt, session, work)
@@ -464,14 +464,14 @@ class AsyncSqlConnector(CommonConnector):
             return AsyncRowStream(session, result, streaming.batch, timeout, self._places.release)
         raise failure
 
-    async def _transact(self, session: Session, steps: Steps) -> Any:
+    async def _transact(self, session: Session, operation: TransactionOperation) -> Any:
         def begin() -> None:
             session.open()
-            session.begin(steps.isolation, read_only=steps.read_only)
+            session.begin(operation.isolation, read_only=operation.read_only)
 
         try:
             await greenlet_spawn(begin)
-            value = await steps.work(AsyncTransaction(session))
+            value = await operation.work(AsyncTransaction(session))
             await greenlet_spawn(session.commit)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = session.failure(error)

@@ -146,7 +146,7 @@ class SqlSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first invalid one, and return that one's error.
+        """Write the records up to the first invalid one, and return its error.
 
         Raises:
             ConfigurationError: the table has changed, so that the sink cannot write to it any more.

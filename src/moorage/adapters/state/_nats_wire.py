@@ -70,7 +70,7 @@ class Refused(NamedTuple):
 
 
 def subject_word(text: str) -> str:
-    """Encode a string as one token of a NATS subject; different strings differ in the token."""
+    """Encode a string as one token of a NATS subject; different strings get different tokens."""
     encoded_text = _UNSAFE_BYTES.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )

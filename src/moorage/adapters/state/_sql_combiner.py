@@ -301,7 +301,7 @@ class Combiner:
             raise self._engine.unavailable("got no response in time")
 
     def _runs_in_caller(self, pool: LinkPool, pending: _PendingCommand) -> bool:
-        """Return whether the caller runs the batch: the database is near, or no rows are shared."""
+        """Return True if the database is near or no rows are shared: the caller runs the batch."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
     def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:
@@ -331,7 +331,7 @@ class Combiner:
             pool.batches[id_] = batch
 
     def _start_detached(self, pool: LinkPool, batch: _Batch) -> bool:
-        """Execute a batch in the background, if the system can do that."""
+        """Execute a batch in the background, if the system can start a thread or task for it."""
         # All callers of the task may leave, so this set keeps a reference to it.
         pool.detached.add(batch)
         batch.running = self._runtime.start_detached(self._run_batch(pool, batch))

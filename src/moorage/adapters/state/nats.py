@@ -145,7 +145,7 @@ class _NatsStorageCore(ABC):
         return tuple([is_held for (is_held,) in outcomes])
 
     async def _apply_command(self, command: Command[Any], until: float, run: _Run) -> Any:
-        """Run a command on one key; `run` awaits the bucket, and the command itself runs here."""
+        """Apply a command to the state of its key; `run` runs the coroutines of the bucket."""
         bucket, key = self._bucket, _only_key(command)
         subject = subject_of(bucket.name, key)
         await run(bucket.prepare(until))

@@ -85,7 +85,7 @@ class _Shards:
         return location_of(command.keys, self._names, self._former)
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the names of the shard, and of its node, that store a command's keys."""
+        """Return the names of the shard and of its node that store a command's keys."""
         shard, former_shard = self._location(command)
         if former_shard is not None:
             # Both stores are needed, so their outages are reported apart from those of a shard.

@@ -121,7 +121,7 @@ class TimeLimits:
             watchdog.watch(timeout, self._socket, *task, "", "")
 
     def has_no_record(self, container: str) -> bool:
-        """Return whether a container has no watchdog's record, although records can be kept."""
+        """Return whether a container lacks a watchdog's record, where records can be stored."""
         return self._is_private() and not self._record_path(container).exists()
 
     def restore(self, container: str, timeout: float) -> None:

@@ -78,7 +78,7 @@ class HostConnection:
         )
 
     async def _open_connection(self) -> Any:
-        """Return the connection; of a session, the connection that its transaction uses."""
+        """Return the connection; for a session, return its transaction's connection."""
         connection = self._connection
         if hasattr(connection, "get_bind"):
             connection = await _result_of(connection.connection())
@@ -141,7 +141,7 @@ class HostTransaction(HostConnection):
         )
 
     async def _open_connection(self) -> Any:
-        """Return the connection; of a session, the connection that its transaction uses.
+        """Return the connection; for a session, return its transaction's connection.
 
         Raises:
             ConfigurationError: the connection commits every statement by itself.
@@ -169,10 +169,10 @@ def _is_async(connection: Any) -> bool:
 
 
 def _check_transaction(connection: Any) -> None:
-    """Check that a connection does not commit every statement by itself, as far as it tells.
+    """Refuse a connection that reports that it commits each statement separately.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: the connection reports this.
     """
     if _is_autocommit(connection):
         raise ConfigurationError(
@@ -201,7 +201,7 @@ def _is_autocommit(connection: Any) -> bool:
 
 
 def _is_autocommit_of_sqlalchemy(connection: Any) -> bool:
-    """Return whether SQLAlchemy begins no transaction on a connection, as its settings say."""
+    """Return whether a connection's settings make SQLAlchemy commit each statement separately."""
     level = connection.get_execution_options().get("isolation_level")
     if level is None:
         level = getattr(connection.dialect, "_on_connect_isolation_level", None)

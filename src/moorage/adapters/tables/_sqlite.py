@@ -196,7 +196,7 @@ class SqliteTables(ContextClosable):
             self._pool.give(link)
 
     def _idle_link(self) -> Any:
-        """Return an unused connection to the file that has the path now; None if there is none.
+        """Return an idle connection to the file that is at the path now; None if there is none.
 
         If the file was deleted or replaced, a connection to the earlier file would still accept
         rows, and nobody would ever see these rows.

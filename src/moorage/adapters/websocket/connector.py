@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from moorage.adapters.concurrency._timers import bound_here
+from moorage.adapters.concurrency._timers import start_task_timeout
 from moorage.adapters.concurrency.background import Background
 from moorage.adapters.links.credentials import current_credentials
 from moorage.adapters.links.health import health_of
@@ -138,7 +138,7 @@ class _RequestAttempt:
             session = await self.line.session(limit)
             limit = max(0.0, end - monotonic())
         prepared_message = self.message()
-        bound = bound_here(limit)
+        bound = start_task_timeout(limit)
         try:
             return await session.request(*prepared_message)
         except asyncio.CancelledError:
@@ -261,7 +261,7 @@ class _Connector(Uncopyable):
         )
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
-        """Return credentials for connecting, other than `stale` ones that the server refused."""
+        """Return credentials for connecting that differ from stale ones the server refused."""
         if self._provider is None or self._credentials is not None:
             return self._credentials
         return await current_credentials(self._provider, self.service, stale)

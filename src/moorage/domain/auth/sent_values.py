@@ -194,7 +194,7 @@ class SentCredentials:
         self._mask = _mask_of(values)
 
     def report_secrets(self, learn: SecretLearner) -> None:
-        """Tell a recorder of requests the sent credentials, which it must not record."""
+        """Pass the sent credentials to a recorder of requests, so that it masks them."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
@@ -287,7 +287,7 @@ def _values_of(
 
 
 def _values_in(secret: Secret) -> Iterable[bytes]:
-    """Yield a secret's value; of a URL, yield its confidential parts but not its host."""
+    """Yield a secret's value; for a URL, yield its confidential parts, but not its host."""
     value = secret.reveal_bytes()
     if b"://" not in value[:_LONGEST_SCHEME]:
         return (value,)

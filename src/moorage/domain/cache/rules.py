@@ -175,7 +175,7 @@ Decision: TypeAlias = FreshAnswer | StaleAnswer | NoCachedAnswer
 
 
 def cache_control(headers: Headers) -> Mapping[str, str]:
-    """Parse the `Cache-Control` headers; of a directive that occurs twice, the first one counts."""
+    """Parse the `Cache-Control` headers; the first of several equal directives counts."""
     values = headers.get_all("cache-control")
     if not values:
         return _NO_DIRECTIVES

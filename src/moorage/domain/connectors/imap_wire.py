@@ -62,7 +62,7 @@ class ReplyBuffer:
         self._size = 0
 
     def __bool__(self) -> bool:
-        """Return whether bytes have arrived that belong to no reply yet."""
+        """Return whether bytes have arrived that do not form a complete reply yet."""
         return bool(self._arrived or self._parts)
 
     def add(self, data: bytes) -> None:

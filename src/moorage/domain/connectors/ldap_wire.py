@@ -147,7 +147,7 @@ def search(
 
 
 def page_control(size: int, cookie: bytes) -> bytes:
-    """Return the LDAP control that asks for one page; a server without paging must refuse it."""
+    """Return the LDAP control that asks for one page; servers without paging must refuse it."""
     place = tlv(_SEQUENCE, integer(size), octets(cookie))
     return tlv(_SEQUENCE, octets(_PAGES), _TRUE_VALUE, octets(place))
 

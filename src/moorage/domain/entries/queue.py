@@ -321,7 +321,7 @@ class EntryQuery:
 
     @property
     def before(self) -> int | None:
-        """The number below which all entries of the page are; None for the first page.
+        """The number that exceeds the numbers of all entries on the page; None for the first page.
 
         The number comes from `after`.
 
@@ -544,7 +544,7 @@ def stored_error_text(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of a lane, which keeps its entries in order; a digest of a long name."""
+    """Return the name of a lane, whose entries keep their order; a long name becomes a digest."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _MAX_LENGTH and storable_text(name) == name:
         return name

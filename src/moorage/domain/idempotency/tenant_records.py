@@ -69,7 +69,7 @@ def rounded_life(life: int) -> int:
 
 
 def further_places(answer: tuple[object, ...]) -> int:
-    """Return the number of extra records that a large result counts for in the tenant's limit.
+    """Return how many extra records a large result counts as, within the tenant's limit.
 
     A value that only a store in memory can hold takes none, since its size is unknown.
     """

@@ -208,7 +208,7 @@ class ReadRegistration:
 
 
 class EndHolding:
-    """The command with which a caller that sent nothing stops delaying look-ups by others.
+    """The command by which a caller that sent nothing lets others look up the outcome again.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep others
     from settling the effect. Only the last holder may use it, because only the last holder knows

@@ -78,7 +78,7 @@ class UncommittedPositions(Generic[P]):
         self._count(self._done)
 
     def _count(self, partitions: Iterable[P]) -> None:
-        """Count the records of changed partitions again; a group may have very many others."""
+        """Count the records of the changed partitions again, but not those of all partitions."""
         for place in partitions:
             position = self._done.get(place, 0)
             committed_position = self._committed.get(place, 0)

@@ -146,7 +146,7 @@ def stored_subject(data: bytes) -> str | None:
 
 
 def in_own_subject(item: OutgoingMessage) -> OutgoingMessage:
-    """Return a message with an id that no message of another subject in its stream has."""
+    """Return a message whose id differs from the ids of all other subjects in its stream."""
     return item._replace(id=f"{item.id}/{item.topic}")
 
 

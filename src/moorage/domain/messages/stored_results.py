@@ -52,7 +52,7 @@ def unpack_results(stored: Any) -> Results[PublishReceipt]:
 
 
 def pack_error(error: Exception) -> bytes:
-    """Encode the error of one message for the store; of a foreign error, only its class."""
+    """Encode one message's error for the store; for a foreign error, only its class."""
     if not isinstance(error, ConnectorError):
         error = VendorFailed(f"The client library raised {type(error).__name__}.")
     return pack_refusal(error)

@@ -200,7 +200,7 @@ class ObjectiveMonth:
 
 
 def first_month(now: datetime, months: int) -> datetime:
-    """Return the start of the earliest of `months` months, of which the last is the current one."""
+    """Return the start of the first of `months` months that end with the current month."""
     number = max(now.year * 12 + now.month - months, 1970 * 12)
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC)
 

@@ -220,7 +220,7 @@ def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | N
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the error if the service refused a change for the entity's version; else None."""
+    """Return the error if the service refused a change because of the entity's version, or None."""
     if response.status not in {_CHANGED_STATUS, _NEEDS_ETAG}:
         return None
     problem_description = _problem(_error_in(response) or {})

@@ -85,7 +85,7 @@ class OpenApi:
 
     @property
     def limit_headers(self) -> dict[str, bool]:
-        """The described response headers about rate limits, each with False if it is ignored."""
+        """The described response headers about rate limits, each with True if moorage obeys it."""
         names = {
             name: None
             for operation in self.operations

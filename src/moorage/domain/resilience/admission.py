@@ -254,7 +254,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same command for equal limits and circuit whose states have other keys."""
+        """Return the same command with other keys for the states of its limits and circuit."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within

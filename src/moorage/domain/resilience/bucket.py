@@ -380,7 +380,7 @@ class TokenBucket:
     def _without_past(
         self, since: int, level: int, runs: Runs, shift: int, seen: int
     ) -> tuple[int, int, Runs]:
-        """Return the tokens, their time, and the runs of grants, without runs that have ended."""
+        """Return the tokens, their time, and the runs of grants that have not ended yet."""
         past_runs = self._ended_run_count(runs, seen - shift)
         since, level = self._state_after_runs(since, level, runs[:past_runs], shift)
         return since, level, self._merged_runs(runs[past_runs:])

@@ -56,7 +56,7 @@ REFUSE: Final = "refuse"
 
 
 class Rule(Protocol):
-    """The functions of a compiled rate limit, which this module's docstring describes."""
+    """The interface of a compiled rate limit, whose functions compute its next state."""
 
     # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 

@@ -69,7 +69,7 @@ def checked_options(kind: type[K]) -> type[K]:
 
 
 def maybe_secret(value: Any) -> Any:
-    """Return a string or bytes as a `Secret`; leave other values for a later check to refuse."""
+    """Return a string or bytes as a `Secret`, and any other value unchanged for a later check."""
     return Secret(value) if isinstance(value, (str, bytes)) else value
 
 

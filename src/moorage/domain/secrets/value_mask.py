@@ -332,7 +332,7 @@ def masked_text(text: str, mask: Masker) -> str:
 
 
 def is_telling(value: str) -> bool:
-    """Return whether a value is so distinctive that it never occurs in a text by chance."""
+    """Return whether a value is so distinctive that texts never contain it by chance."""
     return (
         len(value) >= _SHORTEST_WORD
         and "://" not in value

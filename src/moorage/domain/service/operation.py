@@ -46,7 +46,7 @@ def _nothing_refused(_: Response) -> None:
 
 
 def _nothing_replaced(_: ConnectorError) -> None:
-    """Return None; the default if a request is never replaced by another after an error."""
+    """Return None: by default, no other request replaces a request after an error."""
 
 
 def _safe_by_method(operation: HttpOperation[Any]) -> bool:

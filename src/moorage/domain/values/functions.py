@@ -67,7 +67,7 @@ def check_store_kind(
 
 
 def with_timeout(verb: Callable[..., Any], arguments: int) -> Callable[..., Any]:
-    """Return a port's method that accepts a `timeout`, even if the original ignores it."""
+    """Return a variant of a port's method that accepts a `timeout`, even if the method does not."""
     try:
         signature(verb).bind(*(None,) * (arguments + 1))
     except TypeError:

@@ -32,14 +32,14 @@ _SNS_LINK: Final = re.compile(
 _BRAINTREE: Final = re.compile(r"[a-f0-9]{20,32}")
 
 
-def asked_unsigned(
+def reply_to_unsigned_check(
     handshake: Handshake,
     delivery: Delivery,
     parameters: Mapping[str, str],
     secrets: Sequence[Secret],
     verify_token: Secret | None,
 ) -> WebhookReply:
-    """Return the response to a GET request by which a vendor checks the endpoint."""
+    """Return the response to an unsigned GET request by which a vendor checks the endpoint."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
     if handshake is Handshake.ADOBE:
@@ -60,7 +60,7 @@ def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookR
     return WebhookReply.json({"xAdobeSignClientId": client_id})
 
 
-def answer_to_question(
+def reply_to_signed_check(
     handshake: Handshake | None,
     payload: object,
     secrets: Sequence[Secret],

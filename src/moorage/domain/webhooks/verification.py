@@ -20,7 +20,7 @@ from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
 from moorage.domain.webhooks.choices import BodyForm, TimeForm
 from moorage.domain.webhooks.delivery import Delivery, json_of
 from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
-from moorage.domain.webhooks.handshakes import answer_to_question, confirmation, expected_answer
+from moorage.domain.webhooks.handshakes import confirmation, expected_answer, reply_to_signed_check
 from moorage.domain.webhooks.payloads import items_of, payload_of
 from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.domain.webhooks.template import MOST_SIGNATURES, TemplateValues, as_text, at_path
@@ -242,7 +242,7 @@ def decide(
     if scheme.digest is not None:
         _check_digest(scheme.digest, values)
     payload = values.item if values.item is not None else payload_of(scheme, values.delivery)
-    reply = answer_to_question(scheme.handshake, payload, () if secret is None else (secret,))
+    reply = reply_to_signed_check(scheme.handshake, payload, () if secret is None else (secret,))
     answer = expected_answer(scheme.handshake, values.delivery)
     items = [payload] if reply is not None else items_of(payload, scheme.items)
     event_ids = _EventIds(contents)

@@ -26,7 +26,7 @@ from moorage.domain.values.kinds import checked_kind
 from moorage.domain.webhooks.algorithms import checker, key_check
 from moorage.domain.webhooks.delivery import Delivery
 from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_later
-from moorage.domain.webhooks.handshakes import UNSIGNED, asked_unsigned
+from moorage.domain.webhooks.handshakes import UNSIGNED, reply_to_unsigned_check
 from moorage.domain.webhooks.quick import quick_verifier
 from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.domain.webhooks.replies import WebhookReply
@@ -175,7 +175,7 @@ class WebhookReceiver:
         self, handshake: Handshake, delivery: Delivery, tenant: str | None
     ) -> WebhookEvent:
         endpoint = self._endpoint
-        reply = asked_unsigned(
+        reply = reply_to_unsigned_check(
             handshake,
             delivery,
             endpoint.parameters,

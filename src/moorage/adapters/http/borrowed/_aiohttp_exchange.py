@@ -45,7 +45,7 @@ AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-A
 
 
 class _DoNotRetry(Exception):
-    """An exception for which aiohttp does not repeat the request."""
+    """Wraps an exception, so that aiohttp does not repeat the request."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class AiohttpExchange(LoopLibraryExchange):
             raise _DoNotRetry(error) from None
 
     def _fields(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-        """Return header fields, with the proxy's, which aiohttp itself adds only to tunnels."""
+        """Return the header fields, including the proxy's if no TLS tunnel carries them."""
         decoded_fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
         if self._proxy is None or self.outgoing.origin.secure:
             return decoded_fields

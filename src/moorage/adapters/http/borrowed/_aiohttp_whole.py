@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import client as aiohttp_client
 from yarl import URL
 
-from moorage.adapters.concurrency._timers import bound_here
+from moorage.adapters.concurrency._timers import start_task_timeout
 from moorage.adapters.http.borrowed._aiohttp_exchange import (
     AUTOMATIC_HEADERS,
     LOOP_ITERATIONS,
@@ -87,7 +87,7 @@ async def send_whole(  # noqa: PLR0917 - a frame less for every exchange
     pool.enter()
     start_time, total = monotonic(), timeouts.total
     exchange = _WholeExchange(origin, timeouts, inf if total is None else start_time + total)
-    bound = None if total is None else bound_here(total)
+    bound = None if total is None else start_task_timeout(total)
     failure: Exception
     try:
         if not pool.claim(origin, exchange):

@@ -32,7 +32,7 @@ class LibraryClient(Protocol):
 
 
 class ExchangePool(Pool):
-    """Limits concurrent exchanges with slots; the other library's client has the connections.
+    """Limits the number of concurrent exchanges; the other library owns the connections.
 
     Attributes:
         library: the client.

@@ -74,7 +74,7 @@ class LibraryExchangePool(ExchangePool):
         self.lost: deque[LibraryExchange] = deque()
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange for a request, which has not begun."""
+        """Return a new exchange for a request, without sending the request yet."""
         self.enter()
         return self._library.exchange(outgoing)
 

@@ -96,7 +96,7 @@ class _Httpx2Exchange(LibraryExchange):
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
     def proxy_status(self, error: Exception) -> int | None:
-        """Return the status of a proxy's refusal, with which httpx2 begins its message."""
+        """Return the status of a proxy's refusal, which httpx2's error message begins with."""
         status = str(error)[:3] if isinstance(error, httpx2.ProxyError) else ""
         return int(status) if status.isdecimal() and len(status) == _STATUS_LENGTH else None
 

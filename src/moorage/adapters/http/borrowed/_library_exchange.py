@@ -374,7 +374,7 @@ def translated_error(error: Exception, meaning: ExceptionMeaning, *, sent: bool)
 
 
 class SyncLibraryExchange(LibraryExchange):
-    """A request and response through a library, which block a thread while they wait."""
+    """A request and its response through a library; waiting blocks the thread."""
 
     _hung_up = False
 
@@ -404,7 +404,7 @@ class SyncLibraryExchange(LibraryExchange):
 
 
 class LoopLibraryExchange(LibraryExchange):
-    """A request and response through a library, which suspend a task while they wait.
+    """A request and its response through a library; waiting suspends the task.
 
     Attributes:
         closing_tasks: the tasks that finish exchanges, later including this one.

@@ -128,7 +128,7 @@ class _Engine(LibraryEngine):
 
 
 class _SessionPool(ExchangePool):
-    """Limits connections with slots; urllib3 itself keeps the connections."""
+    """Limits the connections of a session with slots; urllib3 itself keeps the connections."""
 
     def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)

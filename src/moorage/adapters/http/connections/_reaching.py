@@ -10,7 +10,7 @@ from moorage.domain.connectors.unreachable import unreachable_error
 
 
 def reaching_error(error: Exception) -> Exception:
-    """Convert an exception from opening a connection to an error; return others unchanged."""
+    """Convert an exception from opening a connection to an error; return other ones unchanged."""
     if isinstance(error, (DeadlinePassed, TimeoutError)):
         return unreachable_error("slow")
     if isinstance(error, (socket.gaierror, UnicodeError)):

@@ -93,7 +93,7 @@ class Clients:
         return client
 
     def forget(self) -> None:
-        """Drop all pyreqwest clients; each is closed after its last request has ended."""
+        """Drop all pyreqwest clients; each of them is closed when its last request has ended."""
         self._clients = {}
 
     def _build_client(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:

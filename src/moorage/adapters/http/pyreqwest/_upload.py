@@ -1,4 +1,4 @@
-"""The chunks of a request body, which pyreqwest requests from a separate thread."""
+"""The chunks of a request body, which pyreqwest reads from a thread of its own."""
 
 from __future__ import annotations
 

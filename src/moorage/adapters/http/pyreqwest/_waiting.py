@@ -16,7 +16,7 @@ __all__ = ("leave_async", "leave_sync", "run_later", "run_now")
 
 
 def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:
-    """Return a coroutine unchanged, for the caller to await; sync clients use `run_now`."""
+    """Return a coroutine unchanged, for the caller to await (sync clients use `run_now`)."""
     return flow
 
 

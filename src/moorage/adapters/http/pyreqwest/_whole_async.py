@@ -1,4 +1,4 @@
-"""Sends the request of an asynchronous client when its body is in memory; reads the response.
+"""Sends an asynchronous client's request with a body in memory, and reads the response.
 
 `python -m tools.twins` makes `_whole_sync.py`. Errors are as in `_exchange`.
 """

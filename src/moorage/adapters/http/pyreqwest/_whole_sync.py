@@ -1,4 +1,4 @@
-"""Sends the request of a synchronous client when its body is in memory; reads the response.
+"""Sends a synchronous client's request with a body in memory, and reads the response.
 
 `python -m tools.twins` makes this file; do not edit it.
 """

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.adapters.mongodb._monitor import Progress
 
 
-def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorError | None:
+def error_of_pymongo(error: Exception, progress: Progress, obstacles: str) -> ConnectorError | None:
     """Return the error for an exception of pymongo; None for any other exception.
 
     Args:

@@ -136,7 +136,7 @@ class MoorageObjects:
 
     @property
     def inline(self) -> tuple[Problem, ...]:
-        """The problems found in the settings: secrets written there as plain text."""
+        """The problems of the settings: secrets that are written there as plain text."""
         return self._configured.inline
 
     @property
@@ -207,10 +207,10 @@ class _MadeOnce(Generic[T]):
 class _Process:
     """The objects that one process has opened; each object is opened at its first use."""
 
-    def __init__(self, moored: MoorageObjects, handlers: Sequence[Handler]) -> None:
-        self._moored = moored
+    def __init__(self, objects: MoorageObjects, handlers: Sequence[Handler]) -> None:
+        self._objects = objects
         self._handlers = handlers
-        self.stores = _MadeOnce(lambda: Stores(moored.settings, moored.places, moored.host))
+        self.stores = _MadeOnce(lambda: Stores(objects.settings, objects.places, objects.host))
         self.hub = _MadeOnce(self._hub)
         self.inbox = _MadeOnce(self._inbox)
         self.outbox = _MadeOnce(self._outbox)
@@ -224,7 +224,7 @@ class _Process:
 
     def ports(self) -> dict[str, Any]:
         """Return the hub's ports, except its store of shared state."""
-        settings, stores = self._moored.settings, self.stores()
+        settings, stores = self._objects.settings, self.stores()
         ports = {
             "log": stores.log,
             "tokens": stores.credentials,
@@ -235,7 +235,7 @@ class _Process:
         return {name: port for name, port in ports.items() if port is not None}
 
     def _hub(self) -> Hub:
-        settings, state = self._moored.settings, self.stores().state
+        settings, state = self._objects.settings, self.stores().state
         ports = self.ports() if state is None else {"state": state, **self.ports()}
         return moorage.open(settings.configuration, environment=settings.environment, **ports)
 
@@ -249,11 +249,11 @@ class _Process:
         return Outbox(self.stores().outbox, cipher=self.stores().cipher)
 
     def _health(self) -> HealthMonitor:
-        outbox = None if self._moored.host.database is None else self.outbox()
+        outbox = None if self._objects.host.database is None else self.outbox()
         return HealthMonitor(self.hub(), outbox=outbox, inbox=self.inbox())
 
     def _in_context(self, handle: Callable[..., object], *args: Any) -> None:
-        with self._moored.app.app_context():
+        with self._objects.app.app_context():
             handle(*args)
 
 

@@ -29,7 +29,7 @@ def fault_of(error: Any) -> GrpcFault:
     )
 
 
-def judged(error: Exception) -> ConnectorError | None:
+def call_error_of(error: Exception) -> ConnectorError | None:
     """Return the moorage error for an exception of a sent call; None for other exceptions."""
     if isinstance(error, ConnectorError):
         return error
@@ -47,7 +47,7 @@ def is_of_code(error: Exception, code: str) -> bool:
 
 def without_secret(error: Exception, secret: str) -> Exception:
     """Convert an exception to an error of moorage, and remove a secret from its message."""
-    failure = judged(error)
+    failure = call_error_of(error)
     if failure is None:
         return error
     if secret:
