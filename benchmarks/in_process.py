@@ -59,7 +59,7 @@ def call_alone() -> None:
     """Do nothing; a direct call of this function is the baseline of the comparison."""
 
 
-async def nothing_later() -> None:
+async def do_nothing_async() -> None:
     """Do nothing asynchronously; a direct await of this function is the baseline."""
 
 
@@ -129,7 +129,7 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
 
     @breaker("cheapest")
     async def call_behind_breaker() -> None:
-        return await nothing_later()
+        return await do_nothing_async()
 
     async def limited_call() -> None:
         if not is_admitted():
@@ -167,18 +167,20 @@ def full_stack_async(rounds: int) -> Comparison:
     async def retried_call() -> None:
         if not hit_limits():
             raise RuntimeError
-        await breaker.call_async(nothing_later)
+        await breaker.call_async(do_nothing_async)
 
     manager = AsyncConnectorManager([Service("ours", limits=_wide_limit())])
     try:
         rows = compare(
-            async_block(nothing_later, loop),
+            async_block(do_nothing_async, loop),
             [
                 Contender(
                     "redress + purgatory + limits", async_block(cheapest_async_peers(), loop)
                 ),
                 Contender("stamina + aiobreaker + limits", async_block(retried_call, loop)),
-                Contender("moorage", async_block(lambda: manager.run("ours", nothing_later), loop)),
+                Contender(
+                    "moorage", async_block(lambda: manager.run("ours", do_nothing_async), loop)
+                ),
             ],
             rounds=rounds,
         )
@@ -332,23 +334,23 @@ def breaker_async(rounds: int) -> Comparison:
 
     @factory("alone")
     async def call_counted() -> None:
-        return await nothing_later()
+        return await do_nothing_async()
 
     consecutive_breaker = aiobreaker.CircuitBreaker(fail_max=5)
     breaker, limiter, retry = CircuitBreaker(), RateLimiter(_wide_limit()), RetryHandler()
-    stacked_function = retry(breaker(limiter(nothing_later)))
+    stacked_function = retry(breaker(limiter(do_nothing_async)))
     try:
         rows = compare(
-            async_block(nothing_later, loop),
+            async_block(do_nothing_async, loop),
             [
                 Contender("purgatory (consecutive only)", async_block(call_counted, loop)),
                 Contender(
                     "aiobreaker (consecutive only)",
-                    async_block(lambda: consecutive_breaker.call_async(nothing_later), loop),
+                    async_block(lambda: consecutive_breaker.call_async(do_nothing_async), loop),
                 ),
-                Contender("moorage", async_block(lambda: breaker.call(nothing_later), loop)),
+                Contender("moorage", async_block(lambda: breaker.call(do_nothing_async), loop)),
                 Contender(
-                    "moorage limiter", async_block(lambda: limiter.call(nothing_later), loop)
+                    "moorage limiter", async_block(lambda: limiter.call(do_nothing_async), loop)
                 ),
                 Contender(
                     "moorage, circuit, limiter and retries", async_block(stacked_function, loop)

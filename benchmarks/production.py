@@ -25,7 +25,7 @@ from in_process import (
     call_alone,
     cheapest_async_peers,
     cheapest_peers,
-    nothing_later,
+    do_nothing_async,
     usual_peers,
 )
 from measure import (
@@ -343,7 +343,7 @@ def _async_table(
     """Compare asynchronous calls with an empty call, and close the event loop."""
     try:
         return compare(
-            async_block(nothing_later, loop),
+            async_block(do_nothing_async, loop),
             [Contender(name, async_block(call, loop)) for name, call in calls.items()],
             rounds=rounds,
         )
@@ -361,12 +361,12 @@ def production_functions_async(rounds: int) -> Comparison:
             ports["log"] = AsyncMemoryIntegrationLogger(ports["log"]())
         manager = AsyncConnectorManager([_service(None, **options.service)], **ports)
         if (timeout := options.timeout) is not None:
-            return lambda: manager.run("ours", nothing_later, timeout=timeout)
-        return lambda: manager.run("ours", nothing_later)
+            return lambda: manager.run("ours", do_nothing_async, timeout=timeout)
+        return lambda: manager.run("ours", do_nothing_async)
 
     async def with_timeout() -> None:
         async with asyncio.timeout(10.0):
-            await nothing_later()
+            await do_nothing_async()
 
     calls = {name: call(options) for name, options in _function_rows().items()}
     calls["asyncio.timeout alone"] = with_timeout
@@ -399,7 +399,7 @@ def production_awaited(rounds: int) -> Comparison:
 
     def call(**ports: Any) -> Callable[[], Awaitable[object]]:
         manager = AsyncConnectorManager([_service(None)], **ports)
-        return lambda: manager.run("ours", nothing_later)
+        return lambda: manager.run("ours", do_nothing_async)
 
     log = AsyncMemoryIntegrationLogger(MemoryIntegrationLogger())
     calls = {

@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 import stamina
 import throttled
-from in_process import HUGE_BURST, HUGE_RATE, call_alone, nothing_later
+from in_process import HUGE_BURST, HUGE_RATE, call_alone, do_nothing_async
 from limits.storage import RedisStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter
 from measure import (
@@ -173,7 +173,7 @@ def redis_together(rounds: int) -> Comparison:
         return await client.incrby("moorage-bench", 1)
 
     async def protect() -> object:
-        return await manager.run("together", nothing_later)
+        return await manager.run("together", do_nothing_async)
 
     rows = compare(
         None,

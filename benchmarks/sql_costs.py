@@ -40,7 +40,7 @@ def _do_nothing() -> None:
     """Do nothing; the benchmark calls this function with protection."""
 
 
-async def _nothing_later() -> None:
+async def _do_nothing_async() -> None:
     """Do nothing asynchronously; the benchmark calls this function with protection."""
 
 
@@ -139,7 +139,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
                     async_block(loop.run_until_complete(open_connection(durable=False)), loop),
                 ),
                 Contender(
-                    "moorage", async_block(lambda: manager.run("ours", _nothing_later), loop)
+                    "moorage", async_block(lambda: manager.run("ours", _do_nothing_async), loop)
                 ),
             ],
             rounds=min(rounds, 20),

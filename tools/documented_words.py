@@ -32,7 +32,7 @@ def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
             yield from ((table, word, meaning) for word in separate_words)
 
 
-def unplaced_words(vendor: str, folder: Path) -> list[str]:
+def undocumented_words(vendor: str, folder: Path) -> list[str]:
     """Return the vendor's words, as keys or values of its tables, that no document contains."""
     documents = "\n".join(
         path.read_text("utf-8", "replace") for path in sorted(folder.rglob("*")) if path.is_file()
@@ -53,4 +53,4 @@ if __name__ == "__main__":
     PARSER.add_argument("vendor", metavar="VENDOR")
     PARSER.add_argument("folder", type=Path, metavar="FOLDER")
     OPTIONS = PARSER.parse_args()
-    print("\n".join(unplaced_words(OPTIONS.vendor, OPTIONS.folder)))
+    print("\n".join(undocumented_words(OPTIONS.vendor, OPTIONS.folder)))

@@ -587,7 +587,7 @@ def test_withdrawal_of_an_unknown_question_is_ignored(folder: Path) -> None:
 
 def test_connections_and_kinds_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above its maximum, a broker refuses connections, and tells callers to use the store."""
-    monkeypatch.setattr(lease_broker, "_MOST_KINDS", 1)
+    monkeypatch.setattr(lease_broker, "_MOST_QUEUES", 1)
     limit = b'{"id":%d,"within":0,"limits":[["{:hot}:limit:%d",1,1000,20,1]]}\n'
     with serve_broker(folder) as server, socket.socket(socket.AF_UNIX) as client:
         client.settimeout(120)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.values.functions import check_callable, check_plain, not_callable, with_timeout
+from moorage.domain.values.functions import (
+    check_callable,
+    check_plain,
+    not_callable_error,
+    with_timeout,
+)
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
@@ -35,7 +40,7 @@ def test_uncallable_values_are_refused(value: object) -> None:
         f"The value must be callable, but {with_article(type(value).__name__)} is not."
         == excinfo.value.message
     )
-    assert str(not_callable(value, "encode")) == str(excinfo.value)
+    assert str(not_callable_error(value, "encode")) == str(excinfo.value)
 
 
 def test_asynchronous_function_is_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.state.sealing import KeyRing, header, no_key_for, sealed_with, sealing_context
+from moorage.domain.state.sealing import KeyRing, header, no_key_error, sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData
 from tests.support.frames import is_of_moorage
 
@@ -199,12 +199,15 @@ def test_bytes_that_are_not_encrypted_are_refused(sealed: bytes, problem: str) -
     with pytest.raises(InvalidData, match=problem):
         sealed_with(sealed)
 
-    assert isinstance(no_key_for(sealed, (7,)), InvalidData)
+    assert isinstance(no_key_error(sealed, (7,)), InvalidData)
 
 
 def test_missing_key_differs_from_wrong_key() -> None:
     """A missing key version and a wrong key of the right version raise different errors."""
-    missing_error, wrong_error = no_key_for(WHOLE_HEADER, (9, 8)), no_key_for(WHOLE_HEADER, (8, 7))
+    missing_error, wrong_error = (
+        no_key_error(WHOLE_HEADER, (9, 8)),
+        no_key_error(WHOLE_HEADER, (8, 7)),
+    )
 
     assert isinstance(missing_error, ConfigurationError)
     assert "version 7, which is not in the ring (9, 8)" in str(missing_error)

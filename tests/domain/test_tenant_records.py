@@ -12,13 +12,13 @@ from moorage.domain.idempotency.tenant_records import (
     Reservation,
     Reserve,
     ReturnPlaces,
+    extra_record_count,
     for_existing_record,
-    further_places,
     has_room_again,
     is_nearly_full,
     records_key,
     rounded_life,
-    step_of,
+    rounding_step,
 )
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import DAY, HOUR, SECOND
@@ -60,8 +60,8 @@ def test_large_responses_take_further_slots() -> None:
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
 
-    assert [0, 0, 1, 1, 2] == [further_places((b"x" * size,)) for size in sizes]
-    assert 0 == further_places((object(),))
+    assert [0, 0, 1, 1, 2] == [extra_record_count((b"x" * size,)) for size in sizes]
+    assert 0 == extra_record_count((object(),))
 
 
 def test_tenants_are_counted_separately() -> None:
@@ -208,8 +208,8 @@ def test_state_has_a_bounded_number_of_expiry_times() -> None:
 def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_value() -> None:
     """Lifetimes that differ by less than a call's deadline are rounded to the same value."""
     assert 1 == len({rounded_life(DAY + micros) for micros in range(1, 30 * SECOND, SECOND)})
-    assert DAY // 64 < step_of(DAY) <= DAY // 32
-    assert 1 == step_of(1)
+    assert DAY // 64 < rounding_step(DAY) <= DAY // 32
+    assert 1 == rounding_step(1)
 
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:

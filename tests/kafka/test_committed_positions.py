@@ -73,4 +73,4 @@ def test_unknown_position_is_not_the_beginning() -> None:
         committed_positions(group, [("orders", 0), ("orders", 1)], 5)
     assert caught.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(KafkaException):
-        LatestStarts(group, ["orders"], 5).look()
+        LatestStarts(group, ["orders"], 5).find_unread_partitions()

@@ -33,7 +33,7 @@ def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
     return secrets if all(secret.reveal_bytes().strip() for secret in secrets) else ()
 
 
-def no_secrets() -> ConfigurationError:
+def no_secrets_error() -> ConfigurationError:
     """Return the error for a missing or empty webhook secret."""
     return ConfigurationError(
         "A webhook secret is unset, empty, or white space: it would accept any sender.",
@@ -61,7 +61,7 @@ class StaticWebhookSecrets:
         }
         del secrets
         if not all(self._secrets.values()):
-            raise no_secrets()
+            raise no_secrets_error()
 
     def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
         """Return the webhook secrets of a tenant."""

@@ -14,7 +14,7 @@ from moorage.domain.resilience.health import health
 from moorage.domain.resilience.retry import error_types
 from moorage.domain.service.plan import AFTERWARDS, circuit_name
 from moorage.domain.service.settings import Service
-from moorage.domain.state.keys import checked_name, home_of
+from moorage.domain.state.keys import checked_name, key_prefix_of
 from moorage.errors import StorageUnavailable
 from moorage.parts.failed_results import FailedResultError, result_check
 from moorage.parts.guard import Guard
@@ -288,7 +288,7 @@ class _KeyedCircuitBreaker(CircuitBreaker):
         self._span = whole._span
         admission_request, name = whole._question, whole._plan.service.name
         self._question = admission_request.through(
-            admission_request.gates.moved(home_of(name, None), home_of(name, key))
+            admission_request.gates.moved(key_prefix_of(name, None), key_prefix_of(name, key))
         )
 
     def keyed(self, key: str) -> CircuitBreaker:

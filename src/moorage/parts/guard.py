@@ -16,7 +16,7 @@ from inspect import CO_COROUTINE
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from moorage.domain.values.functions import not_callable
+from moorage.domain.values.functions import not_callable_error
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part, decorate_function
 from moorage.runtime.bridge import (
@@ -68,7 +68,7 @@ class Guard(Part, ABC, Generic[T]):
             # A faster form of the check `is_async` below.
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         if not callable(function):
-            raise not_callable(function, "function")
+            raise not_callable_error(function, "function")
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         ticket = self._ticket()

@@ -12,7 +12,7 @@ import attrs
 from moorage.domain.observation.events import RetryScheduled
 from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy, decide, wait_of
 from moorage.domain.service.settings import Service
-from moorage.domain.values.functions import not_callable
+from moorage.domain.values.functions import not_callable_error
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorate_function
 from moorage.parts.failed_results import FailedResultError, result_check
@@ -98,7 +98,7 @@ class RetryHandler(Part):
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` until it succeeds or the policy allows no further attempt."""
         if not callable(function):
-            raise not_callable(function, "function")
+            raise not_callable_error(function, "function")
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         if self._check is not None:

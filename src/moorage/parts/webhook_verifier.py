@@ -12,7 +12,7 @@ import attrs
 from moorage.adapters.webhook_secrets import (
     SecretsInput,
     StaticWebhookSecrets,
-    no_secrets,
+    no_secrets_error,
     read_secrets,
 )
 from moorage.domain.secrets.frames import with_careful_constructor
@@ -309,7 +309,7 @@ def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
 
 def _static_secrets(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhookSecrets:
     if not secrets and scheme.certificate is None:
-        raise no_secrets()
+        raise no_secrets_error()
     # An invalid secret is refused now, not when the first webhook arrives.
     keys_for(scheme, secrets)
     return StaticWebhookSecrets({None: secrets} if secrets else {})

@@ -16,7 +16,7 @@ from moorage.domain.resilience.interruptions import (
     without_interrupted_frames,
 )
 from moorage.domain.service.plan import SLACK, with_fixed_headers, with_idempotency_key
-from moorage.domain.values.functions import not_callable
+from moorage.domain.values.functions import not_callable_error
 from moorage.errors import ConnectorError
 from moorage.services.calling.call import Call, OutOfTimeError, attempt_timeout_error
 from moorage.services.calling.exchange import FirstAttempt, as_credentials, is_sure_to_leave
@@ -266,4 +266,4 @@ def function_error(error: Exception, function: object) -> Exception:
     """Return the error of a function's failed attempt, such as a timeout."""
     if isinstance(error, OutOfTimeError):
         return attempt_timeout_error()
-    return error if callable(function) else not_callable(function, "function")
+    return error if callable(function) else not_callable_error(function, "function")

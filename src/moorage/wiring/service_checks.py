@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.domain.http.urls import leaves_in_clear
+from moorage.domain.http.urls import is_sent_unencrypted
 from moorage.domain.observation.events import TlsUnverified
 from moorage.domain.service.settings import INHERIT
 from moorage.domain.values.frozen_values import as_dict
@@ -175,7 +175,7 @@ def is_exposed(service: Service) -> bool:
     """Return whether requests to a service leave this machine without TLS."""
     service_urls = () if service.base_url is None else (service.base_url,)
     return any(
-        map(leaves_in_clear, (*service_urls, *(region.base_url for region in service.regions)))
+        map(is_sent_unencrypted, (*service_urls, *(region.base_url for region in service.regions)))
     )
 
 

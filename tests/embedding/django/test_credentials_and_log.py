@@ -55,7 +55,7 @@ def test_credential_provider_passes_conformance_kit_of_its_port(
 
     def new_provider(renew: Renew) -> SealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
-        return SealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
+        return SealedCredentialProvider(credentials.AsyncOrmRows(alias), CIPHER, renew=renew)
 
     check(new_provider)
 
@@ -66,7 +66,7 @@ def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, al
 
     def new_provider(renew: Any) -> AsyncSealedCredentialProvider:
         Credential.objects.using(alias).all().delete()
-        return AsyncSealedCredentialProvider(credentials.BriefRows(alias), CIPHER, renew=renew)
+        return AsyncSealedCredentialProvider(credentials.AsyncOrmRows(alias), CIPHER, renew=renew)
 
     asyncio.run(check(new_provider))
 

@@ -21,7 +21,7 @@ from moorage.domain.observation.log_pages import window_of
 from moorage.testing import integration_log_conformance
 from moorage_django import hub
 from moorage_django.checks import _missing_log_message
-from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching_calls, kept_fields
+from moorage_django.log import MOST, NEWEST_FIRST, UNKEPT, OrmLogger, _matching_calls, split_fields
 from moorage_django.models import Call
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop, order
@@ -187,7 +187,7 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
         mode: str = "red"
 
     columns = [field.name for field in Call._meta.concrete_fields]
-    stored_columns, unkept = kept_fields(NewerLog, columns)
+    stored_columns, unkept = split_fields(NewerLog, columns)
 
     assert ("mode",) == unkept
     assert {"id", "service", "subject", "started_at"} <= {*stored_columns}

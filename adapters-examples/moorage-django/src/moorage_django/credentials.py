@@ -95,7 +95,7 @@ class OrmRows:
         return deleted_rows
 
 
-class BriefRows:
+class AsyncOrmRows:
     """The asynchronous `OrmRows`: each operation runs in a thread, and closes its connection."""
 
     def __init__(self, alias: str) -> None:
@@ -115,7 +115,7 @@ def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:
 
 def aprovider(alias: str, cipher: Cipher) -> AsyncSealedCredentialProvider:
     """Return an asynchronous provider of credentials that are stored in a database alias."""
-    return AsyncSealedCredentialProvider(BriefRows(alias), cipher)
+    return AsyncSealedCredentialProvider(AsyncOrmRows(alias), cipher)
 
 
 def _id(about: bytes) -> str:

@@ -59,7 +59,7 @@ _CALLED: Final = {"id": "call"}
 """The columns whose name differs from the field's name."""
 
 
-def kept_fields(
+def split_fields(
     entry: type[Any], columns: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split an entry's field names into those that have a database column and all others.
@@ -72,7 +72,7 @@ def kept_fields(
     return kept_names, tuple(name for name in names if name not in kept_names)
 
 
-_KEPT, UNKEPT = kept_fields(IntegrationLog, (field.name for field in Call._meta.concrete_fields))
+_KEPT, UNKEPT = split_fields(IntegrationLog, (field.name for field in Call._meta.concrete_fields))
 _NAMES: Final = tuple(name for name in _KEPT if name != "id")
 
 

@@ -73,7 +73,7 @@ class Database:
     @property
     def file(self) -> str | None:
         """The path of a SQLite file; None for other databases."""
-        if self.kind != "sqlite" or self.fleeting:
+        if self.kind != "sqlite" or self.is_in_memory:
             return None
         return self._given.url.database
 
@@ -83,7 +83,7 @@ class Database:
         return self._given
 
     @property
-    def fleeting(self) -> bool:
+    def is_in_memory(self) -> bool:
         """True if the database is in this process's memory."""
         return self.kind == "sqlite" and self._given.url.database in _MEMORY
 
@@ -210,7 +210,7 @@ class Database:
 
     def _fresh_engine(self) -> Engine:
         given_engine = self._given
-        if self.fleeting:  # it has a single connection
+        if self.is_in_memory:  # it has a single connection
             return given_engine
         engine = Engine(given_engine.pool.recreate(), given_engine.dialect, given_engine.url)
         if self.kind not in _SERVERS:

@@ -15,7 +15,7 @@ from moorage.domain.state.sealing import (
     NONCE_BYTES,
     KeyRing,
     header,
-    no_key_for,
+    no_key_error,
     sealed_with,
     unopenable_error,
 )
@@ -83,7 +83,7 @@ class AesGcmCipher:
         begin = sealed[:HEADER_BYTES]
         opener = self._openers.get(begin)
         if opener is None:
-            raise no_key_for(sealed, self._versions)
+            raise no_key_error(sealed, self._versions)
         sealed_with(sealed)
         try:
             return opener(sealed[HEADER_BYTES:_NONCE_ENDS], sealed[_NONCE_ENDS:], begin + about)

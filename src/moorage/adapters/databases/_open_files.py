@@ -10,7 +10,7 @@ from moorage.domain.resilience.health import is_exhaustion
 EXHAUSTED_REMEDY: Final = "Raise the limit of open files of this process, or give it more memory."
 
 
-def lack_of_files() -> OSError | None:
+def missing_resources_error() -> OSError | None:
     """Return an error if this process lacks the file descriptors or memory to open a file."""
     try:
         # Not the database: closing it would release the locks of this process's connections.

@@ -78,13 +78,13 @@ class Tables:
             *self.free_space_statements(dialect),
             *(str(CreateIndex(index).compile(dialect=dialect)) for index in self.states.indexes),
             str(CreateTable(self.meta).compile(dialect=dialect)).strip(),
-            self.stamping(dialect),
+            self.version_statement(dialect),
         ]
         return "".join(f"{statement};\n" for statement in statements)
 
     def stamp(self, connection: Connection) -> None:
         """Store the version of the tables in the database, unless a version is stored already."""
-        connection.execute(text(self.stamping(connection.dialect)))
+        connection.execute(text(self.version_statement(connection.dialect)))
 
     def set_fill_factor(self, connection: Connection) -> None:
         """Make the database leave free space in the pages of the state table, where that helps."""
@@ -96,7 +96,7 @@ class Tables:
         states = dialect.identifier_preparer.format_table(self.states)
         return [] if dialect.name in _KINDS else [f"ALTER TABLE {states} SET (fillfactor = 50)"]
 
-    def stamping(self, dialect: Dialect) -> str:
+    def version_statement(self, dialect: Dialect) -> str:
         """Return the SQL statement that stores the version of the tables, unless one is stored."""
         meta = dialect.identifier_preparer.format_table(self.meta)
         conflict_clause = (

@@ -80,12 +80,12 @@ class Names(NamedTuple):
     Attributes:
         where: the URL of the database, without its password.
         table: the table of states.
-        stamping: the statement that stores the version of the tables.
+        version_statement: the statement that stores the version of the tables.
     """
 
     where: str
     table: str
-    stamping: str
+    version_statement: str
 
 
 class Source:
@@ -163,7 +163,9 @@ class Source:
 
     def names(self, tables: Tables) -> Names:
         """Return the names of the database and its tables for error messages."""
-        return Names(self.where, self.quoted(tables.states), tables.stamping(self.engine.dialect))
+        return Names(
+            self.where, self.quoted(tables.states), tables.version_statement(self.engine.dialect)
+        )
 
     def quoted(self, table: Any) -> str:
         """Return the quoted name of a table for SQL statements."""

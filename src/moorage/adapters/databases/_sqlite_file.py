@@ -19,7 +19,7 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY, lack_of_files
+from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY, missing_resources_error
 from moorage.domain.resilience.health import is_exhaustion
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -187,7 +187,7 @@ class StateFile:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED_CODES:
             return DatabaseBusy()
-        if code == sqlite3.SQLITE_CANTOPEN and (exhaustion := lack_of_files()):
+        if code == sqlite3.SQLITE_CANTOPEN and (exhaustion := missing_resources_error()):
             return self._exhausted(exhaustion)
         description, remedy = _ERRORS.get(code, _OTHER_ERROR)
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)

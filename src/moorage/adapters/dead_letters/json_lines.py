@@ -20,7 +20,7 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Literal
 
 from moorage.adapters.concurrency.pooled_threads import to_thread
-from moorage.adapters.files.whole_files import WholeFile, keep_access
+from moorage.adapters.files.whole_files import WholeFile, copy_access
 from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
 from moorage.errors import ConfigurationError, LocalFailure, StorageUnavailable, UnsupportedByVendor
 
@@ -174,7 +174,7 @@ class DeadLetterFile:
                         remedy="Wait until the other process ends, and list the remaining"
                         " dead letters.",
                     ) from None
-                keep_access(file.fileno(), self._path)
+                copy_access(file.fileno(), self._path)
             journal = ReplayJournal(file)
             self._remove_done(journal)
             try:

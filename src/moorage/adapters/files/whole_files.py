@@ -50,7 +50,7 @@ class WholeFile:
     def __enter__(self) -> Self:
         try:
             self._file = open(self._temporary_path, "xb", opener=_open_private)
-            keep_access(self._file.fileno(), self._path)
+            copy_access(self._file.fileno(), self._path)
         except BaseException:
             # Any interruption, such as Ctrl-C, because `__exit__` is not called after it.
             self._temporary_path.unlink(missing_ok=True)
@@ -74,7 +74,7 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def keep_access(number: int, path: Path) -> None:
+def copy_access(number: int, path: Path) -> None:
     """Give an open file the owner, the group and the permissions of the file at a path, if any."""
     if not hasattr(os, "fchown"):  # pragma: no cover - only on Windows
         return

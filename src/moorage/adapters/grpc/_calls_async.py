@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from moorage.adapters.concurrency._timers import start_task_timeout
-from moorage.adapters.grpc._requests import interrupted
+from moorage.adapters.grpc._requests import interrupted_requests_error
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Requests:
         except Exception as error:  # noqa: BLE001 - kept for the caller; the library would log it
             self.failure = error
         if self.failure is not None:
-            raise interrupted()
+            raise interrupted_requests_error()
 
 
 class Messages:

@@ -13,7 +13,7 @@ import grpc
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.adapters.concurrency.thread_start import start_thread
-from moorage.adapters.grpc._requests import interrupted
+from moorage.adapters.grpc._requests import interrupted_requests_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -143,7 +143,7 @@ class Requests:
         except Exception as error:  # noqa: BLE001 - kept for the caller; the library would log it
             self.failure = error
         if self.failure is not None:
-            raise interrupted()
+            raise interrupted_requests_error()
 
 
 class Messages:

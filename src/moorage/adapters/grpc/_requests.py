@@ -74,7 +74,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
     return data
 
 
-def interrupted() -> LocalFailure:
+def interrupted_requests_error() -> LocalFailure:
     """Return the error for a call whose stream of requests failed before its end."""
     return LocalFailure(
         "The stream of requests failed before its end.",

@@ -26,7 +26,7 @@ from moorage.adapters.grpc._named_calls import named_operations
 from moorage.adapters.grpc._requests import (
     PreparedCall,
     authorization_of,
-    interrupted,
+    interrupted_requests_error,
     metadata_of,
     received_metadata,
     serialized,
@@ -466,7 +466,7 @@ class AsyncGrpcConnector(Uncopyable):
         except calls.BROKEN_OFF:
             if requests.failure is None or calls.is_cancelled():
                 raise
-            raise interrupted() from requests.failure
+            raise interrupted_requests_error() from requests.failure
         return answer_of(method, data)
 
     async def _answer_with_metadata(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from moorage.adapters.grpc._calls_async import BROKEN_OFF, EndOfStream, is_cancelled
 from moorage.adapters.grpc._error_conversion import answer_of, call_error_of
-from moorage.adapters.grpc._requests import interrupted
+from moorage.adapters.grpc._requests import interrupted_requests_error
 from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ class AsyncGrpcStream(Generic[A]):
         except BROKEN_OFF:
             if self._requests is None or self._requests.failure is None or is_cancelled():
                 raise
-            raise interrupted() from self._requests.failure
+            raise interrupted_requests_error() from self._requests.failure
         answer: A = answer_of(self._method, data)
         return answer

@@ -149,7 +149,7 @@ class KafkaReader:
                 if error is not None:
                     raise reading_error(error.name(), topic)
         if self._starts is not None:
-            _attempt(self._starts.look)
+            _attempt(self._starts.find_unread_partitions)
         _attempt(
             partial(
                 self._consumer.subscribe,
@@ -288,7 +288,7 @@ class KafkaReader:
             assign(partitions)
 
     def _choose_starts(self, starts: LatestStarts, places: list[Partition]) -> None:
-        self._positions |= starts.ends(places)
+        self._positions |= starts.first_positions(places)
 
     def _commit_starts(self, done: Iterable[Partition] = ()) -> None:
         """Commit the positions at which partitions start; a failed commit is tried again."""

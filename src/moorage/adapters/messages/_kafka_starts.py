@@ -39,7 +39,7 @@ class LatestStarts:
         self._at_end: set[Partition] = set()
         self._uncommitted: dict[Partition, int] = {}
 
-    def look(self) -> None:
+    def find_unread_partitions(self) -> None:
         """Find the existing partitions of topics from which the group has never read."""
         topics: dict[str, Any] = {}
         for name in (None,) if self._has_patterns else sorted(self._names):
@@ -55,7 +55,7 @@ class LatestStarts:
             if topic not in begun_topics and (topic in self._names or not begun_topics)
         }
 
-    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    def first_positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the first positions of the assigned partitions that are read from their end."""
         candidates = [partition for partition in partitions if partition in self._at_end]
         committed_partitions = self._committed(candidates)

@@ -28,13 +28,13 @@ from moorage.domain.messages.nats import (
     acknowledgement,
     denied_operation,
     headers_to_send,
-    in_own_subject,
     new_stream,
     read_reply,
     refusal,
     stored_subject,
     window_of,
     wire_size,
+    with_subject_in_id,
 )
 from moorage.domain.messages.nats_consumers import names_in
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
@@ -359,7 +359,7 @@ class AsyncNatsLink:
         ]
         if numbers:
             repeated_replies = await self._publish_items(
-                [in_own_subject(items[number]) for number in numbers], until
+                [with_subject_in_id(items[number]) for number in numbers], until
             )
             for number, reply in zip(numbers, repeated_replies, strict=True):
                 new_replies[number] = reply

@@ -24,15 +24,15 @@ from moorage.domain.messages.nats_consumers import (
     NO_CONSUMER,
     api_error,
     can_pin,
-    consumer_differs,
+    consumer_differs_error,
     consumer_name,
     ends_consumer,
     error_code,
     has_wildcards,
-    missing_right,
+    missing_permission_error,
     names_in,
-    no_pinning,
-    no_stream,
+    no_pinning_error,
+    no_stream_error,
     read_answer,
     read_delivery,
     record_fields,
@@ -240,13 +240,13 @@ class NatsReader:
     async def begin(self) -> None:
         """Find or create the consumers, and prepare to receive messages."""
         if self._settings.exclusive and not can_pin(self._link.version):
-            raise no_pinning(self._link.version)
+            raise no_pinning_error(self._link.version)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
         await self._discover()
         stored = {subject for _, subject in self._consumers}
         for subject in self._settings.subjects:
             if subject not in stored and not has_wildcards(subject):
-                raise no_stream(subject)
+                raise no_stream_error(subject)
 
     async def poll(self, limits: PollLimits) -> list[SinkRecord]:
         """Return the messages that have arrived, waiting for the first if there are none."""
@@ -334,7 +334,7 @@ class NatsReader:
         if self._failure is not None:
             raise without_frames(self._failure)
         if self._link.denied_subjects:
-            raise missing_right(self._link.denied_subjects)
+            raise missing_permission_error(self._link.denied_subjects)
         if not self._link.is_connected():
             raise read_error(PublishFault.LOST, RULES)
 
@@ -514,7 +514,7 @@ class NatsReader:
         elif error_code(answer) is None and is_object(config):
             setting = self._settings.difference(name, subject, config)
             if setting is not None:
-                raise consumer_differs(stream, name, setting)
+                raise consumer_differs_error(stream, name, setting)
             if all(config.get(field) == value for field, value in changeable_settings.items()):
                 return
             config = {**config, **changeable_settings}
@@ -539,7 +539,7 @@ class NatsReader:
         subject = f"{self._prefix}.{command}"
         [answer] = await self._link.request_all([(subject, payload)], monotonic() + _REPLY_TIMEOUT)
         if answer is PublishFault.PERMISSION:
-            raise missing_right([subject])
+            raise missing_permission_error([subject])
         if isinstance(answer, PublishFault):
             raise read_error(answer, RULES)
         status, data = answer

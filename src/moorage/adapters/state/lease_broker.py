@@ -51,7 +51,7 @@ _STORE_SECONDS: Final = 0.5
 _MOST_CONNECTIONS: Final = 4_096
 _FILES_OF_BROKER: Final = 192
 """Files that a broker may open besides connections; asyncio may accept 100 before a refusal."""
-_MOST_KINDS: Final = 1_024
+_MOST_QUEUES: Final = 1_024
 _MOST_UNREAD: Final = 1_048_576
 """The maximum number of bytes that a process may leave unread."""
 
@@ -77,7 +77,7 @@ class LeaseBroker(AsyncContextClosable):
         self._storage = storage
         self._path = socket_path(path)
         self._mode = mode
-        self._kinds: dict[AdmissionKind, _Kind] = {}
+        self._queues: dict[AdmissionKind, _TokenQueue] = {}
         self._connections: set[_Connection] = set()
         self._serving: tuple[asyncio.Server, BrokerSocket] | None = None
         self.most_connections = most_connections(open_files())
@@ -114,8 +114,8 @@ class LeaseBroker(AsyncContextClosable):
         broker_socket.close()
         for connection in list(self._connections):
             connection.close()
-        tasks = [task for kind in self._kinds.values() for task in kind.end()]
-        self._kinds.clear()
+        tasks = [task for queue in self._queues.values() for task in queue.end()]
+        self._queues.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def execute(self, command: Any) -> Any:
@@ -127,20 +127,20 @@ class LeaseBroker(AsyncContextClosable):
         """Give unused tokens back to the store."""
         self._storage.post(command)
 
-    def kind(self, limits: AdmissionKind) -> _Kind | None:
-        """Return the waiting calls and the tokens for these limits.
+    def token_queue(self, limits: AdmissionKind) -> _TokenQueue | None:
+        """Return the queue of calls that wait for tokens of these limits.
 
-        None if there are too many groups.
+        None if there are too many queues.
         """
-        kind = self._kinds.get(limits)
-        if kind is None:
-            if len(self._kinds) >= _MOST_KINDS:
-                for idle_key in [key for key, kind in self._kinds.items() if kind.is_idle()]:
-                    del self._kinds[idle_key]
-            if len(self._kinds) >= _MOST_KINDS:
+        queue = self._queues.get(limits)
+        if queue is None:
+            if len(self._queues) >= _MOST_QUEUES:
+                for idle_key in [key for key, queue in self._queues.items() if queue.is_idle()]:
+                    del self._queues[idle_key]
+            if len(self._queues) >= _MOST_QUEUES:
                 return None
-            kind = self._kinds[limits] = _Kind(self, limits)
-        return kind
+            queue = self._queues[limits] = _TokenQueue(self, limits)
+        return queue
 
 
 def open_files() -> int | None:
@@ -171,7 +171,7 @@ def check_store(storage: object) -> None:
         )
 
 
-class _Kind:
+class _TokenQueue:
     """The calls that wait for tokens of the same rate limits, and the broker's tokens for them."""
 
     def __init__(self, broker: LeaseBroker, limits: AdmissionKind) -> None:
@@ -291,7 +291,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._transport: Any = None
         self._unread = b""
-        self._calls: dict[int, tuple[_Kind, int]] = {}
+        self._calls: dict[int, tuple[_TokenQueue, int]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept a client process."""
@@ -304,12 +304,12 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
         """Withdraw the requests of a process that has disconnected."""
         self._connections.discard(self)
-        calls_by_kind: defaultdict[_Kind, set[int]] = defaultdict(set)
-        for kind, call in self._calls.values():
-            calls_by_kind[kind].add(call)
+        calls_by_queue: defaultdict[_TokenQueue, set[int]] = defaultdict(set)
+        for queue, call in self._calls.values():
+            calls_by_queue[queue].add(call)
         self._calls.clear()
-        for kind, calls in calls_by_kind.items():
-            kind.leave(frozenset(calls))
+        for queue, calls in calls_by_queue.items():
+            queue.leave(frozenset(calls))
 
     def data_received(self, data: bytes) -> None:
         """Read requests of the process."""
@@ -329,20 +329,20 @@ class _Connection(asyncio.Protocol):
         number = question.number
         if not question.kind:
             with suppress(KeyError):
-                kind, call = self._calls.pop(number)
-                kind.leave(frozenset({call}))
+                queue, call = self._calls.pop(number)
+                queue.leave(frozenset({call}))
             return
         if number in self._calls:
             raise InvalidData("A request has the same number as another open request.", field="id")
-        kind_of_question = self._broker.kind(question.kind)
-        if kind_of_question is None:
+        token_queue = self._broker.token_queue(question.kind)
+        if token_queue is None:
             self.reply(Reply(number, granted=False))
             return
         # The broker may answer the question before the call has a number.
-        self._calls[number] = kind_of_question, 0
-        call = kind_of_question.ask(self, question)
+        self._calls[number] = token_queue, 0
+        call = token_queue.ask(self, question)
         if number in self._calls:
-            self._calls[number] = kind_of_question, call
+            self._calls[number] = token_queue, call
 
     def reply(self, reply: Reply) -> None:
         """Send a reply; disconnect a process that does not read its replies."""

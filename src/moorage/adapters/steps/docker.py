@@ -280,7 +280,7 @@ class DockerPlatform:
                 break
             # Even if the process that started it has removed it; it may start another one under a
             # free name.
-            if tombstone and self._is_buried(name, tombstone, timeout):
+            if tombstone and self._create_tombstone(name, tombstone, timeout):
                 return
             status = self.status(name, timeout)
         if status is None and tombstone:
@@ -505,7 +505,7 @@ class DockerPlatform:
         with check_understood():
             return tombstone_of(facts)
 
-    def _is_buried(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
+    def _create_tombstone(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
         """Create a tombstone with the name of a run; return False if a container has that name."""
         code, _ = self._engine.ask(
             *("POST", "/containers/create", timeout),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._closing import ContextClosable
 from moorage.adapters.concurrency._plain import run_now
-from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY, lack_of_files
+from moorage.adapters.databases._open_files import EXHAUSTED_REMEDY, missing_resources_error
 from moorage.adapters.databases._sqlite_connection import OwnedConnection
 from moorage.adapters.databases._sqlite_pool import Pool
 from moorage.adapters.tables._table import StatementResult
@@ -244,7 +244,7 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
             slow=True,
             remedy="Keep your own transactions short, or set a longer `timeout` of the store.",
         )
-    if _code(error) == sqlite3.SQLITE_CANTOPEN and (exhaustion := lack_of_files()):
+    if _code(error) == sqlite3.SQLITE_CANTOPEN and (exhaustion := missing_resources_error()):
         return StorageUnavailable(
             f"{path} could not be used: {exhaustion.strerror}.", remedy=EXHAUSTED_REMEDY
         )

@@ -147,7 +147,7 @@ class EntrySql:
         return f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
-    def arrival(self) -> str:
+    def insert_at_server_time(self) -> str:
         """PostgreSQL's statement that inserts a row with the server's time, unless its id exists.
 
         It has a placeholder for each column except `added_at`, and selects the number and the times
@@ -156,7 +156,7 @@ class EntrySql:
         return self._arrival(f"GREATEST(?, {_STATEMENT_TIME['postgresql']})")
 
     @cached_property
-    def idle_arrival(self) -> str:
+    def insert_never_due(self) -> str:
         """PostgreSQL's statement that inserts the row of an entry that never becomes due."""
         return self._arrival("?")
 
@@ -171,7 +171,7 @@ class EntrySql:
         )
 
     @cached_property
-    def seen(self) -> str:
+    def visible_row(self) -> str:
         """The SQL query for the row with an id, as visible in the current transaction.
 
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
@@ -180,7 +180,7 @@ class EntrySql:
         return f"{self._select_all} WHERE id = ?"
 
     @cached_property
-    def seen_now(self) -> str:
+    def visible_row_and_time(self) -> str:
         """The SQL query for the server's time and the row with an id, if it exists."""
         columns = ", ".join(f"entry.{name}" for name in ("number", *COLUMNS))
         return (
@@ -189,7 +189,7 @@ class EntrySql:
         )
 
     @cached_property
-    def stored(self) -> str:
+    def committed_row(self) -> str:
         """The SQL query for the row with an id, including rows committed meanwhile."""
         lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
@@ -212,7 +212,7 @@ class EntrySql:
             (f"DELETE FROM {lanes} WHERE number = ?", (number,)),  # noqa: S608 - quoted names; values are parameters
         ]
 
-    def free(self, limit: int, *, locked: bool) -> str:
+    def claimable(self, limit: int, *, locked: bool) -> str:
         """Return the SQL query for up to `limit` entries that may be claimed.
 
         Its values are the time, if the database has no clock, and the limit.
@@ -295,7 +295,7 @@ class EntrySql:
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
         return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
-    def hold(self, count: int) -> str:
+    def lock_rows(self, count: int) -> str:
         """Return the query that locks rows in order, and returns their fencing tokens."""
         marks = ", ".join("?" * count)
         return (

@@ -106,7 +106,7 @@ class EntryTable(Generic[E]):
         if self._clock is not None:
             now = await self._clock(execute)
         else:
-            statements = [*self._lane_locks(entry), (sql.seen_now, (entry.id,))]
+            statements = [*self._lane_locks(entry), (sql.visible_row_and_time, (entry.id,))]
             *_, seen_result = await execute(*statements, keep_open=True, writes=True)
             time, number, *columns = seen_result.rows[0]
             if number is not None:
@@ -115,15 +115,17 @@ class EntryTable(Generic[E]):
             now = moment(time)
         row = _row(arrive(entry, now))
         values = [row[name] for name in COLUMNS]
-        _, stored_result = await execute((sql.insert, values), (sql.seen, (entry.id,)), writes=True)
+        _, stored_result = await execute(
+            (sql.insert, values), (sql.visible_row, (entry.id,)), writes=True
+        )
         if not stored_result.rows:
-            (stored_result,) = await execute((sql.stored, (entry.id,)))
+            (stored_result,) = await execute((sql.committed_row, (entry.id,)))
         return self._entry(stored_result.rows[0])
 
     async def _add_at_server_time(self, execute: Execute, entry: E) -> E:
         """Store an entry with one statement that reads the server's clock."""
         sql = self._sql
-        arrival = sql.idle_arrival if entry.state in NEVER_DUE else sql.arrival
+        arrival = sql.insert_never_due if entry.state in NEVER_DUE else sql.insert_at_server_time
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "added_at"]
         *_, insertion = await execute(*self._lane_locks(entry), (arrival, values), writes=True)
@@ -135,9 +137,9 @@ class EntryTable(Generic[E]):
                 added_at=moment(added_at),
                 due=None if due is None else moment(due),
             )
-        (stored_result,) = await execute((sql.seen, (entry.id,)))
+        (stored_result,) = await execute((sql.visible_row, (entry.id,)))
         if not stored_result.rows:
-            (stored_result,) = await execute((sql.stored, (entry.id,)))
+            (stored_result,) = await execute((sql.committed_row, (entry.id,)))
         return self._entry(stored_result.rows[0])
 
     def _lane_locks(self, entry: E) -> list[Statement]:
@@ -152,13 +154,13 @@ class EntryTable(Generic[E]):
     async def due(self, execute: Execute, limit: int) -> tuple[E, ...]:
         """Return the entries that workers may claim now."""
         values = (limit,) if self._clock is None else (micros(await self._clock(execute)), limit)
-        (free_result,) = await execute((self._sql.free(limit, locked=False), values))
+        (free_result,) = await execute((self._sql.claimable(limit, locked=False), values))
         return tuple(map(self._entry, free_result.rows))
 
     async def claim(self, execute: Execute, limit: int, lease: float, most: int) -> tuple[E, ...]:
         """Claim due entries for a worker, which may process them together."""
         is_locked = self._skips_locked()
-        query = self._sql.free(limit, locked=is_locked)
+        query = self._sql.claimable(limit, locked=is_locked)
         if self._clock is not None:
             now = await self._clock(execute)
             (candidates_result,) = await execute(
@@ -189,7 +191,7 @@ class EntryTable(Generic[E]):
             return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)
         (locked_result,) = await execute(
-            (self._sql.hold(len(numbers)), numbers), keep_open=True, writes=True
+            (self._sql.lock_rows(len(numbers)), numbers), keep_open=True, writes=True
         )
         stored_fences: dict[int, int] = {number: fence for number, fence in locked_result.rows}  # noqa: C416 - as rows are
         are_ours = [

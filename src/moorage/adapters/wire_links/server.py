@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage.adapters.http.connections._loops import LoopNetwork
-from moorage.adapters.http.connections._reaching import reaching_error
+from moorage.adapters.http.connections._reaching import connection_opening_error
 from moorage.adapters.http.connections._threads import ThreadNetwork
 from moorage.adapters.http.connections._wire import Origin, dial
 from moorage.adapters.trust import context_for
@@ -65,7 +65,7 @@ class WireServer:
             if context is not first and context is not None:
                 await link.start_tls(context, address.host, until)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
-            failure = reaching_error(error)
+            failure = connection_opening_error(error)
         except BaseException:
             if link is not None:
                 link.close()

@@ -21,7 +21,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.response import Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.secrets.sensitive import MASK, bot_tokens, is_sensitive, secret_segments
-from moorage.domain.secrets.value_mask import is_telling, mask_error, masked_text, value_mask
+from moorage.domain.secrets.value_mask import is_distinctive, mask_error, masked_text, value_mask
 from moorage.domain.values.frozen_values import fields_of
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError
@@ -300,7 +300,7 @@ def _values_in(secret: Secret) -> Iterable[bytes]:
 def distinctive_values(values: Iterable[str]) -> Iterator[bytes]:
     """Yield the values that are too long to occur in a text by chance."""
     for value in map(str.strip, values):
-        if is_telling(value):
+        if is_distinctive(value):
             yield value.encode("utf-8", "replace")
 
 
@@ -315,7 +315,7 @@ def credential_values(
         user, secret = credentials.username, credentials.secret
         if user is not None and secret is not None:
             yield f"{user}:".encode() + secret.reveal_bytes()
-            if is_telling(user):
+            if is_distinctive(user):
                 yield user.encode()
         if credentials.signing is not None:
             holders.append(credentials.signing)

@@ -70,7 +70,7 @@ def validate_base_url(url: str) -> str:
 
 def validate_private_url(url: str) -> str:
     """Return a base URL that is safe for secrets: with TLS, or on this machine."""
-    if leaves_in_clear(validate_base_url(url)):
+    if is_sent_unencrypted(validate_base_url(url)):
         raise InvalidData(
             "The URL does not use TLS, so it would send secrets unencrypted over the network.",
             field="base_url",
@@ -135,7 +135,7 @@ def same_origin(url: str, other: str) -> bool:
     return url_origin is not None and url_origin == origin_of(other)
 
 
-def leaves_in_clear(url: str) -> bool:
+def is_sent_unencrypted(url: str) -> bool:
     """Return whether requests to this URL leave this machine unencrypted."""
     origin = origin_of(url)
     if origin is None or origin[0] == "https":

@@ -57,18 +57,18 @@ def records_key(tenant: str) -> str:
     return own_key("reserved", "", tenant, "records")
 
 
-def step_of(life: int) -> int:
+def rounding_step(life: int) -> int:
     """Return the microseconds to which a reservation's end is rounded, for this lifetime."""
     return 1 << max(0, (life // _STEPS).bit_length() - 1)
 
 
 def rounded_life(life: int) -> int:
     """Return a record's lifetime in microseconds, rounded up so that few different values occur."""
-    step = step_of(life)
+    step = rounding_step(life)
     return -(-life // step) * step
 
 
-def further_places(answer: tuple[object, ...]) -> int:
+def extra_record_count(answer: tuple[object, ...]) -> int:
     """Return how many extra records a large result counts as, within the tenant's limit.
 
     A value that only a store in memory can hold takes none, since its size is unknown.
@@ -134,7 +134,7 @@ class Reserve:
         )
         if self.forced:
             granted_places = self.number
-        step = step_of(self.life)
+        step = rounding_step(self.life)
         end = -(-(time + step + self.life) // step) * step
         wait = min(places_by_end) - time if places_by_end else 0
         answer = Reservation(granted_places, record_count + granted_places, step, end, wait)

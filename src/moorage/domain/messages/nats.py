@@ -145,7 +145,7 @@ def stored_subject(data: bytes) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-def in_own_subject(item: OutgoingMessage) -> OutgoingMessage:
+def with_subject_in_id(item: OutgoingMessage) -> OutgoingMessage:
     """Return a message whose id differs from the ids of all other subjects in its stream."""
     return item._replace(id=f"{item.id}/{item.topic}")
 

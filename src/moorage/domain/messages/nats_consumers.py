@@ -311,7 +311,7 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
     if code in _TEMPORARY_CODES or code == NO_CONSUMER:
         return unavailable(name)
     if code in _DIFFERENT_CONSUMER_CODES:
-        return consumer_differs(stream, name, "configuration")
+        return consumer_differs_error(stream, name, "configuration")
     return ConfigurationError(
         f"JetStream refused the consumer {name!r} of the stream {stream!r} (error {code}).",
         path="subjects",
@@ -320,7 +320,7 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
     )
 
 
-def no_stream(subject: str) -> ConnectorError:
+def no_stream_error(subject: str) -> ConnectorError:
     """Return the error for a subject whose messages no stream stores."""
     return read_error(PublishFault.TOPIC, STREAM_RULES, subject)
 
@@ -333,7 +333,7 @@ def unavailable(name: str) -> ConnectorError:
     )
 
 
-def consumer_differs(stream: str, name: str, setting: str) -> ConnectorError:
+def consumer_differs_error(stream: str, name: str, setting: str) -> ConnectorError:
     """Return the error for an existing consumer with other settings than the source needs."""
     return ConfigurationError(
         f"The consumer {name!r} of the stream {stream!r} has a different {setting} than the"
@@ -344,7 +344,7 @@ def consumer_differs(stream: str, name: str, setting: str) -> ConnectorError:
     )
 
 
-def no_pinning(version: str | None) -> ConnectorError:
+def no_pinning_error(version: str | None) -> ConnectorError:
     """Return the error for a server whose consumers cannot deliver to one worker at a time."""
     return ConfigurationError(
         f"The NATS server ({version}) cannot restrict delivery to one worker at a time.",
@@ -359,7 +359,7 @@ def can_pin(version: str | None) -> bool:
     return match is not None and (int(match.group(1)), int(match.group(2))) >= (2, 11)
 
 
-def missing_right(subjects: Iterable[str]) -> ConnectorError:
+def missing_permission_error(subjects: Iterable[str]) -> ConnectorError:
     """Return the error for a user who may not publish to the subjects of JetStream."""
     return read_error(
         PublishFault.PERMISSION, attrs.evolve(RULES, topic="subject"), ", ".join(sorted(subjects))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.resilience.bucket import TokenBucket
 from moorage.domain.state.commands import EXACT
-from moorage.domain.state.keys import LONGEST, class_of, home_of, tag_of
+from moorage.domain.state.keys import LONGEST, class_of, key_prefix_of, tag_of
 from moorage.domain.values.json_text import encode_json, is_list, is_object, refuse_constant
 from moorage.errors import InvalidData
 
@@ -80,7 +80,7 @@ def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
     gates = command.gates
     if command.claim or command.ticketed or gates.circuit or gates.budget or not gates.limits:
         return None
-    names = {home_of(name, None)[2:-1] for name in services}
+    names = {key_prefix_of(name, None)[2:-1] for name in services}
     if tag_of(gates.limit_keys[0]).split(":")[1].partition("~")[0] not in names:
         return None
     kind: list[LeasedLimit] = []

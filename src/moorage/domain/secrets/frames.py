@@ -16,7 +16,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from moorage.domain.secrets.sensitive import is_sensitive
-from moorage.domain.secrets.value_mask import is_telling, mask_error, value_mask
+from moorage.domain.secrets.value_mask import is_distinctive, mask_error, value_mask
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConnectorError, InvalidData
 
@@ -176,7 +176,7 @@ def _secret_texts(
         if isinstance(value, str):
             text = value.strip()
             pattern = _KEY_LIKE_TEXT if is_sensitive_value else _OPAQUE_TEXT
-            if is_telling(text) and "${" not in text and pattern.fullmatch(text):
+            if is_distinctive(text) and "${" not in text and pattern.fullmatch(text):
                 yield text
             yield from _PASSWORD.findall(text)
         elif depth < _MOST_LEVELS and isinstance(value, Mapping):

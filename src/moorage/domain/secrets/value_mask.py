@@ -167,7 +167,7 @@ class _Neighbourhood:
         left = _longest_start(parts_before, text[max(0, at - self._reach) : at][::-1])
         is_long = max(left, right) >= _MIDDLE - _EDGE
         if is_long or any(
-            (text[at - before : at], text[end : end + after]) in self._telling_parts
+            (text[at - before : at], text[end : end + after]) in self._distinctive_parts
             for before in range(left + 1)
             for after in range(right + 1)
         ):
@@ -187,12 +187,12 @@ class _Neighbourhood:
         )
 
     @cached_property
-    def _telling_parts(self) -> frozenset[tuple[bytes, bytes]]:
+    def _distinctive_parts(self) -> frozenset[tuple[bytes, bytes]]:
         """The few bytes before and after the block that suffice for a match."""
         return frozenset(
             pair
             for before, after in self._parts
-            for pair in _telling_parts(before, self._block, after)
+            for pair in _distinctive_parts(before, self._block, after)
         )
 
 
@@ -331,7 +331,7 @@ def masked_text(text: str, mask: Masker) -> str:
     return text if masked_bytes == encoded else masked_bytes.decode("utf-8", "ignore")
 
 
-def is_telling(value: str) -> bool:
+def is_distinctive(value: str) -> bool:
     """Return whether a value is so distinctive that texts never contain it by chance."""
     return (
         len(value) >= _SHORTEST_WORD
@@ -510,7 +510,7 @@ def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
     return memoryview(text)[shift : shift + max(0, size)].cast("I")
 
 
-def _telling_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _distinctive_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the bytes around a secret's block that are enough to confirm a match.
 
     Together with the block they are twelve bytes of the secret, the whole secret, or its first or

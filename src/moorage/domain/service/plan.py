@@ -19,7 +19,7 @@ from moorage.domain.resilience.circuit import CircuitRule
 from moorage.domain.resilience.rate_limit import common_parts, limit_names
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import INHERIT
-from moorage.domain.state.keys import home_of, own_key_in, part_key, state_key
+from moorage.domain.state.keys import key_prefix_of, own_key_in, part_key, state_key
 from moorage.domain.values.durations import FOREVER, micros
 from moorage.domain.values.frozen_values import evolve
 
@@ -203,7 +203,7 @@ class Plan:
             self.response_transforms = endpoint.response_transforms + self.response_transforms
         self.bulkhead = service.bulkhead
         self.bulkhead_key = state_key("bulkhead", service.name, tenant)
-        self.home = home_of(service.name, tenant)
+        self.home = key_prefix_of(service.name, tenant)
         self.refresh_key = state_key("refresh", service.name, tenant)
         wait = service.max_limit_wait
         self.patience = FOREVER if wait is None else micros(wait)
@@ -326,7 +326,7 @@ def _of_tenant(plan: Plan, tenant: str) -> Plan:
     for share, get in _SHARED_ATTRIBUTES:
         share(new_plan, get(plan))
     name = plan.service.name
-    old_home, new_home = home_of(name, None), home_of(name, tenant)
+    old_home, new_home = key_prefix_of(name, None), key_prefix_of(name, tenant)
     new_plan.tenant = tenant
     new_plan.parts = ()
     new_plan.regions = {name: _of_tenant(item, tenant) for name, item in plan.regions.items()}

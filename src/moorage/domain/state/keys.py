@@ -47,10 +47,10 @@ def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
     All such keys of one service and tenant have the same tag. So they are on one node of a
     clustered store, and one command may use several of them.
     """
-    return ":".join((home_of(service, tenant), *map(_quote, (kind, *more))))
+    return ":".join((key_prefix_of(service, tenant), *map(_quote, (kind, *more))))
 
 
-def home_of(service: str, tenant: str | None) -> str:
+def key_prefix_of(service: str, tenant: str | None) -> str:
     """Return the prefix, in braces, of all state keys of a service and a tenant."""
     return f"{{{'' if tenant is None else '@' + _quote(tenant)}:{_quote(service)}}}"
 
@@ -62,11 +62,11 @@ def part_key(key: str, part: int) -> str:
 
 def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) -> str:
     """Return the key of a state; only states of the same name have the same hash tag."""
-    return own_key_in(home_of(service, tenant), kind, name, *more)
+    return own_key_in(key_prefix_of(service, tenant), kind, name, *more)
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the key that `own_key` returns, from the prefix that `home_of` returns."""
+    """Return the key that `own_key` returns, from the prefix that `key_prefix_of` returns."""
     if more:
         return f"{home[:-1]}:{_quote(name)}}}:" + ":".join(map(_quote, (kind, *more)))
     return f"{home[:-1]}:{_quote(name)}}}:{kind}"

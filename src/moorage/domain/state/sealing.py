@@ -167,7 +167,7 @@ def sealed_with(sealed: bytes) -> int:
     return int.from_bytes(sealed[len(_PREFIX) : len(_PREFIX) + _VERSION_BYTES], "big")
 
 
-def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
+def no_key_error(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
     """Return the error for an encrypted string whose key is not in the ring."""
     try:
         version = sealed_with(sealed)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def not_callable(value: object, field: str) -> ConfigurationError:
+def not_callable_error(value: object, field: str) -> ConfigurationError:
     """Return the error for a value that should be a function and is not callable."""
     # The value is not shown, because it may be a credential in the wrong place.
     return ConfigurationError(
@@ -26,7 +26,7 @@ def not_callable(value: object, field: str) -> ConfigurationError:
 def check_callable(value: object, field: str) -> None:
     """Refuse a value that cannot be called."""
     if not callable(value):
-        raise not_callable(value, field)
+        raise not_callable_error(value, field)
 
 
 def check_plain(value: object, field: str) -> None:

@@ -28,12 +28,12 @@ from moorage.domain.idempotency.tenant_records import (
     Reservation,
     Reserve,
     ReturnPlaces,
+    extra_record_count,
     for_existing_record,
-    further_places,
     has_room_again,
     is_nearly_full,
     rounded_life,
-    step_of,
+    rounding_step,
 )
 from moorage.domain.observation.events import TenantRecordsNearBound
 from moorage.domain.values.durations import SECOND
@@ -199,7 +199,7 @@ class TenantRecords:
         core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
-            end_nanoseconds = core.nanoseconds() + step_of(lifetime) * 1000
+            end_nanoseconds = core.nanoseconds() + rounding_step(lifetime) * 1000
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=lifetime, forced=True))
             self._store_reservation(
                 claim, _ReservedPlace(end_nanoseconds, lifetime), is_record_made=True
@@ -217,7 +217,7 @@ class TenantRecords:
             answer: the answer as it is stored.
             ttl: microseconds for which it is stored.
         """
-        number = further_places(answer)
+        number = extra_record_count(answer)
         if number:
             lifetime = rounded_life(ttl)
             core.post(Reserve(tenant, bound=self.bound, number=number, life=lifetime, forced=True))

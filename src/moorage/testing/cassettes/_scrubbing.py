@@ -28,7 +28,7 @@ from moorage.domain.auth.sent_values import (
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.secrets.sensitive import MASK
-from moorage.domain.secrets.value_mask import is_telling, masked_text, value_mask
+from moorage.domain.secrets.value_mask import is_distinctive, masked_text, value_mask
 from moorage.domain.signing.proof_refusals import challenge, refusal_of
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def with_short_query(url: str) -> str:
 def _short_field(field: str) -> str:
     name, equals_sign, value = field.partition("=")
     plain_text = unquote_plus(value)
-    if not is_telling(plain_text) or _DATE.fullmatch(plain_text):
+    if not is_distinctive(plain_text) or _DATE.fullmatch(plain_text):
         return field
     digest = sha256(plain_text.encode("utf-8", "replace")).hexdigest()
     return f"{name}{equals_sign}{MASK}{digest[:_DIGITS]}"

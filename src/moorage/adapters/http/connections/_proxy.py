@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.http.connections._request import origin_of
-from moorage.adapters.http.connections._wire import connection_failed, dial
+from moorage.adapters.http.connections._wire import connection_failed_error, dial
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
     USER_AGENT,
@@ -73,7 +73,7 @@ class Gateway:
         try:
             wire = await dial(network, self.origin, until, context_of_proxy)
         except (OSError, ValueError) as error:
-            raise connection_failed(f"The proxy {self.origin}", error) from error
+            raise connection_failed_error(f"The proxy {self.origin}", error) from error
         if context is None:
             return wire
         from moorage.adapters.http.connections._tls import secured  # noqa: PLC0415 - costs milliseconds to load

@@ -9,7 +9,7 @@ from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.domain.connectors.unreachable import unreachable_error
 
 
-def reaching_error(error: Exception) -> Exception:
+def connection_opening_error(error: Exception) -> Exception:
     """Convert an exception from opening a connection to an error; return other ones unchanged."""
     if isinstance(error, (DeadlinePassed, TimeoutError)):
         return unreachable_error("slow")

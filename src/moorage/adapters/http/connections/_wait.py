@@ -37,14 +37,14 @@ def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
         pass
 
 
-def polled(sock: socket.socket) -> bool:
+def has_arrived_by_poll(sock: socket.socket) -> bool:
     """Return whether bytes or the end of the connection have arrived, using poll."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
 
 
-def selected(sock: socket.socket) -> bool:
+def has_arrived_by_select(sock: socket.socket) -> bool:
     """Return whether bytes or the end of the connection have arrived, using select."""
     return any(select.select([sock], [], [], 0))
 
@@ -57,4 +57,4 @@ def _remaining_seconds(until: float) -> float:
 
 
 wait = by_poll if hasattr(select, "poll") else by_select
-is_readable = polled if hasattr(select, "poll") else selected
+is_readable = has_arrived_by_poll if hasattr(select, "poll") else has_arrived_by_select

@@ -58,7 +58,7 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
-def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
+def connection_failed_error(peer: str, error: Exception) -> ConnectionFailed:
     """Return the error for a connection that could not be made."""
     if is_exhaustion(error):
         return resource_error(peer, reason_of(error))

@@ -34,7 +34,7 @@ from moorage.adapters.http.pyreqwest._messages import (
 )
 from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE
 from moorage.adapters.http.pyreqwest._upload import UploadPieces
-from moorage.adapters.http.pyreqwest._waiting import leave_async
+from moorage.adapters.http.pyreqwest._waiting import drop_response_async
 from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
 from moorage.domain.http.requests import BodyStream
 
@@ -295,7 +295,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         outgoing_request, self._outgoing = self._outgoing, None
         if outgoing_request is not None and self._reader is not None:
             self._reader = None
-            leave_async(outgoing_request)
+            drop_response_async(outgoing_request)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.give(self._origin, self._holder)

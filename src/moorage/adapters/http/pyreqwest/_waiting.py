@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-__all__ = ("leave_async", "leave_sync", "run_later", "run_now")
+__all__ = ("drop_response_async", "drop_response_sync", "run_later", "run_now")
 
 
 def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:
@@ -20,14 +20,14 @@ def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result
     return flow
 
 
-def leave_async(outgoing: Any) -> None:
+def drop_response_async(outgoing: Any) -> None:
     """Drop a response that was not read to its end."""
     # The coroutine never suspends.
     with contextlib.suppress(Exception, StopIteration):
         outgoing.__aexit__(None, None, None).send(None)
 
 
-def leave_sync(outgoing: Any) -> None:
+def drop_response_sync(outgoing: Any) -> None:
     """Drop a response that was not read to its end."""
     with contextlib.suppress(Exception):
         outgoing.__exit__(None, None, None)

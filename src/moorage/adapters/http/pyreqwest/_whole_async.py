@@ -21,7 +21,7 @@ from moorage.adapters.http.pyreqwest._messages import (
     plain_length,
 )
 from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE
-from moorage.adapters.http.pyreqwest._waiting import leave_async, run_later
+from moorage.adapters.http.pyreqwest._waiting import drop_response_async, run_later
 from moorage.domain.http.response import received_response
 from moorage.errors import ConnectorError
 
@@ -86,7 +86,7 @@ async def send_whole(
         failure = PyreqwestErrors(origin, gateway, timeouts, deadline, status).of(error)
     finally:
         if reader is not None:
-            leave_async(outgoing)
+            drop_response_async(outgoing)
         pool.give(origin, holder)
     raise failure
 

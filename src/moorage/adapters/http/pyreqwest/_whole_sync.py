@@ -21,7 +21,7 @@ from moorage.adapters.http.pyreqwest._messages import (
     plain_length,
 )
 from moorage.adapters.http.pyreqwest._timeouts import PIECE_SIZE
-from moorage.adapters.http.pyreqwest._waiting import leave_sync, run_now
+from moorage.adapters.http.pyreqwest._waiting import drop_response_sync, run_now
 from moorage.domain.http.response import received_response
 from moorage.errors import ConnectorError
 
@@ -86,7 +86,7 @@ def send_whole(
         failure = PyreqwestErrors(origin, gateway, timeouts, deadline, status).of(error)
     finally:
         if reader is not None:
-            leave_sync(outgoing)
+            drop_response_sync(outgoing)
         pool.give(origin, holder)
     raise failure
 

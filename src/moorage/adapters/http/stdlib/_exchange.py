@@ -20,7 +20,11 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from moorage.adapters.http.connections._wire import DeadlinePassed, connection_failed, reason_of
+from moorage.adapters.http.connections._wire import (
+    DeadlinePassed,
+    connection_failed_error,
+    reason_of,
+)
 from moorage.adapters.http.messages._content import decompressor_of
 from moorage.adapters.http.messages._http1 import (
     AUTHENTICATION_REQUIRED,
@@ -205,7 +209,7 @@ class Exchange(ExchangeBase):
         except DeadlinePassed:
             raise self._timed_out("connect", "could not be reached", sent=False) from None
         except (OSError, ValueError) as error:
-            raise connection_failed(self._peer, error) from error
+            raise connection_failed_error(self._peer, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
         """Send the first chunk; if an idle connection turns out to be closed, use a new one."""
