@@ -154,7 +154,7 @@ class _ReadLog(MemoryIntegrationLogger):
     """A log that computes all fields of an entry when the entry is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Compute the entry's fields, as a reader of the fields would, and store the entry."""
+        """Compute the entry's fields as if they were read, and store the entry."""
         if entry.status is not IntegrationStatus.SUCCESS:
             raise AssertionError
         super().write(entry)

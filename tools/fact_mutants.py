@@ -186,7 +186,7 @@ def _mentions(node: ast.AST) -> set[str]:
 
 
 class _FactTrials:
-    """A pytest plugin that collects the tests of all vendors, and forks for each of their facts."""
+    """A pytest plugin that collects all vendors' tests, and tests each fact in a fork."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -194,7 +194,7 @@ class _FactTrials:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Try the facts of each vendor, and print a table."""
+        """Make each fact of each vendor wrong once, run the tests, and print a table."""
         from tools import patched_modules  # noqa: PLC0415 - the tests are collected before it
 
         users = patched_modules.imports_of(("moorage.", "tests.", "tools."))

@@ -98,7 +98,7 @@ def _peppol_rules(folder: Path, syntax: str) -> Path:
 def _xrechnung_rules(
     folder: Path, compiler: SchematronCompiler, syntax: str, copy: Path
 ) -> Schematron:
-    """Return XRechnung's rules, with the rules that its own stylesheet adopts from Peppol."""
+    """Return XRechnung's rules, including the rules that its stylesheet adopts from Peppol."""
     shutil.copytree(folder / "xrechnung-schematron" / "src", copy / "src")
     peppol = copy / "build" / "bis"
     peppol.mkdir(parents=True)

@@ -216,7 +216,7 @@ def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
 def _forwarding_sink(
     function: Function, calls: list[ast.Call], sinks: dict[str, Sink], *, is_method: bool
 ) -> Sink | None:
-    """Return a function as sink if it passes one of its arguments on as an error message."""
+    """Return a `Sink` for a function that passes an argument on as an error message, or None."""
     names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
     names = names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
     for call in calls:

@@ -339,7 +339,7 @@ class _MistakePlanter(SourceEdits):
             yield self.edit("condition", node, f"({remaining_operands})")
 
     def _is_empty_key(self, node: ast.BoolOp) -> bool:
-        """Return whether a default is only an empty key, with which a look-up finds nothing."""
+        """Return whether a default is an empty key, for which a look-up finds nothing."""
         match self.parents[node], node.values[-1]:
             case ast.Call(func=ast.Attribute(attr="get")), ast.Constant(value=""):
                 return True

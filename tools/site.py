@@ -221,7 +221,7 @@ def _with_contents(text: str, whole: Section) -> str:
 
 
 def _with_side_bar(whole: Section, _: Any, page: str, __: str, context: Any, ___: Any) -> None:
-    """Give each page our own side bar, as the theme's would list all pages on every page."""
+    """Give each page a short side bar; the theme's would list all pages on every page."""
     bar = side_bar(whole, 1, f"{page}.md", context["pathto"])
     context["toctree"] = lambda **_: bar
 

@@ -231,7 +231,7 @@ def tests_for(plant: Plant, recorder: TrialRecorder) -> list[str]:
 def in_parallel(
     plants: Iterable[Plant], work_for: Callable[[Plant], Callable[[], int]], workers: int
 ) -> Iterator[tuple[Plant, int]]:
-    """Fork for each mistake, and yield it with its exit code."""
+    """Test each mistake in a forked process, and yield the mistake with the exit code."""
     running_plants: dict[int, Plant] = {}
 
     def end_one() -> tuple[Plant, int]:

@@ -12,7 +12,7 @@ from moorage_django.moments import EPOCH, MICROSECOND
 
 
 class _ComparedByBytes(models.Field):
-    """A string that is compared byte by byte; otherwise MySQL and MariaDB ignore case."""
+    """A string that all databases compare byte by byte; MySQL usually ignores case."""
 
     description = "text, compared byte by byte"
 

@@ -79,7 +79,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine from which this object was made."""
+        """The SQLAlchemy engine that was passed to this object."""
         return self._given
 
     @property

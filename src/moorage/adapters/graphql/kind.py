@@ -28,7 +28,7 @@ _PERSISTED_CHOICES: Final = ("automatic", "registered")
 @checked_options
 @attrs.frozen(kw_only=True)
 class GraphQLSettings:
-    """A GraphQL service, with the address and credentials of a moorage service.
+    """The settings of a GraphQL connector, which calls one of the configured services.
 
     Attributes:
         service: the name of the service; by default that of the connector.

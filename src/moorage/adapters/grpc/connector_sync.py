@@ -316,7 +316,7 @@ class GrpcConnector(Uncopyable):
             self.leave(holder)
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the service, as a value.
+        """Return the health of the service; a failure is part of the result, not raised.
 
         A server with the service `grpc.health.v1.Health` is asked for it. Any other server is
         healthy if it answers.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class JsonRpcSettings:
-    """A JSON-RPC 2.0 service, with the address and credentials of a moorage service.
+    """The settings of a JSON-RPC 2.0 connector, which calls one of the configured services.
 
     Attributes:
         service: the name of the service; by default that of the connector.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class ODataSettings:
-    """An OData v4 service, with the address and credentials of a moorage service.
+    """The settings of an OData v4 connector, which calls one of the configured services.
 
     Attributes:
         service: the name of the service; by default that of the connector.

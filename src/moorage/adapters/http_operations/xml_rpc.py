@@ -33,7 +33,7 @@ _READING_METHODS: Final = frozenset({
 @checked_options
 @attrs.frozen(kw_only=True)
 class XmlRpcSettings:
-    """An XML-RPC service, such as Odoo, with the address of a moorage service.
+    """The settings of an XML-RPC connector (such as for Odoo), which calls a configured service.
 
     Attributes:
         service: the name of the service; by default that of the connector.

@@ -138,7 +138,7 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
         raise without_frames(failure)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the foreign system, as a value."""
+        """Return the health of the foreign system; a failure is part of the result, not raised."""
         started_at = monotonic()
         until = started_at + timeout
         try:

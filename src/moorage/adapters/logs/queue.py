@@ -335,7 +335,7 @@ def _bytes_of(batch: Sequence[_Item]) -> int:
 
 
 def flush_all() -> None:
-    """Store the log entries of all queues, as far as the databases are available."""
+    """Store the log entries of all queues whose databases are available."""
     for queue in _queues:
         with suppress(ConnectorError):
             queue.flush()

@@ -45,7 +45,7 @@ def place_of(message: Any) -> Partition:
 
 
 def _records(messages: Sequence[Any]) -> list[SinkRecord]:
-    """Return the records of messages, reading one field of all messages at a time."""
+    """Return the records of messages; reads a field of all messages before the next field."""
     return checked_records(
         **record_columns(
             [message.value() for message in messages],

@@ -117,6 +117,6 @@ def committed_positions(
 
 
 def position_at(partition: Partition, offset: int = OFFSET_INVALID) -> Any:
-    """Return a partition with an offset, as librdkafka takes it."""
+    """Return a partition with an offset as an object of librdkafka."""
     topic, number = partition
     return TopicPartition(topic, int(number or 0), offset)

@@ -238,7 +238,7 @@ class KafkaTransactions:
             self._discard()
 
     def _step(self, call: Callable[[float], object], until: float) -> None:
-        """Run a step of a transaction in several short calls, as librdkafka can resume it."""
+        """Run a step of a transaction in several short calls; librdkafka can resume the step."""
         while True:
             try:
                 call(STEP)

@@ -221,7 +221,7 @@ class MongoConnector(MongoCollections):
         self._version = self.attempt(_version_of, timeout, progress, for_writing=False)
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the server, as a value."""
+        """Return the health of the server; a failure is part of the result, not raised."""
         started_at = monotonic()
         try:
             self.open(timeout)

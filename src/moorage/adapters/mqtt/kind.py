@@ -64,7 +64,7 @@ def _is_short(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 @checked_options
 @attrs.frozen(kw_only=True)
 class Mqtt(BrokerSettings):
-    """An MQTT broker to which messages are published, and which acknowledges them.
+    """The settings of an MQTT broker for publishing messages, which the broker acknowledges.
 
     Attributes:
         url: the broker's URL, such as mqtt://user@host, or mqtts:// for TLS. It may contain the

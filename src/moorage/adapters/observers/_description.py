@@ -129,7 +129,7 @@ def level_of(event: Event) -> int:
 
 
 def fields_of(event: Event) -> dict[str, str | int | float | bool]:
-    """Return the fields of an event that have a value, as simple values."""
+    """Return the fields of an event that are set, as numbers and strings."""
     fields = {
         field.name: _attribute_value(getattr(event, field.name))
         for field in attrs.fields(type(event))

@@ -171,7 +171,7 @@ class SqlConnector(CommonConnector):
         self.attempt("open", timeout, ping)
 
     def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the database, as a value."""
+        """Return the health of the database; a failure is part of the result, not raised."""
         started_at = monotonic()
         try:
             self.attempt("health", timeout, ping)
@@ -366,7 +366,7 @@ class AsyncSqlConnector(CommonConnector):
             await self.attempt("open", timeout, ping)
 
     async def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the database, as a value."""
+        """Return the health of the database; a failure is part of the result, not raised."""
         started_at = monotonic()
         try:
             async with asyncio.timeout(timeout):

@@ -183,7 +183,7 @@ _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseError:
-    """Convert a node's error reply; a redirection to another node gets a class of its own.
+    """Convert a node's error reply; a redirection to another node gets a separate class.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """

@@ -531,7 +531,7 @@ class CompareAndSwap:
         return not (isinstance(error, StateUnavailable) or (self.may_be_written and command.once))
 
     def decide(self, reply: list[Any]) -> ScriptCall | None:
-        """Apply the commands in turn to the states that were read."""
+        """Apply the commands one after another to the states that were read."""
         now: int = reply[0]
         stored_states: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}

@@ -221,7 +221,7 @@ class RedisStorage(_Store, ContextClosable):
         raise failure
 
     def _execute_with_repeat(self, batch: Batch, until: float) -> list[Any]:
-        """Execute several commands; if the reply is lost, repeat them where that is safe."""
+        """Execute several commands; if the reply is lost, repeat those that are safe to repeat."""
         self._unavailable = True
         try:
             replies = self._pool.run_batch(batch, until)
@@ -257,7 +257,7 @@ class RedisStorage(_Store, ContextClosable):
             self._posted.extend(waiting)
 
     def _send_posted(self, until: float = inf) -> None:
-        """Send the queued commands, as far as Redis is available."""
+        """Send the queued commands, until Redis is unavailable."""
         for _ in range(0, len(self._posted), MAX_BATCH):
             self._send_due(until)
 

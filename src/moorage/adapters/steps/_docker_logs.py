@@ -264,7 +264,7 @@ class _LogPosition:
 
     @property
     def may_miss_entries(self) -> bool:
-        """True if reading from a time showed nothing new, as happens after a clock was set back."""
+        """True if a read from a time showed nothing new, as it does after a clock was set back."""
         return self._loses_ends and self._is_sought and not self.size
 
     def check(self, latest: Entry | None) -> None:
@@ -325,7 +325,7 @@ class _LogPosition:
 
 
 def seconds_of(time: str, later: int = 0) -> str:
-    """Return an Engine's time in the form of its queries: seconds and nanoseconds.
+    """Convert a log time to the form of Docker's query parameters: seconds and nanoseconds.
 
     Args:
         time: the time.

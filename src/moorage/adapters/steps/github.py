@@ -362,7 +362,7 @@ class _GitHub:
         return self._keep(sha, note)
 
     def _tree_and_time(self, timeout: float) -> tuple[str, datetime]:
-        """Return any tree of the repository, as a commit needs one, and GitHub's time."""
+        """Return any tree of the repository, because a commit needs a tree, and GitHub's time."""
         ref = quote(self._settings.ref, safe="")
         answer = self._ask("GET", f"/commits/{ref}", timeout)
         return answer.json()["commit"]["tree"]["sha"], answer.now

@@ -172,7 +172,7 @@ class EntrySql:
 
     @cached_property
     def visible_row(self) -> str:
-        """The SQL query for the row with an id, as visible in the current transaction.
+        """The SQL query for the row with an id that the current transaction can see.
 
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
         a locking read also lock the neighbouring ids until the transaction ends.

@@ -362,7 +362,7 @@ class WebSocketConnector(_Connector):
         self.run(self.line.session(timeout))
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the server, as a value."""
+        """Return the health of the server; a failure is part of the result, not raised."""
         health: ConnectorHealth = self.run(self._health(timeout))
         return health
 
@@ -455,7 +455,7 @@ class AsyncWebSocketConnector(_Connector):
         await self.line.session(timeout)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
-        """Return the health of the server, as a value."""
+        """Return the health of the server; a failure is part of the result, not raised."""
         return await self._health(timeout)
 
     async def close(self) -> None:

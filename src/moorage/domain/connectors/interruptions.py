@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def connection_lost(*, has_effect: bool) -> ConnectionFailed:
-    """Return the error for a connection to a server that ended before the response came.
+    """Return the error for a server connection that ended before the response arrived.
 
     Args:
         has_effect: whether the request may have changed something.

@@ -159,7 +159,7 @@ def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ..
 
 
 def ancestor_ids(entry: Entry, chain: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Return the ids of an entry's direct and indirect predecessors, as far as they are loaded."""
+    """Return the ids of those direct and indirect predecessors of an entry that are loaded."""
     ids: dict[str, None] = {}
     pending_ids = [*predecessor_ids(entry)]
     while pending_ids:

@@ -1,4 +1,4 @@
-"""GraphQL documents, parsed only as far as is needed to know their operations."""
+"""A minimal parser of GraphQL documents, which finds only their operations."""
 
 from __future__ import annotations
 

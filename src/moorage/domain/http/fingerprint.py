@@ -132,7 +132,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number that keeps the digits with which the body wrote it."""
+    """A JSON number that keeps its digits exactly as the request's body has them."""
 
     __slots__ = ()
 

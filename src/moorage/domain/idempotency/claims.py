@@ -455,7 +455,7 @@ class MarkSent:
 
 
 class Resolve:
-    """The command that settles an idempotency key after a look-up, as done or as not done.
+    """The command that marks a key of unknown outcome as done or not done, after a look-up.
 
     It settles the key as never done only if no request under the key can still be in progress.
     """

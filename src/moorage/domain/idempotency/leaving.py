@@ -28,7 +28,7 @@ _PLACES: Final = 4
 
 
 class ExecuteOnFormerShard:
-    """A command executed on its states' former shard, as long as the states are needed there.
+    """A command that runs on the former shard of its states while that shard still needs them.
 
     Otherwise the states are marked as moved. The reply is `(True, result)`, or `(False, None)` if
     the command has to be executed on the new shard.

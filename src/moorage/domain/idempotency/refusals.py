@@ -29,7 +29,7 @@ def pack_refusal(error: ConnectorError) -> bytes:
 
 
 def unpack_refusal(packed: bytes) -> ConnectorError:
-    """Return the stored error as its most specific class that can be imported here."""
+    """Return the stored error, as the most specific of its classes that this process can import."""
     names, args, fields = unpack_values(packed)
     classes = {_name(kind): kind for kind in _class_and_subclasses(ConnectorError)}
     kind = next(classes[name] for name in names if name in classes)

@@ -81,7 +81,7 @@ def extra_record_count(answer: tuple[object, ...]) -> int:
 
 
 class Reservation(NamedTuple):
-    """The store's reply to a request for places for records, within the tenant's limit.
+    """The store's reply to a request to reserve places for a tenant's new records.
 
     Attributes:
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.

@@ -20,7 +20,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """Return the request for a server's metadata, which is sent to each possible URL in turn."""
+    """Return the request for a server's metadata, to be sent to one possible URL after another."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 

@@ -85,5 +85,5 @@ def facts_of(value: LateFields) -> Any:
 
 
 def stored_facts_of(value: LateFields) -> Any:
-    """Return the data that an object stores, perhaps in its shorter form."""
+    """Return the data that an object stores, in its short or its complete form; else None."""
     return getattr(value, "_facts", None)

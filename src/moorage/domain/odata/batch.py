@@ -86,7 +86,7 @@ class BatchContent:
 def batch_of(
     entries: Sequence[HttpOperation[Any] | Sequence[HttpOperation[Any]]], path: str
 ) -> BatchContent:
-    """Return the content of an OData batch; `path` is the service's path, which parts omit."""
+    """Return the content of an OData batch; the URLs in its parts are relative to `path`."""
     groups = tuple(_check_entry(entry) for entry in entries)
     operations = [
         item for group in groups for item in (group if isinstance(group, tuple) else (group,))

@@ -101,7 +101,7 @@ def literal(value: object, field: str = "value") -> str:
 
 
 def key_path(key: object) -> str:
-    """Return an entity's key in parentheses, percent-encoded, as it follows the entity set.
+    """Return an entity's key in parentheses and percent-encoded, to append to the entity set's URL.
 
     Raises:
         InvalidData: the key is empty, or has a value that OData cannot write.

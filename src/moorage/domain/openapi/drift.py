@@ -88,7 +88,7 @@ class Usage:
 
 @attrs.frozen
 class DescriptionDifferences:
-    """The differences between two API descriptions, as far as they affect a program.
+    """The differences between two API descriptions that affect a program.
 
     Attributes:
         changes: the changes that affect the program.

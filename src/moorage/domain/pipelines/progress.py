@@ -71,7 +71,7 @@ class PendingRun:
         return parts
 
     def singles(self) -> list[PendingRun]:
-        """Return one run per record, in place of this run of several records."""
+        """Return a run per record, to replace this run of several records."""
         count = len(self.sizes)
         if count == 1:
             return [self]

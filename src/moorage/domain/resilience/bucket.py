@@ -420,7 +420,7 @@ class TokenBucket:
     def _without_grant(
         self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool
     ) -> Runs:
-        """Return a run of grants without one grant, as up to two runs."""
+        """Return the up to two runs of grants that remain when one grant is removed from a run."""
         run_begin, start, end, final, highest, lowest, spent_tokens, live_tokens, idle_tokens = run
         is_earlier = not _is_before((run_begin, start), previous)
         is_last = (end, final) == point

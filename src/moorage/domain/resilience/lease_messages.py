@@ -98,7 +98,7 @@ def gates_of(kind: AdmissionKind) -> Gates:
 
 
 def most_at_once(kind: AdmissionKind) -> int:
-    """Return the most calls of a kind for which all limits may grant tokens at once."""
+    """Return the largest number of calls of a kind that all limits may admit at the same time."""
     return min(burst // cost for *_, burst, cost in kind)
 
 

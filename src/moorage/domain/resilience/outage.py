@@ -68,7 +68,7 @@ def extended_outage(
     *,
     waited_nanoseconds: int = 0,
 ) -> Outage:
-    """Return the outage as extended by one more call to which the store did not respond.
+    """Return the outage after one more call to which the store did not respond.
 
     `waited_nanoseconds` is the time that the caller waited for the store. The next probe begins no
     sooner than after the same time again.

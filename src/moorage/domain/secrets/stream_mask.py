@@ -198,7 +198,7 @@ class _LineBreaks:
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:
-    """Yield the encodings in which a secret may appear, without line breaks."""
+    """Yield a secret in each encoding in which it may appear, without line breaks."""
     lines = [line.strip() for line in secret.splitlines()]
     stripped_secret = secret.strip(b"\r\n")
     for text in {stripped_secret, *(line for line in lines if len(line) >= _LINE)}:

@@ -505,7 +505,7 @@ def _number(block: bytes, place: int = 0) -> int:
 
 
 def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
-    """Return a text, from byte `shift` on, as numbers of four bytes each."""
+    """Convert a text, beginning at byte `shift`, to integers of four bytes each."""
     size = (len(text) - shift) // _GRAM * _GRAM
     return memoryview(text)[shift : shift + max(0, size)].cast("I")
 

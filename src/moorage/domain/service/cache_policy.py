@@ -46,7 +46,7 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
 @with_careful_constructor
 @frozen(kw_only=True)
 class CachePolicy:
-    """The cache settings of a service: responses are reused as far as HTTP allows.
+    """The cache settings of a service, within the limits of HTTP's rules for reuse.
 
     The service's own cache headers are obeyed; these settings decide the rest.
 

@@ -255,7 +255,7 @@ class Plan:
             _link_parts((self, *other_parts))
 
     def for_tenant(self, tenant: str) -> Plan:
-        """Return the plan for a tenant, derived from this plan for no tenant."""
+        """Return the plan for a tenant, derived from this plan, which is for no tenant."""
         if not self.parts:
             return _of_tenant(self, tenant)
         new_parts = tuple(_of_tenant(plan, tenant) for plan in self.parts)

@@ -50,7 +50,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
 @with_careful_constructor
 @frozen
 class Region:
-    """A region of a service, which offers the same API under another URL.
+    """A region of a service: it offers the same API as the other regions under another URL.
 
     Attributes:
         name: the name of the region in errors, events and `circuit_state`.

@@ -66,7 +66,7 @@ def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) 
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the key that `own_key` returns, from the prefix that `key_prefix_of` returns."""
+    """Return the key that `own_key` returns, given the prefix of the service and tenant."""
     if more:
         return f"{home[:-1]}:{_quote(name)}}}:" + ":".join(map(_quote, (kind, *more)))
     return f"{home[:-1]}:{_quote(name)}}}:{kind}"

@@ -97,7 +97,7 @@ class PathPattern:
         return next_places
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Return pattern positions, and later ones that no further character is needed to reach."""
+        """Return positions in the pattern, and those reachable from them without a character."""
         reached_places = set[int]()
         pending_numbers = [*numbers]
         while pending_numbers:

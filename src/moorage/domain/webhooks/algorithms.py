@@ -165,7 +165,7 @@ def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
 
 
 def _is_stray(value: bytes) -> bool:
-    """Return whether a secret begins or ends with white space, as after careless copying."""
+    """Return whether a secret begins or ends with white space, a sign of careless copying."""
     try:
         return _STRAY_SPACE.fullmatch(value.decode()) is not None
     except UnicodeDecodeError:

@@ -248,7 +248,7 @@ def _signature_checker(
 
 
 def _states(key: bytes, name: str) -> tuple[Any, Any]:
-    """Return the two hash states with which every HMAC of this key begins (RFC 2104)."""
+    """Return the inner and outer hash states that begin every HMAC of this key (RFC 2104)."""
     from hashlib import new  # noqa: PLC0415 - loads OpenSSL
 
     size = new(name).block_size

@@ -138,7 +138,7 @@ def _url_without_query(scene: TemplateValues, _: str) -> str:
 
 
 def _path_with_query(scene: TemplateValues, _: str) -> str:
-    """Return the path and the query of the URL, as the first line of a request has them."""
+    """Return the path and the query of the URL, as in the first line of an HTTP request."""
     path = cast("re.Match[str]", _ORIGIN.match(scene.delivery.address()))[2].partition("#")[0]
     return path if path.startswith("/") else f"/{path}"
 

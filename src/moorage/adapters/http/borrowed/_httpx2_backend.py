@@ -46,7 +46,7 @@ class ResolvingBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect to the addresses of a host in turn, within the time limit."""
+        """Try a host's addresses one after another, within the time limit."""
 
         async def connect(where: Where, until: float) -> httpcore2.NetworkStream:
             connect_timeout = seconds_left(None, until)

@@ -152,7 +152,7 @@ class Connections:
 def _connect_in_turn(
     resolver: Resolver, connection: Urllib3Connection, until: float
 ) -> socket.socket:
-    """Try to connect to the addresses in turn within the time limit, like urllib3."""
+    """Try the addresses one after another within the time limit, as urllib3 does."""
 
     async def connect(where: tuple[str, int], until: float) -> socket.socket:
         return create_connection(

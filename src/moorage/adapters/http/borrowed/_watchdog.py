@@ -47,7 +47,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
-        """Call `on_expiry` at the time `at`, in another thread, unless the block ended before."""
+        """Call `on_expiry` at the time `at` in another thread, unless the block has ended."""
         timer = Timer(at, on_expiry)
         try:
             self.move(timer, at)

@@ -98,7 +98,7 @@ def async_engine(
 
 
 class _AiohttpEngine(LibraryExchangeEngine):
-    """Sends requests with aiohttp, and without its session where that changes nothing."""
+    """Sends requests with aiohttp; bypasses the session if this makes no difference."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request and read its whole response."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class SoapSettings:
-    """A SOAP service, with the address, basic authentication and certificate of a moorage service.
+    """The settings of a SOAP connector, which calls one of the configured services.
 
     Attributes:
         service: the name of the service; by default that of the connector.
