@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from moorage import ConfigurationError, InvalidData
-from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
+from moorage.contracts.einvoices import EinvoiceStatus, ElectronicAddress, OutgoingInvoice
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.domain.http.headers import Headers
@@ -197,6 +197,34 @@ def test_refusal_without_a_reason(status: int, kind: type[Exception]) -> None:
 
     assert kind is type(error)
     assert "Recommand " in str(error)
+
+
+def test_all_texts_of_a_refused_field_are_reported() -> None:
+    """A rejection by Recommand names its first field, and all texts about this field."""
+    answer = reply({"errors": {"lines": ["No line.", "No total."], "root": ["Invalid."]}}, 400)
+    error: Any = classify(Request.post("/send"), answer)
+
+    assert ("lines", "No line.; No total.") == (error.vendor_code, error.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "failure, reason",
+    [
+        ({"category": "transport", "message": "No such address."}, "No such address."),
+        ({"category": "transport", "message": None}, "transport"),
+    ],
+)
+def test_failed_delivery_has_a_reason(failure: dict[str, str | None], reason: str) -> None:
+    """The reason of a failed delivery is Recommand's text, or else the category of the failure."""
+    sandbox = RecommandSandbox()
+    delivery = {"channel": "peppol", "status": "failed", "failure": failure}
+    sandbox.fail(
+        reply({"success": True, "id": "1", "sentOverPeppol": True, "deliveries": [delivery]})
+    )
+    with recommand_hub(sandbox) as hub:
+        sent = hub.einvoices().send(outgoing_invoice(DOCUMENT))
+
+    assert (EinvoiceStatus.FAILED, reason) == (sent.status, sent.reason)
 
 
 def test_reason_of_a_failure_is_kept() -> None:

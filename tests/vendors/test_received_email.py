@@ -19,7 +19,7 @@ from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
-from moorage.vendors.email._received import check_result
+from moorage.vendors.email._received import check_result, ids_shown
 from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
@@ -257,6 +257,14 @@ def test_received_file_is_inline_if_the_html_shows_it(
     [file] = received_message(vendor, **{HTML_FIELDS[vendor]: html}).files
 
     assert is_inline is file.is_inline
+
+
+def test_html_shows_the_files_that_its_urls_name() -> None:
+    """HTML shows a file of the same message by a URL with the file's content id."""
+    html = '<img src="cid:logo"><img src=CID:a%20b> <a href="https://shop.example/cid">cid</a>'
+
+    assert {"logo", "a%20b", "a b"} == ids_shown(html)
+    assert frozenset() == ids_shown(None)
 
 
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
