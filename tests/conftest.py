@@ -253,7 +253,7 @@ def _set_tracers(trace: Any, thread_trace: Any) -> None:
     sys.settrace(trace)
 
 
-def _traced_now_and_then(
+def _traced_in_every_fifth_example(
     run_example: Callable[..., object], tracers: tuple[Any, Any]
 ) -> Callable[..., object]:
     """Return a Hypothesis property's test function that traces coverage in every fifth example."""
@@ -288,7 +288,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         handle = None
     run_example: Any = None if handle is None else handle.inner_test
     if handle is not None:
-        handle.inner_test = _traced_now_and_then(run_example, tracers)
+        handle.inner_test = _traced_in_every_fifth_example(run_example, tracers)
     try:
         return (yield)
     finally:

@@ -16,7 +16,7 @@ from moorage.domain.idempotency.claims import LEASE, Claim, Renew
 from moorage.hub.internals import core_of
 from moorage.services.core.renewal import NoRenewals
 from moorage.wiring.renewing import claim_renewals, entry_renewals
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def test_forked_child_does_not_renew_its_parent_claims(tmp_path: Path) -> None:
         def count_renewals() -> tuple[int, int]:
             return len(renewals(manager)._held), threading.active_count()  # noqa: SLF001 - a look inside
 
-        results: tuple[int, int] = in_a_child(count_renewals)
+        results: tuple[int, int] = run_in_forked_child(count_renewals)
         return results
 
     assert (0, 1) == manager.run("bank", perform_effect, idempotency_key="k")

@@ -26,7 +26,7 @@ from moorage.domain.observation.call_events import AttemptStarted, CallFinished,
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.testing import FakeVendor, ScriptedHttpClient
 from moorage.wiring.observers import Observers
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 
 
 def test_observer_that_calls_its_own_manager_gets_no_events_of_its_own_calls() -> None:
@@ -209,7 +209,7 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
     try:
         assert entered.wait(60)
         notify_started("quick")
-        assert ["slow", "quick", "of the child"] == in_a_child(notify_in_a_thread)
+        assert ["slow", "quick", "of the child"] == run_in_forked_child(notify_in_a_thread)
     finally:
         free.set()
         thread.join()

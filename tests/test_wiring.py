@@ -34,7 +34,7 @@ from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.defaults import LazyAdapter
 from moorage.wiring.ports import Ports
 from moorage.wiring.stores import sync_and_async_store
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.caching import FaultyCache
 from tests.support.modes import ASYNC, SYNC, World, sync_and_async
 from tests.support.virtual_ports import START
@@ -360,7 +360,7 @@ def test_forked_child_reports_under_its_own_name(core: Any) -> None:
     """A forked child reports under its own name, so that a circuit counts it separately."""
     name = core.reporter()
     assert name == core.reporter()
-    assert name != in_a_child(core.reporter)
+    assert name != run_in_forked_child(core.reporter)
     assert name == core.reporter()
 
 

@@ -76,13 +76,13 @@ class EntryLab:
         """Open a second outbox on the same tables, which still contain their entries."""
         return open_outbox(self.url, prefix=self.prefix, **options)
 
-    async def later_inbox(self) -> Any:
+    async def async_inbox(self) -> Any:
         """Open an asynchronous inbox on the same tables."""
         store = aopen_inbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())
         return store
 
-    async def later_outbox(self) -> Any:
+    async def async_outbox(self) -> Any:
         """Open an asynchronous outbox on the same tables."""
         store = aopen_outbox(self.url, prefix=self.prefix)
         await store.remove(EntryQuery())

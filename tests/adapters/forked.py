@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def in_a_child(ask: Callable[[], object]) -> Any:
+def run_in_forked_child(ask: Callable[[], object]) -> Any:
     """Run a function in a forked child process and return its result."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():

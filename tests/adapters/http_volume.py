@@ -20,7 +20,7 @@ PIECE = bytes(65_536)
 PATIENT = Timeouts(total=600.0)
 
 
-def peak() -> int:
+def peak_memory() -> int:
     """Return the largest amount of memory that the process has used so far, in bytes.
 
     The value is read here because that of `getrusage` starts from the parent process's peak.
@@ -40,11 +40,15 @@ def main(client: str, url: str, size: int) -> None:
     driver = DrivenClient(client)
     warm = 16 * len(PIECE)
     for bytes_ in (warm, size):
-        peak_before = peak()
+        peak_before = peak_memory()
         pending_drain = driver.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
         body = BodyStream.of(lambda count=bytes_: pieces(count), length=bytes_)  # type: ignore[misc]  # a default
         answer = driver.send(Request.put("/", body=body), f"{url}/", PATIENT)
-        fields = {"down": pending_drain, "up": int(answer.body), "grown": peak() - peak_before}
+        fields = {
+            "down": pending_drain,
+            "up": int(answer.body),
+            "grown": peak_memory() - peak_before,
+        }
     sys.stdout.write(json.dumps(fields))
 
 

@@ -82,14 +82,14 @@ def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
     return store.execute(ReadCommand(*keys))[1]
 
 
-def a_claim(key: str, owner: int = 1) -> Claim:
+def new_claim(key: str, owner: int = 1) -> Claim:
     """Return a command that claims a key for a day."""
     return Claim(
         key, fingerprint=b"", owner=owner, lease=DAY, ttl=DAY, target="vendor", remembered=0
     )
 
 
-def a_key() -> str:
+def new_key() -> str:
     """Return a new key for one test."""
     return f"{{lab:{uuid4().hex}}}"
 
@@ -297,7 +297,7 @@ def fail_once(word: bytes, what: str) -> Callable[[bytes], str | None]:
     return find_fault
 
 
-def commits(kind: str) -> bytes:
+def commit_request(kind: str) -> bytes:
     """Return the bytes of a client's COMMIT request."""
     return b"moorage_commit\0" if kind == "postgresql" else b"; COMMIT"
 

@@ -42,7 +42,7 @@ from tests.adapters.borrowed_clients import (
     session,
     system_context,
 )
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.http_modes import GET, LONG, POST, in_loop
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def test_forked_child_creates_its_own_client_and_connections(make: Callable[[], 
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
 
-        assert 204 == in_a_child(lambda: client.send(GET, vendor.url, LONG).status)
+        assert 204 == run_in_forked_child(lambda: client.send(GET, vendor.url, LONG).status)
         assert 204 == client.send(GET, vendor.url, LONG).status
         assert 2 == vendor.connections
 
@@ -350,7 +350,7 @@ def test_forked_child_refuses_the_parents_client(
                 borrowed_client.send(GET, vendor.url, LONG)
             return str(excinfo.value), excinfo.value.may_have_been_processed
 
-        message, was_processed = in_a_child(send_request)
+        message, was_processed = run_in_forked_child(send_request)
         assert "belongs to another process" in message
         assert not was_processed
 
@@ -543,7 +543,7 @@ def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> 
             value.close()
 
 
-def test_socks_proxy_is_transparent() -> None:
+def test_unreachable_socks_proxy_means_nothing_was_processed() -> None:
     """If a passed session's SOCKS proxy is unreachable, the error says nothing was processed."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}

@@ -12,7 +12,7 @@ import pytest
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.http.borrowed._watchdog import Watchdog
 from moorage.errors import LocalFailure
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.threads import no_new_threads
 
 PATIENCE = 20.0
@@ -92,7 +92,7 @@ def test_forked_child_waits_neither_for_its_parent_watchdog_thread_nor_for_its_l
     assert on_expiry()
     if held:
         with watch._changed:  # noqa: SLF001 - as a thread that is forked in it
-            assert in_a_child(on_expiry)
+            assert run_in_forked_child(on_expiry)
     else:
         restart_in_child()
         assert on_expiry()

@@ -258,7 +258,7 @@ class RacingProvider:
         return getattr(self.behind, name)
 
 
-def test_overtaken_reads_are_not_cached() -> None:
+def test_credential_changed_during_its_reading_is_not_cached() -> None:
     """A credential that was changed while the cache read it is not cached."""
     provider: Any = RacingProvider()
     provider.cached = CachedCredentials(provider)
@@ -475,7 +475,7 @@ def test_other_tenants_do_not_wait() -> None:
     asyncio.run(run())
 
 
-def test_calls_after_a_change_do_not_get_an_earlier_reading() -> None:
+def test_call_after_a_rotation_asks_the_provider_again() -> None:
     """A call after a rotation asks the provider, even while an earlier call is still asking."""
     provider: Any = HeldProvider()
     cached = CachedCredentials(provider)
@@ -505,7 +505,7 @@ def test_ended_readings_leave_nothing_behind(is_async: bool) -> None:
     assert [] == list(cache.cached._cache._reads)  # noqa: SLF001 - as above
 
 
-def test_a_change_that_failed_may_have_happened() -> None:
+def test_read_after_a_failed_change_asks_the_provider_again() -> None:
     """After a failed change, the next read asks the provider again."""
 
     class FailingProvider(MemoryCredentialProvider):

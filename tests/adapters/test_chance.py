@@ -11,7 +11,7 @@ import ulid
 
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.randomness import SystemRandomness, UlidIds
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 
 if TYPE_CHECKING:
     from moorage.ports.chance import Ids, Randomness
@@ -56,7 +56,7 @@ def test_forked_child_draws_other_random_numbers() -> None:
     """After a fork, parent and child produce different random fractions and tokens."""
     randomness = SystemRandomness()
 
-    fraction, token = in_a_child(lambda: (randomness.fraction(), randomness.token()))
+    fraction, token = run_in_forked_child(lambda: (randomness.fraction(), randomness.token()))
 
     assert fraction != randomness.fraction()
     assert token != randomness.token()
@@ -85,4 +85,4 @@ def test_forked_child_makes_other_ids(_: int) -> None:
     ids = UlidIds()
     ids.new()
 
-    assert in_a_child(lambda: ids.new()[10:]) != ids.new()[10:]
+    assert run_in_forked_child(lambda: ids.new()[10:]) != ids.new()[10:]

@@ -22,7 +22,7 @@ def test_asyncio_sleeper_passes_conformance_kit(check: kit.AsyncSleeperCheck) ->
     asyncio.run(check(lambda: (SystemClock(), AsyncioSleeper())))
 
 
-class _HastyLoop(asyncio.SelectorEventLoop):
+class _EarlyWakingLoop(asyncio.SelectorEventLoop):
     """An event loop that, like some real ones, rounds its timers down to whole milliseconds."""
 
     def call_later(
@@ -44,7 +44,7 @@ def test_sleep_is_never_too_short_even_if_the_loop_wakes_early() -> None:
         await AsyncioSleeper().sleep(0.0029)
         return clock.nanoseconds() - start
 
-    with asyncio.Runner(loop_factory=_HastyLoop) as runner:
+    with asyncio.Runner(loop_factory=_EarlyWakingLoop) as runner:
         assert runner.run(sleep_for()) >= 2_900_000
 
 

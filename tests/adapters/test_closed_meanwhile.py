@@ -80,7 +80,7 @@ class PoolInUse(LinkPool):
         return False
 
 
-class OneScope:
+class OneScopeRuntime:
     """A runtime that has only one scope."""
 
     def scope(self) -> None:
@@ -90,7 +90,11 @@ class OneScope:
 def test_sql_connection_that_returns_during_close_is_closed() -> None:
     """If a connection is given back while its SQL store is being closed, it is closed too."""
     engine = Engine(
-        cast("Any", OneScope()), names=Names("db", "t", ""), timeout=1, connections=1, create=False
+        cast("Any", OneScopeRuntime()),
+        names=Names("db", "t", ""),
+        timeout=1,
+        connections=1,
+        create=False,
     )
     link, pool = LinkOfPool(), PoolInUse()
     pool.engine = engine

@@ -120,7 +120,7 @@ def test_key_is_free_after_a_call_without_event_loop(vendor: VendorServer) -> No
 
 
 @pytest.mark.parametrize("options", [{}, {"idempotency_key": "INV-1"}])
-def test_each_call_without_event_loop_names_the_missing_loop(
+def test_later_calls_without_event_loop_fail_like_the_first(
     vendor: VendorServer, options: dict[str, Any]
 ) -> None:
     """Outside of asyncio, later calls fail like the first one, which loads the HTTP client."""

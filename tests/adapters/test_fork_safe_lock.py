@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 
 
 def test_one_thread_at_a_time_holds_the_lock() -> None:
@@ -35,7 +35,7 @@ def test_block_that_forks_ends_in_child() -> None:
         return is_held, lock.current.locked()
 
     with lock.current:
-        in_child = in_a_child(use_in_child)
+        in_child = run_in_forked_child(use_in_child)
         assert lock.current.locked()
     assert (True, False) == in_child
 
@@ -57,7 +57,7 @@ def test_lock_of_another_thread_is_free_in_child() -> None:
     thread = threading.Thread(target=hold)
     thread.start()
     is_held.wait(60)
-    in_child = in_a_child(is_held_now)
+    in_child = run_in_forked_child(is_held_now)
     in_parent = lock.current.locked()
     may_end.set()
     thread.join(60)

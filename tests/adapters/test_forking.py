@@ -21,7 +21,7 @@ from moorage.adapters.concurrency.forking import (
     resume_after_fork,
     was_imported_before_fork,
 )
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 
 
 class _Owner:
@@ -149,14 +149,14 @@ def test_child_inherits_loaded_modules() -> None:
         sys.modules["loaded by the child"] = sys
         return was_imported_before_fork("pytest"), was_imported_before_fork("loaded by the child")
 
-    assert (True, False) == in_a_child(list_imported)
+    assert (True, False) == run_in_forked_child(list_imported)
     assert not was_imported_before_fork("pytest")
 
 
 # --- uWSGI, which forks without Python's fork handlers ---------------------------
 
 
-def restarts_by(hook: Callable[[], object]) -> int:
+def count_restarts(hook: Callable[[], object]) -> int:
     """Return how often a function that a server calls after a fork restarts an object."""
     owner = _Owner()
     in_child(owner, _Owner.start)
@@ -172,7 +172,9 @@ def test_worker_of_uwsgi_restarts_objects_and_calls_the_functions_of_the_program
 
     restart_in_workers_of_uwsgi({"uwsgi": server})
 
-    assert (1, ["own"]) == in_a_child(lambda: (restarts_by(server.post_fork_hook), calls))
+    assert (1, ["own"]) == run_in_forked_child(
+        lambda: (count_restarts(server.post_fork_hook), calls)
+    )
 
 
 def test_process_that_uwsgi_did_not_fork_restarts_nothing() -> None:
@@ -180,8 +182,8 @@ def test_process_that_uwsgi_did_not_fork_restarts_nothing() -> None:
     server = SimpleNamespace()
     restart_in_workers_of_uwsgi({"uwsgi": server})
 
-    assert 0 == restarts_by(server.post_fork_hook)
-    assert 1 == in_a_child(lambda: restarts_by(server.post_fork_hook))
+    assert 0 == count_restarts(server.post_fork_hook)
+    assert 1 == run_in_forked_child(lambda: count_restarts(server.post_fork_hook))
 
 
 def test_functions_of_uwsgidecorators_run_after_the_restart() -> None:
@@ -193,7 +195,7 @@ def test_functions_of_uwsgidecorators_run_after_the_restart() -> None:
 
     restart, program_function = decorators.postfork_chain
     assert server is program_function
-    assert 1 == in_a_child(lambda: restarts_by(restart))
+    assert 1 == run_in_forked_child(lambda: count_restarts(restart))
 
 
 def test_other_servers_get_no_function() -> None:

@@ -34,7 +34,7 @@ def four_steps() -> list[Callable[[], int]]:
 
 
 @pytest.mark.parametrize("start", [one_thread_to_spare(), lambda _: False])
-def test_every_step_runs_without_enough_threads(
+def test_steps_run_one_after_another_if_no_thread_can_start(
     start: Callable[[Callable[[], None]], bool],
 ) -> None:
     """If no thread can be started, ThreadGather.run_all runs the steps one after another."""
@@ -83,14 +83,14 @@ def test_steps_run_in_the_caller_if_no_thread_can_start() -> None:
         assert [0, 1, 2, 3] == ThreadGather().run_all(four_steps(), at_once=4)
 
 
-def test_the_first_step_runs_without_a_thread() -> None:
+def test_steps_are_tried_one_after_another_if_no_thread_can_start() -> None:
     """If no thread can be started, ThreadGather.first tries the steps one after another."""
     gather = ThreadGather(lambda _: False)
 
     assert 2 == gather.first(four_steps(), stagger=9, good=(2).__eq__)
 
 
-def test_a_thread_that_cannot_start_is_no_failure() -> None:
+def test_thread_that_cannot_start_raises_no_error() -> None:
     """If the system cannot start another thread, `daemon` returns False and raises nothing."""
     with no_new_threads():
         assert not daemon(lambda: None)

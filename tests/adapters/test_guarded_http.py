@@ -70,11 +70,11 @@ class RebindingResolver:
         return [(*SOCKET_KIND, (address, self._port)) for address in answer]
 
 
-class SyncRebinding(RebindingResolver, ThreadNetwork):
+class SyncRebindingClient(RebindingResolver, ThreadNetwork):
     """A synchronous HTTP client that uses the rebinding resolver."""
 
 
-class AsyncRebinding(RebindingResolver, LoopNetwork):
+class AsyncRebindingClient(RebindingResolver, LoopNetwork):
     """The rebinding resolver for asynchronous clients."""
 
 
@@ -86,12 +86,12 @@ def borrowed_engine(make: Callable[..., Engine]) -> Callable[[ConnectionSettings
 in_all = pytest.mark.parametrize(
     "network, drive, make",
     [
-        (SyncRebinding, run, lambda settings, network: Engine(network, settings)),
-        (AsyncRebinding, asyncio.run, lambda settings, network: Engine(network, settings)),
-        (SyncRebinding, run, borrowed_engine(httpx2_http.engine)),
-        (AsyncRebinding, asyncio.run, borrowed_engine(httpx2_http.async_engine)),
-        (SyncRebinding, run, borrowed_engine(requests_http.engine)),
-        (AsyncRebinding, asyncio.run, borrowed_engine(aiohttp_http.async_engine)),
+        (SyncRebindingClient, run, lambda settings, network: Engine(network, settings)),
+        (AsyncRebindingClient, asyncio.run, lambda settings, network: Engine(network, settings)),
+        (SyncRebindingClient, run, borrowed_engine(httpx2_http.engine)),
+        (AsyncRebindingClient, asyncio.run, borrowed_engine(httpx2_http.async_engine)),
+        (SyncRebindingClient, run, borrowed_engine(requests_http.engine)),
+        (AsyncRebindingClient, asyncio.run, borrowed_engine(aiohttp_http.async_engine)),
     ],
     ids=["sync", "async", "httpx2", "async httpx2", "requests", "aiohttp"],
 )

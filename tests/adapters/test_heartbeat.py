@@ -19,7 +19,7 @@ from moorage.adapters.concurrency.heartbeat import Heartbeat, stop_all, threads_
 from moorage.adapters.concurrency.heartbeat_async import AsyncHeartbeat
 from moorage.domain.idempotency.claims import LEASE
 from moorage.services.core.renewal import Renewals
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ def test_heartbeat_of_the_parent_continues_after_a_fork() -> None:
         assert work.done.wait(PATIENCE)
         return threads_before, work.left
 
-    assert (1, 0) == in_a_child(run_in_child)
+    assert (1, 0) == run_in_forked_child(run_in_child)
     heartbeat.stop()
     restart_in_child()
 
@@ -235,7 +235,7 @@ def test_lease_lasts_the_whole_call_if_no_thread_can_renew_it() -> None:
         heartbeats[0].stop()
         return lease_without_thread, lease_with_thread, renewals.lease(TERM)
 
-    assert (TERM, LEASE, TERM) == in_a_child(use_child_without_threads)
+    assert (TERM, LEASE, TERM) == run_in_forked_child(use_child_without_threads)
 
 
 async def run_nothing(command: Any, timeout: float | None) -> None:

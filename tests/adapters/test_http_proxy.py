@@ -216,7 +216,7 @@ def test_refusal_of_a_proxy_has_its_status_with_every_asynchronous_library(
 
 
 @with_both_clients
-async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
+async def test_status_407_from_the_vendor_is_an_ordinary_response(make: Make) -> None:
     """A status 407 from the vendor itself is returned as an ordinary response."""
     server, authority = tls_pem()
     for tls in (None, server):

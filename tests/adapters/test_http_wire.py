@@ -25,7 +25,7 @@ from moorage.errors import ConfigurationError, ConnectionFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
 from moorage.testing.kits._http_lab import lab
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_forked_child_has_its_own_connections() -> None:
         client.send(GET, vendor.url, LONG)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # we have threads: 3.12 minds
-            status = in_a_child(lambda: client.send(GET, vendor.url, LONG).status)
+            status = run_in_forked_child(lambda: client.send(GET, vendor.url, LONG).status)
         client.send(GET, vendor.url, LONG)
 
         assert 204 == status

@@ -40,7 +40,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.redis import RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.resilience.lease_messages import LONGEST_LINE, question_end
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.servers import redis_url
 from tests.support.waiting import wait_until
 
@@ -107,7 +107,7 @@ def serve_broker(folder: Path, storage: Any = None) -> Generator[BrokerThread]:
         server.end()
 
 
-async def until_requested(broker: LeaseBroker, number: int) -> None:
+async def wait_for_requests(broker: LeaseBroker, number: int) -> None:
     """Wait until a broker has sent this number of requests to its store."""
     while broker.requests < number:  # noqa: ASYNC110 - the broker tells nobody
         await asyncio.sleep(0)
@@ -281,7 +281,7 @@ def test_broker_is_closed_once(folder: Path) -> None:
             guard = limiter(store, limit=RateLimitConfig.per_second(2, burst=1))
             await guard.aacquire()
             waiting = asyncio.create_task(guard.aacquire())
-            await until_requested(broker, 2)
+            await wait_for_requests(broker, 2)
             await broker.aclose()
             await waiting
             assert 1 == broker.handed_out
@@ -307,7 +307,7 @@ def test_connection_ends_with_its_event_loop(folder: Path) -> None:
         asyncio.run(close())
 
 
-def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
+def test_cancelled_task_withdraws_its_request(folder: Path) -> None:
     """A task that is cancelled while it waits for the broker withdraws its request."""
 
     async def run() -> None:
@@ -325,7 +325,7 @@ def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
             await guard.aacquire()
             waiting = asyncio.create_task(guard.aacquire())
             other = asyncio.create_task(guard.aacquire())
-            await until_requested(broker, 2)
+            await wait_for_requests(broker, 2)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
@@ -502,7 +502,7 @@ def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
             guard = RateLimiter(limit, name="hot", storage=store)
             await guard.aacquire()
             waiting = asyncio.create_task(guard.aacquire(timeout=0.9))
-            await until_requested(broker, 2)
+            await wait_for_requests(broker, 2)
             await guard.apause(3_600)
             with pytest.raises(RateLimitExceeded):
                 await waiting
@@ -517,7 +517,7 @@ def test_parent_and_child_each_have_their_own_connection_to_broker_after_fork(fo
         guard = limiter(store)
         guard.acquire()
 
-        assert 1 == in_a_child(lambda: admitted_count(guard, 1))
+        assert 1 == run_in_forked_child(lambda: admitted_count(guard, 1))
         guard.acquire()
         assert 3 == server.broker.handed_out
         store.channels.restart_after_fork()
@@ -578,7 +578,7 @@ def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
     ] == [claim["error"] for claim in claims]
 
 
-def test_withdrawal_of_an_unknown_question_is_ignored(folder: Path) -> None:
+def test_withdrawal_of_an_unknown_request_is_ignored(folder: Path) -> None:
     """A withdrawal that arrives after the reply has no effect."""
     with serve_broker(folder) as server:
         leave = b'{"id":1,"leave":true}\n'
@@ -786,7 +786,7 @@ def test_killed_brokers_never_double_tokens(folder: Path) -> None:
         assert count + admitted_count(limiter(store, limit=limit), 250) <= 200
 
 
-def over_redis(folder: Path, name: str, **options: Any) -> LeasingStorage:
+def store_over_redis(folder: Path, name: str, **options: Any) -> LeasingStorage:
     """Return a store that uses the folder's broker, and Redis if the broker is away."""
     return LeasingStorage(RedisStorage(redis_url()), folder / "b.sock", services=[name], **options)
 
@@ -805,9 +805,9 @@ def test_machines_share_a_limit_in_redis(folder: Path, name: str) -> None:
     with (
         broker_process(machines[0], redis_url()),
         broker_process(machines[1], redis_url()),
-        over_redis(machines[0], name, without_broker="refuse") as first,
-        over_redis(machines[1], name, without_broker="refuse") as second,
-        over_redis(machines[2], name) as third_store,
+        store_over_redis(machines[0], name, without_broker="refuse") as first,
+        store_over_redis(machines[1], name, without_broker="refuse") as second,
+        store_over_redis(machines[2], name) as third_store,
     ):
         guards = [limiter(store, name) for store in (first, second, third_store)]
         assert [3, 3, 3] == [admitted_count(guard, 3) for guard in guards]
@@ -819,7 +819,7 @@ def test_machines_share_a_limit_in_redis(folder: Path, name: str) -> None:
 
 def test_killed_broker_is_replaced_by_redis(folder: Path, name: str) -> None:
     """If the broker is killed, calls use the same bucket in Redis, and later a new broker."""
-    with over_redis(folder, name) as store:
+    with store_over_redis(folder, name) as store:
         guard = limiter(store, name)
         with broker_process(folder, redis_url()) as process:
             assert guard.try_acquire()
@@ -836,7 +836,7 @@ def test_queued_redis_call_is_admitted_through_broker(folder: Path, name: str) -
     limit = RateLimitConfig.per_second(20, burst=1)
     with (
         broker_process(folder, redis_url()),
-        over_redis(folder, name, without_broker="refuse") as store,
+        store_over_redis(folder, name, without_broker="refuse") as store,
     ):
         guard = limiter(store, name, limit)
         for _ in range(4):

@@ -13,7 +13,7 @@ from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.fragile import FragileLock, Interruption, TakenLock
 
 
@@ -24,7 +24,7 @@ def test_thread_locks_passes_conformance_kit(check: kit.Check) -> None:
 
 
 @contextmanager
-def switching_often() -> Generator[None]:
+def frequent_thread_switches() -> Generator[None]:
     """Make the interpreter switch threads a thousand times as often as usual."""
     previous_interval = sys.getswitchinterval()
     sys.setswitchinterval(previous_interval / 1_000)
@@ -36,7 +36,7 @@ def switching_often() -> Generator[None]:
 
 def test_conforms_when_threads_switch_often() -> None:
     """ThreadLocks passes the kit's check with many callers while threads switch frequently."""
-    with switching_often():
+    with frequent_thread_switches():
         kit.threads_never_exceed_the_limit(ThreadLocks)
 
 
@@ -125,5 +125,5 @@ def test_acquired_slot_is_free_in_a_forked_child() -> None:
         locks.release("a", holder)
         return [locks.acquire("a", object(), slots=1, queue=0, timeout=0) for _ in range(2)]
 
-    assert [True, False] == in_a_child(release_all_and_check_held)
+    assert [True, False] == run_in_forked_child(release_all_and_check_held)
     assert not locks.acquire("a", object(), slots=1, queue=0, timeout=0)

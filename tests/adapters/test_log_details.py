@@ -355,7 +355,7 @@ def test_full_entry_of_a_success_is_that_of_late_fields() -> None:
         full_entry.service = "other"  # type: ignore[misc]  # it is frozen
 
 
-class _OwnWrite(SqliteIntegrationLogger):
+class _ChangingLog(SqliteIntegrationLogger):
     """A log that changes each entry before it is stored."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -368,7 +368,7 @@ def test_overridden_write_method_receives_successes(
     tmp_path: Path, *, overrides_on_object: bool
 ) -> None:
     """If a log's class or object overrides `write`, successes also go through that `write`."""
-    kind = SqliteIntegrationLogger if overrides_on_object else _OwnWrite
+    kind = SqliteIntegrationLogger if overrides_on_object else _ChangingLog
     log: Any = kind(tmp_path / "log.db", create=True, threads=False)
     if overrides_on_object:
         log.write = lambda entry: kind.write(log, attrs.evolve(entry, tenant="other"))

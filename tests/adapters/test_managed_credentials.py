@@ -121,7 +121,7 @@ NAMED_MANAGERS = {
 }
 
 
-def test_handwritten_secrets_are_read(subject: ProviderInMode) -> None:
+def test_secret_may_be_a_plain_token_or_a_json_table(subject: ProviderInMode) -> None:
     """A secret that a person wrote may be a plain token or a JSON table."""
     own_name, foreign_name = NAMED_MANAGERS[subject.lab.kind]
     subject.lab.put(own_name, "a-token")
@@ -134,7 +134,7 @@ def test_handwritten_secrets_are_read(subject: ProviderInMode) -> None:
     assert not subject.ask(provider.has, "shop", "acme-de")
 
 
-def test_rotated_credentials_are_shared(subject: ProviderInMode) -> None:
+def test_rotated_credential_is_read_by_another_process(subject: ProviderInMode) -> None:
     """A rotated credential of any kind is read back by another process."""
     stored_credentials = [
         Credentials.signed(

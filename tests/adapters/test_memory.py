@@ -108,7 +108,7 @@ def test_empty_store_is_truthy() -> None:
     assert (True, 0) == (bool(store), len(store))
 
 
-class MeddledPut(Put):
+class OvertakenPut(Put):
     """A command whose stored states another writer changes during its first attempt."""
 
     def __init__(self, meddle: Callable[[], object], *keys: str, write: bool = True) -> None:
@@ -135,7 +135,7 @@ def test_a_command_that_was_overtaken_decides_again(
     store = MemoryStorage()
     if before:
         store.execute(Put(before, *keys))
-    command = MeddledPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
+    command = OvertakenPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
 
     answer = store.execute(command)
 
@@ -152,7 +152,7 @@ def test_command_on_existing_and_new_states_runs_again_if_one_was_changed_in_mea
     """A command on existing and new states runs again if one was changed in the meantime."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
-    command = MeddledPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
+    command = OvertakenPut(lambda: store.execute(Put("theirs", keys[which])), *keys)
 
     answer = store.execute(command)
 
@@ -177,7 +177,7 @@ def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
     """A read-only command sees all its states as of one moment."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
-    command = MeddledPut(lambda: store.execute(Put("new", *keys)), *keys, write=False)
+    command = OvertakenPut(lambda: store.execute(Put("new", *keys)), *keys, write=False)
 
     answer = store.execute(command)
 
@@ -195,7 +195,7 @@ def test_command_runs_again_if_sweep_of_expired_states_removed_one_of_its_states
         clock.pass_by(31)
         store.execute(ReadCommand("z"))
 
-    answer = store.execute(MeddledPut(sweep, *keys))
+    answer = store.execute(OvertakenPut(sweep, *keys))
 
     assert (None,) * len(keys) == answer
     assert ["mine"] * len(keys) == values(store, *keys)
@@ -225,7 +225,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
     """A command that changes no state does not make other commands run again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
-    command = MeddledPut(lambda: store.execute(ReadCommand(*keys)), *keys)
+    command = OvertakenPut(lambda: store.execute(ReadCommand(*keys)), *keys)
 
     store.execute(command)
 

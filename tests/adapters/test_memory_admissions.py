@@ -128,7 +128,7 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
     assert len(answers) > 1
 
 
-class MeddlingClock(Clock):
+class HookedClock(Clock):
     """A clock that runs a function once, at the moment when a command has read its states.
 
     `reads` is the number of reads of the clock since then.
@@ -158,9 +158,9 @@ class RewriteCommand(ReadCommand):
 
 def _store_with_states(
     protections: str,
-) -> tuple[MemoryStorage, MeddlingClock, Callable[[], Admitted]]:
+) -> tuple[MemoryStorage, HookedClock, Callable[[], Admitted]]:
     """Return a store with existing states, its clock, and a prepared admission."""
-    admission, clock = question(protections), MeddlingClock()
+    admission, clock = question(protections), HookedClock()
     store = MemoryStorage(clock)
     ask = store.prepare(admission)
     ask(admission, None)

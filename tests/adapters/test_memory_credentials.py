@@ -128,7 +128,7 @@ def test_exception_of_the_renew_function_is_the_cause_of_the_error() -> None:
     assert "secret" not in str(excinfo.value)
 
 
-def test_rotation_beats_a_running_renewal() -> None:
+def test_credential_rotated_during_a_renewal_stays() -> None:
     """A credential that is rotated during a renewal is not replaced by the renewed one."""
 
     def renew(*_: object) -> Credentials:
@@ -145,7 +145,7 @@ class Interruption(BaseException):
     """The exception that interrupts a renewal."""
 
 
-def test_an_interrupted_renewal_is_taken_over() -> None:
+def test_waiting_caller_takes_over_an_interrupted_renewal() -> None:
     """If the caller that renews a credential is interrupted, a waiting caller renews it."""
     start_event, renewals, results = threading.Event(), list[str](), list[object]()
 
@@ -314,7 +314,7 @@ class BrokenVault:
         self.put(owner, new)
 
 
-class AwaitedVault:
+class AsyncBrokenVault:
     """The asynchronous `BrokenVault`."""
 
     def __init__(self, vault: BrokenVault) -> None:
@@ -350,7 +350,7 @@ def test_renewed_credentials_that_could_not_be_stored_are_stored_later(*, is_awa
         return renew(service, tenant, stale)
 
     provider = CredentialRenewal(vault, renew)
-    awaited_provider = AsyncCredentialRenewal(AwaitedVault(vault), renew_awaited)
+    awaited_provider = AsyncCredentialRenewal(AsyncBrokenVault(vault), renew_awaited)
 
     def refresh() -> Any:
         if is_awaited:

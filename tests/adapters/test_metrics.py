@@ -145,7 +145,7 @@ def test_metrics_of_several_processes_are_added_up(lab: Lab) -> None:
     )
 
 
-def test_a_manager_counts_its_calls(metrics_lab: Lab) -> None:
+def test_metrics_can_observe_a_connector_manager(metrics_lab: Lab) -> None:
     """Metrics can be an observer of a connector manager, and count its calls."""
     metrics = metrics_lab.metrics()
     with ConnectorManager(services=[Service("vat")], observers=[metrics]) as manager:

@@ -39,7 +39,7 @@ from moorage.testing import (
 )
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.sql_lab import Lab, a_claim, a_key
+from tests.adapters.sql_lab import Lab, new_claim, new_key
 from tests.support.pgbouncer import PrivatePgBouncer
 from tests.support.servers import postgres_url
 
@@ -125,8 +125,8 @@ def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer
     stores = [database.sync_store(pooled_url(pooler)) for _ in range(STORES)]
 
     def claim_and_settle(number: int) -> bool:
-        store, key = stores[number % STORES], a_key()
-        claim_result = store.execute(a_claim(key))
+        store, key = stores[number % STORES], new_key()
+        claim_result = store.execute(new_claim(key))
         assert Verdict.RUN is claim_result.verdict
         return store.execute(store_answer(key, claim_result.fence, ("value", number), ttl=DAY)).held
 
@@ -146,8 +146,8 @@ def test_sessions_are_left_as_they_were(database: Lab) -> None:
         with psycopg.connect(address, autocommit=True, prepare_threshold=None) as host:
             settings_before = session(host)
             store = database.sync_store(pooled_url(pooler))
-            key = a_key()
-            claim_result = store.execute(a_claim(key))
+            key = new_key()
+            claim_result = store.execute(new_claim(key))
             store.execute(store_answer(key, claim_result.fence, ("value", 1), ttl=DAY))
             store.housekeep()
             settings_after = session(host)

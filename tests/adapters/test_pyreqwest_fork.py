@@ -26,7 +26,7 @@ from moorage.domain.http.requests import BodyStream, Request
 from moorage.domain.values.installation import install
 from moorage.errors import ConfigurationError, LocalFailure, VendorFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.http_modes import GET, LONG, Make
 from tests.adapters.pyreqwest_modes import with_both_clients
 
@@ -51,7 +51,7 @@ def vendor() -> Iterator[VendorServer]:
 
 
 @contextmanager
-def as_in_a_child() -> Generator[None, None, None]:
+def simulated_fork() -> Generator[None, None, None]:
     """Make this process look like a child forked after its parent had used pyreqwest."""
     first = dict(_uses)
     _uses["pid"] = -1
@@ -66,7 +66,7 @@ def as_in_a_child() -> Generator[None, None, None]:
 async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer) -> None:
     """In a forked process, the pyreqwest client uses the standard library from the first call."""
     client = make(max_connections=7)
-    with as_in_a_child():
+    with simulated_fork():
         with pytest.warns(RuntimeWarning, match="was forked"):
             assert 200 == (await client.send(GET, vendor.url, LONG)).status
         for request in (GET, STREAMED):
@@ -82,7 +82,7 @@ async def test_fallback_to_the_standard_library(make: Make, vendor: VendorServer
 async def test_first_stream_after_a_fork_warns(make: Make, vendor: VendorServer) -> None:
     """In a forked process, a warning of the fork is issued even if the first call is a stream."""
     client = make()
-    with as_in_a_child():
+    with simulated_fork():
         with pytest.warns(RuntimeWarning, match="was forked"):
             incoming = await client.open(GET, vendor.url, LONG)
         assert b"x" * 99 == await incoming.read()
@@ -96,7 +96,7 @@ async def test_closed_client_stays_closed_after_a_fork(make: Make, vendor: Vendo
     client = make()
     await client.close()
     with (
-        as_in_a_child(),
+        simulated_fork(),
         pytest.warns(RuntimeWarning, match="was forked"),
         pytest.raises(LocalFailure, match="is closed"),
     ):
@@ -126,7 +126,7 @@ def test_child_of_a_loaded_parent_does_not_use_pyreqwest(builder: Callable[[], o
         return "entered"
 
     builder()
-    assert "refused" == in_a_child(run_in_child)
+    assert "refused" == run_in_forked_child(run_in_child)
 
 
 @pytest.mark.parametrize("mode", ["", "Async"])
@@ -177,7 +177,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
         messages = [str(warning.message) for warning in reports]
         return sent_numbers, status, body, result.limit, result.idle is None, messages
 
-    sent_statuses, status, body, limit, tells_no_idle, messages = in_a_child(run_in_child)
+    sent_statuses, status, body, limit, tells_no_idle, messages = run_in_forked_child(run_in_child)
 
     assert ([200, 200], 200, b"x" * 99, 7, False) == (
         sent_statuses,
@@ -207,7 +207,7 @@ def test_forked_child_falls_back_for_streams(vendor: VendorServer) -> None:
                 return body
             return None
 
-    assert b"x" * 99 == in_a_child(run_in_child)
+    assert b"x" * 99 == run_in_forked_child(run_in_child)
 
 
 def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
@@ -220,7 +220,7 @@ def test_warnings_as_errors_break_no_call(vendor: VendorServer) -> None:
             warnings.simplefilter("error")
             return client.send(GET, vendor.url, LONG).status
 
-    assert 200 == in_a_child(run_in_child)
+    assert 200 == run_in_forked_child(run_in_child)
 
 
 def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
@@ -243,7 +243,7 @@ def test_forked_child_falls_back_in_a_loop(vendor: VendorServer) -> None:
             warnings.simplefilter("ignore")
             return asyncio.run(stream_and_send())
 
-    assert (b"x" * 99, 200, 200, 7) == in_a_child(run_in_child)
+    assert (b"x" * 99, 200, 200, 7) == run_in_forked_child(run_in_child)
 
 
 async def _ask(client: AsyncPyreqwestHttpClient, url: str) -> int:

@@ -171,7 +171,7 @@ def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> Non
 READ = b"\11"
 
 
-def state_reads(
+def count_state_reads(
     command: Command[Any], *, late: bool, error: type[Exception] | None = None
 ) -> tuple[int, int]:
     """Return how often a caller's command has read states, before and after its cancellation."""
@@ -197,7 +197,7 @@ def test_decided_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
     """A token that a custom rule granted to a cancelled caller is given back by a new command."""
     command = admission(CustomRule(RateLimitConfig.per_second(1).rule))
 
-    assert (1, 1) == state_reads(command, late=late)
+    assert (1, 1) == count_state_reads(command, late=late)
 
 
 class RefusedCommand(Count):
@@ -212,7 +212,7 @@ class RefusedCommand(Count):
 @pytest.mark.parametrize("kind", [Count, RefusedCommand])
 def test_cancelled_command_without_tokens_is_not_undone(kind: type[Count], *, late: bool) -> None:
     """A cancelled command that takes no tokens, or raises, is not undone."""
-    assert (1, 0) == state_reads(kind(new_key()), late=late)
+    assert (1, 0) == count_state_reads(kind(new_key()), late=late)
 
 
 @LEAVING
@@ -220,7 +220,7 @@ def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) ->
     """If a caller is cancelled and its connection is lost, its custom command returns no token."""
     timeout_error = wrong.TimeoutError
 
-    assert (1, 0) == state_reads(Count(new_key()), late=late, error=timeout_error)
+    assert (1, 0) == count_state_reads(Count(new_key()), late=late, error=timeout_error)
 
 
 def test_caller_cancelled_while_its_command_is_still_queued_sends_nothing() -> None:

@@ -182,7 +182,7 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
         end_event.set()
 
 
-class TricklingTls:
+class SlowTlsServer:
     """A server that accepts a connection and sends an endless TLS record byte by byte."""
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class TricklingTls:
 def test_tls_that_trickles_ends_by_the_deadline(mode: str) -> None:
     """A TLS handshake that arrives byte by byte fails at the caller's deadline."""
     with (
-        TricklingTls() as trickling,
+        SlowTlsServer() as trickling,
         SyncStore(mode, f"rediss://localhost:{trickling.port}/0", timeout=HOUR) as store,
         pytest.raises(StorageUnavailable, match="did not answer in time"),
     ):

@@ -134,7 +134,7 @@ class RecordingStore:
         ]
 
 
-class NotedStore(RecordingStore):
+class SyncRecordingStore(RecordingStore):
     """A synchronous store that records granted and returned tickets."""
 
     def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
@@ -142,7 +142,7 @@ class NotedStore(RecordingStore):
         return self.record_grant(command, self._store.execute(command, timeout))
 
 
-class AsyncNotedStore(RecordingStore):
+class AsyncRecordingStore(RecordingStore):
     """An asynchronous store that records granted and returned tickets."""
 
     async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
@@ -193,7 +193,7 @@ def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: Pri
 
     async def execute_many() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
-            generator, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncEndlessSleeper()
+            generator, store, sleeper = Random(3), AsyncRecordingStore(redis), AsyncEndlessSleeper()
             limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
             await redis.housekeep()  # the store is connected from here on
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
@@ -230,7 +230,7 @@ def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: Pri
 def test_remaining_threads_get_the_whole_limit_if_most_give_up(server: PrivateRedis) -> None:
     """If 180 of 200 waiting threads stop waiting, the remaining threads get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
-        store, sleeper = NotedStore(redis), BlockingSleeper()
+        store, sleeper = SyncRecordingStore(redis), BlockingSleeper()
         limiter = RateLimiter(LIMITS, name=new_key(), storage=store, sleeper=sleeper)
 
         def wait_in_line() -> None:
@@ -293,7 +293,9 @@ class FailingCount(Count):
         raise InvalidData("this command is wrong.")
 
 
-def test_wrong_command_of_a_cancelled_caller_returns_nothing(server: PrivateRedis) -> None:
+def test_failing_command_of_a_cancelled_caller_disturbs_no_other_caller(
+    server: PrivateRedis,
+) -> None:
     """If a cancelled caller's command fails, the store still serves other callers."""
 
     async def count_cancelled() -> int:

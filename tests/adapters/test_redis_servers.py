@@ -201,7 +201,9 @@ def test_tls_is_verified(mode: str, tls_redis: tuple[str, Path]) -> None:
 
 
 @a_loop_ends_early
-def test_the_name_in_a_certificate_is_verified(mode: str, tls_redis: tuple[str, Path]) -> None:
+def test_certificate_for_another_host_name_is_refused(
+    mode: str, tls_redis: tuple[str, Path]
+) -> None:
     """A Redis server's certificate for another host name is refused."""
     url, certificate = tls_redis
     with (
@@ -215,7 +217,7 @@ def test_the_name_in_a_certificate_is_verified(mode: str, tls_redis: tuple[str, 
 # --- Sentinel ------------------------------------------------------------------------
 
 
-def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
+def test_command_after_a_failover_goes_to_the_new_primary(mode: str, tmp_path: Path) -> None:
     """When Sentinel names a new primary server, the next command is sent to that server."""
     with (
         PrivateRedis() as primary,
@@ -438,7 +440,9 @@ def test_evicting_cluster_is_refused(mode: str, cluster: list[PrivateRedis]) -> 
             client.close()
 
 
-def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_keys_of_a_moved_slot_are_found_on_the_new_node(
+    mode: str, cluster: list[PrivateRedis]
+) -> None:
     """If a slot moves to another cluster node, the keys of the slot are found on that node."""
     with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         count = Count("{moving}:key")
@@ -594,7 +598,7 @@ def _is_admitted(manager: ConnectorManager, tenant: str) -> bool:
     return False
 
 
-def test_a_node_that_takes_over_is_followed(
+def test_commands_go_to_the_node_that_took_over_the_slots(
     mode: str, fault_tolerant_cluster: list[PrivateRedis]
 ) -> None:
     """If a cluster node takes over the slots of a lost node, commands go to the new node."""

@@ -12,7 +12,7 @@ import pytest
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.concurrency.reused_threads import ReusedThreads
 from moorage.errors import LocalFailure
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_forked_process_does_not_give_jobs_to_threads_that_only_its_parent_has()
     def free_threads_before_and_after_a_job() -> tuple[int, int]:
         return len(threads.free), _start(threads).ended.wait(60) + len(threads.free)
 
-    assert (0, 2) == in_a_child(free_threads_before_and_after_a_job)
+    assert (0, 2) == run_in_forked_child(free_threads_before_and_after_a_job)
     assert 1 == len(threads.free)
     threads.close()
 

@@ -66,7 +66,7 @@ class BulkheadModel:
             self.inside.append(self.line.pop(0))
 
 
-class PlacesMachine(RuleBasedStateMachine):
+class BulkheadMachine(RuleBasedStateMachine):
     """Random arrivals, waits and departures at a bulkhead, compared with the simple model."""
 
     callers: Bundle[Waiter] = Bundle("callers")
@@ -143,7 +143,7 @@ class PlacesMachine(RuleBasedStateMachine):
             assert bool(room.inside) == (name in self.places.names())
 
 
-TestSemaphoreSlots = PlacesMachine.TestCase
+TestSemaphoreSlots = BulkheadMachine.TestCase
 
 
 def test_interrupted_entry_occupies_no_slot() -> None:

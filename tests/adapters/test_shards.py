@@ -216,7 +216,7 @@ class SwitchableShard(MemoryStorage):
         return super().execute(command, timeout)
 
 
-class WriteForeign:
+class WriteForeignState:
     """A command that stores a state of another layout than that of claims."""
 
     once = durable = False
@@ -304,14 +304,14 @@ def test_post_on_unreadable_state_does_not_wait_for_a_former_shard() -> None:
     store = ShardedStorage(shards, former={"a": shards["a"]})
     name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
     key = own_key("key", "bank", None, name)
-    shards["a"].execute(WriteForeign(key))
+    shards["a"].execute(WriteForeignState(key))
 
     store.post(release_claim(key, 1, ttl=HOUR))
     for _ in range(2):
         with pytest.raises(StateUnavailable):
             store.execute(claim_of(name, 1))
 
-    expected = ["WriteForeign", *["ExecuteOnFormerShard"] * 3]
+    expected = ["WriteForeignState", *["ExecuteOnFormerShard"] * 3]
     assert expected == [type(item).__name__ for item in shards["a"].commands]
 
 
@@ -332,7 +332,7 @@ def test_posted_commands_do_not_exceed_the_time_limit_of_the_next_command() -> N
     assert expected * 5 == [type(item).__name__ for item in shards["a"].commands]
 
 
-class AsyncAwayShard(AsyncMemoryStorage):
+class AsyncSwitchableShard(AsyncMemoryStorage):
     """An asynchronous shard that can be made to hang until the command's timeout."""
 
     is_away = False
@@ -365,7 +365,7 @@ def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs()
     """While a former shard hangs, a command for other shards is executed at once."""
 
     async def main() -> None:
-        shards = {name: AsyncAwayShard() for name in "abc"}
+        shards = {name: AsyncSwitchableShard() for name in "abc"}
         store = AsyncShardedStorage(shards, former={name: shards[name] for name in "ab"})
         lost_key, moved_key = (
             _name_on(store, place, lambda name: own_key("key", "bank", None, name))

@@ -26,9 +26,9 @@ from tests.adapters.sql_lab import (
     Proxy,
     RacingAppend,
     ReadCommand,
-    a_claim,
-    a_key,
     hold_rows,
+    new_claim,
+    new_key,
     values,
 )
 
@@ -129,7 +129,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.sync_store(proxy.url)
-        service = Service(a_key(), limits=RateLimitConfig.per_second(1_000))
+        service = Service(new_key(), limits=RateLimitConfig.per_second(1_000))
         manager = ConnectorManager([service], state=storage)
         for _ in range(3):
             manager.run(service.name, lambda: None)
@@ -145,10 +145,10 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
         storage = lab.sync_store(proxy.url)
-        storage.execute(a_claim(a_key()))
+        storage.execute(new_claim(new_key()))
         recorder.sent = b""
 
-        storage.execute(a_claim(a_key()))
+        storage.execute(new_claim(new_key()))
 
         assert {"postgresql": 5, "mariadb": 2}[lab.kind] == recorder.statements(lab.kind)
 
@@ -159,7 +159,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 @pytest.mark.parametrize("locked", [0, 1])
 def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
     """A command that waits for a locked row uses the time at the end of the wait."""
-    keys = [a_key(), a_key()]
+    keys = [new_key(), new_key()]
     sql_store.execute(Append(1, *keys))
     read_times: list[int] = []
     waiting_thread = threading.Thread(
@@ -184,7 +184,7 @@ def test_the_clients_clock_does_not_matter(
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
 
-        now, _ = sql_store.execute(Append(1, a_key()))
+        now, _ = sql_store.execute(Append(1, new_key()))
 
         assert clock_before <= now <= lab.clock(connection)
 
@@ -195,7 +195,7 @@ def test_time_zone_of_a_session_does_not_change_the_time(lab: Lab) -> None:
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
 
-        now, _ = store.execute(Append(1, a_key()))
+        now, _ = store.execute(Append(1, new_key()))
 
         assert clock_before <= now <= lab.clock(connection)
 
@@ -222,15 +222,15 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
     """A store uses its own transactions, even on the only connection of its host's engine."""
     engine = _engine(lab, pool_size=1, max_overflow=0)
-    store, key = lab.sync_store(engine), a_key()
+    store, key = lab.sync_store(engine), new_key()
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
 
-        first = store.execute(a_claim(key))
+        first = store.execute(new_claim(key))
         connection.rollback()
 
     assert Verdict.RUN is first.verdict
-    second_claim = store.execute(a_claim(key, owner=2))
+    second_claim = store.execute(new_claim(key, owner=2))
     assert Verdict.BUSY is second_claim.verdict
     engine.dispose()
 
@@ -238,7 +238,7 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
 def test_host_engine_is_not_changed(lab: Lab) -> None:
     """A store on a host's engine leaves the host's connections and settings unchanged."""
     engine = _engine(lab)
-    lab.sync_store(engine).execute(Append(1, a_key()))
+    lab.sync_store(engine).execute(Append(1, new_key()))
 
     with engine.connect() as connection:
         word = "SHOW lock_timeout" if lab.kind == "postgresql" else "SELECT @@max_statement_time"
@@ -255,7 +255,7 @@ def test_asynchronous_engine_of_the_host_can_be_used(lab: Lab) -> None:
 
     async def use_engine() -> tuple[Any, ...]:
         engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
-        key = a_key()
+        key = new_key()
         async with lab.async_store(engine) as store:
             await store.execute(Append(1, key))
             result = await store.execute(ReadCommand(key))
@@ -270,7 +270,7 @@ def test_asynchronous_engine_of_the_host_can_be_used(lab: Lab) -> None:
 
 def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
     """If another process inserts a row meanwhile, the command that found no row runs again."""
-    key = a_key()
+    key = new_key()
     command = RacingAppend(lambda: sql_store.execute(Append(1, key)), 2, key)
 
     sql_store.execute(command)
@@ -280,7 +280,7 @@ def test_overtaken_insert_decides_again(sql_store: SqlStorage) -> None:
 
 def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
     """A command on existing and new keys handles all of them in one transaction."""
-    old_text, new_text = a_key(), a_key()
+    old_text, new_text = new_key(), new_key()
     sql_store.execute(Append(1, old_text))
 
     sql_store.execute(Append(2, new_text, old_text))
@@ -290,7 +290,7 @@ def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) ->
 
 def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
     """A command that writes nothing creates no row."""
-    keys = [a_key(), a_key()]
+    keys = [new_key(), new_key()]
 
     sql_store.execute(ReadCommand(*keys))
 
@@ -307,7 +307,7 @@ def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> 
 
 def test_key_that_command_names_twice_has_one_state(sql_store: SqlStorage) -> None:
     """A key that a command names twice has one state."""
-    key = a_key()
+    key = new_key()
 
     for number in (1, 2):
         sql_store.execute(Append(number, key, key))
@@ -317,7 +317,7 @@ def test_key_that_command_names_twice_has_one_state(sql_store: SqlStorage) -> No
 
 def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
     """A command that waits too long for locked rows fails; the store still works."""
-    key, hasty_storage = a_key(), lab.sync_store(timeout=0.5)
+    key, hasty_storage = new_key(), lab.sync_store(timeout=0.5)
     hasty_storage.execute(Append(1, key))
     with hold_rows(lab, key), pytest.raises(StorageUnavailable, match="in time"):
         hasty_storage.execute(Append(2, key))
@@ -329,7 +329,7 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
 
 def test_caller_longer_timeout_lets_command_wait_for_locked_rows(lab: Lab) -> None:
     """A caller's longer timeout lets a command wait for locked rows."""
-    key, hasty_storage = a_key(), lab.sync_store(timeout=0.2)
+    key, hasty_storage = new_key(), lab.sync_store(timeout=0.2)
     hasty_storage.execute(Append(1, key))
     with hold_rows(lab, key):
         with pytest.raises(StorageUnavailable) as excinfo:
@@ -347,7 +347,7 @@ def test_caller_longer_timeout_lets_command_wait_for_locked_rows(lab: Lab) -> No
 
 def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
     """A command that loses a database deadlock is retried."""
-    keys = [a_key(), a_key()]
+    keys = [new_key(), new_key()]
     sql_store.execute(Append(1, *keys))
     order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]
     own_thread = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))

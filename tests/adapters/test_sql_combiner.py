@@ -22,9 +22,9 @@ from tests.adapters.sql_lab import (
     Append,
     Lab,
     ReadCommand,
-    a_key,
-    commits,
+    commit_request,
     hold_rows,
+    new_key,
     values,
 )
 from tests.adapters.sql_lab import Proxy as Watching
@@ -143,7 +143,7 @@ def _run_with_store(
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
     """While threads wait for a locked row, their commands are combined into one transaction."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
@@ -159,7 +159,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
 
 def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     """A command that raises does not affect other commands in its transaction."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         refused_caller = Caller(store, FailingAppend(9, key))
@@ -176,7 +176,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
 
 def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
     """If a command's deadline passes before the rows are unlocked, the command changes nothing."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         patient_caller = Caller(store, Append(1, key))
@@ -195,7 +195,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller whose time ends before its shared transaction begins does not wait for it."""
-    store, key, waited_seconds = lab.sync_store(), a_key(), list[float]()
+    store, key, waited_seconds = lab.sync_store(), new_key(), list[float]()
     wait = _ThreadSignal.wait
 
     async def note_call(door: _ThreadSignal, seconds: float) -> None:
@@ -218,7 +218,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
     """If a transaction fails at its first caller's deadline, the other callers try the next one."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         impatient_caller = Caller(store, Append(2, key), SHORT)
@@ -234,7 +234,7 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
 
 def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     """Interrupting one thread does not fail the other commands in its transaction."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         interrupted_caller = Caller(store, InterruptingAppend(9, key))
@@ -251,7 +251,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_command_on_other_rows_waits_for_the_next_transaction(lab: Lab, *, threads: bool) -> None:
     """A command that needs another row besides the shared ones is part of the next transaction."""
-    store, key, other_key = lab.sync_store(), a_key(), a_key()
+    store, key, other_key = lab.sync_store(), new_key(), new_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
         with hold_rows(lab, key):
@@ -272,7 +272,7 @@ def test_command_on_other_rows_waits_for_the_next_transaction(lab: Lab, *, threa
 
 def test_task_cancelled_before_its_command_runs_changes_nothing(lab: Lab) -> None:
     """A task cancelled before its command runs changes nothing."""
-    key = a_key()
+    key = new_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key))
@@ -289,7 +289,7 @@ def test_task_cancelled_before_its_command_runs_changes_nothing(lab: Lab) -> Non
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
     """A transaction writes nothing if all its callers have stopped waiting."""
-    key, other_key = a_key(), a_key()
+    key, other_key = new_key(), new_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key, other_key))
@@ -309,7 +309,7 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
 
 def test_transaction_takes_a_limited_number_of_commands(lab: Lab) -> None:
     """A transaction takes a limited number of commands; more commands go into the next one."""
-    key, command_count = a_key(), 2 * _MAX_BATCH + 3
+    key, command_count = new_key(), 2 * _MAX_BATCH + 3
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(-1, key))
@@ -327,7 +327,7 @@ def test_transaction_takes_a_limited_number_of_commands(lab: Lab) -> None:
 
 def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     """If the reply to a commit is lost, only those commands fail that must not be repeated."""
-    key = a_key()
+    key = new_key()
 
     async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
         store = lab.async_store(url)
@@ -338,7 +338,7 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
                 asyncio.create_task(store.execute(Append(2, key, once=False))),
             ]
             await _until_all_wait(store, 2)
-            word[0] = commits(lab.kind)
+            word[0] = commit_request(lab.kind)
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
             await tasks[0]
         assert ((0,),) == (await tasks[1])[1]
@@ -356,7 +356,7 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
 
 def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     """A transaction interrupted during its commit is not repeated, since its outcome is unknown."""
-    key = a_key()
+    key = new_key()
 
     async def run_scenario(url: sqlalchemy.URL, seen: threading.Event) -> None:
         store = lab.async_store(url)
@@ -371,7 +371,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     seen_event = threading.Event()
 
     def silence_commit(chunk: bytes) -> str | None:
-        if not seen_event.is_set() and commits(lab.kind) in chunk:
+        if not seen_event.is_set() and commit_request(lab.kind) in chunk:
             seen_event.set()
             return "never"
         return None
@@ -394,7 +394,7 @@ def test_transaction_on_a_slow_network_may_outlast_its_first_caller(
     lab: Lab, distant_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow network, a transaction may outlast its first caller if a thread can be started."""
-    store, key = lab.sync_store(distant_server), a_key()
+    store, key = lab.sync_store(distant_server), new_key()
     store.execute(Append(0, key))
     _share_row(lab, store, key)
     if not threads:
@@ -424,19 +424,19 @@ def test_too_many_shared_rows_are_forgotten() -> None:
 
 def test_reads_wait_for_no_lock(lab: Lab) -> None:
     """A command that changes no state does not wait for a locked row."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(7, key))
 
     with hold_rows(lab, key):
         answer = store.execute(ReadOnlyCommand(key, lambda states, _: (states, states[0])))
 
     assert (7,) == answer[2]
-    assert store.execute(ReadOnlyCommand(a_key(), lambda states, _: (states, states))) == (None,)
+    assert store.execute(ReadOnlyCommand(new_key(), lambda states, _: (states, states))) == (None,)
 
 
 def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(lab: Lab) -> None:
     """If a command that is declared as read-only changes a state, it runs again with a lock."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(7, key))
 
     store.execute(ReadOnlyCommand(key, Append(8, key).apply))
@@ -447,4 +447,4 @@ def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(lab: Lab)
 def test_error_of_a_read_only_command_reaches_the_caller(lab: Lab) -> None:
     """An exception raised by a read-only command reaches the caller unchanged."""
     with pytest.raises(InvalidData, match="not valid"):
-        lab.sync_store().execute(ReadOnlyCommand(a_key(), FailingAppend(1, "a").apply))
+        lab.sync_store().execute(ReadOnlyCommand(new_key(), FailingAppend(1, "a").apply))

@@ -100,7 +100,7 @@ class CredentialsDatabase:
 
 
 @contextlib.contextmanager
-def bases(kind: str, *, is_async: bool) -> Generator[CredentialsDatabase]:
+def databases(kind: str, *, is_async: bool) -> Generator[CredentialsDatabase]:
     """Yield a database, and remove its tables after use."""
     base = CredentialsDatabase(kind, is_async=is_async)
     try:
@@ -111,7 +111,7 @@ def bases(kind: str, *, is_async: bool) -> Generator[CredentialsDatabase]:
 
 @pytest.fixture(name="base", params=["postgresql", "mariadb"])
 def _base(request: pytest.FixtureRequest) -> Iterator[CredentialsDatabase]:
-    with bases(request.param, is_async=False) as base:
+    with databases(request.param, is_async=False) as base:
         yield base
 
 
@@ -122,7 +122,7 @@ def _base(request: pytest.FixtureRequest) -> Iterator[CredentialsDatabase]:
 )
 def _provider(request: pytest.FixtureRequest) -> Iterator[CredentialsDatabase]:
     kind, is_async = request.param
-    with bases(kind, is_async=is_async) as base:
+    with databases(kind, is_async=is_async) as base:
         yield base
 
 
@@ -230,7 +230,7 @@ def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
         (CIPHER, 50, "was changed", InvalidData),
     ],
 )
-def test_undecryptable_rows_say_why(
+def test_errors_for_wrong_key_missing_key_and_truncated_bytes_differ(
     tested_base: CredentialsDatabase,
     cipher: AesGcmCipher,
     cut: int,

@@ -28,7 +28,7 @@ from moorage.adapters.databases._sql_pool import LinkPool
 from moorage.adapters.databases._sql_postgresql import _COUNT_OF_CONNECTIONS, PostgresLink
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.sql_lab import Append, Lab, a_key, engine_of
+from tests.adapters.sql_lab import Append, Lab, engine_of, new_key
 from tests.integration.store_locations import wait_until
 from tests.support.servers import needs_postgres_programs
 from tools.crashes.cluster import Cluster
@@ -74,7 +74,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
                 blocker.close()
 
         with lab.sync_store(engine) as store:
-            store.execute(Append(1, a_key()))
+            store.execute(Append(1, new_key()))
     assert len(attempts) >= 3
 
 
@@ -86,7 +86,7 @@ def test_full_server_is_reported(lab: Lab) -> None:
         lab.sync_store(engine) as store,
         pytest.raises(StorageUnavailable, match="server has too many connections") as excinfo,
     ):
-        store.execute(Append(1, a_key()), 0.2)
+        store.execute(Append(1, new_key()), 0.2)
     assert excinfo.value.slow
     assert "connections" in str(excinfo.value.remedy)
 
@@ -95,10 +95,10 @@ def test_idle_connections_are_closed(lab: Lab) -> None:
     """An unused connection is closed after a while."""
     store = lab.sync_store()
     engine_of(store).idle_seconds = 0.01
-    store.execute(Append(1, a_key()))
+    store.execute(Append(1, new_key()))
 
     wait_until(lambda: not lab.backends(), "a server without connections of the store")
-    store.execute(Append(2, a_key()))
+    store.execute(Append(2, new_key()))
     assert engine_of(store).pool().idle or not lab.backends()
 
 
@@ -108,7 +108,7 @@ def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
     async def run() -> None:
         async with lab.async_store() as store:
             engine_of(store).idle_seconds = 0.01
-            await store.execute(Append(1, a_key()))
+            await store.execute(Append(1, new_key()))
             await asyncio.to_thread(wait_until, lambda: not lab.backends(), "no connections")
 
     asyncio.run(run())
@@ -155,10 +155,10 @@ def test_crowded_server_gets_connections_back() -> None:
 def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
     """From time to time, a command first checks whether the server is crowded."""
     with lab.sync_store() as store:
-        store.execute(Append(1, a_key()))
+        store.execute(Append(1, new_key()))
         pool = engine_of(store).pool()
         pool.look_at = 0.0
-        store.execute(Append(2, a_key()))
+        store.execute(Append(2, new_key()))
 
         assert pool.look_at > 0.0
 

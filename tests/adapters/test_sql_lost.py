@@ -16,7 +16,7 @@ from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.domain.idempotency.claims import Verdict, release_claim
 from moorage.domain.values.durations import DAY
 from moorage.errors import InvalidData, StorageUnavailable
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
@@ -24,11 +24,11 @@ from tests.adapters.sql_lab import (
     Proxy,
     RacingAppend,
     ReadCommand,
-    a_claim,
-    a_key,
-    commits,
+    commit_request,
     fail_once,
     labs,
+    new_claim,
+    new_key,
     values,
 )
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 def test_a_stale_connection_is_replaced(lab: Lab) -> None:
     """Idle connections that the database server closed are replaced without an error."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(1, key))
     assert lab.terminate()
 
@@ -55,7 +55,7 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 @pytest.mark.parametrize("sent_once", [True, False])
 def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
     """A command whose connection is lost before the commit is retried."""
-    key = a_key()
+    key = new_key()
     command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.sync_store().execute(Append(1, key))
     with Proxy(lab.url, fail_once(command_text, "after")) as proxy:
@@ -69,7 +69,7 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
 
 def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
     """An asynchronous command whose connection is lost before the commit is retried."""
-    key = a_key()
+    key = new_key()
     command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
     async def try_command(url: sqlalchemy.URL) -> None:
@@ -86,9 +86,9 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_unrepeatable_command_with_unknown_outcome_is_not_retried(lab: Lab, happened: str) -> None:
     """If a commit has no reply, a command that may run only once fails with an unknown outcome."""
-    key = a_key()
+    key = new_key()
     lab.sync_store().execute(Append(1, key))
-    with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
+    with Proxy(lab.url, fail_once(commit_request(lab.kind), happened)) as proxy:
         store = lab.sync_store(proxy.url)
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
@@ -100,9 +100,9 @@ def test_unrepeatable_command_with_unknown_outcome_is_not_retried(lab: Lab, happ
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_repeatable_command_with_unknown_outcome_is_retried(lab: Lab, happened: str) -> None:
     """A repeatable command whose commit has no reply is retried, and returns its result."""
-    key = a_key()
-    with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
-        claim_answer = lab.sync_store(proxy.url).execute(a_claim(key))
+    key = new_key()
+    with Proxy(lab.url, fail_once(commit_request(lab.kind), happened)) as proxy:
+        claim_answer = lab.sync_store(proxy.url).execute(new_claim(key))
 
         assert (Verdict.RUN, 2) == (claim_answer.verdict, proxy.met)
 
@@ -113,7 +113,7 @@ def test_a_silent_server_is_given_up(lab: Lab) -> None:
         store = lab.sync_store(proxy.url, timeout=0.2)
 
         with pytest.raises(StorageUnavailable, match="in time"):
-            store.execute(Append(1, a_key()))
+            store.execute(Append(1, new_key()))
 
 
 def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
@@ -122,7 +122,7 @@ def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
     async def use_store(url: sqlalchemy.URL) -> None:
         async with lab.async_store(url, timeout=0.2) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
-                await store.execute(Append(1, a_key()))
+                await store.execute(Append(1, new_key()))
 
     with Proxy(lab.url, _silence_from(b"FOR UPDATE")) as proxy:
         asyncio.run(use_store(proxy.url))
@@ -193,7 +193,7 @@ def test_posting_command_while_server_is_unreachable_raises_nothing() -> None:
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
     """A command that a finaliser posts while another command runs is executed after it."""
-    key = a_key()
+    key = new_key()
     sql_store.execute(Append(1, key))
 
     sql_store.execute(RacingAppend(lambda: sql_store.post(Append(3, key)), 2, key))
@@ -203,7 +203,7 @@ def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
 
 def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
     """A posted command that raises is dropped, and the other posted commands run."""
-    key = a_key()
+    key = new_key()
 
     def raise_error() -> None:
         raise InvalidData("no")
@@ -212,7 +212,7 @@ def test_failing_post_does_not_stop_others(sql_store: SqlStorage) -> None:
         sql_store.post(RacingAppend(raise_error, 1, key))
         sql_store.post(Append(2, key))
 
-    sql_store.execute(RacingAppend(post, 0, a_key()))
+    sql_store.execute(RacingAppend(post, 0, new_key()))
 
     assert ((2,),) == values(sql_store, key)
 
@@ -222,7 +222,7 @@ def test_only_repeatable_posts_survive_an_outage(
     sql_store: SqlStorage, appended: tuple[int, ...], *, once: bool
 ) -> None:
     """A posted command that fails in an outage is run with the next command, if repeatable."""
-    key = a_key()
+    key = new_key()
 
     def raise_error() -> None:
         raise StorageUnavailable("away")
@@ -235,8 +235,8 @@ def test_only_repeatable_posts_survive_an_outage(
 
 def test_post_on_unreadable_state_does_not_block_later_commands(lab: Lab) -> None:
     """A posted command on a state of a newer release is dropped, and later commands succeed."""
-    store, newer_key, key = lab.sync_store(), a_key(), a_key()
-    store.execute(a_claim(newer_key))
+    store, newer_key, key = lab.sync_store(), new_key(), new_key()
+    store.execute(new_claim(newer_key))
     lab.run(f"UPDATE {lab.table} SET state = :state", state=b"\x02")
 
     store.execute(RacingAppend(lambda: store.post(release_claim(newer_key, 1, ttl=DAY)), 1, key))
@@ -254,7 +254,7 @@ def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
 
     When the child ends, the parent's connections stay open.
     """
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     store.execute(Append(1, key))
     previous_backends = lab.backends()
 
@@ -264,7 +264,7 @@ def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
         gc.collect()
         return result
 
-    result = in_a_child(run_in_child)
+    result = run_in_forked_child(run_in_child)
     store.execute(Append(3, key))
 
     assert ((1,),) == result
@@ -274,7 +274,7 @@ def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
 
 def test_store_can_be_used_in_one_event_loop_after_another(lab: Lab) -> None:
     """A store can be used in one event loop after another."""
-    store, key = lab.async_store(), a_key()
+    store, key = lab.async_store(), new_key()
 
     async def use_and_close() -> tuple[Any, ...]:
         async with store:
@@ -297,7 +297,7 @@ async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     """Two event loops use one store with separate connections, up to one common maximum."""
-    store, key = lab.async_store(connections=2), a_key()
+    store, key = lab.async_store(connections=2), new_key()
     met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
@@ -327,7 +327,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
 def test_closed_store_refuses_commands(lab: Lab) -> None:
     """A closed store refuses commands, and has closed its connections."""
     with lab.sync_store() as store:
-        store.execute(Append(1, a_key()))
+        store.execute(Append(1, new_key()))
 
     with pytest.raises(StorageUnavailable, match="closed") as excinfo:
         store.execute(ReadCommand("a"))
@@ -336,7 +336,7 @@ def test_closed_store_refuses_commands(lab: Lab) -> None:
 
 def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
     """Closing a store during a command lets the command finish."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
 
     store.execute(RacingAppend(store.close, 1, key))
 
@@ -345,7 +345,7 @@ def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None
 
 def test_close_waits_for_posts(lab: Lab) -> None:
     """Closing an asynchronous store waits until its posted commands have run."""
-    key = a_key()
+    key = new_key()
 
     async def post_and_close() -> None:
         async with lab.async_store() as store:
@@ -360,7 +360,7 @@ def test_close_waits_for_posts(lab: Lab) -> None:
 @pytest.mark.parametrize("kind, task_count", [("postgresql", 10_000), ("mariadb", 1_000)])
 def test_thousands_of_tasks_queue_for_five_connections(kind: str, task_count: int) -> None:
     """Thousands of concurrent tasks are served over five connections."""
-    keys = [a_key() for _ in range(100)]
+    keys = [new_key() for _ in range(100)]
 
     async def execute_many() -> tuple[int, list[int]]:
         async with lab.async_store(timeout=600, connections=5) as store:
@@ -385,11 +385,11 @@ def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
 
     def attempt() -> None:
         with pytest.raises(StorageUnavailable, match="no free connection"):
-            store.execute(ReadCommand(a_key()))
+            store.execute(ReadCommand(new_key()))
         reports.append(True)
 
     reports: list[bool] = []
     with contextlib.suppress(StorageUnavailable):  # the command itself may time out
-        store.execute(RacingAppend(run_beside, 1, a_key()))
+        store.execute(RacingAppend(run_beside, 1, new_key()))
 
     assert [True] == reports

@@ -14,7 +14,7 @@ from moorage.adapters.databases._sql_pool import LinkPool, PendingConnection
 from moorage.adapters.databases._sql_runtimes import _WorkerTask
 from moorage.errors import StorageUnavailable
 from moorage.testing import TcpProxy
-from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
+from tests.adapters.sql_lab import PATIENCE, Append, Lab, new_key, values
 from tests.adapters.sql_lab import Proxy as Watching
 from tests.support.threads import no_new_threads
 from tests.support.waiting import wait_until
@@ -47,7 +47,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """Callers that time out share one connection attempt, and a later caller uses its result."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
@@ -61,7 +61,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
 
 def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that opens after its caller timed out is used by the next caller."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     stuck_network.restore()
@@ -76,7 +76,7 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that fails to open after its caller timed out is dropped."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
@@ -91,7 +91,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpP
 
 def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpProxy) -> None:
     """In an asynchronous store, a connection that opens late is used by the next task."""
-    key = a_key()
+    key = new_key()
 
     async def run_scenario() -> int:
         async with lab.async_store(_url_through(lab, stuck_network)) as store:
@@ -109,7 +109,7 @@ def test_connection_that_is_being_opened_for_cancelled_task_is_used_by_next_task
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """A connection that is being opened for a cancelled task is used by the next task."""
-    key = a_key()
+    key = new_key()
 
     async def run_scenario() -> int:
         async with lab.async_store(_url_through(lab, stuck_network)) as store:
@@ -137,7 +137,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
         url = _url_through(lab, stuck_network)
         async with lab.async_store(url, timeout=10 * PATIENCE) as store:
             with pytest.raises(StorageUnavailable):
-                await store.execute(Append(0, a_key()), HASTE)
+                await store.execute(Append(0, new_key()), HASTE)
         return await _remaining_tasks()
 
     assert set() == asyncio.run(run_scenario())
@@ -151,7 +151,7 @@ def test_connection_that_is_awaited_at_closing_is_not_left_opening(
     async def run_scenario() -> set[asyncio.Task[Any]]:
         url = _url_through(lab, stuck_network)
         async with lab.async_store(url, timeout=10 * PATIENCE) as store:
-            running_command = asyncio.ensure_future(store.execute(Append(0, a_key()), SHORT))
+            running_command = asyncio.ensure_future(store.execute(Append(0, new_key()), SHORT))
             await asyncio.to_thread(wait_until, lambda: stuck_network.connections, "an opening")
         with pytest.raises(StorageUnavailable):
             await running_command
@@ -173,11 +173,11 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
     with Watching(lab.url, fall_silent) as proxy:
         store = lab.sync_store(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
-            store.execute(Append(0, a_key()), HASTE)
+            store.execute(Append(0, new_key()), HASTE)
         assert received_event.wait(PATIENCE)
 
         with pytest.raises(StorageUnavailable, match="in time") as excinfo:
-            store.execute(Append(0, a_key()), HASTE)
+            store.execute(Append(0, new_key()), HASTE)
 
     assert excinfo.value.slow
 
@@ -285,7 +285,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
     """If a connection that worked before replies late, the error says that the server is slow."""
     stuck_network.restore()
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
     store.execute(Append(1, key))
     stuck_network.withhold()
 
@@ -298,7 +298,7 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Tc
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
     """If a reply arrives byte by byte, the command fails at the caller's deadline."""
-    key, word = a_key(), [b"never sent"]
+    key, word = new_key(), [b"never sent"]
 
     def trickle_reply(chunk: bytes) -> str | None:
         return "trickle" if word[0] in chunk else None
@@ -324,7 +324,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
 
 def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
     """A process that cannot start threads can still open a database connection."""
-    store, key = lab.sync_store(), a_key()
+    store, key = lab.sync_store(), new_key()
     with no_new_threads():
         store.execute(Append(1, key))
 

@@ -14,7 +14,7 @@ import pytest
 
 from moorage.errors import StorageUnavailable
 from moorage.testing.kits._state_commands import AppendResult, require_one_order
-from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
+from tests.adapters.sql_lab import PATIENCE, Append, Lab, new_key, values
 from tests.adapters.sql_storm import EACH, THREADS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_concurrent_appends_on_overlapping_keys_are_neither_lost_nor_duplicated(
     lab: Lab, sql_store: SqlStorage, process_count: int
 ) -> None:
     """Concurrent appends on overlapping keys are neither lost nor duplicated."""
-    keys = [a_key() for _ in range(process_count)]
+    keys = [new_key() for _ in range(process_count)]
     programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[AppendResult] = []
     errors: list[str] = []
@@ -65,7 +65,7 @@ def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
     lab: Lab, sql_store: SqlStorage, how: signal.Signals
 ) -> None:
     """A process killed or stopped inside a transaction does not block others."""
-    key = a_key()
+    key = new_key()
     sql_store.execute(Append(0, key))
     program = _program(lab, "hang", key)
     assert program.stdout is not None
@@ -84,7 +84,7 @@ def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
 @pytest.mark.untraced
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     """While the server cuts connections, each write that was confirmed is stored exactly once."""
-    store, keys = lab.sync_store(connections=4), [a_key(), a_key()]
+    store, keys = lab.sync_store(connections=4), [new_key(), new_key()]
     answered_commands: list[int] = []
     other_errors: list[BaseException] = []
     end_event = threading.Event()

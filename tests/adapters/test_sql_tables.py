@@ -20,9 +20,9 @@ from tests.adapters.sql_lab import (
     Lab,
     Proxy,
     ReadCommand,
-    a_key,
     hold_rows,
     labs,
+    new_key,
     values,
 )
 
@@ -44,7 +44,7 @@ def _existing_tables(lab: Lab, *keys: str) -> list[str]:
 
 def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) -> None:
     """Housekeeping deletes only expired rows, up to its limit."""
-    keys = [a_key() for _ in range(6)]
+    keys = [new_key() for _ in range(6)]
     for key in keys:
         sql_store.execute(Append(1, key))
     sql_store.housekeep()
@@ -58,7 +58,7 @@ def test_key_whose_expired_row_was_deleted_starts_with_empty_state(
     lab: Lab, sql_store: SqlStorage
 ) -> None:
     """A key whose expired row was deleted starts with an empty state."""
-    key = a_key()
+    key = new_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
     sql_store.housekeep()
@@ -70,7 +70,7 @@ def test_key_whose_expired_row_was_deleted_starts_with_empty_state(
 
 def test_housekeeping_skips_locked_rows(lab: Lab, sql_store: SqlStorage) -> None:
     """Housekeeping skips an expired row that is locked."""
-    key = a_key()
+    key = new_key()
     sql_store.execute(Append(1, key))
     _expire(lab, key)
 
@@ -103,7 +103,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 
     async def count_forgotten_states() -> int:
         async with lab.async_store() as store:
-            keys = [a_key() for _ in range(600)]
+            keys = [new_key() for _ in range(600)]
             await asyncio.gather(*(store.execute(Append(1, key)) for key in keys))
             lab.run(f"UPDATE {lab.table} SET expires = 1")
             return await store.housekeep()
@@ -113,7 +113,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 
 def test_frequently_written_row_rarely_changes_its_index(lab: Lab, sql_store: SqlStorage) -> None:
     """The expiry time of a frequently written row changes rarely, because it is indexed."""
-    key = a_key()
+    key = new_key()
     query = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
     ((first_expiry,),) = lab.run(query, name=key)
@@ -132,7 +132,7 @@ def test_frequently_written_row_rarely_changes_its_index(lab: Lab, sql_store: Sq
 def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
     """In PostgreSQL a durable write is on disk when its command returns."""
     with labs("postgresql") as lab:
-        store, key = lab.sync_store(), a_key()
+        store, key = lab.sync_store(), new_key()
         for _ in range(20):
             insert_position = _journal_position(lab, "pg_current_wal_insert_lsn()")
 
@@ -155,7 +155,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
     """
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
-        store, key = lab.sync_store(proxy.url), a_key()
+        store, key = lab.sync_store(proxy.url), new_key()
         store.execute(Append(1, key, durable=durable))
 
         store.execute(Append(2, key, durable=durable))
@@ -166,7 +166,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
 def test_durable_reads_are_on_the_disk() -> None:
     """A durable read returns only when the commit whose values it read is on disk."""
     with labs("postgresql") as lab:
-        store, key = lab.sync_store(), a_key()
+        store, key = lab.sync_store(), new_key()
         reader = ReadCommand(key)
         reader.durable = True
         for number in range(20):
@@ -181,7 +181,7 @@ def test_durable_reads_are_on_the_disk() -> None:
 def test_failed_flush_is_an_unknown_outcome() -> None:
     """If the flush to disk fails, the outcome of the commit is unknown."""
     with labs("postgresql") as lab:
-        store, key = lab.sync_store(), a_key()
+        store, key = lab.sync_store(), new_key()
         store.execute(Append(1, key))
         ((_, link),) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
         link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can make it fail from outside
@@ -207,7 +207,7 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
 def test_create_option_creates_tables(lab: Lab) -> None:
     """With `create=True`, the first command creates the tables; `migrate` may run again."""
     prefix = f"{lab.prefix}made_"
-    store, key = lab.sync_store(prefix=prefix, create=True), a_key()
+    store, key = lab.sync_store(prefix=prefix, create=True), new_key()
     try:
         store.execute(Append(1, key))
         store.migrate()
@@ -244,7 +244,7 @@ def test_many_make_the_tables_at_once(lab: Lab) -> None:
 
     def make_store() -> None:
         try:
-            lab.sync_store(prefix=prefix, create=True).execute(Append(1, a_key()))
+            lab.sync_store(prefix=prefix, create=True).execute(Append(1, new_key()))
         except Exception as error:  # noqa: BLE001 - it is looked at
             errors.append(error)
 
@@ -466,7 +466,7 @@ def _refuse(lab: Lab, table: str, number: object) -> None:
 
 def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
     """A state larger than the network's buffers can be stored and read."""
-    key, large_value = a_key(), bytes(7_000_000)
+    key, large_value = new_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
         store = lab.sync_store(proxy.url)
         for _ in range(2):
@@ -477,7 +477,7 @@ def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
 
 def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
     """An asynchronous store can store a state larger than the network's buffers."""
-    key, large_value = a_key(), bytes(7_000_000)
+    key, large_value = new_key(), bytes(7_000_000)
 
     async def store_twice(url: sqlalchemy.URL) -> object:
         async with lab.async_store(url) as store:
@@ -503,14 +503,14 @@ class Put(Append):
 
 def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
     """A row that does not contain a valid state is refused; other rows still work."""
-    key = a_key()
+    key = new_key()
     sql_store.execute(Append(1, key))
     foreign_value = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
     lab.run(f"UPDATE {lab.table} SET state = {foreign_value} WHERE name = '{key}'")
 
     for _ in range(2):
         with pytest.raises(StateUnavailable, match="cannot be read") as excinfo:
-            sql_store.execute(Append(2, a_key(), key))
+            sql_store.execute(Append(2, new_key(), key))
         assert key == excinfo.value.key
 
 

@@ -16,7 +16,7 @@ from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import VirtualClock
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
 from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
@@ -310,7 +310,7 @@ def test_forked_child_has_its_own_threads_for_flushing(path: Path) -> None:
         answer = asyncio.run(store.execute(claim("child")))
         return str(answer.verdict)
 
-    assert "Verdict.RUN" == in_a_child(child)
+    assert "Verdict.RUN" == run_in_forked_child(child)
     assert "Verdict.RUN" == str(asyncio.run(store.execute(claim("again"))).verdict)
     asyncio.run(store.aclose())
 

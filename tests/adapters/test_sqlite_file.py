@@ -498,7 +498,9 @@ def test_lack_of_files_is_not_reported_as_lack_of_permission(path: Path, *, exis
 
 
 def test_lack_of_files_is_the_reason_why_an_outbox_cannot_be_opened(path: Path) -> None:
-    """An outbox in a SQLite file reports a process without free files in the same way."""
+    """The error of a SQLite outbox also names the limit of open files if no file can be opened."""
+    # The first use of an outbox imports modules, which needs free files too.
+    Outbox(SqliteOutbox(path.with_name("other.db"), create=True)).find(EntryQuery())
     outbox = SqliteOutbox(path, create=True)
     with (
         no_free_files(),

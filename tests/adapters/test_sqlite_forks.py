@@ -15,7 +15,7 @@ from moorage.adapters.concurrency.forking import (
 from moorage.adapters.state import _sqlite_engine as engine
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.memory_commands import Put, ReadCommand
 from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
 
@@ -54,7 +54,7 @@ def test_parent_and_child_use_same_states_after_fork(store: SqliteStorage) -> No
         store.execute(Put("child", "a"))
         return result
 
-    assert ["parent"] == in_a_child(child)
+    assert ["parent"] == run_in_forked_child(child)
     assert ["child"] == values(store, "a")
     store.execute(Put("parent again", "a"))
     assert ["parent again"] == values(store, "a")
@@ -82,7 +82,7 @@ def test_fork_waits_for_running_commands(
     timer = threading.Timer(0.02, may.set)
     timer.start()
 
-    assert ["slow"] == in_a_child(lambda: values(store, "a"))
+    assert ["slow"] == run_in_forked_child(lambda: values(store, "a"))
     thread.join(20)
     timer.join(20)
 
@@ -170,5 +170,5 @@ def test_forked_child_drops_its_parents_posts(path: Path) -> None:
         with OtherProgram(path):
             store.post(Put("posted", "a"))
 
-        assert ["old"] == in_a_child(lambda: values(store, "a"))
+        assert ["old"] == run_in_forked_child(lambda: values(store, "a"))
         assert ["posted"] == values(store, "a")

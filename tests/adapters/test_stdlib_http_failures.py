@@ -135,7 +135,7 @@ def test_unverified_client_warns_at_its_line(kind: Callable[..., object]) -> Non
 # --- name resolution ---------------------------------------------------------
 
 
-class Names:
+class FakeResolver:
     """A host name resolver that gives the addresses which a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +151,9 @@ class Names:
 
 
 @pytest.fixture(name="names")
-def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
+def _names(monkeypatch: pytest.MonkeyPatch) -> FakeResolver:
     """Return a host name resolver that gives the addresses which the test sets."""
-    return Names(monkeypatch)
+    return FakeResolver(monkeypatch)
 
 
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
@@ -164,7 +164,7 @@ def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("port", ["refusing", "ignoring"])
 @with_both_clients
 async def test_every_address_is_tried_in_time(
-    make: Make, names: Names, port: Literal["refusing", "ignoring"]
+    make: Make, names: FakeResolver, port: Literal["refusing", "ignoring"]
 ) -> None:
     """If one address of a host refuses or does not respond, the next one is tried in time."""
     with VendorServer(port=port) as broken_server:
@@ -189,7 +189,7 @@ def fail_to_resolve() -> object:
 )
 @with_both_clients
 async def test_name_without_address_is_not_reached(
-    make: Make, names: Names, answer: object, words: str
+    make: Make, names: FakeResolver, answer: object, words: str
 ) -> None:
     """A host name without addresses raises ConnectionFailed, and nothing was sent."""
     names.addresses_by_name["vendor.example"] = answer
@@ -202,7 +202,7 @@ async def test_name_without_address_is_not_reached(
 
 
 @with_both_clients
-async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) -> None:
+async def test_lookup_ends_with_the_connect_timeout(make: Make, names: FakeResolver) -> None:
     """A slow name lookup ends at the connect timeout."""
     answer = Event()
     names.addresses_by_name["vendor.example"] = lambda: answer.wait(20) and []
@@ -216,7 +216,9 @@ async def test_lookup_ends_with_the_connect_timeout(make: Make, names: Names) ->
 
 
 @with_both_clients
-async def test_client_without_a_timeout_waits_for_the_name_lookup(make: Make, names: Names) -> None:
+async def test_client_without_a_timeout_waits_for_the_name_lookup(
+    make: Make, names: FakeResolver
+) -> None:
     """Without a timeout, the client waits for the name lookup."""
     async with lab(make) as (vendor, client):
         vendor.always(Behaviour(204))

@@ -17,7 +17,7 @@ ENTRIES = Table(
 )
 
 
-def drawn(table: Table, width: int) -> str:
+def drawn_text(table: Table, width: int) -> str:
     """Return the text of a table on a terminal of this width."""
     output = io.StringIO()
     Console(file=output, width=width).print(drawn_table(table, width))
@@ -27,7 +27,7 @@ def drawn(table: Table, width: int) -> str:
 @pytest.mark.parametrize("width", [200, 80, 60, 56, 55, 54, 53, 52, 51, 50, 40, 30])
 def test_no_value_of_a_table_is_cut(width: int) -> None:
     """Whatever the width of the terminal, an id is shown in full and on one line."""
-    text = drawn(ENTRIES, width)
+    text = drawn_text(ENTRIES, width)
 
     assert ID in text
     assert "shipping" in text
@@ -39,12 +39,12 @@ def test_rows_are_listed_on_a_narrow_terminal() -> None:
     """On a terminal that is too narrow for the columns, each row is a list of its values."""
     listed_row = f"id: {ID}\ntarget: shipping\n"
 
-    assert drawn(ENTRIES, 40).startswith(listed_row)
-    assert drawn(ENTRIES, 40).endswith("\n\nid: 02\n\n")
-    assert listed_row not in drawn(ENTRIES, 80)
+    assert drawn_text(ENTRIES, 40).startswith(listed_row)
+    assert drawn_text(ENTRIES, 40).endswith("\n\nid: 02\n\n")
+    assert listed_row not in drawn_text(ENTRIES, 80)
 
 
 def test_table_without_rows_shows_its_columns() -> None:
     """A table without rows shows the names of its columns on every terminal."""
-    assert "id" in drawn(Table(("id", "target"), []), 20)
-    assert drawn(Table(("id", "target"), []), 3).strip()
+    assert "id" in drawn_text(Table(("id", "target"), []), 20)
+    assert drawn_text(Table(("id", "target"), []), 3).strip()

@@ -344,7 +344,7 @@ def test_worker_waits_for_an_unavailable_store(
     assert capsys.readouterr().err == ""
 
 
-class AwayOutbox(SqliteOutbox):
+class UnavailableOutbox(SqliteOutbox):
     """An outbox whose store is unavailable; at its first use it also stops the worker."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
@@ -355,7 +355,7 @@ class AwayOutbox(SqliteOutbox):
 
 def test_a_worker_reports_that_its_store_is_away(capsys: pytest.CaptureFixture[str]) -> None:
     """A worker reports that it waits for its store, and stops at a signal."""
-    outbox = Outbox(AwayOutbox("calls.db", create=True))
+    outbox = Outbox(UnavailableOutbox("calls.db", create=True))
     host = Host(source=Path("moorage.toml"), stores=lambda: {"calls": outbox})
     Path("moorage.toml").touch()
     assert main(["outbox", "run"], host=host) == 0

@@ -17,7 +17,7 @@ URL = "sqlite:///metrics.db"
 
 
 @pytest.fixture
-def _figures() -> None:
+def _stored_metrics() -> None:
     """Write metrics of calls from an hour and a week ago, and a configuration of their store."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n')
     now = datetime.now(UTC)
@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     return document["result"]["windows"] if document["ok"] else document["error"]
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 @pytest.mark.parametrize(
     "words, expected",
     [
@@ -63,7 +63,7 @@ def test_options_filter_and_group_the_metrics(
     assert expected == [(window["service"], window["calls"]) for window in windows]
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_json_output_has_outcomes_rates_and_percentiles(capsys: Any) -> None:
     """With --json, each time window has outcomes, rates and percentiles."""
     (window,) = run(capsys, "--service", "stripe", "--window", "1h")
@@ -78,7 +78,7 @@ def test_json_output_has_outcomes_rates_and_percentiles(capsys: Any) -> None:
     assert pytest.approx(0.5, rel=0.0101) == window["p95"]
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_printed_table_has_a_row_for_each_series_and_window(capsys: Any) -> None:
     """The printed table of metrics has a row for each series and window."""
     assert 0 == main(["metrics"])
@@ -94,7 +94,7 @@ def test_printed_table_has_a_row_for_each_series_and_window(capsys: Any) -> None
     assert "nothing\n" == capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 @pytest.mark.parametrize(
     "words, message",
     [

@@ -30,7 +30,7 @@ availability = 0.5
 
 
 @pytest.fixture
-def _figures() -> None:
+def _stored_metrics() -> None:
     """Write metrics of this month and an earlier one, and a configuration with objectives."""
     Path("moorage.toml").write_text(f'[metrics]\nurl = "{URL}"\n{OBJECTIVES}')
     now = datetime.now(UTC)
@@ -48,7 +48,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     return document["result"]["months"] if document["ok"] else document["error"]
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_objectives_are_reported(capsys: Any) -> None:
     """`moorage sla` reports each objective's compliance in each month."""
     this_month = f"{datetime.now(UTC):%Y-%m}"
@@ -70,7 +70,7 @@ def test_objectives_are_reported(capsys: Any) -> None:
     assert 4 == len(run(capsys, "--months", "1000"))
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_reports_are_written(capsys: Any) -> None:
     """`moorage sla` prints a table, and writes reports into files."""
     words = ["sla", "--months", "1", "--csv", "sla.csv", "--html", "sla.html"]
@@ -84,13 +84,13 @@ def test_reports_are_written(capsys: Any) -> None:
     assert 0o644 == Path("sla.html").stat().st_mode & 0o777
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_a_file_that_cannot_be_written_is_reported(capsys: Any) -> None:
     """If the report cannot be written, the error names the file."""
     assert "none/sla.csv" == run(capsys, "--csv", "none/sla.csv", code=2)["path"]
 
 
-@pytest.mark.usefixtures("_figures")
+@pytest.mark.usefixtures("_stored_metrics")
 def test_moorage_sla_says_that_no_objective_was_measured_without_recorded_calls(
     capsys: Any,
 ) -> None:

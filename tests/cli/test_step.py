@@ -107,15 +107,15 @@ def _cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def start(name: str, key: str) -> subprocess.Popen[str]:
     """Run a step in its own process, and return the process as soon as the step has begun."""
-    return begun("run", name, "--key", key, "--env", f"FOLDER={Path.cwd()}")
+    return started_command("run", name, "--key", key, "--env", f"FOLDER={Path.cwd()}")
 
 
 def follow_run(name: str, key: str) -> subprocess.Popen[str]:
     """Follow a run in its own process, and return the process after its first line."""
-    return begun("logs", name, "--key", key, "--follow")
+    return started_command("logs", name, "--key", key, "--follow")
 
 
-def begun(*arguments: str) -> subprocess.Popen[str]:
+def started_command(*arguments: str) -> subprocess.Popen[str]:
     """Start a command of `moorage step`, and return its process after its first line."""
     process = subprocess.Popen(
         [sys.executable, "-m", "moorage", "step", *arguments],

@@ -104,7 +104,7 @@ def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
 def test_any_value_at_any_path_loads_or_raises_configuration_error(
     place: tuple[Any, ...], junk: Any, environment: str | None
 ) -> None:
-    """With any value at any path, a configuration loads or raises an error without secrets."""
+    """A configuration with any value at any path loads, or raises an error without secrets."""
     assert PLANTED == os.environ["PLANTED"]
     source = with_junk(place, junk)
     refused_error: ConfigurationError | None = None

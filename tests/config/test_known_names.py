@@ -22,7 +22,7 @@ from moorage.config.monitoring_checks import KnownNames
 def test_service_that_a_broken_account_may_have_is_not_reported_as_unknown(
     service: str, other_tenants: bool, unknown: bool
 ) -> None:
-    """A service name is not reported as unknown if a broken or tenant's account may have it."""
+    """A service name that may belong to a broken or tenant's account is not reported as unknown."""
     names = KnownNames(
         services=frozenset({"vat"}), unreadable=frozenset({"broken"}), other_tenants=other_tenants
     )

@@ -20,7 +20,7 @@ from moorage.domain.monitoring.health import HealthState
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, LocalFailure
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.connectors.connector_lab import (
     AsyncRecordingConnector,
     ConnectorsLab,
@@ -417,7 +417,7 @@ def test_forked_child_makes_connector_that_parent_was_making() -> None:
 
     def build() -> RecordingConnector:
         if not names:
-            names.append(in_a_child(use_in_child))
+            names.append(run_in_forked_child(use_in_child))
         return RecordingConnector("diary", [])
 
     connectors.declare(ConnectorDescription(name="diary", kind="diary"), cast("Any", build))

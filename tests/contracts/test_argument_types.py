@@ -344,11 +344,11 @@ def required_arguments(contract: str, method_name: str) -> dict[str, Any]:
     return values | OTHER_ARGUMENTS.get((contract, method_name), {})
 
 
-def is_of(value: object, hint: Any) -> bool:
+def has_type(value: object, hint: Any) -> bool:
     """Return whether a value has the outermost type of an annotation."""
     origin = get_origin(hint)
     if origin is Union or origin is UnionType:
-        return any(is_of(value, arg) for arg in get_args(hint))
+        return any(has_type(value, arg) for arg in get_args(hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:
@@ -395,7 +395,7 @@ def test_wrong_type_is_refused_by_name(contract: str, method_name: str, mode: ty
                 error, result = await result_of_call(
                     vendor, partial(getattr(contract_api, method_name), **options)
                 )
-                if (contract, method_name, argument) in OPEN or is_of(junk, hints[argument]):
+                if (contract, method_name, argument) in OPEN or has_type(junk, hints[argument]):
                     continue
                 text = f"{argument}={junk!r} ended with {error!r}"
                 assert isinstance(error, (InvalidData, ConfigurationError)), text

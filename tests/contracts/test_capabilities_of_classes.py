@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Gull(Vendor):
+class SendOnlyVendor(Vendor):
     """A vendor of text messages that can only send."""
 
     name = "gull"
@@ -37,7 +37,7 @@ def refusal(capabilities: set[str], *methods: str, **attributes: Any) -> Configu
     """Return the error that defining a class with these capabilities and methods raises."""
     members = {"capabilities": frozenset(capabilities), **dict.fromkeys(methods, method)}
     with pytest.raises(ConfigurationError) as excinfo:
-        type("Tern", (Gull,), {"name": "tern", **members, **attributes})
+        type("Tern", (SendOnlyVendor,), {"name": "tern", **members, **attributes})
     assert "capabilities" == excinfo.value.path
     return excinfo.value
 
@@ -111,7 +111,7 @@ def test_operations_of_tables_are_checked() -> None:
 )
 def test_classes_that_may_be_right_are_accepted(members: dict[str, Any]) -> None:
     """A vendor class is accepted if its methods fit or are dynamic, or its contract is unknown."""
-    assert issubclass(type("Tern", (Gull,), members), Vendor)
+    assert issubclass(type("Tern", (SendOnlyVendor,), members), Vendor)
 
 
 def test_subclass_may_switch_a_feature_off() -> None:

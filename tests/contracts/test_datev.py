@@ -307,7 +307,7 @@ def test_general_reversal_may_be_a_letter() -> None:
 
 
 def test_batch_is_locked_by_default_and_by_a_single_booking() -> None:
-    """A header without a mark means locked, and a locked booking locks its whole batch."""
+    """A batch is locked by default, and a locked booking locks its whole batch."""
     locked = _batch(bookings=(BOOKING, FULL_BOOKING), is_locked=True)
     rows = BODY.split(b"\r\n")
     rows[3] = rows[3].replace(b";0;27022026;", b";1;27022026;")

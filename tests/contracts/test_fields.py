@@ -114,17 +114,17 @@ def test_each_field_of_a_request_has_its_declared_type(
             except InvalidData as error:
                 refused_fields.append((error.field or "").partition(".")[0].partition("[")[0])
             else:
-                assert is_of(getattr(instance, field.name), hints[field.name])
+                assert has_type(getattr(instance, field.name), hints[field.name])
     assert set(refused_fields) <= {*attrs.fields_dict(kind), *WHOLES}
 
 
-def is_of(value: object, hint: Any) -> bool:
+def has_type(value: object, hint: Any) -> bool:
     """Return whether a value has this type, including the types of its items."""
     origin, inner_types = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:
-        return any(is_of(value, item) for item in inner_types)
+        return any(has_type(value, item) for item in inner_types)
     if origin is tuple:
-        return isinstance(value, tuple) and all(is_of(item, inner_types[0]) for item in value)
+        return isinstance(value, tuple) and all(has_type(item, inner_types[0]) for item in value)
     if origin is not None:
         return isinstance(value, origin)
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):

@@ -44,7 +44,7 @@ def hub(sandbox: OpenAISandbox, store: SqliteStorage | None = None, **options: A
     return Hub([account(sandbox, **options)], http=SandboxHttpClient(sandbox), state=store)
 
 
-def used_by(sandbox: OpenAISandbox, hub: Hub) -> int:
+def tokens_of_one_request(sandbox: OpenAISandbox, hub: Hub) -> int:
     """Return the number of tokens that the sandbox counts for one request."""
     usage = hub.inference().generate(REQUEST).usage
     sandbox.requests.clear()
@@ -68,7 +68,7 @@ def test_budget_counts_used_tokens_and_then_refuses() -> None:
     """Only used tokens count; a request that might exceed the budget is refused until midnight."""
     sandbox = OpenAISandbox()
     with hub(sandbox) as free_hub:
-        used = used_by(sandbox, free_hub)
+        used = tokens_of_one_request(sandbox, free_hub)
     with hub(sandbox, daily_tokens=MOST + 3 * used) as limited_hub:
         for _ in range(4):
             limited_hub.inference().generate(REQUEST)
@@ -109,7 +109,7 @@ def test_stored_answer_costs_nothing() -> None:
     """A repeated key returns the stored answer, uses no tokens, and needs no budget."""
     sandbox = OpenAISandbox()
     with hub(sandbox) as free_hub:
-        used = used_by(sandbox, free_hub)
+        used = tokens_of_one_request(sandbox, free_hub)
     with hub(sandbox, daily_tokens=MOST + used) as limited_hub:
         inference = limited_hub.inference()
         first = inference.generate(REQUEST, idempotency_key="k-1")

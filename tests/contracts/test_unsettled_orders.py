@@ -47,7 +47,7 @@ KEY = "order-7/1"
 orders = pytest.mark.parametrize("operation", list(ORDERS))
 
 
-def order(hub: Hub, operation: str, **changes: Any) -> Any:
+def place_order(hub: Hub, operation: str, **changes: Any) -> Any:
     """Execute an operation with the tests' idempotency key and these changes to its request."""
     request = attrs.evolve(ORDERS[operation], **changes)
     return getattr(hub.payments(), operation)(request, idempotency_key=KEY)
@@ -59,7 +59,7 @@ def execute_with_lost_answer(world: PaymentsWorld, hub: Hub, operation: str) -> 
         world.stripe.fail(None)  # the product
     world.stripe.fail(Lost())
     with pytest.raises((ConnectionFailed, OutcomeUnknown)):
-        order(hub, operation)
+        place_order(hub, operation)
 
 
 def id_of(world: PaymentsWorld, operation: str) -> str:
@@ -98,11 +98,11 @@ def test_key_refuses_another_payload_after_lost_first_request() -> None:
     world.stripe.fail(Lost())  # the product
     with world.hub() as hub:
         with pytest.raises(ConnectionFailed):
-            order(hub, "create_subscription")
+            place_order(hub, "create_subscription")
         with pytest.raises(IdempotencyConflict, match="a different payment"):
-            order(hub, "create_subscription", amount=Money("90.00", "EUR"))
+            place_order(hub, "create_subscription", amount=Money("90.00", "EUR"))
         with pytest.raises(IdempotencyConflict, match="a different payment"):
-            order(hub, "pay_payee")
+            place_order(hub, "pay_payee")
         world.clock.advance(WAIT)
         (settled_payment,) = hub.settle_payments()
 
@@ -120,7 +120,7 @@ def test_job_settles_a_lost_order(operation: str) -> None:
     with world.hub() as other_hub:
         (settled_payment,) = other_hub.settle_payments()
         assert [] == other_hub.unsettled_payments()
-        repeated = order(other_hub, operation)
+        repeated = place_order(other_hub, operation)
 
     assert SettledAs.DONE is settled_payment.outcome
     assert isinstance(settled_payment.receipt, PayeePayout | Subscription)
@@ -132,7 +132,7 @@ def test_order_that_succeeded_or_was_refused_is_not_in_list(operation: str) -> N
     """An order that succeeded or was refused is not in the list."""
     world = PaymentsWorld()
     with world.hub() as hub:
-        order(hub, operation)
+        place_order(hub, operation)
         assert [] == hub.unsettled_payments()
 
 
@@ -141,7 +141,7 @@ def test_subscription_whose_first_charge_was_declined_is_not_in_list() -> None:
     world = PaymentsWorld()
     with world.hub() as hub:
         with pytest.raises(PaymentDeclined):
-            order(hub, "create_subscription", source="pm_card_chargeDeclined")
+            place_order(hub, "create_subscription", source="pm_card_chargeDeclined")
         assert [] == hub.unsettled_payments()
 
 
@@ -164,7 +164,7 @@ def test_person_closes_an_order_as_done(operation: str, form: str) -> None:
         forms: dict[str, Any] = {"id": receipt.ref.id, "ref": ref, "receipt": receipt}
         hub.close_payment(KEY, done=True, receipt=forms[form])
         count = len(world.stripe.requests)
-        repeated = order(hub, operation)
+        repeated = place_order(hub, operation)
 
         assert (receipt.ref.id, receipt.state, True) == (
             repeated.ref.id,
@@ -207,7 +207,7 @@ def test_person_closes_an_order_as_not_done(operation: str) -> None:
         execute_with_lost_answer(world, hub, operation)
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
-        assert id_of(world, operation) == order(hub, operation).ref.id
+        assert id_of(world, operation) == place_order(hub, operation).ref.id
         assert [] == hub.unsettled_payments()
 
 
@@ -250,7 +250,7 @@ def test_closed_order_is_replayed_to_its_own_request_only(
         world.clock.advance(WAIT)
         hub.close_payment(KEY, done=True, receipt=id_of(world, operation))
         with pytest.raises(IdempotencyConflict):
-            order(hub, operation, **changes)
+            place_order(hub, operation, **changes)
 
 
 @orders

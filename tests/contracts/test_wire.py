@@ -54,7 +54,7 @@ class MessageTransport:
         return f"{word}!"
 
 
-class AsyncCrier(MessageTransport):
+class AsyncMessageTransport(MessageTransport):
     """An asynchronous transport other than HTTP."""
 
     async def shout(self, word: str) -> str:  # type: ignore[override]  # the asynchronous twin
@@ -73,7 +73,7 @@ class MessageVendor(Vendor):
         return {"": Service("market", retry=None)}
 
 
-async def on_wire(
+async def run_on_wire(
     hub: Any, account: str, act: Callable[[Any], Awaitable[Any]], **options: Any
 ) -> Any:
     """Run a function with the wire of an operation at this account."""
@@ -93,7 +93,7 @@ async def test_wire_exposes_account_tenant_and_time(hub_class: type[Any]) -> Non
     async def use_wire(wire: Any) -> tuple[Any, ...]:
         return wire.account, wire.tenant, wire.now(), wire.ref("1", other="2", none=None)
 
-    account, tenant, now, ref = await on_wire(hubs.hub(hub_class), "one", use_wire)
+    account, tenant, now, ref = await run_on_wire(hubs.hub(hub_class), "one", use_wire)
     assert ("one", "acme") == (account, tenant)
     assert hubs.clock.utc() == now
     assert Ref("pigeon", "one", "1", {"other": "2"}) == ref
@@ -102,7 +102,7 @@ async def test_wire_exposes_account_tenant_and_time(hub_class: type[Any]) -> Non
         return str(wire.new_id())
 
     hub = hubs.hub(hub_class)
-    assert await on_wire(hub, "one", name) != await on_wire(hub, "one", name)
+    assert await run_on_wire(hub, "one", name) != await run_on_wire(hub, "one", name)
 
 
 @MODES
@@ -118,7 +118,7 @@ async def test_wire_sends_requests_to_the_services_of_the_vendor(hub_class: type
             await arriving_response.read() + await arriving_response.read(),
         )
 
-    assert (200, b'{"id":"L2"}') == await on_wire(hubs.hub(hub_class), "one", use_wire)
+    assert (200, b'{"id":"L2"}') == await run_on_wire(hubs.hub(hub_class), "one", use_wire)
 
 
 @MODES
@@ -135,7 +135,7 @@ async def test_concurrent_steps_return_their_results_in_step_order(hub_class: ty
 
         return await wire.run_all([step, fail_step], at_once=2)
 
-    good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", use_wire)
+    good_result, bad_result = await run_on_wire(hubs.hub(hub_class), "one", use_wire)
     assert "done" == good_result.unwrap()
     assert isinstance(bad_result.error, ValueError)
 
@@ -157,13 +157,13 @@ async def test_operation_timeout_limits_all_its_waits_and_requests_together(
 
     for step in (sleep_twice, send_late):
         with pytest.raises(DeadlineExceeded) as excinfo:
-            await on_wire(hubs.hub(hub_class), "one", step, timeout=5.0)
+            await run_on_wire(hubs.hub(hub_class), "one", step, timeout=5.0)
         assert "one" == excinfo.value.service
     assert not hubs.one.requests
 
 
 @MODES
-async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
+async def test_operation_without_a_timeout_uses_that_of_its_service(hub_class: type[Any]) -> None:
     """With an idempotency key but without a timeout, an operation uses its service's timeout."""
     hubs = PigeonHubs()
 
@@ -172,8 +172,8 @@ async def test_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
 
     hub = hubs.hub(hub_class)
     with pytest.raises(DeadlineExceeded):
-        await on_wire(hub, "one", use_wire, keyed=True)
-    assert await on_wire(hub, "one", use_wire) is None
+        await run_on_wire(hub, "one", use_wire, keyed=True)
+    assert await run_on_wire(hub, "one", use_wire) is None
 
 
 @MODES
@@ -185,28 +185,28 @@ async def test_operation_can_sign_with_the_credentials_of_the_account(hub_class:
         return await wire.credentials()
 
     with pytest.raises(CredentialNotFound):
-        await on_wire(hubs.hub(hub_class), "one", use_wire)
+        await run_on_wire(hubs.hub(hub_class), "one", use_wire)
     credentials = Credentials.bearer("token")
     account = Account(
         "one", TextMessageVendor(loft="one.example"), settings={"credentials": credentials}
     )
     hub = hubs.hub(hub_class, accounts=[account, *hubs.accounts[1:]])
-    assert credentials == await on_wire(hub, "one", use_wire)
+    assert credentials == await run_on_wire(hub, "one", use_wire)
 
 
 @MODES
 async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     """A vendor without HTTP is called through its transport, once per idempotency key."""
-    transport = MessageTransport() if hub_class is Hub else AsyncCrier()
+    transport = MessageTransport() if hub_class is Hub else AsyncMessageTransport()
     hub = hub_class([Account("square", MessageVendor())], transports={"square": transport})
 
     async def use_wire(wire: Any) -> Any:
         return await wire.execute("shout", "fish", key="k1", payload="fish")
 
-    assert ["fish!", "fish!"] == [await on_wire(hub, "square", use_wire) for _ in range(2)]
+    assert ["fish!", "fish!"] == [await run_on_wire(hub, "square", use_wire) for _ in range(2)]
     assert ["fish"] == transport.shouted
     with pytest.raises(ConfigurationError, match="No transport is configured for market"):
-        await on_wire(hub_class([Account("square", MessageVendor())]), "square", use_wire)
+        await run_on_wire(hub_class([Account("square", MessageVendor())]), "square", use_wire)
 
 
 @MODES

@@ -486,7 +486,7 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         )
 
 
-def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
+def lose_sealed_payment(world: World, cipher: AesGcmCipher | None = None) -> None:
     """Charge once, lose the response, and store the payment so that the page cannot decrypt it."""
     account, cipher = world.account(), cipher or AesGcmCipher(generate_keys())
     ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
@@ -504,7 +504,7 @@ def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
     """If a payment's cipher is missing, the page says so and omits the usual decisions."""
     with World(four_eyes=False) as world:
-        lose_sealed(world)
+        lose_sealed_payment(world)
         visitor = world.visitor()
         page = visitor.get(f"/payment{PAYMENT}").text
         assert ("Start the page with the cipher" in page, f"{act}?" in page) == (True, False)
@@ -519,7 +519,7 @@ def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
 def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> None:
     """A payment whose encryption keys are lost can be closed after the page lists what is lost."""
     with World(four_eyes=four_eyes) as world:
-        lose_sealed(world)
+        lose_sealed_payment(world)
         ann, receipt = world.visitor(), next(iter(world.stripe.intents))
         action = f"payment-{'' if done else 'not-'}done-keys-lost"
         page = ann.get(f"/payment{PAYMENT}").text

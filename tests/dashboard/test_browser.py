@@ -44,7 +44,7 @@ PAGES: Final = (
 )
 
 
-def in_trouble(world: World) -> None:
+def make_trouble(world: World) -> None:
     """Bring services, queues and payments into the states that the pages show as trouble."""
     world.break_circuit()
     world.lose()
@@ -65,7 +65,7 @@ def in_trouble(world: World) -> None:
     world.fail(id="req-3", status=IntegrationStatus.SUCCESS, error=None, http_status=200)
 
 
-def picture(page: str) -> str:
+def screenshot_name(page: str) -> str:
     """Return the file name of a screenshot of a page."""
     return "-".join(re.findall(r"[a-z]+", page)) or "now"
 
@@ -106,7 +106,7 @@ def log_in(window: Browser, url: str, name: str) -> None:
 def test_operator_repairs_by_mouse_keyboard_and_phone(tmp_path: Path) -> None:
     """An operator repairs a circuit, dead letters and a payment by mouse, keyboard and phone."""
     with World() as world, serve_dashboard(world) as url:
-        in_trouble(world)
+        make_trouble(world)
         with open_browser() as window:
             window.look()
             log_in(window, url, "ann")
@@ -193,10 +193,10 @@ def _on_a_phone(window: Browser, url: str) -> None:
                 window.open(f"{url}{page}")
                 assert [] == window.defects(), f"/{page} at {width} pixels"
                 assert window.ask(READABLE), f"/{page} has a squeezed text"
-                name = picture(page)
+                name = screenshot_name(page)
                 if width == 360:
                     window.keep(PICTURES / f"phone-{name}-{'dark' if dark else 'light'}.png")
     window.look(dark=True)
     for page in PAGES:
         window.open(f"{url}{page}")
-        window.keep(PICTURES / f"dark-{picture(page)}.png")
+        window.keep(PICTURES / f"dark-{screenshot_name(page)}.png")

@@ -13,7 +13,7 @@ from moorage.errors import StorageUnavailable
 from moorage.hub.audit import AuditPage, AuditQuery, AuditTrail
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.vendors.payments.stripe import Stripe
-from tests.dashboard.test_acts import lose_sealed
+from tests.dashboard.test_acts import lose_sealed_payment
 from tests.dashboard.test_ten_unknowns import facts_of, link_of, make_unknown_payment
 from tests.dashboard.world import BEN, WAIT, World
 
@@ -36,7 +36,7 @@ def audited_world(path: Path, *, four_eyes: bool = True) -> World:
     return World(audit=FileAudit(path / "trail"), four_eyes=four_eyes)
 
 
-def forget(world: World) -> None:
+def forget_payments(world: World) -> None:
     """Make the vendor forget all payments."""
     world.stripe.intents.clear()
     world.stripe.charges.clear()
@@ -52,7 +52,7 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
     """A payment's page shows when "not done" is safe to choose, and warns before that time."""
     with World() as world:
         world.lose()
-        forget(world)
+        forget_payments(world)
         world.clock.advance(WAIT)
         (payment,) = world.hub.unsettled_payments()
         assert payment.listed_by is not None
@@ -228,7 +228,7 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
     """A payment closed as not done stays closed until the program sends it again."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
-        forget(world)
+        forget_payments(world)
         world.clock.advance(WAIT)
         visitor = world.visitor()
         visitor.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
@@ -342,7 +342,7 @@ def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
     """Without the cipher, the page of a settled payment shows its outcome but not its id."""
     with audited_world(tmp_path) as world:
         cipher = AesGcmCipher(generate_keys())
-        lose_sealed(world, cipher)
+        lose_sealed_payment(world, cipher)
         ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
         with Hub([world.account()], **ports, cipher=cipher, clock=world.clock) as other_hub:
             other_hub.close_payment("INV-7/1", done=True)
@@ -354,7 +354,7 @@ def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference(
     """Closing by reference fails if the vendor lists no payment with the reference."""
     with World(four_eyes=False) as world:
         world.lose()
-        forget(world)
+        forget_payments(world)
         world.clock.advance(WAIT)
         answer = world.visitor().act(f"/acts/payment-done{PAYMENT}", reason="seen").text
         assert "The vendor lists no payment with this" in answer

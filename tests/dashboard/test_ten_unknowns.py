@@ -84,7 +84,7 @@ def link_of(page: str, act: str) -> str | None:
     return None if match is None else unescape(match[1])
 
 
-def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
+def matching_payment_at_vendor(world: World, facts: dict[str, str]) -> str | None:
     """Return the id of the matching payment at the vendor; None if the vendor has no match."""
     amount, currency = facts["Amount"].split()
     minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
@@ -112,7 +112,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
         answer = first.act(ask).text
         if "It is settled" in answer:
             return "asked"
-    receipt = found_at_vendor(world, facts_of(page))
+    receipt = matching_payment_at_vendor(world, facts_of(page))
     action = "payment-not-done" if receipt is None else "payment-done"
     link = link_of(page, action)
     assert link is not None

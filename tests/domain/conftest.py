@@ -12,7 +12,7 @@ from moorage.errors import ConfigurationError, InvalidData
 PLACE = re.compile(r"[a-z][a-z_]*([.\[].*)?", re.DOTALL)
 
 
-def helps(error: ConfigurationError | InvalidData) -> bool:
+def has_message_field_and_remedy(error: ConfigurationError | InvalidData) -> bool:
     """Return whether an error has a message, the path or field of the mistake, and a remedy."""
     place = error.field if isinstance(error, InvalidData) else error.path
     return (
@@ -36,7 +36,7 @@ def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ) -> None:
             build(error, *arguments, **fields)
             raiser: str = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - who asked for it
-            if raiser.startswith("moorage.domain.") and not helps(error):
+            if raiser.startswith("moorage.domain.") and not has_message_field_and_remedy(error):
                 unhelpful_errors.append(f"{raiser}: {error!r}")
 
         monkeypatch.setattr(kind, "__init__", watched)

@@ -21,7 +21,7 @@ def rule() -> TokenBucket:
     return TokenBucket(1, SECOND, 3)
 
 
-def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
+def filled_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Ticket]]:
     """Return a bucket emptied at noon, and the tickets of callers that have queued since then."""
     state = rule.present(rule.fast_grant(None, NOON, 3), NOON)
     tickets: list[Ticket] = []
@@ -60,7 +60,7 @@ def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
     rule: TokenBucket,
 ) -> None:
     """The queue of a bucket is stored as one run of grants as long as no caller gives up."""
-    queue, tickets = a_queue(rule, (1, 2, 1, 3))
+    queue, tickets = filled_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
     assert 10 * SECOND == queue[1]
@@ -74,7 +74,7 @@ def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
     """A caller that stops waiting leaves a gap in the queue, which the next arrival closes."""
-    whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
+    whole_queue, tickets = filled_queue(rule, (1, 1, 1, 1))
     cut_queue = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)
     # Behind the queue there is one more token, because the token of the gap was not used.
@@ -89,8 +89,8 @@ def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
 
 
 def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
-    """Tokens of a passed gap in the queue are spare, unless later callers need them."""
-    queue, tickets = a_queue(rule, (1,) * 8)
+    """After the time of a gap in the queue, its tokens serve later callers, or else are spare."""
+    queue, tickets = filled_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1
     present_state = rule.present(queue, now)
@@ -112,7 +112,7 @@ def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
 
 def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
     """Returning tokens late never fills a bucket above its capacity."""
-    queue, tickets = a_queue(rule, (1,) * 9)
+    queue, tickets = filled_queue(rule, (1,) * 9)
     for ticket in tickets[:3]:
         queue = rule.refund(queue, ticket)
     now = NOON + 6 * SECOND
@@ -131,7 +131,7 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
     assert idle_state is not None
     assert idle_state is rule.drain(idle_state, 0)
     assert [7.0, 0.0, 7.0, 7.0] == readable_state(rule.drain(idle_state, 7 * SECOND))
-    queue, tickets = a_queue(rule, (1,) * 8)
+    queue, tickets = filled_queue(rule, (1,) * 8)
     cut_queue = rule.refund(queue, tickets[1])
     moved_state = rule.drain(cut_queue, 10 * SECOND)
     assert [10.0, 0.0, 10.0, 10.0, [1.0, 1.0], [2.0, 8.0]] == readable_state(moved_state)
@@ -157,7 +157,7 @@ def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
     If there are more, two runs are merged.
     """
     size = 2 * RUNS + 20
-    queue, tickets = a_queue(rule, (1,) * size)
+    queue, tickets = filled_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:
         queue = rule.refund(queue, ticket)
     assert RUNS == len(queue[7])

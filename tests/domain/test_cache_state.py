@@ -24,7 +24,7 @@ from tests.domain.state_world import NOON, World
 SECOND = 1_000_000
 
 
-def keep(world: World, content: bytes = b"kept", *, version: int | None = None) -> bool:
+def store_response(world: World, content: bytes = b"kept", *, version: int | None = None) -> bool:
     """Store a response in the cache for ten seconds."""
     known_version = world.execute(ReadCachedAnswers("key")).version if version is None else version
     return world.execute(StoreCachedAnswers("key", known_version, content, 10 * SECOND))
@@ -45,41 +45,41 @@ def test_unknown_cache_key_has_no_entry() -> None:
 def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
     """A cache entry is returned with its age until it expires."""
     world = World()
-    assert keep(world)
+    assert store_response(world)
     assert CachedAnswers(NOON, 0, b"kept") == look_up(world)
     world.now += 10 * SECOND - 1
     assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look_up(world)
     world.now += 1
     assert CachedAnswers(0) == look_up(world)
-    assert keep(world, b"again")
+    assert store_response(world, b"again")
 
 
 def test_marker_of_a_removed_key_outlives_running_requests() -> None:
     """The marker of a removed cache key outlives any request that is still running."""
     world = World()
-    keep(world)
+    store_response(world)
     first_version = look_up(world).version
     world.execute(RemoveCachedAnswers("key"))
     assert CachedAnswers(first_version + 1, 0, None) == look_up(world)
 
     world.now += round(LONGEST_FLIGHT * SECOND) - 1
     for version in (0, first_version):
-        assert not keep(world, version=version)
+        assert not store_response(world, version=version)
     world.now += 1
     assert CachedAnswers(0) == look_up(world)
-    assert not keep(world, version=first_version)
-    assert keep(world, version=0)
+    assert not store_response(world, version=first_version)
+    assert store_response(world, version=0)
 
 
 def test_only_the_latest_mark_may_replace() -> None:
     """Only a writer with the latest version replaces a cache entry."""
     world = World()
-    keep(world)
+    store_response(world)
     first_version = look_up(world).version
 
-    assert keep(world, b"other")
+    assert store_response(world, b"other")
     assert CachedAnswers(first_version + 1, 0, b"other") == look_up(world)
-    assert not keep(world, b"late", version=first_version)
+    assert not store_response(world, b"late", version=first_version)
 
 
 def test_repeated_command_has_the_same_answer() -> None:
@@ -96,12 +96,12 @@ def test_repeated_command_has_the_same_answer() -> None:
 def test_small_clock_step_back_ages_no_cache_entry(back: int) -> None:
     """A small backward step of the clock does not age cache entries; a large step removes them."""
     world = World()
-    keep(world)
+    store_response(world)
     world.now -= back
 
     is_small = back <= SECOND
     assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look_up(world)
-    assert is_small is not keep(world, b"other", version=0)
+    assert is_small is not store_response(world, b"other", version=0)
     world.execute(RemoveCachedAnswers("key"))
     assert world.cells["key"][2] > NOON
 

@@ -263,7 +263,7 @@ def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
 def test_call_window_remembers_failures_for_a_day(
     config: dict[str, Any], reporters: str, wait: int, expected: object
 ) -> None:
-    """A circuit that counts calls forgets a failure, and its process, after a day."""
+    """A circuit that counts calls remembers a failure, and its process, for a day."""
     line = Line(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
     line.world.now += wait

@@ -120,7 +120,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def test_credential_text_is_a_token_and_a_table_is_read_by_its_method(
     written: object, expected: object
 ) -> None:
-    """Text is read as a bearer token; a table is read as its method's fields."""
+    """A credential in plain text is a bearer token; a table has the fields of its method."""
     assert expected == read_credentials(written, "here")
 
 

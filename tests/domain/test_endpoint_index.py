@@ -16,7 +16,7 @@ METHODS = st.sampled_from([HttpMethod.GET, HttpMethod.POST])
 SETTINGS = st.tuples(st.none() | METHODS, st.none() | TEMPLATES)
 
 
-def fits(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
+def matches_endpoint(endpoint: Endpoint, method: HttpMethod, path: str) -> bool:
     """Return whether a request with this method and path belongs to this endpoint."""
     if endpoint.path is None or endpoint.method not in (None, method):
         return False
@@ -35,7 +35,9 @@ def test_index_agrees_with_a_linear_search(
     endpoints = [
         Endpoint(f"e{number}", method, path) for number, (method, path) in enumerate(settings)
     ]
-    expected = next((endpoint for endpoint in endpoints if fits(endpoint, method, path)), None)
+    expected = next(
+        (endpoint for endpoint in endpoints if matches_endpoint(endpoint, method, path)), None
+    )
 
     assert expected is EndpointIndex(endpoints).first(method, path)
 

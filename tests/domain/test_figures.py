@@ -349,7 +349,7 @@ def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_ser
     assert {("stripe", "", ("a\\0\\ud800" + "n" * 300)[:255]): 2} == calls_of(recording.take())
 
 
-def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
+def test_metrics_beyond_the_memory_limit_are_counted_as_lost() -> None:
     """If nobody fetches metrics, the excess over a memory limit is dropped and counted."""
     recording = RecordedMetrics(10, 2)
     for minute in range(3):

@@ -433,7 +433,7 @@ def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_a
     assert other_key.world.execute(done_claim)
 
 
-def test_retrys_term_ends_within_the_vendors_memory() -> None:
+def test_key_is_retried_only_while_the_vendor_remembers_it() -> None:
     """A key is retried only if the vendor will remember it until the retry must have ended."""
     key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)

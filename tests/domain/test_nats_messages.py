@@ -84,7 +84,7 @@ def test_duplicate_window_is_read_in_seconds() -> None:
     assert window_of({}) is None
 
 
-def test_size_is_that_of_the_wire() -> None:
+def test_size_of_a_message_counts_its_header_lines_as_sent() -> None:
     """A NATS message's size counts its header lines as they are sent."""
     assert 3 == wire_size(b"abc", {})
     assert len(b"NATS/1.0\r\na: \xc3\xa4\r\n\r\nabc") == wire_size(b"abc", {"a": "ä"})

@@ -168,7 +168,7 @@ def test_call_pays_its_cost_to_limits_of_endpoint_and_service() -> None:
         plan_of(Endpoint("x", cost=6, limits=RateLimitConfig(5)))
 
 
-def test_a_circuit_is_the_services_or_the_endpoints() -> None:
+def test_endpoint_shares_the_circuit_of_its_service_by_default() -> None:
     """An endpoint shares its service's circuit, unless it has its own circuit or none."""
     circuit = CircuitBreakerConfig()
     service_gates = plan_of(circuit=circuit).gates
@@ -192,7 +192,7 @@ def test_changed_rules_keep_their_state_keys() -> None:
     assert keys != {plan_of(limits=RateLimitConfig(1, per=2)).gates.limit_keys}
 
 
-def test_slow_threshold_is_the_circuits() -> None:
+def test_circuit_settings_decide_when_a_response_is_slow() -> None:
     """The circuit's settings decide when a response is slow."""
     assert plan_of().slow is None
     assert plan_of(circuit=CircuitBreakerConfig()).slow is None
@@ -347,7 +347,7 @@ def test_target_is_the_services_name() -> None:
     assert "vat" == Plan(BARE, None, None).target
 
 
-def test_cache_wait_of_an_endpoint() -> None:
+def test_cache_policy_of_an_endpoint_overrides_that_of_its_service() -> None:
     """An endpoint's cache policy overrides its service's."""
     custom_endpoint, other_endpoint = (
         Endpoint(name, cache=CachePolicy(max_wait=wait)) for name, wait in WAITS.items()

@@ -350,7 +350,7 @@ def test_value_with_an_equals_sign_is_masked_completely() -> None:
     assert "https://h/x?code=***&b=1=2" == RULES.query("https://h/x?code=a=b&b=1=2")
 
 
-def test_json_is_read_as_json() -> None:
+def test_sensitive_names_in_json_are_recognised_despite_escapes() -> None:
     """A sensitive name in JSON is recognised despite escapes, in lists and in objects."""
     assert ":1" == Redaction().body(b":1", JSON, 99)
     assert '["***"]' == Redaction().body(b'["jane\\u0040ex.example"]', JSON, 99)

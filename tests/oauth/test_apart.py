@@ -26,7 +26,7 @@ from moorage.adapters.credentials.memory import (
     MemoryCredentialProvider,
 )
 from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.oauth.world import OWNER, client, grants, token
 from tests.support.threads import no_new_threads
 
@@ -183,7 +183,7 @@ def test_child_process_forked_during_token_renewal_does_not_wait_for_parent_thre
         held_client.let.set()
         return bool(refresher.get(*OWNER).access_token == Secret("at-2"))
 
-    assert in_a_child(get_token)
+    assert run_in_forked_child(get_token)
     held_client.let.set()
     thread.join(20)
 

@@ -31,7 +31,7 @@ from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
 from moorage.contracts.sms import SmsMessage
 from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.storage.local_files import LocalFiles
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.contracts.caller import MODES, PigeonHubs
 from tests.contracts.pigeon import TextMessageVendor
 from tests.reload.world import ReloadWorld, result_of, services
@@ -552,7 +552,7 @@ def test_child_forked_during_a_reload_can_reload(tmp_path: Path) -> None:
     reading = threading.Thread(target=hold)
     reading.start()
     held_event.wait()
-    assert ["https://two.example/a"] == in_a_child(call_after_reload)
+    assert ["https://two.example/a"] == run_in_forked_child(call_after_reload)
     finished_event.set()
     reading.join()
     hub.manager.call("vat", GET)

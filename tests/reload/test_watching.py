@@ -26,7 +26,7 @@ from moorage.adapters.audit.file import FileAudit
 from moorage.hub.audit import AuditTrail
 from moorage.hub.origin import Origin
 from moorage.hub.reloading import AsyncConfigurationWatch, ConfigurationWatch
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.reload.world import ReloadWorld, result_of, services
 from tests.support.threads import no_new_threads
 
@@ -415,8 +415,8 @@ def test_forked_child_watches_too(tmp_path: Path) -> None:
         return changed_names
 
     with watch:
-        assert ("services.vat",) == in_a_child(change_services)
-    assert 0 == in_a_child(lambda: threading.active_count() - 1)
+        assert ("services.vat",) == run_in_forked_child(change_services)
+    assert 0 == run_in_forked_child(lambda: threading.active_count() - 1)
 
 
 def test_watching_needs_a_file() -> None:

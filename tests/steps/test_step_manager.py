@@ -33,7 +33,7 @@ from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.support.meanwhile import Meanwhile
 from tests.support.waiting import wait_until
 
@@ -326,7 +326,7 @@ def test_forked_child_makes_connector_that_parent_was_making() -> None:
 
     def factory() -> MockPlatform:
         if not kinds:
-            kinds.append(in_a_child(use_in_child))
+            kinds.append(run_in_forked_child(use_in_child))
         return MockPlatform()
 
     steps.register("mock", factory)

@@ -38,7 +38,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.vendors.storage.fsspec import Fsspec
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.storage.file_servers import PASSWORD, server
 from tests.storage.labs import PART, bytes_of, run
 
@@ -465,7 +465,7 @@ def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path:
         size: int = transport.within(60.0).head("a").size
         return size
 
-    assert 5 == in_a_child(size_in_child) == size_in_child()
+    assert 5 == run_in_forked_child(size_in_child) == size_in_child()
     transport.close()
 
 

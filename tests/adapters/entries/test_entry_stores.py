@@ -51,7 +51,7 @@ def test_asynchronous_inboxes_pass_conformance_kit(
     check: inbox_conformance.AsyncCheck, lab: EntryLab
 ) -> None:
     """The asynchronous inboxes pass the conformance kit."""
-    asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
+    asyncio.run(_check_store(check, lab, "async_inbox", lab.inbox))
 
 
 @pytest.mark.untraced
@@ -60,7 +60,7 @@ def test_asynchronous_outboxes_pass_conformance_kit(
     check: outbox_conformance.AsyncCheck, lab: EntryLab
 ) -> None:
     """The asynchronous outboxes pass the conformance kit."""
-    asyncio.run(_check_store(check, lab, "later_outbox", lab.outbox))
+    asyncio.run(_check_store(check, lab, "async_outbox", lab.outbox))
 
 
 async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[], Any]) -> None:
@@ -143,7 +143,7 @@ def test_asynchronous_outbox_claims_and_settles_entries_in_batches(lab: EntryLab
     """The asynchronous outbox claims and settles entries in batches."""
 
     async def run() -> None:
-        store = await lab.later_outbox()
+        store = await lab.async_outbox()
         for name in "ab":
             await store.add(entry(name))
         claimed_entries = await store.claim(9, 60.0, 5)

@@ -157,10 +157,10 @@ def test_unusable_sqlite_files_are_refused(tmp_path: Path) -> None:
         assert repr(store) == f"SqliteOutbox({str(path)!r})"
 
     async def run() -> None:
-        async with AsyncSqliteOutbox(path, create=True) as later_outbox:
-            assert repr(later_outbox) == f"AsyncSqliteOutbox({str(path)!r})"
-            await later_outbox.migrate()
-            assert await later_outbox.remove(EntryQuery()) == 1
+        async with AsyncSqliteOutbox(path, create=True) as async_outbox:
+            assert repr(async_outbox) == f"AsyncSqliteOutbox({str(path)!r})"
+            await async_outbox.migrate()
+            assert await async_outbox.remove(EntryQuery()) == 1
 
     asyncio.run(run())
 

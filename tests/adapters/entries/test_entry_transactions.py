@@ -69,7 +69,7 @@ def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryLab) 
     url = server.engine.url.set(drivername=drivers[server.kind])
 
     async def run() -> None:
-        store, engine = await server.later_outbox(), create_async_engine(url)
+        store, engine = await server.async_outbox(), create_async_engine(url)
         async with AsyncSession(engine) as session:
             await store.within(session).add(entry("never"))
             await session.rollback()
@@ -89,7 +89,7 @@ def test_entry_can_be_added_through_asynchronous_driver_connection(server: Entry
     """An entry can be added through an asynchronous driver connection."""
 
     async def run() -> None:
-        store = await server.later_outbox()
+        store = await server.async_outbox()
         if server.kind == "postgresql":
             async with await psycopg.AsyncConnection.connect(server.url) as connection:
                 await store.within(connection).add(entry("kept"))
@@ -107,7 +107,7 @@ def test_entry_can_be_added_through_asynchronous_driver_connection(server: Entry
     asyncio.run(run())
 
 
-class AwaitedFile:
+class AsyncFileConnection:
     """A database connection with asynchronous methods, like those of `aiosqlite`."""
 
     def __init__(self, path: str) -> None:
@@ -134,8 +134,8 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
     """An entry added through an asynchronous SQLite connection follows its commit or rollback."""
 
     async def run() -> None:
-        store = await file.later_outbox()
-        connection = AwaitedFile(file.file)
+        store = await file.async_outbox()
+        connection = AsyncFileConnection(file.file)
         await store.within(connection).add(entry("never"))
         await connection.rollback()
         await store.within(connection).add(entry("kept"))
@@ -238,7 +238,7 @@ def test_async_outbox_adds_a_call_in_the_transaction_of_the_program(server: Entr
     url = server.engine.url.set(drivername=drivers[server.kind])
 
     async def run() -> None:
-        store, engine = await server.later_outbox(), create_async_engine(url)
+        store, engine = await server.async_outbox(), create_async_engine(url)
         async with AsyncSession(engine) as session, session.begin():
             await AsyncOutbox(store).within(session).put("storage", "delete", "a.txt")
         assert len((await store.find(EntryQuery())).items) == 1
@@ -268,12 +268,12 @@ def test_outbox_refuses_an_unsuitable_connection(file: EntryLab, server: EntryLa
     with closing(sqlite3.connect(file.file, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         assert store.within(connection).add(entry("a")).id == "a"
-    later_outbox = AsyncSqliteOutbox(file.file, prefix=file.prefix)
+    async_outbox = AsyncSqliteOutbox(file.file, prefix=file.prefix)
     with (
         closing(sqlite3.connect(file.file)) as connection,
         pytest.raises(ConfigurationError, match="is synchronous, but this store is asynchronous"),
     ):
-        later_outbox.within(connection)
+        async_outbox.within(connection)
     with pytest.raises(ConfigurationError, match="is asynchronous, but this store is synchronous"):
         store.within(AsyncSession())
     if server.kind == "postgresql":
@@ -335,7 +335,7 @@ def test_autocommit_of_asynchronous_sqlalchemy_is_refused(server: EntryLab) -> N
     url = server.engine.url.set(drivername=drivers[server.kind])
 
     async def run() -> None:
-        store = await server.later_outbox()
+        store = await server.async_outbox()
         engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             with pytest.raises(ConfigurationError, match="commits every statement by itself"):

@@ -46,7 +46,7 @@ def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
     """A worker waiting on an asynchronous store wakes when entries are committed."""
 
     async def run() -> None:
-        store = await server.later_outbox()
+        store = await server.async_outbox()
         can = server.kind == "postgresql"
         assert await store.wait(0.01) is can
         waiting_task = asyncio.ensure_future(store.wait(30.0 if can else 0.01))

@@ -7,7 +7,7 @@ from typing import Any
 
 from moorage import LocalFailure, OperationAttempt
 from moorage.adapters.grpc.connector_sync import GrpcConnector
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.grpc.grpc_lab import ECHO
 
 
@@ -23,7 +23,7 @@ def main(address: str) -> None:
             return type(error).__name__
 
     call()
-    child = in_a_child(call)
+    child = run_in_forked_child(call)
     sys.stdout.write(f"parent {call()}, child {child}\n")
     sys.stdout.flush()
     connector.close()

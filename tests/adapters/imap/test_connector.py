@@ -277,7 +277,7 @@ def test_invalid_imap_settings_are_refused(settings: dict[str, Any], path: str) 
     assert path == caught.value.path
 
 
-class Tokens:
+class ExpiredTokenProvider:
     """A credential provider whose first token has expired."""
 
     def __init__(self) -> None:
@@ -295,7 +295,7 @@ class Tokens:
         return OAuthCredentials(access_token="new-token")
 
 
-class AsyncTokens(Tokens):
+class AsyncExpiredTokenProvider(ExpiredTokenProvider):
     """An asynchronous credential provider whose first token has expired."""
 
     async def get(self, service: str, tenant: str | None, /) -> OAuthCredentials:  # type: ignore[override]  # awaited
@@ -323,7 +323,7 @@ def test_token_is_renewed(capabilities: str, *, is_async: bool) -> None:
         return b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n" if "dXNlcj1" in line else None
 
     with ScriptedImap(answer, capabilities=capabilities) as server:
-        provider = AsyncTokens() if is_async else Tokens()
+        provider = AsyncExpiredTokenProvider() if is_async else ExpiredTokenProvider()
         settings = server.settings(password=None)
         with Mailbox(settings, is_async=is_async, provider=provider) as mailbox:
             assert 7 == mailbox.perform(mailbox.connector.search()).validity
@@ -331,7 +331,7 @@ def test_token_is_renewed(capabilities: str, *, is_async: bool) -> None:
     assert 1 == provider.refreshed
 
 
-class Passwords:
+class FixedCredentialProvider:
     """A credential provider that always returns the same credentials, or None."""
 
     def __init__(self, credentials: Credentials | None) -> None:
@@ -350,7 +350,7 @@ def test_password_that_cannot_be_renewed() -> None:
     """If the server refuses the password, and the provider has no new one, the call fails."""
     refuse = b"TAG NO no\r\n"
     with ScriptedImap(lambda line: refuse if "AUTHENTICATE" in line else None) as server:
-        provider = Passwords(Credentials.basic("bob", "guess-0815"))
+        provider = FixedCredentialProvider(Credentials.basic("bob", "guess-0815"))
         with Mailbox(server.settings(password=None), provider=provider) as mailbox:
             mailbox.error(mailbox.connector.search(), AuthenticationFailed)
         response = b64encode(b"\0bob\0guess-0815").decode()
@@ -363,7 +363,7 @@ def test_connector_without_credentials_does_not_log_in() -> None:
     """If the provider has no credentials, the connector does not log in."""
     with (
         ScriptedImap(lambda _: None) as server,
-        Mailbox(server.settings(password=None), provider=Passwords(None)) as mailbox,
+        Mailbox(server.settings(password=None), provider=FixedCredentialProvider(None)) as mailbox,
     ):
         mailbox.perform(mailbox.connector.search())
 

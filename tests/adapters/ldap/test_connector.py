@@ -204,7 +204,7 @@ def test_search_returns_all_pages_up_to_its_limit(settings: Ldap, *, pages: bool
 
 
 def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
-    """An LDAP stream yields all entries.
+    """An LDAP stream yields all entries, and a program may stop reading early.
 
     If the caller stops early, the stream's connection still returns to the pool.
     """

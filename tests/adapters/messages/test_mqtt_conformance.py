@@ -36,7 +36,7 @@ class BrokerSetup:
         self._untrusted = untrusted
 
     def subject(self, protocol: str, *, is_async: bool) -> kit.ConnectorSubject:
-        """Return the connector under test; its checks publish to a second topic as a read."""
+        """Return the connector under test; instead of a read, it publishes to a second topic."""
 
         def make_subject_of(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
             settings: Any = Mqtt

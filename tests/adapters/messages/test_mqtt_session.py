@@ -312,7 +312,9 @@ def test_interrupted_ping_closes_the_connection() -> None:
 
 
 @pytest.mark.parametrize("user, flags", [("", 0x02), ("shop@", 0x82), ("shop:open-sesame@", 0xC2)])
-def test_session_begins_clean_with_the_user_that_is_named(user: str, flags: int) -> None:
+def test_session_starts_clean_and_sends_only_configured_user_and_password(
+    user: str, flags: int
+) -> None:
     """An MQTT session starts clean, and sends a user name or password only if one is set."""
     for protocol, properties in (("5", b""), ("3.1.1", None)):
         with ScriptedBroker(connack(properties=properties)) as broker:

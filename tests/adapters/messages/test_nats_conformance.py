@@ -39,7 +39,7 @@ def _proxy(server: PrivateNats) -> Generator[TcpProxy]:
 def subject(
     server: PrivateNats, proxy: TcpProxy, *, is_async: bool
 ) -> connector_conformance.ConnectorSubject:
-    """Return the connector under test; its checks publish to a second stream instead of reading."""
+    """Return the connector under test; instead of a read, it publishes to a second stream."""
 
     def make_subject_of(url: str) -> Callable[[Any], Any]:
         settings: Any = Nats(url=url)

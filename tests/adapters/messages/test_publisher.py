@@ -154,7 +154,7 @@ class FragileLink(MemoryLink):
         return super().publish_batch(items, timeout)
 
 
-def fragile(
+def fragile_publishers(
     broker: MemoryBroker, content: bytes, error: Exception
 ) -> Callable[[bool], MessagePublisher | AsyncMessagePublisher]:
     """Return a function that makes publishers whose connections fail with one message."""
@@ -179,7 +179,7 @@ def fragile(
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
     """If the connection is lost during a batch, earlier groups are stored, and later ones not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
-    lab = labs(fragile(broker, b"2", LOST))
+    lab = labs(fragile_publishers(broker, b"2", LOST))
     results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
     assert [publication_of(result) for result in results] == [
         Publication.CERTAIN,
@@ -243,10 +243,7 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
 
 
 def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:
-    """A broker that responds is healthy.
-
-    A broker that responds and also reports a problem is degraded.
-    """
+    """A broker that responds is healthy, or degraded if it also reports a problem."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     health = lab.finish(lab.publisher.health(1.0))
@@ -259,7 +256,7 @@ def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:
 
 def test_exceptions_of_the_library_become_moorage_errors(labs: Callable[..., Lab]) -> None:
     """Exceptions of a client library become moorage errors without the original text."""
-    lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
+    lab = labs(fragile_publishers(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))
     assert caught.value.__cause__ is caught.value.__context__ is None
@@ -269,7 +266,7 @@ def test_exceptions_of_the_library_become_moorage_errors(labs: Callable[..., Lab
 
 def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
     """If a connection raises TimeoutError, the error states that the message may have been sent."""
-    lab = labs(fragile(MemoryBroker(), b"1", TimeoutError()))
+    lab = labs(fragile_publishers(MemoryBroker(), b"1", TimeoutError()))
     with pytest.raises(AttemptTimeout, match="did not acknowledge the message in time") as caught:
         lab.publish("orders", Message(b"1"))
     assert caught.value.may_have_been_processed
@@ -277,7 +274,7 @@ def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None
 
 def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> None:
     """An unknown exception is raised unchanged, and the health report does not quote it."""
-    lab = labs(fragile(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
+    lab = labs(fragile_publishers(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
     with pytest.raises(ZeroDivisionError):
         lab.publish("orders", Message(b"1"))
     health = lab.finish(lab.publisher.health(1.0))

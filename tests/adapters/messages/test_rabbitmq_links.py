@@ -216,7 +216,7 @@ class SilentConnection:
         self.is_aborted = True
 
 
-def test_connection_that_does_not_close_in_time_is_cut_off() -> None:
+def test_connection_that_does_not_close_in_time_is_aborted() -> None:
     """If the server does not respond to a close request in time, the client cuts the connection."""
     connection = SilentConnection()
     asyncio.run(close_connection(connection, 0.0))

@@ -282,7 +282,7 @@ def _empty_work(lab: Lab) -> Any:
     return work_async if lab.is_async else lambda _: 7
 
 
-def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
+def test_reads_are_retried_and_writes_are_not(lab: Lab) -> None:
     """Reads are retried after a failure.
 
     Writes are retried only if they are marked with `repeatable=True`.
@@ -325,7 +325,7 @@ def test_names_that_the_server_refuses(lab: Lab) -> None:
         lab.do("find", "orders", {"total": MongoOperators({"$greater": 1})})
 
 
-def test_closing_and_health(lab: Lab) -> None:
+def test_health_finds_the_version_and_closed_connector_refuses_calls(lab: Lab) -> None:
     """A health check finds the server's version; once closed, a connector refuses calls."""
     before: Any = lab.connector.versions
     assert before.server is None

@@ -70,7 +70,7 @@ def _private_server() -> Generator[PrivateMongo]:
         (20, InvalidRequest),
     ],
 )
-def test_codes_of_the_server_are_errors(
+def test_each_error_code_raises_the_matching_moorage_error(
     lab: Lab, server: PrivateMongo, code: int, kind: type[ConnectorError]
 ) -> None:
     """Each MongoDB error code raises the matching moorage error."""
@@ -98,7 +98,9 @@ def test_write_that_too_few_servers_confirmed_may_have_been_processed(
             assert excinfo.value.may_have_been_processed
 
 
-def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+def test_write_whose_reply_is_lost_is_not_retried(
+    labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
     """A write whose reply is lost is not retried.
 
     If the write has an idempotency key, it raises OutcomeUnknown.
@@ -115,7 +117,9 @@ def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: Priv
         lab.perform(insert, idempotency_key="k")
 
 
-def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+def test_read_whose_connection_breaks_is_retried(
+    labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
     """A read whose connection breaks is retried."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE_ATTEMPTS)
     lab.do("insert_one", "orders", {"_id": 0})
@@ -123,7 +127,9 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
         assert {"_id": 0} == lab.do("find_one", "orders", {})
 
 
-def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
+def test_transaction_may_be_committed_only_if_its_commit_reply_was_lost(
+    lab: Lab, server: PrivateMongo
+) -> None:
     """A transaction may be committed only if the reply to its commit was lost."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})

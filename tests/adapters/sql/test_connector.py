@@ -30,7 +30,7 @@ from moorage.adapters.concurrency._plain import run_now
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.monitoring.health import HealthState
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.sql.database_lab import (
     CREATE,
     ENDLESS,
@@ -545,7 +545,7 @@ def test_forked_child_process_opens_its_own_connections_and_leaves_its_parent_al
     """A forked child opens its own connections instead of using those of its parent."""
     lab = Lab("postgresql", "sync", connections=1)
     session = lab.session()
-    childs_session = in_a_child(lab.session)
+    childs_session = run_in_forked_child(lab.session)
 
     assert session != childs_session
     assert session == lab.session()

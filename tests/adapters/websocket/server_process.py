@@ -24,7 +24,7 @@ TOKEN = "token-of-the-orders-4711"
 _OPENINGS = count()
 
 
-class Orders:
+class OrdersServer:
     """A server with a handler `on_x` for each request method `x`."""
 
     def __init__(self, effects: Path) -> None:
@@ -164,7 +164,7 @@ async def main() -> None:
     if files:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*files)
-    orders = Orders(Path(effects))
+    orders = OrdersServer(Path(effects))
     server = await serve(
         orders.serve, "127.0.0.1", int(port), process_request=check_request, ssl=context
     )

@@ -31,7 +31,7 @@ from moorage import (
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
 from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.adapters.forked import in_a_child
+from tests.adapters.forked import run_in_forked_child
 from tests.adapters.websocket.server_process import TOKEN
 from tests.adapters.websocket.websocket_lab import AT_ONCE, Lab, Server
 from tests.support.frames import is_of_moorage
@@ -304,7 +304,9 @@ def test_forked_child_opens_its_own_connection(server: Server) -> None:
     find = connector.request({"method": "echo", "params": [1]}, name="echo")
     manager = ConnectorManager([Service("orders")])
     assert [1] == manager.perform("orders", find)
-    assert [1] == in_a_child(lambda: ConnectorManager([Service("orders")]).perform("orders", find))
+    assert [1] == run_in_forked_child(
+        lambda: ConnectorManager([Service("orders")]).perform("orders", find)
+    )
     assert [1] == manager.perform("orders", find)
     assert 1 == connector.statistics().created
     connector.close()
@@ -322,7 +324,7 @@ def test_forked_child_has_no_waiting_callers() -> None:
     caller = threading.Thread(target=wait, daemon=True)
     caller.start()
     wait_until(lambda: connector.statistics().waiting, "the waiting caller")
-    waiting = in_a_child(lambda: connector.statistics().waiting)
+    waiting = run_in_forked_child(lambda: connector.statistics().waiting)
     listener.cut()
     caller.join()
 

@@ -203,7 +203,7 @@ def test_unreadable_message_ends_the_subscription(lab: Lab, server: Server) -> N
     assert 1 == connector.statistics().created
 
 
-class Revocation:
+class RevokedTokenProvider:
     """A credential provider whose token is revoked after its first use."""
 
     def __init__(self, *, is_async: bool) -> None:
@@ -230,7 +230,7 @@ def test_revoked_token_raises_authentication_failed_at_reconnection(
     lab: Lab, server: Server
 ) -> None:
     """A subscription whose token is revoked raises AuthenticationFailed when it reconnects."""
-    provider = Revocation(is_async=lab.mode == "async")
+    provider = RevokedTokenProvider(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
     subscription = lab.subscribe(connector, until=9, cut_after=2)
     assert [1, 2] == lab.receive(subscription, 2)
