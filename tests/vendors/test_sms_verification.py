@@ -292,7 +292,10 @@ def test_entered_text_does_not_change_a_refusal(
     assert status is hub.sms().check_verification(ref, code, to=TO).status
 
 
-@pytest.mark.parametrize("status, is_open", [(408, True), (425, True), (404, False), (409, False)])
+@pytest.mark.parametrize(
+    "status, is_open",
+    [(408, True), (425, True), (500, True), (503, True), (404, False), (409, False)],
+)
 def test_unread_refusal_that_repeats_the_code_keeps_its_meaning(
     *, status: int, is_open: bool
 ) -> None:
