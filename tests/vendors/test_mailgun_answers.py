@@ -173,6 +173,50 @@ def test_daily_statistics_are_paged() -> None:
     assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
 
 
+def test_metrics_have_the_names_of_the_contract() -> None:
+    """Each metric of Mailgun that has a meaning is counted, and suppressions are added up."""
+    sandbox, mail_hub = mailgun_hub()
+    metrics = {
+        "accepted_outgoing_count": 1,
+        "processed_count": 2,
+        "delivered_smtp_count": 4,
+        "temporary_failed_count": 8,
+        "bounced_count": 16,
+        "permanent_failed_esp_block_count": 32,
+        "suppressed_bounces_count": 64,
+        "suppressed_unsubscribed_count": 128,
+        "suppressed_complaints_count": 256,
+        "opened_count": 512,
+        "unique_opened_count": 1024,
+        "clicked_count": 2048,
+        "unique_clicked_count": 4096,
+        "complained_count": 8192,
+        "unsubscribed_count": 16384,
+    }
+    day = {"dimension": "time", "value": "Mon, 02 Mar 2026 00:00:00 +0000"}
+    sandbox.fail(reply({"items": [{"dimensions": [day], "metrics": metrics}]}))
+    query = StatisticsQuery(start=date(2026, 3, 2), end=date(2026, 3, 2))
+    counts = EmailCounts(
+        requested=1,
+        processed=2,
+        delivered=4,
+        deferred=8,
+        bounced=16,
+        blocked=32,
+        dropped=64 + 128 + 256,
+        opened=512,
+        unique_opened=1024,
+        clicked=2048,
+        unique_clicked=4096,
+        complained=8192,
+        unsubscribed=16384,
+    )
+
+    assert counts == mail_hub.email().get_statistics(query).totals
+    body = json.loads(sandbox.requests[0].body)
+    assert (set(metrics), 1_000) == (set(body["metrics"]), body["pagination"]["limit"])
+
+
 def test_days_outside_requested_period_do_not_count_in_mailgun_statistics() -> None:
     """Days outside the requested period do not count in Mailgun statistics."""
     sandbox, mail_hub = mailgun_hub()
