@@ -35,7 +35,7 @@ def mask_stream(secrets: list[bytes], *parts: bytes) -> bytes:
     return b"".join([*(mask.feed(part) for part in parts), mask.finish()])
 
 
-def forms(secret: bytes) -> dict[str, bytes]:
+def printed_encodings(secret: bytes) -> dict[str, bytes]:
     """Return the secret in each encoding in which a program may print it."""
     text = secret.decode()
     written_form = {
@@ -61,10 +61,10 @@ def forms(secret: bytes) -> dict[str, bytes]:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("secret", [TOKEN, UNUSUAL_SECRET], ids=["token", "odd"])
-@pytest.mark.parametrize("form", sorted(forms(TOKEN)))
+@pytest.mark.parametrize("form", sorted(printed_encodings(TOKEN)))
 def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
     """A secret in any encoding is masked wherever the stream is split in two."""
-    written_form = forms(secret)[form]
+    written_form = printed_encodings(secret)[form]
     stream = b"before " + written_form + b" after\n"
     expected = mask_stream([secret], stream)
 
@@ -81,7 +81,7 @@ def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
 @pytest.mark.parametrize("form", ["plain", "base64 at 0", "hex", "url"])
 def test_secret_broken_by_a_line_break_is_masked(form: str) -> None:
     """A secret that spans two lines is masked, and both line ends remain."""
-    written_form = forms(TOKEN)[form]
+    written_form = printed_encodings(TOKEN)[form]
     for end in (b"\n", b"\r\n"):
         for cut in range(1, len(written_form)):
             stream = b"a " + written_form[:cut] + end + written_form[cut:] + b" b\n"

@@ -47,7 +47,7 @@ def changed_class(good: Evidence, **fields: Any) -> Evidence:
     return attrs.evolve(good, vendor=planted_class)
 
 
-def kind(**fields: Any) -> Callable[[Evidence], Evidence]:
+def class_change(**fields: Any) -> Callable[[Evidence], Evidence]:
     """Return a function that replaces attributes of the vendor's class in the evidence."""
 
     def plant(good: Evidence) -> Evidence:
@@ -63,28 +63,28 @@ def plant_unknown_capability(good: Evidence) -> Evidence:
     return planted
 
 
-def plant_of(**fields: Any) -> Callable[[Evidence], Evidence]:
+def evidence_change(**fields: Any) -> Callable[[Evidence], Evidence]:
     """Return a function that replaces these fields of the evidence."""
     return lambda good: attrs.evolve(good, **fields)
 
 
-def service(**fields: Any) -> Callable[[Evidence], Evidence]:
+def service_change(**fields: Any) -> Callable[[Evidence], Evidence]:
     """Return a function that replaces fields of the vendor's main service in the evidence."""
     return lambda good: attrs.evolve(good, services={"": attrs.evolve(good.services[""], **fields)})
 
 
-def source(text: str) -> Callable[[Evidence], Evidence]:
+def added_source(text: str) -> Callable[[Evidence], Evidence]:
     """Return a function that adds a module with this source code to the evidence."""
     module = SourceModule("planted", __file__, ast.parse(text), text)
     return lambda good: attrs.evolve(good, modules=(*good.modules, module))
 
 
-def fault(name: str, **fields: Any) -> Callable[[Evidence], Evidence]:
+def fault_outcome(name: str, **fields: Any) -> Callable[[Evidence], Evidence]:
     """Return a function that replaces the outcome of one injected fault in the evidence."""
     return lambda good: attrs.evolve(good, faults={**good.faults, name: Outcome(**fields)})
 
 
-def amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
+def sent_amount(name: str, sent: str) -> Callable[[Evidence], Evidence]:
     """Return a function that plants a sent amount, for example in a wrong unit."""
     outcome = Outcome(requests=1, bodies=sent)
     return lambda good: attrs.evolve(good, amounts={**good.amounts, name: outcome})
@@ -121,7 +121,7 @@ def plant_revealing_vendor(good: Evidence) -> Evidence:
     )
 
 
-def unused_operation(good: Evidence) -> Evidence:
+def plant_unused_operation(good: Evidence) -> Evidence:
     """Plant an operation of the vendor that no test scenario uses."""
     return changed_class(good, extra=Sinch.get_batch)
 
@@ -136,64 +136,64 @@ KEYS = partial(VendorKeys, repeat=RepeatedKey.REPLAYED, header="Idempotency-Key"
 PAGE_OF_KEYS = "https://stripe.com/docs/keys"
 
 PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
-    "name": plant_of(name="another"),
-    "contracts": kind(kinds=("payments", "haircuts")),
-    "summary": kind(__doc__=""),
+    "name": evidence_change(name="another"),
+    "contracts": class_change(kinds=("payments", "haircuts")),
+    "summary": class_change(__doc__=""),
     "options": plant_undescribed,
     "capabilities": plant_unknown_capability,
-    "limits": kind(limits={"page": 0}),
-    "main service": plant_of(services={"other": Service("stripe", "https://a.example")}),
-    "https": service(base_url="http://a.example"),
+    "limits": class_change(limits={"page": 0}),
+    "main service": evidence_change(services={"other": Service("stripe", "https://a.example")}),
+    "https": service_change(base_url="http://a.example"),
     "secret options": plant_revealing_vendor,
     "hidden secrets": plant_revealing_vendor,
-    "imports": source("from moorage.hub.hub import Hub\n"),
-    "purity": source("import time\n"),
-    "key statements": service(idempotency_memory=1e9),
-    "unknown outcomes": kind(unknown_outcomes={"charge": UnknownOutcome.ASKED_AGAIN}),
-    "key memory": kind(idempotency=KEYS(memory=5.0, documentation=PAGE_OF_KEYS)),
-    "time limits": service(timeout=500.0),
-    "retries": service(retry=RetryPolicy(max_attempts=9)),
-    "circuits": service(circuit=None),
-    "refusals": service(classify=None),
-    "ping": plant_of(ping=Request.post("/ping")),
-    "unknown words": source("STATES.get(word, MoveState.SUCCEEDED)\n"),
-    "key sources": kind(idempotency=KEYS(memory=500.0, documentation="https://stripe.com")),
-    "module docstrings": source("x = 1\n"),
-    "module length": source('"""Long."""\n' + "\n" * 500),
-    "requested operations": unused_operation,
-    "account": plant_of(account=None),
-    "sandbox": plant_of(has_sandbox=False),
-    "scenarios": plant_of(exchanges=()),
-    "credentials": plant_of(secrets=("latest_charge",)),
-    "working capabilities": plant_of(capabilities={"list": Outcome(error=REFUSED)}),
-    "refused capabilities": plant_of(missing={"list": Outcome(result=True)}),
-    "silent refusals": plant_of(missing={"list": Outcome(requests=1)}),
-    "status 401": fault("401", error=REFUSED, requests=1),
-    "status 404": fault("404", error=AuthenticationFailed("No."), requests=1),
-    "status 422": fault("422", result=True, requests=1),
-    "status 429": fault("429", error=REFUSED, requests=1),
-    "status 503": fault("503", error=REFUSED, requests=1),
-    "HTML answer": fault("HTML answer", result=True, requests=1),
-    "null answer": fault("null answer", result=True, requests=1),
-    "lost answer": fault("lost", result=True, requests=1),
-    "single effect": lambda good: kind(idempotency=None)(
-        fault("lost", error=VendorFailed("It failed."), effects=2)(good)
+    "imports": added_source("from moorage.hub.hub import Hub\n"),
+    "purity": added_source("import time\n"),
+    "key statements": service_change(idempotency_memory=1e9),
+    "unknown outcomes": class_change(unknown_outcomes={"charge": UnknownOutcome.ASKED_AGAIN}),
+    "key memory": class_change(idempotency=KEYS(memory=5.0, documentation=PAGE_OF_KEYS)),
+    "time limits": service_change(timeout=500.0),
+    "retries": service_change(retry=RetryPolicy(max_attempts=9)),
+    "circuits": service_change(circuit=None),
+    "refusals": service_change(classify=None),
+    "ping": evidence_change(ping=Request.post("/ping")),
+    "unknown words": added_source("STATES.get(word, MoveState.SUCCEEDED)\n"),
+    "key sources": class_change(idempotency=KEYS(memory=500.0, documentation="https://stripe.com")),
+    "module docstrings": added_source("x = 1\n"),
+    "module length": added_source('"""Long."""\n' + "\n" * 500),
+    "requested operations": plant_unused_operation,
+    "account": evidence_change(account=None),
+    "sandbox": evidence_change(has_sandbox=False),
+    "scenarios": evidence_change(exchanges=()),
+    "credentials": evidence_change(secrets=("latest_charge",)),
+    "working capabilities": evidence_change(capabilities={"list": Outcome(error=REFUSED)}),
+    "refused capabilities": evidence_change(missing={"list": Outcome(result=True)}),
+    "silent refusals": evidence_change(missing={"list": Outcome(requests=1)}),
+    "status 401": fault_outcome("401", error=REFUSED, requests=1),
+    "status 404": fault_outcome("404", error=AuthenticationFailed("No."), requests=1),
+    "status 422": fault_outcome("422", result=True, requests=1),
+    "status 429": fault_outcome("429", error=REFUSED, requests=1),
+    "status 503": fault_outcome("503", error=REFUSED, requests=1),
+    "HTML answer": fault_outcome("HTML answer", result=True, requests=1),
+    "null answer": fault_outcome("null answer", result=True, requests=1),
+    "lost answer": fault_outcome("lost", result=True, requests=1),
+    "single effect": lambda good: class_change(idempotency=None)(
+        fault_outcome("lost", error=VendorFailed("It failed."), effects=2)(good)
     ),
-    "errors of moorage": fault("422", error=KeyError("id")),
-    "named services": fault("422", error=VendorRejected("No.")),
-    "vendor's answer": fault("422", error=REFUSED),
-    "echoed secrets": lambda good: fault(ECHO, error=VendorRejected(good.secrets[0]))(good),
-    "pause": fault("429", error=RateLimitExceeded("Too many.", retry_at=None)),
-    "sent keys": kind(
+    "errors of moorage": fault_outcome("422", error=KeyError("id")),
+    "named services": fault_outcome("422", error=VendorRejected("No.")),
+    "vendor's answer": fault_outcome("422", error=REFUSED),
+    "echoed secrets": lambda good: fault_outcome(ECHO, error=VendorRejected(good.secrets[0]))(good),
+    "pause": fault_outcome("429", error=RateLimitExceeded("Too many.", retry_at=None)),
+    "sent keys": class_change(
         idempotency=KEYS(memory=500.0, documentation=PAGE_OF_KEYS, header="X-Another-Key")
     ),
-    "yen": amount("yen", "amount=123400&currency=jpy"),
-    "dinar": amount("dinar", "amount=1.230&currency=kwd"),
-    "huge": amount("huge", "amount=123456.7&currency=eur"),
-    "webhook scheme": kind(webhook="nobody"),
-    "unsigned webhooks": plant_of(unsigned_events=1),
+    "yen": sent_amount("yen", "amount=123400&currency=jpy"),
+    "dinar": sent_amount("dinar", "amount=1.230&currency=kwd"),
+    "huge": sent_amount("huge", "amount=123456.7&currency=eur"),
+    "webhook scheme": class_change(webhook="nobody"),
+    "unsigned webhooks": evidence_change(unsigned_events=1),
     "mapped webhooks": plant_unmapped,
-    "damaged webhooks": plant_of(events=KeyError("id")),
+    "damaged webhooks": evidence_change(events=KeyError("id")),
 }
 """A planted violation for each rule."""
 
@@ -230,7 +230,7 @@ def test_rule_fails_for_its_planted_violation(name: str, good: Evidence) -> None
 )
 def test_source_rule_fails_for_each_planted_violation(rule: str, text: str, good: Evidence) -> None:
     """A rule about source code sees each way to break it."""
-    assert rule in failed_rules(source(text)(good))
+    assert rule in failed_rules(added_source(text)(good))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_source_rule_fails_for_each_planted_violation(rule: str, text: str, good
 )
 def test_pure_source_is_not_accused(text: str, good: Evidence) -> None:
     """A rule about source code accepts the pure functions of a module that has impure ones too."""
-    assert not failed_rules(source(text)(good)) & {"purity", "unknown words"}
+    assert not failed_rules(added_source(text)(good)) & {"purity", "unknown words"}
 
 
 @pytest.mark.parametrize("name", ["access_token", "signing_key", "passphrase"])
@@ -262,8 +262,8 @@ def test_secret_of_another_name_is_caught(name: str, good: Evidence) -> None:
 def test_ignored_fault_of_a_call_with_several_requests_is_caught(good: Evidence) -> None:
     """If a call usually sends two requests, two requests after a fault do not count as a retry."""
     two_requests = attrs.evolve(good, usual_requests=2)
-    ignored = fault("null answer", result=True, requests=2)(two_requests)
-    repeated = fault("null answer", result=True, requests=3)(two_requests)
+    ignored = fault_outcome("null answer", result=True, requests=2)(two_requests)
+    repeated = fault_outcome("null answer", result=True, requests=3)(two_requests)
     assert "null answer" in failed_rules(ignored)
     assert "null answer" not in failed_rules(repeated)
 

@@ -113,7 +113,7 @@ class Erp:
         return sum(type(event).__name__ == name for event in self.events)
 
 
-def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
+def in_sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     """Run a test once synchronously and once asynchronously, with the host as first parameter."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 

@@ -27,7 +27,7 @@ from moorage.adapters.credentials.memory import (
 )
 from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
 from tests.adapters.forked import run_in_forked_child
-from tests.oauth.world import OWNER, client, grants, token
+from tests.oauth.world import OWNER, client, token, token_response
 from tests.support.threads import no_new_threads
 
 SERVICE = Service("crm", base_url="https://crm.example", needs_credentials=True)
@@ -48,7 +48,7 @@ class HeldServer:
         self.asked += 1
         self.reached.set()
         assert self.let.wait(20)
-        return grants(2)
+        return token_response(2)
 
     def open(self, *_: object) -> Any:
         """Fail the test, since no test opens a stream."""
@@ -58,7 +58,7 @@ class HeldServer:
         """Do nothing; the fake holds no connection."""
 
 
-def past() -> MemoryCredentialProvider:
+def store_with_expired_token() -> MemoryCredentialProvider:
     """Return a credential store with an expired token."""
     return MemoryCredentialProvider({OWNER: token(1, ago=10**9)})
 
@@ -66,7 +66,7 @@ def past() -> MemoryCredentialProvider:
 def test_a_call_ends_in_time_and_the_renewal_later() -> None:
     """A call times out while the authorisation server is silent; the late token is still stored."""
     held_client = HeldServer()
-    vault = past()
+    vault = store_with_expired_token()
     refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held_client)
     manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
 
@@ -87,7 +87,9 @@ def test_renewal_in_a_thread_returns_its_result() -> None:
     vendor = FakeVendor()
     vendor.queue(Response(400, {}, b'{"error": "invalid_client"}'))
     http = ScriptedHttpClient(vendor)
-    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=http, retry=None)
+    refresher = OAuthTokenRefresher(
+        CLIENTS, vault=store_with_expired_token(), http=http, retry=None
+    )
     manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
 
     with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
@@ -97,9 +99,11 @@ def test_renewal_in_a_thread_returns_its_result() -> None:
 def test_a_renewal_in_a_thread_serves_the_call() -> None:
     """A synchronous call with a short timeout uses the token that a background thread renewed."""
     server, service = FakeVendor(), FakeVendor()
-    server.queue(grants(2))
+    server.queue(token_response(2))
     service.queue(Response(200))
-    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=ScriptedHttpClient(server))
+    refresher = OAuthTokenRefresher(
+        CLIENTS, vault=store_with_expired_token(), http=ScriptedHttpClient(server)
+    )
     manager = ConnectorManager([SERVICE], credentials=refresher, http=ScriptedHttpClient(service))
 
     manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
@@ -120,7 +124,7 @@ def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
                 requests.append(request)
                 reached_event.set()
                 await let.wait()
-                return grants(2)
+                return token_response(2)
 
             async def open(self, *_: object) -> Any:
                 raise AssertionError
@@ -174,7 +178,9 @@ def test_closing_event_loop_cancels_its_token_renewals() -> None:
 def test_child_process_forked_during_token_renewal_does_not_wait_for_parent_thread() -> None:
     """A child process forked during a token renewal does not wait for the parent's thread."""
     held_client = HeldServer()
-    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held_client, request_timeout=0.5)
+    refresher = OAuthTokenRefresher(
+        CLIENTS, vault=store_with_expired_token(), http=held_client, request_timeout=0.5
+    )
     thread = threading.Thread(target=refresher.get, args=OWNER)
     thread.start()
     assert held_client.reached.wait(20)
@@ -193,7 +199,9 @@ def test_closing_token_refresher_closes_http_client_that_it_created() -> None:
     with VendorServer() as server:
         server.always(Behaviour(503))
         clients = {"crm": client(server=f"{server.url}/token")}
-        plain_refresher = OAuthTokenRefresher(clients, vault=past(), retry=RetryPolicy.none())
+        plain_refresher = OAuthTokenRefresher(
+            clients, vault=store_with_expired_token(), retry=RetryPolicy.none()
+        )
         with plain_refresher, pytest.raises(CredentialRefreshFailed):
             plain_refresher.get(*OWNER)
         with OAuthTokenRefresher(clients) as unused:
@@ -217,9 +225,11 @@ def test_machine_without_threads_is_a_local_failure() -> None:
     The next call renews the token.
     """
     server, service = FakeVendor(), FakeVendor()
-    server.queue(grants(2))
+    server.queue(token_response(2))
     service.queue(Response(200))
-    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=ScriptedHttpClient(server))
+    refresher = OAuthTokenRefresher(
+        CLIENTS, vault=store_with_expired_token(), http=ScriptedHttpClient(server)
+    )
     manager = ConnectorManager([SERVICE], credentials=refresher, http=ScriptedHttpClient(service))
 
     with no_new_threads(), pytest.raises(LocalFailure, match="could not start another thread"):

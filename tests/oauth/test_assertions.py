@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from moorage import ClientCredentials, Consent, CredentialRefreshFailed, JwtBearer, OAuthCredentials
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
-from tests.oauth.erp import Erp, client_of_server, in_both
+from tests.oauth.erp import Erp, client_of_server, in_sync_and_async
 from tests.support import authorization_faults as faults
 from tests.support import authorization_jwt as jose
 from tests.support.authorization_server import AuthorizationServer, Client
@@ -39,7 +39,7 @@ def registered_client(algorithm: str, **options: Any) -> Client:
     return Client(method="private_key_jwt", key=KEYS[algorithm].public_key(), **options)
 
 
-def signs_with(algorithm: str) -> dict[str, Any]:
+def signing_options(algorithm: str) -> dict[str, Any]:
     """Return the client's options for signing with this algorithm."""
     secret = SHARED if algorithm == "HS256" else pem(KEYS[algorithm])
     return {"secret": secret, "algorithm": algorithm}
@@ -50,7 +50,7 @@ def assertions(server: AuthorizationServer, name: str = "client_assertion") -> l
     return [jose.read_jwt(request.params[name]) for request in server.requests]
 
 
-def numbers(shown: list[jose.Jwt]) -> set[Any]:
+def assertion_ids(shown: list[jose.Jwt]) -> set[Any]:
     """Return the `jti` of each assertion."""
     return {proof.claims["jti"] for proof in shown}
 
@@ -62,13 +62,13 @@ def test_every_algorithm_is_tried() -> None:
 
 @pytest.mark.parametrize("key_id", [None, "2026-03"])
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
-@in_both
+@in_sync_and_async
 async def test_each_token_request_carries_new_assertion(
     erp: Erp, algorithm: str, key_id: str | None
 ) -> None:
     """Each token request carries a new assertion, and the server refuses a repeated one."""
     with AuthorizationServer(registered_client(algorithm, key_id=key_id)) as server:
-        client = client_of_server(server, key_id=key_id, **signs_with(algorithm))
+        client = client_of_server(server, key_id=key_id, **signing_options(algorithm))
         erp.use_client(server, client)
         for _ in range(3):
             assert 200 == (await erp.call()).status
@@ -80,7 +80,7 @@ async def test_each_token_request_carries_new_assertion(
         assert [("erp", "erp", server.token_url, 60)] * 3 == [
             _summary(proof.claims) for proof in shown_proofs
         ]
-        assert 3 == len(numbers(shown_proofs))
+        assert 3 == len(assertion_ids(shown_proofs))
         message = server.requests[0]
         assert {"client_secret", "authorization"}.isdisjoint({*message.params, *message.headers})
 
@@ -95,39 +95,42 @@ def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
-@in_both
+@in_sync_and_async
 async def test_token_request_that_is_retried_after_failure_carries_new_assertion(
     erp: Erp, algorithm: str
 ) -> None:
     """A token request that is retried after a failure carries a new assertion."""
     with AuthorizationServer(registered_client(algorithm)) as server:
         server.order(faults.failing_answer(503, processed=True))
-        erp.use_client(server, client_of_server(server, **signs_with(algorithm)))
+        erp.use_client(server, client_of_server(server, **signing_options(algorithm)))
 
         assert 200 == (await erp.call()).status
         assert [503, 200] == [request.status for request in server.requests]
-        assert 2 == len(numbers(assertions(server)))
+        assert 2 == len(assertion_ids(assertions(server)))
 
 
-@in_both
+@in_sync_and_async
 async def test_request_after_nonce_demand_has_new_assertion(erp: Erp) -> None:
     """If the server asks for a DPoP nonce, the repeated token request has a new assertion."""
     with AuthorizationServer(registered_client("ES256", dpop=True), nonces=True) as server:
         erp.use_client(
-            server, client_of_server(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256"))
+            server,
+            client_of_server(server, dpop_key=pem(KEYS["ES256"]), **signing_options("ES256")),
         )
 
         assert 200 == (await erp.call()).status
         assert ["use_dpop_nonce", None] == [request.error for request in server.requests]
-        assert 2 == len(numbers(assertions(server)))
+        assert 2 == len(assertion_ids(assertions(server)))
 
 
-@in_both
+@in_sync_and_async
 async def test_refresh_request_has_client_assertion(erp: Erp) -> None:
     """A client also authenticates by assertion when it uses a refresh token."""
     with AuthorizationServer(registered_client("RS256")) as server:
         value = server.seed()
-        erp.use_client(server, client_of_server(server, grant=Consent(), **signs_with("RS256")))
+        erp.use_client(
+            server, client_of_server(server, grant=Consent(), **signing_options("RS256"))
+        )
         first = OAuthCredentials(access_token="at-none", refresh_token=value.refresh_token)
         await erp.settle(erp.tokens.rotate("vat", None, first))
 
@@ -136,13 +139,13 @@ async def test_refresh_request_has_client_assertion(erp: Erp) -> None:
         assert "private_key_jwt" == server.requests[0].method
 
 
-@in_both
+@in_sync_and_async
 async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
     """The server refuses a client assertion whose audience is another endpoint."""
     with AuthorizationServer(registered_client("ES256")) as server:
         other_endpoint = f"{server.url}/elsewhere"
         place = Place(token_endpoint=other_endpoint)
-        erp.use_client(server, client_of_server(server, server=place, **signs_with("ES256")))
+        erp.use_client(server, client_of_server(server, server=place, **signing_options("ES256")))
 
         with pytest.raises(CredentialRefreshFailed):
             await erp.call()
@@ -150,7 +153,7 @@ async def test_assertion_for_another_audience_is_refused(erp: Erp) -> None:
 
 
 @pytest.mark.parametrize("options", [{"key_id": "old"}, {}])
-@in_both
+@in_sync_and_async
 async def test_assertion_with_unknown_key_is_refused(erp: Erp, options: dict[str, str]) -> None:
     """A client that signs with an unregistered key or an unknown key ID gets no token."""
     with AuthorizationServer(registered_client("ES256", key_id="new")) as server:
@@ -161,7 +164,7 @@ async def test_assertion_with_unknown_key_is_refused(erp: Erp, options: dict[str
         erp.use_client(
             server,
             client_of_server(
-                server, **(signs_with("ES256") if options else other_signing), **options
+                server, **(signing_options("ES256") if options else other_signing), **options
             ),
         )
 
@@ -171,12 +174,12 @@ async def test_assertion_with_unknown_key_is_refused(erp: Erp, options: dict[str
 
 
 @pytest.mark.parametrize("skew", [-600, 600])
-@in_both
+@in_sync_and_async
 async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, skew: float) -> None:
     """An assertion with a wrong time is refused with `invalid_client`, and not retried."""
     with AuthorizationServer(registered_client("ES256")) as server:
         server.advance(skew)
-        erp.use_client(server, client_of_server(server, **signs_with("ES256")))
+        erp.use_client(server, client_of_server(server, **signing_options("ES256")))
 
         with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as excinfo:
             await erp.call()
@@ -202,7 +205,7 @@ def assertion_grant(server: AuthorizationServer, algorithm: str, **options: Any)
 
 
 @pytest.mark.parametrize("algorithm", [*KEYS])
-@in_both
+@in_sync_and_async
 async def test_each_jwt_bearer_token_request_carries_new_assertion(
     erp: Erp, algorithm: str
 ) -> None:
@@ -218,7 +221,7 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
         shown_proofs = assertions(server, "assertion")
         assert ["ann", "ann"] == [item.json()["sub"] for item in (first, second)]
         assert [503, 200, 200] == [request.status for request in server.requests]
-        assert 3 == len(numbers(shown_proofs))
+        assert 3 == len(assertion_ids(shown_proofs))
         assert {("hr", "ann", server.token_url, "payroll", 120)} == {
             (
                 *(proof.claims[name] for name in ("iss", "sub", "aud", "reason")),
@@ -230,22 +233,23 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
 
 
 @pytest.mark.parametrize("issuer", ["hr", "erp"])
-@in_both
+@in_sync_and_async
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
     """Client and grant each send their own assertion, even if both have the same issuer."""
     with AuthorizationServer(registered_client("RS256")) as server:
         grant = assertion_grant(server, "ES256", issuer=issuer)
-        erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
+        erp.use_client(server, client_of_server(server, grant=grant, **signing_options("RS256")))
         for _ in range(2):
             assert "ann" == (await erp.call()).json()["sub"]
             server.expire_access_tokens()
 
         assert [2, 2] == [
-            len(numbers(assertions(server, name))) for name in ("assertion", "client_assertion")
+            len(assertion_ids(assertions(server, name)))
+            for name in ("assertion", "client_assertion")
         ]
 
 
-@in_both
+@in_sync_and_async
 async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
     """If the server refuses a grant that needs no user, the error does not request consent."""
     with AuthorizationServer() as server:

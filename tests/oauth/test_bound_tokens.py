@@ -19,7 +19,7 @@ from moorage import (
 )
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.testing.fakes.http_server import VendorServer
-from tests.oauth.erp import Erp, client_of_server, in_both
+from tests.oauth.erp import Erp, client_of_server, in_sync_and_async
 from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.proofs import new_key, proof_key
@@ -34,7 +34,7 @@ BOUND = Client(dpop=True)
 # --- tokens bound to a key -----------------------------------------------------------
 
 
-@in_both
+@in_sync_and_async
 async def test_bound_token_is_sent_with_a_new_proof_each_time(erp: Erp) -> None:
     """With a DPoP-bound token, every request has a valid proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
@@ -51,7 +51,7 @@ async def test_bound_token_is_sent_with_a_new_proof_each_time(erp: Erp) -> None:
         assert all(request.proven for request in server.requests)
 
 
-@in_both
+@in_sync_and_async
 async def test_server_that_requires_dpop_nonces_costs_one_extra_request(erp: Erp) -> None:
     """A server that requires DPoP nonces costs one extra request; its responses renew them."""
     with AuthorizationServer(BOUND, nonces=True) as server:
@@ -70,7 +70,7 @@ async def test_server_that_requires_dpop_nonces_costs_one_extra_request(erp: Erp
         assert (1, 0) == (erp.count_events("TokenRenewed"), erp.count_events("CredentialRefreshed"))
 
 
-@in_both
+@in_sync_and_async
 async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> None:
     """A request with a one-time body fails if a nonce is demanded; the next call sends one."""
 
@@ -89,7 +89,7 @@ async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> Non
 
 
 @pytest.mark.parametrize("skew", [-3600, 3600])
-@in_both
+@in_sync_and_async
 async def test_proof_refused_for_its_time_causes_no_renewal(erp: Erp, skew: float) -> None:
     """If the server refuses a DPoP proof for its time, the client requests no new token."""
     with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
@@ -103,7 +103,7 @@ async def test_proof_refused_for_its_time_causes_no_renewal(erp: Erp, skew: floa
         assert (2, 1) == (len(server.resources), len(server.requests))
 
 
-@in_both
+@in_sync_and_async
 async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
     """A DPoP-bound token that is used with another key's proof is refused and renewed."""
     with AuthorizationServer(BOUND) as server:
@@ -118,7 +118,7 @@ async def test_proof_with_another_key_is_refused(erp: Erp) -> None:
         assert 2 == len(server.requests)
 
 
-@in_both
+@in_sync_and_async
 async def test_refresh_token_is_sent_with_a_proof(erp: Erp) -> None:
     """A user's refresh token is sent with a DPoP proof, and the new token is DPoP-bound too."""
     with AuthorizationServer(BOUND, nonces=True) as server:
@@ -131,7 +131,7 @@ async def test_refresh_token_is_sent_with_a_proof(erp: Erp) -> None:
         assert (1, 0) == (server.rotations, server.reused_token_count)
 
 
-@in_both
+@in_sync_and_async
 async def test_redirects_are_not_followed(erp: Erp) -> None:
     """A redirect of a DPoP request is not followed; the target gets no token and no connection."""
     with (
@@ -158,7 +158,7 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 
 
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
-@in_both
+@in_sync_and_async
 async def test_client_certificate_binds_access_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """With mutual TLS, the certificate authenticates the client and binds its access token."""
     lab = TlsLab(tmp_path)
@@ -192,7 +192,7 @@ async def test_client_certificate_binds_access_token(erp: Erp, tmp_path: Path, m
         assert "authorization" not in server.requests[0].headers
 
 
-@in_both
+@in_sync_and_async
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
     """A certificate-bound token is refused without its certificate, or with another one."""
     lab = TlsLab(tmp_path)
@@ -220,7 +220,7 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
         )
 
 
-@in_both
+@in_sync_and_async
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
     """A mutual TLS client without its certificate gets `invalid_client`, and does not retry."""
     lab = TlsLab(tmp_path)
@@ -234,7 +234,7 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
         assert (1, ()) == (len(server.requests), server.resources)
 
 
-@in_both
+@in_sync_and_async
 async def test_token_may_be_bound_to_key_and_certificate(erp: Erp, tmp_path: Path) -> None:
     """One token can be bound to both a DPoP key and a certificate."""
     lab = TlsLab(tmp_path)

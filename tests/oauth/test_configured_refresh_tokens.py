@@ -9,14 +9,14 @@ import pytest
 from moorage import OAuthCredentials, RefreshToken, Secret, TokenExchange
 from moorage.domain.oauth.question import TokenQuestion
 from tests.oauth.others import CUT_OFF, OtherProcess, error_of
-from tests.oauth.world import OWNER, OAuthWorld, answers, client, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, client, json_response, token, token_response
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from moorage.domain.oauth.grants import Grant
 
 CONFIGURED = {"crm": client(grant=RefreshToken("rt-0"))}
-INVALID_GRANT = answers({"error": "invalid_grant"}, 400)
+INVALID_GRANT = json_response({"error": "invalid_grant"}, 400)
 HOUR = 3600
 
 
@@ -24,7 +24,7 @@ HOUR = 3600
 async def test_replaced_refresh_token_is_sent(world: World) -> None:
     """Each renewal sends the refresh token that the server granted last, whichever process asks."""
     oauth_world = OAuthWorld(world)
-    oauth_world.vendor.answers(grants(1), grants(2), grants(3))
+    oauth_world.vendor.answers(token_response(1), token_response(2), token_response(3))
 
     for number in (1, 2, 3):
         result = await oauth_world.refresher(CONFIGURED).get(*OWNER)
@@ -42,7 +42,7 @@ async def test_kept_refresh_token_is_sent_however_often_answers_are_lost(
 ) -> None:
     """A configured refresh token that the server does not replace is never used up."""
     oauth_world = OAuthWorld(world)
-    oauth_world.vendor.otherwise = grants(1, refresh_token=refresh_token)
+    oauth_world.vendor.otherwise = token_response(1, refresh_token=refresh_token)
     for _ in range(3):
         await oauth_world.refresher(CONFIGURED).get(*OWNER)
         world.clock.advance(HOUR)
@@ -57,7 +57,7 @@ async def test_scope_is_requested_with_every_refresh_token(world: World) -> None
     """The configured scope is requested with the configured and with later refresh tokens."""
     oauth_world = OAuthWorld(world)
     scoped = {"crm": client(grant=RefreshToken("rt-0"), scope="read")}
-    oauth_world.vendor.answers(grants(1), grants(2))
+    oauth_world.vendor.answers(token_response(1), token_response(2))
 
     for _ in range(2):
         await oauth_world.refresher(scoped).get(*OWNER)
@@ -73,7 +73,7 @@ async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
     """If the stored refresh token no longer works, the configured one, maybe newer, is sent."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     renewed = {"crm": client(grant=RefreshToken("rt-7"))}
-    oauth_world.vendor.answers(INVALID_GRANT, grants(8))
+    oauth_world.vendor.answers(INVALID_GRANT, token_response(8))
 
     result = await oauth_world.refresher(renewed).get(*OWNER)
 
@@ -91,7 +91,7 @@ async def test_replacement_with_lost_answers_is_sent_before_the_configured_refre
     """After lost responses, the configured token is sent only if the replacement is refused."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     refresher = oauth_world.refresher({"crm": client(grant=RefreshToken("rt-7"))})
-    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, *ending, grants(number))
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, *ending, token_response(number))
     await error_of(refresher.get(*OWNER))
     world.clock.advance(22)
 
@@ -108,7 +108,7 @@ async def test_ended_replacement_is_not_sent_again(world: World) -> None:
     oauth_world.vendor.answers(INVALID_GRANT, INVALID_GRANT)
     error = await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))
     assert "invalid_grant" in str(error)
-    oauth_world.vendor.answers(grants(2, refresh_token=None))
+    oauth_world.vendor.answers(token_response(2, refresh_token=None))
 
     assert Secret("at-2") == (await oauth_world.refresher(CONFIGURED).get(*OWNER)).access_token
     assert ["rt-1", "rt-0", "rt-0"] == oauth_world.shown_refresh_tokens()
@@ -121,7 +121,7 @@ async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: Wo
     stored = token(1, ago=2 * HOUR)
     oauth_world = OAuthWorld(world, stored)
     OtherProcess(world, stored).asks()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     assert Secret("at-2") == (await oauth_world.refresher(CONFIGURED).get(*OWNER)).access_token
     assert 21 <= sum(world.sleeper.slept) < 21.001
@@ -145,7 +145,7 @@ async def test_error_does_not_repeat_the_secret_of_a_grant(
     oauth_world = OAuthWorld(world)
     description = f"The token {canary} is not known."
     oauth_world.vendor.answers(
-        answers({"error": "invalid_client", "error_description": description}, 400)
+        json_response({"error": "invalid_client", "error_description": description}, 400)
     )
 
     error = await error_of(oauth_world.refresher({"crm": client(grant=grant)}).get(*OWNER))

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from moorage import ClientCredentials, CredentialRefreshFailed, Response
-from tests.oauth.world import OWNER, OAuthWorld, answers, client, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, client, json_response, token, token_response
 from tests.support.modes import World, sync_and_async
 from tests.support.proofs import new_key, proof_key, verified_claims
 
@@ -20,10 +20,10 @@ BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
 
 def nonce_demand(nonce: str) -> Response:
     """Return an authorisation server's demand for this DPoP nonce."""
-    return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
+    return json_response({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
 
 
-def nonces(stage: OAuthWorld) -> list[str | None]:
+def sent_nonces(stage: OAuthWorld) -> list[str | None]:
     """Return the DPoP proofs' nonces in order; fail if a proof was sent twice."""
     messages = [verified_claims(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
@@ -35,7 +35,10 @@ async def test_nonce_is_remembered_for_the_next_renewal(world: World) -> None:
     """Even much later, the next token renewal sends the server's latest DPoP nonce."""
     oauth_world = OAuthWorld(world)
     oauth_world.vendor.answers(
-        nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3)
+        nonce_demand("n-1"),
+        token_response(1),
+        token_response(2, token_type="DPoP"),
+        token_response(3),
     )
     refresher = oauth_world.refresher(BOUND)
 
@@ -43,7 +46,7 @@ async def test_nonce_is_remembered_for_the_next_renewal(world: World) -> None:
     for _ in range(2):
         held_token = await refresher.refresh(*OWNER, held_token)
 
-    assert [None, "n-1", "n-1", "n-1"] == nonces(oauth_world)
+    assert [None, "n-1", "n-1", "n-1"] == sent_nonces(oauth_world)
     assert [] == world.sleeper.slept
 
 
@@ -51,16 +54,18 @@ async def test_nonce_is_remembered_for_the_next_renewal(world: World) -> None:
 async def test_each_token_response_may_replace_the_nonce(world: World) -> None:
     """Every token response, success or failure, may replace the DPoP nonce."""
     oauth_world = OAuthWorld(world)
-    first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")
+    first, second = token_response(1), json_response({}, 503, DPoP_Nonce="n-2")
     oauth_world.vendor.answers(
-        first.evolve(headers=first.headers.with_header("DPoP-Nonce", "n-1")), second, grants(2)
+        first.evolve(headers=first.headers.with_header("DPoP-Nonce", "n-1")),
+        second,
+        token_response(2),
     )
     refresher = oauth_world.refresher(BOUND)
 
     held_token = await refresher.get(*OWNER)
     await refresher.refresh(*OWNER, held_token)
 
-    assert [None, "n-1", "n-2"] == nonces(oauth_world)
+    assert [None, "n-1", "n-2"] == sent_nonces(oauth_world)
 
 
 @sync_and_async
@@ -69,19 +74,19 @@ async def test_server_demand_for_dpop_nonce_does_not_count_as_one_of_retry_polic
 ) -> None:
     """A server's demand for a DPoP nonce does not count as one of the retry policy's attempts."""
     oauth_world = OAuthWorld(world)
-    broken_response = answers({}, 503)
+    broken_response = json_response({}, 503)
     oauth_world.vendor.answers(
         nonce_demand("n-1"),
         broken_response,
         nonce_demand("n-2"),
         broken_response,
         nonce_demand("n-3"),
-        grants(1),
+        token_response(1),
     )
 
     await oauth_world.refresher(BOUND).get(*OWNER)
 
-    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(oauth_world)
+    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == sent_nonces(oauth_world)
 
 
 @sync_and_async
@@ -93,7 +98,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as excinfo:
         await oauth_world.refresher(BOUND).get(*OWNER)
 
-    assert ([None, "n-1"], False) == (nonces(oauth_world), excinfo.value.retryable)
+    assert ([None, "n-1"], False) == (sent_nonces(oauth_world), excinfo.value.retryable)
 
 
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
@@ -107,7 +112,7 @@ async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
         await refresher.get(*OWNER)
 
-    assert [None] == nonces(oauth_world)
+    assert [None] == sent_nonces(oauth_world)
 
 
 @sync_and_async
@@ -136,7 +141,7 @@ async def test_public_client_renews_with_its_refresh_token_dpop_key(world: World
     """A public client renews with the DPoP key of its refresh token, even if another is set."""
     old_text, new_text = new_key(), new_key()
     oauth_world = OAuthWorld(world, bound_to(old_text))
-    oauth_world.vendor.answers(grants(2, token_type="DPoP"))
+    oauth_world.vendor.answers(token_response(2, token_type="DPoP"))
     public = client(secret=None, authentication="none", dpop_key=new_text)
 
     held_token = await oauth_world.refresher({"crm": public}).get(*OWNER)
@@ -150,7 +155,7 @@ async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     """After a key change, a client with a secret gets a token bound to its newest DPoP key."""
     old_text, new_text = new_key(), new_key()
     oauth_world = OAuthWorld(world, bound_to(old_text))
-    oauth_world.vendor.answers(grants(2, token_type="DPoP"))
+    oauth_world.vendor.answers(token_response(2, token_type="DPoP"))
 
     held_token = await oauth_world.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
 

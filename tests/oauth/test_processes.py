@@ -106,13 +106,13 @@ def _process_scene(tmp_path: Path) -> Iterator[ProcessScene]:
         yield ProcessScene(tmp_path, server, stack)
 
 
-def begin(process: Any) -> None:
+def start_calls(process: Any) -> None:
     """Tell a child process to start its calls."""
     process.stdin.write("\n")
     process.stdin.flush()
 
 
-def endings(processes: list[Any]) -> Counter[str]:
+def count_results(processes: list[Any]) -> Counter[str]:
     """Return the number of calls with each result in these child processes."""
     total: Counter[str] = Counter()
     for process in processes:
@@ -127,9 +127,9 @@ def test_one_refresh_serves_all(scene: ProcessScene, is_async: bool) -> None:
         scene.process(is_async=is_async, request_timeout=_PATIENT) for _ in range(_PROCESSES)
     ]
     for process in processes:
-        begin(process)
+        start_calls(process)
 
-    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
     assert (1, 1, 0) == (
         len(scene.server.requests),
         scene.server.rotations,
@@ -143,12 +143,12 @@ def test_killed_renewing_process_is_replaced_by_another(scene: ProcessScene, whe
     """If a process is killed before its token request or after storing, another gets a token."""
     victim = scene.process(dies=when, callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
-    begin(victim)
+    start_calls(victim)
     assert f"{when}\n" == victim.stdout.readline()
     for process in processes:
-        begin(process)
+        start_calls(process)
 
-    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
     assert (1, 0) == (scene.server.rotations, scene.server.reused_token_count)
 
 
@@ -158,12 +158,12 @@ def test_refresh_is_repeated_once_if_the_process_dies_before_storing_it(tmp_path
         scene = ProcessScene(tmp_path, server, stack)
         victim = scene.process(dies="between", callers=1)
         processes = [scene.process() for _ in range(_PROCESSES)]
-        begin(victim)
+        start_calls(victim)
         assert "between\n" == victim.stdout.readline()
         for process in processes:
-            begin(process)
+            start_calls(process)
 
-        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+        assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
         assert 2 == len(server.requests)
 
 
@@ -171,12 +171,12 @@ def test_server_that_allows_no_replay_ends_the_grant(scene: ProcessScene) -> Non
     """If the server treats a repeated refresh token as theft, every caller must authorise again."""
     victim = scene.process(dies="between", callers=1)
     processes = [scene.process() for _ in range(_PROCESSES)]
-    begin(victim)
+    start_calls(victim)
     assert "between\n" == victim.stdout.readline()
     for process in processes:
-        begin(process)
+        start_calls(process)
 
-    result = endings(processes)
+    result = count_results(processes)
     assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == result
     assert 2 == len(scene.server.requests)
 
@@ -186,9 +186,9 @@ def test_lost_rotation_is_repeated_once(scene: ProcessScene) -> None:
     scene.server.order(faults.lost_answer())
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
-        begin(process)
+        start_calls(process)
 
-    result = endings(processes)
+    result = count_results(processes)
     assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == result
     assert 2 == len(scene.server.requests)
 
@@ -198,9 +198,9 @@ def test_grant_survives_server_errors(scene: ProcessScene) -> None:
     scene.server.order(faults.failing_answer(503), faults.failing_answer(429, retry_after=1))
     processes = [scene.process(request_timeout=_PATIENT) for _ in range(_PROCESSES)]
     for process in processes:
-        begin(process)
+        start_calls(process)
 
-    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
     assert (3, 1, 0) == (
         len(scene.server.requests),
         scene.server.rotations,
@@ -219,16 +219,16 @@ def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
         scene = ProcessScene(tmp_path, server, stack)
         victim = scene.process(dies="second", callers=1, request_timeout=120.0)
         processes = [scene.process(request_timeout=120.0) for _ in range(_PROCESSES)]
-        begin(victim)
+        start_calls(victim)
         assert "renewed\n" == victim.stdout.readline()
         server.expire_access_tokens()
-        begin(victim)
+        start_calls(victim)
         assert "second\n" == victim.stdout.readline()
         server.expire_access_tokens()
         for process in processes:
-            begin(process)
+            start_calls(process)
 
-        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+        assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
         assert (3, 0) == (len(server.requests), server.rotations)
 
 
@@ -239,9 +239,9 @@ def test_configured_refresh_token_may_be_replaced(tmp_path: Path) -> None:
         for renewals in (1, 2, 3):
             processes = [scene.process(request_timeout=_PATIENT) for _ in range(2)]
             for process in processes:
-                begin(process)
+                start_calls(process)
 
-            assert Counter({"200": 2 * _CALLERS}) == endings(processes)
+            assert Counter({"200": 2 * _CALLERS}) == count_results(processes)
             assert (renewals, 0) == (server.rotations, server.reused_token_count)
             server.expire_access_tokens()
 
@@ -252,14 +252,14 @@ def test_dead_holder_of_a_replaced_refresh_token_costs_one_replay(tmp_path: Path
         scene = ProcessScene(tmp_path, server, stack, is_configured=True)
         victim = scene.process(dies="second", callers=1)
         processes = [scene.process() for _ in range(_PROCESSES)]
-        begin(victim)
+        start_calls(victim)
         assert "renewed\n" == victim.stdout.readline()
         server.expire_access_tokens()
-        begin(victim)
+        start_calls(victim)
         assert "second\n" == victim.stdout.readline()
         server.expire_access_tokens()
         for process in processes:
-            begin(process)
+            start_calls(process)
 
-        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+        assert Counter({"200": _PROCESSES * _CALLERS}) == count_results(processes)
         assert 3 == len(server.requests)

@@ -34,11 +34,11 @@ from tests.oauth.world import (
     TOKENS,
     OAuthWorld,
     Vault,
-    answers,
     client,
-    form,
-    grants,
+    form_fields,
+    json_response,
     token,
+    token_response,
 )
 from tests.support.modes import World, sync_and_async
 
@@ -57,7 +57,7 @@ async def test_a_first_token_is_obtained(world: World) -> None:
     """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
     oauth_world = OAuthWorld(world)
     refresher = oauth_world.refresher(CLIENTS_WITHOUT_CONSENT)
-    oauth_world.vendor.answers(grants(1))
+    oauth_world.vendor.answers(token_response(1))
 
     first = await refresher.get(*OWNER)
     reads = oauth_world.vault.reads
@@ -84,7 +84,7 @@ async def test_fresh_token_is_used(world: World) -> None:
 async def test_expired_token_is_renewed(world: World) -> None:
     """An expired token is renewed by one request, and the new token is stored before it is used."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     result = await oauth_world.refresher().get(*OWNER)
 
@@ -103,13 +103,13 @@ async def test_one_caller_renews_an_expiring_token_while_others_use_it(world: Wo
     oauth_world = OAuthWorld(world, stored_credentials)
     refresher = oauth_world.refresher()
     gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(token_response(2)))
 
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     assert stored_credentials == await refresher.get(*OWNER)
     oauth_world.vault.kept["crm", "beta"] = token(5, ago=3560)
-    oauth_world.vendor.answers(grants(6))
+    oauth_world.vendor.answers(token_response(6))
     assert Secret("at-6") == (await refresher.get("crm", "beta")).access_token
     gate.open()
 
@@ -126,7 +126,7 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     oauth_world = OAuthWorld(world, token(1, ago=3560))
     refresher = oauth_world.refresher()
     gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(token_response(2)))
     ahead = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     refused_caller = world.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
@@ -161,7 +161,7 @@ async def test_early_renewal_may_fail(world: World) -> None:
     ] == world.events
 
     world.clock.advance(6)
-    oauth_world.vendor.otherwise = grants(2)
+    oauth_world.vendor.otherwise = token_response(2)
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -171,7 +171,7 @@ async def test_early_renewal_respects_retry_after(world: World) -> None:
     stored_credentials = token(1, ago=3530)
     oauth_world = OAuthWorld(world, stored_credentials)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.otherwise = answers({}, 429, Retry_After="61")
+    oauth_world.vendor.otherwise = json_response({}, 429, Retry_After="61")
 
     for _ in range(3):
         assert stored_credentials == await refresher.get(*OWNER)
@@ -194,7 +194,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
     oauth_world.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
     refresher = oauth_world.refresher()
-    oauth_world.vendor.otherwise = answers({}, 429, Retry_After="61")
+    oauth_world.vendor.otherwise = json_response({}, 429, Retry_After="61")
 
     assert stored_credentials == await refresher.get(*OWNER)
     assert 1 == len(oauth_world.token_requests())
@@ -217,7 +217,7 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
     """A 401 response renews a token regardless of its expiry; later callers get the new token."""
     oauth_world = OAuthWorld(world, token(1))
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     stale_token = await refresher.get(*OWNER)
     assert stale_token == await other_refresher.get(*OWNER)
 
@@ -248,7 +248,7 @@ async def test_newer_stored_token_is_used_at_once(world: World) -> None:
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
     gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(token_response(2)))
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     oauth_world.vault.kept[OWNER] = token(5)
@@ -267,7 +267,7 @@ async def test_stored_refresh_token_is_used(world: World) -> None:
     """A renewal sends the stored refresh token, not that of the caller's refused credentials."""
     stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
     oauth_world = OAuthWorld(world, stored_credentials)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     await oauth_world.refresher().refresh(*OWNER, token(1))
 
     assert ["rt-9"] == oauth_world.shown_refresh_tokens()
@@ -279,7 +279,7 @@ async def test_client_without_consent_gets_a_token_although_the_store_is_empty(
 ) -> None:
     """A client that needs no user consent gets a new token if the credential store is empty."""
     oauth_world = OAuthWorld(world)
-    oauth_world.vendor.answers(grants(2, refresh_token=None))
+    oauth_world.vendor.answers(token_response(2, refresh_token=None))
     new_value = await oauth_world.refresher(CLIENTS_WITHOUT_CONSENT).refresh(*OWNER, token(1))
 
     assert (Secret("at-2"), Secret("rt-1")) == (new_value.access_token, new_value.refresh_token)
@@ -293,7 +293,7 @@ async def test_concurrent_callers_send_one_refresh_request(world: World) -> None
     """Concurrent callers with an expired token cause one refresh request."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     results = await world.run_together(*[lambda: refresher.get(*OWNER)] * 7)
 
@@ -308,7 +308,7 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
     refresher = oauth_world.refresher()
     for times in (1, 2):
         gate = world.gate()
-        oauth_world.vendor.answers(gate.answering(answers({"error": "invalid_client"}, 401)))
+        oauth_world.vendor.answers(gate.answering(json_response({"error": "invalid_client"}, 401)))
         first = world.start(lambda: refresher.get(*OWNER))
         await gate.reached()
         world.locks.arrived.clear()
@@ -324,7 +324,7 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
     assert [reports, reports] == [(event.error, event.still_works) for event in world.events]
     assert raised_errors[0] is not raised_errors[1]
     assert ["TokenNotRenewed"] * 2 == world.event_names()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -339,7 +339,7 @@ async def test_retry_after_holds_for_every_caller(world: World) -> None:
     """Until a `Retry-After` has passed, every caller gets the error, without a token request."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"))
+    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"))
 
     first = await _raised_error(refresher.get(*OWNER))
     second = await _raised_error(refresher.get(*OWNER))
@@ -348,7 +348,7 @@ async def test_retry_after_holds_for_every_caller(world: World) -> None:
     assert world.clock.utc() + timedelta(seconds=120) == first.retry_at == second.retry_at
     assert first.retryable
     world.clock.advance(120)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -357,7 +357,9 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
     """A successful renewal clears an earlier `Retry-After`, even if the clock steps back."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
+    oauth_world.vendor.answers(
+        json_response({}, 503, Retry_After="120"), token_response(2), token_response(3)
+    )
     await _raised_error(refresher.get(*OWNER))
     world.clock.advance(120)
     second = await refresher.get(*OWNER)
@@ -371,7 +373,7 @@ async def test_token_of_30_seconds_is_not_renewed_at_every_call(world: World) ->
     """A token with a lifetime of 30 seconds is not renewed at every call."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2, expires_in=30), grants(3, expires_in="30"))
+    oauth_world.vendor.answers(token_response(2, expires_in=30), token_response(3, expires_in="30"))
 
     for _ in range(19):
         await refresher.get(*OWNER)
@@ -388,7 +390,7 @@ async def test_token_without_a_lifetime_is_used_until_refused(world: World) -> N
     """A token without a stated lifetime is used until the service refuses it."""
     oauth_world = OAuthWorld(world, token(1, life=None))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2, expires_in=None))
+    oauth_world.vendor.answers(token_response(2, expires_in=None))
 
     world.clock.advance(10**7)
     stale_token = await refresher.get(*OWNER)
@@ -454,7 +456,7 @@ async def test_new_consent_is_used_at_once(world: World) -> None:
     """After the user consents again, the new tokens are used, and an earlier failure is cleared."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(answers({"error": "invalid_grant"}, 400))
+    oauth_world.vendor.answers(json_response({"error": "invalid_grant"}, 400))
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
 
@@ -470,7 +472,7 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
     """After a new consent, a token is renewed at once, despite the old grant's `Retry-After`."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
+    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"), token_response(6))
     await _raised_error(refresher.get(*OWNER))
 
     await refresher.rotate(*OWNER, token(5, ago=7200))
@@ -483,7 +485,7 @@ async def test_revocation_sends_token_and_type(world: World) -> None:
     """Revoking a token sends the token and its type to the server, and ends its use."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK})
-    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
+    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"), json_response({}))
     await _raised_error(refresher.get(*OWNER))
     oauth_world.vendor.requests.clear()
 
@@ -505,7 +507,7 @@ async def test_revocation_waits_for_a_later_use_of_the_token(world: World) -> No
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK}, patience=5.0)
     cut_off = ConnectionFailed("reset", may_have_been_processed=True)
-    oauth_world.vendor.answers(cut_off, cut_off, answers({}))
+    oauth_world.vendor.answers(cut_off, cut_off, json_response({}))
     await _raised_error(refresher.get(*OWNER))
     oauth_world.vendor.requests.clear()
 
@@ -599,7 +601,7 @@ async def test_refused_revocation_reports_retry_after(world: World) -> None:
     """If the server refuses a revocation with a `Retry-After`, the error has that time."""
     oauth_world = OAuthWorld(world, token(1))
     refresher = oauth_world.refresher({OWNER: GIVING_BACK})
-    oauth_world.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
+    oauth_world.vendor.answers(json_response({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
 
     with pytest.raises(VendorFailed) as excinfo:
         await refresher.revoke(*OWNER)
@@ -656,7 +658,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
     ):
         oauth_world.vault.kept.clear()
         oauth_world.vendor.requests.clear()
-        oauth_world.vendor.answers(grants(1), grants(2))
+        oauth_world.vendor.answers(token_response(1), token_response(2))
         refresher = oauth_world.refresher(clients)
         await refresher.get(*OWNER)
         await refresher.get("crm", None)
@@ -671,7 +673,7 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
 async def test_all_operations_use_the_tenants_oauth_client(world: World) -> None:
     """Refreshing a token, and checking that one exists, use the tenant's own OAuth client."""
     oauth_world = OAuthWorld(world)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     refresher = oauth_world.refresher({OWNER: client(grant=ClientCredentials())})
 
     assert await refresher.has(*OWNER)
@@ -694,7 +696,7 @@ async def test_a_token_is_exchanged(world: World) -> None:
     """A token exchange sends another service's current OAuth token, renewed if needed."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault.kept["idp", "acme"] = token(1, ago=7200)
-    oauth_world.vendor.answers(grants(2), grants(7))
+    oauth_world.vendor.answers(token_response(2), token_response(7))
     refresher = oauth_world.refresher(
         {
             "idp": client(client_id="idp"),
@@ -712,7 +714,7 @@ async def test_bearer_token_can_be_exchanged(world: World) -> None:
     """A plain bearer token can be the subject token of a token exchange."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault.kept["idp", "acme"] = Credentials.bearer("plain")
-    oauth_world.vendor.answers(grants(7))
+    oauth_world.vendor.answers(token_response(7))
 
     await oauth_world.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
 
@@ -725,7 +727,7 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     oauth_world.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
-        answers({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
+        json_response({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
     )
 
     error = await _raised_error(oauth_world.refresher().get(*OWNER))
@@ -752,10 +754,10 @@ async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> N
     await refresher.rotate(*OWNER, token(1, ago=7200))
     with pytest.raises(CredentialRefreshFailed):
         await refresher.get(*OWNER)
-    oauth_world.vendor.otherwise = answers({"error": "invalid_grant"}, 400)
+    oauth_world.vendor.otherwise = json_response({"error": "invalid_grant"}, 400)
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
-    assert form(oauth_world.vendor.requests[-1].request.body)
+    assert form_fields(oauth_world.vendor.requests[-1].request.body)
 
 
 @sync_and_async
@@ -764,7 +766,7 @@ async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher(patience=3)
     gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(token_response(2)))
     first = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     world.impatient = True

@@ -25,7 +25,16 @@ from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, error_of
-from tests.oauth.world import OWNER, TOKENS, OAuthWorld, Vault, answers, client, grants, token
+from tests.oauth.world import (
+    OWNER,
+    TOKENS,
+    OAuthWorld,
+    Vault,
+    client,
+    json_response,
+    token,
+    token_response,
+)
 from tests.support.modes import ASYNC, World, sync_and_async
 
 if TYPE_CHECKING:
@@ -38,9 +47,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "trouble",
     [
-        answers({}, 500),
-        answers({"error": "temporarily_unavailable"}, 400),
-        answers({}, 429, Retry_After="2"),
+        json_response({}, 500),
+        json_response({"error": "temporarily_unavailable"}, 400),
+        json_response({}, 429, Retry_After="2"),
         UNSENT,
     ],
     ids=["500", "unavailable", "429", "unreachable"],
@@ -49,7 +58,7 @@ if TYPE_CHECKING:
 async def test_server_errors_are_retried_with_delays(world: World, trouble: Any) -> None:
     """While the server has trouble, a renewal repeats the same refresh token, with delays."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(trouble, trouble, grants(2))
+    oauth_world.vendor.answers(trouble, trouble, token_response(2))
 
     match = await oauth_world.refresher().get(*OWNER)
 
@@ -68,7 +77,7 @@ async def test_server_errors_are_retried_with_delays(world: World, trouble: Any)
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
     """If the server's `Retry-After` is decades ahead, a renewal is possible after an hour."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
+    oauth_world.vendor.answers(json_response({}, 429, Retry_After="9" * 20), token_response(2))
     refresher = oauth_world.refresher()
 
     with pytest.raises(CredentialRefreshFailed) as excinfo:
@@ -85,7 +94,7 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 async def test_delays_between_renewals_grow(world: World) -> None:
     """The delay after each failed token renewal grows, even with decorrelated backoff."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(503, 503, grants(2))
+    oauth_world.vendor.answers(503, 503, token_response(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
 
     await oauth_world.refresher(retry=policy).get(*OWNER)
@@ -94,7 +103,7 @@ async def test_delays_between_renewals_grow(world: World) -> None:
     assert [1.0, 1.75] == world.sleeper.slept
 
 
-@pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
+@pytest.mark.parametrize("trouble", [json_response({}, 500), UNSENT], ids=["500", "unreachable"])
 @sync_and_async
 async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any) -> None:
     """If all attempts of a renewal fail, the refresh token is kept and works later."""
@@ -107,7 +116,7 @@ async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any
     assert error.retryable
     assert "crm" == error.service
     assert PAST == oauth_world.kept
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
     assert ["rt-1"] * 4 == oauth_world.shown_refresh_tokens()
 
@@ -117,14 +126,14 @@ async def test_client_errors_are_not_retried(world: World) -> None:
     """An `invalid_client` response is raised without a retry, and the refresh token is kept."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(answers({"error": "invalid_client"}, 401))
+    oauth_world.vendor.answers(json_response({"error": "invalid_client"}, 401))
 
     error = await error_of(refresher.get(*OWNER))
 
     assert not error.retryable
     assert "Correct the client's id" in error.remedy
     assert 1 == len(oauth_world.token_requests())
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -133,7 +142,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
     """A token request starts only if its timeout ends before the claim on the renewal does."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=9)
-    oauth_world.vendor.otherwise = world.answer_after(7, answers({}, 500))
+    oauth_world.vendor.otherwise = world.answer_after(7, json_response({}, 500))
 
     await error_of(refresher.get(*OWNER))
 
@@ -147,9 +156,9 @@ async def test_nonce_that_comes_too_late_is_not_used(world: World) -> None:
     """If a nonce leaves no time for another request within the claim, it is not used."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=30)
-    target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
+    target = json_response({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
     oauth_world.vendor.answers(
-        world.answer_after(28, answers({}, 500)), world.answer_after(9, target)
+        world.answer_after(28, json_response({}, 500)), world.answer_after(9, target)
     )
 
     error = await error_of(refresher.get(*OWNER))
@@ -165,8 +174,8 @@ async def test_half_of_claim_time_is_enough_for_second_request_after_nonce_deman
     """After a nonce demand, half of the claim's time is enough for the second request."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=9)
-    target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    oauth_world.vendor.answers(world.answer_after(9, target), grants(2))
+    target = json_response({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
+    oauth_world.vendor.answers(world.answer_after(9, target), token_response(2))
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
@@ -175,7 +184,7 @@ async def test_half_of_claim_time_is_enough_for_second_request_after_nonce_deman
 async def test_claim_names_the_server(world: World) -> None:
     """The stored claim on a token renewal has the authorisation server's token endpoint."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     await oauth_world.refresher().get(*OWNER)
 
@@ -198,8 +207,8 @@ async def test_claim_names_the_server(world: World) -> None:
         CUT_OFF,
         AttemptTimeout("It took too long.", may_have_been_processed=True),
         VendorFailed("The answer is too long."),
-        answers({"odd": 1}),
-        answers("text"),
+        json_response({"odd": 1}),
+        json_response("text"),
     ],
     ids=["cut off", "too late", "too long", "no token", "text"],
 )
@@ -207,7 +216,7 @@ async def test_claim_names_the_server(world: World) -> None:
 async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
     """If a token response is lost, the same refresh token is sent once more."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(lost, grants(2))
+    oauth_world.vendor.answers(lost, token_response(2))
 
     result = await oauth_world.refresher().get(*OWNER)
 
@@ -220,14 +229,14 @@ async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     """A token response with only a new refresh token, and no access token, keeps the grant."""
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2, access_token=None))
+    oauth_world.vendor.answers(token_response(2, access_token=None))
 
     error = await error_of(refresher.get(*OWNER))
 
     assert error.retryable
     assert "unreadable answer" in error.message
     assert attrs.evolve(PAST, refresh_token="rt-2") == oauth_world.kept
-    oauth_world.vendor.answers(grants(3))
+    oauth_world.vendor.answers(token_response(3))
     assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
     assert ["rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
 
@@ -258,7 +267,7 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
 async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate is sent once more after a lost response."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(grants(1, access_token=None), grants(2))
+    oauth_world.vendor.answers(token_response(1, access_token=None), token_response(2))
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
@@ -287,7 +296,7 @@ async def test_lost_answers_of_an_outage_do_not_end_the_grant(world: World) -> N
     """After an outage that loses many token responses, the same refresh token is renewed."""
     oauth_world = OAuthWorld(world, PAST)
     refreshers = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(*[CUT_OFF] * 5, grants(2))
+    oauth_world.vendor.answers(*[CUT_OFF] * 5, token_response(2))
 
     for refresher in refreshers * 2:
         await error_of(refresher.get(*OWNER))
@@ -297,7 +306,7 @@ async def test_lost_answers_of_an_outage_do_not_end_the_grant(world: World) -> N
     assert Secret("at-2") == (await refreshers[0].get(*OWNER)).access_token
     assert ["rt-1"] * 6 == oauth_world.shown_refresh_tokens()
     world.clock.advance(3600)
-    oauth_world.vendor.answers(grants(3))
+    oauth_world.vendor.answers(token_response(3))
     assert Secret("at-3") == (await refreshers[1].get(*OWNER)).access_token
 
 
@@ -306,13 +315,13 @@ async def test_outage_without_rotation_leaves_no_claim(world: World) -> None:
     """If the refresh token stays after an outage, the next renewal is sent at once."""
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, grants(2, refresh_token=None))
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, token_response(2, refresh_token=None))
     await error_of(refresher.get(*OWNER))
     world.clock.advance(22)
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
     world.clock.advance(7200)
-    oauth_world.vendor.answers(CUT_OFF, grants(3))
+    oauth_world.vendor.answers(CUT_OFF, token_response(3))
     assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
     assert ["rt-1"] * 5 == oauth_world.shown_refresh_tokens()
 
@@ -322,7 +331,7 @@ async def test_outage_after_a_rotation_needs_consent(world: World) -> None:
     """If the server ends the grant at a later use, no process sends the refresh token again."""
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, answers({"error": "invalid_grant"}, 400))
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, json_response({"error": "invalid_grant"}, 400))
     await error_of(refresher.get(*OWNER))
     world.clock.advance(22)
 
@@ -338,7 +347,7 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
     """If the server refuses a repeated refresh token as stolen, no further request is sent."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
+    oauth_world.vendor.answers(CUT_OFF, json_response({"error": "invalid_grant"}, 400))
 
     for _ in range(2):
         await error_of(refresher.get(*OWNER), AuthorizationRequired)
@@ -353,7 +362,9 @@ async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: i
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     for number in (2, 3):
-        oauth_world.vendor.answers(CUT_OFF, grants(number, refresh_token=None, expires_in=life))
+        oauth_world.vendor.answers(
+            CUT_OFF, token_response(number, refresh_token=None, expires_in=life)
+        )
         assert Secret(f"at-{number}") == (await refresher.get(*OWNER)).access_token
         world.clock.advance(2 * life)
 
@@ -369,7 +380,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
     """If the refresh token did not change, the claim of a lost renewal is resolved."""
     oauth_world = OAuthWorld(world, PAST)
     refresh_token = None if stays else "rt-2"
-    oauth_world.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
+    oauth_world.vendor.answers(*[CUT_OFF] * lost, token_response(2, refresh_token=refresh_token))
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
 
@@ -386,17 +397,17 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
     """A client-credentials token is requested again, however often responses are lost."""
     oauth_world = OAuthWorld(world)
     refresher = oauth_world.refresher({"crm": client(grant=ClientCredentials())})
-    oauth_world.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
+    oauth_world.vendor.answers(CUT_OFF, json_response({"odd": 1}), token_response(1))
 
     assert Secret("at-1") == (await refresher.get(*OWNER)).access_token
     world.clock.advance(7200)
     oauth_world.vendor.answers(*[CUT_OFF] * 3)
     error = await error_of(refresher.get(*OWNER))
     assert error.retryable
-    oauth_world.vendor.answers(answers({"error": "invalid_grant"}, 400))
+    oauth_world.vendor.answers(json_response({"error": "invalid_grant"}, 400))
     error = await error_of(refresher.get(*OWNER))
     assert "invalid_grant" in str(error)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -409,7 +420,7 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
     oauth_world.vendor.answers(
-        answers({"error": "invalid_grant", "error_description": "spent"}, 400)
+        json_response({"error": "invalid_grant", "error_description": "spent"}, 400)
     )
 
     first = await error_of(refresher.get(*OWNER), AuthorizationRequired)
@@ -422,7 +433,7 @@ async def test_ended_grant_is_not_requested_again(world: World) -> None:
     assert not first.retryable
     assert 1 == len(oauth_world.token_requests())
     oauth_world.vault.kept[OWNER] = token(5, ago=7200)
-    oauth_world.vendor.answers(grants(6))
+    oauth_world.vendor.answers(token_response(6))
     assert Secret("at-6") == (await other_refresher.get(*OWNER)).access_token
 
 
@@ -449,7 +460,7 @@ async def test_each_token_request_has_new_assertions(world: World) -> None:
     oauth_world = OAuthWorld(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
     own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
-    oauth_world.vendor.answers(500, 500, grants(1))
+    oauth_world.vendor.answers(500, 500, token_response(1))
 
     await oauth_world.refresher({"crm": own_client}).get(*OWNER)
 
@@ -462,8 +473,8 @@ async def test_demanded_nonce_is_sent_once(world: World) -> None:
     """A demanded DPoP nonce is sent at once; if the demand is repeated, the renewal fails."""
     oauth_world = OAuthWorld(world, PAST)
     bound: AwaitedManager = oauth_world.refresher({"crm": client(dpop_key=P256)})
-    nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
-    oauth_world.vendor.answers(nonce, grants(2, token_type="DPoP"))
+    nonce = json_response({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
+    oauth_world.vendor.answers(nonce, token_response(2, token_type="DPoP"))
 
     result = await bound.get(*OWNER)
     assert Secret(P256) == result.dpop_key

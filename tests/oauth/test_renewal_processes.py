@@ -16,7 +16,7 @@ from moorage import (
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.idempotency.claims import LEASE, Claim
 from tests.oauth.others import PAST, OtherProcess, error_of
-from tests.oauth.world import OWNER, OAuthWorld, Vault, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, Vault, token, token_response
 from tests.support.modes import ASYNC, World, sync_and_async
 from tests.support.timed_store import TimedStorage
 
@@ -60,7 +60,7 @@ async def test_two_processes_renew_a_token_once(world: World) -> None:
     """Two token refreshers that share credentials and state together renew a token once."""
     oauth_world = OAuthWorld(world, PAST)
     gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(token_response(2)))
     first = oauth_world.refresher()
     second = oauth_world.refresher(locks=world.of_mode(type(world.locks)(world)))
 
@@ -95,7 +95,7 @@ async def test_another_process_renews_after_a_crash_before_the_request(world: Wo
     """If a process crashes before its token request, another sends the request later."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     result = await oauth_world.refresher().get(*OWNER)
 
@@ -112,7 +112,7 @@ async def test_other_callers_wait_for_one_lease_after_crash_before_token_request
     """After a crash before the token request, other callers wait for one lease."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert LEASE / 10**6 <= sum(world.sleeper.slept) < LEASE / 10**6 + 0.001
 
@@ -127,7 +127,7 @@ async def test_token_is_not_sent_twice_at_once(
     """
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE).asks()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert 21 <= sum(world.sleeper.slept) < 21.001
     assert ["rt-1"] == oauth_world.shown_refresh_tokens()
@@ -138,7 +138,7 @@ async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
     """A refresh token that one crashed process may have sent is sent once more."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert ["rt-1"] == oauth_world.shown_refresh_tokens()
@@ -151,7 +151,7 @@ async def test_token_of_two_crashed_processes_is_sent_again(world: World) -> Non
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
     world.clock.advance(30)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert ["rt-1"] == oauth_world.shown_refresh_tokens()
@@ -212,7 +212,7 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
 
     world.store.meanwhile = stores_late
     if world.mode == ASYNC:  # no other request runs on the way to the store
-        oauth_world.vendor.answers(grants(2))
+        oauth_world.vendor.answers(token_response(2))
     result = await refresher.get(*OWNER)
 
     assert Secret("at-2") == result.access_token
@@ -238,7 +238,7 @@ async def test_failure_before_the_request_releases_the_claim(world: World) -> No
     await error_of(oauth_world.refresher().get(*OWNER), StorageUnavailable)
     oauth_world.vault = Vault(world)
     oauth_world.vault.kept[OWNER] = PAST
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert [] == world.sleeper.slept
@@ -274,7 +274,7 @@ async def test_new_token_releases_the_claim(world: World) -> None:
     assert token(2) == await oauth_world.refresher().get(*OWNER)
     oauth_world.vault = Vault(world)
     oauth_world.vault.kept[OWNER] = PAST
-    oauth_world.vendor.answers(grants(3))
+    oauth_world.vendor.answers(token_response(3))
 
     assert Secret("at-3") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert [] == world.sleeper.slept
@@ -316,7 +316,7 @@ async def test_store_commands_of_a_renewal_have_timeouts(world: World) -> None:
     """Until the token request, store commands have the caller's timeout, and then the claim's."""
     oauth_world = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
     storage.slow = 1.0
     await oauth_world.refresher(storage=shared_storage, patience=7, request_timeout=4).get(*OWNER)
@@ -324,7 +324,7 @@ async def test_store_commands_of_a_renewal_have_timeouts(world: World) -> None:
 
     storage.timeouts.clear()
     oauth_world.vault.kept[OWNER] = token(1, ago=3560)
-    oauth_world.vendor.answers(grants(3))
+    oauth_world.vendor.answers(token_response(3))
     await oauth_world.refresher(storage=shared_storage, patience=7, request_timeout=0.3).get(*OWNER)
     assert [("Claim", 0.6), ("MarkSent", 0.5), ("Settle", 0.5)] == storage.timeouts
 
@@ -341,7 +341,7 @@ async def test_claim_on_non_rotating_refresh_token_is_not_marked_as_sent(world: 
     refresher = oauth_world.refresher(storage=shared_storage)
     marked_renewals = []
     for refresh_token in ("rt-1", "rt-1", "rt-2", "rt-3"):
-        oauth_world.vendor.answers(grants(2, refresh_token=refresh_token))
+        oauth_world.vendor.answers(token_response(2, refresh_token=refresh_token))
         await refresher.get(*OWNER)
         marked_renewals.append("MarkSent" in [name for name, _ in storage.timeouts])
         storage.timeouts.clear()
@@ -356,7 +356,9 @@ async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     lost_error = ConnectionFailed("reset", may_have_been_processed=True)
-    oauth_world.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))
+    oauth_world.vendor.answers(
+        token_response(2, refresh_token="rt-1"), *[lost_error] * 3, token_response(3)
+    )
     await refresher.get(*OWNER)
     world.clock.advance(3600)
     await error_of(refresher.get(*OWNER))

@@ -13,7 +13,7 @@ from moorage import (
     StorageUnavailable,
 )
 from tests.oauth.others import PAST, error_of
-from tests.oauth.world import OWNER, OAuthWorld, Vault, client, grants, token
+from tests.oauth.world import OWNER, OAuthWorld, Vault, client, token, token_response
 from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ async def test_storing_is_tried_again(world: World) -> None:
     """If the credential store is unavailable, a renewal retries storing with growing delays."""
     oauth_world = OAuthWorld(world, PAST)
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
 
     result = await oauth_world.refresher().get(*OWNER)
 
@@ -41,7 +41,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
     """A renewed token is used only once it is stored; storing it later needs no new request."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
     error = await error_of(refresher.get(*OWNER))
@@ -63,7 +63,7 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     """Storing a renewed token is retried until the renewal's claim expires, and no longer."""
     oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(world.answer_after(0.2, grants(2)))
+    oauth_world.vendor.answers(world.answer_after(0.2, token_response(2)))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
     await error_of(oauth_world.refresher(request_timeout=10).get(*OWNER))
@@ -76,14 +76,14 @@ async def test_unstored_token_is_stored_once(world: World) -> None:
     """A renewed token that could not be stored at once never replaces newer credentials."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     oauth_world.vault.failures.clear()
     await refresher.get(*OWNER)
     oauth_world.vault.kept[OWNER] = PAST
     world.clock.advance(100)
-    oauth_world.vendor.answers(grants(3))
+    oauth_world.vendor.answers(token_response(3))
 
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
 
@@ -109,7 +109,7 @@ async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     oauth_world.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     vault.failures.clear()
@@ -130,7 +130,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
     """A newer token, in the store or from a new consent, replaces one that could not be stored."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(grants(2))
+    oauth_world.vendor.answers(token_response(2))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     oauth_world.vault.failures.clear()
@@ -140,7 +140,7 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
         # If the unstored token were still kept, it would replace this one.
         oauth_world.vault.kept[OWNER] = PAST
         world.clock.advance(100)
-        oauth_world.vendor.answers(grants(7))
+        oauth_world.vendor.answers(token_response(7))
         assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
         return
     oauth_world.vault.kept[OWNER] = newer_credentials
@@ -160,7 +160,7 @@ async def test_a_first_token_that_cannot_be_stored_waits_in_memory(
     """If a client's first token cannot be stored, the next call stores it without a new request."""
     oauth_world = OAuthWorld(world)
     refresher = oauth_world.refresher({"crm": client(grant=grant)})
-    oauth_world.vendor.answers(grants(1))
+    oauth_world.vendor.answers(token_response(1))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     oauth_world.vault.failures.clear()

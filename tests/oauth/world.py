@@ -78,7 +78,7 @@ def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAut
     )
 
 
-def grants(number: int, **reports: object) -> Response:
+def token_response(number: int, **reports: object) -> Response:
     """Return a token response that grants the test token of this number."""
     members: dict[str, object] = {
         "access_token": f"at-{number}",
@@ -88,10 +88,10 @@ def grants(number: int, **reports: object) -> Response:
         **reports,
     }
     written_members = {name: value for name, value in members.items() if value is not None}
-    return answers(written_members)
+    return json_response(written_members)
 
 
-def answers(result: object, status: int = 200, **headers: str) -> Response:
+def json_response(result: object, status: int = 200, **headers: str) -> Response:
     """Return a response with a JSON body."""
     header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(
@@ -99,7 +99,7 @@ def answers(result: object, status: int = 200, **headers: str) -> Response:
     )
 
 
-def form(body: Body) -> dict[str, str]:
+def form_fields(body: Body) -> dict[str, str]:
     """Return the fields of a form-encoded request body."""
     assert isinstance(body, bytes)
     return dict(parse_qsl(body.decode()))
@@ -138,7 +138,7 @@ class OAuthWorld:
 
     def token_requests(self) -> list[dict[str, str]]:
         """Return the forms that were sent to the token endpoint."""
-        return [form(sent_request.request.body) for sent_request in self.vendor.requests]
+        return [form_fields(sent_request.request.body) for sent_request in self.vendor.requests]
 
     def shown_refresh_tokens(self) -> list[str | None]:
         """Return the refresh tokens that were sent to the token endpoint."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ALL = PollLimits(records=10, size=10_000, wait=0.0)
 
 
-async def ignore(_: Sequence[object] | None) -> None:
+async def ignore_revocation(_: Sequence[object] | None) -> None:
     """Do nothing about revoked partitions."""
 
 
@@ -25,7 +25,7 @@ async def test_released_records_are_delivered_again_where_records_are_committed_
 ) -> None:
     """A source that commits each record alone delivers released records again, others do not."""
     source = MemorySource(make_records(4), commits=commits, is_endless=True)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     records = await source.poll(ALL)
     assert records is not None
     await source.commit(records[:1])

@@ -54,7 +54,7 @@ def make_inbox(hub: AsyncHub, store: Any = None) -> AsyncWebhookInbox:
     return AsyncWebhookInbox(hub, store or AsyncMemoryInbox(MemoryInbox()))
 
 
-async def ignore(_: object) -> None:
+async def ignore_revocation(_: object) -> None:
     """Do nothing when partitions are revoked."""
 
 
@@ -68,7 +68,7 @@ async def test_webhooks_are_records(hub: AsyncHub) -> None:
     inbox = make_inbox(hub)
     entry = await inbox.receive("stripe", **delivery("evt_1", amount=5))
     source = WebhookSource(inbox, interval=0.01)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     [record] = await source.poll(MANY)
     assert "evt_1" == record.json()["id"]
     assert (f"{entry.id}/0", "stripe", entry.lane) == (
@@ -124,8 +124,8 @@ async def test_stopped_source_gives_webhooks_back(hub: AsyncHub) -> None:
     inbox = make_inbox(hub)
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
-    for end in (source.close, lambda: source.open(ignore)):
-        await source.open(ignore)
+    for end in (source.close, lambda: source.open(ignore_revocation)):
+        await source.open(ignore_revocation)
         [record] = await source.poll(MANY)
         await end()
         [entry] = (await inbox.find(EntryQuery())).items
@@ -145,7 +145,7 @@ async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) 
     flows: Any = inbox_flows_of(inbox)  # no vendor sends this webhook
     flows.webhooks = lambda _: events
     source = WebhookSource(inbox)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     first = await source.poll(PollLimits(100, 1, 0.001))
     rest = await source.poll(PollLimits(2, 1_000_000, 0.001))
     assert (1, 2) == (len(first), len(rest))
@@ -176,7 +176,7 @@ async def test_confirmations_are_no_records(hub: AsyncHub) -> None:
 
     flows._senders = attrs.evolve(flows._senders, confirm=confirm)  # noqa: SLF001 - the reader of this confirmation is private
     source = WebhookSource(inbox)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     assert [] == await source.poll(MANY._replace(wait=0.0))
     [entry] = (await inbox.find(EntryQuery())).items
     assert (EntryState.WAITING, 1) == (entry.state, entry.attempts)
@@ -209,7 +209,7 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
     for is_polled_again in (True, False):
-        await source.open(ignore)
+        await source.open(ignore_revocation)
         store.hangs = asyncio.Event()
         polling = asyncio.create_task(source.poll(MANY))
         await asyncio.sleep(0)
@@ -229,7 +229,7 @@ async def test_poll_that_is_cancelled_as_its_claim_ends_loses_nothing(hub: Async
     inbox = make_inbox(hub, store)
     await inbox.receive("stripe", **delivery("evt_1"))
     source = WebhookSource(inbox)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     store.hangs = asyncio.Event()
     polling = asyncio.create_task(source.poll(MANY))
     await asyncio.sleep(0)
@@ -264,7 +264,7 @@ async def test_cancelled_poll_keeps_the_webhooks_it_was_reading(
     second = (await inbox.find(EntryQuery())).items[0]
     monkeypatch.setattr(flows, "confirmed", hang_at_the_second)
     source = WebhookSource(inbox)
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     polling = asyncio.create_task(source.poll(MANY))
     await asyncio.wait_for(reading.wait(), PATIENCE)
     polling.cancel()
@@ -281,7 +281,7 @@ async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
     """If the store is unavailable, a poll raises a temporary error and the source can be closed."""
     store = UnsteadyInbox(MemoryInbox())
     source = WebhookSource(make_inbox(hub, store))
-    await source.open(ignore)
+    await source.open(ignore_revocation)
     store.is_away = True
     with pytest.raises(StorageUnavailable) as excinfo:
         await source.poll(MANY)

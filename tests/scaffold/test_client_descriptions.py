@@ -92,13 +92,13 @@ def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generate:
     return generate
 
 
-def answering(schema: Any) -> dict[str, Any]:
+def operation_with_answer(schema: Any) -> dict[str, Any]:
     """Return an operation whose answer has a schema."""
     content = {"application/json": {"schema": schema}}
     return operation("ask", responses={"200": {"content": content}})
 
 
-def named(name: str) -> dict[str, str]:
+def schema_reference(name: str) -> dict[str, str]:
     """Return a reference to a shared schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -110,14 +110,14 @@ def result(call: Any, value: Any) -> Any:
     )
 
 
-def taking(content: dict[str, Any]) -> dict[str, Any]:
+def operation_with_content(content: dict[str, Any]) -> dict[str, Any]:
     """Return an operation with required content."""
     return operation("give", requestBody={"required": True, "content": content})
 
 
 def test_every_use_of_a_nullable_schema_allows_null(generate: Generate) -> None:
     """An enumeration or union that lists null may be null wherever the description refers to it."""
-    client = generate(answering(named("Ticket")))
+    client = generate(operation_with_answer(schema_reference("Ticket")))
     value = dict.fromkeys(("before", "after", "from", "to"))
     ticket = result(client.operations.ask(), value)
     assert (None, None, None, None) == (ticket.before, ticket.after, ticket.from_, ticket.to)
@@ -125,7 +125,7 @@ def test_every_use_of_a_nullable_schema_allows_null(generate: Generate) -> None:
 
 def test_union_may_contain_itself_in_an_object(generate: Generate) -> None:
     """A union whose object contains the union is read by its discriminator at each level."""
-    client = generate(answering(named("Filter")))
+    client = generate(operation_with_answer(schema_reference("Filter")))
     inner = {"kind": "all", "filters": [{"kind": "equal"}]}
     value = result(client.operations.ask(), {"kind": "all", "filters": [inner, {"kind": "equal"}]})
     kinds = [type(item).__name__ for item in (*value.filters, *value.filters[0].filters)]
@@ -134,7 +134,7 @@ def test_union_may_contain_itself_in_an_object(generate: Generate) -> None:
 
 def test_wrapped_object_may_contain_itself(generate: Generate) -> None:
     """An object in an `allOf` of one part may refer to the whole schema."""
-    client = generate(answering(named("Node")))
+    client = generate(operation_with_answer(schema_reference("Node")))
     node = result(client.operations.ask(), {"next": {"next": None, "name": "b"}, "name": "a"})
     assert ("a", "b", None) == (node.name, node.next.name, node.next.next)
 
@@ -146,7 +146,7 @@ def test_discriminator_of_unnamed_alternatives_is_their_constant(generate: Gener
         for word in ("cat", "dog")
     ]
     union = {"oneOf": alternatives, "discriminator": {"propertyName": "kind"}}
-    client = generate(answering(union))
+    client = generate(operation_with_answer(union))
     assert "woof" == result(client.operations.ask(), {"kind": "dog", "dog": "woof"}).dog
 
 
@@ -157,14 +157,14 @@ def test_discriminator_without_names_and_constants_is_not_used(generate: Generat
         for word in ("cat", "dog")
     ]
     union = {"oneOf": alternatives, "discriminator": {"propertyName": "kind"}}
-    client = generate(answering(union))
+    client = generate(operation_with_answer(union))
     assert "woof" == result(client.operations.ask(), {"kind": "7", "dog": "woof"}).dog
 
 
 def test_one_direction_may_omit_its_required_members(generate: Generate) -> None:
     """A request omits read-only members, and a response omits write-only members."""
-    json_content = {"application/json": {"schema": named("Account")}}
-    both = taking(json_content) | {"responses": {"200": {"content": json_content}}}
+    json_content = {"application/json": {"schema": schema_reference("Account")}}
+    both = operation_with_content(json_content) | {"responses": {"200": {"content": json_content}}}
     client = generate(both)
     call = client.operations.give(client.models.Account(name="Ada", password="pw"))
     assert b'{"name":"Ada","password":"pw"}' == call.request.body
@@ -174,7 +174,7 @@ def test_one_direction_may_omit_its_required_members(generate: Generate) -> None
 
 def test_members_of_their_own_direction_stay_required(generate: Generate) -> None:
     """A class that is only received keeps its required read-only members."""
-    client = generate(answering(named("Account")))
+    client = generate(operation_with_answer(schema_reference("Account")))
     with pytest.raises(TypeError, match="'id'"):
         client.models.Account(name="Ada")
 
@@ -184,7 +184,9 @@ def test_members_of_their_own_direction_stay_required(generate: Generate) -> Non
     [
         (
             {
-                f"A{level}": {"allOf": [named(f"A{level + 1}"), named(f"A{level + 1}")]}
+                f"A{level}": {
+                    "allOf": [schema_reference(f"A{level + 1}"), schema_reference(f"A{level + 1}")]
+                }
                 for level in range(40)
             }
             | {"A40": {"$ref": "#/components/schemas/A0"}},
@@ -194,8 +196,8 @@ def test_members_of_their_own_direction_stay_required(generate: Generate) -> Non
             {
                 f"A{level}": {
                     "type": ["array", "object"],
-                    "items": named(f"A{level + 1}"),
-                    "additionalProperties": named(f"A{level + 1}"),
+                    "items": schema_reference(f"A{level + 1}"),
+                    "additionalProperties": schema_reference(f"A{level + 1}"),
                 }
                 for level in range(40)
             }
@@ -206,7 +208,10 @@ def test_members_of_their_own_direction_stay_required(generate: Generate) -> Non
 )
 def test_schemas_that_expand_exponentially_are_refused(schemas: Any, problem: str) -> None:
     """Schemas that double at each level are refused, and take neither time nor memory."""
-    tree = description({"/a": {"get": answering(named("A0"))}}, components={"schemas": schemas})
+    tree = description(
+        {"/a": {"get": operation_with_answer(schema_reference("A0"))}},
+        components={"schemas": schemas},
+    )
     with pytest.raises(DescriptionRefused, match=problem):
         client_files(OpenApi(tree), "bomb", ClientOptions())
 
@@ -214,11 +219,16 @@ def test_schemas_that_expand_exponentially_are_refused(schemas: Any, problem: st
 def test_repeated_part_of_all_of_is_merged_once() -> None:
     """Parts that `allOf` reaches on many paths are merged in a short time."""
     levels = {
-        f"A{level}": {"allOf": [named(f"A{level + 1}"), named(f"A{level + 1}")]}
+        f"A{level}": {
+            "allOf": [schema_reference(f"A{level + 1}"), schema_reference(f"A{level + 1}")]
+        }
         for level in range(40)
     }
     schemas = SHARED | levels | {"A40": PAIR}
-    tree = description({"/a": {"get": answering(named("A0"))}}, components={"schemas": schemas})
+    tree = description(
+        {"/a": {"get": operation_with_answer(schema_reference("A0"))}},
+        components={"schemas": schemas},
+    )
     models = client_files(OpenApi(tree), "many", ClientOptions())["src/many_client/models.py"]
     assert "class A0:" in models
     assert "a: int | None = None" in models
@@ -237,7 +247,7 @@ def test_media_type_range_is_accepted_and_content_has_a_concrete_type(
 ) -> None:
     """A range such as `image/*` stays in the Accept header; a body gets a concrete media type."""
     ask = operation("ask", responses={"200": {"content": {media_type: {}}}})
-    give = taking({media_type: {}})
+    give = operation_with_content({media_type: {}})
     tree = description({"/a": {"get": ask, "post": give}})
     text = client_files(OpenApi(tree), "ranges", ClientOptions())["src/ranges_client/operations.py"]
     assert f'accept="{accept}"' in text
@@ -285,7 +295,7 @@ def test_multipart_form_has_objects_in_json_and_optional_files(generate: Generat
     }
     encoding = {"ids": {"contentType": "application/json"}}
     form = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
-    client = generate(taking(form))
+    client = generate(operation_with_content(form))
     pair = client.models.GiveBodyPair(a=1)
     items = [client.models.GiveBodyPairsItem(b="x")]
     body = client.models.GiveBody(pair=pair, pairs=items, ids=[1, 2])
@@ -307,7 +317,7 @@ def test_multipart_fields_have_the_described_styles() -> None:
 def test_form_may_have_any_members(generate: Generate) -> None:
     """A form may have any members, and its media type may have parameters."""
     form = "application/x-www-form-urlencoded; charset=utf-8"
-    client = generate(taking({form: {"schema": {"type": "object"}}}))
+    client = generate(operation_with_content({form: {"schema": {"type": "object"}}}))
     request = client.operations.give({"a": "1", "b": ["2", "3"]}).request
     assert b"a=1&b=2&b=3" == request.body
     assert "application/x-www-form-urlencoded" == request.headers["Content-Type"]
@@ -315,7 +325,7 @@ def test_form_may_have_any_members(generate: Generate) -> None:
 
 def test_values_may_contain_class_name_markers(generate: Generate) -> None:
     """A value may contain the characters that mark the names of classes in annotations."""
-    client = generate(answering({"type": "array", "items": {"enum": ["«Ticket»"]}}))
+    client = generate(operation_with_answer({"type": "array", "items": {"enum": ["«Ticket»"]}}))
     assert ("«Ticket»",) == result(client.operations.ask(), ["«Ticket»"])
 
 
@@ -348,14 +358,14 @@ def test_choices_of_another_type_are_ignored(
 ) -> None:
     """An `enum` whose values cannot have the type of the schema does not change the type."""
     member = {"type": "object", "required": ["a"], "properties": {"a": schema}}
-    client = generate(answering(member))
+    client = generate(operation_with_answer(member))
     assert expected == result(client.operations.ask(), {"a": value}).a
 
 
 def test_requirement_beside_a_reference_is_kept(generate: Generate) -> None:
     """A schema that only adds required members to another one has a class of its own."""
-    strict = {"allOf": [named("Node")], "required": ["name"]}
-    client = generate(taking({"application/json": {"schema": strict}}))
+    strict = {"allOf": [schema_reference("Node")], "required": ["name"]}
+    client = generate(operation_with_content({"application/json": {"schema": strict}}))
     with pytest.raises(TypeError, match="'name'"):
         client.models.GiveBody()
     assert b'{"name":"a"}' == client.operations.give(client.models.GiveBody(name="a")).request.body

@@ -32,7 +32,7 @@ def add_field(
     )
 
 
-def order(*fields: tuple[Any, ...], **more: Any) -> descriptor_pb2.FileDescriptorProto:
+def order_file(*fields: tuple[Any, ...], **more: Any) -> descriptor_pb2.FileDescriptorProto:
     """Return a file with a message Order that has these fields, each as name, number and type."""
     file = file_of(**more)
     message = file.message_type.add(name="Order")
@@ -49,6 +49,6 @@ def schema_of(*files: descriptor_pb2.FileDescriptorProto) -> Schema:
     return Schema(b64encode(data).decode(), "protobuf")
 
 
-def complete(*files: descriptor_pb2.FileDescriptorProto) -> CompleteSchema:
+def complete_schema(*files: descriptor_pb2.FileDescriptorProto) -> CompleteSchema:
     """Return a complete schema that has no references."""
     return CompleteSchema(schema_of(*files))

@@ -19,7 +19,7 @@ from tests.schemas.avro_samples import changed_schema, data, samples, schemas
 from tests.support.examples import examples
 
 
-def avro(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
+def avro_schema(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
     """Return an Avro schema with its references."""
     return CompleteSchema(
         Schema(json.dumps(schema), "avro"),
@@ -27,14 +27,16 @@ def avro(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
     )
 
 
-def record(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[str, Any]:
+def record_schema(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[str, Any]:
     """Return the schema of a record."""
     return {"type": "record", "name": name, "fields": list(fields), **more}
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return why a schema may not read another one's data, as strings."""
-    return [str(problem) for problem in read_incompatibilities(avro(reader), avro(writer))]
+    return [
+        str(problem) for problem in read_incompatibilities(avro_schema(reader), avro_schema(writer))
+    ]
 
 
 def read_with_schema(reader: Any, writer: Any, value: Any) -> Any:
@@ -88,8 +90,8 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
     [
         ("int", "string", ["The reader expects int; the writer has string."]),
         (
-            record({"name": "a", "type": "int"}),
-            record(),
+            record_schema({"name": "a", "type": "int"}),
+            record_schema(),
             [
                 (
                     "Order.a: The reader's field has no default, and the writer does not have the"
@@ -98,13 +100,13 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
             ],
         ),
         (
-            record({"name": "b", "type": "int", "aliases": ["a"]}),
-            record({"name": "a", "type": "int"}),
+            record_schema({"name": "b", "type": "int", "aliases": ["a"]}),
+            record_schema({"name": "a", "type": "int"}),
             [],
         ),
         (
-            record({"name": "b", "type": "int", "aliases": ["a"]}),
-            record({"name": "a", "type": "int"}, {"name": "b", "type": "int"}),
+            record_schema({"name": "b", "type": "int", "aliases": ["a"]}),
+            record_schema({"name": "a", "type": "int"}, {"name": "b", "type": "int"}),
             [
                 (
                     "Order.b: Two fields of the writer have the name or an alias of this field of"
@@ -113,13 +115,13 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
             ],
         ),
         (
-            record(name="New", aliases=["shop.Order"]),
-            record(name="Order", namespace="shop"),
+            record_schema(name="New", aliases=["shop.Order"]),
+            record_schema(name="Order", namespace="shop"),
             [],
         ),
         (
-            record(name="New"),
-            record(),
+            record_schema(name="New"),
+            record_schema(),
             [
                 (
                     "The name 'Order' of the writer is not the reader's name or one of the reader's"
@@ -137,10 +139,10 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
             {"type": "enum", "name": "E", "symbols": ["A", "B"]},
             [],
         ),
-        (record(), record({"name": "a", "type": "int"}), []),
+        (record_schema(), record_schema({"name": "a", "type": "int"}), []),
         (
-            record({"name": "b", "type": "int", "default": 0, "aliases": ["c"]}),
-            record({"name": "a", "type": "int"}),
+            record_schema({"name": "b", "type": "int", "default": 0, "aliases": ["c"]}),
+            record_schema({"name": "a", "type": "int"}),
             [],
         ),
         ({"type": "fixed", "name": "F", "size": 1}, {"type": "fixed", "name": "F", "size": 1}, []),
@@ -169,8 +171,10 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
 
 def test_recursive_types_are_compared_once() -> None:
     """Types that contain themselves are compared like others."""
-    tree = record({"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "int"})
-    wider = record({"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "long"})
+    tree = record_schema({"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "int"})
+    wider = record_schema(
+        {"name": "next", "type": ["null", "Order"]}, {"name": "a", "type": "long"}
+    )
     assert [] == problems(wider, tree)
     assert ["Order.a: The reader expects int; the writer has long."] == problems(tree, wider)
 
@@ -179,14 +183,14 @@ def test_formats_are_not_mixed() -> None:
     """Schemas of different formats are never compatible."""
     other = CompleteSchema(Schema("{}", "json"))
     expected = (Incompatibility("", "The schemas have different formats: avro and json."),)
-    assert expected == read_incompatibilities(avro("int"), other)
+    assert expected == read_incompatibilities(avro_schema("int"), other)
 
 
 def test_references_define_names() -> None:
     """A schema uses the names that its references define, in its namespace or by full name."""
-    money = record({"name": "cents", "type": "long"}, name="Money", namespace="shop")
-    order = record({"name": "total", "type": "Money"}, namespace="shop")
-    node = avro_type(avro(order, ("shop.Money", money)))
+    money = record_schema({"name": "cents", "type": "long"}, name="Money", namespace="shop")
+    order = record_schema({"name": "total", "type": "Money"}, namespace="shop")
+    node = avro_type(avro_schema(order, ("shop.Money", money)))
     assert "shop.Money" == node.fields[0].type.name
     assert ["shop.Money", "Money"] == [node.fields[0].type.name, node.fields[0].type.short_name]
 
@@ -200,15 +204,15 @@ def test_references_define_names() -> None:
         ({"type": "map"}, "lacks 'values'"),
         (["int", "int"], "two branches"),
         ([["int"]], "two branches"),
-        (record(name="1"), "no valid name"),
-        (record(name="int"), "redefines a name of Avro"),
+        (record_schema(name="1"), "no valid name"),
+        (record_schema(name="int"), "redefines a name of Avro"),
         ({"type": "record", "name": "R"}, "without a list of fields"),
         ({"type": "record", "name": "R", "fields": [5]}, "not an object"),
         (
-            record({"name": "a", "type": "int"}, {"name": "a", "type": "int"}),
+            record_schema({"name": "a", "type": "int"}, {"name": "a", "type": "int"}),
             "two fields of this name",
         ),
-        (record({"name": "a", "type": "int", "aliases": 5}), "but not as a list"),
+        (record_schema({"name": "a", "type": "int", "aliases": 5}), "but not as a list"),
         ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "a duplicate"),
         ({"type": "enum", "name": "E", "symbols": ["A"], "default": "B"}, "not one of its symbols"),
         ({"type": "fixed", "name": "F"}, "fixed type without a size"),
@@ -218,7 +222,7 @@ def test_references_define_names() -> None:
 def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:
     """A string that is not an Avro schema raises InvalidData with the place of the fault."""
     with pytest.raises(InvalidData, match=problem):
-        avro_type(avro(schema))
+        avro_type(avro_schema(schema))
 
 
 @pytest.mark.parametrize("depth", [2_000, 100_000])
@@ -231,9 +235,9 @@ def test_deep_schema_is_refused(depth: int) -> None:
 
 def test_long_chain_of_types_is_refused() -> None:
     """Types that use each other in a chain of thousands raise InvalidData."""
-    links = [record({"name": "a", "type": f"R{n}"}, name=f"R{n + 1}") for n in range(3_000)]
-    chain = [(part["name"], part) for part in (record(name="R0"), *links)]
-    deep = avro("R3000", *chain)
+    links = [record_schema({"name": "a", "type": f"R{n}"}, name=f"R{n + 1}") for n in range(3_000)]
+    chain = [(part["name"], part) for part in (record_schema(name="R0"), *links)]
+    deep = avro_schema("R3000", *chain)
     with pytest.raises(InvalidData, match="too deeply"):
         hazards(avro_type(deep))
     with pytest.raises(InvalidData, match="too deeply"):
@@ -247,42 +251,51 @@ def test_bare_name_is_a_schema() -> None:
 
 def test_recursion_and_empty_items_are_found() -> None:
     """Schemas that contain themselves, and arrays whose items take no bytes, are recognised."""
-    tree = record({"name": "next", "type": ["null", "Order"]})
-    shared_record = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
+    tree = record_schema({"name": "next", "type": ["null", "Order"]})
+    shared_record = record_schema(
+        {"name": "a", "type": record_schema(name="P")}, {"name": "b", "type": "P"}
+    )
     assert [True, False] == [
-        hazards(avro_type(avro(s))).is_recursive for s in (tree, shared_record)
+        hazards(avro_type(avro_schema(s))).is_recursive for s in (tree, shared_record)
     ]
-    array_of_empty_items = {"type": "array", "items": record({"name": "n", "type": "null"})}
+    array_of_empty_items = {"type": "array", "items": record_schema({"name": "n", "type": "null"})}
     empty_items = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
-    two_fields = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
-    assert hazards(avro_type(avro({"type": "array", "items": two_fields}))).has_empty_items
-    schema = {"type": "array", "items": record({"name": "n", "type": "int"})}
+    two_fields = record_schema(
+        {"name": "a", "type": record_schema(name="P")}, {"name": "b", "type": "P"}
+    )
+    assert hazards(avro_type(avro_schema({"type": "array", "items": two_fields}))).has_empty_items
+    schema = {"type": "array", "items": record_schema({"name": "n", "type": "int"})}
     problem = [
-        hazards(avro_type(avro(s))) for s in (array_of_empty_items, empty_items, schema, tree)
+        hazards(avro_type(avro_schema(s)))
+        for s in (array_of_empty_items, empty_items, schema, tree)
     ]
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 
 def test_values_that_take_no_bytes_are_counted() -> None:
     """Values without bytes are counted through records, but not through arrays, maps or unions."""
-    pair = record({"name": "a", "type": "null"}, {"name": "b", "type": record(name="P")})
-    double_record = record({"name": "c", "type": pair}, {"name": "d", "type": "Order"}, name="Q")
-    usual_schema = record(
+    pair = record_schema(
+        {"name": "a", "type": "null"}, {"name": "b", "type": record_schema(name="P")}
+    )
+    double_record = record_schema(
+        {"name": "c", "type": pair}, {"name": "d", "type": "Order"}, name="Q"
+    )
+    usual_schema = record_schema(
         {"name": "a", "type": "int"}, {"name": "b", "type": ["null", "int"]}, name="U"
     )
     for schema, count in ((double_record, 4), (usual_schema, 1), ("int", 0)):
-        assert count == hazards(avro_type(avro(schema))).empty_values
+        assert count == hazards(avro_type(avro_schema(schema))).empty_values
 
 
 @pytest.mark.parametrize("inner", [["null", "int"], {"type": "array", "items": "int"}])
 def test_type_within_a_type_is_read(inner: Any) -> None:
     """Any Avro type may be written as an object with a `type` field."""
     kind = "union" if isinstance(inner, list) else "array"
-    assert kind == avro_type(avro({"type": inner})).kind
+    assert kind == avro_type(avro_schema({"type": inner})).kind
 
 
 def test_fixed_decimals_and_errors_are_read() -> None:
     """A fixed decimal has its precision, and Avro's `error` is a record."""
     fixed = {"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}
-    assert (9, 0) == avro_type(avro(fixed)).decimal
-    assert "record" == avro_type(avro({"type": "error", "name": "E", "fields": []})).kind
+    assert (9, 0) == avro_type(avro_schema(fixed)).decimal
+    assert "record" == avro_type(avro_schema({"type": "error", "name": "E", "fields": []})).kind

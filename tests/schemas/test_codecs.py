@@ -18,7 +18,13 @@ from moorage.adapters.schemas.codecs import codec_of
 from moorage.adapters.schemas.protobuf import ProtobufCodec
 from moorage.domain.schemas.schema import CompleteSchema, Schema
 from tests.adapters.grpc.shop_definitions import files
-from tests.schemas.protobuf_samples import add_field, complete, file_of, order, schema_of
+from tests.schemas.protobuf_samples import (
+    add_field,
+    complete_schema,
+    file_of,
+    order_file,
+    schema_of,
+)
 
 
 def codec(schema: Any, kind: str, *parts: tuple[str, Any], **options: Any) -> Any:
@@ -281,9 +287,9 @@ class TestProtobuf:
 
     def test_frame_names_the_message(self) -> None:
         """A schema header selects the message type to read; the codec's own type is written."""
-        file = order(("line", 1, "message", {"type_name": ".shop.Line"}))
+        file = order_file(("line", 1, "message", {"type_name": ".shop.Line"}))
         add_field(file.message_type.add(name="Line"), "a", 1, "int32")
-        schema = complete(file)
+        schema = complete_schema(file)
         line = ProtobufCodec(schema, None, "shop.Line")
         framed = line.encode_framed({"a": 7})
         assert b"\2\2\x08\7" == framed
@@ -310,8 +316,8 @@ class TestProtobuf:
 
     def test_missing_required_field_is_refused(self) -> None:
         """A message without a required field raises InvalidData, in decoding and in encoding."""
-        file = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
-        result = ProtobufCodec(complete(file))
+        file = order_file(("a", 1, "int32", {"label": "required"}), syntax="proto2")
+        result = ProtobufCodec(complete_schema(file))
         for action in (lambda: result.decode(b""), lambda: result.encode({})):
             with pytest.raises(InvalidData):
                 action()
@@ -319,19 +325,19 @@ class TestProtobuf:
     def test_unknown_message_is_refused(self) -> None:
         """A message type that the schema lacks raises InvalidData, which lists the known types."""
         with pytest.raises(InvalidData, match=r"Use one of: shop\.Order"):
-            ProtobufCodec(complete(order()), None, "shop.Nothing")
+            ProtobufCodec(complete_schema(order_file()), None, "shop.Nothing")
         with pytest.raises(InvalidData, match="no message"):
-            ProtobufCodec(complete(file_of()))
+            ProtobufCodec(complete_schema(file_of()))
 
     def test_missing_import_is_refused(self) -> None:
         """A schema with a missing import, or whose files contradict each other, is refused."""
         with pytest.raises(InvalidData, match="is missing"):
-            ProtobufCodec(complete(order(dependency=["other.proto"])))
+            ProtobufCodec(complete_schema(order_file(dependency=["other.proto"])))
         file = descriptor_pb2.FileDescriptorProto(name="a.proto")
         file.message_type.add(name="A")
         file.message_type.add(name="A")
         with pytest.raises(InvalidData, match="contradict"):
-            ProtobufCodec(complete(file))
+            ProtobufCodec(complete_schema(file))
 
 
 _PROTOBUF = ProtobufCodec(CompleteSchema(schema_of(files()[1])))

@@ -58,7 +58,7 @@ SCHEMAS = st.recursive(
 )
 
 
-def complete(schema: Any, **parts: Any) -> CompleteSchema:
+def complete_schema(schema: Any, **parts: Any) -> CompleteSchema:
     """Return a JSON Schema with its references."""
     return CompleteSchema(
         Schema(json.dumps(schema), "json"),
@@ -68,7 +68,10 @@ def complete(schema: Any, **parts: Any) -> CompleteSchema:
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return the reasons why a schema may refuse documents of another one, as strings."""
-    return [str(problem) for problem in read_incompatibilities(complete(reader), complete(writer))]
+    return [
+        str(problem)
+        for problem in read_incompatibilities(complete_schema(reader), complete_schema(writer))
+    ]
 
 
 @st.composite
@@ -270,10 +273,12 @@ def test_rules_of_an_alternative_and_its_surroundings_are_not_combined(
 def test_ignored_rules_make_findings_uncertain() -> None:
     """A rule of the writer that the comparison ignores makes the findings uncertain."""
     [problem] = read_incompatibilities(
-        complete({"type": "string"}), complete({"not": {"type": "integer"}})
+        complete_schema({"type": "string"}), complete_schema({"not": {"type": "integer"}})
     )
     assert not problem.is_certain
-    [problem] = read_incompatibilities(complete({"type": "string"}), complete({"type": "null"}))
+    [problem] = read_incompatibilities(
+        complete_schema({"type": "string"}), complete_schema({"type": "null"})
+    )
     assert problem.is_certain
 
 
@@ -356,7 +361,7 @@ def test_schema_with_too_many_combinations_is_reported(keyword: str) -> None:
     """Schemas with too many combinations of alternatives are reported, not compared for ever."""
     reader = doubling_schema(keyword, 30, {"type": "string"})
     writer = doubling_schema(keyword, 30, {"type": "integer"})
-    [problem] = read_incompatibilities(complete(reader), complete(writer))
+    [problem] = read_incompatibilities(complete_schema(reader), complete_schema(writer))
     assert "The compatibility check cannot judge so many combinations of alternatives." == str(
         problem
     )
@@ -384,17 +389,19 @@ def test_schema_with_too_many_combinations_is_reported(keyword: str) -> None:
 )
 def test_reference_to_unknown_document_is_reported(schema: Any) -> None:
     """A reference to an unknown document is reported as a part that cannot be compared."""
-    reader, writer = complete(schema, other={"x": True}), complete({"type": "object"})
+    reader, writer = complete_schema(schema, other={"x": True}), complete_schema({"type": "object"})
     assert any("reference" in problem.problem for problem in read_incompatibilities(reader, writer))
 
 
 def test_registered_reference_is_followed() -> None:
     """A reference to a whole registered document is followed, also through a list."""
-    reader = complete({"$ref": "money"}, money={"type": "integer"})
-    assert not read_incompatibilities(reader, complete({"type": "integer"}))
-    array_schema = complete({"type": "array", "items": {"$ref": "#/x/0"}, "x": [{"type": "null"}]})
+    reader = complete_schema({"$ref": "money"}, money={"type": "integer"})
+    assert not read_incompatibilities(reader, complete_schema({"type": "integer"}))
+    array_schema = complete_schema(
+        {"type": "array", "items": {"$ref": "#/x/0"}, "x": [{"type": "null"}]}
+    )
     assert not read_incompatibilities(
-        array_schema, complete({"type": "array", "items": {"type": "null"}})
+        array_schema, complete_schema({"type": "array", "items": {"type": "null"}})
     )
 
 
@@ -412,4 +419,6 @@ def test_text_that_is_no_schema_is_refused(text: str) -> None:
 def test_keyword_of_a_wrong_type_is_refused(schema: Any) -> None:
     """A keyword with an impossible value raises InvalidData."""
     with pytest.raises(InvalidData, match="wrong type"):
-        read_incompatibilities(complete(schema), complete({"type": ["object", "integer"]}))
+        read_incompatibilities(
+            complete_schema(schema), complete_schema({"type": ["object", "integer"]})
+        )

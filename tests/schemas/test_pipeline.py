@@ -28,7 +28,7 @@ from moorage.pipelines._shared_fetches import SharedFetches
 from moorage.pipelines.schemas import SchemaDecoder, SchemaEncoder
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, SchemaRegistryServer
 from tests.pipelines.quick_pipelines import config, run
-from tests.schemas.protobuf_samples import add_field, order, schema_of
+from tests.schemas.protobuf_samples import add_field, order_file, schema_of
 from tests.schemas.registry_server import confluent_client
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ NOTE = {"name": "note", "type": "string", "default": "none"}
 AVRO = Schema(json.dumps(ORDER), SchemaFormat.AVRO)
 WIDER = Schema(json.dumps({**ORDER, "fields": [*FIELDS, NOTE]}), SchemaFormat.AVRO)
 JSON = Schema('{"properties": {"id": {"type": "integer"}}, "required": ["id"]}', SchemaFormat.JSON)
-PROTOBUF = schema_of(order(("id", 1, "int64")))
+PROTOBUF = schema_of(order_file(("id", 1, "int64")))
 
 
 def record(payload: bytes, offset: int = 0, **fields: Any) -> SinkRecord:
@@ -170,7 +170,7 @@ async def test_all_records_are_converted_to_the_version_that_was_latest_at_first
 
 async def test_protobuf_message_is_chosen() -> None:
     """If a schema has several message types, the settings can name one other than the first."""
-    file = order(("id", 1, "int64"))
+    file = order_file(("id", 1, "int64"))
     add_field(file.message_type.add(name="Line"), "a", 1, "int32")
     registry = MemorySchemaRegistry()
     await registry.register("lines", schema_of(file))

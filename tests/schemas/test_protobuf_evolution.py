@@ -15,7 +15,13 @@ from moorage.adapters.schemas.protobuf import ProtobufCodec
 from moorage.domain.schemas.evolution import read_incompatibilities
 from moorage.domain.schemas.protobuf_files import ProtobufFiles
 from moorage.domain.schemas.schema import CompleteSchema, Schema
-from tests.schemas.protobuf_samples import add_field, complete, file_of, order, schema_of
+from tests.schemas.protobuf_samples import (
+    add_field,
+    complete_schema,
+    file_of,
+    order_file,
+    schema_of,
+)
 from tests.support.examples import examples
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -36,7 +42,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 def problems(reader: Any, writer: Any) -> list[str]:
     """Return the reasons why a reader's schema may lose values of the writer's schema."""
-    return [str(result) for result in read_incompatibilities(complete(reader), complete(writer))]
+    return [
+        str(result)
+        for result in read_incompatibilities(complete_schema(reader), complete_schema(writer))
+    ]
 
 
 FIELDS = st.lists(
@@ -51,10 +60,10 @@ def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found
     reader: list[tuple[str, int, str]], writer: list[tuple[str, int, str]], drawn: st.DataObject
 ) -> None:
     """If schemas are found compatible, the reader gets the writer's values of shared fields."""
-    assume(not problems(order(*reader), order(*writer)))
+    assume(not problems(order_file(*reader), order_file(*writer)))
     value = {name: drawn.draw(VALUES[kind]) for name, _, kind in writer}
-    data = ProtobufCodec(complete(order(*writer))).encode(value)
-    result = ProtobufCodec(complete(order(*reader))).decode(data)
+    data = ProtobufCodec(complete_schema(order_file(*writer))).encode(value)
+    result = ProtobufCodec(complete_schema(order_file(*reader))).decode(data)
     names = {number: name for name, number, _ in writer}
     for name, number, kind in reader:
         if number in names:
@@ -83,21 +92,23 @@ def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found
 )
 def test_fields_are_compared_by_number(reader: Any, writer: Any, expected: list[str]) -> None:
     """Fields with the same number must match; fields in only one of the schemas are ignored."""
-    assert expected == problems(order(*reader), order(*writer))
+    assert expected == problems(order_file(*reader), order_file(*writer))
 
 
 def test_required_field_must_be_written() -> None:
     """A field that the reader requires has to be required in the writer too."""
-    required = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
+    required = order_file(("a", 1, "int32", {"label": "required"}), syntax="proto2")
     assert [] == problems(required, required)
     expected = ["shop.Order.a: The reader requires the field, but the writer does not."]
-    assert expected == problems(required, order(("a", 1, "int32"), syntax="proto2"))
+    assert expected == problems(required, order_file(("a", 1, "int32"), syntax="proto2"))
 
 
 def test_two_independent_fields_of_writer_must_not_be_in_one_oneof_of_reader() -> None:
     """Two independent fields of the writer must not be in one `oneof` of the reader."""
-    plain_order = order(("a", 1, "int32"), ("b", 2, "int32"))
-    choice = order(("a", 1, "int32", {"oneof_index": 0}), ("b", 2, "int32", {"oneof_index": 0}))
+    plain_order = order_file(("a", 1, "int32"), ("b", 2, "int32"))
+    choice = order_file(
+        ("a", 1, "int32", {"oneof_index": 0}), ("b", 2, "int32", {"oneof_index": 0})
+    )
     choice.message_type[0].oneof_decl.add(name="either")
     expected = [
         ("shop.Order.b: The writer may set several fields, but the reader keeps only one of them.")
@@ -106,13 +117,13 @@ def test_two_independent_fields_of_writer_must_not_be_in_one_oneof_of_reader() -
     assert [] == problems(plain_order, choice)
     assert [] == problems(choice, choice)
     optional = {"oneof_index": 0, "proto3_optional": True}
-    one_field = order(("a", 1, "int32", optional))
+    one_field = order_file(("a", 1, "int32", optional))
     one_field.message_type[0].oneof_decl.add(name="_a")
     assert [] == problems(one_field, plain_order)
 
 
 def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
-    file = order(
+    file = order_file(
         ("state", 1, "enum", {"type_name": ".shop.Order.State" if nested else ".shop.State"}),
         syntax=syntax,
     )
@@ -137,7 +148,7 @@ def test_closed_enumeration_must_have_each_number() -> None:
 
 
 def _with_line(type_name: str = ".shop.Line", **fields: str) -> Any:
-    file = order(("line", 1, "message", {"type_name": type_name}))
+    file = order_file(("line", 1, "message", {"type_name": type_name}))
     line = file.message_type.add(name="Line")
     for number, (name, kind) in enumerate(fields.items(), 1):
         add_field(line, name, number, kind)
@@ -160,13 +171,13 @@ def test_removed_message_type_is_incompatible() -> None:
         f"shop.{name}: The reader or the writer does not have this message."
         for name in ("Line", "Line.Note")
     }
-    result = problems(order(), _with_line())
+    result = problems(order_file(), _with_line())
     assert expected == set(result)
 
 
 def test_common_messages_are_the_same() -> None:
     """Schemas may import google.protobuf's own messages without passing their descriptors."""
-    file = order(("at", 1, "message", {"type_name": ".google.protobuf.Timestamp"}))
+    file = order_file(("at", 1, "message", {"type_name": ".google.protobuf.Timestamp"}))
     file.dependency.append("google/protobuf/timestamp.proto")
     assert [] == problems(file, file)
     other = _with_line(".google.protobuf.Timestamp")
@@ -177,15 +188,15 @@ def test_common_messages_are_the_same() -> None:
 
 def test_editions_are_not_judged() -> None:
     """Files with edition features are not compared, since features change what fields mean."""
-    file = order(syntax="editions")
+    file = order_file(syntax="editions")
     file.edition = descriptor_pb2.EDITION_2023
-    [result] = read_incompatibilities(complete(file), complete(file))
+    [result] = read_incompatibilities(complete_schema(file), complete_schema(file))
     assert not result.is_certain
 
 
 def test_message_indexes_are_converted_to_names_of_messages_and_nested_messages() -> None:
     """Message indexes are converted to names of messages and nested messages, and back."""
-    files = ProtobufFiles.of(complete(_with_line()))
+    files = ProtobufFiles.of(complete_schema(_with_line()))
     assert ("shop.Order", "shop.Line", "shop.Line.Note", None) == tuple(
         map(files.message_at, [(0,), (1,), (1, 0), (2,)])
     )
@@ -193,17 +204,17 @@ def test_message_indexes_are_converted_to_names_of_messages_and_nested_messages(
     bare_file = file_of()
     bare_file.ClearField("package")
     bare_file.message_type.add(name="A").nested_type.add(name="B")
-    assert "A.B" == ProtobufFiles.of(complete(bare_file)).message_at((0, 0))
+    assert "A.B" == ProtobufFiles.of(complete_schema(bare_file)).message_at((0, 0))
 
 
 def test_descriptors_may_be_a_set_or_lack_their_path() -> None:
     """In a descriptor set the last file is the schema itself; a single file may lack a path."""
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
-    assert "shop.proto" == ProtobufFiles.of(complete(stamp, order())).main
-    file = order()
+    assert "shop.proto" == ProtobufFiles.of(complete_schema(stamp, order_file())).main
+    file = order_file()
     file.ClearField("name")
-    assert "schema.proto" == ProtobufFiles.of(complete(file)).main
+    assert "schema.proto" == ProtobufFiles.of(complete_schema(file)).main
 
 
 def test_reference_has_the_path_of_the_import() -> None:
@@ -212,7 +223,7 @@ def test_reference_has_the_path_of_the_import() -> None:
     other.message_type.add(name="Line")
     named_file = file_of("same.proto")
     named_file.message_type.add(name="Same")
-    main = order(("line", 1, "message", {"type_name": ".shop.Line"}))
+    main = order_file(("line", 1, "message", {"type_name": ".shop.Line"}))
     main.dependency.append("lines.proto")
     schema = CompleteSchema(
         schema_of(main), (("lines.proto", schema_of(other)), ("same.proto", schema_of(named_file)))

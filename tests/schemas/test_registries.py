@@ -23,7 +23,7 @@ from moorage.adapters.schemas.complete import complete_schema
 from moorage.adapters.schemas.memory import FolderSchemaRegistry, MemorySchemaRegistry
 from moorage.domain.schemas.schema import Schema, SchemaFormat, SchemaReference
 from moorage.testing import SchemaRegistryServer
-from tests.schemas.protobuf_samples import order, schema_of
+from tests.schemas.protobuf_samples import order_file, schema_of
 from tests.schemas.registry_server import confluent_client
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> No
 async def test_each_schema_format_is_sent_by_name(server: SchemaRegistryServer) -> None:
     """A schema is sent with its format's name; Protobuf schemas are requested as descriptors."""
     registry = confluent_client(server)
-    for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order())):
+    for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order_file())):
         id = await registry.register("a", schema)
         assert schema == await registry.schema(id)
     assert "/schemas/ids/1?format=serialized" in [request.target for request in server.requests]
@@ -234,7 +234,7 @@ def _folder(path: Path, files: dict[str, bytes]) -> Path:
 
 async def test_folder_has_versions(tmp_path: Path) -> None:
     """Each file in a folder is one version of a schema, with an id if the file's name has one."""
-    file = order(("a", 1, "int32"))
+    file = order_file(("a", 1, "int32"))
     files = {"1.avsc": b"int", "2@7.avsc": b"long", "3.json": b"{}"}
     registry = FolderSchemaRegistry(
         _folder(tmp_path, {**files, "4@9.protoset": file.SerializeToString()})

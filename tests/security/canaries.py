@@ -120,11 +120,11 @@ def _contents_of(value: Any) -> Iterator[tuple[str, object]]:
 
 def _traceback_texts(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """Return the text of a traceback, with its frames and causes."""
-    for item in chain(error):
+    for item in error_chain(error):
         item_location = path if item is error else f"{path} ← {type(item).__name__}"
         yield f"{item_location} formatted", _format_traceback(item)
         yield from _printed_texts(item, item_location, _DEEP, set())
-        for frame in frames(item.__traceback__):
+        for frame in traceback_frames(item.__traceback__):
             location = (
                 f"{item_location} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
             )
@@ -143,7 +143,7 @@ def _format_traceback(error: BaseException) -> str:
     return "".join(summary.format(chain=False))
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def error_chain(error: BaseException) -> Iterator[BaseException]:
     """Return an error and all its causes and contexts, suppressed or not."""
     seen_errors: dict[int, BaseException] = {}
     remaining_errors: list[BaseException | None] = [error]
@@ -158,7 +158,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             remaining_errors += single_error.exceptions
 
 
-def frames(trace: TracebackType | None) -> Iterator[FrameType]:
+def traceback_frames(trace: TracebackType | None) -> Iterator[FrameType]:
     """Return the frames of a traceback, except those of tests, which contain the secrets."""
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_TESTS):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
 
 
-def whoami(one: SentRequest) -> Any:
+def respond_with_credentials(one: SentRequest) -> Any:
     """Make a vendor respond with the name of the caller's credentials."""
     person_name = one.header("authorization") or one.url.partition("?")[2] or "nobody"
 
@@ -55,7 +55,7 @@ def whoami(one: SentRequest) -> Any:
 @sync_and_async
 async def test_tenants_share_no_cached_responses(world: World) -> None:
     """A tenant never gets another tenant's cached response, even with the same credential."""
-    world.vendor.otherwise = response_by_request(whoami)
+    world.vendor.otherwise = response_by_request(respond_with_credentials)
     provider = world.of_mode(Provider(world))
     custom_service = vat(needs_credentials=True)
     same_service = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
@@ -398,7 +398,7 @@ async def test_foreign_urls_are_refused(world: World) -> None:
 @sync_and_async
 async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
     """The cache remembers a request's digest only if its headers contain no credential."""
-    world.vendor.otherwise = response_by_request(whoami)
+    world.vendor.otherwise = response_by_request(respond_with_credentials)
     manager = world.manager(vat())
     inquiries = core_of(manager.manager).cache.inquiries
     for headers, remembered in (({}, 1), ({"Authorization": "z"}, 1), ({"Accept": "a/b"}, 2)):

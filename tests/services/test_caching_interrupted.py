@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import CachePolicy, Request, Response, StorageUnavailable
-from tests.services.test_interruptions import every_interruption, in_every_mode, nothing_held
+from tests.services.test_interruptions import all_slots_are_free, every_interruption, in_every_mode
 from tests.support.caching import GET, NEWER, FaultyCache, vat
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_interrupted_read_releases_the_cache(
 
     places = every_interruption(mode, error, prepare_calls)
     for world, manager, _ in places:
-        assert nothing_held(world)
+        assert all_slots_are_free(world)
         world.drive(manager.call("vat", GET))
         assert world.drive(manager.call("vat", GET)).cached
         assert b"second" == world.drive(manager.call("vat", GET)).body
@@ -61,7 +61,7 @@ def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseExcepti
 
     places = every_interruption(mode, error, prepare_calls)
     for world, manager, _ in places:
-        assert nothing_held(world)
+        assert all_slots_are_free(world)
         world.drive(manager.call("vat", Request.put("/rates")))
         assert not world.drive(manager.call("vat", GET)).cached
     assert "before the cache is asked to delete" in {place for _, _, place in places}

@@ -33,7 +33,7 @@ GET = Request.get("/plates", query={"country": "DE"})
 USER = Credentials.digest("erp", "secret-0")
 
 
-def gate(**options: object) -> Service:
+def digest_service(**options: object) -> Service:
     """Return a service with a user name and password, and the given options."""
     fields: dict[str, object] = {
         "base_url": "https://gate.example/v1",
@@ -50,14 +50,14 @@ def challenge(nonce: str, *, more: str = "") -> Response:
     return Response(401, Headers({"WWW-Authenticate": value}))
 
 
-def fields(sent: SentRequest) -> dict[str, str]:
+def digest_fields(sent: SentRequest) -> dict[str, str]:
     """Return the fields of a request's digest, or nothing if it has none."""
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 
 
 def nonce_uses(world: World) -> list[tuple[str, str] | None]:
     """Return the nonce and the count that each request used, in order."""
-    requests = map(fields, world.vendor.requests)
+    requests = map(digest_fields, world.vendor.requests)
     return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
 
 
@@ -82,10 +82,10 @@ async def test_challenge_is_responded_to_at_once(world: World) -> None:
     """The first request gets a challenge, and is repeated with a valid response to it."""
     world.vendor.answers(challenge("n-1"), 200)
 
-    await world.manager(gate()).call("gate", GET)
+    await world.manager(digest_service()).call("gate", GET)
 
     assert [None, ("n-1", "1")] == nonce_uses(world)
-    requests = fields(world.vendor.requests[1])
+    requests = digest_fields(world.vendor.requests[1])
     expected = digest_response(
         "erp",
         Secret("secret-0"),
@@ -103,13 +103,13 @@ async def test_challenge_is_responded_to_at_once(world: World) -> None:
 async def test_later_requests_use_the_same_nonce(world: World) -> None:
     """Each later request uses the nonce with the next count, and needs no further challenge."""
     world.vendor.answers(challenge("n-1"), 200, 200)
-    manager = world.manager(gate())
+    manager = world.manager(digest_service())
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
     assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(world)
-    assert 2 == len({fields(requests)["cnonce"] for requests in world.vendor.requests[1:]})
+    assert 2 == len({digest_fields(requests)["cnonce"] for requests in world.vendor.requests[1:]})
 
 
 @pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
@@ -117,7 +117,7 @@ async def test_later_requests_use_the_same_nonce(world: World) -> None:
 async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
     """If the vendor sends a new nonce, or calls the old one stale, the nonce count is one again."""
     world.vendor.answers(challenge("n-1"), 200, refusal, 200)
-    manager = world.manager(gate(limits=RateLimitConfig.per_second(9)))
+    manager = world.manager(digest_service(limits=RateLimitConfig.per_second(9)))
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
@@ -131,7 +131,7 @@ async def test_next_nonce_of_a_success_is_used(world: World) -> None:
     """A successful response may name the nonce for the next request."""
     info = Headers({"Authentication-Info": 'nextnonce="n-2"'})
     world.vendor.answers(challenge("n-1"), Response(200, info), 200)
-    manager = world.manager(gate())
+    manager = world.manager(digest_service())
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
@@ -143,7 +143,7 @@ async def test_next_nonce_of_a_success_is_used(world: World) -> None:
 async def test_wrong_password_is_refused_after_one_response(world: World) -> None:
     """After two 401 responses in a row, the password counts as wrong, and the call ends."""
     world.vendor.answers(challenge("n-1"), challenge("n-2"))
-    manager = world.manager(gate(retry=RetryPolicy(5, 0)))
+    manager = world.manager(digest_service(retry=RetryPolicy(5, 0)))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("gate", GET)
@@ -161,7 +161,7 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
 async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
     """If the vendor refuses a nonce without calling it stale, the call fails: wrong password."""
     world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
-    manager = world.manager(gate())
+    manager = world.manager(digest_service())
     await manager.call("gate", GET)
 
     with pytest.raises(AuthenticationFailed):
@@ -175,7 +175,7 @@ async def test_refused_password_is_renewed(world: World) -> None:
     """The provider renews a refused password, and the same request succeeds with it."""
     world.vendor.answers(challenge("n-1"), challenge("n-2"), 200)
     provider = RenewingProvider()
-    service = gate(credentials=None, needs_credentials=True)
+    service = digest_service(credentials=None, needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(provider))
 
     assert 200 == (await manager.call("gate", GET)).status
@@ -190,7 +190,7 @@ async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
     world.vendor.answers(Response(401, Headers({"WWW-Authenticate": "Basic realm=gate"})))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
-        await world.manager(gate()).call("gate", GET)
+        await world.manager(digest_service()).call("gate", GET)
 
     assert ([None], 1) == (nonce_uses(world), excinfo.value.attempts)
 
@@ -201,7 +201,7 @@ async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
     world.vendor.answers(challenge("n-1"), 200)
     request = Request.get("/plates", headers={"Authorization": "Basic stray"})
 
-    await world.manager(gate()).call("gate", request)
+    await world.manager(digest_service()).call("gate", request)
 
     assert [None, ("n-1", "1")] == nonce_uses(world)
     assert world.vendor.requests[0].header("Authorization") is None
@@ -211,7 +211,7 @@ async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
 async def test_write_is_repeated_after_a_challenge(world: World) -> None:
     """A digest challenge proves that the payment was not made, so it is sent again with its key."""
     world.vendor.answers(challenge("n-1"), 201)
-    service = gate(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
+    service = digest_service(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
     manager = world.manager(service)
 
     answer = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
@@ -232,7 +232,7 @@ def body() -> Iterator[bytes]:
 async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
     """A call with a single-use body fails at the challenge; the next call uses the nonce."""
     world.vendor.answers(challenge("n-1"), 200)
-    manager = world.manager(gate())
+    manager = world.manager(digest_service())
 
     with pytest.raises(AuthenticationFailed, match="a response to its Digest challenge") as excinfo:
         await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
@@ -248,7 +248,7 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
     refusal = PiecewiseBody(401, challenge("n-1").headers, b"")
     world.vendor.answers(refusal, PiecewiseBody(200, {}, b"all"))
 
-    async with await world.manager(gate()).stream("gate", GET) as stream:
+    async with await world.manager(digest_service()).stream("gate", GET) as stream:
         assert [b"all"] == await stream.all()
 
     assert [None, ("n-1", "1")] == nonce_uses(world)

@@ -66,7 +66,7 @@ KINDS: dict[str, Any] = {
 }
 
 
-def shapes(secret: str) -> Iterator[str]:
+def secret_notations(secret: str) -> Iterator[str]:
     """Yield the notations in which a vendor may repeat a secret."""
     yield from (secret, secret.lower(), quote(secret, safe=""), f"Bearer {secret}")
     yield base64.b64encode(secret.encode()).decode()
@@ -75,7 +75,7 @@ def shapes(secret: str) -> Iterator[str]:
     yield "x" * 290 + secret
 
 
-def traces(error: ConnectorError) -> str:
+def shown_texts(error: ConnectorError) -> str:
     """Return everything that printing, pickling or inspecting an error shows."""
     reports = [
         str(error),
@@ -106,12 +106,12 @@ async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
     service = vat(credentials=KINDS[kind])
     manager = world.manager(service)
     for status in (302, 400, 401, 404, 429, 503):
-        for echo in shapes(SECRET):
+        for echo in secret_notations(SECRET):
             world.vendor.answers(echoing_response(echo, status))
             with pytest.raises(ConnectorError) as excinfo:
                 await manager.call("vat", GET)
 
-            result = traces(excinfo.value)
+            result = shown_texts(excinfo.value)
             assert echo not in result
             assert SECRET[:12] not in result
             assert MASK in result
@@ -154,8 +154,8 @@ async def test_echoed_request_secrets_are_masked(world: World, request_: Request
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", request_)
 
-        assert SECRET not in traces(excinfo.value)
-        assert echo not in traces(excinfo.value)
+        assert SECRET not in shown_texts(excinfo.value)
+        assert echo not in shown_texts(excinfo.value)
 
 
 def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
@@ -179,7 +179,7 @@ async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
     with pytest.raises(PaymentDeclined) as excinfo:
         await manager.call("vat", GET)
 
-    assert SECRET not in traces(excinfo.value) + traces(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    assert SECRET not in shown_texts(excinfo.value) + shown_texts(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
     assert MASK in excinfo.value.__notes__[0]
 
 
@@ -212,7 +212,7 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", Request.get(path))
 
-        assert secret not in traces(excinfo.value)
+        assert secret not in shown_texts(excinfo.value)
 
 
 @sync_and_async
@@ -224,8 +224,8 @@ async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
         with pytest.raises(ConnectorError) as excinfo:
             await manager.stream("vat", GET)
 
-        assert SECRET not in traces(excinfo.value)
-        assert MASK in traces(excinfo.value)
+        assert SECRET not in shown_texts(excinfo.value)
+        assert MASK in shown_texts(excinfo.value)
 
 
 @sync_and_async
@@ -241,7 +241,7 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
         await stream.read()
 
     assert f"cut off after {MASK}." == excinfo.value.message
-    assert SECRET not in traces(excinfo.value) + traces(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    assert SECRET not in shown_texts(excinfo.value) + shown_texts(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
     (finished_event,) = [event for event in world.events if isinstance(event, CallFinished)]
     assert SECRET not in repr(finished_event)
 
@@ -254,7 +254,7 @@ async def test_echoes_after_retries_are_masked(world: World) -> None:
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("vat", GET)
 
-    assert SECRET not in traces(excinfo.value)
+    assert SECRET not in shown_texts(excinfo.value)
 
 
 @sync_and_async

@@ -34,7 +34,7 @@ def vat(**options: object) -> Service:
     return Service("vat", **fields | options)  # type: ignore[arg-type]  # as each test says
 
 
-async def race(
+async def start_slow_call(
     world: World, manager: AwaitedManager, request: Request = GET, **options: Any
 ) -> Any:
     """Start a call and let its request count as slow; return the call and the request's gate."""
@@ -56,7 +56,7 @@ async def test_first_successful_response_wins(world: World) -> None:
     """If the first request is slow, a second is sent, and its response is used."""
     manager = world.watched(vat())
 
-    started_call, gate = await race(world, manager)
+    started_call, gate = await start_slow_call(world, manager)
     response = await started_call.result()
     gate.open()
 
@@ -97,7 +97,7 @@ async def test_failed_request_is_hedged_at_once(world: World) -> None:
 async def test_losing_request_is_cancelled(world: World) -> None:
     """The losing request of a hedge is cancelled if it is a task, and runs on if it is a thread."""
     manager = world.manager(vat())
-    started_call, gate = await race(world, manager)
+    started_call, gate = await start_slow_call(world, manager)
     await started_call.result()
 
     assert 2 == len(world.gather.started)
@@ -227,7 +227,7 @@ async def test_attempt_is_repeated_after_a_renewal(world: World) -> None:
     service = vat(needs_credentials=True)
     manager = world.manager(service, credentials=world.of_mode(Provider()))
 
-    started_call, gate = await race(world, manager, first=401)
+    started_call, gate = await start_slow_call(world, manager, first=401)
     gate.open()
 
     assert 200 == (await started_call.result()).status
@@ -286,7 +286,9 @@ async def test_endpoint_may_have_its_own_hedging(world: World) -> None:
 async def test_late_loser_is_ignored(world: World) -> None:
     """If the slower hedged request fails after the call has ended, the call is not affected."""
     manager = world.watched(vat())
-    started_call, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
+    started_call, gate = await start_slow_call(
+        world, manager, first=Response(429, {"Retry-After": "60"})
+    )
     response = await started_call.result()
     gate.open()
     for item in world.gather.started:

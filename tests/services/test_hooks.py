@@ -27,7 +27,7 @@ POST = Request.post("/charge", json={"amount": 1})
 QUICK_RETRIES = RetryPolicy(3, 0)
 
 
-def pay(**options: Any) -> Service:
+def payment_service(**options: Any) -> Service:
     """Return a payment service, whose calls have an effect."""
     fields: dict[str, Any] = {
         "base_url": "https://pay.example",
@@ -59,7 +59,7 @@ async def test_failing_response_transform_repeats_no_effect(
     world: World, make: Callable[[], Exception]
 ) -> None:
     """If a response transform raises an error, the POST request is not sent again."""
-    manager = world.manager(pay(response_transforms=raising_hook(make)))
+    manager = world.manager(payment_service(response_transforms=raising_hook(make)))
 
     with pytest.raises(type(make())):
         await manager.call("pay", POST)
@@ -79,7 +79,7 @@ async def test_failing_response_transform_repeats_no_effect(
 @sync_and_async
 async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str, Any]) -> None:
     """If a hook fails after the response, the outcome of the idempotency key is unknown."""
-    manager = world.manager(pay(**hook))
+    manager = world.manager(payment_service(**hook))
 
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
@@ -92,7 +92,9 @@ async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str,
 async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
     """If a function acts and a nested call fails, the outcome of the idempotency key is unknown."""
     world.vendor.otherwise = other_calls_error()
-    manager = world.manager(pay(), Service("other", "https://other.example", retry=None))
+    manager = world.manager(
+        payment_service(), Service("other", "https://other.example", retry=None)
+    )
     effects: list[int] = []
 
     async def charge() -> None:
@@ -109,7 +111,7 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 @sync_and_async
 async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
     """If an error proves that nothing was sent, the function is retried, even with a key."""
-    manager = world.manager(pay())
+    manager = world.manager(payment_service())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
     async def charge() -> str:
@@ -124,7 +126,7 @@ async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
 async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
     """If a fallback fails, its error has the call's error as its cause, also in events."""
     world.vendor.otherwise = 503
-    manager = world.watched(pay(retry=None, fallback=raising_hook(ZeroDivisionError)))
+    manager = world.watched(payment_service(retry=None, fallback=raising_hook(ZeroDivisionError)))
 
     with pytest.raises(ZeroDivisionError) as excinfo:
         await manager.call("pay", Request.get("/"))
@@ -137,7 +139,7 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
 @sync_and_async
 async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
     """A string is refused as the keys of a batch; an unknown service is named in its error."""
-    manager = world.manager(pay())
+    manager = world.manager(payment_service())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):
         await manager.call_many("pay", [POST, POST], idempotency_keys="ab")

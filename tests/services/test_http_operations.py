@@ -70,7 +70,7 @@ def operation(**changes: Any) -> HttpOperation[int]:
     return HttpOperation(**settings)
 
 
-def question(**changes: Any) -> HttpOperation[int]:
+def reading_operation(**changes: Any) -> HttpOperation[int]:
     """Return an operation that only reads, although it uses POST."""
     request = Request.post("/rpc", json={"method": "ask"}).evolve(idempotent=True)
     return operation(name="orders.total", request=request, safe=True, **changes)
@@ -82,7 +82,7 @@ def erp(**options: Any) -> Service:
     return Service("erp", **settings)
 
 
-def answer(**body: Any) -> Response:
+def json_response(**body: Any) -> Response:
     """Return a successful response with this JSON body."""
     return Response(200, body=json.dumps(body).encode())
 
@@ -90,7 +90,7 @@ def answer(**body: Any) -> Response:
 @sync_and_async
 async def test_operation_returns_value_read_from_response(world: World) -> None:
     """An operation returns the value read from the response; events have its name and system."""
-    world.vendor.answers(answer(total=7))
+    world.vendor.answers(json_response(total=7))
     manager = world.watched(erp())
 
     assert 7 == await manager.perform("erp", operation(), subject="person-1")
@@ -103,7 +103,7 @@ async def test_operation_returns_value_read_from_response(world: World) -> None:
 @sync_and_async
 async def test_answer_is_read_once(world: World, key: str | None) -> None:
     """Each response is parsed only once, and the caller gets the parsed value."""
-    world.vendor.answers(answer(total=1), answer(total=2))
+    world.vendor.answers(json_response(total=1), json_response(total=2))
     answers: list[dict[str, Any]] = []
 
     def read(response: Response) -> dict[str, Any]:
@@ -131,7 +131,7 @@ async def test_answer_is_read_once(world: World, key: str | None) -> None:
 @sync_and_async
 async def test_requests_that_need_preparation(world: World, changes: dict[str, Any]) -> None:
     """An operation's request may have secrets, a body made anew per attempt, or a stream."""
-    world.vendor.answers(answer(total=1))
+    world.vendor.answers(json_response(total=1))
     manager = world.manager(erp(retry=None))
 
     assert 1 == await manager.perform("erp", operation(**changes))
@@ -140,7 +140,7 @@ async def test_requests_that_need_preparation(world: World, changes: dict[str, A
 @sync_and_async
 async def test_operation_waits_for_a_slot(world: World) -> None:
     """A service's bulkhead limits its HTTP operations too."""
-    world.vendor.answers(answer(total=1))
+    world.vendor.answers(json_response(total=1))
     manager = world.manager(erp(bulkhead=BulkheadConfig(max_concurrent=1)))
 
     assert 1 == await manager.perform("erp", operation())
@@ -149,7 +149,7 @@ async def test_operation_waits_for_a_slot(world: World) -> None:
 @sync_and_async
 async def test_operation_uses_one_part_of_a_divided_limit(world: World) -> None:
     """When a limit is split into parts, an operation uses the share of only one part."""
-    world.vendor.answers(*[answer(total=1)] * 2)
+    world.vendor.answers(*[json_response(total=1)] * 2)
     manager = world.manager(erp(limits=RateLimitConfig(1000, parts=2)))
 
     assert [1, 1] == [await manager.perform("erp", operation()) for _ in range(2)]
@@ -168,7 +168,7 @@ async def test_invalid_endpoint_name_is_refused(world: World) -> None:
 @sync_and_async
 async def test_error_in_a_body_acts_like_an_error_status(world: World, word: str) -> None:
     """An error in a response body has the same effect as an error status."""
-    world.vendor.answers(*[answer(error=word)] * 3)
+    world.vendor.answers(*[json_response(error=word)] * 3)
     manager = world.manager(erp())
     with pytest.raises(ConnectorError) as excinfo:
         await manager.perform("erp", operation())
@@ -182,15 +182,15 @@ async def test_error_in_a_body_acts_like_an_error_status(world: World, word: str
 @sync_and_async
 async def test_safe_operation_is_retried(world: World, word: str) -> None:
     """A safe operation is retried if the response body reports a failure."""
-    world.vendor.answers(answer(error=word), answer(total=2))
+    world.vendor.answers(json_response(error=word), json_response(total=2))
 
-    assert 2 == await world.manager(erp()).perform("erp", question())
+    assert 2 == await world.manager(erp()).perform("erp", reading_operation())
 
 
 @sync_and_async
 async def test_pause_requested_in_a_body_is_respected(world: World) -> None:
     """A pause that the response body asks for is respected like a `Retry-After` header."""
-    world.vendor.answers(answer(error="throttled"), answer(total=2))
+    world.vendor.answers(json_response(error="throttled"), json_response(total=2))
 
     def pause(response: Response) -> ConnectorError | None:
         error = refusal_of(response)
@@ -198,18 +198,18 @@ async def test_pause_requested_in_a_body_is_respected(world: World) -> None:
             error.vendor_retry_after = 4.0
         return error
 
-    assert 2 == await world.manager(erp()).perform("erp", question(refusal=pause))
+    assert 2 == await world.manager(erp()).perform("erp", reading_operation(refusal=pause))
     assert 4.0 == sum(world.sleeper.slept)
 
 
 @sync_and_async
 async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
     """Errors in response bodies count in the circuit, whatever the HTTP status is."""
-    world.vendor.answers(*[answer(error="busy")] * 30)
+    world.vendor.answers(*[json_response(error="busy")] * 30)
     manager = world.manager(erp(retry=None))
     for _ in range(30):
         with pytest.raises(ConnectorError):
-            await manager.perform("erp", question())
+            await manager.perform("erp", reading_operation())
 
     state = await manager.circuit_state("erp")
     assert CircuitState.OPEN is state.state
@@ -221,7 +221,7 @@ async def test_rejection_of_a_keyed_operation_is_raised_unchanged(
     world: World, word: str, unknown: bool
 ) -> None:
     """A keyed operation's rejection is raised unchanged; after a failure the outcome is unknown."""
-    world.vendor.answers(answer(error=word), answer(total=3))
+    world.vendor.answers(json_response(error=word), json_response(total=3))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown if unknown else VendorRejected):
         await manager.perform("erp", operation(), idempotency_key="order-1")
@@ -234,7 +234,7 @@ async def test_repeated_key_of_http_operation_returns_first_result_and_sends_not
     world: World,
 ) -> None:
     """A repeated key of an HTTP operation returns the first result and sends nothing."""
-    world.vendor.answers(answer(total=3))
+    world.vendor.answers(json_response(total=3))
     manager = world.manager(erp())
     results = [
         await manager.perform("erp", operation(), idempotency_key="order-1") for _ in range(2)
@@ -247,7 +247,7 @@ async def test_repeated_key_of_http_operation_returns_first_result_and_sends_not
 @sync_and_async
 async def test_unreadable_response_counts_as_lost(world: World) -> None:
     """An unreadable response counts as lost, and is not stored under its idempotency key."""
-    world.vendor.answers(answer(unexpected=1))
+    world.vendor.answers(json_response(unexpected=1))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown):
         await manager.perform("erp", operation(), idempotency_key="order-1")
@@ -256,16 +256,16 @@ async def test_unreadable_response_counts_as_lost(world: World) -> None:
 @sync_and_async
 async def test_hedged_question_reads_every_answer(world: World) -> None:
     """A hedged operation classifies the response to each of its requests."""
-    world.vendor.answers(*[answer(error="no")] * 2)
+    world.vendor.answers(*[json_response(error="no")] * 2)
     manager = world.manager(erp(hedge=HedgeConfig(0.01)))
     with pytest.raises(VendorRejected):
-        await manager.perform("erp", question())
+        await manager.perform("erp", reading_operation())
 
 
 @sync_and_async
 async def test_operation_is_sent_to_the_region_of_its_service(world: World) -> None:
     """An HTTP operation is sent to the region that its service chooses."""
-    world.vendor.answers(answer(total=1))
+    world.vendor.answers(json_response(total=1))
     manager = world.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
 
     assert 1 == await manager.perform("erp", operation())
@@ -275,7 +275,7 @@ async def test_operation_is_sent_to_the_region_of_its_service(world: World) -> N
 @sync_and_async
 async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> None:
     """The endpoint with the operation's name applies, whatever the request's path."""
-    world.vendor.answers(*[answer(total=1)] * 2)
+    world.vendor.answers(*[json_response(total=1)] * 2)
     endpoints = [Endpoint("orders.add", limits=[RateLimitConfig(1)])]
     manager = world.manager(erp(endpoints=endpoints))
     for _ in range(2):
@@ -288,10 +288,10 @@ async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> 
 @sync_and_async
 async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) -> None:
     """A rehearsal (`dry_run`) sends only safe operations."""
-    world.vendor.answers(answer(total=1))
+    world.vendor.answers(json_response(total=1))
     manager = world.manager(erp(), dry_run=True)
     if safe:
-        assert 1 == await manager.perform("erp", question())
+        assert 1 == await manager.perform("erp", reading_operation())
         return
     with pytest.raises(DryRun, match="POST /rpc was not sent"):
         await manager.perform("erp", operation())
@@ -311,7 +311,7 @@ async def test_http_operation_accepts_no_payload(world: World) -> None:
 @sync_and_async
 async def test_refusal_hook_must_return_an_error(world: World) -> None:
     """If a `refusal` hook returns anything but an error of moorage, an error is raised."""
-    world.vendor.answers(answer(total=1))
+    world.vendor.answers(json_response(total=1))
     manager = world.manager(erp())
     with pytest.raises(ConfigurationError, match="refusal"):
         await manager.perform("erp", operation(refusal=lambda _: "no"))

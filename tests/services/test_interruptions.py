@@ -85,7 +85,7 @@ def interrupt_flow(
         world.by_hand = False
 
 
-def to_its_end(flow: Any) -> None:
+def run_without_event_loop(flow: Any) -> None:
     """Run a coroutine without an event loop, which would swallow some interruptions."""
     while True:
         flow.send(None)
@@ -110,7 +110,7 @@ def in_every_mode(body: Any) -> Any:
     return pytest.mark.parametrize("mode", ["sync", "async", "async, distant store"])(body)
 
 
-def nothing_held(world: World) -> bool:
+def all_slots_are_free(world: World) -> bool:
     """Return whether all bulkhead slots are free."""
     return not any(world.locks.inside.values())
 
@@ -150,7 +150,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
         requests = len(world.vendor.requests)
         # The first answer, a 401, proves that nothing was done.
         is_acted = requests > 1 or place in {LEAVING, "before the answer arrives"}
-        assert nothing_held(world), place
+        assert all_slots_are_free(world), place
         world.vendor.forget()
         try:
             answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
@@ -204,7 +204,7 @@ def test_interrupted_probe_frees_its_slot(mode: str, error: type[BaseException])
     for world, manager, place in worlds:
         state = world.drive(manager.circuit_state("bank"))
         assert 0 == state.probes_under_way, place
-        assert nothing_held(world), place
+        assert all_slots_are_free(world), place
         world.drive(manager.call("bank", GET))
         assert CircuitState.CLOSED is world.drive(manager.circuit_state("bank")).state
 
@@ -231,7 +231,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
         for name in ("eu", "us"):
             state = world.drive(manager.circuit_state("bank", region=name))
             assert 0 == state.probes_under_way, place
-        assert nothing_held(world), place
+        assert all_slots_are_free(world), place
 
 
 @in_every_mode
@@ -317,10 +317,10 @@ def test_interruption_is_never_retried(mode: str, error: type[BaseException]) ->
         raise error
 
     with pytest.raises(error):
-        to_its_end(manager.run("bank", perform_effect))
+        run_without_event_loop(manager.run("bank", perform_effect))
 
     assert 1 == len(calls)
-    assert nothing_held(world)
+    assert all_slots_are_free(world)
 
 
 @in_every_mode
@@ -335,7 +335,7 @@ def test_interrupted_fast_path_function_is_neutral(mode: str, error: type[BaseEx
     world.drive(manager.run("bank", world.do_nothing))
     for _ in range(3):
         with pytest.raises(error):
-            to_its_end(manager.run("bank", perform_effect))
+            run_without_event_loop(manager.run("bank", perform_effect))
 
     state = world.drive(manager.circuit_state("bank"))
     assert (1, 0) == (state.calls, state.failures)
@@ -363,7 +363,7 @@ def test_interrupted_stream_releases_everything(mode: str, error: type[BaseExcep
     worlds = every_interruption(mode, error, prepare_call)
     assert 3 == [place for _, _, place in worlds].count("before a piece arrives")
     for world, manager, place in worlds:
-        assert nothing_held(world), place
+        assert all_slots_are_free(world), place
         assert 0 == world.drive(manager.circuit_state("bank")).probes_under_way, place
         assert all(answer.closed == 1 for answer in world.vendor.arrivals), place
 

@@ -71,7 +71,7 @@ def proof_claims(sent: SentRequest) -> Mapping[str, Any]:
     return verified_claims(sent.header("DPoP"))
 
 
-def nonces(world: World) -> list[str | None]:
+def sent_nonces(world: World) -> list[str | None]:
     """Return the nonces in the sent proofs, in order."""
     return [proof_claims(requests).get("nonce") for requests in world.vendor.requests]
 
@@ -125,7 +125,7 @@ async def test_requested_nonce_is_sent_at_once(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
     await manager.call("vat", GET)
 
-    assert [None, "n-1", "n-1"] == nonces(world)
+    assert [None, "n-1", "n-1"] == sent_nonces(world)
     assert 0 == provider.number
     assert [] == world.sleeper.slept
     assert {"RetryScheduled", "CredentialRefreshed"}.isdisjoint(world.event_names())
@@ -144,7 +144,7 @@ async def test_newest_nonce_is_used(world: World) -> None:
     for _ in range(3):
         await manager.call("vat", GET)
 
-    assert [None, "n-1", "n-2", "n-3"] == nonces(world)
+    assert [None, "n-1", "n-2", "n-3"] == sent_nonces(world)
 
 
 @sync_and_async
@@ -162,7 +162,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 
     assert 200 == (await manager.call("vat", GET)).status
 
-    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(world)
+    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == sent_nonces(world)
 
 
 @sync_and_async
@@ -176,7 +176,7 @@ async def test_repeated_nonce_requests_end(world: World) -> None:
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert ([None, "n-1"], 0) == (nonces(world), provider.number)
+    assert ([None, "n-1"], 0) == (sent_nonces(world), provider.number)
     assert (401, 2, False) == (
         excinfo.value.status,
         excinfo.value.attempts,
@@ -196,7 +196,7 @@ async def test_missing_or_invalid_nonce_is_not_sent(world: World, nonce: str | N
         await manager.call("vat", GET)
     await manager.call("vat", GET)
 
-    assert [None, None] == nonces(world)
+    assert [None, None] == sent_nonces(world)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ async def test_refused_proof_renews_nothing(world: World, message: str) -> None:
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert ([None], 0) == (nonces(world), provider.number)
+    assert ([None], 0) == (sent_nonces(world), provider.number)
     assert "clock" in excinfo.value.remedy
 
 
@@ -232,7 +232,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
     assert ["DPoP token-0", "DPoP token-1", "DPoP token-1"] == [
         notice.header("Authorization") for notice in requests
     ]
-    assert [None, "n-1", "n-2"] == nonces(world)
+    assert [None, "n-1", "n-2"] == sent_nonces(world)
     assert 2 == len({proof_claims(notice)["ath"] for notice in requests})
 
 
@@ -305,7 +305,7 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
         await manager.call("vat", Request.post("/files", body=BodyStream.of(single_use_chunks())))
     await manager.call("vat", Request.post("/files", body=BodyStream.of(single_use_chunks())))
 
-    assert [None, "n-1"] == nonces(world)
+    assert [None, "n-1"] == sent_nonces(world)
     assert (True, 1, 401) == (excinfo.value.retryable, excinfo.value.attempts, excinfo.value.status)
     assert (
         "The vendor requires a nonce from its server in the proof of possession (HTTP 401)."
@@ -343,7 +343,7 @@ async def test_streams_have_proofs(world: World) -> None:
         assert [b"all"] == await stream.all()
     await manager.call("vat", GET)
 
-    assert [None, "n-1", "n-2"] == nonces(world)
+    assert [None, "n-1", "n-2"] == sent_nonces(world)
     assert [1, 1] == [answer.closed for answer in world.vendor.arrivals]
 
 
@@ -361,7 +361,7 @@ async def test_retry_after_a_lost_stream_may_be_repeated_with_a_nonce(world: Wor
     async with await manager.stream("vat", GET) as stream:
         assert [b"a"] == await stream.all()
 
-    assert [None, "n-1", "n-1", "n-2"] == nonces(world)
+    assert [None, "n-1", "n-1", "n-2"] == sent_nonces(world)
 
 
 @sync_and_async
@@ -379,7 +379,7 @@ async def test_hedges_have_their_own_proofs(world: World) -> None:
 
     assert 200 == (await calling.result()).status
 
-    assert [None, None, "n-1"] == nonces(world)
+    assert [None, None, "n-1"] == sent_nonces(world)
     assert 3 == len({proof_claims(request)["jti"] for request in world.vendor.requests})
 
 
@@ -409,7 +409,7 @@ async def test_nonces_are_per_origin(world: World) -> None:
     eu_origin, _, us_origin, _ = places
     assert {"https://eu", "https://us"} == {eu_origin, us_origin}
     assert [eu_origin, eu_origin, us_origin, us_origin] == places
-    assert [None, "n-1", None, "n-2"] == nonces(world)
+    assert [None, "n-1", None, "n-2"] == sent_nonces(world)
 
 
 @sync_and_async

@@ -436,7 +436,7 @@ def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
             DockerPlatform(path).start(spec, 60.0)
 
 
-def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
+def test_log_entry_with_an_invalid_time_is_a_failure(tmp_path: Path) -> None:
     """An invalid timestamp in an Engine's log raises an error."""
     logs = DockerLogs(Engine(f"{tmp_path}/nowhere"))
     with pytest.raises(VendorFailed, match="cannot read"):
@@ -512,7 +512,9 @@ class UnawareEngine:
             target.shutdown(SHUT_WR)
 
 
-def test_late_knowledge_of_a_lack_of_memory(socket: str, tmp_path: Path) -> None:
+def test_lack_of_memory_is_the_reason_even_if_it_is_reported_late(
+    socket: str, tmp_path: Path
+) -> None:
     """If the Engine reports a lack of memory only after the end, the reason is still correct."""
     if is_podman(socket):
         pytest.skip("Podman 4.3 has no event for a lack of memory where cgroups have version 1")

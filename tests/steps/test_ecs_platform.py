@@ -391,7 +391,7 @@ def test_wrong_settings_are_named(options: dict[str, Any]) -> None:
         EcsSettings(**{**SETTINGS, **options})
 
 
-def test_china_and_the_keys_of_the_machine() -> None:
+def test_chinese_regions_and_credentials_of_the_machine_are_used() -> None:
     """AWS regions in China have their own domain; credentials may be those of the machine."""
     options: dict[str, Any] = {"access_key_id": None, "secret_access_key": None}
     options["region"] = "cn-north-1"

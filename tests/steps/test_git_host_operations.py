@@ -79,7 +79,7 @@ def test_release_of_github_is_published_once(
     assert [] == host.mistakes
 
 
-def test_half_of_an_upload_is_replaced(
+def test_partial_upload_is_deleted_and_repeated(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A file that GitHub received only in part is deleted and uploaded again."""
@@ -95,7 +95,7 @@ def test_half_of_an_upload_is_replaced(
     assert file["id"] not in host.assets
 
 
-def test_upload_elsewhere_gets_no_token(
+def test_upload_to_another_host_gets_no_token(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A release whose upload URL names another host is refused before anything is sent."""
@@ -111,7 +111,7 @@ def test_upload_elsewhere_gets_no_token(
     assert before == len(host.downloads)
 
 
-def test_statuses_and_checks_of_github(
+def test_github_status_is_set_and_check_is_created_once(
     hub: tuple[FakeGitHub, GitHubSettings], manager: ConnectorManager
 ) -> None:
     """A commit status is set on GitHub; a check is created once per key and then updated."""
@@ -152,7 +152,7 @@ def test_release_of_gitlab_is_published_once(
     assert [] == host.mistakes
 
 
-def test_statuses_and_mirrors_of_gitlab(
+def test_gitlab_status_is_set_once_and_mirror_is_started(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
     """A commit status is set once, even if its repeat is refused; a pull mirror is started."""

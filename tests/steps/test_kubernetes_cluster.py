@@ -226,7 +226,7 @@ def test_claims_outlive_their_steps(tmp_path: Path) -> None:
     assert b"kept\n" == mounted.logs(reader.name, "stdout", "", 30.0).data
 
 
-def test_stop_of_a_run_without_a_node() -> None:
+def test_run_that_waits_for_a_node_can_be_stopped() -> None:
     """A run that waits for a node can be stopped, and then never begins."""
     waiting_spec = spec("true", resources=Resources(cpus=4000.0))
     status = platform().start(waiting_spec, 4.0)

@@ -1,4 +1,4 @@
-"""Per key, a step is started once, found again, followed to its end, and its result stored once."""
+"""One idempotency key starts one step, finds it again, follows it, and stores its result once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ modes = pytest.mark.parametrize("mode", MODES)
 
 
 @modes
-def test_result_of_a_process(mode: str, tmp_path: Path) -> None:
+def test_result_has_exit_code_and_output(mode: str, tmp_path: Path) -> None:
     """A step's result has its exit code, stdout and stderr, and says how the step ended."""
     execute = executor(mode, LocalPlatform(tmp_path))
 
@@ -597,7 +597,7 @@ def test_missing_secret_is_named(mode: str) -> None:
         execute(Step("push", ["git"], secrets={"T": "secret://env/NOT_THERE_AT_ALL"}))
 
 
-def test_names_of_runs() -> None:
+def test_name_of_a_run_depends_on_service_tenant_and_key() -> None:
     """A run's name depends only on the service, the tenant and the idempotency key."""
     names = {
         run_name("steps", None, "k"),

@@ -200,7 +200,7 @@ WRITE = Step(
 def test_files_are_read_again_after_a_temporary_failure(
     mode: str, tmp_path: Path, error: ConnectorError
 ) -> None:
-    """A file whose reading failed for a moment is in the result, or in the storage."""
+    """After a temporary failure, a file is read again, and is in the result or the storage."""
     files, platform = Files(), UnsteadyPlatform(tmp_path)
     platform.failures = [error, error]
 
@@ -214,7 +214,7 @@ def test_files_are_read_again_after_a_temporary_failure(
 def test_run_keeps_its_files_while_its_platform_cannot_be_reached(
     mode: str, tmp_path: Path
 ) -> None:
-    """The files stay on the platform until they are read."""
+    """While its platform cannot be reached, a run keeps its output files until they are read."""
     files, platform = Files(), UnsteadyPlatform(tmp_path / "runs")
     platform.failures = [ConnectionFailed("Gone.")]
     execute = executor(
@@ -254,7 +254,7 @@ def test_file_that_the_platform_cannot_read_is_named_with_the_reason(
 
 @modes
 def test_failed_step_stores_nothing(mode: str, tmp_path: Path) -> None:
-    """A failed step leaves the stored files unchanged; the files that it wrote are its result's."""
+    """A failed step leaves stored files unchanged; the files that it wrote are in its result."""
     files = Files(a=b"old")
     step = Step(
         "write", ["sh", "-c", "echo 1 > a; exit 3"], workspace=Workspace(outputs={"a": "a.csv"})
@@ -360,7 +360,7 @@ def socket() -> Generator[str]:
 
 
 @modes
-def test_files_of_a_container(mode: str, socket: str) -> None:
+def test_container_reads_inputs_and_its_outputs_are_stored(mode: str, socket: str) -> None:
     """A container finds its inputs in its working directory, and its outputs are stored."""
     files = Files()
     files.contents["imports/orders.csv"] = b"12\n"

@@ -104,7 +104,9 @@ def test_azure_own_headers_in_extra_take_precedence(
 
 
 @pytest.mark.parametrize("key", ["a\\b", "a./b", "a.", "deep/er./x"])
-def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage, key: str) -> None:
+def test_key_that_azure_would_change_is_refused(
+    blob_sandbox: AzureBlobSandbox, files: Storage, key: str
+) -> None:
     """A key that Azure would change is refused before anything is sent."""
     for info in (files.head, files.delete, files.download, files.start_upload):
         with pytest.raises(InvalidData) as excinfo:
@@ -115,7 +117,9 @@ def test_keys_that_azure_changes(blob_sandbox: AzureBlobSandbox, files: Storage,
     assert [] == blob_sandbox.requests
 
 
-def test_bytes_from_the_end(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_range_from_the_end_requests_the_size_first(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Azure cannot read a range from the end, so the blob's size is requested first."""
     etag = files.upload("a", DATA).etag
     blob_sandbox.requests.clear()
@@ -217,7 +221,7 @@ def test_slow_server_side_copy_is_waited_for() -> None:
             hub.storage().copy("a", "c")
 
 
-def test_copies_that_fail(files: Storage) -> None:
+def test_failed_server_side_copy_raises_an_error(files: Storage) -> None:
     """A failed server-side copy raises an error."""
     files.upload("magic/uncopied", b"bytes")
     with pytest.raises(VendorFailed, match="failed"):

@@ -204,7 +204,9 @@ def test_wrong_ranges_are_refused(blob_sandbox: AzureBlobSandbox, files: Storage
             files.download("a", range=ByteRange(1_000))
 
 
-def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_upload_response_without_an_etag_is_a_failure(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """A successful upload response without an ETag counts as Azure's failure."""
     blob_sandbox.fail(*usual_answers(4), Response(201))
     with pytest.raises(VendorFailed):

@@ -47,7 +47,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 # --- for others --------------------------------------------------------------
 
 
-def test_signed_urls(files: Storage) -> None:
+def test_signed_url_has_permission_expiry_and_headers(files: Storage) -> None:
     """A signed URL contains its permission, its expiry and the required headers."""
     put = files.signed_url("a b", "PUT", expires=60, content_type="a/b")
     get = files.signed_url("a b", content_type="text/plain", content_disposition="attachment")
@@ -74,7 +74,9 @@ def test_signed_urls(files: Storage) -> None:
     assert f"{put.expires_at:%Y-%m-%dT%H:%M:%SZ}" == query_of(put.url)["se"]
 
 
-def test_answers_to_signed_urls(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_signed_url_can_set_response_headers_or_allow_deletion(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Signed URLs can set response headers, and can allow reading or deletion."""
     files.upload("a", b"x")
     fetch = fetch_of(blob_sandbox)
@@ -86,7 +88,7 @@ def test_answers_to_signed_urls(blob_sandbox: AzureBlobSandbox, files: Storage) 
     assert not files.exists("a")
 
 
-def test_user_delegation_keys(blob_sandbox: AzureBlobSandbox) -> None:
+def test_urls_are_signed_with_a_short_lived_delegation_key(blob_sandbox: AzureBlobSandbox) -> None:
     """With Entra ID tokens, URLs are signed with a delegation key of limited life."""
     with over_azure(blob_sandbox, **entra(blob_sandbox)) as hub:
         files = hub.storage()
@@ -104,7 +106,7 @@ def test_user_delegation_keys(blob_sandbox: AzureBlobSandbox) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
-def test_invalid_delegation_keys(blob_sandbox: AzureBlobSandbox, value: str) -> None:
+def test_invalid_delegation_key_signs_nothing(blob_sandbox: AzureBlobSandbox, value: str) -> None:
     """URLs are not signed with an invalid delegation key, and the error does not show it."""
     names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
     signed_elements = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
@@ -122,7 +124,7 @@ def test_invalid_delegation_keys(blob_sandbox: AzureBlobSandbox, value: str) -> 
             hub.storage().signed_url("a")
 
 
-def test_plain_http_is_signed_for(blob_sandbox: AzureBlobSandbox) -> None:
+def test_signed_url_allows_http_at_a_plain_http_endpoint(blob_sandbox: AzureBlobSandbox) -> None:
     """If the account's endpoint is plain HTTP, signed URLs allow HTTP."""
     with over_azure(blob_sandbox, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
         signed_url = hub.storage().signed_url("a")

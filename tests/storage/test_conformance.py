@@ -56,7 +56,7 @@ def test_s3_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_s3_over_a_socket(check: Check) -> None:
+def test_s3_passes_conformance_kit_over_a_socket(check: Check) -> None:
     """S3 passes the conformance kit by real HTTP, with the bucket in the path."""
     with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
         check(lambda: kit.Subject(hub.storage(), part=PART, sandbox=s3, container=s3.bucket))
@@ -92,7 +92,7 @@ def test_azure_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_azure_with_tokens(check: Check) -> None:
+def test_azure_passes_conformance_kit_with_tokens(check: Check) -> None:
     """Azure passes the conformance kit with Entra ID tokens."""
     with azure() as new_sandbox, over_azure(new_sandbox, **entra(new_sandbox)) as hub:
         check(
@@ -108,7 +108,7 @@ def test_azure_with_tokens(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_azure_over_a_socket(check: Check) -> None:
+def test_azure_passes_conformance_kit_over_a_socket(check: Check) -> None:
     """Azure passes the conformance kit by real HTTP."""
     with azure() as new_sandbox, over_azure_socket(new_sandbox) as hub:
         check(

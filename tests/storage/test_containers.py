@@ -114,7 +114,7 @@ def test_s3_bucket_operations_have_no_bucket_in_the_host(path_style: bool) -> No
         }
 
 
-def test_s3_buckets_over_a_socket() -> None:
+def test_vendor_with_the_api_of_s3_manages_buckets() -> None:
     """A vendor with S3's API at another address lists, creates and deletes buckets too."""
     with sandbox() as server, over_socket(server) as hub:
         files = hub.storage()

@@ -148,7 +148,7 @@ def test_outcome_of_a_broken_rename_is_open(
     assert not excinfo.value.may_have_been_processed
 
 
-def test_filesystem_that_replaces_nothing(
+def test_old_file_is_deleted_if_rename_cannot_replace_it(
     files: Storage, failing_filesystem: dict[str, Any]
 ) -> None:
     """On a filesystem that cannot rename over a file, the old file is deleted first."""
@@ -158,7 +158,7 @@ def test_filesystem_that_replaces_nothing(
     assert b"new" == files.download("a").read_all()
 
 
-def test_folder_that_another_process_makes(
+def test_folder_that_another_process_has_just_created_is_used(
     files: Storage, failing_filesystem: dict[str, Any]
 ) -> None:
     """If another process has just created the folder, it is used; other failures are errors."""
@@ -167,7 +167,7 @@ def test_folder_that_another_process_makes(
     assert b"bytes" == files.download("in/a").read_all()
 
 
-def test_folder_that_cannot_be_made(files: Storage, tmp_path: Path) -> None:
+def test_folder_that_the_system_forbids_raises_an_error(files: Storage, tmp_path: Path) -> None:
     """A folder that the system forbids to create raises an error."""
     (tmp_path / "files").symlink_to(tmp_path / "missing")
     with pytest.raises(ConnectorError):
@@ -186,7 +186,9 @@ def test_folders_are_not_files(files: Storage) -> None:
     assert files.exists("a/b")
 
 
-def test_files_of_others(files: Storage, tmp_path: Path) -> None:
+def test_file_of_another_program_is_listed_without_old_metadata(
+    files: Storage, tmp_path: Path
+) -> None:
     """A file that another program wrote is listed without the metadata of an earlier file."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
     root = tmp_path / "files"
@@ -200,7 +202,7 @@ def test_files_of_others(files: Storage, tmp_path: Path) -> None:
     assert "application/octet-stream" == files.head("a").content_type
 
 
-def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+def test_download_of_a_changing_file_fails(tmp_path: Path) -> None:
     """If a file changes during a download, the download fails instead of mixing two versions."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     transport.put("a", b"first", {}, (None, None))
@@ -248,7 +250,9 @@ def test_part_that_is_uploaded_again_replaces_first(tmp_path: Path) -> None:
     transport.close()
 
 
-def test_leftover_of_a_completed_upload(files: Storage, failing_filesystem: dict[str, Any]) -> None:
+def test_upload_succeeds_even_if_its_parts_cannot_be_removed(
+    files: Storage, failing_filesystem: dict[str, Any]
+) -> None:
     """A completed upload succeeds even if its parts cannot be removed."""
     data = bytes_of(PART + 1)
     failing_filesystem["rm_file"] = OSError(5, "")
@@ -469,7 +473,7 @@ def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path:
     transport.close()
 
 
-def test_event_loop_that_ended_before_its_operation(
+def test_worker_thread_continues_after_its_event_loop_has_ended(
     tmp_path: Path, failing_filesystem: dict[str, Any]
 ) -> None:
     """If a worker thread's event loop has ended, it goes on with another loop's operations."""
@@ -580,7 +584,9 @@ def test_unknown_protocol_or_wrong_option_is_refused_with_a_remedy(
     assert path == excinfo.value.path
 
 
-def test_configuration_with_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_configured_account_gets_its_password_from_a_reference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """An account in a configuration gets its password from a secret reference."""
     monkeypatch.setenv("FILES_PASSWORD", PASSWORD)
     with server("ftp", tmp_path) as vendor:

@@ -34,11 +34,11 @@ query, so it cuts the name there, although the client has encoded it."""
 
 
 class SMBException(Exception):
-    """Stands in for smbprotocol 1.17's base class of errors."""
+    """A substitute for smbprotocol 1.17's base class of errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """Stands in for the only class that smbprotocol 1.17 uses for refused calls."""
+    """A substitute for the only class that smbprotocol 1.17 uses for refused calls."""
 
 
 class ForeignErrors(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types

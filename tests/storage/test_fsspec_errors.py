@@ -42,17 +42,17 @@ FTP_REFUSAL, FTP_FAILURE, FTP_NONSENSE = (
 
 
 class HttpRefusal(Exception):
-    """Stands in for an HTTP error of aiohttp."""
+    """A substitute for an HTTP error of aiohttp."""
 
     status = 429
 
 
 class SMBException(Exception):
-    """Stands in for smbprotocol 1.17's base class of errors."""
+    """A substitute for smbprotocol 1.17's base class of errors."""
 
 
 class SMBOSError(OSError, SMBException):
-    """Stands in for the only class that smbprotocol 1.17 uses for refused calls."""
+    """A substitute for the only class that smbprotocol 1.17 uses for refused calls."""
 
     def __init__(self, number: int, ntstatus: int = 0) -> None:
         super().__init__(number, "canary")
@@ -60,7 +60,7 @@ class SMBOSError(OSError, SMBException):
 
 
 class LogonFailure(SMBException):
-    """Raised for a login that an SMB server refused."""
+    """The error for a login that an SMB server refused."""
 
     status = 0xC000006D
 
@@ -114,7 +114,9 @@ def _http_error(status: int) -> HTTPError:
     ],
     ids=repr,
 )
-def test_error_of_an_operation(error: Exception, kind: type[ConnectorError]) -> None:
+def test_converted_error_has_the_class_of_its_cause(
+    error: Exception, kind: type[ConnectorError]
+) -> None:
     """A converted error has the class that fits its cause, and omits the cause's message."""
     failure = filesystem_error(error, changed=True)
     assert kind is type(failure)
@@ -146,7 +148,9 @@ def test_broken_connection_says_what_may_have_happened(changed: bool) -> None:
     ],
     ids=repr,
 )
-def test_error_of_an_opening(error: Exception, kind: type[ConnectorError]) -> None:
+def test_error_of_opening_a_filesystem_names_the_setting(
+    error: Exception, kind: type[ConnectorError]
+) -> None:
     """If a filesystem cannot be opened, the error names the setting to correct."""
     failure = opening_error(error)
     assert kind is type(failure)

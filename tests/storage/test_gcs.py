@@ -149,7 +149,7 @@ def test_copy_that_needs_several_requests_is_completed_as_one_operation() -> Non
         {"done": "maybe", "rewriteToken": 5},
     ],
 )
-def test_copies_without_end(
+def test_copy_without_progress_fails(
     gcs_sandbox: GcsSandbox, files: Storage, fields: dict[str, Any]
 ) -> None:
     """A copy whose responses show neither progress nor a result fails."""
@@ -300,7 +300,7 @@ def test_malformed_success_is_a_failure(
         files.head("a")
 
 
-def test_malformed_list_entries(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_malformed_list_entries_are_skipped(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Malformed entries of a list are skipped, and a malformed list raises an error."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
     kind = "storage#objects"

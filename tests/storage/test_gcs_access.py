@@ -85,7 +85,7 @@ class _Provider:
         return self._found
 
 
-def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
+def test_service_account_credentials_of_a_provider_sign_urls(gcs_sandbox: GcsSandbox) -> None:
     """A provider's service-account credentials can sign URLs; other credentials cannot."""
     key = json.loads(gcs_sandbox.key_file())
     signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])

@@ -47,7 +47,7 @@ def test_google_cloud_storage_passes_asynchronous_conformance_kit(check: AsyncCh
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_gcs_over_a_socket(check: Check) -> None:
+def test_google_cloud_storage_passes_conformance_kit_over_a_socket(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit over real HTTP, with parts of any size."""
     with bucket() as sandbox, over_socket(sandbox) as hub:
         check(

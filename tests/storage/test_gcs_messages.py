@@ -216,7 +216,7 @@ STORED_HEADERS = Headers(
         ((("X-Goog-Stored-Content-Encoding", "identity"), ("Content-Encoding", "gzip")), None),
     ],
 )
-def test_properties_of_a_download(
+def test_download_properties_are_read_from_headers(
     packing: tuple[tuple[str, str], ...], expected: str | None
 ) -> None:
     """A download's properties are read from its headers."""
@@ -258,7 +258,9 @@ class _Pieces:
         ((3 * requests.STEP + 7,) * 2, [3 * requests.STEP, 3 * requests.STEP + 14]),
     ],
 )
-def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
+def test_chunk_lengths_are_multiples_of_googles_unit(
+    sizes: tuple[int, ...], expected: list[int]
+) -> None:
     """Each chunk except the last is a multiple of Google's unit, and no byte is missing."""
 
     async def flow() -> list[int]:

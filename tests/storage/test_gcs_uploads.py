@@ -92,7 +92,9 @@ def test_chunk_that_did_not_arrive_is_sent_again(gcs_sandbox: GcsSandbox) -> Non
         assert DATA == hub.storage().download("a").read_all()
 
 
-def test_lost_last_answer(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_upload_whose_last_response_was_lost_is_complete(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """An upload whose last response was lost is found to be complete."""
     gcs_sandbox.fail(*usual_answers(4), Lost())
     info = files.upload("a", DATA, part_size=STEP)
@@ -122,7 +124,7 @@ class _RecordingClock:
         self.taken.append(seconds)
 
 
-def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
+def test_upload_fails_if_its_chunks_make_no_progress(gcs_sandbox: GcsSandbox) -> None:
     """If chunks make no progress the upload fails after pauses, and is removed."""
     account = Account("gcs", gcs(gcs_sandbox), settings={"retry": QUICK, "circuit": None})
     naps = _RecordingClock()
@@ -170,7 +172,9 @@ def test_lost_bytes_cannot_be_sent_again(gcs_sandbox: GcsSandbox, files: Storage
         files.upload("a", DATA, part_size=STEP)
 
 
-def test_object_that_comes_too_early(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_premature_completion_of_an_upload_is_an_error(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """A response that claims an upload is complete before all bytes were sent is an error."""
     gcs_sandbox.fail(*usual_answers(1), Response(200, body=b'{"generation": "1"}'))
     with pytest.raises(VendorFailed, match="Range"):
@@ -225,7 +229,9 @@ def test_upload_from_a_changed_source_creates_no_object(
     assert not files.exists("a")
 
 
-def test_resumed_when_complete_or_gone(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_complete_or_aborted_upload_cannot_be_resumed(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """A complete or aborted upload cannot be resumed."""
     start_upload = files.start_upload("a")
     files.upload("a", b"", resume=start_upload.ref)
@@ -259,7 +265,9 @@ def test_abort_sends_one_request(gcs_sandbox: GcsSandbox, files: Storage) -> Non
     assert ["DELETE"] == [request.method for request in gcs_sandbox.requests[requests_before:]]
 
 
-def test_upload_without_a_session_url(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_upload_without_a_session_url_raises_an_error(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """If the response that starts an upload has no session URL, an error is raised."""
     places = ("https://x/?upload=1", "http://[x", "?upload_id=")
     gcs_sandbox.fail(Response(200), *(Response(200, {"Location": place}) for place in places))

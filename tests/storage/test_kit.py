@@ -248,7 +248,7 @@ def test_other_refusals_do_not_pass() -> None:
         check(lambda: kit.Subject(_RefusingVendor()))
 
 
-def test_vendor_without_upload_lists(tmp_path: Path) -> None:
+def test_vendor_without_upload_lists_passes_all_other_checks(tmp_path: Path) -> None:
     """A vendor that cannot list uploads passes all other checks."""
     vendor = folder(tmp_path)
     can = vendor.capabilities - {StorageCapability.STALE_UPLOADS}

@@ -103,7 +103,7 @@ def test_file_path_follows_from_the_key(files: Storage, root: Path) -> None:
     assert [] == [path for path in (root / ".moorage" / "said").rglob("*") if path.is_file()]
 
 
-def test_files_of_others(files: Storage, root: Path) -> None:
+def test_overwritten_file_is_read_without_earlier_metadata(files: Storage, root: Path) -> None:
     """A file that another program overwrote is read, without the earlier metadata and checksum."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain", metadata={"x": "y"}))
     (root / "b").write_bytes(b"theirs")
@@ -120,7 +120,7 @@ def test_files_of_others(files: Storage, root: Path) -> None:
     )
 
 
-def test_list_of_a_new_folder(files: Storage) -> None:
+def test_list_of_a_missing_folder_is_empty(files: Storage) -> None:
     """The list of a folder that does not exist yet is empty."""
     assert () == files.list().objects
 
@@ -368,7 +368,7 @@ def test_operating_system_error_is_converted_to_moorage_error(
     assert "secret" not in str(excinfo.value)
 
 
-def test_failures_in_a_batch(files: Storage, root: Path) -> None:
+def test_failed_deletion_does_not_stop_the_batch(files: Storage, root: Path) -> None:
     """In a batch, a failed deletion does not stop the other deletions."""
     files.upload("a", b"")
     files.upload("b", b"")

@@ -389,7 +389,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
         files.open("none")
 
 
-def test_asynchronous_files_and_folders() -> None:
+def test_asynchronous_operations_have_the_same_results() -> None:
     """Asynchronous file and folder operations have the same results as synchronous ones."""
 
     async def use_files(hub: AsyncHub) -> None:
@@ -437,7 +437,7 @@ def test_asynchronous_files_and_folders() -> None:
     asyncio.run(main())
 
 
-def test_asynchronous_file_without_a_size() -> None:
+def test_asynchronous_file_without_a_size_ends_with_its_bytes() -> None:
     """If a vendor states no size, reading an asynchronous file ends when its bytes end."""
 
     async def main() -> None:

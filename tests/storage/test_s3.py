@@ -70,7 +70,9 @@ def usual_answers(count: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("checksum", ["sha256", None])
-def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | None) -> None:
+def test_etag_shows_that_an_upload_without_checksums_is_complete(
+    s3_sandbox: S3Sandbox, checksum: str | None
+) -> None:
     """Without checksums, the ETag shows that an upload whose response was lost is complete."""
     with over_s3(s3_sandbox, checksum=checksum) as hub:
         s3_sandbox.fail(*usual_answers(5), Lost())
@@ -141,7 +143,9 @@ def test_etag_that_is_not_an_md5_proves_nothing(s3_sandbox: S3Sandbox) -> None:
             files.upload("a", DATA[: PART + 1], part_size=PART, at_once=1)
 
 
-def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_error_inside_a_successful_response_is_raised(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """An error inside a response with status 200 is raised, and retried if that may help."""
     s3_sandbox.fail(*usual_answers(5), Response(200, body=b" " + error_xml("InternalError")))
     info = files.upload("a", DATA, part_size=PART, at_once=1)
@@ -229,7 +233,9 @@ def test_excess_bytes_are_refused(s3_sandbox: S3Sandbox, files: Storage) -> None
 
 
 @pytest.mark.parametrize("marker", ["", "<NextKeyMarker>a</NextKeyMarker>"], ids=["none", "same"])
-def test_uploads_without_end(s3_sandbox: S3Sandbox, files: Storage, marker: str) -> None:
+def test_repeating_list_of_uploads_raises_an_error(
+    s3_sandbox: S3Sandbox, files: Storage, marker: str
+) -> None:
     """A list of uploads that repeats its own position raises an error."""
     text = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
     page = Response(200, body=f"{text}</ListMultipartUploadsResult>".encode())
@@ -238,7 +244,7 @@ def test_uploads_without_end(s3_sandbox: S3Sandbox, files: Storage, marker: str)
         files.list_stale_uploads()
 
 
-def test_parts_without_end(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_repeating_list_of_parts_raises_an_error(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A list of parts that repeats its own position raises an error."""
     upload = files.start_upload("a")
     text = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
@@ -475,7 +481,7 @@ class _Provider:
         return self._found
 
 
-def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
+def test_provider_may_supply_all_s3_credentials(s3_sandbox: S3Sandbox) -> None:
     """The credential provider can supply all S3 credentials, and they can also sign URLs."""
     signing = AwsSigV4(access_key_id=s3_sandbox.key.id, region=s3_sandbox.region, service="s3")
     good_credentials = Credentials.signed(signing, s3_sandbox.key.secret)
@@ -495,7 +501,7 @@ def test_credentials_of_a_provider(s3_sandbox: S3Sandbox) -> None:
                     hub.storage().signed_url("a")
 
 
-def test_pages_of_uploads(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_all_pages_of_uploads_and_parts_are_read(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """Long lists of upload parts and of uploads are read over all their pages."""
     s3_sandbox.page = 1
     start_uploads = [files.start_upload(f"k {number}") for number in range(3)]
@@ -518,7 +524,7 @@ def _breaking_stream(data: bytes) -> Iterator[bytes]:
     raise RuntimeError("the source broke")
 
 
-def test_resumed_without_checksums(s3_sandbox: S3Sandbox) -> None:
+def test_resumed_upload_without_checksums_compares_etags(s3_sandbox: S3Sandbox) -> None:
     """If S3 stores no checksums, a resumed upload recognises a stored part by its ETag."""
     with over_s3(s3_sandbox, checksum=None) as hub:
         files = hub.storage()

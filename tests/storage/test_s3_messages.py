@@ -112,7 +112,7 @@ def test_error_without_a_code_uses_the_status(request_: Request, response: Respo
     assert answers.classify(request_, response) is None
 
 
-def test_wrong_region_error() -> None:
+def test_wrong_region_error_names_the_right_one() -> None:
     """The error for a wrong region names the right one."""
     result = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
     error = answers.classify(GET, Response(400, body=result))
@@ -212,7 +212,7 @@ def test_invalid_headers_are_none() -> None:
     assert (2, 3, None) == storage.content_range(Headers({"Content-Range": "bytes 2-4/*"}))
 
 
-def test_parts_without_a_name() -> None:
+def test_listed_part_without_an_etag_is_skipped() -> None:
     """A listed part without an ETag is skipped."""
     body = (
         b"<ListPartsResult><IsTruncated>false</IsTruncated>"
@@ -298,7 +298,7 @@ def test_signed_download_sets_headers_of_its_response(
 @pytest.mark.parametrize(
     "method, code", [("PUT", "PreconditionFailed"), ("GET", "NoSuchKey"), ("HEAD", "NoSuchKey")]
 )
-def test_missing_object_of_a_condition(method: str, code: str) -> None:
+def test_replacing_a_missing_object_fails_its_condition(method: str, code: str) -> None:
     """Replacing a missing object raises a failed condition; reading it raises "not found"."""
     request = Request(method, "/a", headers={"If-Match": '"1"'})
     body = b"" if method == "HEAD" else error_xml("NoSuchKey", "No.")

@@ -223,7 +223,7 @@ def token(blob_sandbox: AzureBlobSandbox) -> str:
     return f"Bearer {answer.json()['access_token']}"
 
 
-def lend(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
+def request_delegation_key(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
     """Request a user delegation key."""
     whole_request = request.with_headers({**VERSION, "Authorization": token(blob_sandbox)})
     return blob_sandbox.answer(
@@ -234,10 +234,10 @@ def lend(blob_sandbox: AzureBlobSandbox, request: Request) -> Response:
 def test_delegation_key_lasts_a_week_at_most(blob_sandbox: AzureBlobSandbox) -> None:
     """A delegation key requires a token, and is valid for a week at most."""
     week = delegation(NOON, NOON + timedelta(days=7))
-    assert 200 == lend(blob_sandbox, week).status
+    assert 200 == request_delegation_key(blob_sandbox, week).status
     assert "AuthenticationFailed" == code(send_signed(blob_sandbox, week.with_headers(VERSION)))
     late_request = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
-    assert "InvalidXmlNodeValue" == code(lend(blob_sandbox, late_request))
+    assert "InvalidXmlNodeValue" == code(request_delegation_key(blob_sandbox, late_request))
 
 
 @pytest.mark.parametrize(
@@ -253,14 +253,16 @@ def test_invalid_delegation_requests_are_refused(
 ) -> None:
     """An invalid request for a delegation key is refused."""
     request = delegation(NOON, NOON).evolve(body=body)
-    assert expected == code(lend(blob_sandbox, request))
+    assert expected == code(request_delegation_key(blob_sandbox, request))
 
 
 def test_delegation_key_expires() -> None:
     """A signed URL is valid no longer than the delegation key that signed it."""
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
-        result = read_xml(lend(sandbox, delegation(NOON, NOON + timedelta(minutes=1))).body)
+        result = read_xml(
+            request_delegation_key(sandbox, delegation(NOON, NOON + timedelta(minutes=1))).body
+        )
         names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
         key_fields = [result.text(f"Signed{name}") or "" for name in names]
         key = Secret(result.text("Value") or "")
@@ -353,7 +355,7 @@ def test_list_with_page_size_that_azure_does_not_allow_is_refused(
     assert "OutOfRangeQueryParameterValue" == code(send_signed(blob_sandbox, request))
 
 
-def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
+def test_blob_name_that_xml_cannot_represent_is_encoded(blob_sandbox: AzureBlobSandbox) -> None:
     """A blob name that XML cannot represent is encoded, and marked as such."""
     put_blob(blob_sandbox)
     blob_sandbox.blobs["b\ufffe"] = blob_sandbox.blobs["a"]
@@ -374,7 +376,9 @@ def test_range_that_does_not_count_from_beginning_is_refused(
         assert "InvalidHeaderValue" == code(send_signed(blob_sandbox, request))
 
 
-def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
+def test_blob_content_type_header_overrides_the_content_type(
+    blob_sandbox: AzureBlobSandbox,
+) -> None:
     """The header `x-ms-blob-content-type` overrides the request's content type."""
     put_blob(blob_sandbox, "a", {"Content-Type": "a/b"})
     put_blob(blob_sandbox, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
@@ -475,12 +479,12 @@ def test_block_with_wrong_checksum_is_refused(blob_sandbox: AzureBlobSandbox) ->
 
 
 @pytest.mark.parametrize("body", [b"<BlockList", b"<Blocks/>", b"<BlockList><Late/></BlockList>"])
-def test_bad_lists_of_blocks(blob_sandbox: AzureBlobSandbox, body: bytes) -> None:
+def test_malformed_block_list_is_refused(blob_sandbox: AzureBlobSandbox, body: bytes) -> None:
     """A malformed block list is refused."""
     assert "InvalidXmlDocument" == code(commit(blob_sandbox, body))
 
 
-def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
+def test_committed_blocks_are_listed_by_default(blob_sandbox: AzureBlobSandbox) -> None:
     """Committed blocks are listed by default, and uncommitted blocks on request."""
     query = {"comp": "blocklist"}
     committed_blocks = Request.get(blob_path(blob_sandbox), query=query, headers=VERSION)

@@ -215,7 +215,7 @@ def test_sandbox_refuses_invalid_requests(
     assert expected == reason(send_signed(gcs_sandbox, request_))
 
 
-def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
+def test_repeated_chunk_adds_only_its_new_bytes(gcs_sandbox: GcsSandbox) -> None:
     """A repeated chunk adds only its new bytes; an upload that lacks bytes is not completed."""
     start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
     send_signed(gcs_sandbox, start)

@@ -321,7 +321,7 @@ def test_closing_removes_the_objects() -> None:
     assert not new_sandbox.folder.exists()
 
 
-def test_altered_answer_is_altered(s3_sandbox: S3Sandbox) -> None:
+def test_sandbox_alters_a_response_after_its_effect(s3_sandbox: S3Sandbox) -> None:
     """A sandbox of storage alters a response after the request had its effect."""
     s3_sandbox.fail(AlteredAnswer(lambda response: response.evolve(status=599)))
 

@@ -235,7 +235,7 @@ def test_asynchronous_files_and_iterables_can_be_uploaded() -> None:
     assert file.closed
 
 
-def test_download_to_a_file(tmp_path: Path) -> None:
+def test_file_appears_only_once_its_download_is_complete(tmp_path: Path) -> None:
     """In sync and async mode, a file appears under its name only once its download is complete."""
     target = tmp_path / "a"
 
@@ -318,7 +318,7 @@ def test_invalid_values_are_refused(make: Callable[[], object]) -> None:
         make()
 
 
-def test_sizes_of_parts() -> None:
+def test_part_size_grows_with_the_size_of_the_object() -> None:
     """For a large object the part size grows, so that the vendor's maximum of parts suffices."""
     eight = 8 * 1024 * 1024
     assert [eight, eight, 7, 2 * eight] == [
@@ -345,7 +345,7 @@ def test_stored_part_is_verified() -> None:
     [Checksum(ChecksumAlgorithm.CRC64NVME, "00"), Checksum(ChecksumAlgorithm.MD5, "00", 3)],
     ids=["not made here", "of parts"],
 )
-def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
+def test_checksum_that_cannot_be_verified_is_refused(files: Storage, checksum: Checksum) -> None:
     """A checksum that cannot be verified during the upload is refused."""
     with pytest.raises(InvalidData, match="moorage cannot verify this") as excinfo:
         files.upload("a", b"", PutOptions(checksum=checksum))
@@ -353,7 +353,7 @@ def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) ->
     assert excinfo.value.remedy.startswith("Pass a checksum of all bytes, computed")
 
 
-def test_sources_that_differ_from_their_description(files: Storage) -> None:
+def test_source_that_differs_from_its_description_fails_the_upload(files: Storage) -> None:
     """If a source has another length or checksum than announced, the upload fails."""
     assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
     with pytest.raises(
@@ -388,7 +388,7 @@ def test_upload_can_be_resumed_only_under_its_own_key_and_with_its_own_reference
 _HOUR = timedelta(hours=1)
 
 
-def test_resumed_with_other_parts(files: Storage) -> None:
+def test_resumed_upload_uses_the_size_of_the_stored_parts(files: Storage) -> None:
     """A resumed upload without a part size uses the stored parts' size, if that is larger."""
     start_upload = files.start_upload("a")
     assert len(DATA) == files.upload("a", DATA, resume=start_upload.ref).size
@@ -405,7 +405,7 @@ def test_failed_request_of_a_batch_deletion_fails_only_its_keys() -> None:
         assert [] == hub.storage().delete_many([])
 
 
-def test_failover_of_uploads(tmp_path: Path) -> None:
+def test_upload_fails_over_if_its_source_can_be_read_again(tmp_path: Path) -> None:
     """If an account fails, another gets the upload, provided that the source can be read again."""
     failing_account = Account(
         "down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE

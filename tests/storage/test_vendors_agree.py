@@ -170,7 +170,7 @@ def unchanged_object(files: Storage) -> object:
 
 
 def unchanged_at_any_etag(files: Storage) -> object:
-    """Download an existing object on the condition that none exists; return whether it came."""
+    """Download an existing object on the condition that none exists; return whether it was sent."""
     files.upload("a", CONTENT)
     return files.download("a", if_none_match="*").modified
 
@@ -179,14 +179,14 @@ def unchanged_at_any_etag(files: Storage) -> object:
 
 
 def keys_in_both_cases(files: Storage) -> object:
-    """Store two objects whose keys differ only in case, and return the two."""
+    """Store two objects whose keys differ only in case, and return both."""
     files.upload("A", b"1")
     files.upload("a", b"2")
     return files.download("A").read_all(), [item.key for item in files.list().objects]
 
 
 def keys_of_both_normal_forms(files: Storage) -> object:
-    """Store two objects whose keys differ only in Unicode normalisation, and return the two."""
+    """Store two objects whose keys differ only in Unicode normalisation, and return both."""
     files.upload("\u00fc", b"1")
     files.upload("u\u0308", b"2")
     return files.download("\u00fc").read_all(), [item.key for item in files.list().objects]

@@ -1,4 +1,4 @@
-"""Transfers a large object in its own process, and prints the growth of its memory.
+"""A program that transfers a large object and prints the growth of its own memory.
 
 `python -m tests.storage.volume 1024 s3` does so with a gigabyte, and with a sandbox beside it.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 MEGABYTE = 1024 * 1024
 
 
-def peak() -> int:
+def peak_memory() -> int:
     """Return this process's peak memory since the last reset, in bytes."""
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
-def forget() -> None:
+def reset_peak_memory() -> None:
     """Reset the measured peak memory."""
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
@@ -53,15 +53,15 @@ def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
         storage = hub.storage()
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
-        forget()
-        peak_before, start_time = peak(), time.monotonic()
+        reset_peak_memory()
+        peak_before, start_time = peak_memory(), time.monotonic()
         storage.upload("long", source)
-        upload_growth, upload_end = peak() - peak_before, time.monotonic()
+        upload_growth, upload_end = peak_memory() - peak_before, time.monotonic()
         size = 0
         for piece in storage.download("long"):
             result.update(piece)
             size += len(piece)
-        download_growth = peak() - peak_before
+        download_growth = peak_memory() - peak_before
         end_time = time.monotonic()
     is_whole = size == megabytes * MEGABYTE and put.digest() == result.digest()
     print(  # noqa: T201 - its answer
