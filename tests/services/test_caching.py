@@ -344,7 +344,7 @@ def test_late_hedge_uses_the_same_transforms() -> None:
         if isinstance(command, Admission):
             requests.append(command)
             if len(requests) == 2:
-                await losing_gate.stand()
+                await losing_gate.wait()
 
     def sign_request(request: Request) -> Request:
         return request.with_header("X-Own", "1")

@@ -333,7 +333,7 @@ async def test_repeat_past_its_deadline_does_not_run(
     effects: list[int] = []
 
     async def raise_refusal() -> None:
-        await gate.stand()
+        await gate.wait()
         raise ConnectionFailed("refused", may_have_been_processed=False)
 
     async def run_first() -> None:

@@ -317,7 +317,7 @@ def test_late_operation_is_cancelled(mode: str) -> None:
         gate = world.gate()
 
         async def wait(_: OperationAttempt) -> None:
-            await gate.stand()
+            await gate.wait()
 
         with pytest.raises(AttemptTimeout) as excinfo:
             await trial.perform("erp", Insert(wait))

@@ -366,7 +366,7 @@ async def test_other_callers_do_not_wait_while_one_probes_the_store(world: World
     gate = world.gate()
 
     async def slowly_answering(_: object) -> None:
-        await gate.stand()
+        await gate.wait()
 
     world.store.meanwhile = slowly_answering
     slow_call = world.start(lambda: manager.call("vat", GET))
@@ -404,7 +404,7 @@ async def test_callers_that_lose_store_at_same_time_count_as_one_outage(world: W
     gate = world.gate()
 
     async def fail_together(_: object) -> None:
-        await gate.stand()
+        await gate.wait()
         raise STORE_AWAY
 
     world.store.meanwhile = fail_together

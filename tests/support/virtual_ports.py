@@ -105,7 +105,7 @@ class WorkGate:
         self._reached = world.event()
         self._opened = world.event()
 
-    async def stand(self) -> None:
+    async def wait(self) -> None:
         """Report that the gate was reached, and wait until it opens."""
         self._reached.set()
         await self._world.wait(self._opened)
@@ -114,7 +114,7 @@ class WorkGate:
         """Return a vendor's scripted response that arrives only when the gate opens."""
 
         async def answer_when_open(_: SentRequest) -> object:
-            await self.stand()
+            await self.wait()
             return answer
 
         return answer_when_open

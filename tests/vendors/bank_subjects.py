@@ -67,7 +67,7 @@ def damaged_answers() -> tuple[tuple[str, Response], ...]:
     )
 
 
-def bank_says(status: int, code: str | None, text: str = "No.", **headers: str) -> Response:
+def bank_error(status: int, code: str | None, text: str = "No.", **headers: str) -> Response:
     """Return an error response of a bank in NextGenPSD2."""
     message = {"category": "ERROR", "text": text, **({"code": code} if code else {})}
     return reply({"tppMessages": [message]}, status, **headers)
@@ -103,30 +103,30 @@ def berlin_group() -> BankSubject:
         vendor=BerlinGroup(base_url=BASE_URL, credentials=sandbox.token, ip_address="192.0.2.7"),
         sandbox=sandbox,
         refusals=(
-            (bank_says(401, "CONSENT_EXPIRED"), ConsentRequired, "CONSENT_EXPIRED"),
-            (bank_says(401, "CONSENT_INVALID"), ConsentRequired, "CONSENT_INVALID"),
-            (bank_says(403, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
-            (bank_says(400, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
+            (bank_error(401, "CONSENT_EXPIRED"), ConsentRequired, "CONSENT_EXPIRED"),
+            (bank_error(401, "CONSENT_INVALID"), ConsentRequired, "CONSENT_INVALID"),
+            (bank_error(403, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
+            (bank_error(400, "CONSENT_UNKNOWN"), ConsentRequired, "CONSENT_UNKNOWN"),
             (reply(problem, 401), ConsentRequired, "CONSENT_EXPIRED"),
             (
                 reply({"title": "Forbidden.", "detail": "No such account."}, 403),
                 VendorRejected,
                 None,
             ),
-            (bank_says(401, "TOKEN_EXPIRED"), AuthenticationFailed, "TOKEN_EXPIRED"),
-            (bank_says(401, "CERTIFICATE_MISSING"), AuthenticationFailed, "CERTIFICATE_MISSING"),
-            (bank_says(401, "A_NEW_CODE"), AuthenticationFailed, "A_NEW_CODE"),
-            (bank_says(400, "FORMAT_ERROR"), InvalidRequest, "FORMAT_ERROR"),
+            (bank_error(401, "TOKEN_EXPIRED"), AuthenticationFailed, "TOKEN_EXPIRED"),
+            (bank_error(401, "CERTIFICATE_MISSING"), AuthenticationFailed, "CERTIFICATE_MISSING"),
+            (bank_error(401, "A_NEW_CODE"), AuthenticationFailed, "A_NEW_CODE"),
+            (bank_error(400, "FORMAT_ERROR"), InvalidRequest, "FORMAT_ERROR"),
             (
-                bank_says(406, "PARAMETER_NOT_SUPPORTED"),
+                bank_error(406, "PARAMETER_NOT_SUPPORTED"),
                 InvalidRequest,
                 "PARAMETER_NOT_SUPPORTED",
             ),
-            (bank_says(404, "RESOURCE_UNKNOWN"), VendorRejected, "RESOURCE_UNKNOWN"),
-            (bank_says(403, "SERVICE_BLOCKED"), VendorRejected, "SERVICE_BLOCKED"),
-            (bank_says(429, None), RateLimitExceeded, None),
+            (bank_error(404, "RESOURCE_UNKNOWN"), VendorRejected, "RESOURCE_UNKNOWN"),
+            (bank_error(403, "SERVICE_BLOCKED"), VendorRejected, "SERVICE_BLOCKED"),
+            (bank_error(429, None), RateLimitExceeded, None),
         ),
-        daily=(bank_says(429, "ACCESS_EXCEEDED"),),
+        daily=(bank_error(429, "ACCESS_EXCEEDED"),),
         consents=tuple((reply({"consentStatus": word}), status) for word, status in words.items()),
         payments=tuple(
             (reply({"transactionStatus": word}), status) for word, status in payments.items()
@@ -149,7 +149,7 @@ def berlin_group() -> BankSubject:
     )
 
 
-def gocardless_says(
+def gocardless_error(
     status: int, summary: str, detail: str = "No.", kind: str | None = None, **headers: str
 ) -> Response:
     """Return an error response of GoCardless."""
@@ -179,36 +179,40 @@ def gocardless() -> BankSubject:
         ),
         sandbox=sandbox,
         refusals=(
-            (gocardless_says(401, "End User Agreement (EUA) 1 has expired"), ConsentRequired, None),
-            (gocardless_says(403, "No valid End User Agreement"), ConsentRequired, None),
-            (gocardless_says(409, "Account suspended"), ConsentRequired, None),
             (
-                gocardless_says(401, failed, kind="AccessExpiredError"),
+                gocardless_error(401, "End User Agreement (EUA) 1 has expired"),
+                ConsentRequired,
+                None,
+            ),
+            (gocardless_error(403, "No valid End User Agreement"), ConsentRequired, None),
+            (gocardless_error(409, "Account suspended"), ConsentRequired, None),
+            (
+                gocardless_error(401, failed, kind="AccessExpiredError"),
                 ConsentRequired,
                 "AccessExpiredError",
             ),
             (
-                gocardless_says(401, failed, kind="AccountInactiveError"),
+                gocardless_error(401, failed, kind="AccountInactiveError"),
                 ConsentRequired,
                 "AccountInactiveError",
             ),
             (
-                gocardless_says(403, failed, kind="AccountAccessForbidden"),
+                gocardless_error(403, failed, kind="AccountAccessForbidden"),
                 VendorRejected,
                 "AccountAccessForbidden",
             ),
-            (gocardless_says(401, "Invalid token"), AuthenticationFailed, None),
-            (gocardless_says(403, "IP address access denied"), AuthenticationFailed, None),
-            (gocardless_says(402, "Payment Required"), VendorRejected, None),
-            (gocardless_says(404, "Not found."), VendorRejected, None),
-            (gocardless_says(429, "Rate limit exceeded"), RateLimitExceeded, None),
+            (gocardless_error(401, "Invalid token"), AuthenticationFailed, None),
+            (gocardless_error(403, "IP address access denied"), AuthenticationFailed, None),
+            (gocardless_error(402, "Payment Required"), VendorRejected, None),
+            (gocardless_error(404, "Not found."), VendorRejected, None),
+            (gocardless_error(429, "Rate limit exceeded"), RateLimitExceeded, None),
             (reply(fields, 400), InvalidRequest, None),
             (reply({"institution_id": ["It is missing."]}, 400), InvalidRequest, None),
             (reply({"access_scope": [{"summary": "Wrong."}]}, 400), InvalidRequest, None),
         ),
         daily=(
-            gocardless_says(429, failed, kind="RateLimitError"),
-            gocardless_says(
+            gocardless_error(429, failed, kind="RateLimitError"),
+            gocardless_error(
                 429,
                 "Rate limit exceeded",
                 HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING="0",
@@ -225,7 +229,7 @@ def gocardless() -> BankSubject:
     )
 
 
-def plaid_says(code: str, status: int = 400) -> Response:
+def plaid_error(code: str, status: int = 400) -> Response:
     """Return an error response of Plaid."""
     body = {"error_type": "ITEM_ERROR", "error_code": code, "error_message": "Plaid says no."}
     return reply({**body, "display_message": None, "request_id": "1"}, status)
@@ -295,13 +299,13 @@ def plaid() -> BankSubject:
         ),
         sandbox=sandbox,
         refusals=(
-            *((plaid_says(code), kind, code) for code, kind in refusals.items()),
+            *((plaid_error(code), kind, code) for code, kind in refusals.items()),
             (
-                plaid_says("BALANCE_LIMIT", status=429),
+                plaid_error("BALANCE_LIMIT", status=429),
                 RateLimitExceeded,
                 "BALANCE_LIMIT",
             ),
-            (plaid_says("NOT_FOUND", status=404), VendorRejected, "NOT_FOUND"),
+            (plaid_error("NOT_FOUND", status=404), VendorRejected, "NOT_FOUND"),
         ),
         daily=(),
         consents=(
@@ -322,7 +326,7 @@ def plaid() -> BankSubject:
     )
 
 
-def uk_bank_says(status: int, code: str | None, message: str = "No.") -> Response:
+def uk_bank_error(status: int, code: str | None, message: str = "No.") -> Response:
     """Return an error response of a UK bank, with the error's code or, in version 3.1, its name."""
     error = {"Message": message, **({"ErrorCode": code} if code else {})}
     return reply({"Id": "1", "Errors": [error]}, status)
@@ -410,11 +414,11 @@ def open_banking_uk() -> BankSubject:
         sandbox=sandbox,
         refusals=(
             *(
-                (uk_bank_says(status, code), kind, code)
+                (uk_bank_error(status, code), kind, code)
                 for (status, code), kind in refusals.items()
             ),
-            (uk_bank_says(403, None), VendorRejected, None),
-            (uk_bank_says(429, None), RateLimitExceeded, None),
+            (uk_bank_error(403, None), VendorRejected, None),
+            (uk_bank_error(429, None), RateLimitExceeded, None),
         ),
         daily=(),
         consents=(

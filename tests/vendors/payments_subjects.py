@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Response:
+def stripe_error(status: int, kind: str, code: str, words: str = "No.") -> Response:
     """Return an error response of Stripe."""
     return reply({"error": {"type": kind, "code": code, "message": words}}, status)
 
@@ -44,11 +44,11 @@ def stripe() -> PaymentsSubject:
     sandbox = StripeSandbox()
     wrong_request = "invalid_request_error"
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (stripe_says(429, wrong_request, "rate_limit"), RateLimitExceeded),
-        (stripe_says(401, wrong_request, "api_key_expired"), AuthenticationFailed),
-        (stripe_says(403, wrong_request, "secret_key_required"), AuthenticationFailed),
-        (stripe_says(400, wrong_request, "parameter_unknown"), InvalidRequest),
-        (stripe_says(404, wrong_request, "resource_missing"), VendorRejected),
+        (stripe_error(429, wrong_request, "rate_limit"), RateLimitExceeded),
+        (stripe_error(401, wrong_request, "api_key_expired"), AuthenticationFailed),
+        (stripe_error(403, wrong_request, "secret_key_required"), AuthenticationFailed),
+        (stripe_error(400, wrong_request, "parameter_unknown"), InvalidRequest),
+        (stripe_error(404, wrong_request, "resource_missing"), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Stripe(credentials=sandbox.api_key),
@@ -76,7 +76,7 @@ def stripe() -> PaymentsSubject:
     )
 
 
-def adyen_says(status: int, code: str, kind: str) -> Response:
+def adyen_error(status: int, code: str, kind: str) -> Response:
     """Return an error response of Adyen."""
     return reply({"status": status, "errorCode": code, "message": "No.", "errorType": kind}, status)
 
@@ -89,11 +89,11 @@ def adyen() -> PaymentsSubject:
         return json.dumps({"type": "scheme", "holderName": word})
 
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (adyen_says(429, "", ""), RateLimitExceeded),
-        (adyen_says(401, "000", "security"), AuthenticationFailed),
-        (adyen_says(403, "901", "security"), AuthenticationFailed),
-        (adyen_says(422, "130", "validation"), InvalidRequest),
-        (adyen_says(500, "905", "configuration"), VendorRejected),
+        (adyen_error(429, "", ""), RateLimitExceeded),
+        (adyen_error(401, "000", "security"), AuthenticationFailed),
+        (adyen_error(403, "901", "security"), AuthenticationFailed),
+        (adyen_error(422, "130", "validation"), InvalidRequest),
+        (adyen_error(500, "905", "configuration"), VendorRejected),
     )
     return PaymentsSubject(
         vendor=Adyen(merchant_account=sandbox.merchant_account, credentials=sandbox.api_key),

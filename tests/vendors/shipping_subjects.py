@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def easypost_says(status: int, code: str) -> Response:
+def easypost_error(status: int, code: str) -> Response:
     """Return an error response of EasyPost."""
     return reply({"error": {"code": code, "message": "It is refused.", "errors": []}}, status)
 
@@ -49,12 +49,12 @@ def easypost() -> ShippingSubject:
         ),
         buys=lambda request: request.path.endswith("/buy"),
         refusals=(
-            (easypost_says(422, "SHIPMENT.RATE.EXPIRED"), VendorRejected, "SHIPMENT.RATE.EXPIRED"),
-            (easypost_says(422, "PARAMETER.INVALID"), InvalidRequest, "PARAMETER.INVALID"),
-            (easypost_says(402, "PAYMENT_REQUIRED"), VendorRejected, "PAYMENT_REQUIRED"),
-            (easypost_says(401, "UNAUTHORIZED"), AuthenticationFailed, "UNAUTHORIZED"),
-            (easypost_says(403, "FORBIDDEN"), AuthenticationFailed, "FORBIDDEN"),
-            (easypost_says(429, "RATE_LIMITED"), RateLimitExceeded, "RATE_LIMITED"),
+            (easypost_error(422, "SHIPMENT.RATE.EXPIRED"), VendorRejected, "SHIPMENT.RATE.EXPIRED"),
+            (easypost_error(422, "PARAMETER.INVALID"), InvalidRequest, "PARAMETER.INVALID"),
+            (easypost_error(402, "PAYMENT_REQUIRED"), VendorRejected, "PAYMENT_REQUIRED"),
+            (easypost_error(401, "UNAUTHORIZED"), AuthenticationFailed, "UNAUTHORIZED"),
+            (easypost_error(403, "FORBIDDEN"), AuthenticationFailed, "FORBIDDEN"),
+            (easypost_error(429, "RATE_LIMITED"), RateLimitExceeded, "RATE_LIMITED"),
         ),
         carrier_code="SHIPMENT.POSTAGE.FAILURE",
         option=({"options": {"print_custom_1": "shelf 7"}}, b'"print_custom_1":"shelf 7"'),
@@ -66,7 +66,7 @@ def easypost() -> ShippingSubject:
     )
 
 
-def shippo_says(status: int, detail: str) -> Response:
+def shippo_error(status: int, detail: str) -> Response:
     """Return an error response of Shippo; Shippo has no error codes."""
     return reply({"detail": detail}, status)
 
@@ -89,9 +89,9 @@ def shippo() -> ShippingSubject:
         refusals=(
             (reply(failed_transaction, 201), VendorRejected, "expired"),
             (reply({"rate": ["It is no rate."]}, 400), InvalidRequest, "rate"),
-            (shippo_says(400, "It is refused."), InvalidRequest, None),
-            (shippo_says(401, "Invalid token"), AuthenticationFailed, None),
-            (shippo_says(429, "Too many requests."), RateLimitExceeded, None),
+            (shippo_error(400, "It is refused."), InvalidRequest, None),
+            (shippo_error(401, "Invalid token"), AuthenticationFailed, None),
+            (shippo_error(429, "Too many requests."), RateLimitExceeded, None),
         ),
         carrier_code="carrier_error",
         option=({"extra": {"authority_to_leave": True}}, b'"authority_to_leave":true'),

@@ -69,7 +69,7 @@ FULL: dict[str, Any] = {
 """What is read of an order with all its details, in dinars."""
 
 
-def woo_says(status: int, code: str, message: str = "It is refused.") -> Response:
+def woo_error(status: int, code: str, message: str = "It is refused.") -> Response:
     """Return an error response of WooCommerce."""
     return reply({"code": code, "message": message, "data": {"status": status}}, status)
 
@@ -204,19 +204,19 @@ def woocommerce() -> ShopsSubject:
         ),
         sandbox=sandbox,
         refusals=(
-            (woo_says(400, "rest_invalid_param"), InvalidRequest, "rest_invalid_param"),
+            (woo_error(400, "rest_invalid_param"), InvalidRequest, "rest_invalid_param"),
             (
-                woo_says(401, "woocommerce_rest_cannot_view"),
+                woo_error(401, "woocommerce_rest_cannot_view"),
                 AuthenticationFailed,
                 "woocommerce_rest_cannot_view",
             ),
-            (woo_says(403, "rest_forbidden"), AuthenticationFailed, "rest_forbidden"),
+            (woo_error(403, "rest_forbidden"), AuthenticationFailed, "rest_forbidden"),
             (
-                woo_says(404, "woocommerce_rest_shop_order_invalid_id"),
+                woo_error(404, "woocommerce_rest_shop_order_invalid_id"),
                 VendorRejected,
                 "woocommerce_rest_shop_order_invalid_id",
             ),
-            (woo_says(429, "too_many"), RateLimitExceeded, "too_many"),
+            (woo_error(429, "too_many"), RateLimitExceeded, "too_many"),
         ),
         answers=(
             full_woo_order(),
@@ -254,7 +254,7 @@ def woocommerce() -> ShopsSubject:
     )
 
 
-def shopify_says(code: str | None, message: str = "It is refused.") -> Response:
+def shopify_error(code: str | None, message: str = "It is refused.") -> Response:
     """Return an error response of Shopify, which has the HTTP status of a success."""
     extensions = {} if code is None else {"extensions": {"code": code}}
     return reply({"errors": [{"message": message, **extensions}]})
@@ -294,13 +294,13 @@ def shopify() -> ShopsSubject:
         sandbox=sandbox,
         location=LOCATION,
         refusals=(
-            (shopify_says("THROTTLED"), RateLimitExceeded, "THROTTLED"),
-            (shopify_says("ACCESS_DENIED"), AuthenticationFailed, "ACCESS_DENIED"),
-            (shopify_says("SHOP_INACTIVE"), VendorRejected, "SHOP_INACTIVE"),
-            (shopify_says("INTERNAL_SERVER_ERROR"), VendorFailed, "INTERNAL_SERVER_ERROR"),
-            (shopify_says("MAX_COST_EXCEEDED"), InvalidRequest, "MAX_COST_EXCEEDED"),
-            (shopify_says("A_CODE_NOBODY_KNOWS"), InvalidRequest, "A_CODE_NOBODY_KNOWS"),
-            (shopify_says(None), InvalidRequest, None),
+            (shopify_error("THROTTLED"), RateLimitExceeded, "THROTTLED"),
+            (shopify_error("ACCESS_DENIED"), AuthenticationFailed, "ACCESS_DENIED"),
+            (shopify_error("SHOP_INACTIVE"), VendorRejected, "SHOP_INACTIVE"),
+            (shopify_error("INTERNAL_SERVER_ERROR"), VendorFailed, "INTERNAL_SERVER_ERROR"),
+            (shopify_error("MAX_COST_EXCEEDED"), InvalidRequest, "MAX_COST_EXCEEDED"),
+            (shopify_error("A_CODE_NOBODY_KNOWS"), InvalidRequest, "A_CODE_NOBODY_KNOWS"),
+            (shopify_error(None), InvalidRequest, None),
             (reply({"errors": "Unrecognized token"}, 401), AuthenticationFailed, None),
             (reply({"errors": "This shop is frozen"}, 402), VendorRejected, None),
             (reply({"errors": "Forbidden"}, 403), AuthenticationFailed, None),
@@ -343,7 +343,7 @@ def shopify() -> ShopsSubject:
     )
 
 
-def ebay_says(status: int, code: int | None, message: str = "It is refused.") -> Response:
+def ebay_error(status: int, code: int | None, message: str = "It is refused.") -> Response:
     """Return an error response of eBay."""
     error = {"errorId": code, "domain": "API_FULFILLMENT", "longMessage": message}
     return reply({"errors": [error]}, status)
@@ -434,16 +434,16 @@ def ebay() -> ShopsSubject:
         vendor=Ebay(credentials=sandbox.token),
         sandbox=sandbox,
         refusals=(
-            (ebay_says(400, 30800), InvalidRequest, "30800"),
-            (ebay_says(400, 32100), VendorRejected, "32100"),
-            (ebay_says(400, 32200), VendorRejected, "32200"),
-            (ebay_says(400, 32300), InvalidRequest, "32300"),
-            (ebay_says(400, 32400), VendorRejected, "32400"),
-            (ebay_says(401, 1001), AuthenticationFailed, "1001"),
-            (ebay_says(403, 1100), AuthenticationFailed, "1100"),
-            (ebay_says(404, None), VendorRejected, None),
-            (ebay_says(409, 30500), VendorRejected, "30500"),
-            (ebay_says(429, 2001), RateLimitExceeded, "2001"),
+            (ebay_error(400, 30800), InvalidRequest, "30800"),
+            (ebay_error(400, 32100), VendorRejected, "32100"),
+            (ebay_error(400, 32200), VendorRejected, "32200"),
+            (ebay_error(400, 32300), InvalidRequest, "32300"),
+            (ebay_error(400, 32400), VendorRejected, "32400"),
+            (ebay_error(401, 1001), AuthenticationFailed, "1001"),
+            (ebay_error(403, 1100), AuthenticationFailed, "1100"),
+            (ebay_error(404, None), VendorRejected, None),
+            (ebay_error(409, 30500), VendorRejected, "30500"),
+            (ebay_error(429, 2001), RateLimitExceeded, "2001"),
             (Response(404), VendorRejected, None),
             (Response(503), VendorFailed, None),
         ),
@@ -490,7 +490,7 @@ def ebay() -> ShopsSubject:
     )
 
 
-def amazon_says(status: int, code: str | None, message: str = "It is refused.") -> Response:
+def amazon_error(status: int, code: str | None, message: str = "It is refused.") -> Response:
     """Return an error response of Amazon."""
     return reply({"errors": [{"code": code, "message": message, "details": ""}]}, status)
 
@@ -579,13 +579,13 @@ def amazon_sp_api() -> ShopsSubject:
         ),
         sandbox=sandbox,
         refusals=(
-            (amazon_says(400, "InvalidInput"), InvalidRequest, "InvalidInput"),
-            (amazon_says(401, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
-            (amazon_says(403, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
-            (amazon_says(404, "NotFound"), VendorRejected, "NotFound"),
-            (amazon_says(413, "TooLarge"), InvalidRequest, "TooLarge"),
-            (amazon_says(415, "InvalidInput"), InvalidRequest, "InvalidInput"),
-            (amazon_says(429, "QuotaExceeded"), RateLimitExceeded, "QuotaExceeded"),
+            (amazon_error(400, "InvalidInput"), InvalidRequest, "InvalidInput"),
+            (amazon_error(401, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
+            (amazon_error(403, "Unauthorized"), AuthenticationFailed, "Unauthorized"),
+            (amazon_error(404, "NotFound"), VendorRejected, "NotFound"),
+            (amazon_error(413, "TooLarge"), InvalidRequest, "TooLarge"),
+            (amazon_error(415, "InvalidInput"), InvalidRequest, "InvalidInput"),
+            (amazon_error(429, "QuotaExceeded"), RateLimitExceeded, "QuotaExceeded"),
             (Response(404), VendorRejected, None),
             (Response(503), VendorFailed, None),
         ),

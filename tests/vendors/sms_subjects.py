@@ -47,13 +47,13 @@ class Refs:
         return Ref(self._vendor, "texts", name)
 
 
-def twilio_says(code: int, status: int = 400) -> Response:
+def twilio_error(code: int, status: int = 400) -> Response:
     """Return an error response of Twilio that contains a phone number."""
     words = "The 'To' number +447700900000 is refused"
     return reply({"code": code, "message": words, "status": status}, status)
 
 
-def vonage_says(status: str) -> Response:
+def vonage_error(status: str) -> Response:
     """Return an error response of Vonage, with status 200 and a phone number in it."""
     message = {"status": status, "error-text": "447700900000 is refused"}
     return reply({"message-count": "1", "messages": [message]})
@@ -63,10 +63,10 @@ def twilio() -> SmsSubject:
     """Return a Twilio test subject with a new sandbox."""
     sandbox = TwilioSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (twilio_says(20429, 429), RateLimitExceeded, "20429"),
-        (twilio_says(20003, 401), AuthenticationFailed, "20003"),
-        (twilio_says(21211), InvalidRequest, "21211"),
-        (twilio_says(21610), VendorRejected, "21610"),
+        (twilio_error(20429, 429), RateLimitExceeded, "20429"),
+        (twilio_error(20003, 401), AuthenticationFailed, "20003"),
+        (twilio_error(21211), InvalidRequest, "21211"),
+        (twilio_error(21610), VendorRejected, "21610"),
     )
     return SmsSubject(
         vendor=Twilio(
@@ -189,11 +189,11 @@ def vonage() -> SmsSubject:
     """Return a Vonage test subject with a new sandbox."""
     sandbox = VonageSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (vonage_says("1"), RateLimitExceeded, "1"),
-        (vonage_says("4"), AuthenticationFailed, "4"),
-        (vonage_says("3"), InvalidRequest, "3"),
-        (vonage_says("7"), VendorRejected, "7"),
-        (vonage_says("99"), VendorRejected, "99"),
+        (vonage_error("1"), RateLimitExceeded, "1"),
+        (vonage_error("4"), AuthenticationFailed, "4"),
+        (vonage_error("3"), InvalidRequest, "3"),
+        (vonage_error("7"), VendorRejected, "7"),
+        (vonage_error("99"), VendorRejected, "99"),
     )
     return SmsSubject(
         vendor=Vonage(

@@ -67,7 +67,7 @@ PIZZA: Final = sale(
 )
 
 
-def stripe_says(status: int, **error: str) -> Any:
+def stripe_error(status: int, **error: str) -> Any:
     """Return an error response of Stripe."""
     return reply({"error": error}, status)
 
@@ -192,19 +192,19 @@ def stripe_tax() -> TaxCalculationSubject:
         reversed_nets=lambda: _stripe_nets(sandbox),
         refusals=(
             (
-                stripe_says(
+                stripe_error(
                     400, type="invalid_request_error", code="customer_tax_location_invalid"
                 ),
                 InvalidRequest,
                 "customer_tax_location_invalid",
             ),
             (
-                stripe_says(401, type="invalid_request_error"),
+                stripe_error(401, type="invalid_request_error"),
                 AuthenticationFailed,
                 "invalid_request_error",
             ),
             (
-                stripe_says(429, type="invalid_request_error", code="rate_limit"),
+                stripe_error(429, type="invalid_request_error", code="rate_limit"),
                 RateLimitExceeded,
                 "rate_limit",
             ),
@@ -292,7 +292,7 @@ def stripe_tax() -> TaxCalculationSubject:
 # --- TaxJar -------------------------------------------------------------------
 
 
-def taxjar_says(status: int, error: str, detail: str) -> Any:
+def taxjar_error(status: int, error: str, detail: str) -> Any:
     """Return an error response of TaxJar."""
     return reply({"status": status, "error": error, "detail": detail}, status)
 
@@ -431,22 +431,22 @@ def taxjar() -> TaxCalculationSubject:
         recorded=lambda: _taxjar_records(sandbox),
         refusals=(
             (
-                taxjar_says(400, "Bad Request", "to_zip is required when to_country is US"),
+                taxjar_error(400, "Bad Request", "to_zip is required when to_country is US"),
                 InvalidRequest,
                 "Bad Request",
             ),
             (
-                taxjar_says(401, "Unauthorized", "Not authorized for route 'POST /v2/taxes'"),
+                taxjar_error(401, "Unauthorized", "Not authorized for route 'POST /v2/taxes'"),
                 AuthenticationFailed,
                 "Unauthorized",
             ),
             (
-                taxjar_says(406, "Not Acceptable", "transaction_id is missing"),
+                taxjar_error(406, "Not Acceptable", "transaction_id is missing"),
                 InvalidRequest,
                 "Not Acceptable",
             ),
             (
-                taxjar_says(429, "Too Many Requests", "Slow down."),
+                taxjar_error(429, "Too Many Requests", "Slow down."),
                 RateLimitExceeded,
                 "Too Many Requests",
             ),
@@ -548,13 +548,13 @@ def taxjar() -> TaxCalculationSubject:
 
 
 IDEMPOTENCY_ERROR: Final = (
-    stripe_says(400, type="idempotency_error", message="Another request had this key."),
+    stripe_error(400, type="idempotency_error", message="Another request had this key."),
     IdempotencyConflict,
 )
 # --- Avalara ------------------------------------------------------------------
 
 
-def avalara_says(status: int, code: str, number: int, message: str, description: str = "") -> Any:
+def avalara_error(status: int, code: str, number: int, message: str, description: str = "") -> Any:
     """Return an error response of AvaTax."""
     detail = {"code": code, "number": number, "message": message, "description": description}
     error = {"code": code, "target": "Unknown", "details": [detail]}
@@ -670,22 +670,22 @@ def avalara() -> TaxCalculationSubject:
         reversed_nets=lambda: _avalara_nets(sandbox),
         refusals=(
             (
-                avalara_says(400, "ValueRequiredError", 5, "Field date is required."),
+                avalara_error(400, "ValueRequiredError", 5, "Field date is required."),
                 InvalidRequest,
                 "ValueRequiredError",
             ),
             (
-                avalara_says(401, "AuthenticationException", 30, "Authentication failed."),
+                avalara_error(401, "AuthenticationException", 30, "Authentication failed."),
                 AuthenticationFailed,
                 "AuthenticationException",
             ),
             (
-                avalara_says(403, "PermissionRequired", 49, "Permission required."),
+                avalara_error(403, "PermissionRequired", 49, "Permission required."),
                 AuthenticationFailed,
                 "PermissionRequired",
             ),
             (
-                avalara_says(429, "RateLimitExceeded", 1, "Slow down."),
+                avalara_error(429, "RateLimitExceeded", 1, "Slow down."),
                 RateLimitExceeded,
                 "RateLimitExceeded",
             ),

@@ -31,7 +31,7 @@ LOOK_UP: Final = "/organisations/vat/check-vat-number/lookup"
 MOMENT: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
-def vies_says(code: str, status: int = 200, message: str | None = None) -> Response:
+def vies_error(code: str, status: int = 200, message: str | None = None) -> Response:
     """Return an error response of VIES."""
     problem = {"error": code} | ({} if message is None else {"message": message})
     return reply({"actionSucceed": False, "errorWrappers": [problem]}, status)
@@ -60,26 +60,26 @@ def vies() -> TaxSubject:
         unknown=(VatNumber.parse("DE136695977"), VatNumber.parse("EL123456789")),
         other=vies_answer(vatNumber="40303265046"),
         outages=(
-            *((vies_says(code), kind) for code, kind in outages),
-            *((vies_says(code, 500), kind) for code, kind in outages),
-            (vies_says("MS_UNAVAILABLE", 400), VendorFailed),
+            *((vies_error(code), kind) for code, kind in outages),
+            *((vies_error(code, 500), kind) for code, kind in outages),
+            (vies_error("MS_UNAVAILABLE", 400), VendorFailed),
             (vies_answer(valid=False, userError="MS_UNAVAILABLE"), VendorFailed),
             (vies_answer(userError="TIMEOUT"), VendorFailed),
             (reply({"actionSucceed": False}), VendorFailed),
             (reply({"actionSucceed": False, "valid": False, "errorWrappers": []}), VendorFailed),
         ),
         refusals=(
-            (vies_says("INVALID_INPUT"), InvalidRequest, "INVALID_INPUT"),
-            (vies_says("INVALID_REQUESTER_INFO"), InvalidRequest, "INVALID_REQUESTER_INFO"),
+            (vies_error("INVALID_INPUT"), InvalidRequest, "INVALID_INPUT"),
+            (vies_error("INVALID_REQUESTER_INFO"), InvalidRequest, "INVALID_REQUESTER_INFO"),
             (
-                vies_says("VOW-ERR-2600", 400, "The number 40303265045 has a wrong form"),
+                vies_error("VOW-ERR-2600", 400, "The number 40303265045 has a wrong form"),
                 InvalidRequest,
                 "VOW-ERR-2600",
             ),
-            (vies_says("VAT_BLOCKED"), AuthenticationFailed, "VAT_BLOCKED"),
-            (vies_says("IP_BLOCKED", 403), AuthenticationFailed, "IP_BLOCKED"),
-            (vies_says("A-CODE", 403), AuthenticationFailed, "A-CODE"),
-            (vies_says("A-CODE", 409), VendorRejected, "A-CODE"),
+            (vies_error("VAT_BLOCKED"), AuthenticationFailed, "VAT_BLOCKED"),
+            (vies_error("IP_BLOCKED", 403), AuthenticationFailed, "IP_BLOCKED"),
+            (vies_error("A-CODE", 403), AuthenticationFailed, "A-CODE"),
+            (vies_error("A-CODE", 409), VendorRejected, "A-CODE"),
             (Response(429), RateLimitExceeded, None),
         ),
         requester=GERMAN,
@@ -148,7 +148,7 @@ def vies() -> TaxSubject:
     )
 
 
-def hmrc_says(status: int, code: str, message: str = "GB553557881 is refused") -> Response:
+def hmrc_error(status: int, code: str, message: str = "GB553557881 is refused") -> Response:
     """Return an error response of HMRC that contains a VAT number."""
     return reply({"code": code, "message": message}, status)
 
@@ -175,21 +175,21 @@ def hmrc() -> TaxSubject:
         unknown=(VatNumber.parse("GB123456789"), VatNumber.parse("GB123456789012")),
         other=hmrc_answer("553557882"),
         outages=(
-            (hmrc_says(500, "INTERNAL_SERVER_ERROR"), VendorFailed),
-            (hmrc_says(503, "SCHEDULED_MAINTENANCE"), VendorFailed),
-            (hmrc_says(429, "MESSAGE_THROTTLED_OUT"), RateLimitExceeded),
+            (hmrc_error(500, "INTERNAL_SERVER_ERROR"), VendorFailed),
+            (hmrc_error(503, "SCHEDULED_MAINTENANCE"), VendorFailed),
+            (hmrc_error(429, "MESSAGE_THROTTLED_OUT"), RateLimitExceeded),
         ),
         refusals=(
-            (hmrc_says(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST"),
-            (hmrc_says(401, "INVALID_CREDENTIALS"), AuthenticationFailed, "INVALID_CREDENTIALS"),
-            (hmrc_says(403, "RESOURCE_FORBIDDEN"), AuthenticationFailed, "RESOURCE_FORBIDDEN"),
-            (hmrc_says(403, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST"),
+            (hmrc_error(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST"),
+            (hmrc_error(401, "INVALID_CREDENTIALS"), AuthenticationFailed, "INVALID_CREDENTIALS"),
+            (hmrc_error(403, "RESOURCE_FORBIDDEN"), AuthenticationFailed, "RESOURCE_FORBIDDEN"),
+            (hmrc_error(403, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST"),
             (
-                hmrc_says(404, "MATCHING_RESOURCE_NOT_FOUND"),
+                hmrc_error(404, "MATCHING_RESOURCE_NOT_FOUND"),
                 VendorRejected,
                 "MATCHING_RESOURCE_NOT_FOUND",
             ),
-            (hmrc_says(406, "ACCEPT_HEADER_INVALID"), VendorRejected, "ACCEPT_HEADER_INVALID"),
+            (hmrc_error(406, "ACCEPT_HEADER_INVALID"), VendorRejected, "ACCEPT_HEADER_INVALID"),
         ),
         requester=own_number,
         foreign_requester=GERMAN,
@@ -211,7 +211,7 @@ def hmrc() -> TaxSubject:
                     "checked_at": MOMENT,
                 },
             ),
-            (hmrc_says(404, "NOT_FOUND"), {}, {"valid": False, "name": None, "proof": None}),
+            (hmrc_error(404, "NOT_FOUND"), {}, {"valid": False, "name": None, "proof": None}),
         ),
     )
 

@@ -28,7 +28,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.sms.amazon_sns import FIELDS, AmazonSnsSandbox
 from moorage.vendors.sms.amazon_sns import AmazonSns, classify, message_form, read_receipt
 from tests.vendors.sms_subjects import Refs
-from tests.vendors.subjects.amazon_sns import sns_says
+from tests.vendors.subjects.amazon_sns import sns_error
 
 TO = "+4915112345678"
 VENDOR = AmazonSns(region="eu-central-1")
@@ -187,7 +187,7 @@ def test_error_code_decides_the_error_class_before_the_status(
     status: int, code: str, kind: type[ConnectorError] | None
 ) -> None:
     """An SNS error's class follows from its code first, and the phone number in it is masked."""
-    error: Any = classify(SEND, sns_says(status, code))
+    error: Any = classify(SEND, sns_error(status, code))
 
     assert kind == (None if error is None else type(error))
     if error is not None:
@@ -344,7 +344,7 @@ def test_documented_errors_are_classified() -> None:
         result["shapes"][error["shape"]] for error in result["operations"]["Publish"]["errors"]
     ]
     errors = [shape["error"] for shape in shapes if shape["error"]["httpStatusCode"] < 500]
-    kinds = {error["code"]: type(classify(SEND, sns_says(400, error["code"]))) for error in errors}
+    kinds = {error["code"]: type(classify(SEND, sns_error(400, error["code"]))) for error in errors}
 
     assert AuthenticationFailed is kinds["AuthorizationError"]
     assert AuthenticationFailed is kinds["InvalidSecurity"]

@@ -42,7 +42,7 @@ from moorage.testing.sandboxes.sms.bird import BirdSandbox
 from moorage.vendors.sms.bird import Bird, classify
 from tests.support.openapi import problems
 from tests.vendors.sms_subjects import Refs
-from tests.vendors.subjects.bird import bird_says
+from tests.vendors.subjects.bird import bird_error
 
 TO = "+4915112345678"
 VENDOR = Bird(region="eu1", sender="Acme")
@@ -291,7 +291,7 @@ def test_error_types_come_before_the_status(
     status: int, kind: str, code: str, expected: type[ConnectorError] | None
 ) -> None:
     """A Bird error's class follows from its type first, and the phone number in it is masked."""
-    error: Any = classify(SEND, bird_says(status, kind, code))
+    error: Any = classify(SEND, bird_error(status, kind, code))
 
     assert expected == (None if error is None else type(error))
     assert "447700900000" not in f"{error}{error!r}"

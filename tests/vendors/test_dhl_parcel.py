@@ -35,7 +35,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.dhl_parcel import DhlParcelSandbox
-from tests.vendors.subjects.dhl_parcel import dhl_parcel_vendor, dhl_says
+from tests.vendors.subjects.dhl_parcel import dhl_error, dhl_parcel_vendor
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -324,8 +324,8 @@ def test_refusal_of_a_malformed_request_names_the_field(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "answer, kind, code, words",
     [
-        (dhl_says(200, 206, "GeneralShipmentError"), VendorRejected, "206", "It is refused"),
-        (dhl_says(207, 400, "Bad Request"), VendorRejected, "400", "It is refused"),
+        (dhl_error(200, 206, "GeneralShipmentError"), VendorRejected, "206", "It is refused"),
+        (dhl_error(207, 400, "Bad Request"), VendorRejected, "400", "It is refused"),
         (
             reply({"title": "Unauthorized", "statusCode": 401}, 401),
             AuthenticationFailed,
@@ -426,7 +426,7 @@ def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
     """Reading or cancelling a shipment raises any refusal that is not about its number."""
     ref = shop.buy().ref
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
-        shop.sandbox.fail(dhl_says(400, 400, "Bad Request"))
+        shop.sandbox.fail(dhl_error(400, 400, "Bad Request"))
         with pytest.raises(VendorRejected) as excinfo:
             call(ref)
         assert ("400", VendorRejected) == (excinfo.value.vendor_code, type(excinfo.value))
@@ -437,7 +437,7 @@ def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
 def test_refusal_of_the_tracking_says_nothing_about_a_shipment(shop: Shop) -> None:
     """If the tracking refuses the API key, a forgotten shipment is not reported as cancelled."""
     ref = shop.buy().ref
-    unknown = dhl_says(400, 204, "UnknownShipmentNumber")
+    unknown = dhl_error(400, 204, "UnknownShipmentNumber")
     for call in (shop.shipping.get_shipment, shop.shipping.cancel):
         shop.sandbox.fail(unknown, reply({"title": "Unauthorized", "status": 401}, 401))
         with pytest.raises(AuthenticationFailed):

@@ -41,7 +41,7 @@ from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._mercado_pago_answers import classify, payment_of, read_refund
 from moorage.vendors.payments.mercado_pago import MercadoPago, payment_body
 from tests.vendors.sms_subjects import Refs
-from tests.vendors.subjects.mercado_pago import mercado_pago_says, payment
+from tests.vendors.subjects.mercado_pago import mercado_pago_error, payment
 
 PAYS: Final = "visa:card-approved"
 REAIS: Final = Money("58.80", "BRL")
@@ -308,7 +308,7 @@ def test_code_or_status_decides_the_error_class(
     status: int, code: int, kind: type[ConnectorError]
 ) -> None:
     """The code, or else the status, decides the error's class; code and text are kept."""
-    error: Any = classify(PAY, mercado_pago_says(status, code, "Not so."))
+    error: Any = classify(PAY, mercado_pago_error(status, code, "Not so."))
 
     assert (kind, str(code), "Not so.") == (type(error), error.vendor_code, error.vendor_message)
 
@@ -336,7 +336,7 @@ def test_error_without_a_cause(content: dict[str, Any], code: str | None, words:
 @pytest.mark.parametrize("status", [400, 404, 409])
 def test_outcome_of_a_repeated_request_stays_open(code: int, status: int) -> None:
     """If a key was used before, a write may have had an effect, but a look-up is rejected."""
-    answer = mercado_pago_says(status, code)
+    answer = mercado_pago_error(status, code)
     error = classify(PAY, answer)
     look_up = classify(Request.get("/v1/payments/1"), answer)
 

@@ -33,7 +33,7 @@ from moorage.testing.sandboxes.base import Lost, Notice, SandboxHttpClient, repl
 from moorage.testing.sandboxes.sms.messagemedia import MessageMediaSandbox
 from moorage.vendors.sms.messagemedia import MessageMedia, message_body
 from tests.vendors.sms_subjects import Refs
-from tests.vendors.subjects.messagemedia import message, messagemedia_says
+from tests.vendors.subjects.messagemedia import message, messagemedia_error
 
 TO: Final = "+4915112345678"
 FROM: Final = "+15005550006"
@@ -160,7 +160,7 @@ def test_unknown_region_is_refused() -> None:
 )
 def test_errors_of_statuses(status: int, kind: type[ConnectorError]) -> None:
     """The HTTP status decides the class of an error, and the error shows no phone number."""
-    error: Any = classify(SEND, messagemedia_says(status))
+    error: Any = classify(SEND, messagemedia_error(status))
 
     assert (kind, None) == (type(error), error.vendor_code)
     assert "(number) is refused." == error.vendor_message
@@ -194,7 +194,7 @@ def test_error_without_words_is_classified_by_its_status(content: Any) -> None:
 @pytest.mark.parametrize("status", [200, 202, 408, 425, 500, 503])
 def test_outages_and_successes_are_not_refusals(status: int) -> None:
     """A success, a timeout and an outage are not refusals, whatever the body says."""
-    assert classify(SEND, messagemedia_says(status)) is None
+    assert classify(SEND, messagemedia_error(status)) is None
 
 
 @pytest.mark.parametrize("word", ["processed", "undefined", None, ""])
@@ -354,7 +354,7 @@ def test_removal_that_was_carried_out(status: int, is_error: bool) -> None:
     """A number that has left the list meanwhile counts as removed; any other refusal is raised."""
     sandbox = MessageMediaSandbox()
     sandbox.fail(
-        reply({"numbers": [{"number": TO, "authorised": False}]}), messagemedia_says(status)
+        reply({"numbers": [{"number": TO, "authorised": False}]}), messagemedia_error(status)
     )
     if is_error:
         with pytest.raises(VendorRejected):

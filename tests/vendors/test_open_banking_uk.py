@@ -46,7 +46,7 @@ from moorage.testing.sandboxes.bank.open_banking_uk import (
 )
 from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, reply
 from moorage.vendors.bank.open_banking_uk import OpenBankingUk
-from tests.vendors.bank_subjects import uk_bank_says, uk_consent
+from tests.vendors.bank_subjects import uk_bank_error, uk_consent
 
 if TYPE_CHECKING:
     from moorage.contracts.bank import BankConsent
@@ -434,7 +434,7 @@ def test_revocation_deletes_consent_and_tokens() -> None:
     count = len(sandbox.requests)
     assert ConsentStatus.REVOKED is bank.get_consent(ref).status
     assert count == len(sandbox.requests)
-    sandbox.fail(uk_bank_says(403, "U028"))
+    sandbox.fail(uk_bank_error(403, "U028"))
     with pytest.raises(ConsentRequired):
         bank.revoke_consent(ref)
 

@@ -52,7 +52,7 @@ from moorage.testing.sandboxes.bank.open_banking_uk import (
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.vendors.bank._open_banking_uk_payments import payment_consent_body
 from moorage.vendors.bank.open_banking_uk import OpenBankingUk
-from tests.vendors.bank_subjects import uk_bank_says, uk_payment
+from tests.vendors.bank_subjects import uk_bank_error, uk_payment
 
 if TYPE_CHECKING:
     from moorage.contracts.bank import BankPayment
@@ -488,7 +488,7 @@ def test_refusals_of_payments(status: int, code: str | None, kind: type[Exceptio
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, url = approved(sandbox, bank)
-    sandbox.fail(None, uk_bank_says(status, code))
+    sandbox.fail(None, uk_bank_error(status, code))
     with pytest.raises(kind) as excinfo:
         bank.finish_payment(ref, url)
     assert kind is type(excinfo.value)

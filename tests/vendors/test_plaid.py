@@ -31,7 +31,7 @@ from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from moorage.testing.sandboxes.bank.plaid import PlaidSandbox
 from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, SandboxRequest, reply
 from moorage.vendors.bank.plaid import Plaid
-from tests.vendors.bank_subjects import plaid_link, plaid_says
+from tests.vendors.bank_subjects import plaid_error, plaid_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def test_removed_item_counts_as_revoked() -> None:
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
     bank.get_consent(ref)
-    sandbox.fail(plaid_says("INVALID_FIELD"))
+    sandbox.fail(plaid_error("INVALID_FIELD"))
     with pytest.raises(InvalidRequest):
         bank.revoke_consent(ref)
     sandbox.items.clear()

@@ -26,7 +26,7 @@ from tests.vendors.tax_calculation_subjects import (
     pizza_answer,
     stripe_tax,
     taxjar,
-    taxjar_says,
+    taxjar_error,
 )
 from tests.vendors.test_tax_calculation_vendors import hub_of
 
@@ -74,7 +74,7 @@ COMPLETE_ORDER: Final = {
 """The order with a price of its line that adds up to its amount."""
 REFUND: Final = {**ORDER, "transaction_id": "321", "transaction_reference_id": "123"}
 """The refund in the same tests, with positive amounts."""
-TAKEN: Final = taxjar_says(
+TAKEN: Final = taxjar_error(
     422, "Unprocessable Entity", "Provider tranx already imported for your user account"
 )
 """TaxJar's response to an id in use, from the recorded tests of the library solidus_taxjar."""

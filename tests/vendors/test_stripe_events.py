@@ -56,7 +56,7 @@ def dispute_payment(
     sandbox.close_dispute(sandbox.dispute(payment.ref.id), outcome)
 
 
-def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+def void_payment(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
     """Void the authorised payment."""
     payments.void(payment.ref, idempotency_key="v-1")
 
@@ -105,7 +105,7 @@ def failed(data: dict[str, Any]) -> WebhookEvent:
 
 def test_events_have_our_reference() -> None:
     """If the response to a Stripe payment was lost, its event has our own reference for it."""
-    _, events = story(given_up)
+    _, events = story(void_payment)
 
     assert {"INV-1"} == {event.reference for event in events}
     assert {EUROS} == {event.amount for event in events}
@@ -144,7 +144,7 @@ def test_decline_texts_are_masked() -> None:
     [
         (capture_and_refund, PaymentState.REFUNDED, PART * 2, PART * 2),
         (partial(dispute_payment, outcome="lost"), PaymentState.DISPUTED, EUROS, PART),
-        (given_up, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
+        (void_payment, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
         (expire_authorisation, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
     ],
     ids=["refunded", "lost", "given-up", "lapsed"],

@@ -43,7 +43,7 @@ from tests.vendors.tax_calculation_subjects import (
     avalara,
     dollars,
     irvine_answer,
-    stripe_says,
+    stripe_error,
     stripe_tax,
     taxjar,
 )
@@ -180,7 +180,7 @@ def test_a_page_without_rows_is_refused() -> None:
     "answer, kind",
     [
         IDEMPOTENCY_ERROR,
-        (stripe_says(409, type="idempotency_error"), IdempotencyInProgress),
+        (stripe_error(409, type="idempotency_error"), IdempotencyInProgress),
     ],
 )
 def test_stripe_error_about_a_key_has_its_own_class(

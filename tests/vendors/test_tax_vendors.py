@@ -154,7 +154,7 @@ def test_unavailable_member_state_opens_its_own_circuit_only() -> None:
 def test_failed_vies_check_is_retried_although_it_is_post() -> None:
     """A failed VIES check is retried although it uses POST, because it changes nothing."""
     vies, clock = ViesSandbox(), VirtualClock()
-    vies.fail(tax_subjects.vies_says("MS_UNAVAILABLE"), tax_subjects.vies_says("TIMEOUT"))
+    vies.fail(tax_subjects.vies_error("MS_UNAVAILABLE"), tax_subjects.vies_error("TIMEOUT"))
     with Hub(
         [Account("vies", Vies())],
         http=SandboxHttpClient(vies),
@@ -309,7 +309,7 @@ def test_url_decides_whether_checks_go_to_hmrc_test_system(url: str, mode: Mode 
 def test_vies_messages_are_kept_without_numbers() -> None:
     """An error has VIES's message, with the VAT number removed from it."""
     sandbox = ViesSandbox()
-    sandbox.fail(tax_subjects.vies_says("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
+    sandbox.fail(tax_subjects.vies_error("VOW-ERR-2600", 400, "FR40303265045 is malformed"))
     with (
         Hub([Account("vies", Vies())], http=SandboxHttpClient(sandbox)) as hub,
         pytest.raises(InvalidRequest) as excinfo,
@@ -344,7 +344,7 @@ def test_a_check_without_a_date_has_the_time_of_this_machine(
 def test_messages_name_what_is_wrong() -> None:
     """The errors name VIES's code, HMRC's field, or the missing option."""
     vies, hmrc = ViesSandbox(), HmrcSandbox()
-    vies.fail(tax_subjects.vies_says("INVALID_INPUT"), reply({"actionSucceed": False}))
+    vies.fail(tax_subjects.vies_error("INVALID_INPUT"), reply({"actionSucceed": False}))
     hmrc.fail(tax_subjects.hmrc_answer("553557882"))
     vendors = [
         Account("vies", Vies(), settings={"retry": None}),

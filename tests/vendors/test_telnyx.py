@@ -36,7 +36,7 @@ from moorage.testing.sandboxes.base import Lost, Notice, SandboxHttpClient, repl
 from moorage.testing.sandboxes.sms.telnyx import TelnyxSandbox
 from moorage.vendors.sms.telnyx import Telnyx
 from tests.vendors.sms_subjects import Refs
-from tests.vendors.subjects.telnyx import message, telnyx_says
+from tests.vendors.subjects.telnyx import message, telnyx_error
 
 TO: Final = "+4915112345678"
 FROM: Final = "+15005550006"
@@ -169,7 +169,7 @@ def test_report_goes_to_the_url_of_the_message() -> None:
 )
 def test_errors_of_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
     """An error's class follows from its code, or else its status; no phone number is shown."""
-    error: Any = classify(SEND, telnyx_says(status, code))
+    error: Any = classify(SEND, telnyx_error(status, code))
 
     assert (kind, code, "(number) is refused.") == (
         type(error),
@@ -203,7 +203,7 @@ def test_error_without_code_and_text_is_classified_by_its_status(content: Any) -
 @pytest.mark.parametrize("status", [200, 408, 425, 500, 503])
 def test_outages_and_successes_are_not_refusals(status: int) -> None:
     """A success, a timeout and an outage are not refusals, whatever the body says."""
-    assert classify(SEND, telnyx_says(status, "40300")) is None
+    assert classify(SEND, telnyx_error(status, "40300")) is None
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_types_of_lines(word: str, line: LineType) -> None:
 def test_invalid_number(code: str) -> None:
     """Telnyx's error codes for impossible numbers become a check's result, not an error."""
     sandbox = TelnyxSandbox()
-    sandbox.fail(telnyx_says(422, code))
+    sandbox.fail(telnyx_error(422, code))
     check = hub(sandbox).sms().validate_number(TO)
 
     assert (False, None) == (check.valid, check.number)
@@ -348,7 +348,7 @@ def test_invalid_number(code: str) -> None:
 def test_other_refusals_of_a_look_up_are_errors() -> None:
     """If Telnyx refuses a look-up for another reason, an error is raised."""
     sandbox = TelnyxSandbox()
-    sandbox.fail(telnyx_says(422, "10027"))
+    sandbox.fail(telnyx_error(422, "10027"))
     with pytest.raises(InvalidRequest):
         hub(sandbox).sms().validate_number(TO)
 
@@ -457,7 +457,7 @@ def test_stop_ends_messages_until_start() -> None:
 def test_message_is_not_repeated_after_an_unexpected_error() -> None:
     """After an internal error of Telnyx the outcome is unknown, whatever the HTTP status."""
     sandbox = TelnyxSandbox()
-    sandbox.fail(telnyx_says(400, "10007"))
+    sandbox.fail(telnyx_error(400, "10007"))
     texts = hub(sandbox).sms()
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):

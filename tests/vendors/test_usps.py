@@ -43,7 +43,7 @@ from moorage.testing.sandboxes.shipping.usps import UspsSandbox
 from moorage.vendors.shipping._usps_answers import classify
 from moorage.vendors.shipping._usps_requests import label_body, party
 from moorage.vendors.shipping.usps import Usps
-from tests.vendors.subjects.usps import usps_says, usps_vendor
+from tests.vendors.subjects.usps import usps_error, usps_vendor
 
 SENDER = Address(
     name="Jack Sparrow",
@@ -603,7 +603,7 @@ def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
         shipment.state,
         shipment.tracking_numbers,
     )
-    shop.sandbox.fail(usps_says(400, "150001"))
+    shop.sandbox.fail(usps_error(400, "150001"))
     with pytest.raises(InvalidRequest):
         shop.shipping.get_shipment(purchase.ref)
 
@@ -680,7 +680,7 @@ def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
     """An address that USPS does not find is invalid; any other error response raises an error."""
     result = shop.shipping.validate_address(attrs.evolve(RECIPIENT, city="Nowhere"))
     assert (AddressVerdict.INVALID, "404") == (result.verdict, result.messages[0].code)
-    shop.sandbox.fail(usps_says(400, "010005"))
+    shop.sandbox.fail(usps_error(400, "010005"))
     with pytest.raises(InvalidRequest):
         shop.shipping.validate_address(RECIPIENT)
     shop.sandbox.fail(reply({}))
@@ -693,7 +693,7 @@ def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
     [
         (reply({"fault": "No."}, 403), AuthenticationFailed),
         (reply({"error": {"code": "403", "message": "No."}}, 403), AuthenticationFailed),
-        (usps_says(503, "503"), VendorFailed),
+        (usps_error(503, "503"), VendorFailed),
     ],
 )
 def test_refusal_without_usps_fields_is_classified_by_its_status(

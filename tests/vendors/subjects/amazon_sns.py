@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 
-def sns_says(status: int, code: str, words: str = "+447700900000 is refused") -> Response:
+def sns_error(status: int, code: str, words: str = "+447700900000 is refused") -> Response:
     """Return an error response of Amazon SNS that contains a phone number."""
     error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>"
     space = "http://sns.amazonaws.com/doc/2010-03-31/"
@@ -33,10 +33,10 @@ def amazon_sns() -> SmsSubject:
     """Return an Amazon SNS test subject with a new sandbox."""
     sandbox = AmazonSnsSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (sns_says(400, "Throttling"), RateLimitExceeded, "Throttling"),
-        (sns_says(403, "AuthorizationError"), AuthenticationFailed, "AuthorizationError"),
-        (sns_says(400, "InvalidParameter"), InvalidRequest, "InvalidParameter"),
-        (sns_says(400, "OptedOut"), VendorRejected, "OptedOut"),
+        (sns_error(400, "Throttling"), RateLimitExceeded, "Throttling"),
+        (sns_error(403, "AuthorizationError"), AuthenticationFailed, "AuthorizationError"),
+        (sns_error(400, "InvalidParameter"), InvalidRequest, "InvalidParameter"),
+        (sns_error(400, "OptedOut"), VendorRejected, "OptedOut"),
     )
     return SmsSubject(
         vendor=AmazonSns(

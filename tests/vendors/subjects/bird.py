@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def bird_says(status: int, kind: str, code: str = "E99999") -> Response:
+def bird_error(status: int, kind: str, code: str = "E99999") -> Response:
     """Return an error response of Bird that contains a phone number."""
     words = "+447700900000 is refused"
     return reply({"error": {"type": kind, "code": code, "message": words}}, status)
@@ -34,11 +34,11 @@ def bird() -> SmsSubject:
     """Return a Bird test subject with a new sandbox."""
     sandbox = BirdSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (bird_says(429, "rate_limit_error"), RateLimitExceeded, "E99999"),
-        (bird_says(401, "auth_error"), AuthenticationFailed, "E99999"),
-        (bird_says(422, "validation_error"), InvalidRequest, "E99999"),
-        (bird_says(402, "billing_error"), VendorRejected, "E99999"),
-        (bird_says(421, "misdirected_error", "E01010"), VendorRejected, "E01010"),
+        (bird_error(429, "rate_limit_error"), RateLimitExceeded, "E99999"),
+        (bird_error(401, "auth_error"), AuthenticationFailed, "E99999"),
+        (bird_error(422, "validation_error"), InvalidRequest, "E99999"),
+        (bird_error(402, "billing_error"), VendorRejected, "E99999"),
+        (bird_error(421, "misdirected_error", "E01010"), VendorRejected, "E01010"),
     )
     return SmsSubject(
         vendor=Bird(region=sandbox.region, credentials=sandbox.api_key, sender="Acme"),

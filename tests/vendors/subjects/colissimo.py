@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def colissimo_says(status: int, code: str) -> Response:
+def colissimo_error(status: int, code: str) -> Response:
     """Return an error response of Colissimo that is not a multipart message."""
     message = {"id": code, "type": "ERROR", "messageContent": "It is refused."}
     return reply({"messages": [message], "labelV2Response": None}, status)
@@ -29,9 +29,9 @@ def colissimo() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.method.value == "POST",
         refusals=(
-            (colissimo_says(400, "30010"), InvalidRequest, "30010"),
-            (colissimo_says(200, "30010"), VendorRejected, "30010"),
-            (colissimo_says(400, "30000"), AuthenticationFailed, "30000"),
+            (colissimo_error(400, "30010"), InvalidRequest, "30010"),
+            (colissimo_error(200, "30010"), VendorRejected, "30010"),
+            (colissimo_error(400, "30000"), AuthenticationFailed, "30000"),
             (reply({}, 403), AuthenticationFailed, None),
             (reply({}, 429), RateLimitExceeded, None),
         ),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def dhl_says(status: int, detail: str) -> Response:
+def dhl_error(status: int, detail: str) -> Response:
     """Return an error response of DHL Express."""
     return reply({"detail": detail, "title": "Refused", "status": str(status)}, status)
 
@@ -37,11 +37,11 @@ def dhl_express() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.method == "POST" and request.path == "/shipments",
         refusals=(
-            (dhl_says(400, "7008: It is not available."), InvalidRequest, "7008"),
-            (dhl_says(404, "There is nothing."), VendorRejected, None),
-            (dhl_says(422, "#/content: required key [x] not found"), InvalidRequest, None),
-            (dhl_says(401, "Invalid Credentials"), AuthenticationFailed, None),
-            (dhl_says(429, "429: Too many requests"), RateLimitExceeded, "429"),
+            (dhl_error(400, "7008: It is not available."), InvalidRequest, "7008"),
+            (dhl_error(404, "There is nothing."), VendorRejected, None),
+            (dhl_error(422, "#/content: required key [x] not found"), InvalidRequest, None),
+            (dhl_error(401, "Invalid Credentials"), AuthenticationFailed, None),
+            (dhl_error(429, "429: Too many requests"), RateLimitExceeded, "429"),
         ),
         carrier_code="410135",
         option=({"rates": {"nextBusinessDay": True}}, b'"nextBusinessDay":true'),

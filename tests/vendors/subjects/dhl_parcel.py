@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def dhl_says(status: int, code: int, title: str) -> Response:
+def dhl_error(status: int, code: int, title: str) -> Response:
     """Return DHL Parcel's response to an order of one shipment that it refuses."""
     problem = {"title": title, "statusCode": code, "detail": "It is refused."}
     head = {"title": "Bad Request", "statusCode": status, "detail": "0 of 1 shipment is created."}
@@ -42,8 +42,8 @@ def dhl_parcel() -> ShippingSubject:
         sold=lambda: sandbox.sold,
         buys=lambda request: request.method.value == "POST",
         refusals=(
-            (dhl_says(400, 400, "Bad Request"), InvalidRequest, "400"),
-            (dhl_says(200, 206, "GeneralShipmentError"), VendorRejected, "206"),
+            (dhl_error(400, 400, "Bad Request"), InvalidRequest, "400"),
+            (dhl_error(200, 206, "GeneralShipmentError"), VendorRejected, "206"),
             (reply(unauthorized, 401), AuthenticationFailed, "401"),
             (reply({}, 403), AuthenticationFailed, None),
             (reply({}, 429), RateLimitExceeded, None),

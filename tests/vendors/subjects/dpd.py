@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def dpd_says(status: int, code: str) -> Response:
+def dpd_error(status: int, code: str) -> Response:
     """Return an error response of DPD."""
     problem = {"errorCode": code, "errorMessage": "It is refused.", "errorOrigin": "META-API"}
     return reply([problem] if status == 400 else problem, status)
 
 
-def _stay(number: str, word: str) -> None:
+def _keep_status(number: str, word: str) -> None:
     """Change nothing, because DPD's META-API has no tracking."""
 
 
@@ -37,16 +37,16 @@ def dpd() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.path.endswith("/shipment"),
         refusals=(
-            (dpd_says(400, "COMMON_2"), InvalidRequest, "COMMON_2"),
+            (dpd_error(400, "COMMON_2"), InvalidRequest, "COMMON_2"),
             (reply({}, 404), VendorRejected, None),
-            (dpd_says(401, "COMMON_5"), AuthenticationFailed, "COMMON_5"),
+            (dpd_error(401, "COMMON_5"), AuthenticationFailed, "COMMON_5"),
             (reply({}, 403), AuthenticationFailed, None),
             (reply({}, 429), RateLimitExceeded, None),
         ),
         carrier_code="ROUTING_1",
         option=({"payerType": "R"}, b'"payerType":"R"'),
         secret=sandbox.password,
-        move=_stay,
+        move=_keep_status,
         delivered="delivered",
         service="dpd_101",
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def fedex_says(status: int, code: str) -> Response:
+def fedex_error(status: int, code: str) -> Response:
     """Return an error response of FedEx."""
     return reply({"errors": [{"code": code, "message": "It is refused."}]}, status)
 
@@ -37,11 +37,11 @@ def fedex() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.method == "POST" and request.path == "/ship/v1/shipments",
         refusals=(
-            (fedex_says(400, "SERVICE.TYPE.INVALID"), InvalidRequest, "SERVICE.TYPE.INVALID"),
-            (fedex_says(200, "SHIPMENT.NOT.ACCEPTED"), VendorRejected, "SHIPMENT.NOT.ACCEPTED"),
-            (fedex_says(403, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
-            (fedex_says(400, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
-            (fedex_says(429, "TOO.MANY.REQUESTS"), RateLimitExceeded, "TOO.MANY.REQUESTS"),
+            (fedex_error(400, "SERVICE.TYPE.INVALID"), InvalidRequest, "SERVICE.TYPE.INVALID"),
+            (fedex_error(200, "SHIPMENT.NOT.ACCEPTED"), VendorRejected, "SHIPMENT.NOT.ACCEPTED"),
+            (fedex_error(403, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
+            (fedex_error(400, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
+            (fedex_error(429, "TOO.MANY.REQUESTS"), RateLimitExceeded, "TOO.MANY.REQUESTS"),
         ),
         carrier_code="SHIPMENT.NOT.ACCEPTED",
         option=({"rates": {"carrierCodes": ["FDXE"]}}, b'"carrierCodes":["FDXE"]'),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def gls_says(status: int, code: str) -> Response:
+def gls_error(status: int, code: str) -> Response:
     """Return an error response of the gateway in front of GLS's APIs."""
     return reply(
         {"fault": {"faultstring": "It is refused.", "detail": {"errorcode": code}}}, status
@@ -44,8 +44,8 @@ def gls() -> ShippingSubject:
         buys=lambda request: request.path == "/shipit-farm/v1/backend/rs/shipments",
         refusals=(
             (reply({"errors": errors}, 400), InvalidRequest, "VALIDATION"),
-            (gls_says(403, "oauth.Denied"), AuthenticationFailed, "oauth.Denied"),
-            (gls_says(429, quota), RateLimitExceeded, quota),
+            (gls_error(403, "oauth.Denied"), AuthenticationFailed, "oauth.Denied"),
+            (gls_error(429, quota), RateLimitExceeded, quota),
         ),
         carrier_code="SHIPMENT_VALID_ROUTING",
         option=({"rates": {"ContactID": "another"}}, b'"ContactID":"another"'),

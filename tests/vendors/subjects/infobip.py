@@ -29,7 +29,7 @@ _FIRST: Final = "sandbox-00000000002"
 """The id of the first message that the sandbox takes."""
 
 
-def infobip_says(status: int, code: str, words: str = "447700900000 is refused") -> Response:
+def infobip_error(status: int, code: str, words: str = "447700900000 is refused") -> Response:
     """Return an error response of Infobip with a phone number in it."""
     return reply({"errorCode": code, "description": words, "action": "", "violations": []}, status)
 
@@ -46,10 +46,10 @@ def infobip() -> SmsSubject:
     sandbox = InfobipSandbox()
     rejection = infobip_status("REJECTED", "REJECTED_NOT_ENOUGH_CREDITS")
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (infobip_says(429, "E429"), RateLimitExceeded, "E429"),
-        (infobip_says(401, "E401"), AuthenticationFailed, "E401"),
-        (infobip_says(403, "E403"), AuthenticationFailed, "E403"),
-        (infobip_says(400, "E400"), InvalidRequest, "E400"),
+        (infobip_error(429, "E429"), RateLimitExceeded, "E429"),
+        (infobip_error(401, "E401"), AuthenticationFailed, "E401"),
+        (infobip_error(403, "E403"), AuthenticationFailed, "E403"),
+        (infobip_error(400, "E400"), InvalidRequest, "E400"),
         (rejection, VendorRejected, "REJECTED_NOT_ENOUGH_CREDITS"),
     )
     return SmsSubject(

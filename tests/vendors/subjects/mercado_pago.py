@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def mercado_pago_says(status: int, code: int, words: str = "No.") -> Response:
+def mercado_pago_error(status: int, code: int, words: str = "No.") -> Response:
     """Return an error response of Mercado Pago."""
     cause = [{"code": code, "description": words}]
     return reply(
@@ -39,12 +39,12 @@ def mercado_pago() -> PaymentsSubject:
     """Return a Mercado Pago test subject, whose account has the currency of the kit."""
     sandbox = MercadoPagoSandbox(currency="EUR")
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (mercado_pago_says(429, 429), RateLimitExceeded),
-        (mercado_pago_says(401, 5), AuthenticationFailed),
-        (mercado_pago_says(400, 3028), InvalidRequest),
-        (mercado_pago_says(400, 2063), VendorRejected),
-        (mercado_pago_says(403, 4), VendorRejected),
-        (mercado_pago_says(404, 2000), VendorRejected),
+        (mercado_pago_error(429, 429), RateLimitExceeded),
+        (mercado_pago_error(401, 5), AuthenticationFailed),
+        (mercado_pago_error(400, 3028), InvalidRequest),
+        (mercado_pago_error(400, 2063), VendorRejected),
+        (mercado_pago_error(403, 4), VendorRejected),
+        (mercado_pago_error(404, 2000), VendorRejected),
     )
     return PaymentsSubject(
         vendor=MercadoPago(credentials=sandbox.access_token, currency="EUR"),

@@ -27,7 +27,7 @@ URL: Final = "https://shop.example/texts"
 PICTURES: Final = ("https://shop.example/1", "https://shop.example/2")
 
 
-def messagemedia_says(status: int, **fields: Any) -> Response:
+def messagemedia_error(status: int, **fields: Any) -> Response:
     """Return an error response of MessageMedia with a phone number in it."""
     return reply({"message": "+447700900000 is refused."} | fields, status)
 
@@ -42,12 +42,12 @@ def messagemedia() -> SmsSubject:
     """Return a MessageMedia test subject with a new sandbox."""
     sandbox = MessageMediaSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (messagemedia_says(429), RateLimitExceeded),
-        (messagemedia_says(401), AuthenticationFailed),
-        (messagemedia_says(400, details=["/messages/0/content: None."]), InvalidRequest),
-        (messagemedia_says(422), InvalidRequest),
-        (messagemedia_says(403), VendorRejected),
-        (messagemedia_says(404), VendorRejected),
+        (messagemedia_error(429), RateLimitExceeded),
+        (messagemedia_error(401), AuthenticationFailed),
+        (messagemedia_error(400, details=["/messages/0/content: None."]), InvalidRequest),
+        (messagemedia_error(422), InvalidRequest),
+        (messagemedia_error(403), VendorRejected),
+        (messagemedia_error(404), VendorRejected),
     )
     return SmsSubject(
         vendor=MessageMedia(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 URL: Final = "https://shop.example/texts"
 
 
-def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:
+def plivo_error(status: int, words: str = "447700900000 is refused") -> Response:
     """Return an error response of Plivo with a phone number in it, and without a code."""
     return reply({"api_id": "a", "error": words}, status)
 
@@ -35,11 +35,11 @@ def plivo() -> SmsSubject:
     """Return a Plivo test subject with a new sandbox."""
     sandbox = PlivoSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
-        (plivo_says(429), RateLimitExceeded),
-        (plivo_says(401), AuthenticationFailed),
-        (plivo_says(400), InvalidRequest),
-        (plivo_says(402), VendorRejected),
-        (plivo_says(403), VendorRejected),
+        (plivo_error(429), RateLimitExceeded),
+        (plivo_error(401), AuthenticationFailed),
+        (plivo_error(400), InvalidRequest),
+        (plivo_error(402), VendorRejected),
+        (plivo_error(403), VendorRejected),
     )
     return SmsSubject(
         vendor=Plivo(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def postnord_says(status: int, code: str) -> Response:
+def postnord_error(status: int, code: str) -> Response:
     """Return an error response of PostNord, or, for a success status, a booking with an error."""
     fault = {"faultCode": code, "explanationText": "It is refused."}
     problem = {"message": "Refused", "compositeFault": {"faults": [fault]}}
@@ -34,8 +34,8 @@ def postnord() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.method.value == "POST",
         refusals=(
-            (postnord_says(400, "SACUS-BR-1"), InvalidRequest, "SACUS-BR-1"),
-            (postnord_says(200, "SACUS-BR-2"), VendorRejected, "SACUS-BR-2"),
+            (postnord_error(400, "SACUS-BR-1"), InvalidRequest, "SACUS-BR-1"),
+            (postnord_error(200, "SACUS-BR-2"), VendorRejected, "SACUS-BR-2"),
             (reply({"error": gateway}, 403), AuthenticationFailed, "Forbidden"),
             (reply({}, 401), AuthenticationFailed, None),
             (reply({}, 429), RateLimitExceeded, None),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILES = "https://files.shipengine.example"
 
 
-def shipengine_says(status: int, code: str, kind: str) -> Response:
+def shipengine_error(status: int, code: str, kind: str) -> Response:
     """Return an error response of ShipEngine."""
     error = {"error_source": "shipengine", "error_type": kind, "error_code": code}
     return reply({"request_id": "1", "errors": [{**error, "message": "It is refused."}]}, status)
@@ -44,23 +44,23 @@ def shipengine() -> ShippingSubject:
                 "error",
             ),
             (
-                shipengine_says(400, "invalid_identifier", "validation"),
+                shipengine_error(400, "invalid_identifier", "validation"),
                 InvalidRequest,
                 "invalid_identifier",
             ),
             (
-                shipengine_says(400, "insufficient_funds", "account_status"),
+                shipengine_error(400, "insufficient_funds", "account_status"),
                 VendorRejected,
                 "insufficient_funds",
             ),
             (
-                shipengine_says(400, "unauthorized", "validation"),
+                shipengine_error(400, "unauthorized", "validation"),
                 AuthenticationFailed,
                 "unauthorized",
             ),
-            (shipengine_says(403, "forbidden", "security"), AuthenticationFailed, "forbidden"),
+            (shipengine_error(403, "forbidden", "security"), AuthenticationFailed, "forbidden"),
             (
-                shipengine_says(429, "rate_limit_exceeded", "security"),
+                shipengine_error(429, "rate_limit_exceeded", "security"),
                 RateLimitExceeded,
                 "rate_limit_exceeded",
             ),

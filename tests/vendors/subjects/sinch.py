@@ -26,7 +26,7 @@ URL: Final = "https://shop.example/texts"
 PICTURE: Final = "https://shop.example/1"
 
 
-def sinch_says(status: int, code: str, text: str = "+447700900000 is refused") -> Response:
+def sinch_error(status: int, code: str, text: str = "+447700900000 is refused") -> Response:
     """Return an error response of Sinch with a phone number in it."""
     return reply({"code": code, "text": text}, status)
 
@@ -35,10 +35,10 @@ def sinch() -> SmsSubject:
     """Return a Sinch test subject with a new sandbox."""
     sandbox = SinchSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (sinch_says(429, "too_many"), RateLimitExceeded, "too_many"),
-        (sinch_says(401, "unauthorized"), AuthenticationFailed, "unauthorized"),
-        (sinch_says(400, "syntax_invalid_json"), InvalidRequest, "syntax_invalid_json"),
-        (sinch_says(403, "missing_callback_url"), VendorRejected, "missing_callback_url"),
+        (sinch_error(429, "too_many"), RateLimitExceeded, "too_many"),
+        (sinch_error(401, "unauthorized"), AuthenticationFailed, "unauthorized"),
+        (sinch_error(400, "syntax_invalid_json"), InvalidRequest, "syntax_invalid_json"),
+        (sinch_error(403, "missing_callback_url"), VendorRejected, "missing_callback_url"),
     )
     return SmsSubject(
         vendor=Sinch(

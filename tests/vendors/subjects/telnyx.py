@@ -36,7 +36,7 @@ NUMBER: Final[dict[str, Any]] = {
 }
 
 
-def telnyx_says(status: int, code: str) -> Response:
+def telnyx_error(status: int, code: str) -> Response:
     """Return an error response of Telnyx with a phone number in it."""
     error = {"code": code, "title": "Refused", "detail": "+447700900000 is refused."}
     return reply({"errors": [error]}, status)
@@ -52,14 +52,14 @@ def telnyx() -> SmsSubject:
     """Return a Telnyx test subject with a new sandbox."""
     sandbox = TelnyxSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError], str], ...] = (
-        (telnyx_says(429, "10011"), RateLimitExceeded, "10011"),
-        (telnyx_says(401, "10009"), AuthenticationFailed, "10009"),
-        (telnyx_says(400, "40310"), InvalidRequest, "40310"),
-        (telnyx_says(422, "10033"), InvalidRequest, "10033"),
-        (telnyx_says(400, "40300"), VendorRejected, "40300"),
-        (telnyx_says(400, "40318"), RateLimitExceeded, "40318"),
-        (telnyx_says(403, "10010"), VendorRejected, "10010"),
-        (telnyx_says(404, "10005"), VendorRejected, "10005"),
+        (telnyx_error(429, "10011"), RateLimitExceeded, "10011"),
+        (telnyx_error(401, "10009"), AuthenticationFailed, "10009"),
+        (telnyx_error(400, "40310"), InvalidRequest, "40310"),
+        (telnyx_error(422, "10033"), InvalidRequest, "10033"),
+        (telnyx_error(400, "40300"), VendorRejected, "40300"),
+        (telnyx_error(400, "40318"), RateLimitExceeded, "40318"),
+        (telnyx_error(403, "10010"), VendorRejected, "10010"),
+        (telnyx_error(404, "10005"), VendorRejected, "10005"),
     )
     return SmsSubject(
         vendor=Telnyx(credentials=sandbox.api_key, sender="+15005550006"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def ups_says(status: int, code: str) -> Response:
+def ups_error(status: int, code: str) -> Response:
     """Return an error response of UPS."""
     return reply({"response": {"errors": [{"code": code, "message": "It is refused."}]}}, status)
 
@@ -37,10 +37,10 @@ def ups() -> ShippingSubject:
         sold=lambda: len(sandbox.shipments),
         buys=lambda request: request.path.endswith("/ship"),
         refusals=(
-            (ups_says(400, "120100"), InvalidRequest, "120100"),
-            (ups_says(404, "120900"), VendorRejected, "120900"),
-            (ups_says(403, "250009"), AuthenticationFailed, "250009"),
-            (ups_says(429, "10429"), RateLimitExceeded, "10429"),
+            (ups_error(400, "120100"), InvalidRequest, "120100"),
+            (ups_error(404, "120900"), VendorRejected, "120900"),
+            (ups_error(403, "250009"), AuthenticationFailed, "250009"),
+            (ups_error(429, "10429"), RateLimitExceeded, "10429"),
         ),
         carrier_code="121100",
         option=(

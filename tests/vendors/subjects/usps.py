@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
-def usps_says(status: int, code: str) -> Response:
+def usps_error(status: int, code: str) -> Response:
     """Return an error response of USPS."""
     error = {"title": "Bad Request", "detail": "It is refused.", "code": code}
     return reply({"error": {"code": f"{status}", "message": "No.", "errors": [error]}}, status)
@@ -45,9 +45,9 @@ def usps() -> ShippingSubject:
         sold=lambda: len(sandbox.labels),
         buys=lambda request: request.path == "/labels/v3/label",
         refusals=(
-            (usps_says(400, "160100"), InvalidRequest, "160100"),
-            (usps_says(403, "160004"), AuthenticationFailed, "160004"),
-            (usps_says(429, "429"), RateLimitExceeded, "429"),
+            (usps_error(400, "160100"), InvalidRequest, "160100"),
+            (usps_error(403, "160004"), AuthenticationFailed, "160004"),
+            (usps_error(429, "429"), RateLimitExceeded, "429"),
         ),
         carrier_code="160100",
         option=({"rates": {"shippingFilter": "PRICE"}}, b'"shippingFilter":"PRICE"'),
