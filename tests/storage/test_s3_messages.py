@@ -12,7 +12,7 @@ import pytest
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.ref import Ref
 from moorage.contracts.signed import UrlOptions
-from moorage.contracts.storage import PutOptions
+from moorage.contracts.storage import Part, PutOptions
 from moorage.domain.http.requests import Headers, Request, Response
 from moorage.errors import (
     AuthenticationFailed,
@@ -116,6 +116,10 @@ def test_wrong_region_error_names_the_right_one() -> None:
     """The error for a wrong region names the right one."""
     result = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
     error = answers.classify(GET, Response(400, body=result))
+    assert error is not None
+    assert "region = 'eu-west-3'" in error.remedy
+    redirect = Response(301, {"x-amz-bucket-region": "eu-west-3"}, error_xml("PermanentRedirect"))
+    error = answers.classify(GET, redirect)
     assert error is not None
     assert "region = 'eu-west-3'" in error.remedy
     error = answers.classify(GET, Response(301, body=error_xml("PermanentRedirect")))
@@ -231,6 +235,46 @@ def test_unanswered_deletion_may_have_failed() -> None:
     a, b, c = answers.deletion_results(Response(200, body=body), ["a", "b", "c"])
     assert (True, False, False) == (a.ok, b.ok, c.ok)
     assert isinstance(b.error, VendorFailed)
+
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+def test_documents_in_requests_have_the_elements_of_s3() -> None:
+    """A deletion, a new bucket and a completed upload are sent as S3's XML documents."""
+    part = Part(number=1, size=3, etag="e1")
+    documents: list[Any] = [
+        requests.delete_many(["a<b", "c"]).body,
+        requests.create_bucket("files", "eu-west-3").body,
+        requests.create_bucket("files", "us-east-1").body,
+        requests.complete("a", "u1", [part], PutOptions()).body,
+    ]
+
+    assert [
+        (
+            f'<Delete xmlns="{NAMESPACE}"><Object><Key>a&lt;b</Key></Object>'
+            "<Object><Key>c</Key></Object></Delete>"
+        ),
+        (
+            f'<CreateBucketConfiguration xmlns="{NAMESPACE}">'
+            "<LocationConstraint>eu-west-3</LocationConstraint></CreateBucketConfiguration>"
+        ),
+        "",
+        (
+            f'<CompleteMultipartUpload xmlns="{NAMESPACE}">'
+            '<Part><PartNumber>1</PartNumber><ETag>"e1"</ETag></Part></CompleteMultipartUpload>'
+        ),
+    ] == [document.decode() for document in documents]
+
+
+@pytest.mark.parametrize("name", ["ListPartsResult", "ListPartsResponse"])
+def test_list_of_parts_has_either_name(name: str) -> None:
+    """S3 calls a list of parts a result; some servers call it a response."""
+    part = "<Part><PartNumber>1</PartNumber><Size>3</Size><ETag>&quot;e1&quot;</ETag></Part>"
+    parts, marker = answers.parts(Response(200, body=f"<{name}>{part}</{name}>".encode()))
+
+    assert [(1, 3, "e1")] == [(item.number, item.size, item.etag) for item in parts]
+    assert None is marker
 
 
 def test_every_upload_option_is_sent_as_header() -> None:

@@ -222,6 +222,18 @@ def test_sendgrid_verdict_on_address_is_translated_into_contract_verdicts(
     assert Decimal("0.1" if reasons else "0.9") == result.score
 
 
+def test_failed_checks_of_an_address_are_its_reasons() -> None:
+    """Each bounce that SendGrid knows and each check of the domain that fails is a reason."""
+    sandbox = SendGridSandbox()
+    domain = {"has_valid_address_syntax": False, "has_mx_or_a_record": False}
+    checks = {"domain": domain, "additional": {"has_known_bounces": True, "is_odd": False}}
+    sandbox.fail(reply({"result": {"verdict": "Invalid", "checks": checks}}))
+    result = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address("ada@example.com")
+
+    expected = ("has_known_bounces", "has_valid_address_syntax", "has_mx_or_a_record")
+    assert (Verdict.UNDELIVERABLE, expected) == (result.verdict, result.reasons)
+
+
 def test_addresses_are_checked_with_a_key_of_their_own() -> None:
     """SendGrid's address checks use a separate API key."""
     sandbox = SendGridSandbox("SG.checks")

@@ -25,10 +25,11 @@ from moorage import (
 from moorage.contracts.chat import ChatMessage, ChatStatus, LinkButton
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
+from moorage.domain.webhooks.events import WebhookEvent
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
-from moorage.vendors.chat._slack_answers import ERRORS, classify
+from moorage.vendors.chat._slack_answers import ERRORS, classify, read_events
 from moorage.vendors.chat._slack_content import content
 from moorage.vendors.chat.slack import Slack
 
@@ -288,6 +289,20 @@ def test_silent_message_is_refused() -> None:
     """A silent message is refused, since Slack has no silent messages."""
     with pytest.raises(UnsupportedByVendor):
         hub(SlackSandbox()).chat().send(attrs.evolve(HELLO, silent=True))
+
+
+@pytest.mark.parametrize(
+    "kind, count", [("message", 1), ("app_mention", 1), ("reaction_added", 0), (None, 0)]
+)
+def test_messages_and_mentions_are_events(kind: str | None, count: int) -> None:
+    """A message in a channel and a mention of the application are messages; nothing else is."""
+    message = {"type": kind, "channel": "C1", "user": "U1", "text": "Hi", "ts": "1900000000.000001"}
+    webhook = WebhookEvent(
+        vendor="slack", id="1", type="", vendor_type="", payload={"event": message}
+    )
+    events = read_events(webhook, lambda id, /, **_: Ref("slack", "team", id))
+
+    assert count == len(events)
 
 
 def test_answers_and_special_events() -> None:

@@ -551,6 +551,11 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
         Smtp(host="localhost", port=65_536)
 
 
+def test_each_step_of_a_session_may_take_half_a_minute() -> None:
+    """The default time limit for each step of an SMTP session is half a minute."""
+    assert 30.0 == Smtp(host="localhost").step_timeout
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_connections_on_this_machine_need_no_tls(host: str) -> None:
     """A connection to a server on this machine may be unencrypted."""
