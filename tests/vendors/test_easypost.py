@@ -474,10 +474,20 @@ def test_foreign_numbers_are_tracked(shop: SandboxHub, number: str, status: Trac
 
 def test_carrier_has_easyposts_name(shop: SandboxHub) -> None:
     """A parcel is tracked under EasyPost's name of the carrier, whatever moorage calls it."""
-    for carrier in ("royalmail", "dhl_express", "OnTrac"):
+    carriers = {
+        "australiapost": "AustraliaPost",
+        "canadapost": "CanadaPost",
+        "dhl_express": "DHLExpress",
+        "fedex": "FedEx",
+        "royalmail": "RoyalMail",
+        "ups": "UPS",
+        "usps": "USPS",
+        "OnTrac": "OnTrac",
+    }
+    for carrier in carriers:
         shop.shipping.track("EZ1000000001", carrier)
 
-    assert ["RoyalMail", "DHLExpress", "OnTrac"] == [
+    assert list(carriers.values()) == [
         request.json()["tracker"]["carrier"] for request in shop.sandbox.requests
     ]
 

@@ -595,6 +595,35 @@ def test_shipment_is_tracked_under_shippos_name_of_its_carrier(
     assert f"/tracks/{token}/" in shop.sandbox.requests[-1].path
 
 
+@pytest.mark.parametrize(
+    "carrier, token",
+    [
+        ("asendia", "asendia_us"),
+        ("collect", "collect_plus"),
+        ("collectplus", "collect_plus"),
+        ("correosbr", "correios_br"),
+        ("correosespana", "correos_espana"),
+        ("correosspain", "correos_espana"),
+        ("deutschepost", "deutsche_post"),
+        ("epostglobal", "rr_donnelley"),
+        ("evriuk", "hermes_uk"),
+        ("hermesuk", "hermes_uk"),
+        ("newzealandpost", "new_zealand_post"),
+        ("nzpost", "new_zealand_post"),
+        ("royalmail", "royal_mail"),
+        ("usps", "usps"),
+    ],
+)
+def test_parcel_is_tracked_under_shippos_name_of_its_carrier(
+    shop: SandboxHub, carrier: str, token: str
+) -> None:
+    """A parcel is tracked under the token in Shippo's documentation of carriers."""
+    shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": []}))
+    shop.shipping.track("1", carrier)
+
+    assert f"/tracks/{token}/1" == shop.sandbox.requests[-1].path
+
+
 def test_incomplete_tracking_is_read_as_far_as_possible(shop: SandboxHub) -> None:
     """Shippo tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
