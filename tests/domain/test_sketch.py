@@ -32,7 +32,7 @@ def exact_percentile(ordered: list[float], percent: float) -> float:
 
 
 @pytest.mark.untraced
-def test_percentiles_of_a_million_durations() -> None:
+def test_percentiles_of_a_million_durations_are_within_one_percent() -> None:
     """Percentiles are within one per cent, even if eight sketches are merged."""
     numbers = random.Random(7)
     durations = [numbers.lognormvariate(-2.5, 1.5) for _ in range(1_000_000)]

@@ -144,7 +144,7 @@ def test_termination_signals_set_the_stop_event(signal_number: signal.Signals) -
     assert previous_handler is signal.getsignal(signal_number)
 
 
-def test_worker_under_nohup_ignores_the_hangup_of_its_terminal() -> None:
+def test_worker_under_nohup_continues_after_its_terminal_is_closed() -> None:
     """A worker under nohup continues when its terminal is closed."""
     previous_handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

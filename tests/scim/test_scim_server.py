@@ -993,12 +993,12 @@ class NoNulStore(MemoryScimStore):
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_ids_that_no_store_can_have(method: str) -> None:
+def test_id_that_no_store_can_have_does_not_exist(method: str) -> None:
     """An id with a NUL character does not exist; no store is queried for it."""
     assert 404 == Driver(NoNulStore())(method, "/Users/a%00b").status
 
 
-def test_filters_that_no_store_can_answer() -> None:
+def test_filter_for_text_that_no_store_can_have_is_refused() -> None:
     """A filter for a text with NUL, or with half of a surrogate pair, is refused."""
     for text in ("\\u0000", "\\ud800"):
         query = urlencode({"filter": f'userName eq "{text}"'})

@@ -266,7 +266,7 @@ async def test_interrupted_function_uses_its_token(world: World) -> None:
 
 
 @sync_and_async
-async def test_unstorable_result_without_observers(world: World) -> None:
+async def test_only_repeats_report_an_unstorable_result_without_observers(world: World) -> None:
     """Without observers, only callers that repeat the key learn that its result was not stored."""
     manager = world.manager(vat())
 

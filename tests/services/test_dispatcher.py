@@ -135,7 +135,7 @@ def test_only_harmless_errors_move_on() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-def test_error_after_a_step_that_acted(key: str | None) -> None:
+def test_no_other_account_is_tried_after_a_request_with_an_effect(key: str | None) -> None:
     """After a request with an effect the dispatcher tries no other account."""
     hub = Hub("one", "two")
 

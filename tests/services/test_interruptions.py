@@ -163,7 +163,9 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 
 
 @in_every_mode
-def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
+def test_key_is_done_or_unknown_after_interrupted_storing(
+    mode: str, error: type[BaseException]
+) -> None:
     """After an interruption while storing a response, the key is done, or its outcome unknown."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:

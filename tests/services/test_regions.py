@@ -182,7 +182,7 @@ async def test_idempotent_requests_may_change_regions(
 
 
 @sync_and_async
-async def test_failover_without_circuits(world: World) -> None:
+async def test_service_without_circuits_fails_over_too(world: World) -> None:
     """A service without a circuit also fails over, but remembers no failed region."""
     answers(world, eu=[REFUSED_CONNECTION, REFUSED_CONNECTION])
     manager = world.manager(shop(circuit=None))

@@ -129,7 +129,7 @@ def test_missing_service_is_named() -> None:
     assert service(vendor).deploy().translate_error(ValueError()) is None
 
 
-def test_deployment_at_moto() -> None:
+def test_forced_deployment_at_moto_is_found_by_its_id() -> None:
     """A forced deployment at the emulator is found by its id."""
     target = "AmazonEC2ContainerServiceV20141113"
     with MotoServer() as moto:

@@ -80,7 +80,7 @@ def test_each_refusal_has_its_error_class(
     )
 
 
-def test_missing_bucket_object_or_upload() -> None:
+def test_missing_bucket_object_and_upload_have_different_errors() -> None:
     """A missing object, bucket and upload each have their own error."""
     no_bucket = Response(
         404, body=error_document(404, "notFound", "The specified bucket does not exist.")

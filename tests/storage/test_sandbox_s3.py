@@ -294,7 +294,7 @@ def test_expired_or_foreign_form_is_refused(s3_sandbox: S3Sandbox) -> None:
         )
 
 
-def test_faults_over_a_socket() -> None:
+def test_planned_faults_work_over_a_socket() -> None:
     """Planned faults, such as a lost response or a failed connection, also work over a socket."""
     with sandbox() as new_sandbox, over_socket(new_sandbox) as hub:
         new_sandbox.fail(Lost())

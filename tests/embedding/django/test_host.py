@@ -81,7 +81,7 @@ def test_sync_hub_in_an_event_loop_is_refused(shop: Shop) -> None:
         asyncio.run(calls())
 
 
-def test_no_secret_on_an_error_page(shop: Shop) -> None:
+def test_error_page_shows_no_secret(shop: Shop) -> None:
     """Django's debug page of a failed call shows no secret among the local variables."""
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_" + "wrong" * 5}}}
     with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):

@@ -44,7 +44,7 @@ def process(alias: str, log_path: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
 
 
-def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
+def test_each_committed_call_is_made_despite_kills(database: str, tmp_path: Path) -> None:
     """After kills, each committed call is made in order; only interrupted calls are repeated."""
     path = tmp_path / "made.txt"
     with process(database, path, str(CALLS)) as host:

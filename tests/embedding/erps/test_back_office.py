@@ -133,7 +133,7 @@ def imports_orders_once(shop: RunningErp) -> None:
 
 
 @pytest.mark.parametrize("name", ["django", "flask"])
-def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
+def test_each_erp_processes_documents_and_orders_once(name: str, tmp_path: Path) -> None:
     """Each ERP processes invoices, contracts, payments and orders once, even if repeated."""
     with running_erp(name, tmp_path) as shop:
         for way in (
