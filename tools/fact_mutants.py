@@ -10,7 +10,8 @@ One run of pytest collects the tests of all vendors, and forks for each fact. Th
 function that has the fact, or the loaded modules in place, and runs the tests that reach it first.
 Tests without a vendor's name in their ids are measured once for all vendors.
 `--sample 40` takes as many facts of each vendor, `--again FILE` those that survived by an earlier
-output, and `--seconds` limits the tests of a fact in a table, which no single function has.
+output, and `--seconds` limits the tests of a fact in a table, which no single function has; those
+that name the vendor come first.
 """
 
 from __future__ import annotations
@@ -355,7 +356,12 @@ class _VendorTrials:
             total = 0.0
             affordable_tests: list[str] = []
             for test in sorted(
-                tests, key=lambda test: (test not in near_tests, recorder.costs[test])
+                tests,
+                key=lambda test: (
+                    test not in near_tests,
+                    self._vendor.name not in test,
+                    recorder.costs[test],
+                ),
             ):
                 total += 0.0 if test in near_tests else recorder.costs[test]
                 if test in near_tests or total < self._options.seconds:

@@ -162,6 +162,25 @@ def test_invoice_is_delivered_if_its_evidence_has_receipt_or_transmission_id(nam
     assert ["delivered", "unknown"] == states
 
 
+@pytest.mark.parametrize(
+    "text, document",
+    [
+        ("<Invoice/>", b"<Invoice/>"),
+        ("\ufeff<Invoice/>", b"\xef\xbb\xbf<Invoice/>"),
+        ("\r\n\t <Invoice/>", b"\r\n\t <Invoice/>"),
+        (b64encode(b"<Invoice/>").decode(), b"<Invoice/>"),
+    ],
+)
+def test_document_of_storecove_is_xml_or_its_base64(text: str, document: bytes) -> None:
+    """A document from Storecove that begins with an XML element is not decoded from base64."""
+    sandbox = StorecoveSandbox()
+    sandbox.fail(reply({"original": text}))
+    with storecove_hub(sandbox) as hub:
+        received = hub.einvoices().download(f"storecove:main:{GUID}")
+
+    assert document == received.document
+
+
 def test_parts_of_a_received_document() -> None:
     """A received document is read with its sender, recipient, type and time."""
     sandbox = RecommandSandbox()

@@ -520,6 +520,7 @@ def test_disconnect_before_the_message_processed_nothing() -> None:
         ({"security": "ssl"}, "security"),
         ({"security": "none"}, "security"),
         ({"step_timeout": 0}, "step_timeout"),
+        ({"step_timeout": 86_400.5}, "step_timeout"),
         ({"step_timeout": float("inf")}, "step_timeout"),
         ({"login": False, "username": "ada"}, "login"),
         ({"login": False, "credentials": "s3cret"}, "login"),
@@ -552,8 +553,9 @@ def test_ports_follow_from_how_connections_are_protected() -> None:
 
 
 def test_each_step_of_a_session_may_take_half_a_minute() -> None:
-    """The default time limit for each step of an SMTP session is half a minute."""
+    """Each step of an SMTP session may take half a minute by default, and a day at most."""
     assert 30.0 == Smtp(host="localhost").step_timeout
+    assert 86_400 == Smtp(host="localhost", step_timeout=86_400).step_timeout
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
