@@ -1,4 +1,4 @@
-"""Each vendor's requests go to the addresses and the API version of its documentation."""
+"""Each vendor's addresses, API version, headers and webhooks are those of its documentation."""
 
 from __future__ import annotations
 
@@ -209,6 +209,48 @@ VERSIONS: Final[dict[str, str]] = {
     "xero": "2.0",
 }
 """The version of each vendor's API, if its API has versions."""
+HEADERS: Final[dict[str, dict[str, str]]] = {
+    "anthropic": {"anthropic-version": "2023-06-01"},
+    "avalara": {"X-Avalara-Client": "moorage"},
+    "braintree": {"Braintree-Version": "2018-09-10"},
+    "brevo": {"Accept": "application/json"},
+    "brreg": {"Accept": "application/json"},
+    "dhl_express": {"x-version": "3.1.0"},
+    "gocardless_payments": {"GoCardless-Version": "2015-07-06"},
+    "hmrc": {"Accept": "application/vnd.hmrc.2.0+json"},
+    "mailersend": {"Accept": "application/json"},
+    "microsoft_calendar": {"Prefer": 'IdType="ImmutableId", outlook.timezone="UTC"'},
+    "postmark": {"Accept": "application/json"},
+    "quickbooks": {"Accept": "application/json"},
+    "resend": {"User-Agent": "moorage"},
+    "scim": {"Accept": "application/scim+json"},
+    "shippo": {"SHIPPO-API-VERSION": "2018-02-08"},
+    "square": {"Square-Version": "2025-08-20"},
+    "taxjar": {"x-api-version": "2022-01-24"},
+    "ups": {"transactionSrc": "moorage"},
+}
+"""The headers that each request of a vendor has, besides those of its authentication."""
+
+_OWN_SCHEMES: Final = """
+    acrobat_sign adyen authorize_net braintree brevo checkout_com docusign dropbox_sign
+    easypost infobip mailersend mailgun mailjet mailtrap mandrill mercado_pago
+    messagemedia paypal paystack plivo postal postmark razorpay sendgrid shipengine
+    shippo shopify sinch slack sparkpost square stripe telegram telnyx twilio
+    unisender_go vonage woocommerce xero
+"""
+"""The vendors whose webhooks have a scheme with the vendor's name."""
+WEBHOOKS: Final[dict[str, str]] = {
+    **{name: name.replace("_", "-") for name in _OWN_SCHEMES.split()},
+    "amazon_ses": "aws-sns",
+    "bird": "standard-webhooks",
+    "gocardless_payments": "gocardless",
+    "mollie": "mollie-classic",
+    "quickbooks": "intuit",
+    "recommand": "url-token",
+    "resend": "svix",
+    "storecove": "url-token",
+}
+"""The name of the signature scheme of each vendor's webhooks."""
 
 
 def default_options(vendor: str) -> dict[str, Any]:
@@ -246,6 +288,20 @@ def test_other_addresses_are_those_of_the_vendor(vendor: str) -> None:
 def test_vendor_declares_the_version_of_its_api(vendor: str) -> None:
     """A vendor declares the version that its requests name, or no version if its API has none."""
     assert VERSIONS.get(vendor) == vendor_class(vendor).api_version
+
+
+@pytest.mark.parametrize("vendor", sorted(vendor_names()))
+def test_requests_have_the_headers_of_the_vendor(vendor: str) -> None:
+    """Each request names the version and the format that the vendor documents."""
+    kind: Any = vendor_class(vendor)
+
+    assert HEADERS.get(vendor, {}) == dict(getattr(kind, "headers", None) or {})
+
+
+@pytest.mark.parametrize("vendor", sorted(vendor_names()))
+def test_webhooks_have_the_scheme_of_the_vendor(vendor: str) -> None:
+    """The webhooks of a vendor are verified by the scheme that the vendor documents."""
+    assert WEBHOOKS.get(vendor) == vendor_class(vendor).webhook
 
 
 def test_every_default_address_is_listed() -> None:
