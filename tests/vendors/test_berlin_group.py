@@ -24,6 +24,7 @@ from moorage import (
 from moorage.contracts.bank import (
     NOT_PROVIDED,
     ConsentRequest,
+    ConsentStatus,
     CreditorReference,
     PartyAddress,
     PaymentOrder,
@@ -38,7 +39,7 @@ from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupS
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.vendors.bank._berlin_group_payments import payment_body
 from moorage.vendors.bank.berlin_group import BerlinGroup
-from tests.vendors.bank_subjects import BASE_URL
+from tests.vendors.bank_subjects import BASE_URL, bank_error
 
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 ORDER = PaymentOrder(
@@ -324,6 +325,16 @@ def test_refused_revocation_is_an_error() -> None:
     sandbox.fail(reply({"tppMessages": [{"category": "ERROR", "code": "SERVICE_BLOCKED"}]}, 403))
     with pytest.raises(Exception, match="SERVICE_BLOCKED"):
         hub(sandbox).bank().revoke_consent("berlin_group:bank:c-1")
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_UNKNOWN", "RESOURCE_EXPIRED", "CONSENT_UNKNOWN"])
+def test_consent_that_has_ended_counts_as_revoked(code: str) -> None:
+    """If the bank no longer has a consent, the consent counts as revoked."""
+    sandbox = BerlinGroupSandbox()
+    sandbox.fail(bank_error(403, code))
+    consent = hub(sandbox).bank().revoke_consent("berlin_group:bank:c-1")
+
+    assert ConsentStatus.REVOKED is consent.status
 
 
 def test_lost_payment_is_not_sent_again() -> None:

@@ -353,9 +353,10 @@ def test_other_answers_are_left_to_the_service(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
-def test_code_of_an_expired_reference_is_recognised() -> None:
+@pytest.mark.parametrize("code", ["SyncStateInvalid", "SyncStateNotFound", "resyncRequired"])
+def test_code_of_an_expired_reference_is_recognised(code: str) -> None:
     """An expired sync token raises `ChangesExpired`, but only when changes are listed."""
-    answer = graph_error(400, "SyncStateInvalid")
+    answer = graph_error(400, code)
 
     assert isinstance(classify(Request.get("/"), answer), ChangesExpired)
     assert not isinstance(classify(Request.post("/"), answer), ChangesExpired)

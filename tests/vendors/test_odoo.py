@@ -11,10 +11,13 @@ import pytest
 
 from moorage import (
     Account,
+    AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
+    ConnectorError,
     Hub,
     InvalidData,
+    InvalidRequest,
     Money,
     OutcomeUnknown,
     VendorFailed,
@@ -378,6 +381,44 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
     with pytest.raises(InvalidData) as problem:
         hub.accounting().record_payment(record.ref, attrs.evolve(PAYMENT, account="3"))
     assert "account" == problem.value.field
+
+
+@pytest.mark.parametrize(
+    "names, kind",
+    [
+        ("AccessDenied AccessError SessionExpiredException", AuthenticationFailed),
+        ("UserError RedirectWarning MissingError", VendorRejected),
+        ("ValidationError ValueError TypeError KeyError", InvalidRequest),
+        ("SerializationFailure", VendorFailed),
+    ],
+)
+def test_exception_of_odoo_decides_the_error(names: str, kind: type[ConnectorError]) -> None:
+    """Each exception of Odoo's framework becomes an error of its class."""
+    errors: list[Any] = [
+        classify(Request.post("/jsonrpc"), odoo_error(f"odoo.exceptions.{name}"))
+        for name in names.split()
+    ]
+
+    assert [(kind, name) for name in names.split()] == [
+        (type(error), error.vendor_code) for error in errors
+    ]
+
+
+@pytest.mark.parametrize(
+    "group, meaning",
+    [
+        ("asset_current", AccountClass.ASSET),
+        ("liability_payable", AccountClass.LIABILITY),
+        ("equity_unaffected", AccountClass.EQUITY),
+        ("income_other", AccountClass.REVENUE),
+        ("expense_depreciation", AccountClass.EXPENSE),
+    ],
+)
+def test_account_type_has_a_class(group: str, meaning: AccountClass) -> None:
+    """The first word of an account's type in Odoo is its class."""
+    account = read_account(as_answer({"id": 1, "name": "A", "account_type": group}))
+
+    assert meaning is account.account_class
 
 
 def test_unknown_state_or_account_type_is_unknown() -> None:
