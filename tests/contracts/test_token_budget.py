@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import AsyncHub, Hub, InvalidData, RateLimitExceeded
+from moorage import AsyncHub, HedgeConfig, Hub, InvalidData, RateLimitExceeded, RetryPolicy
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.contracts.inference import EmbeddingRequest, GenerationRequest, Speaker, Turn
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http.requests import Response
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.service.safety import Safety
-from moorage.errors import ConnectionFailed, DryRun, StorageUnavailable
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient, reply
+from moorage.errors import ConnectionFailed, DryRun, OutcomeUnknown, StorageUnavailable
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import (
+    AlteredAnswer,
+    AsyncSandboxHttpClient,
+    Lost,
+    SandboxHttpClient,
+    SlowAnswer,
+    reply,
+)
 from moorage.testing.sandboxes.inference.openai import OpenAISandbox
 from moorage.vendors.inference.openai import OpenAI
 
@@ -327,3 +337,187 @@ def test_no_request_is_sent_while_the_store_of_the_budget_is_away() -> None:
         limited_hub.inference().generate(REQUEST)
 
     assert [] == sandbox.requests
+
+
+def retrying_hub(sandbox: OpenAISandbox, tokens: int, store: Any = None) -> Hub:
+    """Return a hub with a daily budget that sends a request again at once after a lost answer."""
+    policy = {"retry": RetryPolicy(base_delay=0), "circuit": None}
+    vendor = account(sandbox, daily_tokens=tokens).vendor
+    return Hub(
+        [Account("models", vendor, settings=policy)], http=SandboxHttpClient(sandbox), state=store
+    )
+
+
+@pytest.mark.parametrize(
+    "fault, is_counted",
+    [
+        (Lost(), True),
+        (Response(500), True),
+        (reply({}), True),
+        (Response(429, {"Retry-After": "0"}), False),
+    ],
+    ids=["lost", "server error", "unreadable", "refused"],
+)
+@pytest.mark.parametrize("is_enough", [True, False], ids=["enough", "too few"])
+def test_failed_attempt_counts_although_a_retry_succeeds(
+    fault: Any, is_counted: bool, is_enough: bool
+) -> None:
+    """Each attempt that the vendor may have billed counts with all its tokens."""
+    sandbox = OpenAISandbox()
+    with hub(sandbox) as free_hub:
+        used = tokens_of_one_request(sandbox, free_hub)
+    tokens = MOST + used + is_counted * MOST - (not is_enough)
+    with retrying_hub(sandbox, tokens) as limited_hub:
+        sandbox.fail(fault)
+        limited_hub.inference().generate(REQUEST)
+        assert 2 == len(sandbox.requests)
+        if is_enough:
+            limited_hub.inference().generate(REQUEST)
+        else:
+            with pytest.raises(RateLimitExceeded):
+                limited_hub.inference().generate(REQUEST)
+
+
+def test_request_is_not_sent_again_without_tokens_for_the_retry() -> None:
+    """After a lost answer, a retry needs tokens of its own; without them nothing more is sent."""
+    sandbox = OpenAISandbox()
+    with retrying_hub(sandbox, 2 * MOST - 1) as limited_hub:
+        sandbox.fail(Lost())
+        with pytest.raises(RateLimitExceeded) as caught:
+            limited_hub.inference().generate(REQUEST)
+
+    assert 1 == len(sandbox.requests)
+    assert (1, True) == (caught.value.attempts, caught.value.may_have_been_processed)
+    assert isinstance(caught.value.__cause__, ConnectionFailed)
+
+
+def test_key_of_a_lost_answer_is_sent_again_once_the_budget_is_larger(tmp_path: Path) -> None:
+    """If the budget refused the retry, a repeat with the key sends the request again later."""
+    sandbox = OpenAISandbox()
+    with SqliteStorage(tmp_path / "state.db") as store:
+        with retrying_hub(sandbox, MOST, store) as limited_hub:
+            sandbox.fail(Lost())
+            with pytest.raises((RateLimitExceeded, OutcomeUnknown)):
+                limited_hub.inference().generate(REQUEST, idempotency_key="k-1")
+        with retrying_hub(sandbox, 2 * MOST, store) as larger_hub:
+            inference = larger_hub.inference()
+            answers = [inference.generate(REQUEST, idempotency_key="k-1") for _ in range(2)]
+
+    assert [False, True] == [answer.replayed for answer in answers]
+    assert 2 == len(sandbox.requests)
+
+
+def test_answers_that_a_server_loses_count(tmp_path: Path) -> None:
+    """If a real server closes the connection instead of answering, each attempt counts."""
+    sandbox = OpenAISandbox()
+    with sandbox.serving() as server, SqliteStorage(tmp_path / "state.db") as store:
+        vendor = OpenAI(
+            credentials=sandbox.api_key,
+            model="model-large",
+            base_url=f"{server.url}/v1",
+            daily_tokens=4 * MOST,
+        )
+        settings = {"retry": RetryPolicy(base_delay=0), "circuit": None}
+        with Hub([Account("models", vendor, settings=settings)], state=store) as limited_hub:
+            sandbox.fail(Lost(), Lost(), None)
+            used = limited_hub.inference().generate(REQUEST).usage.total
+            largest_request = GenerationRequest("x" * 39, max_tokens=400 + MOST - used)
+            with pytest.raises(RateLimitExceeded):
+                limited_hub.inference().generate(
+                    GenerationRequest("x" * 39, max_tokens=401 + MOST - used)
+                )
+            limited_hub.inference().generate(largest_request)
+
+    assert 4 == len(sandbox.requests)
+
+
+def test_each_hedged_request_counts() -> None:
+    """A second request that is sent because the first is slow takes tokens of its own."""
+    sandbox = OpenAISandbox()
+
+    async def ask() -> int:
+        with sandbox.serving() as server:
+            vendor = OpenAI(
+                credentials=sandbox.api_key,
+                model="model-large",
+                base_url=f"{server.url}/v1",
+                daily_tokens=3 * MOST - 1,
+            )
+            settings = {"retry": None, "hedge": HedgeConfig(0.01)}
+            async with AsyncHub([Account("models", vendor, settings=settings)]) as limited_hub:
+                sandbox.fail(SlowAnswer(3_600))
+                used = (await limited_hub.inference().generate(REQUEST)).usage.total
+                # The slow request was cancelled, so it counts with all its tokens.
+                larger_request = GenerationRequest("x" * 39, max_tokens=400 + MOST - used)
+                with pytest.raises(RateLimitExceeded):
+                    await limited_hub.inference().generate(larger_request)
+                fitting_request = GenerationRequest("x" * 39, max_tokens=399 + MOST - used)
+                await limited_hub.inference().generate(fitting_request)
+                return used
+
+    assert asyncio.run(ask()) < MOST
+
+
+def test_cancelled_request_counts_with_all_its_tokens() -> None:
+    """A request that its caller cancels while the vendor works on it counts with all its tokens."""
+    sandbox, has_ended = OpenAISandbox(), threading.Event()
+
+    async def ask() -> None:
+        loop, is_received = asyncio.get_running_loop(), asyncio.Event()
+
+        def hold(response: Response) -> Response:
+            loop.call_soon_threadsafe(is_received.set)
+            has_ended.wait(120)
+            return response
+
+        with sandbox.serving() as server:
+            vendor = OpenAI(
+                credentials=sandbox.api_key,
+                model="model-large",
+                base_url=f"{server.url}/v1",
+                daily_tokens=2 * MOST - 1,
+            )
+            async with AsyncHub([Account("models", vendor)]) as limited_hub:
+                sandbox.fail(AlteredAnswer(hold))
+                task = asyncio.create_task(limited_hub.inference().generate(REQUEST))
+                await is_received.wait()
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                with pytest.raises(RateLimitExceeded):
+                    await limited_hub.inference().generate(REQUEST)
+                has_ended.set()
+
+    asyncio.run(ask())
+    assert 1 == len(sandbox.requests)
+
+
+MIDNIGHT = datetime(2030, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "answered"])
+def test_request_over_midnight_counts_in_the_day_of_each_attempt(
+    is_lost: bool, tmp_path: Path
+) -> None:
+    """If midnight passes during a request, its attempts count in the days that they were sent."""
+    sandbox = OpenAISandbox()
+    clock = VirtualClock(MIDNIGHT - timedelta(seconds=10))
+
+    def pass_midnight(response: Response) -> Response:
+        clock.advance(20)
+        return Response(500) if is_lost else response
+
+    with (
+        SqliteStorage(tmp_path / "state.db", clock=clock) as store,
+        retrying_hub(sandbox, 2 * MOST, store) as limited_hub,
+    ):
+        sandbox.fail(AlteredAnswer(pass_midnight))
+        used = limited_hub.inference().generate(REQUEST).usage.total
+        counted_today = used if is_lost else 0
+        requests = [
+            GenerationRequest("x" * 39, max_tokens=400 + MOST - counted_today + more)
+            for more in (1, 0)
+        ]
+        with pytest.raises((InvalidData, RateLimitExceeded)):
+            limited_hub.inference().generate(requests[0])
+        limited_hub.inference().generate(requests[1])

@@ -27,11 +27,17 @@ from moorage import (
     AsyncConnectorManager,
     ConnectorManager,
     HttpMethod,
+    Hub,
     Request,
+    RetryPolicy,
     Service,
     VendorFailed,
 )
 from moorage.adapters.clocks.system import SystemClock
+from moorage.contracts.inference import GenerationRequest
+from moorage.contracts.routes import Account
+from moorage.testing.sandboxes.inference.openai import OpenAISandbox
+from moorage.vendors.inference.openai import OpenAI
 from tests.integration.store_locations import (
     AsyncRecordingStore,
     RecordingStore,
@@ -46,6 +52,9 @@ if TYPE_CHECKING:
     from moorage import Event as Happening
 
     Manager = ConnectorManager | AsyncConnectorManager
+
+MODEL_REQUEST: Final = GenerationRequest("x" * 39, max_tokens=400)
+"""A request that may use 1,001 tokens."""
 
 _writing: Final = Lock()
 
@@ -70,6 +79,7 @@ class Job:
         path: the path to which requests are sent in place of function calls.
         key: the idempotency key of the requests.
         hours: the error of this process's wall clock, in hours.
+        tokens: daily budget of the account at a vendor of language models.
         is_async: True for the asynchronous classes.
     """
 
@@ -86,6 +96,7 @@ class Job:
     path: str | None = None
     key: str | None = None
     hours: float = 0.0
+    tokens: int | None = None
     is_async: bool = False
 
     @property
@@ -495,12 +506,51 @@ def _use_manager(job: Job, manager: ConnectorManager) -> None:
     other_thread.join()
 
 
+def generate(job: Job) -> None:
+    """Ask a language model from several threads, with one budget for all processes."""
+
+    def generate_repeatedly(hub: Hub) -> None:
+        for _ in range(job.calls):
+            entry = CallReport(job)
+            entry.begin()
+            try:
+                entry.end("good", value=hub.inference().generate(MODEL_REQUEST).usage.total)
+            except Exception as error:  # noqa: BLE001 - it is written down
+                entry.failed(error)
+
+    with job.state.open() as state:
+        accounts = [model_account(job.name, job.path, job.tokens)]
+        with Hub(accounts, state=state, clock=SkewedClocks(job.hours)) as hub:
+            begin()
+            joint_threads = [
+                Thread(target=generate_repeatedly, args=(hub,)) for _ in range(job.threads)
+            ]
+            for thread in joint_threads:
+                thread.start()
+            for thread in joint_threads:
+                thread.join()
+
+
+def model_account(name: str, url: str | None, tokens: int | None) -> Account:
+    """Return an account at a sandbox of OpenAI that is served at this URL."""
+    vendor = OpenAI(
+        credentials=OpenAISandbox().api_key,
+        model="model-large",
+        embedding_model="model-embed",
+        base_url=f"{url}/v1",
+        daily_tokens=tokens,
+    )
+    settings = {"retry": RetryPolicy(base_delay=0), "circuit": None}
+    return Account(name, vendor, settings=settings)
+
+
 SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
     "call": call,
     "call_async": call_async,
     "claim": claim,
     "claims": claims,
     "fork": fork,
+    "generate": generate,
     "hold": hold_calls,
     "repeat": repeat,
 }

@@ -54,7 +54,12 @@ class RecordingPorts:
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
     def reading(
-        self, parse: Any, recent_credentials: Any, _use: Any = None, contract: Any = None
+        self,
+        parse: Any,
+        recent_credentials: Any,
+        _use: Any = None,
+        contract: Any = None,
+        _wrap: Any = None,
     ) -> RecordingPorts:
         """Record the parser and the contract, and return the fake core."""
         self.contracts.append(contract)

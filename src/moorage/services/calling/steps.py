@@ -55,6 +55,9 @@ Single: TypeAlias = (
 It returns the response, or a `Result` with an error.
 """
 
+StepWrapper: TypeAlias = "Callable[[AttemptStep], AttemptStep]"
+"""A function that adds a protection of its own around each attempt of a call."""
+
 _NOTHING: Final[Any] = object()
 
 _LARGE: Final = 262_144
@@ -69,6 +72,7 @@ class CallOperations(FastPathSteps):
     _operation: HttpOperation[Any] | None = None
     _recent_credentials: RecentCredentials | None = None
     _use = AS_USUAL
+    _wrap: StepWrapper | None = None
     single: Single | None = None
     """Like `call` without a key and options, on the fast path if the request allows that."""
 
@@ -357,13 +361,15 @@ class CallOperations(FastPathSteps):
         recent_credentials: RecentCredentials | None,
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
+        wrap: StepWrapper | None = None,
     ) -> Self:
         """Return a copy of these operations that parses each response with the given function.
 
         `parse` reads a successful response. If it cannot read a response, the attempt has failed
         with an unknown outcome, and the response is not stored under the key. `recent_credentials`
         records the credentials that are sent, and `use` is the way in which a key is used.
-        `contract` is the operation of a contract that the calls belong to.
+        `contract` is the operation of a contract that the calls belong to. `wrap` adds a protection
+        around each attempt.
         """
         flows = copy(self)
         flows.single = None
@@ -371,6 +377,7 @@ class CallOperations(FastPathSteps):
         flows._recent_credentials = recent_credentials  # noqa: SLF001 - a copy of this object
         flows._use = use  # noqa: SLF001 - a copy of this object
         flows._contract = contract  # noqa: SLF001 - a copy of this object
+        flows._wrap = wrap  # noqa: SLF001 - a copy of this object
         return flows
 
     @property
@@ -438,10 +445,12 @@ class CallOperations(FastPathSteps):
         step: AttemptStep
         if plan.cache_wait:
             step = _load_caching()(self.core, call, request)
-        elif protection is not None and is_sure_to_leave(plan, request):
+        elif protection is not None and self._wrap is None and is_sure_to_leave(plan, request):
             step = LateExchange(self.core, request)
         else:
             step = Exchange(self.core, call, request)
+        if self._wrap is not None:
+            step = self._wrap(step)
         if plan.hedge is not None and protection is None and _is_read(plan, request):
             from moorage.services.calling.hedging import HedgedAttempts  # noqa: PLC0415 - few services hedge
 

@@ -1,25 +1,31 @@
 """The budget of an account: tokens that its requests may use in a calendar day or month.
 
-A request takes the most tokens that it may use before it is sent, and gives back those that it did
-not use. If the vendor counted more, for example because of an option in `extra`, the difference is
-taken afterwards. A request that failed and may have been billed counts as if it had used all of its
-tokens. All attempts of one request count once: if an answer was lost and the next attempt succeeds,
-the vendor may bill more than was counted.
+Each attempt of a request takes the most tokens that it may use before it is sent, and gives back
+those that it did not use. So an attempt whose answer was lost counts with all of its tokens, and
+the next attempt of the same request takes its own. If the vendor counted more than was taken, for
+example because of an option in `extra`, the difference is taken afterwards.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.resilience.billed_tokens import billed_tokens
 from moorage.domain.resilience.gate_commands import GiveBack
+from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.durations import FOREVER
-from moorage.errors import InvalidData, RateLimitExceeded
+from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded
+from moorage.services.calling.attempt_result import AttemptResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from moorage.domain.resilience.admission import Gates
     from moorage.domain.service.plan import Plan
     from moorage.domain.state.commands import Ticket
+    from moorage.services.calling.attempts import AttemptStep
+    from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
 
 BUDGET: Final = "budget"
@@ -29,8 +35,56 @@ _TOKENS_POSITION: Final = 2
 """The position of the number of tokens in a ticket."""
 
 
+class BudgetedAttempts:
+    """A step that takes the tokens of each attempt from the budget before the attempt is sent.
+
+    Args:
+        core: the ports.
+        plan: plan of the budget.
+        most: most tokens that an attempt may use.
+        count: returns the tokens that the vendor counted in an answer.
+        inner_step: makes one attempt.
+    """
+
+    __slots__ = ("_core", "_count", "_inner", "_most", "_plan")
+
+    def __init__(
+        self,
+        core: Core,
+        plan: Plan,
+        most: int,
+        count: Callable[[Any], int],
+        inner_step: AttemptStep,
+    ) -> None:
+        self._core = core
+        self._plan = plan
+        self._most = most
+        self._count = count
+        self._inner = inner_step
+
+    async def __call__(self, call: Call) -> AttemptResult:
+        """Make one attempt if the budget has enough tokens; otherwise refuse it."""
+        try:
+            tokens = await take_tokens(self._core, self._plan, self._most, call.left(self._core))
+        except ConnectorError as error:
+            refused_error = error
+        else:
+            return await self._attempt(call, tokens)
+        return AttemptResult(error=without_frames(refused_error), refused=True)
+
+    async def _attempt(self, call: Call, tokens: TakenTokens) -> AttemptResult:
+        counted: int | None = None
+        try:
+            result = await self._inner(call)
+            if result.error is None:
+                counted = self._count(result.value)
+        finally:
+            tokens.settle(billed_tokens(call.ledger.current, self._most, counted))
+        return result
+
+
 class TakenTokens:
-    """Tokens that a request took from the budget of its account.
+    """Tokens that an attempt took from the budget of its account.
 
     Args:
         core: the ports.
@@ -51,7 +105,7 @@ class TakenTokens:
         If the vendor counted more tokens than were taken, take the difference too, but from each
         limit at most all of its tokens.
         """
-        unused = self._taken - max(0, used)
+        unused = self._taken - used
         if unused:
             tickets = tuple(
                 (*item[:_TOKENS_POSITION], max(unused, -rule.burst), *item[_TOKENS_POSITION + 1 :])
@@ -63,7 +117,7 @@ class TakenTokens:
 async def take_tokens(
     core: Core, plan: Plan, max_tokens: int, seconds: float | None
 ) -> TakenTokens:
-    """Take as many tokens from the budget of an account as its request may use at most.
+    """Take as many tokens from the budget of an account as an attempt may use at most.
 
     Raises:
         InvalidData: the request may use more than the whole budget.
@@ -92,5 +146,4 @@ async def take_tokens(
         " account's budget.",
     )
     error.due = core.moment, core.nanoseconds() + min(wait, FOREVER) * 1000
-    vars(error)["_acted"] = False
     raise error

@@ -20,14 +20,12 @@ from moorage.errors import (
     DeadlineExceeded,
     InvalidData,
     OutcomeUnknown,
-    RateLimitExceeded,
     VendorFailed,
 )
 from moorage.services.calling.call import value_of
-from moorage.services.calling.idempotency import NotSentError
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
-from moorage.services.contracts.token_budget import BUDGET, take_tokens
+from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.attempt_result import AttemptResult
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
-    from moorage.services.calling.steps import CallOperations
+    from moorage.services.calling.steps import CallOperations, StepWrapper
     from moorage.services.calling.streaming import Stream
     from moorage.services.core.core import Core
 
@@ -213,10 +211,26 @@ class VendorWire:
                 remedy="Pass a function to `Wire.send` as `parse=` that reads the response,"
                 " or raises an error.",
             )
+        return await self._send(
+            request, to=to, key=key, endpoint=endpoint, parse=parse, reads=reads
+        )
+
+    async def _send(
+        self,
+        request: Request,
+        *,
+        parse: Callable[[Response], Any] | None,
+        key: str | None,
+        reads: bool,
+        to: str = "",
+        endpoint: str | None = None,
+        wrap: StepWrapper | None = None,
+    ) -> Any:
+        """Send a request as `send` does; `wrap` adds a protection around each attempt."""
         self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
         reads = reads or request.method.safe
-        flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract)
+        flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract, wrap)
         try:
             response = await flows.call(
                 service_name(self.account, to),
@@ -253,7 +267,8 @@ class VendorWire:
     ) -> R:
         """Send a request that uses tokens of the account's budget, if the account has one.
 
-        A stored result is returned even if the budget is used up.
+        Each attempt takes its own tokens, so an attempt whose answer was lost counts too. A stored
+        result is returned even if the budget is used up.
 
         Raises:
             RateLimitExceeded: the budget does not have the `most` tokens that the request may use.
@@ -261,42 +276,18 @@ class VendorWire:
         name = service_name(self.account, BUDGET)
         if name not in self._calling.plans.services:
             return await self.send(request, parse=parse, key=key, reads=reads)  # type: ignore[no-any-return]  # the result of `parse`
-        self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         plan = self._calling.plans.find(name, self.tenant, None)
-        try:
-            tokens = await take_tokens(self._core, plan, most, self._time_left())
-        except (InvalidData, RateLimitExceeded) as refusal:
-            if key is None:
-                raise
-            return await self._stored_result(request, parse, key, refusal)
-        replay_count = len(self._replays)
-        try:
-            result: R = await self.send(request, parse=parse, key=key, reads=reads)
-        except ConnectorError as error:
-            if not vars(error).get("_acted", True):
-                tokens.settle(0)
-            raise
-        was_replayed = any(self._replays[replay_count:])
-        tokens.settle(0 if was_replayed else used(result))
-        return result
 
-    async def _stored_result(
-        self,
-        request: Request,
-        parse: Callable[[Response], R],
-        key: str,
-        refusal: ConnectorError,
-    ) -> R:
-        """Return the result that is stored under a key; raise `refusal` if there is none."""
-        use, self._use = self._use, evolve(self._use, reach=AllowedActions.STORED)
-        begun = self.begun
-        try:
-            return await self.send(request, parse=parse, key=key)  # type: ignore[no-any-return]  # the result of `parse`
-        except NotSentError:
-            self.begun = begun
-            raise refusal from None
-        finally:
-            self._use = use
+        def count(response: Response) -> int:
+            return used(parse(response))
+
+        return await self._send(  # type: ignore[no-any-return]  # the result of `parse`
+            request,
+            parse=parse,
+            key=key,
+            reads=reads,
+            wrap=partial(BudgetedAttempts, self._core, plan, most, count),
+        )
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send a request, and return as soon as the headers of the response arrive."""
