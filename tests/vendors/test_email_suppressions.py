@@ -88,6 +88,18 @@ REASONS: dict[str, dict[str, RejectReason]] = {
         "odd": RejectReason.OTHER,
     },
 }
+LISTED = {
+    "amazon_ses": f"GET {PATH['amazon_ses']}",
+    "brevo": "GET /v3/smtp/blockedContacts",
+    "mailgun": "GET /v3/mail.example.com/bounces",
+    "mandrill": f"POST {PATH['mandrill']}/list",
+    "postmark": f"GET {PATH['postmark']}/dump",
+    "resend": f"GET {PATH['resend']}",
+    "scaleway": f"GET {PATH['scaleway']}",
+    "sendgrid": "GET /v3/suppression/bounces",
+    "sparkpost": f"GET {PATH['sparkpost']}",
+    "unisender_go": f"POST {PATH['unisender_go']}/list.json",
+}
 ADDED: dict[str, tuple[str, str, Any]] = {
     "amazon_ses": ("PUT", PATH["amazon_ses"], {"EmailAddress": ADA, "Reason": "COMPLAINT"}),
     "mailgun": ("POST", "/v3/mail.example.com/unsubscribes", {"address": ADA}),
@@ -210,6 +222,15 @@ def test_requested_page_has_the_largest_size(vendor: str, tmp_path: Path) -> Non
     hub.email().suppressions()
 
     assert str(LARGEST[vendor]) in dict(sandbox.requests[0].query).values()
+
+
+@pytest.mark.parametrize("vendor", LISTED)
+def test_request_that_lists(vendor: str, tmp_path: Path) -> None:
+    """The first page of suppressed addresses is read from the path that the vendor documents."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    hub.email().suppressions()
+
+    assert LISTED[vendor] == f"{sandbox.requests[0].method} {sandbox.requests[0].path}"
 
 
 @pytest.mark.parametrize("vendor", ADDED)

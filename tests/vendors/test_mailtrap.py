@@ -20,7 +20,7 @@ from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors.email.mailtrap import Mailtrap, mail_body
+from moorage.vendors.email.mailtrap import Mailtrap, mail_body, messages_that_fit
 from tests.vendors.email_hubs import mail
 from tests.vendors.subjects.mailtrap import mailtrap_hub
 
@@ -227,6 +227,21 @@ def test_bulk_is_one_request() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "size, count",
+    [
+        (0, 26_214),
+        (5 * 1024**2 - 2_000, 10),
+        (5 * 1024**2 - 1_999, 9),
+        (25 * 1024**2 - 2_000, 2),
+        (60 * 1024**2, 1),
+    ],
+)
+def test_bulk_has_at_most_50_megabytes_in_a_request(size: int, count: int) -> None:
+    """As many messages are sent in one request as have 50 MB, with 2,000 bytes of fields each."""
+    assert count == messages_that_fit(size)
+
+
 def test_bulk_has_at_most_500_messages_in_a_request() -> None:
     """A bulk of more than 500 recipients is sent in several requests."""
     sandbox, mail_hub = mailtrap_hub()
@@ -289,6 +304,7 @@ def test_result_that_cannot_be_read() -> None:
     "status, answer, error, words",
     [
         (400, {"errors": ["'from' is required", "'to' is wrong"]}, InvalidRequest, "'to' is wrong"),
+        (400, {"errors": ["No from.", "No to."]}, InvalidRequest, r"refused: No from\. No to\."),
         (403, {"errors": ["Forbidden"]}, VendorRejected, "Forbidden"),
         (422, {"errors": "No."}, VendorRejected, "No."),
         (404, {"error": "Not Found"}, VendorRejected, "Not Found"),

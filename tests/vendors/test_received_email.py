@@ -19,7 +19,7 @@ from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
-from moorage.vendors.email._received import check_result, ids_shown
+from moorage.vendors.email._received import check_result, ids_shown, yes_or_no
 from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
@@ -510,3 +510,12 @@ def test_received_message_is_fetched(tmp_path: Path) -> None:
 def test_result_of_a_sender_check(words: str, result: CheckResult) -> None:
     """Each result word of RFC 8601 is read; words that decide nothing become unknown."""
     assert {result} == {check_result(word) for word in words.split()}
+
+
+@pytest.mark.parametrize(
+    "word, flag",
+    [("Yes", True), ("Yes, score=6.1", True), ("no", False), ("No, score=0", False), ("y", None)],
+)
+def test_flag_of_a_header_is_yes_or_no(word: str, flag: bool | None) -> None:
+    """The word before the first comma of a header is yes or no, in any case; None otherwise."""
+    assert flag is yes_or_no(word)

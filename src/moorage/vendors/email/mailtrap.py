@@ -94,8 +94,7 @@ class Mailtrap(sdk.ApiVendor):
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
-        size = bulk.base.size + _OVERHEAD_BYTES
-        max_messages = min(self.limits["batch"], max(1, _MOST_BATCH_BYTES // size))
+        max_messages = min(self.limits["batch"], messages_that_fit(bulk.base.size))
         return await in_parts(wire, bulk, max_messages, partial(self._send_batch, wire), key)
 
     async def _send_batch(
@@ -112,6 +111,11 @@ class Mailtrap(sdk.ApiVendor):
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook item to events."""
         return read_event(event, ref)
+
+
+def messages_that_fit(size: int) -> int:
+    """The number of messages of a size in bytes that Mailtrap accepts in one request."""
+    return max(1, _MOST_BATCH_BYTES // (size + _OVERHEAD_BYTES))
 
 
 def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, Any]:
