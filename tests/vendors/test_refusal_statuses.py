@@ -11,7 +11,9 @@ import attrs
 import pytest
 
 from moorage import (
+    AuthenticationFailed,
     IdempotencyInProgress,
+    InvalidRequest,
     RateLimitExceeded,
     Request,
     Response,
@@ -53,14 +55,27 @@ WORDED: Final = {
     "detail": "x",
 }
 """A body with the vendors' usual fields for a code and a text."""
+ODD: Final[dict[str, Any]] = {
+    **dict.fromkeys(("message", "title", "detail", "error_message", "ErrorMessage"), "No."),
+    **dict.fromkeys(("type", "code", "error_code", "ErrorCode"), "odd"),
+    "error": {"code": "odd", "message": "No.", "error_name": "odd", "error_msg": "No."},
+    "errors": [{"code": "odd", "message": "No."}],
+}
+"""A body with the vendors' usual fields, and a code that no vendor has."""
+ODD_BODIES: Final[dict[str, Any]] = {
+    "mailtrap": {"errors": ["No."]},
+    "recommand": {"errors": {"root": ["No."]}},
+    "storecove": [{"source": "odd", "details": "No."}],
+}
+"""Such bodies of vendors with other fields."""
 at_each = pytest.mark.parametrize("name", OVER_HTTP)
 with_each = pytest.mark.parametrize("body", BODIES)
 
 
 def classified_error(name: str, status: int, body: str, folder: Path) -> list[ConnectorError]:
     """Return the error that each service of a vendor raises for a response to a POST."""
-    worded = ("application/json", json.dumps(WORDED).encode())
-    kind, content = BODIES.get(body, worded)
+    worded = ODD_BODIES.get(name, ODD) if body == "odd" else WORDED
+    kind, content = BODIES.get(body, ("application/json", json.dumps(worded).encode()))
     request, response = Request.post("/"), Response(status, {"Content-Type": kind}, content)
     vendor, fixture = cast("Any", vendor_class(name)), fixture_of(name, folder)
     fields = {field.name for field in attrs.fields(vendor)}
@@ -122,6 +137,63 @@ def test_server_error_may_have_been_carried_out(
     for error in classified_error(name, status, body, tmp_path):
         assert isinstance(error, VendorFailed)
         assert may_have_acted(error)
+
+
+STATUSES: Final = {
+    "acrobat_sign": ("400 413 415", "401"),
+    "amazon_sp_api": ("400 413 415", "401 403"),
+    "anthropic": ("400 413", "401 403"),
+    "avalara": ("400 409 422", "401 403"),
+    "berlin_group": ("400", "401"),
+    "brevo": ("400 405 406 413 422", "401"),
+    "docusign": ("413 415", "401 403"),
+    "dropbox_sign": ("400 413", "401 403"),
+    "gocardless": ("400", "401 403"),
+    "hmrc": ("400", "401 403"),
+    "infobip": ("400 405 415 422", "401 403"),
+    "ksef": ("400", "401 403"),
+    "mailersend": ("400 405 413 422", "401 403"),
+    "mailjet": ("400 405 413", "401"),
+    "mailtrap": ("400", "401"),
+    "mercado_pago": ("400", "401"),
+    "messagemedia": ("400 422", "401"),
+    "mistral": ("400 413 422", "401 403"),
+    "openai": ("400 413 422", "401 403"),
+    "paystack": ("400 422", "401 403"),
+    "plaid": ("400", "401"),
+    "plivo": ("400 405 422", "401"),
+    "recommand": ("400", "401 403"),
+    "scaleway": ("400", "401"),
+    "sinch": ("400 405 415", "401"),
+    "sparkpost": ("400 405 406 413 415 422", "401 403"),
+    "storecove": ("400 422", "401 403"),
+    "stripe_tax": ("400", "401 403"),
+    "taxjar": ("400 406 410 422", "401 403"),
+    "teams": ("400 413", "401 403"),
+    "telnyx": ("400 422", "401"),
+    "twilio": ("400", "401 403"),
+    "unisender_go": ("400 413", "401"),
+    "vonage": ("400 422", "401 403"),
+    "woocommerce": ("400", "401 403"),
+}
+"""The statuses of wrong requests and of refused credentials in the vendors' documents."""
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_status_of_an_unknown_code_decides(name: str, tmp_path: Path) -> None:
+    """If a vendor's code is unknown, the status tells a wrong request from refused credentials."""
+    kinds = dict.fromkeys((400, 401, 403, 404, 405, 406, 410, 413, 415, 422), VendorRejected)
+    invalid, login = STATUSES[name]
+    expected = {
+        **kinds,
+        **dict.fromkeys(map(int, invalid.split()), InvalidRequest),
+        **dict.fromkeys(map(int, login.split()), AuthenticationFailed),
+    }
+
+    assert {status: {kind} for status, kind in expected.items()} == {
+        status: {type(error) for error in classified_error(name, status, "odd", tmp_path)}
+        for status in expected
+    }
 
 
 def test_vendors_with_keys_are_listed() -> None:
