@@ -7,7 +7,13 @@ from google.protobuf import any_pb2, duration_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import AttemptTimeout, ConnectionFailed, InvalidRequest, VendorRejected
+from moorage import (
+    AttemptTimeout,
+    ConnectionFailed,
+    InvalidRequest,
+    VendorFailed,
+    VendorRejected,
+)
 from moorage.domain.connectors.grpc_failures import GrpcFault, GrpcPhase, grpc_error
 from moorage.domain.connectors.grpc_status import GrpcDetails, details_of
 from moorage.domain.connectors.protobuf_wire import (
@@ -97,6 +103,25 @@ def test_a_request_too_large_for_the_server_is_refused() -> None:
     text = "SERVER: Received message larger than max (5 vs. 1)"
     error = grpc_error(GrpcFault(code="RESOURCE_EXHAUSTED", message=text), SENT)
     assert isinstance(error, InvalidRequest)
+
+
+@pytest.mark.parametrize("limit", ["soft limit (12466 vs. 8192)", "hard limit (16610 vs. 16384)"])
+def test_response_with_too_much_metadata_leaves_the_outcome_open(limit: str) -> None:
+    """A call whose response has too much metadata may have been processed, and is not repeated."""
+    text = f"Stream removed (received metadata size exceeds {limit}; x-0:1035B)"
+    error = grpc_error(GrpcFault(code="RESOURCE_EXHAUSTED", message=text), SENT)
+    assert isinstance(error, VendorFailed)
+    assert (True, False) == (error.may_have_been_processed, error.retryable)
+    assert "grpc.max_metadata_size" in str(error)
+
+
+@pytest.mark.parametrize("code, reset", [("RESOURCE_EXHAUSTED", 11), ("PERMISSION_DENIED", 12)])
+def test_stream_reset_leaves_the_outcome_open(code: str, reset: int) -> None:
+    """A call whose stream was reset may have been processed, whichever code grpc makes of it."""
+    text = f"Stream removed (RST_STREAM (Received RST_STREAM with error code {reset}))"
+    error = grpc_error(GrpcFault(code=code, message=text), SENT)
+    assert isinstance(error, ConnectionFailed)
+    assert error.may_have_been_processed
 
 
 @given(st.binary(max_size=60))

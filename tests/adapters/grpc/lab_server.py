@@ -44,6 +44,8 @@ def perform_action(request: dict[str, Any], context: Any) -> dict[str, Any]:
             context.abort(grpc.StatusCode[code], request.get("text", ""))
         case "demand" if dict(context.invocation_metadata()).get("authorization") != request["of"]:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "The token is stale.")
+        case "trail":
+            context.set_trailing_metadata([("note", "x" * request["size"])])
         case "sleep":
             time.sleep(request["seconds"])
         case "die":

@@ -214,6 +214,19 @@ def test_messages_above_the_size_limit_are_refused(
         big.call(name="x" * 6_000_000)
 
 
+def test_write_whose_response_has_too_much_metadata_is_sent_once(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
+    """A write that the server processed is not repeated when its response has too much metadata."""
+    policy = RetryPolicy(max_attempts=3, base_delay=0.0)
+    lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
+    name = f"trail-{id(lab)}"
+    with pytest.raises(VendorFailed, match="metadata of the gRPC call is larger") as caught:
+        lab.call(do="trail", name=name, size=40_000)
+    assert caught.value.may_have_been_processed
+    assert 1 == lab.call(do="count", of=name)["count"]
+
+
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
     """A request that cannot be serialized is not sent; an unreadable response fails the call."""
     with pytest.raises(InvalidData, match=r"Lab\.Echo could not be serialized"):

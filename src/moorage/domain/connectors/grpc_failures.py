@@ -117,6 +117,12 @@ _BROKEN_CALLS: Final = {
     ),
 }
 
+_RESET: Final = "RST_STREAM"
+"""A word in grpc's own text for a call whose stream was reset."""
+
+_CODES_OF_RESETS: Final = frozenset({"RESOURCE_EXHAUSTED", "PERMISSION_DENIED"})
+"""The codes that grpc invents for some resets, though a server sends them for refused calls."""
+
 
 def grpc_error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
     """Return the error for a failed gRPC call."""
@@ -133,6 +139,11 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
     if phase is GrpcPhase.CONNECTING:
         return _not_connected_error(fault)
     code, details = fault.code, fault.details
+    if _RESET in fault.message and code in _CODES_OF_RESETS:
+        return ConnectionFailed(
+            "The gRPC service, or a proxy in front of it, broke the call off.",
+            remedy="Check the log of the server and of the proxies in front of it.",
+        )
     words: dict[str, Any] = {
         "vendor_code": details.reason or code,
         "vendor_message": fault.message[:_LONGEST_MESSAGE] or None,
@@ -166,6 +177,14 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
 def _exhaustion_error(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError:
     """Return the error for RESOURCE_EXHAUSTED, which means a limit or too large a message."""
     text = fault.message
+    if "etadata size exceeds" in text:
+        return VendorFailed(
+            "The metadata of the gRPC call is larger than this connector or the server accepts.",
+            remedy="Send less metadata. If the response has too much, set the options"
+            " grpc.max_metadata_size and grpc.absolute_max_metadata_size of the connector.",
+            retryable=False,
+            **words,
+        )
     if "eceived message larger than max" in text or "ecompressed message larger" in text:
         if "SERVER:" in text:
             return InvalidRequest(
