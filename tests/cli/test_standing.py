@@ -101,6 +101,29 @@ def test_limits_reset_names_service_and_tenant(make: Callable[[], str]) -> None:
         assert f"the limits of {name} of acme are no longer paused (1" in output
 
 
+@MAKES
+def test_tokens_left_of_a_budget_are_shown(make: Callable[[], str]) -> None:
+    """`moorage status` shows the tokens that are left of a budget, as text and as JSON."""
+    state = make()
+    command("housekeep", state, "--migrate")
+    tenant = unique("acme")
+    configure(
+        f'[state]\nurl = "{state}"\n[inference]\nvendor = "openai"\n'
+        '[vendors.openai]\ncredentials = "k"\nmodel = "m"\n'
+        "daily_tokens = 200_000\nmonthly_tokens = 900_000\n"
+    )
+    result = command("status", "--json", "--tenant", tenant).result
+    rows = {row["service"]: row for row in result["services"]}
+    text = command("status", "--tenant", tenant).out
+
+    assert [
+        {"quota": "200000 per calendar day", "left": 200_000},
+        {"quota": "900000 per calendar month", "left": 900_000},
+    ] == rows["openai.budget"]["quotas"]
+    assert [] == rows["openai"]["quotas"]
+    assert "200000 left of 200000 per calendar day; 900000 left of 900000 per calendar m" in text
+
+
 @pytest.mark.untraced
 @MAKES
 def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:

@@ -15,6 +15,7 @@ from moorage import (
     ConfigurationError,
     Hub,
     InvalidData,
+    RateLimitConfig,
     Service,
 )
 from moorage.dashboard import ALL_ACTS, Dashboard, DashboardApp, PageRequest, Person
@@ -145,6 +146,19 @@ def test_thousands_of_services_are_found_by_their_names() -> None:
     assert "name contains the text in the filter." in missing
     assert "100 more problems with services" in page_of_troubled_service
     assert 201 == page_of_troubled_service.count("/service?service=shop-")
+
+
+def test_calls_left_of_a_quota_are_shown() -> None:
+    """The first page and the page of a service show how many calls of a quota are left."""
+    services = [Service("vat", limits=RateLimitConfig.per_calendar_day(500))]
+    with Hub([], services=services) as hub:
+        hub.manager.run("vat", int)
+        visitor = Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: ANN))
+        first, service_page = visitor.get("/").text, visitor.get("/service?service=vat").text
+
+    assert "free; 499 left of 500 per calendar day" in first
+    assert "Left of this period" in service_page
+    assert ">499<" in service_page
 
 
 def test_service_is_explained_in_every_state_of_its_circuit() -> None:

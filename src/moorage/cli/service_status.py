@@ -26,5 +26,10 @@ def _row(status: ServiceStatus) -> dict[str, Any]:
         "failures": None if circuit is None else circuit.failures,
         "calls": None if circuit is None else circuit.calls,
         "limits": [limit.wait for limit in status.limits],
+        "quotas": [
+            {"quota": limit.name, "left": limit.left}
+            for limit in status.limits
+            if limit.left is not None
+        ],
         "retries": status.budget is None or status.budget.allows,
     }

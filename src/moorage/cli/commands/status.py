@@ -22,7 +22,8 @@ def status(
 ) -> CommandResult:
     """Show the circuits, limits and retries of every service.
 
-    All processes share this state. The exit code is 1 if any circuit is open.
+    All processes share this state. For a quota or a budget of tokens per calendar day or month,
+    the calls or tokens that are left are shown. The exit code is 1 if any circuit is open.
 
     Args:
         watch: update the status until q or Ctrl-C is pressed. With --json, print a line each time.
@@ -52,11 +53,11 @@ def _row(row: dict[str, Any]) -> tuple[object, ...]:
         row["circuit"] if retry_after is None else f"{row['circuit']}, again in {retry_after:.0f} s"
     )
     limit_waits = row["limits"]
-    limits = (
-        "" if not limit_waits else f"wait {max(limit_waits):.1f} s" if max(limit_waits) else "free"
-    )
+    longest_wait = max(limit_waits, default=0.0)
+    limits = [f"wait {longest_wait:.1f} s" if longest_wait else "free"] if limit_waits else []
+    limits += [f"{quota['left']} left of {quota['quota']}" for quota in row["quotas"]]
     retries = "allowed" if row["retries"] else "used up"
-    return name, circuit or "none", row["calls"], row["failures"], limits, retries
+    return name, circuit or "none", row["calls"], row["failures"], "; ".join(limits), retries
 
 
 def _watch_status(read_rows: Any, every: float, context: Context) -> None:

@@ -266,10 +266,13 @@ def _name(status: ServiceStatus) -> str:
 
 
 def _rate_limit_words(limits: Iterable[LimitStatus]) -> Node:
-    waits = [limit.wait for limit in limits]
-    if not waits:
+    limits = [*limits]
+    if not limits:
         return "none"
-    return state_mark(f"wait {span(max(waits))}", "warn") if max(waits) else "free"
+    longest_wait = max(limit.wait for limit in limits)
+    words = state_mark(f"wait {span(longest_wait)}", "warn") if longest_wait else "free"
+    quotas = [f"; {limit.left} left of {limit.name}" for limit in limits if limit.left is not None]
+    return join_nodes(words, *quotas)
 
 
 def _budget_words(status: ServiceStatus) -> Node:
@@ -386,11 +389,20 @@ def _limits(view: PageContext, status: ServiceStatus, tenant: str | None) -> Nod
             limit.name,
             state_mark(span(limit.wait), "warn") if limit.wait else "no wait",
             span(limit.paused) if limit.paused else "none",
+            "-" if limit.left is None else limit.left,
         ]
         for limit in status.limits
     ]
     return join_nodes(
-        table(("Limit", "Wait before the next call", "Pause that the vendor asked for"), rows),
+        table(
+            (
+                "Limit",
+                "Wait before the next call",
+                "Pause that the vendor asked for",
+                "Left of this period",
+            ),
+            rows,
+        ),
         view.acts(
             view.act("limits-reset", service=status.service, tenant=tenant) if is_paused else None
         ),

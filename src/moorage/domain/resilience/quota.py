@@ -191,6 +191,10 @@ class CalendarQuota:
         keep_for = self._keep_for(state_time, at, frozen_until, later_pause)
         return (state_time, keep_for, at, used_calls, frozen_until, time_shift, later_pause)
 
+    def left(self, quota: Quota) -> int:
+        """Return the number of calls that the present period has left."""
+        return max(0, self.burst - self._used_calls(quota, quota[0]))
+
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Return the state at the beginning of a pause of `pause` microseconds.
 

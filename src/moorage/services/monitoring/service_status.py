@@ -11,7 +11,7 @@ from moorage.domain.state.commands import refusing_unreadable_states, with_times
 from moorage.services.calling.manual_operations import read_circuit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from moorage.domain.resilience.admission import Gates
     from moorage.domain.resilience.circuit import CircuitBreakerState
@@ -34,11 +34,14 @@ class LimitStatus:
         wait: seconds that the next call waits for the limit; the average over the parts of a limit
             in parts.
         paused: seconds that remain of a pause that the vendor asked for; 0 without a pause.
+        left: calls that are left of the present calendar day or month, or tokens if the limit is a
+            budget of tokens; None for other limits.
     """
 
     name: str
     wait: float
     paused: float
+    left: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +102,14 @@ class ReadLimits:
             limit_state = rule.present(state, now)
             wait = max(0, rule.earliest(limit_state, 1, limit_state[0]) - limit_state[0])
             pause_left = rule.paused(limit_state)
-            limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=pause_left / _MICROS))
+            limits.append(
+                LimitStatus(
+                    name=name,
+                    wait=wait / _MICROS,
+                    paused=pause_left / _MICROS,
+                    left=rule.left(limit_state) if isinstance(rule, CalendarQuota) else None,
+                )
+            )
         budget = None
         if self._budget is not None:
             budget_state = self._budget.present(states[-1], now)
@@ -176,6 +186,7 @@ def _joint_limits(
             name=states[0].name,
             wait=sum(state.wait for state in states) / len(states),
             paused=max(state.paused for state in states),
+            left=_joint_left(states),
         )
         for states in zip(*(limits for limits, _ in parts), strict=True)
     )
@@ -188,6 +199,12 @@ def _joint_limits(
         allows=any(budget.allows for budget in budgets),
         period=budgets[0].period,
     )
+
+
+def _joint_left(states: Iterable[LimitStatus]) -> int | None:
+    """Return the calls that all parts of a limit have left; None if it has no calendar period."""
+    left = [state.left for state in states if state.left is not None]
+    return sum(left) if left else None
 
 
 def _limit_name(rule: Rule) -> str:
