@@ -141,6 +141,19 @@ def test_anthropic_has_no_temperature_and_no_embeddings() -> None:
 
 
 @pytest.mark.parametrize(
+    "subject, model", [(mistral, "mistral-embed"), (openai, "text-embedding-3-small")], ids=name_of
+)
+def test_embeddings_have_a_default_model(subject: Factory, model: str) -> None:
+    """An account without another model for embeddings uses the vendor's usual one."""
+    vendor: Any = subject().vendor
+    (default,) = [
+        field.default for field in attrs.fields(type(vendor)) if field.name == "embedding_model"
+    ]
+
+    assert model == default
+
+
+@pytest.mark.parametrize(
     "arguments, expected",
     [
         ("", {}),

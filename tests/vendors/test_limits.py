@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from moorage.contracts import chat, email, people
@@ -286,19 +287,21 @@ def test_files_are_read_in_pieces(vendor: str, piece_size: int) -> None:
 @pytest.mark.parametrize(
     "vendor, timeout, attempt_timeout",
     [
-        ("azure_blob", 120.0, 60.0),
+        *((vendor, 120.0, 110.0) for vendor in ("anthropic", "mistral", "openai")),
+        *((vendor, 120.0, 60.0) for vendor in ("azure_blob", "gcs", "s3")),
         ("fsspec", 600.0, 300.0),
         ("local_files", 600.0, None),
-        ("s3", 120.0, 60.0),
     ],
 )
-def test_files_have_more_time_than_other_requests(
+def test_files_and_models_have_more_time_than_other_requests(
     vendor: str, timeout: float, attempt_timeout: float | None, tmp_path: Path
 ) -> None:
-    """A large file may take minutes, so the services of file storage have longer timeouts."""
+    """A large file or a long text may take minutes, so their services have longer timeouts."""
     kind: Any = vendor_class(vendor)
     fixture = fixture_of(vendor, tmp_path)
-    service = kind(**fixture.options).services()[""]
+    fields = {field.name for field in attrs.fields(kind)}
+    options = {name: value for name, value in fixture.options.items() if name in fields}
+    service = kind(**options).services()[""]
     fixture.close()
 
     assert (timeout, attempt_timeout) == (service.timeout, service.attempt_timeout)

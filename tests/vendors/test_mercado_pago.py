@@ -360,6 +360,18 @@ def test_authorised_payment_is_captured_once() -> None:
         payments.capture(held.ref, idempotency_key="c-2")
 
 
+def test_capture_that_changes_nothing_has_an_unknown_state() -> None:
+    """If the payment is not captured after a capture that was accepted, its state is unknown."""
+    sandbox = MercadoPagoSandbox()
+    payments = hub(sandbox).payments()
+    held = payments.authorize(order(), idempotency_key="k-1")
+    payments.get(held.ref)
+    unchanged = reply(sandbox.payments[held.ref.id])
+    sandbox.fail(unchanged, unchanged)
+
+    assert MoveState.UNKNOWN is payments.capture(held.ref, idempotency_key="c-1").state
+
+
 @pytest.mark.parametrize("step", ["capture", "void"])
 def test_lost_capture_or_void_is_repeated(step: str) -> None:
     """A repeat of a capture or void whose response was lost reports the success."""

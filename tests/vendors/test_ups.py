@@ -117,6 +117,13 @@ def test_total_of_an_invoice_is_sent_from_the_us_to_canada_and_puerto_rico(
     assert is_required == ("InvoiceLineTotal" in shipment)
 
 
+def test_ups_does_not_check_the_address_of_a_purchase() -> None:
+    """A purchase is not refused because the postal code does not match the state."""
+    body = shipment_body(REQUEST, OFFER, account="A1B2C3", goods="Pens", marked="key-1", day=DAY)
+
+    assert {"RequestOption": "nonvalidate"} == body["ShipmentRequest"]["Request"]
+
+
 def test_sender_is_the_shipper() -> None:
     """The sender is UPS's shipper, unless the shipment has another return address."""
     shipment = shipment_request()

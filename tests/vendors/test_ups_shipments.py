@@ -23,7 +23,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Lost, reply
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
 from tests.vendors.ups_account import MARK, PARCEL, REQUEST, SandboxHub
 
 if TYPE_CHECKING:
@@ -127,6 +127,23 @@ def test_services_of_ups_have_names(shop: SandboxHub) -> None:
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert names == {rate.vendor_service: rate.service_name for rate in rates}
+
+
+def test_shipment_costs_the_list_price_without_a_negotiated_one(shop: SandboxHub) -> None:
+    """The cost of a bought shipment is UPS's negotiated price, or else its list price."""
+
+    def without_negotiated_price(response: Any) -> Any:
+        body = response.json()
+        results = body["ShipmentResponse"]["ShipmentResults"]
+        del results["NegotiatedRateCharges"]
+        results["ShipmentCharges"]["TotalCharges"] = {"CurrencyCode": "USD", "MonetaryValue": "99"}
+        return reply(body)
+
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(AlteredAnswer(without_negotiated_price))
+    shipment = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert Money("99", "USD") == shipment.cost
 
 
 def test_only_a_whole_offer_is_bought(shop: SandboxHub) -> None:

@@ -129,6 +129,16 @@ def test_requests_of_a_parcel() -> None:
     assert ["Paket 1Z mit UPS"] == sandbox.notes(order)
 
 
+def test_note_about_a_parcel_is_english_by_default() -> None:
+    """Without `parcel_note`, the buyer reads in English which carrier has the parcel."""
+    sandbox = WooCommerceSandbox()
+    order = sandbox.add_order(1)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+    assert ["Your parcel is on its way: UPS 1Z"] == sandbox.notes(order)
+
+
 @pytest.mark.parametrize("lost", [2, 3])
 def test_note_is_written_once(lost: int) -> None:
     """After a lost response, an order's note is looked up and not written again."""
