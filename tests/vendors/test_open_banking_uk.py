@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -26,7 +28,9 @@ from moorage import (
     Response,
     VendorFailed,
 )
+from moorage.adapters.credentials.cached import CachedCredentials
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.bank import (
     BalanceKind,
     ConsentRequest,
@@ -35,6 +39,7 @@ from moorage.contracts.bank import (
     TransactionQuery,
 )
 from moorage.contracts.routes import Account
+from moorage.domain.idempotency.claims import ClaimResult, Verdict
 from moorage.testing.sandboxes.bank.base import RETURN_URL
 from moorage.testing.sandboxes.bank.open_banking_uk import (
     AUTHORIZE,
@@ -50,6 +55,7 @@ from tests.vendors.bank_subjects import uk_bank_error, uk_consent
 
 if TYPE_CHECKING:
     from moorage.contracts.bank import BankConsent
+    from moorage.domain.http.requests import Request, Timeouts
 
 REQUEST = ConsentRequest(return_url=RETURN_URL, ip_address="192.0.2.7", language="EN")
 PERIOD = TransactionQuery(since=date(2017, 1, 1), until=date(2031, 12, 31), pending=True)
@@ -321,8 +327,7 @@ def test_expired_token_is_renewed() -> None:
     assert isinstance(second, OAuthCredentials)
     assert first.access_token != second.access_token
     assert first.refresh_token == second.refresh_token
-    kinds = [dict(item.form)["grant_type"] for item in sandbox.tokens.requests]
-    assert 1 == kinds.count("refresh_token")
+    assert 1 == refresh_count(sandbox)
 
 
 @pytest.mark.parametrize("has_refresh_token", [True, False])
@@ -363,6 +368,106 @@ def test_tokens_renewed_by_another_process_are_used() -> None:
     sandbox.tokens.refresh_tokens.clear()
     sandbox.tokens.consents_of_tokens["newer-token"] = ref.id
     store.newer = OAuthCredentials(access_token="newer-token", issued_at=datetime.now(UTC))
+
+    assert 2 == len(bank.accounts(ref))
+
+
+class _BusyState:
+    """A state store that sets an event as soon as one caller has to wait for another's claim."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStorage()
+        self.busy = Event()
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, and set the event if a claim belongs to another caller."""
+        reply = self._store.execute(command, timeout)
+        if isinstance(reply, ClaimResult) and reply.verdict is Verdict.BUSY:
+            self.busy.set()
+        return reply
+
+    def post(self, command: Any, /) -> None:
+        """Execute a command later."""
+        self._store.post(command)
+
+
+class _SlowRefreshes(SandboxHttpClient):
+    """A client whose first refresh ends when a second caller waits for it, or refreshes too."""
+
+    def __init__(self, sandbox: OpenBankingUkSandbox, end: Event) -> None:
+        super().__init__(sandbox)
+        self.started = Event()
+        self._end = end
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send a request to the sandbox."""
+        if url == TOKENS and b"refresh_token" in cast("bytes", request.body):
+            if self.started.is_set():
+                self._end.set()
+            self.started.set()
+            assert self._end.wait(120)
+        return super().send(request, url, timeouts)
+
+
+def refresh_count(sandbox: OpenBankingUkSandbox) -> int:
+    """Return how many times a refresh token was sent."""
+    kinds = [dict(item.form)["grant_type"] for item in sandbox.tokens.requests]
+    return kinds.count("refresh_token")
+
+
+def test_one_process_renews_the_tokens_of_a_consent() -> None:
+    """While one process renews a consent's tokens, another waits and uses the stored tokens."""
+    sandbox, store, state = OpenBankingUkSandbox(), MemoryCredentialProvider(), _BusyState()
+    sandbox.lifetime = 1
+    ref = finished(sandbox, hub(sandbox, store=store).bank()).ref
+    sandbox.lifetime = 3_600
+    client = _SlowRefreshes(sandbox, state.busy)
+    fields: dict[str, Any] = options_of(sandbox)
+    account = Account("banks", OpenBankingUk(**fields), settings={"circuit": None})
+    ports: dict[str, Any] = {"http": client, "credentials": store, "state": state}
+    with (
+        Hub([account], **ports) as one,
+        Hub([account], **ports) as other,
+        ThreadPoolExecutor() as threads,
+    ):
+        first = threads.submit(one.bank().accounts, ref)
+        assert client.started.wait(120)
+        second = threads.submit(other.bank().accounts, ref)
+        assert first.result() == second.result()
+
+    assert 1 == refresh_count(sandbox)
+
+
+def test_cached_tokens_that_another_process_renewed_are_not_renewed_again() -> None:
+    """A process whose cache still has the old tokens reads the store, and does not renew them."""
+    sandbox, store, state = OpenBankingUkSandbox(), MemoryCredentialProvider(), MemoryStorage()
+    sandbox.lifetime = 1
+    ref = finished(sandbox, hub(sandbox, store=store).bank()).ref
+    cache = CachedCredentials(store)
+    cache.get(f"banks/{ref.id}", None)
+    sandbox.lifetime = 3_600
+    fields: dict[str, Any] = options_of(sandbox)
+    account = Account("banks", OpenBankingUk(**fields), settings={"circuit": None})
+    ports: dict[str, Any] = {"http": SandboxHttpClient(sandbox), "state": state}
+    with (
+        Hub([account], credentials=store, **ports) as one,
+        Hub([account], credentials=cache, **ports) as other,
+    ):
+        assert one.bank().accounts(ref) == other.bank().accounts(ref)
+
+    assert 1 == refresh_count(sandbox)
+
+
+def test_failed_renewal_leaves_the_next_one_to_another_caller() -> None:
+    """After a renewal that failed, the next operation renews the tokens."""
+    sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
+    sandbox.lifetime = 1
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.lifetime = 3_600
+    sandbox.tokens.fail(reply({}, 503))
+    with pytest.raises(VendorFailed):
+        bank.accounts(ref)
 
     assert 2 == len(bank.accounts(ref))
 

@@ -88,6 +88,20 @@ class Wire(Protocol):
         """
         ...
 
+    async def renew_consent_credentials(
+        self,
+        consent: str,
+        stale: OAuthCredentials,
+        renew: Callable[[], Awaitable[OAuthCredentials]],
+        /,
+    ) -> Credentials | OAuthCredentials | None:
+        """The credentials that replace a consent's stale ones; None if it has none any more.
+
+        One caller of all processes awaits `renew` and stores the result, so that a refresh token is
+        not sent twice; the others wait, and get the stored credentials.
+        """
+        ...
+
     @overload
     async def send(
         self, request: Request, *, to: str = "", endpoint: str | None = None, reads: bool = False

@@ -146,20 +146,22 @@ class ConsentTokens:
             return stored
         if stored.refresh_token is None:
             raise ConsentRequired("The access token of the consent has expired.")
+        parameters = refresh_parameters(stored.refresh_token)
+
+        async def renew() -> OAuthCredentials:
+            return (await self._request_token(wire, parameters, stored)).credentials
+
         try:
-            parameters = refresh_parameters(stored.refresh_token)
-            granted = await self._request_token(wire, parameters, stored)
+            current_tokens = await wire.renew_consent_credentials(consent, stored, renew)
         except ConsentRequired:
-            # Another caller may have renewed the tokens meanwhile, with the same refresh token.
-            newer_tokens = await wire.consent_credentials(consent)
+            # A process that shares no state with this one may have used the same refresh token.
+            current_tokens = await wire.consent_credentials(consent)
             if (
-                not isinstance(newer_tokens, OAuthCredentials)
-                or newer_tokens.issued_at == stored.issued_at
+                isinstance(current_tokens, OAuthCredentials)
+                and current_tokens.issued_at == stored.issued_at
             ):
                 raise
-            return newer_tokens
-        await wire.store_consent_credentials(consent, granted.credentials)
-        return granted.credentials
+        return current_tokens if isinstance(current_tokens, OAuthCredentials) else None
 
     async def _request_token(
         self, wire: Wire, parameters: Parameters, held: OAuthCredentials | None

@@ -25,6 +25,7 @@ from moorage.errors import (
 from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
+from moorage.services.contracts.consent_renewal import renewed_credentials
 from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts
 
 if TYPE_CHECKING:
@@ -185,6 +186,22 @@ class VendorWire:
         self._sent.append(SentCredentials(credentials))
         store: Any = self._core.store_credentials
         await store(consent_name(self.account, consent), self.tenant, credentials)
+
+    async def renew_consent_credentials(
+        self,
+        consent: str,
+        stale: OAuthCredentials,
+        renew: Callable[[], Awaitable[OAuthCredentials]],
+        /,
+    ) -> Credentials | OAuthCredentials | None:
+        """Return credentials that replace stale ones; one caller of all processes renews them."""
+        self.require_consent_store()
+        credentials = await renewed_credentials(
+            self._core, self, consent, stale, renew, seconds_left=self._time_left
+        )
+        if credentials is not None:
+            self._sent.append(SentCredentials(credentials))
+        return credentials
 
     async def send(
         self,
