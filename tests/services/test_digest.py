@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -254,12 +255,60 @@ async def test_streamed_answer_follows_a_challenge(world: World) -> None:
     assert [None, ("n-1", "1")] == nonce_uses(world)
 
 
+@sync_and_async
+async def test_session_hashes_the_password_with_the_nonces_of_its_first_request(
+    world: World,
+) -> None:
+    """With a `-sess` algorithm, all requests of a session use its first two nonces in the hash."""
+    session = Headers(
+        {"WWW-Authenticate": 'Digest realm="gate", nonce="n-1", qop="auth", algorithm=SHA-256-sess'}
+    )
+    announcement = Response(200, Headers({"Authentication-Info": 'nextnonce="n-2"'}))
+    world.vendor.answers(Response(401, session), 200, announcement, 200)
+    manager = world.manager(digest_service())
+    for _ in range(3):
+        await manager.call("gate", GET)
+
+    sent = [digest_fields(request) for request in world.vendor.requests[1:]]
+    client_nonce = sent[0]["cnonce"]
+    assert [client_nonce] * 3 == [part["cnonce"] for part in sent]
+    assert [("n-1", "00000001"), ("n-1", "00000002"), ("n-2", "00000001")] == [
+        (part["nonce"], part["nc"]) for part in sent
+    ]
+    user_hash = sha256(b"erp:gate:secret-0").hexdigest()
+    session_key = sha256(f"{user_hash}:n-1:{client_nonce}".encode()).hexdigest()
+    effect = sha256(b"GET:/v1/plates?country=DE").hexdigest()
+    assert [part["response"] for part in sent] == [
+        sha256(
+            f"{session_key}:{part['nonce']}:{part['nc']}:{client_nonce}:auth:{effect}".encode()
+        ).hexdigest()
+        for part in sent
+    ]
+
+
+@sync_and_async
+async def test_new_challenge_begins_a_new_session(world: World) -> None:
+    """With a `-sess` algorithm, the first request after a new challenge has a new client nonce."""
+    more = Headers(
+        {"WWW-Authenticate": 'Digest realm="gate", nonce="n-2", qop="auth", algorithm=MD5-sess'}
+    )
+    first = Headers(
+        {"WWW-Authenticate": 'Digest realm="gate", nonce="n-1", qop="auth", algorithm=MD5-sess'}
+    )
+    world.vendor.answers(Response(401, first), 200, Response(401, more), 200)
+    manager = world.manager(digest_service())
+    await manager.call("gate", GET)
+    await manager.call("gate", GET)
+
+    nonces = [digest_fields(request).get("cnonce") for request in world.vendor.requests]
+    assert nonces[1] == nonces[2] != nonces[3]
+
+
 def test_counter_that_is_used_up_asks_for_a_new_challenge() -> None:
     """After a nonce's last possible count, the next request is sent without a digest."""
     challenges = DigestChallenges(last_count=1)
     assert challenges.remember_challenge("https://gate.example", 401, challenge("n-1").headers)
-    assert (1, None) == (
-        (challenges.next_use("https://gate.example") or ("", 0))[1],
-        challenges.next_use("https://gate.example"),
-    )
+    first_use = challenges.next_use("https://gate.example", "c-1")
+    assert first_use is not None
+    assert (1, None) == (first_use.number, challenges.next_use("https://gate.example", "c-2"))
     assert not challenges.remember_challenge("https://gate.example", 200, Headers())

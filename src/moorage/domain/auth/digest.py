@@ -63,6 +63,11 @@ class DigestChallenge:
     hashes_user: bool = False
     stale: bool = False
 
+    @property
+    def is_session(self) -> bool:
+        """True if the password is hashed once for all requests of a session."""
+        return (self.algorithm or "").upper().endswith(_SESSION)
+
 
 def digest_challenge(
     headers: Headers, *, algorithms: Collection[str] | None = None
@@ -95,6 +100,7 @@ def digest_response(
     *,
     count: int,
     client_nonce: str,
+    session_nonce: str | None = None,
 ) -> str:
     """Return the `Authorization` header that responds to a Digest challenge for one request.
 
@@ -105,20 +111,21 @@ def digest_response(
         request: the request as it is sent.
         url: the request's URL.
         count: the number of requests with the nonce of this challenge, including this one.
-        client_nonce: a value that no other request uses.
+        client_nonce: a value that no other request uses, except the requests of the same session.
+        session_nonce: the server's nonce with which the session began, for a `-sess` algorithm; by
+            default that of the challenge.
 
     Raises:
         InvalidData: the server wants the body hashed, and it is a stream.
     """
     digest = _hasher(challenge.algorithm)
-    is_session = (challenge.algorithm or "").upper().endswith(_SESSION)
     user = username.encode() + b":" + challenge.realm.encode("latin-1")
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request_count = f"{count:08x}"
     secret = digest(user + b":" + password.reveal_bytes())
-    if is_session:
-        secret = digest(f"{secret}:{challenge.nonce}:{client_nonce}")
+    if challenge.is_session:
+        secret = digest(f"{secret}:{session_nonce or challenge.nonce}:{client_nonce}")
     effect = f"{request.method}:{target}"
     if challenge.qop == "auth-int":
         effect += f":{_body_hash(request, digest)}"
@@ -144,7 +151,7 @@ def digest_response(
             ("nc", request_count),
             ("cnonce", _quoted_text(client_nonce)),
         ]
-    elif is_session:
+    elif challenge.is_session:
         fields.append(("cnonce", _quoted_text(client_nonce)))
     return "Digest " + ", ".join(f"{name}={value}" for name, value in fields)
 

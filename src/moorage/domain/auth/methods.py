@@ -21,7 +21,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.auth.digest import DigestChallenge
+    from moorage.domain.auth.digest_use import DigestUse
     from moorage.domain.http.requests import Request
     from moorage.domain.signing.context import SigningContext
     from moorage.domain.signing.signings import Signing
@@ -424,8 +424,7 @@ def respond(
     request: Request,
     url: str,
     credentials: Credentials | OAuthCredentials,
-    challenge: tuple[DigestChallenge, int] | None,
-    client_nonce: str,
+    use: DigestUse | None,
 ) -> Request:
     """Return the request with its response to the server's newest Digest challenge.
 
@@ -433,19 +432,24 @@ def respond(
         request: the request, otherwise complete.
         url: the request's URL.
         credentials: a user name and password for Digest.
-        challenge: the challenge, and the number of requests with its nonce; None if there is none
-            yet, for a request without credentials.
-        client_nonce: a value that no other request uses.
+        use: the values of this response; None if there is no challenge yet, for a request without
+            credentials.
     """
     username = credentials.username if isinstance(credentials, Credentials) else None
     password = credentials.secret if isinstance(credentials, Credentials) else None
-    if challenge is None or username is None or password is None:
+    if use is None or username is None or password is None:
         return request.with_only_headers(request.headers.without("authorization"))
     from moorage.domain.auth.digest import digest_response  # noqa: PLC0415 - loads OpenSSL
 
-    newest_challenge, count = challenge
     value = digest_response(
-        username, password, newest_challenge, request, url, count=count, client_nonce=client_nonce
+        username,
+        password,
+        use.challenge,
+        request,
+        url,
+        count=use.number,
+        client_nonce=use.client_nonce,
+        session_nonce=use.session_nonce,
     )
     return request.with_header("Authorization", value)
 

@@ -333,8 +333,8 @@ class Exchange:
             nonce = core.nonces.nonce_for(base_url)
             return auth.sign(request, url, credentials, context, nonce=nonce)
         if auth.responds(credentials):
-            challenge = core.digests.next_use(base_url)
-            return auth.respond(request, url, credentials, challenge, core.new_id())
+            use = core.digests.next_use(base_url, core.new_id())
+            return auth.respond(request, url, credentials, use)
         return request if token is None else auth.with_token(request, token)
 
     async def transformed_request(self, call: Call) -> Request:
@@ -426,7 +426,7 @@ class Exchange:
                 error = as_unreadable(raised, response)
             else:
                 return None
-        if isinstance(error, VendorFailed) and call.repeatable:
+        if isinstance(error, VendorFailed) and call.repeatable and not error.is_well_formed:
             error.retryable = True
             error.remedy = (
                 "Repeat the call unchanged. If the error persists, report it to the vendor."
