@@ -720,18 +720,30 @@ class TopicNotFound(VendorRejected):
 
 
 class VendorFailed(_ErrorWithAnswer):
-    """The vendor failed (5xx), or its answer is malformed or too large."""
+    """The vendor failed (5xx), or its answer is malformed or too large.
+
+    `is_well_formed` is True if the answer is complete, but differs from the description of the API.
+    A retry would get the same answer, so there is none, and the circuit counts no failure.
+    """
 
     retryable = True
     may_have_been_processed = True
+    is_well_formed: bool = False
     remedy = "Try again later; if the failure persists, contact the vendor."
 
     def __init__(
-        self, message: str, *, may_have_been_processed: bool = True, **fields: Any
+        self,
+        message: str,
+        *,
+        may_have_been_processed: bool = True,
+        is_well_formed: bool = False,
+        **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
         if not may_have_been_processed:
             self.may_have_been_processed = False
+        if is_well_formed:
+            self.is_well_formed = True
 
 
 class WebhookRejected(ConnectorError):

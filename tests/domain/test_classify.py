@@ -46,6 +46,7 @@ def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
         (404, VendorRejected, "no such thing"),
         (408, VendorFailed, "failed"),
         (409, VendorRejected, "conflicts"),
+        (412, VendorRejected, "condition"),
         (418, VendorRejected, "refused"),
         (422, InvalidRequest, "request is wrong"),
         (425, VendorFailed, "failed"),
@@ -67,6 +68,13 @@ def test_every_remaining_status_raises_one_error(
     assert message in error.message
     assert f"(HTTP {status})" in error.message
     assert not is_success(status)
+
+
+def test_unmet_condition_says_to_read_the_object_again() -> None:
+    """A 412 says that a condition was not met, and not that the request is wrong."""
+    error = classify(Response(412))
+    assert error is not None
+    assert "Read the object again" in error.remedy
 
 
 def test_429_is_the_vendors_limit() -> None:

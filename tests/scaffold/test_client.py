@@ -17,12 +17,14 @@ import pytest
 
 from moorage import (
     CircuitBreakerConfig,
+    CircuitBreakerOpen,
     ConnectorManager,
     DescriptionRefused,
     HttpOperation,
     InvalidData,
     OpenApi,
     Response,
+    RetryPolicy,
     Service,
     VendorFailed,
     VendorRejected,
@@ -484,6 +486,31 @@ def test_status_304_raises_vendor_rejected_and_opens_no_circuit() -> None:
             with pytest.raises(VendorRejected, match="has not changed") as excinfo:
                 manager.perform("shop", reading)
             assert (304, 1) == (excinfo.value.status, excinfo.value.attempts)
+
+
+def test_answer_that_differs_from_its_description_is_neither_repeated_nor_a_failure() -> None:
+    """JSON that does not fit its schema raises at once and opens no circuit, unlike HTML."""
+    reading = HttpOperation(
+        name="get", request=make_request("GET", "/a"), read=json_answer(int, checks=True)
+    )
+    bodies = (b'"a"', b'"a"', b"<p>", b"<p>")
+    vendor = FakeVendor([Response(200, body=body) for body in bodies])
+    service = Service(
+        "shop",
+        "https://shop.example",
+        circuit=CircuitBreakerConfig(consecutive_failures=2),
+        retry=RetryPolicy(max_attempts=2, base_delay=0.001),
+    )
+    with ConnectorManager([service], http=ScriptedHttpClient(vendor)) as manager:
+        for _ in range(2):
+            with pytest.raises(VendorFailed, match="does not fit the description") as excinfo:
+                manager.perform("shop", reading)
+            assert (False, 1) == (excinfo.value.retryable, excinfo.value.attempts)
+        with pytest.raises(VendorFailed, match="is not JSON") as excinfo:
+            manager.perform("shop", reading)
+        assert (True, 2) == (excinfo.value.retryable, excinfo.value.attempts)
+        with pytest.raises(CircuitBreakerOpen):
+            manager.perform("shop", reading)
 
 
 def test_float_is_refused_with_its_reason() -> None:

@@ -22,7 +22,8 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
     """Return a function that reads a value of a type from a JSON answer.
 
     An empty body is read as null. The function raises `VendorFailed` for an answer that does not
-    fit the type, and `VendorRejected` for the answer 304 to a condition such as If-None-Match.
+    fit the type, and `VendorRejected` for the answer 304 to a condition such as If-None-Match. JSON
+    that does not fit the type is not requested again, and no failure for the circuit.
 
     Args:
         kind: the type of the result.
@@ -39,15 +40,16 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
                 response=response,
                 remedy="Use the value that you have, or repeat the call without the condition.",
             )
-        problem = "is not JSON"
+        problem, is_well_formed = "is not JSON", False
         try:
             value = exact_json(response.body) if response.body.strip() else None
             return read_value(kind, value, *limits, checks=checks)
         except InvalidData as error:
             problem = f"does not fit the description of the API: {error.message.rstrip('.')}"
+            is_well_formed = bool(response.body.strip())
         except (RecursionError, ValueError):
             pass
-        raise unreadable_answer_error(response, problem=problem)
+        raise unreadable_answer_error(response, problem=problem, is_well_formed=is_well_formed)
 
     return read
 

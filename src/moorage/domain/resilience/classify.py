@@ -34,8 +34,13 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     403: (AuthenticationFailed, "the credential does not allow this"),
     404: (VendorRejected, "there is no such thing"),
     409: (VendorRejected, "the request conflicts with what the vendor has"),
+    412: (VendorRejected, "a condition of the request, such as If-Match, is not met"),
     422: (InvalidRequest, "the request is wrong"),
     429: (RateLimitExceeded, "the vendor's rate limit is reached"),
+}
+_REMEDIES: Final = {
+    412: "Read the object again, and repeat the request with its current version, or omit the"
+    " condition."
 }
 _RETRYABLE_STATUSES: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
@@ -101,6 +106,8 @@ def classify(
     kind, description = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
+    if status in _REMEDIES:
+        details["remedy"] = _REMEDIES[status]
     suffix = f": {message}" if message else "."
     return kind(f"{description} (HTTP {status}){suffix}", **details)
 
@@ -158,11 +165,16 @@ def unreadable_answer_error(
     missing: str | None = None,
     *,
     problem: str = "does not match the vendor's own description",
+    is_well_formed: bool = False,
 ) -> VendorFailed:
-    """Return the error for a successful response that cannot be read, or lacks a required field."""
+    """Return the error for a successful response that cannot be read, or lacks a required field.
+
+    `is_well_formed` says that the response is complete, and only differs from a description of it.
+    """
     description = problem if missing is None else f"has no {missing}"
     return VendorFailed(
         f"The answer (HTTP {response.status}) {description}.",
+        is_well_formed=is_well_formed,
         status=response.status,
         response=response,
         retryable=False,

@@ -92,13 +92,16 @@ def is_internal(error: Exception) -> bool:
 def health(error: Exception) -> Outcome:
     """Return the outcome that a circuit counts for a call that ended with `error`.
 
-    A service that refuses a request (4xx, or its own limit) is healthy. Errors of this program and
+    A service is healthy if it refuses a request (4xx, or its own limit), or if its answer only
+    differs from the description of the API. Errors of this program and
     its machine, and interruptions, do not concern the service; any other foreign exception counts
     as a failure.
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
     if isinstance(error, _HEALTHY_ERRORS):
+        return Outcome.GOOD
+    if isinstance(error, VendorFailed) and error.is_well_formed:
         return Outcome.GOOD
     if isinstance(error, SICK):
         return Outcome.FAILED
