@@ -133,3 +133,15 @@ def test_every_export_resolves_under_eventlet() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert ("SshPlatform\n", "") == (run.stdout, run.stderr)
+
+
+def test_text_is_never_compared_with_bytes() -> None:
+    """Under `python -bb`, sources and webhooks load, and headers may be named in bytes."""
+    code = (
+        "import moorage.adapters.sql.outbox_table\n"
+        "from moorage.domain.webhooks.delivery import Delivery\n"
+        "headers = [(b'X-Signature', b'a'), ('Host', 'b')]\n"
+        "print(Delivery(headers, b'', names=frozenset({'x-signature'})).header('x-signature'))\n"
+    )
+    command = [sys.executable, "-bb", "-c", code]
+    assert "a\n" == subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -278,8 +278,9 @@ def _next_transaction(snapshot: str) -> int:
 def _record(row: Any, table: str, offset: Offset) -> SourceRecord:
     """Convert a row of the outbox table to a record."""
     fields: dict[str, Any] = {"id": f"{table}/{row.id}", "offset": offset}
-    if row.key not in {None, "", b""}:
-        fields["key"] = row.key if isinstance(row.key, (str, bytes)) else str(row.key)
+    is_text = isinstance(row.key, (str, bytes))
+    if row.key is not None and (row.key or not is_text):
+        fields["key"] = row.key if is_text else str(row.key)
     if isinstance(row.payload, (str, bytes)):
         return SourceRecord(row.payload, **fields)
     return SourceRecord.of_json(row.payload, **fields)

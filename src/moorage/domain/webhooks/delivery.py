@@ -42,7 +42,7 @@ class Delivery:
         headers: HeaderFields,
         body: bytes,
         *,
-        names: frozenset[str | bytes],
+        names: frozenset[str],
         url: str | None = None,
         method: str = "POST",
     ) -> None:
@@ -117,9 +117,7 @@ class Delivery:
 
 
 _UNREAD: Final = object()
-_TRACE: Final[frozenset[str | bytes]] = frozenset(
-    {"traceparent", b"traceparent", "tracestate", b"tracestate"}
-)
+_TRACE: Final = frozenset({"traceparent", "tracestate"})
 
 
 def trace_of(headers: HeaderFields) -> TraceContext | None:
@@ -157,20 +155,17 @@ def _bytes(body: object) -> bytes:
     )
 
 
-def _signature_headers(
-    headers: HeaderFields, names: frozenset[str | bytes]
-) -> dict[str, list[str]]:
+def _signature_headers(headers: HeaderFields, names: frozenset[str]) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
     # The type annotation does not bind frameworks: the value may be anything.
     untyped = cast("Any", headers)
     pairs = untyped.items() if hasattr(untyped, "items") else untyped
     try:
         for name, value in pairs:
-            # Names are compared in lower case; the wanted names are strings and bytes.
-            lower_name = name.lower()
+            text_name = name if isinstance(name, str) else name.decode("latin-1")
+            lower_name = text_name.lower()
             if lower_name in names:
-                folded_name = lower_name if isinstance(lower_name, str) else lower_name.decode()
-                values = lines.setdefault(folded_name, [])
+                values = lines.setdefault(lower_name, [])
                 for parsed_item in _parsed_items(value):
                     text = (
                         parsed_item if isinstance(parsed_item, str) else str(parsed_item, "latin-1")

@@ -107,7 +107,7 @@ def _plan_of(scheme: WebhookScheme) -> _Plan | None:
     if place is None or signed_parts is None:
         return None
     marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
-    names = {name for name in scheme.headers if isinstance(name, str)}
+    names = scheme.headers
     usable = {"", *names, *(f"={signature_mark}" for signature_mark in marks)}
     if (
         place not in names
@@ -162,7 +162,7 @@ def _split_template(template: Template) -> tuple[str, str] | None:
 # --- looking at a webhook ---------------------------------------------------------------
 
 
-def _single_header_values(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
+def _single_header_values(headers: Any, names: frozenset[str]) -> dict[str, str]:
     """Return the values of these headers, each of which must occur exactly once."""
     pairs: Any = headers
     if type(headers) is dict:
@@ -170,10 +170,11 @@ def _single_header_values(headers: Any, names: frozenset[str | bytes]) -> dict[s
     elif type(headers) is not list:
         raise _UnusualError
     values: dict[str, str] = {}
+    lower = str.lower  # refuses names in bytes
     for name, value in pairs:
-        lower_name = name.lower()
+        lower_name = lower(name)
         if lower_name in names:
-            if lower_name in values or type(lower_name) is not str or not value.isascii():
+            if lower_name in values or not value.isascii():
                 raise _UnusualError
             values[lower_name] = value.strip(" \t")
     return values

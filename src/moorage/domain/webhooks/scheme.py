@@ -141,7 +141,7 @@ class WebhookScheme:
     accepted: str = ""
     fetch: str | None = None
 
-    headers: frozenset[str | bytes] = attrs.field(init=False, repr=False, eq=False)
+    headers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     parameters: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
@@ -156,7 +156,7 @@ class WebhookScheme:
         """Compile the scheme, and refuse it if it is unsafe."""
         places = self._all_places()
         names = _arguments(places, "header") | {name.lower() for name in self.weaker_headers}
-        object.__setattr__(self, "headers", names | {name.encode() for name in names})
+        object.__setattr__(self, "headers", names)
         object.__setattr__(self, "parameters", _arguments(places, "parameter"))
         object.__setattr__(self, "covers", self._signed_parts())
         object.__setattr__(self, "known_types", dict(self.types))
