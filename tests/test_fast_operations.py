@@ -79,7 +79,7 @@ def raise_error(error: BaseException) -> Callable[[], Any]:
     return raise_error
 
 
-class Lab:
+class Harness:
     """A synchronous or asynchronous manager whose fast path is prepared for the service "v"."""
 
     def __init__(self, mode: str, **settings: Any) -> None:
@@ -124,9 +124,9 @@ class Lab:
 
 
 @pytest.fixture(params=["sync", "async"])
-def labs(request: pytest.FixtureRequest) -> Callable[..., Lab]:
+def harnesses(request: pytest.FixtureRequest) -> Callable[..., Harness]:
     """Return a function that creates a manager with a prepared fast path in this mode."""
-    return lambda **settings: Lab(request.param, **settings)
+    return lambda **settings: Harness(request.param, **settings)
 
 
 class EventList:
@@ -162,130 +162,136 @@ def _is_the_same_each_time(field: attrs.Attribute[Any], _: object) -> bool:
     "options", [{}, {"timeout": 2.0, "subject": "customer 7"}], ids=["plain", "with options"]
 )
 def test_first_operation_emits_the_same_events_as_later_ones(
-    labs: Callable[..., Lab], options: dict[str, Any]
+    harnesses: Callable[..., Harness], options: dict[str, Any]
 ) -> None:
     """The first call, for which no plan is prepared yet, emits the same events as later ones."""
     observer = EventList()
-    lab = labs(observers=[observer])
+    harness = harnesses(observers=[observer])
     observer.events = []
-    lab.perform(2, name="rates.list", tenant="acme", **options)
+    harness.perform(2, name="rates.list", tenant="acme", **options)
     general_path_events = observer.take()
     for _ in range(2):
-        lab.perform(2, name="rates.list", tenant="acme", **options)
+        harness.perform(2, name="rates.list", tenant="acme", **options)
         assert general_path_events == observer.take()
     assert ["CallStarted", "AttemptStarted", "AttemptFinished", "CallFinished"] == [
         name for name, _ in general_path_events
     ]
     assert [(("traceparent", "attempt 1"),)] * 3 == [
-        attempt.trace_headers for attempt in lab.attempts[1:]
+        attempt.trace_headers for attempt in harness.attempts[1:]
     ]
 
 
-def test_failures_emit_same_events_with_new_or_prepared_plan(labs: Callable[..., Lab]) -> None:
+def test_failures_emit_same_events_with_new_or_prepared_plan(
+    harnesses: Callable[..., Harness],
+) -> None:
     """A failed and retried operation emits the same events, with a new plan or a prepared one."""
     observer = EventList()
-    lab = labs(observers=[observer], retry=RetryPolicy(2, 0))
+    harness = harnesses(observers=[observer], retry=RetryPolicy(2, 0))
     emitted: list[Any] = []
     for _ in range(2):
         observer.events = []
-        assert lab.perform(raise_error(OSError()), 2, tenant="acme") == 2
+        assert harness.perform(raise_error(OSError()), 2, tenant="acme") == 2
         emitted.append(observer.take())
     assert emitted[0] == emitted[1]
 
 
-def test_observed_operation_names_its_target(labs: Callable[..., Lab]) -> None:
+def test_observed_operation_names_its_target(harnesses: Callable[..., Harness]) -> None:
     """The events of an observed operation contain the destination that the operation states."""
     observer = EventList()
-    lab = labs(observers=[observer])
+    harness = harnesses(observers=[observer])
     observer.events = []
-    lab.perform(2, target=MessageTarget(system="vendor", destination="orders"))
+    harness.perform(2, target=MessageTarget(system="vendor", destination="orders"))
     assert {"orders"} == {
         event.target.destination for event in observer.events if hasattr(event, "target")
     }
 
 
-def test_timeout_of_a_call_limits_its_attempt(labs: Callable[..., Lab]) -> None:
+def test_timeout_of_a_call_limits_its_attempt(harnesses: Callable[..., Harness]) -> None:
     """An operation's attempt gets the time that its caller gave, and no more."""
-    lab = labs(timeout=9.0)
-    lab.perform(2, timeout=3.0)
-    lab.perform(2, timeout=30.0)
-    assert [9.0, 3.0, 30.0] == [attempt.timeout for attempt in lab.attempts]
+    harness = harnesses(timeout=9.0)
+    harness.perform(2, timeout=3.0)
+    harness.perform(2, timeout=30.0)
+    assert [9.0, 3.0, 30.0] == [attempt.timeout for attempt in harness.attempts]
 
 
-def test_invalid_timeout_is_refused(labs: Callable[..., Lab]) -> None:
+def test_invalid_timeout_is_refused(harnesses: Callable[..., Harness]) -> None:
     """A call with an invalid timeout is refused before its first attempt."""
-    lab = labs()
+    harness = harnesses()
     with pytest.raises(ConfigurationError) as excinfo:
-        lab.perform(2, timeout=-1.0, request_id="r1")
-    assert ("v", "r1", 1) == (excinfo.value.service, excinfo.value.request_id, len(lab.attempts))
+        harness.perform(2, timeout=-1.0, request_id="r1")
+    assert ("v", "r1", 1) == (
+        excinfo.value.service,
+        excinfo.value.request_id,
+        len(harness.attempts),
+    )
 
 
-def test_interrupted_operation_has_ended_for_observers(labs: Callable[..., Lab]) -> None:
+def test_interrupted_operation_has_ended_for_observers(harnesses: Callable[..., Harness]) -> None:
     """An observer is told once that an interrupted operation ended, with an unknown outcome."""
     observer = EventList()
-    lab = labs(observers=[observer])
+    harness = harnesses(observers=[observer])
     observer.events = []
     with pytest.raises(CallInterrupted):
-        lab.perform(raise_error(CallInterrupted()))
+        harness.perform(raise_error(CallInterrupted()))
     ends = [event for event in observer.events if isinstance(event, CallFinished)]
     assert [(True, CallOutcome.UNKNOWN)] == [(event.cancelled, event.outcome) for event in ends]
 
 
-def test_operation_waits_for_a_limit(labs: Callable[..., Lab]) -> None:
+def test_operation_waits_for_a_limit(harnesses: Callable[..., Harness]) -> None:
     """If a rate limit delays an operation, the operation waits and then succeeds."""
-    lab = labs(limits=(RateLimitConfig.per_second(1),))
-    assert [lab.perform(2), lab.perform(3)] == [2, 3]
-    assert lab.clock.slept
+    harness = harnesses(limits=(RateLimitConfig.per_second(1),))
+    assert [harness.perform(2), harness.perform(3)] == [2, 3]
+    assert harness.clock.slept
 
 
-def test_operation_is_refused_by_a_limit(labs: Callable[..., Lab]) -> None:
+def test_operation_is_refused_by_a_limit(harnesses: Callable[..., Harness]) -> None:
     """A rate limit refuses an operation that may not wait; the error names the limit."""
-    lab = labs(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
+    harness = harnesses(limits=(RateLimitConfig.per_second(1),), max_limit_wait=0)
     with pytest.raises(RateLimitExceeded) as excinfo:
-        lab.perform(2)
+        harness.perform(2)
     assert (excinfo.value.service, excinfo.value.operation) == ("v", "rates.find")
-    assert len(lab.attempts) == 1
+    assert len(harness.attempts) == 1
 
 
-def test_operation_is_refused_by_a_circuit(labs: Callable[..., Lab]) -> None:
+def test_operation_is_refused_by_a_circuit(harnesses: Callable[..., Harness]) -> None:
     """A failed operation is counted by the circuit, which then refuses the next operation."""
-    lab = labs(circuit=CircuitBreakerConfig(failures=1))
+    harness = harnesses(circuit=CircuitBreakerConfig(failures=1))
     with pytest.raises(VendorFailed):
-        lab.perform(raise_error(OSError()))
+        harness.perform(raise_error(OSError()))
     with pytest.raises(CircuitBreakerOpen) as excinfo:
-        lab.perform(2)
+        harness.perform(2)
     assert (excinfo.value.operation, excinfo.value.vendor) == ("rates.find", "vendor")
 
 
 @pytest.mark.parametrize("limits", [(), (RateLimitConfig.per_second(1),)], ids=["free", "waited"])
-def test_interruption_is_raised(labs: Callable[..., Lab], limits: Any) -> None:
+def test_interruption_is_raised(harnesses: Callable[..., Harness], limits: Any) -> None:
     """After an interrupted operation the rate limit stays usable."""
-    lab = labs(limits=limits)
+    harness = harnesses(limits=limits)
     with pytest.raises(CallInterrupted):
-        lab.perform(raise_error(CallInterrupted()))
-    assert lab.perform(2) == 2
+        harness.perform(raise_error(CallInterrupted()))
+    assert harness.perform(2) == 2
 
 
-def test_failed_operation_is_repeated(labs: Callable[..., Lab]) -> None:
+def test_failed_operation_is_repeated(harnesses: Callable[..., Harness]) -> None:
     """A repeatable operation is retried after a failure with an unknown outcome."""
-    lab = labs(retry=RetryPolicy(2, 0))
-    assert lab.perform(raise_error(OSError()), 2) == 2
-    assert [attempt.number for attempt in lab.attempts[1:]] == [1, 2]
+    harness = harnesses(retry=RetryPolicy(2, 0))
+    assert harness.perform(raise_error(OSError()), 2) == 2
+    assert [attempt.number for attempt in harness.attempts[1:]] == [1, 2]
 
 
-def test_failed_operation_with_an_effect_is_not_repeated(labs: Callable[..., Lab]) -> None:
+def test_failed_operation_with_an_effect_is_not_repeated(harnesses: Callable[..., Harness]) -> None:
     """An operation that is not repeatable is not retried after an unknown outcome."""
-    lab = labs(retry=RetryPolicy(2, 0))
+    harness = harnesses(retry=RetryPolicy(2, 0))
     with pytest.raises(VendorFailed) as excinfo:
-        lab.perform(raise_error(OSError()), 2, repeatable=False)
+        harness.perform(raise_error(OSError()), 2, repeatable=False)
     assert (excinfo.value.attempts, excinfo.value.operation) == (1, "rates.find")
 
 
 def test_unsent_nested_call_proves_nothing_about_the_outer_one(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
 ) -> None:
     """If a nested call was not sent, the outer operation may still have had an effect."""
-    lab = labs(retry=RetryPolicy(2, 0))
+    harness = harnesses(retry=RetryPolicy(2, 0))
     inner = ConnectorManager([Service("inner", retry=None, circuit=None)])
 
     def call_inside() -> Any:
@@ -295,62 +301,64 @@ def test_unsent_nested_call_proves_nothing_about_the_outer_one(
         return inner.run("inner", fail_unsent)
 
     with pytest.raises(ConnectionFailed):
-        lab.perform(call_inside, 2, repeatable=False)
-    assert len(lab.attempts) == 2
+        harness.perform(call_inside, 2, repeatable=False)
+    assert len(harness.attempts) == 2
 
 
-def test_mistake_in_translate_error_is_raised_and_frees_the_probe(labs: Callable[..., Lab]) -> None:
+def test_mistake_in_translate_error_is_raised_and_frees_the_probe(
+    harnesses: Callable[..., Harness],
+) -> None:
     """If `translate_error` raises, the error is raised and the circuit's probe is freed."""
-    lab = labs(circuit=CircuitBreakerConfig(failures=1, open_for=5))
+    harness = harnesses(circuit=CircuitBreakerConfig(failures=1, open_for=5))
     with pytest.raises(VendorFailed):
-        lab.perform(raise_error(OSError()))
-    lab.clock.advance(6)
+        harness.perform(raise_error(OSError()))
+    harness.clock.advance(6)
     with pytest.raises(LookupError):
-        lab.perform(raise_error(ZeroDivisionError()))
-    assert lab.perform(2) == 2
+        harness.perform(raise_error(ZeroDivisionError()))
+    assert harness.perform(2) == 2
 
 
-def test_endpoint_of_the_operations_name_applies(labs: Callable[..., Lab]) -> None:
+def test_endpoint_of_the_operations_name_applies(harnesses: Callable[..., Harness]) -> None:
     """The time limit of the endpoint with the operation's name applies."""
-    lab = labs(endpoints=(Endpoint("rates.find", attempt_timeout=3.0),), timeout=9.0)
-    lab.perform(2)
-    lab.perform(2, name="rates.other")
-    lab.perform(2, name="rates.other")
-    lab.perform(2)
-    assert [attempt.timeout for attempt in lab.attempts] == [3.0, 3.0, 9.0, 9.0, 3.0]
+    harness = harnesses(endpoints=(Endpoint("rates.find", attempt_timeout=3.0),), timeout=9.0)
+    harness.perform(2)
+    harness.perform(2, name="rates.other")
+    harness.perform(2, name="rates.other")
+    harness.perform(2)
+    assert [attempt.timeout for attempt in harness.attempts] == [3.0, 3.0, 9.0, 9.0, 3.0]
 
 
-def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> None:
+def test_endpoint_that_was_not_called_yet_applies(harnesses: Callable[..., Harness]) -> None:
     """An endpoint's time limit applies to its first call, even after calls of other operations."""
-    lab = labs(endpoints=(Endpoint("rates.list", attempt_timeout=3.0),), timeout=9.0)
-    lab.perform(2)
-    lab.perform(2, name="rates.list")
-    assert [attempt.timeout for attempt in lab.attempts] == [9.0, 9.0, 3.0]
+    harness = harnesses(endpoints=(Endpoint("rates.list", attempt_timeout=3.0),), timeout=9.0)
+    harness.perform(2)
+    harness.perform(2, name="rates.list")
+    assert [attempt.timeout for attempt in harness.attempts] == [9.0, 9.0, 3.0]
 
 
-def test_operation_attempt_has_tenant_of_its_call(labs: Callable[..., Lab]) -> None:
+def test_operation_attempt_has_tenant_of_its_call(harnesses: Callable[..., Harness]) -> None:
     """An operation's attempt knows the tenant of its call, and has no idempotency key."""
-    lab = labs()
+    harness = harnesses()
     for _ in range(2):
-        lab.perform(2, tenant="acme")
-    assert {(a.tenant, a.idempotency_key) for a in lab.attempts[1:]} == {("acme", None)}
+        harness.perform(2, tenant="acme")
+    assert {(a.tenant, a.idempotency_key) for a in harness.attempts[1:]} == {("acme", None)}
 
 
-def test_name_that_is_no_text_is_refused(labs: Callable[..., Lab]) -> None:
+def test_name_that_is_no_text_is_refused(harnesses: Callable[..., Harness]) -> None:
     """A tenant that is not a string is refused."""
-    lab = labs()
+    harness = harnesses()
     with pytest.raises(InvalidData):
-        lab.perform(2, tenant=[])
-    assert len(lab.attempts) == 1
+        harness.perform(2, tenant=[])
+    assert len(harness.attempts) == 1
 
 
-def test_full_bulkhead_refuses_an_operation(labs: Callable[..., Lab]) -> None:
+def test_full_bulkhead_refuses_an_operation(harnesses: Callable[..., Harness]) -> None:
     """A full bulkhead refuses a second operation."""
-    lab = labs(bulkhead=BulkheadConfig(1))
-    if lab.mode == "sync":
+    harness = harnesses(bulkhead=BulkheadConfig(1))
+    if harness.mode == "sync":
         with pytest.raises(BulkheadFull):
-            lab.perform(lambda: lab.perform(3))
-    assert lab.perform(2) == 2
+            harness.perform(lambda: harness.perform(3))
+    assert harness.perform(2) == 2
 
 
 def test_dry_run_performs_safe_operations_only() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.adapters.sql_lab import KINDS, Lab, labs
+from tests.adapters.sql_harness import KINDS, Harness, harnesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     """Yield a test database of each kind."""
-    with labs(request.param) as value:
+    with harnesses(request.param) as value:
         yield value
 
 
 @pytest.fixture(scope="module")
-def sql_store(lab: Lab) -> SqlStorage:
+def sql_store(harness: Harness) -> SqlStorage:
     """Return a store whose timeouts are long enough even on a busy machine."""
-    return lab.sync_store()
+    return harness.sync_store()

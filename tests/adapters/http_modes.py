@@ -11,7 +11,7 @@ import pytest
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.domain.http.requests import Request, Timeouts
-from moorage.testing.kits._http_lab import ThreadedClient
+from moorage.testing.kits._http_harness import ThreadedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

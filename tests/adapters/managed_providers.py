@@ -15,7 +15,7 @@ from moorage.adapters.credentials.managed import (
 from moorage.testing import VirtualClock
 
 if TYPE_CHECKING:
-    from tests.adapters.manager_labs import Lab
+    from tests.adapters.manager_harnesses import Harness
 
 PATIENCE = 30.0
 OWNER = ("shop", "acme-fr")
@@ -28,26 +28,26 @@ class ProviderInMode:
     Closing it closes the providers.
     """
 
-    def __init__(self, lab: Lab, *, is_async: bool) -> None:
-        self.lab, self.is_async = lab, is_async
+    def __init__(self, harness: Harness, *, is_async: bool) -> None:
+        self.harness, self.is_async = harness, is_async
         self.clock = VirtualClock(datetime(2026, 11, 20, 12, tzinfo=UTC))
-        lab.now = self.clock.utc
+        harness.now = self.clock.utc
         self._made: list[Any] = []
 
     def __enter__(self) -> Self:
-        self.lab.__enter__()
+        self.harness.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         for provider in self._made:
             self.ask(provider.close)
-        self.lab.__exit__()
+        self.harness.__exit__()
 
     def provider(self, manager: Any = None, **options: Any) -> Any:
         """Return a provider that reads from the fake secret manager."""
         kind: Any = AsyncManagedCredentialProvider if self.is_async else ManagedCredentialProvider
         options = {"clock": self.clock, "timeout": PATIENCE, **options}
-        provider = kind(manager or self.lab.manager(), **options)
+        provider = kind(manager or self.harness.manager(), **options)
         self._made.append(provider)
         return provider
 

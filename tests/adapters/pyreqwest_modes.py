@@ -8,7 +8,7 @@ import pytest
 
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
-from moorage.testing.kits._http_lab import ThreadedClient
+from moorage.testing.kits._http_harness import ThreadedClient
 from tests.adapters.http_modes import in_loop
 
 if TYPE_CHECKING:

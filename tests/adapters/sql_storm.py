@@ -11,7 +11,7 @@ from random import Random
 
 from moorage.adapters.state.sql import SqlStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.sql_lab import PATIENCE, Append, RacingAppend
+from tests.adapters.sql_harness import PATIENCE, Append, RacingAppend
 
 THREADS = 4
 EACH = 40

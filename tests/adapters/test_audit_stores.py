@@ -44,7 +44,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 KEYS = generate_keys()
 
 
-class AuditLab:
+class AuditHarness:
     """An audit trail in one kind of store, and functions that damage its records."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -108,17 +108,17 @@ class AuditLab:
 
 
 @pytest.fixture(params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLab]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditHarness]:
     """Yield an empty audit trail, once for each kind of store."""
-    value = AuditLab(request.param, tmp_path)
+    value = AuditHarness(request.param, tmp_path)
     yield value
     value.close()
 
 
-def filled_trail(lab: AuditLab, size: int = 6) -> AuditTrail:
+def filled_trail(harness: AuditHarness, size: int = 6) -> AuditTrail:
     """Return an audit trail with records of several actions and actors, one second apart."""
     clock = VirtualClock()
-    trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
+    trail = AuditTrail(harness.store, keys=KEYS, seal_every=4, clock=clock)
     for number in range(size):
         action = ("circuit.open", "circuit.reset", "key.resolve")[number % 3]
         trail.record(
@@ -133,11 +133,11 @@ def filled_trail(lab: AuditLab, size: int = 6) -> AuditTrail:
     return trail
 
 
-def test_records_are_read_back_unchanged(lab: AuditLab) -> None:
+def test_records_are_read_back_unchanged(harness: AuditHarness) -> None:
     """Audit records are read back unchanged, and another process continues their hash chain."""
-    trail = filled_trail(lab)
-    records = list(lab.store.records())
-    with closing(lab.another()) as second_store:
+    trail = filled_trail(harness)
+    records = list(harness.store.records())
+    with closing(harness.another()) as second_store:
         assert records == list(second_store.records())
         AuditTrail(second_store, keys=KEYS).record("note", "end", actor="bob")
 
@@ -146,16 +146,16 @@ def test_records_are_read_back_unchanged(lab: AuditLab) -> None:
     assert {"state": "öffnet"} == json.loads(records[0].after or "")
     result = trail.verify()
     assert (True, 8, 5) == (result.whole, result.records, result.sealed)
-    assert lab.store.head() == result.head
+    assert harness.store.head() == result.head
 
 
-def test_stores_filter_and_page_records(lab: AuditLab) -> None:
+def test_stores_filter_and_page_records(harness: AuditHarness) -> None:
     """Each store filters and pages audit records in the same way.
 
     Text filters are case-sensitive.
     """
-    filled_trail(lab)
-    records = list(lab.store.records())
+    filled_trail(harness)
+    records = list(harness.store.records())
     start = records[0].time
     for query in (
         AuditQuery(),
@@ -170,7 +170,7 @@ def test_stores_filter_and_page_records(lab: AuditLab) -> None:
         found_records: list[AuditRecord] = []
         cursor: int | None = None
         while True:
-            page = lab.store.find(attrs.evolve(query, limit=2, after=cursor))
+            page = harness.store.find(attrs.evolve(query, limit=2, after=cursor))
             found_records += page.items
             cursor = page.next
             if cursor is None:
@@ -179,10 +179,10 @@ def test_stores_filter_and_page_records(lab: AuditLab) -> None:
 
 
 @pytest.mark.parametrize("name", ["act", "subject", "actor", "reason", "previous", "hash"])
-def test_alteration_is_found(lab: AuditLab, name: str) -> None:
+def test_alteration_is_found(harness: AuditHarness, name: str) -> None:
     """If an audit record was changed, verification reports its number."""
-    trail = filled_trail(lab)
-    lab.change(3, name, "x")
+    trail = filled_trail(harness)
+    harness.change(3, name, "x")
 
     finding = trail.verify().finding
     assert finding is not None
@@ -192,29 +192,29 @@ def test_alteration_is_found(lab: AuditLab, name: str) -> None:
 @pytest.mark.parametrize(
     "number, fault", [(1, Fault.REMOVED), (4, Fault.REMOVED), (7, Fault.CUT_OFF)]
 )
-def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
+def test_removal_is_found(harness: AuditHarness, number: int, fault: Fault) -> None:
     """If an audit record is missing, even the last one, verification reports its number."""
-    trail = filled_trail(lab)
-    lab.remove(number)
+    trail = filled_trail(harness)
+    harness.remove(number)
 
     finding = trail.verify().finding
     assert finding is not None
     assert (number, fault) == (finding.number, finding.fault)
 
 
-def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
+def test_damaged_end_is_not_continued(harness: AuditHarness) -> None:
     """If an audit trail has lost its last record, it refuses new records, so that the gap shows."""
-    trail = filled_trail(lab)
-    lab.remove(7)
+    trail = filled_trail(harness)
+    harness.remove(7)
 
     with pytest.raises(ConfigurationError, match=r"note of 1 was refused.* damaged"):
         trail.record("note", "1", actor="ada")
-    assert 6 == len(list(lab.store.records()))
+    assert 6 == len(list(harness.store.records()))
 
 
-def test_processes_keep_one_chain(lab: AuditLab) -> None:
+def test_processes_keep_one_chain(harness: AuditHarness) -> None:
     """Processes that append at the same time write one unbroken hash chain."""
-    command = [sys.executable, "-m", "tests.adapters.audit_process", lab.url, lab.prefix]
+    command = [sys.executable, "-m", "tests.adapters.audit_process", harness.url, harness.prefix]
     processes = [
         subprocess.Popen(
             [*command, name, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -229,12 +229,12 @@ def test_processes_keep_one_chain(lab: AuditLab) -> None:
             process.communicate("go\n")
     assert [0, 0, 0] == [process.returncode for process in processes]
 
-    records = list(lab.store.records())
+    records = list(harness.store.records())
     assert {f"{name}/{record_number}" for name in "abc" for record_number in range(20)} == {
         record.subject for record in records
     }
     assert 60 == len(records)
-    assert AuditTrail(lab.store).verify().whole
+    assert AuditTrail(harness.store).verify().whole
 
 
 # --- SQLite -----------------------------------------------------------------------------
@@ -243,11 +243,11 @@ def test_processes_keep_one_chain(lab: AuditLab) -> None:
 def test_values_of_other_types_are_found(tmp_path: Path) -> None:
     """If a value's type in SQLite differs from its column's type, verification reports a change."""
     for column in ("acted_at", "subject", "state_after"):
-        lab = AuditLab("sqlite", tmp_path)
-        trail = filled_trail(lab)
-        lab.run(f"UPDATE {lab.prefix}audit SET {column} = x'00ff' WHERE number = 2")
+        harness = AuditHarness("sqlite", tmp_path)
+        trail = filled_trail(harness)
+        harness.run(f"UPDATE {harness.prefix}audit SET {column} = x'00ff' WHERE number = 2")
         finding = trail.verify().finding
-        lab.close()
+        harness.close()
         assert finding is not None
         assert (2, Fault.ALTERED) == (finding.number, finding.fault)
 
@@ -270,18 +270,18 @@ def test_tables_are_created(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[AuditLab]:
+def file(tmp_path: Path) -> Iterator[AuditHarness]:
     """Return an empty audit trail in a file."""
-    value = AuditLab("file", tmp_path)
+    value = AuditHarness("file", tmp_path)
     yield value
     value.close()
 
 
-def _text(lab: AuditLab) -> list[bytes]:
-    return lab.path.read_bytes().splitlines(keepends=True)
+def _text(harness: AuditHarness) -> list[bytes]:
+    return harness.path.read_bytes().splitlines(keepends=True)
 
 
-def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
+def test_crash_leaves_the_chain_whole(file: AuditHarness) -> None:
     """After a crash, a trail also continues after records that its head file does not contain."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
@@ -301,7 +301,7 @@ def test_crash_leaves_the_chain_whole(file: AuditLab) -> None:
     assert 11 == len(_text(file))
 
 
-def test_first_record_survives_a_crash(file: AuditLab) -> None:
+def test_first_record_survives_a_crash(file: AuditHarness) -> None:
     """If a crash left no head file, the audit trail continues after its first record."""
     trail = AuditTrail(file.store)
     trail.record("note", "1", actor="ada")
@@ -312,7 +312,9 @@ def test_first_record_survives_a_crash(file: AuditLab) -> None:
 
 
 @pytest.mark.parametrize("change", [{"number": 9}, {"actor": "eve"}])
-def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[str, Any]) -> None:
+def test_records_after_the_head_must_continue_it(
+    file: AuditHarness, change: dict[str, Any]
+) -> None:
     """Lines after the head record belong to the trail only if they continue its hash chain."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
@@ -339,7 +341,7 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
         pytest.param(b"[" * 100_000 + b"\n", id="nested"),
     ],
 )
-def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
+def test_lines_that_are_no_records_are_found(file: AuditHarness, line: bytes) -> None:
     """If a line of the audit file is unreadable, verification reports it as altered."""
     trail = filled_trail(file)
     lines = _text(file)
@@ -354,7 +356,9 @@ def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> Non
 @pytest.mark.parametrize(
     "change", [{"act": "seal", "after": ["x"]}, {"act": 7}, {"reason": None}, {"at": True}]
 )
-def test_values_of_wrong_types_are_found_in_a_file(file: AuditLab, change: dict[str, Any]) -> None:
+def test_values_of_wrong_types_are_found_in_a_file(
+    file: AuditHarness, change: dict[str, Any]
+) -> None:
     """A record with values of other types is reported, even if its hash fits its content."""
     trail = filled_trail(file)
     lines = _text(file)
@@ -367,7 +371,7 @@ def test_values_of_wrong_types_are_found_in_a_file(file: AuditLab, change: dict[
     assert (2, Fault.ALTERED) == (finding.number, finding.fault)
 
 
-def test_spaces_and_types_are_found(file: AuditLab) -> None:
+def test_spaces_and_types_are_found(file: AuditHarness) -> None:
     """If a record's JSON was only formatted differently, verification reports it as altered."""
     trail = filled_trail(file)
     whole_chunks = _text(file)
@@ -381,7 +385,7 @@ def test_spaces_and_types_are_found(file: AuditLab) -> None:
         assert 2 == finding.number
 
 
-def test_unreadable_head_is_refused(file: AuditLab) -> None:
+def test_unreadable_head_is_refused(file: AuditHarness) -> None:
     """If the audit trail's head file has invalid content, the error contains the file's name."""
     trail = filled_trail(file)
     head = file.path.with_name(f"{file.path.name}.head")
@@ -391,7 +395,7 @@ def test_unreadable_head_is_refused(file: AuditLab) -> None:
             trail.record("note", "1", actor="ada")
 
 
-def test_removed_file_is_refused(file: AuditLab) -> None:
+def test_removed_file_is_refused(file: AuditHarness) -> None:
     """If the audit file is missing but its head file exists, this is reported as damage."""
     trail = filled_trail(file)
     file.path.unlink()

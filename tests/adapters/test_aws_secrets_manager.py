@@ -18,7 +18,7 @@ from moorage.errors import (
 )
 from moorage.testing import Behaviour
 from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
-from tests.adapters.manager_labs import SECRET, AwsLab
+from tests.adapters.manager_harnesses import SECRET, AwsHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,29 +30,31 @@ NAME = "moorage/services/shop"
 class Aws(ProviderInMode):
     """A fake AWS account that contains one secret."""
 
-    lab: AwsLab
+    harness: AwsHarness
 
     def __init__(self, *, is_async: bool) -> None:
-        super().__init__(AwsLab(), is_async=is_async)
-        self.lab.put(NAME, "old")
+        super().__init__(AwsHarness(), is_async=is_async)
+        self.harness.put(NAME, "old")
 
     def provider_in(self, **environment: str) -> Any:
         """Return a provider that finds its access keys in these environment variables."""
-        return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
+        return self.provider(self.harness.manager(identity=AwsEnvironment(environment)))
 
     def instance(self, **environment: str) -> Any:
         """Return a provider that gets its keys from the fake instance metadata service."""
-        return self.provider_in(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
+        return self.provider_in(
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.harness.url}/", **environment
+        )
 
 
 @BOTH_MODES
 def test_access_keys_in_variables_need_no_metadata_request(is_async: bool) -> None:
     """If the environment variables contain the access keys, no metadata is requested."""
     with Aws(is_async=is_async) as aws:
-        aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
+        aws.harness.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
         assert OLD == aws.get(aws.instance(**keys, AWS_SESSION_TOKEN="a-session"))
-        assert 1 == len(aws.lab.server.requests)
+        assert 1 == len(aws.harness.server.requests)
         with pytest.raises(InvalidData, match="its session token is missing"):
             aws.get(aws.provider_in(**keys))
 
@@ -69,12 +71,14 @@ def test_access_keys_of_a_container_are_requested_with_its_token(
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof of the pod"},
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(proof)},
         ):
-            container_url = f"{aws.lab.url}/container?id=1"
+            container_url = f"{aws.harness.url}/container?id=1"
             assert OLD == aws.get(
                 aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url, **options)
             )
         with pytest.raises(AuthenticationFailed, match="Check the role of this machine"):
-            aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
+            aws.get(
+                aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.harness.url}/container")
+            )
 
 
 @BOTH_MODES
@@ -86,10 +90,10 @@ def test_token_of_a_pod_is_exchanged_for_access_keys(is_async: bool, tmp_path: P
     with Aws(is_async=is_async) as aws:
         pod = {
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
-            "AWS_ENDPOINT_URL_STS": f"{aws.lab.url}/sts",
+            "AWS_ENDPOINT_URL_STS": f"{aws.harness.url}/sts",
         }
         assert OLD == aws.get(aws.instance(**pod, **role))
-        assert [] == [item for item in aws.lab.server.requests if "/latest/" in item.path]
+        assert [] == [item for item in aws.harness.server.requests if "/latest/" in item.path]
         with pytest.raises(ConfigurationError, match="AWS_ROLE_ARN is not"):
             aws.get(aws.provider_in(**pod))
         token.write_text(f"{SECRET} of another pod")
@@ -114,11 +118,11 @@ def test_token_service_that_gives_no_keys(
     token = tmp_path / "token"
     token.write_text("token of the pod")
     with Aws(is_async=False) as aws:
-        aws.lab.server.always(Behaviour(status, body=body.encode()))
+        aws.harness.server.always(Behaviour(status, body=body.encode()))
         provider = aws.provider_in(
             AWS_WEB_IDENTITY_TOKEN_FILE=str(token),
             AWS_ROLE_ARN="arn:aws:iam::1:role/ours",
-            AWS_ENDPOINT_URL_STS=aws.lab.url,
+            AWS_ENDPOINT_URL_STS=aws.harness.url,
         )
         with pytest.raises(StorageUnavailable, match=error):
             aws.get(provider)
@@ -130,21 +134,23 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
                 aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url))
-        assert () == aws.lab.server.requests
+        assert () == aws.harness.server.requests
 
 
 class RedirectingClient:
     """An HTTP client that records addresses and sends the requests to the fake AWS service."""
 
-    def __init__(self, http: Any, lab: AwsLab) -> None:
-        self._http, self._lab, self.urls = http, lab, list[str]()
+    def __init__(self, http: Any, harness: AwsHarness) -> None:
+        self._http, self._harness, self.urls = http, harness, list[str]()
 
     def send(self, request: Any, url: str, timeouts: Any) -> Any:
         """Record the request's address, and send the request to the fake service."""
         self.urls.append(url)
         path = "/" + url.split("/", 3)[3]
         return self._http.send(
-            request.with_header("Authorization", "proof of the pod"), self._lab.url + path, timeouts
+            request.with_header("Authorization", "proof of the pod"),
+            self._harness.url + path,
+            timeouts,
         )
 
 
@@ -153,12 +159,14 @@ def test_default_address_and_credentials() -> None:
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(is_async=False) as aws, StdlibHttpClient() as http:
-        elsewhere_client: Any = RedirectingClient(http, aws.lab)
+        elsewhere_client: Any = RedirectingClient(http, aws.harness)
         for value in (
             {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
             {},
         ):
-            manager = aws.lab.manager(identity=AwsEnvironment(value), endpoint="https://x.invalid")
+            manager = aws.harness.manager(
+                identity=AwsEnvironment(value), endpoint="https://x.invalid"
+            )
             # From here on the signatures are wrong for AWS itself.
             with pytest.raises(ConnectorError):
                 aws.get(aws.provider(manager, http=elsewhere_client))
@@ -174,18 +182,18 @@ def test_access_keys_of_an_instance_are_cached_and_renewed(is_async: bool) -> No
         provider = aws.instance()
         for expected in (1, 1, 2, 2):
             assert OLD == aws.get(provider)
-            assert expected == aws.lab.asked["login"]
+            assert expected == aws.harness.asked["login"]
             aws.clock.advance(1300)
-        aws.lab.revoke()
+        aws.harness.revoke()
         assert OLD == aws.get(provider)
-        assert 3 == aws.lab.asked["login"]
+        assert 3 == aws.harness.asked["login"]
 
 
 @BOTH_MODES
 def test_missing_role_and_unreachable_metadata_have_different_errors(is_async: bool) -> None:
     """A missing role, disabled metadata and unreachable metadata have different errors."""
     with Aws(is_async=is_async) as aws:
-        aws.lab.role = None
+        aws.harness.role = None
         with pytest.raises(ConfigurationError, match="has no IAM role"):
             aws.get(aws.instance())
         with pytest.raises(ConfigurationError, match="metadata is disabled"):
@@ -209,7 +217,7 @@ def test_refused_metadata_request_raises_authentication_failed(
     """If the metadata service refuses any of the three requests, AuthenticationFailed is raised."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
-        aws.lab.server.queue(*answers)
+        aws.harness.server.queue(*answers)
         with pytest.raises(AuthenticationFailed, match="the instance's metadata refused"):
             aws.get(provider)
 
@@ -228,7 +236,7 @@ def test_incomplete_access_keys_are_not_used(broken: dict[str, str], is_async: b
     """If the metadata service returns incomplete access keys, they are not used."""
     with Aws(is_async=is_async) as aws:
         provider = aws.instance()
-        aws.lab.server.queue(
+        aws.harness.server.queue(
             Behaviour(200, body=b"t"), Behaviour(200, body=b"r"), Behaviour.of_json(broken)
         )
         with pytest.raises(StorageUnavailable, match="the instance's metadata returned an"):
@@ -239,9 +247,9 @@ def test_incomplete_access_keys_are_not_used(broken: dict[str, str], is_async: b
 def test_binary_secret_is_read_as_text_if_it_is_valid_utf8(is_async: bool) -> None:
     """A binary secret is read as text if it is valid UTF-8; other bytes are refused."""
     with Aws(is_async=is_async) as aws:
-        aws.lab.secrets[NAME] = b"old"
+        aws.harness.secrets[NAME] = b"old"
         assert OLD == aws.get(aws.provider())
-        aws.lab.server.queue(Behaviour.of_json({"SecretBinary": "!"}))
+        aws.harness.server.queue(Behaviour.of_json({"SecretBinary": "!"}))
         with pytest.raises(StorageUnavailable, match="an unexpected response"):
             aws.get(aws.provider())
 
@@ -267,7 +275,7 @@ def test_aws_error_code_decides_exception(
 ) -> None:
     """AWS's error code decides which exception is raised, because most errors have status 400."""
     with Aws(is_async=is_async) as aws:
-        aws.lab.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
+        aws.harness.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
         with pytest.raises(kind) as excinfo:
             aws.get(aws.provider())
         assert SECRET not in repr((str(excinfo.value), vars(excinfo.value)))
@@ -278,18 +286,18 @@ def test_error_code_is_read_from_a_header(is_async: bool) -> None:
     """If a proxy removed the response's body, AWS's error code is read from a header."""
     with Aws(is_async=is_async) as aws:
         error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
-        aws.lab.server.always(Behaviour(400, error_headers))
+        aws.harness.server.always(Behaviour(400, error_headers))
         assert not aws.ask(aws.provider().has, "shop", None)
 
 
 def test_fake_aws_refuses_wrong_signatures_and_times() -> None:
     """The fake AWS service refuses requests with wrong signatures or wrong times."""
     with Aws(is_async=False) as aws:
-        wrong_manager = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
+        wrong_manager = aws.harness.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):
             aws.get(aws.provider(wrong_manager))
         aws.clock.advance(0)
-        aws.lab.now = lambda: aws.clock.utc().replace(year=2020)
+        aws.harness.now = lambda: aws.clock.utc().replace(year=2020)
         with pytest.raises(AuthenticationFailed, match="InvalidSignature"):
             aws.get(aws.provider())
 

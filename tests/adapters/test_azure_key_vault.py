@@ -13,7 +13,7 @@ from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
-from tests.adapters.manager_labs import SECRET, AzureLab
+from tests.adapters.manager_harnesses import SECRET, AzureHarness
 
 OLD = Credentials.bearer("old")
 NAME = "moorage-shop"
@@ -22,11 +22,11 @@ NAME = "moorage-shop"
 class Azure(ProviderInMode):
     """A fake Azure Key Vault that contains one secret."""
 
-    lab: AzureLab
+    harness: AzureHarness
 
     def __init__(self, *, is_async: bool) -> None:
-        super().__init__(AzureLab(), is_async=is_async)
-        self.lab.put(NAME, "old")
+        super().__init__(AzureHarness(), is_async=is_async)
+        self.harness.put(NAME, "old")
 
 
 @BOTH_MODES
@@ -34,26 +34,28 @@ def test_managed_identity_gets_its_token_from_the_metadata_service(is_async: boo
     """A managed identity gets its token from the machine's metadata service."""
     with Azure(is_async=is_async) as azure:
         for client_id in (None, "u"):
-            identity = AzureManagedIdentity(client_id, address=azure.lab.url)
-            assert OLD == azure.get(azure.provider(azure.lab.manager(identity=identity)))
-        identity = AzureManagedIdentity("other", address=azure.lab.url)
+            identity = AzureManagedIdentity(client_id, address=azure.harness.url)
+            assert OLD == azure.get(azure.provider(azure.harness.manager(identity=identity)))
+        identity = AzureManagedIdentity("other", address=azure.harness.url)
         with pytest.raises(ConfigurationError, match="metadata rejected"):
-            azure.get(azure.provider(azure.lab.manager(identity=identity)))
+            azure.get(azure.provider(azure.harness.manager(identity=identity)))
 
 
 @BOTH_MODES
 def test_wrong_client_secret_and_unknown_directory_raise_different_errors(is_async: bool) -> None:
     """A wrong client secret and an unknown tenant directory raise different errors."""
     with Azure(is_async=is_async) as azure:
-        wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
+        wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.harness.url)
         with pytest.raises(
             AuthenticationFailed, match=r"invalid_client.*has not expired"
         ) as excinfo:
-            azure.get(azure.provider(azure.lab.manager(identity=wrong_client)))
+            azure.get(azure.provider(azure.harness.manager(identity=wrong_client)))
         assert SECRET not in repr((str(excinfo.value), vars(excinfo.value)))
-        stored_client = AzureClient("our-app", SECRET, tenant="elsewhere", authority=azure.lab.url)
+        stored_client = AzureClient(
+            "our-app", SECRET, tenant="elsewhere", authority=azure.harness.url
+        )
         with pytest.raises(AuthenticationFailed):
-            azure.get(azure.provider(azure.lab.manager(identity=stored_client)))
+            azure.get(azure.provider(azure.harness.manager(identity=stored_client)))
 
 
 @BOTH_MODES
@@ -64,10 +66,10 @@ def test_wrong_client_secret_and_unknown_directory_raise_different_errors(is_asy
 def test_challenge_for_another_resource_gets_no_token(resource: str, is_async: bool) -> None:
     """If the vault's challenge names an unexpected resource, no token and no secret are sent."""
     with Azure(is_async=is_async) as azure:
-        azure.lab.resource = resource
+        azure.harness.resource = resource
         with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
-        assert 1 == len(azure.lab.server.requests)
+        assert 1 == len(azure.harness.server.requests)
 
 
 @pytest.mark.parametrize("resource", ["https://vault.example", "https://ours.vault.example/"])
@@ -83,34 +85,34 @@ def test_resource_of_the_challenge_must_contain_the_vault_host(resource: str) ->
 def test_vault_whose_challenge_has_no_directory_is_refused(is_async: bool) -> None:
     """A vault is refused if its challenge is missing or has no directory; both formats are read."""
     with Azure(is_async=is_async) as azure:
-        azure.lab.directory = "https://login.windows.net/"
+        azure.harness.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
-        azure.lab.server.queue(Behaviour(401))
+        azure.harness.server.queue(Behaviour(401))
         with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
         challenge = (
             'Bearer authorization_uri="https://login.example/our-directory",'
-            f' resource="{azure.lab.resource}"'
+            f' resource="{azure.harness.resource}"'
         )
-        azure.lab.server.queue(Behaviour(401, {"WWW-Authenticate": challenge}))
+        azure.harness.server.queue(Behaviour(401, {"WWW-Authenticate": challenge}))
         assert OLD == azure.get(azure.provider())
 
 
 @BOTH_MODES
 def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
     """The client secret goes only to the configured authority, even if the vault names another."""
-    with Azure(is_async=is_async) as azure, AzureLab() as other_lab:
-        azure.lab.directory = f"{other_lab.url}/our-directory"
+    with Azure(is_async=is_async) as azure, AzureHarness() as other_harness:
+        azure.harness.directory = f"{other_harness.url}/our-directory"
         assert OLD == azure.get(azure.provider())
-        assert () == other_lab.server.requests
+        assert () == other_harness.server.requests
 
 
 @BOTH_MODES
 def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
     """If a secret is disabled, reading it is refused, and the error has Azure's code."""
     with Azure(is_async=is_async) as azure:
-        azure.lab.disabled.add(NAME)
+        azure.harness.disabled.add(NAME)
         with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:
             azure.get(azure.provider())
         assert "SecretDisabled" == excinfo.value.vendor_code
@@ -120,7 +122,7 @@ def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
 def test_token_service_that_is_down_raises_storage_unavailable(is_async: bool) -> None:
     """If Microsoft's token service is down, StorageUnavailable is raised."""
     with Azure(is_async=is_async) as azure:
-        azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
+        azure.harness.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
         with pytest.raises(StorageUnavailable, match="Microsoft's token service"):
             azure.get(azure.provider())
 

@@ -30,7 +30,7 @@ from moorage.errors import (
 from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
-from moorage.testing.kits._http_lab import ThreadedClient, lab
+from moorage.testing.kits._http_harness import ThreadedClient, harness
 from tests.adapters.borrowed_clients import (
     ASYNC,
     ASYNC_BORROWED,
@@ -406,7 +406,7 @@ async def test_keep_alive_of_idle_connections(
 ) -> None:
     """An idle connection is reused only within the `keep_alive` time."""
     for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
-        async with lab(partial(make, keep_alive=keep_alive)) as (vendor, own_client):
+        async with harness(partial(make, keep_alive=keep_alive)) as (vendor, own_client):
             vendor.always(Behaviour(204))
             await own_client.send(GET, vendor.url, LONG)
             await asyncio.sleep(pause)
@@ -421,7 +421,7 @@ async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
     """If the caller abandons a response, its connection is closed and its slot becomes free."""
-    async with lab(partial(make, max_connections=1)) as (vendor, own_client):
+    async with harness(partial(make, max_connections=1)) as (vendor, own_client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await own_client.open(GET, vendor.url, LONG)
@@ -436,7 +436,7 @@ async def test_pool_statistics_count_active_connections(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
     """Pool statistics count active connections; the number of idle connections is unknown."""
-    async with lab(partial(make, max_connections=7)) as (vendor, own_client):
+    async with harness(partial(make, max_connections=7)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await own_client.open(GET, vendor.url, LONG)
         result = own_client.statistics()  # type: ignore[attr-defined]  # the adapters have it
@@ -452,7 +452,7 @@ async def test_errors_have_no_foreign_cause(make: Callable[..., AsyncHttpClient]
     """No error has a library's exception as cause or context, since that would show the request."""
     request = Request.get("/", headers={"Authorization": "Bearer sk-live-42"})
     with VendorServer(port="refusing") as unknown_server:
-        async with lab(make) as (vendor, own_client):
+        async with harness(make) as (vendor, own_client):
             for url, behaviour in (
                 (unknown_server.url, None),
                 (vendor.url, Behaviour(raw=b"", then="close")),
@@ -477,7 +477,7 @@ async def test_write_timeout_is_for_each_piece(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
     """The write timeout limits each piece of a request body, not the whole body."""
-    async with lab(make) as (vendor, own_client):
+    async with harness(make) as (vendor, own_client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=bytes(2_000_000))
         answer = await own_client.send(request, vendor.url, Timeouts(write=5.0))
@@ -587,7 +587,7 @@ def test_full_blocking_pool_is_waited_for() -> None:
 @in_loop
 async def test_aiohttp_refuses_non_ascii_fields() -> None:
     """A header field that is not ASCII is refused, because aiohttp would send it as UTF-8."""
-    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
+    async with harness(AsyncAiohttpHttpClient) as (vendor, own_client):
         request = Request.get("/", headers={"X-Name": "Zoë"})
         with pytest.raises(InvalidData, match="X-Name") as excinfo:
             await own_client.send(request, vendor.url, LONG)
@@ -598,7 +598,7 @@ async def test_aiohttp_refuses_non_ascii_fields() -> None:
 @in_loop
 async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
     """If a chunk extension in a response never ends, the call ends at its timeout."""
-    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
+    async with harness(AsyncAiohttpHttpClient) as (vendor, own_client):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
         vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))
         with pytest.raises(AttemptTimeout) as excinfo:
@@ -610,7 +610,7 @@ async def test_endless_chunk_extension_ends_at_the_timeout() -> None:
 async def test_too_large_body_is_refused_however_it_is_delimited() -> None:
     """A body above the size limit is refused, with a Content-Length or in chunks."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    async with lab(partial(AsyncAiohttpHttpClient, max_body=2)) as (vendor, own_client):
+    async with harness(partial(AsyncAiohttpHttpClient, max_body=2)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"abc"), Behaviour(raw=chunked), Behaviour(body=b"ab"))
         for _ in range(2):
             with pytest.raises(VendorFailed, match="a body of more than 2 bytes") as excinfo:
@@ -679,6 +679,6 @@ async def test_cancelled_call_closes_the_connection_that_it_checked() -> None:
 @in_loop
 async def test_reason_phrase_is_read_as_latin_1() -> None:
     """A reason phrase outside ASCII is decoded as Latin-1, like header fields."""
-    async with lab(AsyncAiohttpHttpClient) as (vendor, own_client):
+    async with harness(AsyncAiohttpHttpClient) as (vendor, own_client):
         vendor.queue(Behaviour(raw=b"HTTP/1.1 200 Gr\xfc\xdf\r\nContent-Length: 0\r\n\r\n"))
         assert "Grüß" == (await own_client.send(GET, vendor.url, LONG)).reason

@@ -16,7 +16,7 @@ from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
-from tests.adapters.manager_labs import PEM, SECRET, GcpLab
+from tests.adapters.manager_harnesses import PEM, SECRET, GcpHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,29 +28,29 @@ NAME = "moorage-shop"
 class Gcp(ProviderInMode):
     """A fake Google Cloud project that contains one secret."""
 
-    lab: GcpLab
+    harness: GcpHarness
 
     def __init__(self, *, is_async: bool) -> None:
-        super().__init__(GcpLab(), is_async=is_async)
-        self.lab.put(NAME, "old")
+        super().__init__(GcpHarness(), is_async=is_async)
+        self.harness.put(NAME, "old")
 
 
 @BOTH_MODES
 def test_token_of_a_machine_comes_from_the_metadata_server(is_async: bool) -> None:
     """GcpMetadata gets its token from the metadata server, or raises AuthenticationFailed."""
     with Gcp(is_async=is_async) as gcp:
-        identity = GcpMetadata(gcp.lab.url)
-        assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
-        gcp.lab.server.always(Behaviour(403))
+        identity = GcpMetadata(gcp.harness.url)
+        assert OLD == gcp.get(gcp.provider(gcp.harness.manager(identity=identity)))
+        gcp.harness.server.always(Behaviour(403))
         with pytest.raises(AuthenticationFailed, match="the machine's metadata refused"):
-            gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
+            gcp.get(gcp.provider(gcp.harness.manager(identity=identity)))
 
 
 @BOTH_MODES
 def test_login_refused_for_a_wrong_clock_advises_to_check_the_clock(is_async: bool) -> None:
     """If Google rejects a login because of a wrong clock, the error advises to check the clock."""
     with Gcp(is_async=is_async) as gcp:
-        gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
+        gcp.harness.now = lambda: gcp.clock.utc().replace(year=2020)
         with pytest.raises(
             AuthenticationFailed, match=r"invalid_grant.*and check the clock"
         ) as excinfo:
@@ -94,15 +94,15 @@ def test_service_account_with_an_unusable_key_is_refused() -> None:
 def test_damaged_secret_is_refused(is_async: bool) -> None:
     """A secret with a wrong checksum is refused; one without a checksum is used."""
     with Gcp(is_async=is_async) as gcp:
-        gcp.lab.checksum = "1"
+        gcp.harness.checksum = "1"
         with pytest.raises(StorageUnavailable, match="incorrect checksum"):
             gcp.get(gcp.provider())
-        gcp.lab.checksum = None
+        gcp.harness.checksum = None
         assert OLD == gcp.get(gcp.provider())
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
         for broken_data in ("a", 5):
-            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken_data}}))
+            gcp.harness.server.queue(Behaviour.of_json({"payload": {"data": broken_data}}))
             with pytest.raises(StorageUnavailable, match="an unexpected response"):
                 gcp.get(provider)
 
@@ -111,7 +111,7 @@ def test_damaged_secret_is_refused(is_async: bool) -> None:
 def test_disabled_newest_version_of_secret_raises_configuration_error(is_async: bool) -> None:
     """A disabled newest version of a secret raises ConfigurationError."""
     with Gcp(is_async=is_async) as gcp:
-        gcp.lab.disabled.add(NAME)
+        gcp.harness.disabled.add(NAME)
         with pytest.raises(ConfigurationError, match="disabled or destroyed"):
             gcp.get(gcp.provider())
 
@@ -123,8 +123,8 @@ def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
         top = "/v1/projects/our-project/secrets"
-        gcp.lab.server.queue(Behaviour(404), path=f"{top}/{NAME}:addVersion")
-        gcp.lab.server.queue(Behaviour(409), path=top)
+        gcp.harness.server.queue(Behaviour(404), path=f"{top}/{NAME}:addVersion")
+        gcp.harness.server.queue(Behaviour(409), path=top)
         gcp.ask(provider.rotate, "shop", None, Credentials.bearer("new"))
         assert Credentials.bearer("new") == gcp.get(provider)
 
@@ -136,7 +136,7 @@ def test_missing_permission_to_create_is_named(is_async: bool) -> None:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
         denied_response = Behaviour(403)  # also with a new token
-        gcp.lab.server.queue(
+        gcp.harness.server.queue(
             denied_response, denied_response, path="/v1/projects/our-project/secrets"
         )
         with pytest.raises(

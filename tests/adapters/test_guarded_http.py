@@ -40,7 +40,7 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pem
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ async def test_internal_addresses_are_refused(make: Make, url: str) -> None:
 @with_both_clients
 async def test_allowed_networks_are_reachable(make: Make) -> None:
     """An address in an allowed network is reachable; redirects are not followed."""
-    async with lab(make) as (vendor, _):
+    async with harness(make) as (vendor, _):
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         client = make(guard=guard(vendor.address[1]))
         answer = await client.send(GET, vendor.url, LONG)

@@ -17,7 +17,7 @@ from moorage.domain.auth.methods import Credentials
 from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import Behaviour
 from tests.adapters.managed_providers import BOTH_MODES, ProviderInMode
-from tests.adapters.manager_labs import SECRET, VaultLab
+from tests.adapters.manager_harnesses import SECRET, VaultHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,15 +29,15 @@ NAME = "moorage/services/shop"
 class Vault(ProviderInMode):
     """A fake Vault that contains one secret."""
 
-    lab: VaultLab
+    harness: VaultHarness
 
     def __init__(self, *, is_async: bool) -> None:
-        super().__init__(VaultLab(), is_async=is_async)
-        self.lab.put(NAME, "old")
+        super().__init__(VaultHarness(), is_async=is_async)
+        self.harness.put(NAME, "old")
 
     def logged_in_by(self, login: Any, **options: Any) -> Any:
         """Return a provider that logs in to Vault with this identity."""
-        return self.provider(HashiCorpVault(self.lab.url, login, **options))
+        return self.provider(HashiCorpVault(self.harness.url, login, **options))
 
 
 @BOTH_MODES
@@ -50,7 +50,7 @@ def test_kubernetes_login_reads_the_token_file_each_time(is_async: bool, tmp_pat
         provider = vault.logged_in_by(login)
         assert OLD == vault.get(provider)
         token.write_text("another.account")
-        vault.lab.revoke()
+        vault.harness.revoke()
         with pytest.raises(AuthenticationFailed, match="auth/clusters/ours"):
             vault.get(provider)
 
@@ -100,12 +100,12 @@ def test_wrong_role_raises_authentication_failed(is_async: bool) -> None:
 def test_given_token_is_renewed(is_async: bool) -> None:
     """The lifetime of a configured Vault token is looked up once; the token is renewed in time."""
     with Vault(is_async=is_async) as vault:
-        provider = vault.logged_in_by(VaultToken(vault.lab.issue("given")))
+        provider = vault.logged_in_by(VaultToken(vault.harness.issue("given")))
         for _ in range(3):
             for _ in range(2):
                 assert OLD == vault.get(provider)
             vault.clock.advance(2500)
-        assert 2 == vault.lab.asked["renew"]
+        assert 2 == vault.harness.asked["renew"]
         vault.clock.advance(3600)
         with pytest.raises(AuthenticationFailed):
             vault.get(provider)
@@ -116,13 +116,13 @@ def test_token_that_never_expires_is_not_renewed(is_async: bool) -> None:
     """A Vault token that never expires, or may not look up its own lifetime, is not renewed."""
     for is_looked in (True, False):
         with Vault(is_async=is_async) as vault:
-            vault.lab.tokens.add("root")
-            vault.lab.looked = is_looked
+            vault.harness.tokens.add("root")
+            vault.harness.looked = is_looked
             provider = vault.logged_in_by(VaultToken("root"))
             assert OLD == vault.get(provider)
             vault.clock.advance(10**7)
             assert OLD == vault.get(provider)
-            assert 0 == vault.lab.asked["renew"]
+            assert 0 == vault.harness.asked["renew"]
 
 
 @BOTH_MODES
@@ -130,11 +130,11 @@ def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
     """If Vault rejects a token whose file its agent has replaced, the file is read again."""
     token = tmp_path / "token"
     with Vault(is_async=is_async) as vault:
-        token.write_text(vault.lab.issue("first"))
+        token.write_text(vault.harness.issue("first"))
         provider = vault.logged_in_by(VaultTokenFile(str(token)))
         assert OLD == vault.get(provider)
-        vault.lab.revoke()
-        token.write_text(vault.lab.issue("second") + "\n")
+        vault.harness.revoke()
+        token.write_text(vault.harness.issue("second") + "\n")
         assert OLD == vault.get(provider)
 
 
@@ -143,28 +143,28 @@ def test_token_that_vault_no_longer_extends_is_replaced(is_async: bool) -> None:
     """When Vault no longer extends a token, a new login gets another token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(is_async=is_async) as vault:
-            vault.lab.renewable, vault.lab.longest = renewable, longest
+            vault.harness.renewable, vault.harness.longest = renewable, longest
             provider = vault.provider()
             assert OLD == vault.get(provider)
             vault.clock.advance(2500)
             assert OLD == vault.get(provider)
-            assert (1, 2) == (vault.lab.asked["renew"], vault.lab.asked["login"])
+            assert (1, 2) == (vault.harness.asked["renew"], vault.harness.asked["login"])
             vault.clock.advance(2000)
             assert OLD == vault.get(provider)
-            assert (1, 2) == (vault.lab.asked["renew"], vault.lab.asked["login"])
+            assert (1, 2) == (vault.harness.asked["renew"], vault.harness.asked["login"])
 
 
 @BOTH_MODES
 def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> None:
     """Login and secrets use the configured Vault namespace, and errors name it."""
     with Vault(is_async=is_async) as vault:
-        vault.lab.namespace = "ours/shop"
+        vault.harness.namespace = "ours/shop"
         assert OLD == vault.get(
             vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop")
         )
         with pytest.raises(ConfigurationError):
             vault.get(vault.provider())
-        vault.lab.put(NAME, '{"password": "x"}')
+        vault.harness.put(NAME, '{"password": "x"}')
         with pytest.raises(InvalidData, match="namespace 'ours/shop'"):
             vault.get(vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
 
@@ -177,8 +177,8 @@ def test_secrets_engine_may_be_mounted_at_any_path(is_async: bool) -> None:
     """
     login = VaultAppRole("our-role", SECRET)
     with Vault(is_async=is_async) as vault:
-        vault.lab.mount = "teams/our%20shop"
-        vault.lab.put("erp/services/shop", "old")
+        vault.harness.mount = "teams/our%20shop"
+        vault.harness.put("erp/services/shop", "old")
         assert OLD == vault.get(vault.logged_in_by(login, mount="/teams/our shop/", prefix="erp/"))
         with pytest.raises(ConfigurationError, match=r"status 404.*the names in the settings"):
             vault.get(vault.logged_in_by(login, mount="nowhere"))
@@ -188,7 +188,7 @@ def test_secrets_engine_may_be_mounted_at_any_path(is_async: bool) -> None:
 def test_secret_whose_newest_version_was_deleted_is_reported_as_missing(is_async: bool) -> None:
     """A secret whose newest version was deleted is reported as missing."""
     with Vault(is_async=is_async) as vault:
-        vault.lab.secrets[NAME] = None
+        vault.harness.secrets[NAME] = None
         assert not vault.ask(vault.provider().has, "shop", None)
 
 
@@ -199,7 +199,7 @@ def test_unavailable_vault_node_raises_storage_unavailable(status: int, is_async
     with Vault(is_async=is_async) as vault:
         provider = vault.provider()
         assert OLD == vault.get(provider)
-        vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
+        vault.harness.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
         for item in (provider, vault.provider(), vault.logged_in_by(VaultToken("given"))):
             with pytest.raises(StorageUnavailable, match=f"status {status}") as excinfo:
                 vault.get(item)

@@ -19,7 +19,7 @@ from moorage.adapters.mail.smtp import SmtpTransport
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.transport import Proxy
 from moorage.errors import ConnectionFailed, LocalFailure
-from moorage.testing.kits._http_lab import ThreadedClient
+from moorage.testing.kits._http_harness import ThreadedClient
 from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from tests.adapters import borrowed_clients, http_modes, pyreqwest_modes
 from tests.adapters.http_modes import GET, LONG, in_loop

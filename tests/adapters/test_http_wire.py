@@ -24,7 +24,7 @@ from moorage.domain.http.transport import Tls
 from moorage.errors import ConfigurationError, ConnectionFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from tests.adapters.forked import run_in_forked_child
 from tests.adapters.http_modes import GET, LONG, POST, Make, with_both_clients
 
@@ -178,7 +178,7 @@ def test_unverified_context_is_refused(
 @with_both_clients
 async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
     """By default, only certificates of the system's authorities are trusted."""
-    async with lab(make, tls=tls_pair()[0]) as (vendor, client):
+    async with harness(make, tls=tls_pair()[0]) as (vendor, client):
         for _ in range(2):
             with pytest.raises(
                 ConnectionFailed, match="could not be reached: self-signed"
@@ -191,7 +191,7 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
 async def test_tls_connection_is_reused_while_open(make: Make) -> None:
     """An idle TLS connection is reused, and replaced when the vendor has closed it."""
     server, trusting_context = tls_pair()
-    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
+    async with harness(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(204), Behaviour(204, then="close"))
         for count in (1, 2, 3):
@@ -206,7 +206,7 @@ async def test_tls_connection_is_reused_while_open(make: Make) -> None:
 async def test_closing_ends_a_read_through_tls(make: Make) -> None:
     """A read on a TLS connection ends when another task closes the response."""
     server, trusting_context = tls_pair()
-    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
+    async with harness(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
         reading = asyncio.ensure_future(incoming.read())
@@ -221,7 +221,7 @@ async def test_end_without_close_notify_is_cut_off(make: Make) -> None:
     """A TLS response that ends with its connection is complete only after a close_notify."""
     server, trusting_context = tls_pair()
     trusting_context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    async with lab(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
+    async with harness(lambda: make(ssl_context=trusting_context), tls=server) as (vendor, client):
         vendor.queue(Behaviour(body=b"half", framing="close"))
         with pytest.raises(ConnectionFailed, match="before the end of its response"):
             await client.send(GET, vendor.url, LONG)

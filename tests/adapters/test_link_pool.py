@@ -16,24 +16,24 @@ from moorage.adapters.links.pool_async import AsyncLinkPool
 from moorage.adapters.links.pool_sync import LinkPool
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.errors import AttemptTimeout, ConnectionFailed, LocalFailure, PoolExhausted
-from tests.adapters.link_lab import FakeLink, LinkServer, PoolLab, with_both_pools
+from tests.adapters.link_harness import FakeLink, LinkServer, PoolHarness, with_both_pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MakeLab: TypeAlias = "Callable[..., PoolLab]"
+MakeHarness: TypeAlias = "Callable[..., PoolHarness]"
 
 
 @with_both_pools
-async def test_returned_link_is_reused(make: MakeLab) -> None:
+async def test_returned_link_is_reused(make: MakeHarness) -> None:
     """A pooled connection is reused by one caller after another."""
-    lab = make()
+    harness = make()
     for _ in range(3):
-        lease, link = await lab.take()
+        lease, link = await harness.take()
         assert 1 == link.number
-        await lab.end(lease)
+        await harness.end(lease)
 
-    numbers = lab.pool.statistics()
+    numbers = harness.pool.statistics()
     assert (1, 2, 1, 0, 0, 10) == (
         numbers.created,
         numbers.reused,
@@ -45,295 +45,299 @@ async def test_returned_link_is_reused(make: MakeLab) -> None:
 
 
 @with_both_pools
-async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeLab) -> None:
+async def test_waiting_callers_get_the_link_in_order_of_arrival(make: MakeHarness) -> None:
     """Callers waiting for an exhausted pool are served in order of arrival."""
-    lab = make(maximum=1)
-    first, link = await lab.take("orders.report")
-    assert [("orders.report", 0.0)] == list(lab.pool.holders())
-    second, second_task = await lab.queue()
-    _, third_task = await lab.queue()
-    await lab.end(first)
+    harness = make(maximum=1)
+    first, link = await harness.take("orders.report")
+    assert [("orders.report", 0.0)] == list(harness.pool.holders())
+    second, second_task = await harness.queue()
+    _, third_task = await harness.queue()
+    await harness.end(first)
 
     assert link is await second_task
     assert not third_task.done()
-    await lab.end(second)
+    await harness.end(second)
     assert link is await third_task
 
 
 @with_both_pools
-async def test_exhausted_pool_names_the_holders(make: MakeLab) -> None:
+async def test_exhausted_pool_names_the_holders(make: MakeHarness) -> None:
     """The error for an exhausted pool names the operations that hold its connections."""
-    lab = make(maximum=1)
-    await lab.take("orders.report")
-    lab.now = 42.0
+    harness = make(maximum=1)
+    await harness.take("orders.report")
+    harness.now = 42.0
     with pytest.raises(PoolExhausted) as excinfo:
-        await lab.begin(lab.loan("orders.insert", timeout=0.001))
+        await harness.begin(harness.loan("orders.insert", timeout=0.001))
 
     assert [("orders.report", 42.0)] == list(excinfo.value.holders)
     assert "orders.report for 42.0 s" in str(excinfo.value)
-    assert 0 == lab.pool.statistics().waiting
+    assert 0 == harness.pool.statistics().waiting
 
 
 @with_both_pools
-async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
+async def test_wait_is_bounded_by_the_configuration_too(make: MakeHarness) -> None:
     """A pool's `max_wait` limits a wait even if the caller's timeout is longer."""
-    lab = make(maximum=1, max_wait=0.001)
-    await lab.take()
+    harness = make(maximum=1, max_wait=0.001)
+    await harness.take()
 
     with pytest.raises(PoolExhausted):
-        await lab.begin(lab.loan(timeout=1e12))
+        await harness.begin(harness.loan(timeout=1e12))
 
 
 @with_both_pools
-async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> None:
+async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeHarness) -> None:
     """A caller whose pool slot becomes free only after its timeout opens no connection."""
-    lab = make(maximum=1)
-    first, link = await lab.take()
-    _, task = await lab.queue()
+    harness = make(maximum=1)
+    first, link = await harness.take()
+    _, task = await harness.queue()
     link.close()
-    lab.now = 61.0
-    await lab.end(first)
+    harness.now = 61.0
+    await harness.end(first)
 
     with pytest.raises(AttemptTimeout) as excinfo:
         await task
     assert not excinfo.value.may_have_been_processed
-    assert 0 == lab.pool.statistics().size
+    assert 0 == harness.pool.statistics().size
 
 
 @with_both_pools
-async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
+async def test_link_that_was_idle_for_long_is_tested(make: MakeHarness) -> None:
     """A connection that was idle for long is pinged before reuse; a recent one is not."""
-    lab = make(validate_after=5.0, validation_timeout=2.0)
-    lease, link = await lab.take()
-    await lab.end(lease)
-    lease, _ = await lab.take()
-    assert 0 == lab.server.pings
-    await lab.end(lease)
-    lab.now = 5.0
-    lease, tested = await lab.take()
+    harness = make(validate_after=5.0, validation_timeout=2.0)
+    lease, link = await harness.take()
+    await harness.end(lease)
+    lease, _ = await harness.take()
+    assert 0 == harness.server.pings
+    await harness.end(lease)
+    harness.now = 5.0
+    lease, tested = await harness.take()
 
-    assert (link, 1, 2.0) == (tested, lab.server.pings, lab.server.timeouts[-1])
+    assert (link, 1, 2.0) == (tested, harness.server.pings, harness.server.timeouts[-1])
 
 
 @with_both_pools
-async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
+async def test_pool_survives_a_restart_of_the_server(make: MakeHarness) -> None:
     """After a server restart, only one caller of the pool meets a broken connection."""
-    lab = make(maximum=3)
-    loans = [await lab.take() for _ in range(3)]
+    harness = make(maximum=3)
+    loans = [await harness.take() for _ in range(3)]
     for lease, _ in loans:
-        await lab.end(lease)
-    lab.now = 1.0
-    lab.server.restart()
-    broken_loan, broken = await lab.take()
+        await harness.end(lease)
+    harness.now = 1.0
+    harness.server.restart()
+    broken_loan, broken = await harness.take()
     broken.close()
-    await lab.end(broken_loan, ConnectionFailed("cut off"))
+    await harness.end(broken_loan, ConnectionFailed("cut off"))
 
     for _ in range(3):
-        lease, link = await lab.take()
+        lease, link = await harness.take()
         assert link.is_answered
-    assert [1, 1, 1] == [link.closed for link in lab.server.opened[:3] if link is not broken] + [1]
+    assert [1, 1, 1] == [
+        link.closed for link in harness.server.opened[:3] if link is not broken
+    ] + [1]
 
 
 @with_both_pools
-async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> None:
+async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeHarness) -> None:
     """An idle connection that is known to be closed is replaced without a ping."""
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease)
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease)
     link.close()
-    _, new_link = await lab.take()
+    _, new_link = await harness.take()
 
     assert 2 == new_link.number
-    assert 0 == lab.server.pings
+    assert 0 == harness.server.pings
 
 
 @with_both_pools
-async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeLab) -> None:
+async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeHarness) -> None:
     """A caller that fails to connect frees its slot in the pool."""
-    lab = make(maximum=1)
-    lab.server.is_up = False
+    harness = make(maximum=1)
+    harness.server.is_up = False
     for _ in range(2):
         with pytest.raises(ConnectionFailed, match="is down"):
-            await lab.take()
-    lab.server.is_up = True
-    _, link = await lab.take()
+            await harness.take()
+    harness.server.is_up = True
+    _, link = await harness.take()
 
-    assert [link] == lab.server.opened
+    assert [link] == harness.server.opened
 
 
 @with_both_pools
-async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) -> None:
+async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeHarness) -> None:
     """After an error in the `with` block, a connection that still works stays in the pool."""
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease, ValueError("refused"))
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease, ValueError("refused"))
 
-    assert link is (await lab.take())[1]
+    assert link is (await harness.take())[1]
 
 
 @with_both_pools
-async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
+async def test_interruption_of_the_block_closes_the_link(make: MakeHarness) -> None:
     """An interrupted `with` block closes its connection, because a response may be half read."""
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease, KeyboardInterrupt())
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease, KeyboardInterrupt())
 
     assert 1 == link.closed
-    assert 0 == lab.pool.statistics().size
+    assert 0 == harness.pool.statistics().size
 
 
 @with_both_pools
-async def test_interruption_right_after_opening_closes_the_link(make: MakeLab) -> None:
+async def test_interruption_right_after_opening_closes_the_link(make: MakeHarness) -> None:
     """If a caller is interrupted just after opening a connection, the connection is closed."""
-    lab = make()
+    harness = make()
 
     def interrupt() -> float:
         raise UncaughtInterruption
 
-    lab.pool._draw = interrupt  # noqa: SLF001 - what comes first after the opening
+    harness.pool._draw = interrupt  # noqa: SLF001 - what comes first after the opening
     with pytest.raises(UncaughtInterruption):
-        await lab.take()
+        await harness.take()
 
-    assert [1] == [link.closed for link in lab.server.opened]
-    assert 0 == lab.pool.statistics().size
+    assert [1] == [link.closed for link in harness.server.opened]
+    assert 0 == harness.pool.statistics().size
 
 
 @with_both_pools
-async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
+async def test_interruption_of_a_test_closes_the_link(make: MakeHarness) -> None:
     """If a validating ping is interrupted, its connection is closed."""
 
     def interrupt() -> None:
         raise UncaughtInterruption
 
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease)
-    lab.now = 10.0
-    lab.server.on_ping = interrupt
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease)
+    harness.now = 10.0
+    harness.server.on_ping = interrupt
     with pytest.raises(UncaughtInterruption):
-        await lab.take()
+        await harness.take()
 
     assert 1 == link.closed
-    assert 0 == lab.pool.statistics().active
+    assert 0 == harness.pool.statistics().active
 
 
 @with_both_pools
-async def test_open_opens_the_minimum(make: MakeLab) -> None:
+async def test_open_opens_the_minimum(make: MakeHarness) -> None:
     """Opening a pool opens the configured minimum number of connections."""
-    lab = make(minimum=3)
-    await lab.run(lab.pool.open, 5.0)
-    assert 3 == lab.pool.statistics().idle
-    assert [5.0] == sorted(set(lab.server.timeouts))
+    harness = make(minimum=3)
+    await harness.run(harness.pool.open, 5.0)
+    assert 3 == harness.pool.statistics().idle
+    assert [5.0] == sorted(set(harness.server.timeouts))
 
 
 @with_both_pools
-async def test_open_again_replaces_links_that_have_ended(make: MakeLab) -> None:
+async def test_open_again_replaces_links_that_have_ended(make: MakeHarness) -> None:
     """Opening a pool again replaces expired connections up to the minimum."""
-    lab = make(minimum=2, lifetime=100.0)
-    await lab.run(lab.pool.open, 5.0)
-    lab.now = 100.0
-    await lab.run(lab.pool.open, 5.0)
+    harness = make(minimum=2, lifetime=100.0)
+    await harness.run(harness.pool.open, 5.0)
+    harness.now = 100.0
+    await harness.run(harness.pool.open, 5.0)
 
-    assert [1, 1, 0, 0] == [link.closed for link in lab.server.opened]
-    assert 2 == lab.pool.statistics().idle
+    assert [1, 1, 0, 0] == [link.closed for link in harness.server.opened]
+    assert 2 == harness.pool.statistics().idle
 
 
 @with_both_pools
-async def test_open_fails_if_the_server_is_down(make: MakeLab) -> None:
+async def test_open_fails_if_the_server_is_down(make: MakeHarness) -> None:
     """Opening a pool fails if the server cannot be reached."""
-    lab = make()
-    lab.server.is_up = False
+    harness = make()
+    harness.server.is_up = False
 
     with pytest.raises(ConnectionFailed, match="is down"):
-        await lab.run(lab.pool.open, 5.0)
-    assert 0 == lab.pool.statistics().active
+        await harness.run(harness.pool.open, 5.0)
+    assert 0 == harness.pool.statistics().active
 
 
 @with_both_pools
-async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> None:
+async def test_server_that_ends_while_the_minimum_is_opened(make: MakeHarness) -> None:
     """If the server fails while a pool opens, the pool keeps its connections and loses no slot."""
-    lab = make(minimum=3)
-    lab.server.on_connect = lambda: setattr(lab.server, "is_up", len(lab.server.opened) < 2)
+    harness = make(minimum=3)
+    harness.server.on_connect = lambda: setattr(
+        harness.server, "is_up", len(harness.server.opened) < 2
+    )
     with pytest.raises(ConnectionFailed, match="is down"):
-        await lab.run(lab.pool.open, 5.0)
+        await harness.run(harness.pool.open, 5.0)
 
-    assert (2, 0) == (lab.pool.statistics().idle, lab.pool.statistics().active)
+    assert (2, 0) == (harness.pool.statistics().idle, harness.pool.statistics().active)
 
 
 @with_both_pools
-async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
+async def test_closing_ends_waits_and_idle_links(make: MakeHarness) -> None:
     """Closing a pool ends all waits; a connection that is in use is closed when it is returned."""
-    lab = make(maximum=1)
-    lease, link = await lab.take()
-    _, task = await lab.queue()
-    await lab.run(lab.pool.close)
+    harness = make(maximum=1)
+    lease, link = await harness.take()
+    _, task = await harness.queue()
+    await harness.run(harness.pool.close)
     with pytest.raises(LocalFailure, match="is closed"):
         await task
     assert 0 == link.closed
-    await lab.end(lease)
+    await harness.end(lease)
 
     assert 1 == link.closed
     with pytest.raises(LocalFailure, match="is closed"):
-        await lab.take()
+        await harness.take()
 
 
 @with_both_pools
-async def test_discarded_links_are_replaced(make: MakeLab) -> None:
+async def test_discarded_links_are_replaced(make: MakeHarness) -> None:
     """Discarding a pool's connections also removes those that fail to close."""
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease)
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease)
     link.fails_to_close = True
-    lab.pool.discard_links()
+    harness.pool.discard_links()
 
-    assert 2 == (await lab.take())[1].number
+    assert 2 == (await harness.take())[1].number
     assert 1 == link.closed
 
 
 @with_both_pools
-async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
+async def test_forked_child_begins_with_an_empty_pool(make: MakeHarness) -> None:
     """A forked child neither uses nor closes its parent's pooled connections."""
-    lab = make(maximum=2)
-    lease, used_link = await lab.take()
-    other, idle = await lab.take()
-    await lab.end(other)
+    harness = make(maximum=2)
+    lease, used_link = await harness.take()
+    other, idle = await harness.take()
+    await harness.end(other)
     forking.restart_in_child()  # as in a child process
     gc.collect()
-    await lab.end(lease)
+    await harness.end(lease)
 
     assert (0, 0) == (used_link.closed, idle.closed)
-    assert 0 == lab.pool.statistics().size
-    assert 3 == (await lab.take())[1].number
+    assert 0 == harness.pool.statistics().size
+    assert 3 == (await harness.take())[1].number
 
 
 @with_both_pools
-async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
+async def test_fork_during_a_test_of_a_link(make: MakeHarness) -> None:
     """A child forked during its parent's ping does not continue with that connection."""
 
     def fork() -> None:
         forking.restart_in_child()  # as in a child process
         raise OSError
 
-    lab = make()
-    lease, link = await lab.take()
-    await lab.end(lease)
-    lab.now = 10.0
-    lab.server.on_ping = fork
+    harness = make()
+    lease, link = await harness.take()
+    await harness.end(lease)
+    harness.now = 10.0
+    harness.server.on_ping = fork
 
     with pytest.raises(LocalFailure):
-        await lab.take()
+        await harness.take()
     assert 0 == link.closed
 
 
 @with_both_pools
-async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
+async def test_closed_pool_stays_closed_in_a_child(make: MakeHarness) -> None:
     """A pool that was closed before a fork stays closed in the child."""
-    lab = make()
-    await lab.run(lab.pool.close)
+    harness = make()
+    await harness.run(harness.pool.close)
     forking.restart_in_child()  # as in a child process
 
     with pytest.raises(LocalFailure, match="is closed"):
-        await lab.take()
+        await harness.take()
 
 
 class UncaughtInterruption(BaseException):
@@ -411,14 +415,14 @@ def test_cancelled_wait_leaves_the_queue() -> None:
     """A task cancelled while it waits for the pool leaves the queue."""
 
     async def run() -> None:
-        lab = PoolLab(is_async=True, maximum=1)
-        lease, link = await lab.take()
-        _, cancelled = await lab.queue()
-        _, patient = await lab.queue()
+        harness = PoolHarness(is_async=True, maximum=1)
+        lease, link = await harness.take()
+        _, cancelled = await harness.queue()
+        _, patient = await harness.queue()
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        await lab.end(lease)
+        await harness.end(lease)
         assert link is await patient
 
     asyncio.run(run())
@@ -428,10 +432,10 @@ def test_task_cancelled_as_it_gets_connection_passes_connection_on_to_next_task(
     """If a task is cancelled as it gets a connection, the next waiting task gets the connection."""
 
     async def run() -> None:
-        lab = PoolLab(is_async=True, maximum=1)
-        lease, link = await lab.take()
-        _, cancelled = await lab.queue()
-        _, patient = await lab.queue()
+        harness = PoolHarness(is_async=True, maximum=1)
+        lease, link = await harness.take()
+        _, cancelled = await harness.queue()
+        _, patient = await harness.queue()
         await lease.__aexit__(None, None, None)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -470,11 +474,11 @@ def test_cancelled_block_closes_its_link() -> None:
     """If a task is cancelled inside its block, the connection is closed."""
 
     async def run() -> None:
-        lab = PoolLab(is_async=True)
+        harness = PoolHarness(is_async=True)
         start_event = asyncio.Event()
 
         async def use_links() -> None:
-            async with lab.pool.link("work", 1.0):
+            async with harness.pool.link("work", 1.0):
                 start_event.set()
                 await asyncio.Event().wait()
 
@@ -483,8 +487,8 @@ def test_cancelled_block_closes_its_link() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert [1] == [link.closed for link in lab.server.opened]
-        assert 0 == lab.pool.statistics().size
+        assert [1] == [link.closed for link in harness.server.opened]
+        assert 0 == harness.pool.statistics().size
 
     asyncio.run(run())
 

@@ -42,8 +42,8 @@ from moorage.domain.observation.integration_log import size_of_texts
 from moorage.domain.observation.late_fields import facts_of
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.testing import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
-from tests.adapters.entry_labs import KINDS
-from tests.adapters.test_table_log import Lab, entry
+from tests.adapters.entry_harnesses import KINDS
+from tests.adapters.test_table_log import Harness, entry
 from tests.security.canaries import Canaries
 
 if TYPE_CHECKING:
@@ -303,19 +303,19 @@ def test_invalid_max_body_is_refused(size: Any) -> None:
 
 
 @pytest.fixture(params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     """Yield a database of each kind for the integration log."""
-    test_lab = Lab(request.param, tmp_path)
+    test_harness = Harness(request.param, tmp_path)
     try:
-        yield test_lab
+        yield test_harness
     finally:
-        test_lab.close()
+        test_harness.close()
 
 
-def test_longest_content_is_stored_by_every_database(lab: Lab) -> None:
+def test_longest_content_is_stored_by_every_database(harness: Harness) -> None:
     """The longest allowed request and response are stored unchanged by each database."""
     text = "😀" * (LONGEST_CONTENT // 4)
-    log = lab.log()
+    log = harness.log()
     written_entry = entry(0, request=text, response=text)
     log.write(written_entry)
     (found_entry,) = log.find(LogQuery(id=written_entry.id)).items

@@ -44,9 +44,9 @@ from moorage.domain.observation.integration_log import (
 from moorage.domain.service.plan import Plan
 from moorage.testing import FakeVendor, ScriptedHttpClient
 from moorage.wiring.store_urls import open_log
-from tests.adapters.entry_labs import KINDS
+from tests.adapters.entry_harnesses import KINDS
 from tests.adapters.observed import CANARY, CREDENTIALS
-from tests.adapters.test_table_log import DRIVERS, Lab, entry
+from tests.adapters.test_table_log import DRIVERS, Harness, entry
 from tests.support.servers import postgres_url
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 @pytest.fixture(params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     """Yield a database of each kind for the integration log."""
-    value = Lab(request.param, tmp_path)
+    value = Harness(request.param, tmp_path)
     try:
         yield value
     finally:
@@ -169,19 +169,19 @@ def test_trace_of_the_observers_span() -> None:
 # --- older tables -----------------------------------------------------------------------
 
 
-def older_table(lab: Lab) -> None:
+def older_table(harness: Harness) -> None:
     """Create the log table as it was in a release without the newer columns."""
-    kind = {"mariadb": "mysql"}.get(lab.kind, lab.kind)
+    kind = {"mariadb": "mysql"}.get(harness.kind, harness.kind)
     quote = "`" if kind == "mysql" else '"'
-    table_name = f"{lab.prefix}log"
+    table_name = f"{harness.prefix}log"
     columns = tuple(name for name in COLUMNS if name not in NEWER)
     (definition,) = LogSql(kind, table_name, f"{quote}{table_name}{quote}", columns).definitions()
     older_indexes = tuple(
         index for index in definition.indexes if not any(name in index.columns for name in NEWER)
     )
-    url = sqlalchemy.make_url(lab.url)
-    if lab.kind in DRIVERS:
-        url = url.set(drivername=DRIVERS[lab.kind])
+    url = sqlalchemy.make_url(harness.url)
+    if harness.kind in DRIVERS:
+        url = url.set(drivername=DRIVERS[harness.kind])
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         for statement in attrs.evolve(definition, indexes=older_indexes).statements():
@@ -192,10 +192,10 @@ def older_table(lab: Lab) -> None:
         )
 
 
-def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
+def test_older_table_is_reported_and_migrated(harness: Harness) -> None:
     """The error for a log table without newer columns advises `migrate`; `migrate` adds them."""
-    older_table(lab)
-    log = lab.another(create=False, threads=False)
+    older_table(harness)
+    log = harness.another(create=False, threads=False)
     log.write(entry(3))
     with pytest.raises(ConfigurationError, match=r"column|table") as excinfo:
         log.flush()
@@ -207,10 +207,10 @@ def test_older_table_is_reported_and_migrated(lab: Lab) -> None:
     assert items[1].vendor is None
 
 
-def test_older_table_is_extended_where_it_may_be_created(lab: Lab) -> None:
+def test_older_table_is_extended_where_it_may_be_created(harness: Harness) -> None:
     """With `create=True`, opening a log adds the columns that an older table lacks."""
-    older_table(lab)
-    log = lab.another(create=True, threads=False)
+    older_table(harness)
+    log = harness.another(create=True, threads=False)
     log.write(entry(3))
 
     assert [entry(3)] == list(log.find(LogQuery(vendor="adyen")).items)
@@ -488,7 +488,7 @@ def test_page_of_failures_is_complete_with_its_index(tmp_path: Path) -> None:
 def test_no_page_is_sorted_or_scans_the_table() -> None:
     """In PostgreSQL, each filtered page of the log is read in index order, without a sort."""
     url = sqlalchemy.make_url(postgres_url()).set(drivername=DRIVERS["postgresql"])
-    prefix = f"lab{uuid4().hex[:8]}_"
+    prefix = f"harness{uuid4().hex[:8]}_"
     sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"', failures_indexed=True)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:  # closing it rolls everything back

@@ -31,7 +31,7 @@ from moorage.testing import Behaviour, VirtualClock
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.managed_providers import OWNER, PATIENCE, ProviderInMode
-from tests.adapters.manager_labs import LABS, SECRET, Lab
+from tests.adapters.manager_harnesses import HARNESSES, SECRET, Harness
 from tests.security.canaries import revealed_texts
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ TOKENS = ("vault", "gcp", "azure")
 
 @pytest.fixture(
     name="subject",
-    params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
+    params=[(kind, is_async) for kind in HARNESSES for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
 def _provider(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
     kind, is_async = request.param
-    with ProviderInMode(LABS[kind](), is_async=is_async) as provider:
+    with ProviderInMode(HARNESSES[kind](), is_async=is_async) as provider:
         yield provider
 
 
@@ -59,7 +59,7 @@ LOGS_IN = pytest.mark.parametrize(
     ids=lambda kind: f"{kind[0]}, async" if kind[1] else kind[0],
     indirect=True,
 )
-FOR_EACH_LAB = pytest.mark.parametrize("kind", LABS)
+FOR_EACH_HARNESS = pytest.mark.parametrize("kind", HARNESSES)
 NAMES: dict[tuple[str, str | None], str] = {
     (service, tenant): f"odd-{service}-{number}"
     for service in ("a", "b")
@@ -68,44 +68,44 @@ NAMES: dict[tuple[str, str | None], str] = {
 
 
 @pytest.mark.untraced
-@FOR_EACH_LAB
+@FOR_EACH_HARNESS
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_synchronous_provider_of_each_secret_manager_passes_conformance_kit(
     check: kit.Check, kind: str
 ) -> None:
     """The synchronous provider of each secret manager passes the conformance kit."""
-    with LABS[kind]() as lab, StdlibHttpClient() as http:
+    with HARNESSES[kind]() as harness, StdlibHttpClient() as http:
 
         def make_provider(renew: kit.Renew) -> ManagedCredentialProvider:
-            lab.secrets.clear()
+            harness.secrets.clear()
             return ManagedCredentialProvider(
-                lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
+                harness.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
             )
 
         check(make_provider)
 
 
 @pytest.mark.untraced
-@FOR_EACH_LAB
+@FOR_EACH_HARNESS
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_provider_of_each_secret_manager_passes_conformance_kit(
     check: kit.AsyncCheck, kind: str
 ) -> None:
     """The asynchronous provider of each secret manager passes the conformance kit."""
 
-    async def run(lab: Lab) -> None:
+    async def run(harness: Harness) -> None:
         async with AsyncStdlibHttpClient() as http:
 
             def make_provider(renew: kit.AsyncRenew) -> AsyncManagedCredentialProvider:
-                lab.secrets.clear()
+                harness.secrets.clear()
                 return AsyncManagedCredentialProvider(
-                    lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
+                    harness.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
                 )
 
             await check(make_provider)
 
-    with LABS[kind]() as lab:
-        asyncio.run(run(lab))
+    with HARNESSES[kind]() as harness:
+        asyncio.run(run(harness))
 
 
 def assert_no_secret_in(error: BaseException) -> None:
@@ -123,9 +123,9 @@ NAMED_MANAGERS = {
 
 def test_secret_may_be_a_plain_token_or_a_json_table(subject: ProviderInMode) -> None:
     """A secret that a person wrote may be a plain token or a JSON table."""
-    own_name, foreign_name = NAMED_MANAGERS[subject.lab.kind]
-    subject.lab.put(own_name, "a-token")
-    subject.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
+    own_name, foreign_name = NAMED_MANAGERS[subject.harness.kind]
+    subject.harness.put(own_name, "a-token")
+    subject.harness.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
     provider = subject.provider()
 
     assert Credentials.bearer("a-token") == subject.ask(provider.get, "shop", None)
@@ -150,12 +150,12 @@ def test_rotated_credential_is_read_by_another_process(subject: ProviderInMode) 
 
 def test_refresh_reads_the_secret_again(subject: ProviderInMode) -> None:
     """Without a renewal function, `refresh` reads the secret again."""
-    name = NAMED_MANAGERS[subject.lab.kind][1]
-    subject.lab.put(name, "old")
+    name = NAMED_MANAGERS[subject.harness.kind][1]
+    subject.harness.put(name, "old")
     provider = subject.provider()
     with pytest.raises(CredentialRefreshFailed):
         subject.ask(provider.refresh, *OWNER, OLD)
-    subject.lab.put(name, "new")
+    subject.harness.put(name, "new")
     assert NEW == subject.ask(provider.refresh, *OWNER, OLD)
 
 
@@ -166,7 +166,7 @@ def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
         return NEW
 
     def replace_credential(*_: object) -> Credentials:
-        subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "other")
+        subject.harness.put(NAMED_MANAGERS[subject.harness.kind][1], "other")
         return OLD
 
     def in_mode(function: Any) -> Any:
@@ -175,7 +175,7 @@ def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
 
         return call_later if subject.is_async else function
 
-    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    subject.harness.put(NAMED_MANAGERS[subject.harness.kind][1], "old")
     assert NEW == subject.ask(subject.provider(renew=in_mode(renew)).refresh, *OWNER, OLD)
     assert NEW == subject.ask(subject.provider().get, *OWNER)
     assert OTHER == subject.ask(
@@ -185,8 +185,8 @@ def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
 
 def test_error_for_an_invalid_secret_names_secret_and_manager(subject: ProviderInMode) -> None:
     """The error for an invalid secret names the secret and its manager, not the content."""
-    name = NAMED_MANAGERS[subject.lab.kind][1]
-    subject.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
+    name = NAMED_MANAGERS[subject.harness.kind][1]
+    subject.harness.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 
     with pytest.raises(InvalidData, match=f"The secret '{name}' of .*unknown field") as excinfo:
         subject.ask(subject.provider().get, *OWNER)
@@ -206,15 +206,15 @@ def test_ambiguous_secret_name_needs_a_configured_name(subject: ProviderInMode, 
         subject.ask(provider.get, *owner)
     with pytest.raises(ConfigurationError, match="Set the secret's name in `names`"):
         subject.ask(provider.rotate, *owner, OLD)
-    assert () == subject.lab.server.requests
-    subject.lab.put("ours-own", "old")
+    assert () == subject.harness.server.requests
+    subject.harness.put("ours-own", "old")
     assert OLD == subject.ask(subject.provider(names={owner: "ours-own"}).get, *owner)
 
 
 def test_missing_secret_is_named(subject: ProviderInMode) -> None:
     """The error for a missing secret names the secret and its manager."""
     with pytest.raises(
-        CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[subject.lab.kind][1]}' in"
+        CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[subject.harness.kind][1]}' in"
     ):
         subject.ask(subject.provider().get, *OWNER)
 
@@ -225,20 +225,20 @@ def test_one_login_serves_many_requests(subject: ProviderInMode) -> None:
     provider = subject.provider()
     for _ in range(3):
         subject.ask(provider.has, *OWNER)
-    assert 1 == subject.lab.asked["login"]
+    assert 1 == subject.harness.asked["login"]
     subject.clock.advance(2399)
     subject.ask(provider.has, *OWNER)
-    assert 1 == subject.lab.asked["login"] + subject.lab.asked["renew"]
+    assert 1 == subject.harness.asked["login"] + subject.harness.asked["renew"]
     subject.clock.advance(2)
     subject.ask(provider.has, *OWNER)
-    assert 2 == subject.lab.asked["login"] + subject.lab.asked["renew"]
+    assert 2 == subject.harness.asked["login"] + subject.harness.asked["renew"]
 
 
 @LOGS_IN
 def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> None:
     """If many callers need the first login at once, only one of them logs in."""
     provider, count = subject.provider(), 6
-    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    subject.harness.put(NAMED_MANAGERS[subject.harness.kind][1], "old")
     if subject.is_async:
 
         async def run() -> list[Any]:
@@ -259,30 +259,30 @@ def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> Non
             thread.join()
 
     assert [OLD] * count == results
-    assert 1 == subject.lab.asked["login"]
+    assert 1 == subject.harness.asked["login"]
 
 
 @LOGS_IN
 def test_a_token_that_was_revoked_is_replaced(subject: ProviderInMode) -> None:
     """If the manager refuses a token as revoked, the provider logs in again, once."""
     provider = subject.provider()
-    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    subject.harness.put(NAMED_MANAGERS[subject.harness.kind][1], "old")
     assert OLD == subject.ask(provider.get, *OWNER)
-    subject.lab.revoke()
+    subject.harness.revoke()
 
     assert OLD == subject.ask(provider.get, *OWNER)
-    assert 2 == subject.lab.asked["login"]
+    assert 2 == subject.harness.asked["login"]
 
 
 @LOGS_IN
 def test_failed_login_renewal_keeps_the_valid_token(subject: ProviderInMode) -> None:
     """If renewing the login fails, the still valid token is used."""
     provider = subject.provider()
-    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    subject.harness.put(NAMED_MANAGERS[subject.harness.kind][1], "old")
     subject.ask(provider.get, *OWNER)
     subject.clock.advance(2401)
     absent_behaviour = Behaviour(503)
-    original_handle = subject.lab.handle
+    original_handle = subject.harness.handle
 
     def handle(request: Any) -> Behaviour:
         logs_in = (
@@ -294,15 +294,17 @@ def test_failed_login_renewal_keeps_the_valid_token(subject: ProviderInMode) -> 
             else original_handle(request)
         )
 
-    subject.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
-    count = len(subject.lab.server.requests)
+    subject.harness.handle = handle  # type: ignore[method-assign]  # a login that is away
+    count = len(subject.harness.server.requests)
     assert OLD == subject.ask(provider.get, *OWNER)
-    assert 2 == len(subject.lab.server.requests) - count
+    assert 2 == len(subject.harness.server.requests) - count
     assert OLD == subject.ask(provider.get, *OWNER)
-    assert 3 == len(subject.lab.server.requests) - count  # a renewal is not attempted at every call
+    assert (
+        3 == len(subject.harness.server.requests) - count
+    )  # a renewal is not attempted at every call
     subject.clock.advance(5)
     assert OLD == subject.ask(provider.get, *OWNER)
-    assert 5 == len(subject.lab.server.requests) - count
+    assert 5 == len(subject.harness.server.requests) - count
     subject.clock.advance(1200)
     with pytest.raises(StorageUnavailable):
         subject.ask(provider.get, *OWNER)
@@ -313,7 +315,7 @@ def test_missing_permission_is_explained(subject: ProviderInMode) -> None:
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
-    original_handle = subject.lab.handle
+    original_handle = subject.harness.handle
 
     def handle(request: Any) -> Behaviour:
         answer = original_handle(request)
@@ -323,13 +325,13 @@ def test_missing_permission_is_explained(subject: ProviderInMode) -> None:
             return answer
         words = {"code": "Denied", "message": SECRET, "status": "PERMISSION_DENIED"}
         fields = {"errors": [SECRET], "__type": "x#AccessDeniedException", "error": words}
-        return Behaviour.of_json(fields, status=400 if subject.lab.kind == "aws" else 403)
+        return Behaviour.of_json(fields, status=400 if subject.harness.kind == "aws" else 403)
 
-    subject.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
+    subject.harness.handle = handle  # type: ignore[method-assign]  # a policy that denies
     for verb in (provider.get, partial(provider.rotate)):
         value = (*OWNER, NEW) if verb != provider.get else OWNER
         with pytest.raises(
-            AuthenticationFailed, match=NAMED_MANAGERS[subject.lab.kind][1]
+            AuthenticationFailed, match=NAMED_MANAGERS[subject.harness.kind][1]
         ) as excinfo:
             subject.ask(verb, *value)
         errors.append(excinfo.value)
@@ -343,7 +345,7 @@ def test_manager_that_is_down_raises_storage_unavailable(
     subject: ProviderInMode, status: int
 ) -> None:
     """If the secret manager answers with 429 or 5xx, a retryable StorageUnavailable is raised."""
-    subject.lab.server.always(Behaviour(status, body=SECRET.encode()))
+    subject.harness.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
         subject.ask(subject.provider().get, *OWNER)
     assert excinfo.value.retryable
@@ -367,7 +369,7 @@ def test_manager_that_is_down_raises_storage_unavailable(
 )
 def test_unexpected_body_raises_storage_unavailable(subject: ProviderInMode, body: bytes) -> None:
     """A status 200 with an unexpected body raises StorageUnavailable."""
-    subject.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
+    subject.harness.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         subject.ask(subject.provider().get, *OWNER)
 
@@ -376,7 +378,9 @@ def test_unexpected_body_after_a_login_raises_storage_unavailable(subject: Provi
     """If a response after a successful login lacks the secret, StorageUnavailable is raised."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
-    subject.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
+    subject.harness.server.always(
+        Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}})
+    )
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
         subject.ask(provider.get, *OWNER)
 
@@ -385,7 +389,7 @@ def test_redirect_is_not_followed(subject: ProviderInMode) -> None:
     """A redirect is not followed, and raises ConfigurationError."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
-    subject.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
+    subject.harness.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
     with pytest.raises(ConfigurationError, match="redirects"):
         subject.ask(provider.get, *OWNER)
 
@@ -394,7 +398,7 @@ def test_unprocessable_requests_are_not_retried(subject: ProviderInMode) -> None
     """A request that the manager rejects as invalid is not retried."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
-    subject.lab.server.always(Behaviour(422))
+    subject.harness.server.always(Behaviour(422))
     with pytest.raises(ConfigurationError, match="rejected"):
         subject.ask(provider.get, *OWNER)
     with pytest.raises(ConfigurationError, match="rejected"):
@@ -406,33 +410,33 @@ def test_refused_or_silent_secret_manager_raises_storage_unavailable(
 ) -> None:
     """A refused, silent or dropped connection raises StorageUnavailable."""
     provider = subject.provider(timeout=0.2)
-    subject.lab.server.always(Behaviour(raw=b""))
+    subject.harness.server.always(Behaviour(raw=b""))
     with pytest.raises(StorageUnavailable) as excinfo:
         subject.ask(provider.get, *OWNER)
     assert_no_secret_in(excinfo.value)
-    subject.lab.server.always(Behaviour(raw=b"", then="close"))
+    subject.harness.server.always(Behaviour(raw=b"", then="close"))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         subject.ask(provider.get, *OWNER)
-    subject.lab.server.close()
+    subject.harness.server.close()
     with pytest.raises(StorageUnavailable, match="Check the address"):
         subject.ask(subject.provider(timeout=0.2).get, *OWNER)
 
 
 def test_repr_of_secret_manager_client_or_provider_shows_no_secret(subject: ProviderInMode) -> None:
     """The `repr` of a secret manager's client or provider shows no secret."""
-    assert SECRET not in repr((subject.lab.manager(), subject.provider()))
-    assert "PRIVATE KEY" not in repr(subject.lab.manager())
+    assert SECRET not in repr((subject.harness.manager(), subject.provider()))
+    assert "PRIVATE KEY" not in repr(subject.harness.manager())
 
 
 def test_wait_for_a_login_is_bounded() -> None:
     """A caller that waits for another caller's login stops waiting at its timeout."""
-    lab = LABS["vault"]()
-    with lab:
-        lab.server.always(Behaviour(raw=b""))
+    harness = HARNESSES["vault"]()
+    with harness:
+        harness.server.always(Behaviour(raw=b""))
         outcome: list[object] = []
 
         async def run() -> None:
-            provider = AsyncManagedCredentialProvider(lab.manager(), timeout=0.3)
+            provider = AsyncManagedCredentialProvider(harness.manager(), timeout=0.3)
             async with provider:
                 requests = (provider.get("shop", None) for _ in range(5))
                 outcome.extend(await asyncio.gather(*requests, return_exceptions=True))
@@ -444,36 +448,36 @@ def test_wait_for_a_login_is_bounded() -> None:
 
 def test_closing_a_provider_does_not_close_the_passed_http_client() -> None:
     """Closing a provider does not close the HTTP client that the host passed to the provider."""
-    with LABS["aws"]() as lab, StdlibHttpClient() as http:
-        with ManagedCredentialProvider(lab.manager(), http=http) as provider:
+    with HARNESSES["aws"]() as harness, StdlibHttpClient() as http:
+        with ManagedCredentialProvider(harness.manager(), http=http) as provider:
             assert not provider.has("shop", None)
         assert not provider.has("shop", None)
 
-    async def run(lab: Lab) -> None:
+    async def run(harness: Harness) -> None:
         async with AsyncStdlibHttpClient() as http:
-            async with AsyncManagedCredentialProvider(lab.manager(), http=http) as provider:
+            async with AsyncManagedCredentialProvider(harness.manager(), http=http) as provider:
                 assert not await provider.has("shop", None)
             assert not await provider.has("shop", None)
 
-    with LABS["aws"]() as lab:
-        asyncio.run(run(lab))
+    with HARNESSES["aws"]() as harness:
+        asyncio.run(run(harness))
 
 
 def test_closing_a_provider_closes_its_client() -> None:
     """Closing a provider closes the HTTP client that it created."""
-    with LABS["aws"]() as lab:
-        with ManagedCredentialProvider(lab.manager()) as provider:
+    with HARNESSES["aws"]() as harness:
+        with ManagedCredentialProvider(harness.manager()) as provider:
             assert not provider.has("shop", None)
-        lab.server.wait_for_closed(1)
+        harness.server.wait_for_closed(1)
 
 
 def test_clock_step_does_not_end_a_login() -> None:
     """A login's lifetime is measured by the monotonic clock, not by the wall clock."""
     clock = VirtualClock(datetime(2026, 11, 20, tzinfo=UTC))
-    with LABS["gcp"]() as lab:
-        lab.now = clock.utc
-        with ManagedCredentialProvider(lab.manager(), clock=clock) as provider:
+    with HARNESSES["gcp"]() as harness:
+        harness.now = clock.utc
+        with ManagedCredentialProvider(harness.manager(), clock=clock) as provider:
             provider.has("shop", None)
             clock.step_utc(timedelta(days=1))
             provider.has("shop", None)
-        assert 1 == lab.asked["login"]
+        assert 1 == harness.asked["login"]

@@ -20,7 +20,7 @@ from moorage.adapters.metrics.sql import AsyncSqlMetrics, SqlMetrics
 from moorage.adapters.metrics.sqlite import AsyncSqliteMetrics, SqliteMetrics
 from moorage.domain.observation.figures import DAY, HOUR, MINUTE, FiguresQuery, Retention
 from moorage.wiring.store_urls import aopen_metrics, open_metrics
-from tests.adapters.entry_labs import KINDS
+from tests.adapters.entry_harnesses import KINDS
 from tests.adapters.metrics_process import NOON, finished_call
 from tests.support.servers import mariadb_url, postgres_url
 
@@ -36,7 +36,7 @@ PATIENCE = 120.0
 ALL = FiguresQuery(by=())
 
 
-class Lab:
+class Harness:
     """A database with a metrics table that only one test uses.
 
     Args:
@@ -49,7 +49,7 @@ class Lab:
         servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
         file = f"sqlite:///{directory / 'metrics.db'}"
         self.url = {"sqlite": file, "memory": "memory:"}.get(kind) or servers[kind]()
-        self.prefix = f"lab{uuid4().hex[:8]}_"
+        self.prefix = f"harness{uuid4().hex[:8]}_"
         self._opened: list[Any] = []
 
     def metrics(self, **options: Any) -> Any:
@@ -73,23 +73,23 @@ class Lab:
 
 
 @pytest.fixture(params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     """Yield a metrics database of each kind."""
-    lab = Lab(request.param, tmp_path)
+    harness = Harness(request.param, tmp_path)
     try:
-        yield lab
+        yield harness
     finally:
-        lab.close()
+        harness.close()
 
 
 @pytest.fixture(params=("memory", *KINDS))
-def metrics_lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+def metrics_harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     """Yield a metrics store of each kind: memory, and each kind of database."""
-    metrics_lab = Lab(request.param, tmp_path)
+    metrics_harness = Harness(request.param, tmp_path)
     try:
-        yield metrics_lab
+        yield metrics_harness
     finally:
-        metrics_lab.close()
+        metrics_harness.close()
 
 
 def calls(metrics: Any, **options: Any) -> int:
@@ -100,9 +100,9 @@ def calls(metrics: Any, **options: Any) -> int:
 # --- reading ----------------------------------------------------------------------------
 
 
-def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
+def test_metrics_are_found_by_series_and_time(metrics_harness: Harness) -> None:
     """Metrics are found by series and time, with outcomes, attempts, bytes and durations."""
-    metrics = metrics_lab.metrics()
+    metrics = metrics_harness.metrics()
     for second in range(0, 180, 10):
         metrics(finished_call(NOON + timedelta(seconds=second), duration=second / 100))
     metrics(finished_call(error="OutcomeUnknown", attempts=3, tenant=None, operation=None))
@@ -129,9 +129,9 @@ def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
     assert () == metrics.figures(FiguresQuery(service="nobody"))
 
 
-def test_metrics_of_several_processes_are_added_up(lab: Lab) -> None:
+def test_metrics_of_several_processes_are_added_up(harness: Harness) -> None:
     """However often a process stores its metrics, it replaces only its own rows."""
-    processes = [lab.metrics() for _ in range(3)]
+    processes = [harness.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
         metrics(finished_call(duration=number + 1.0))
         metrics.flush()
@@ -145,9 +145,9 @@ def test_metrics_of_several_processes_are_added_up(lab: Lab) -> None:
     )
 
 
-def test_metrics_can_observe_a_connector_manager(metrics_lab: Lab) -> None:
+def test_metrics_can_observe_a_connector_manager(metrics_harness: Harness) -> None:
     """Metrics can be an observer of a connector manager, and count its calls."""
-    metrics = metrics_lab.metrics()
+    metrics = metrics_harness.metrics()
     with ConnectorManager(services=[Service("vat")], observers=[metrics]) as manager:
         manager.run("vat", lambda: 1, tenant="acme")
         with pytest.raises(ZeroDivisionError):
@@ -161,10 +161,10 @@ def test_metrics_can_observe_a_connector_manager(metrics_lab: Lab) -> None:
 # --- housekeeping -----------------------------------------------------------------------
 
 
-def test_older_metrics_are_merged_into_hours_and_days(metrics_lab: Lab) -> None:
+def test_older_metrics_are_merged_into_hours_and_days(metrics_harness: Harness) -> None:
     """Metrics per minute are merged into hours, then into days without loss, and later deleted."""
-    first, second = metrics_lab.metrics(), metrics_lab.metrics()
-    if metrics_lab.kind == "memory":
+    first, second = metrics_harness.metrics(), metrics_harness.metrics()
+    if metrics_harness.kind == "memory":
         second = first
     for minute in range(0, 180, 20):
         for metrics, tenant in ((first, "a"), (second, "b")):
@@ -182,7 +182,9 @@ def test_older_metrics_are_merged_into_hours_and_days(metrics_lab: Lab) -> None:
     second.flush()
     assert 1 == second.housekeep(NOON + timedelta(days=2))
     assert 19 == calls(first)
-    hours = 6 if metrics_lab.kind == "memory" else 7  # each roll-up is a separate row of a table
+    hours = (
+        6 if metrics_harness.kind == "memory" else 7
+    )  # each roll-up is a separate row of a table
     assert hours == second.housekeep(NOON + timedelta(days=40))
     assert [(DAY, 10), (DAY, 9)] == [
         (window.seconds, window.figures.calls) for window in first.figures(FiguresQuery())
@@ -191,9 +193,9 @@ def test_older_metrics_are_merged_into_hours_and_days(metrics_lab: Lab) -> None:
     assert () == first.figures(FiguresQuery())
 
 
-def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
+def test_many_rows_are_rolled_up_in_batches(harness: Harness) -> None:
     """If more metrics rows must be merged than one transaction takes, no call is lost."""
-    metrics = lab.metrics()
+    metrics = harness.metrics()
     for minute in range(3):
         for number in range(300):
             metrics(finished_call(NOON + timedelta(minutes=minute), tenant=f"t{number}"))
@@ -205,9 +207,9 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
     assert 0 == calls(metrics)
 
 
-def test_several_processes_roll_up_at_once(lab: Lab) -> None:
+def test_several_processes_roll_up_at_once(harness: Harness) -> None:
     """If several processes merge the same metrics rows at once, each row is counted once."""
-    processes = [lab.metrics() for _ in range(3)]
+    processes = [harness.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
             metrics(finished_call(NOON + timedelta(minutes=number % 3), tenant=f"t{number}"))
@@ -248,12 +250,12 @@ def test_retention_times_can_be_configured(tmp_path: Path) -> None:
 # --- the table --------------------------------------------------------------------------
 
 
-def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
+def test_a_table_is_made_by_its_statements(harness: Harness) -> None:
     """The statements of `ddl` create the metrics table, and `migrate` may run again."""
-    kind = SqliteMetrics if lab.kind == "sqlite" else SqlMetrics
-    twin = AsyncSqliteMetrics if lab.kind == "sqlite" else AsyncSqlMetrics
-    args = () if lab.kind == "sqlite" else (lab.kind,)
-    metrics = lab.metrics()
+    kind = SqliteMetrics if harness.kind == "sqlite" else SqlMetrics
+    twin = AsyncSqliteMetrics if harness.kind == "sqlite" else AsyncSqlMetrics
+    args = () if harness.kind == "sqlite" else (harness.kind,)
+    metrics = harness.metrics()
     metrics.migrate()
     metrics.migrate()
 
@@ -262,9 +264,9 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
     assert "own_metrics" in kind.ddl(*args, prefix="own_")
 
 
-def test_missing_table_error(lab: Lab) -> None:
+def test_missing_table_error(harness: Harness) -> None:
     """The error for a missing metrics table names `migrate`."""
-    metrics = lab.metrics(create=False)
+    metrics = harness.metrics(create=False)
     with pytest.raises(ConfigurationError) as excinfo:
         metrics.figures(ALL)
 
@@ -438,15 +440,15 @@ def test_every_recorder_is_closed_at_exit() -> None:
 # --- asynchronous -----------------------------------------------------------------------
 
 
-def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: Lab) -> None:
+def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_harness: Harness) -> None:
     """The asynchronous metrics stores count like the synchronous metrics stores."""
 
     async def use_metrics() -> None:
         options: dict[str, Any] = {}
-        if metrics_lab.kind != "memory":
-            options = {"prefix": metrics_lab.prefix, "threads": False, "timeout": 30.0}
-        async with aopen_metrics(metrics_lab.url, **options) as metrics:
-            if metrics_lab.kind != "memory":
+        if metrics_harness.kind != "memory":
+            options = {"prefix": metrics_harness.prefix, "threads": False, "timeout": 30.0}
+        async with aopen_metrics(metrics_harness.url, **options) as metrics:
+            if metrics_harness.kind != "memory":
                 await metrics.migrate()
                 assert "Metrics" in repr(metrics)
             metrics(finished_call())
@@ -455,7 +457,7 @@ def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: La
             assert (1, 0) == (window.figures.calls, metrics.lost)
             assert 1 == await metrics.housekeep(NOON + timedelta(days=2))
 
-    metrics_lab.metrics()
+    metrics_harness.metrics()
     asyncio.run(use_metrics())
 
 
@@ -469,29 +471,36 @@ def test_metrics_in_memory_lose_nothing() -> None:
 # --- processes --------------------------------------------------------------------------
 
 
-def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.adapters.metrics_process", lab.url, lab.prefix, task]
+def _process(harness: Harness, task: str) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.adapters.metrics_process",
+        harness.url,
+        harness.prefix,
+        task,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("task, expected", [("ends", 3), ("forks", 2)])
 def test_no_call_is_lost_or_counted_twice_at_process_end(
-    task: str, expected: int, lab: Lab
+    task: str, expected: int, harness: Harness
 ) -> None:
     """When a process ends or forks, no call is lost from the metrics or counted twice."""
-    metrics = lab.metrics()
+    metrics = harness.metrics()
     metrics.migrate()
-    with _process(lab, task) as process:
+    with _process(harness, task) as process:
         assert 0 == process.wait()
 
     assert expected == calls(metrics)
 
 
-def test_killed_process_loses_only_unstored_metrics(lab: Lab) -> None:
+def test_killed_process_loses_only_unstored_metrics(harness: Harness) -> None:
     """If a process is killed, only its metrics of the last seconds, not yet stored, are lost."""
-    metrics = lab.metrics()
+    metrics = harness.metrics()
     metrics.migrate()
-    with _process(lab, "waits") as process:
+    with _process(harness, "waits") as process:
         assert process.stdout is not None
         assert b"stored\n" == process.stdout.readline()
         process.kill()

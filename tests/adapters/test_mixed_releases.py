@@ -27,7 +27,7 @@ from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.testing import inbox_conformance, integration_log_conformance, outbox_conformance
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import open_inbox, open_storage
-from tests.adapters.entry_labs import KINDS, entry
+from tests.adapters.entry_harnesses import KINDS, entry
 from tests.adapters.test_table_definition import Database
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ from moorage.testing import (
 )
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.sql_lab import Lab, new_claim, new_key
+from tests.adapters.sql_harness import Harness, new_claim, new_key
 from tests.support.pgbouncer import PrivatePgBouncer
 from tests.support.servers import postgres_url
 
@@ -63,11 +63,11 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Lab]:
+def database() -> Iterator[Harness]:
     """Yield a PostgreSQL database that has the tables of a state store."""
-    lab = Lab("postgresql")
-    yield lab
-    lab.close()
+    harness = Harness("postgresql")
+    yield harness
+    harness.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def pooled_url(pooler: PrivatePgBouncer) -> sqlalchemy.URL:
 
 
 @pytest.fixture
-def store(database: Lab, pooler: PrivatePgBouncer) -> SqlStorage:
+def store(database: Harness, pooler: PrivatePgBouncer) -> SqlStorage:
     """Return a store that connects through PgBouncer."""
     return database.sync_store(pooled_url(pooler))
 
@@ -109,7 +109,7 @@ def test_store_passes_the_timed_conformance_checks(
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_store_conforms(
-    check: kit.AsyncCheck, database: Lab, pooler: PrivatePgBouncer
+    check: kit.AsyncCheck, database: Harness, pooler: PrivatePgBouncer
 ) -> None:
     """AsyncSqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
 
@@ -120,7 +120,7 @@ def test_async_store_conforms(
     asyncio.run(check_store())
 
 
-def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer) -> None:
+def test_many_callers_share_the_sessions(database: Harness, pooler: PrivatePgBouncer) -> None:
     """Twenty server sessions serve 120 callers of twelve stores."""
     stores = [database.sync_store(pooled_url(pooler)) for _ in range(STORES)]
 
@@ -134,7 +134,7 @@ def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer
         assert [True] * CALLERS == list(callers.map(claim_and_settle, range(CALLERS)))
 
 
-def test_sessions_are_left_as_they_were(database: Lab) -> None:
+def test_sessions_are_left_as_they_were(database: Harness) -> None:
     """A store leaves no setting and no prepared statement in a server session of PgBouncer."""
 
     def session(host: psycopg.Connection) -> list[object]:
@@ -324,7 +324,7 @@ def test_sealed_cache_behind_pgbouncer_passes_conformance_kit(
     check(lambda: SealedCache(store, CIPHER))
 
 
-def test_tables_of_credentials_prepare_no_statements(database: Lab, prefix: str) -> None:
+def test_tables_of_credentials_prepare_no_statements(database: Harness, prefix: str) -> None:
     """Even after much use, a credential store leaves no prepared statement in a server session."""
     with PrivatePgBouncer(sessions=1) as pooler:
         provider = SqlCredentialProvider(entry_url(pooler), CIPHER, prefix=prefix)

@@ -33,7 +33,7 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from tests.adapters.http_modes import GET, LONG, Make, in_loop
 from tests.adapters.pyreqwest_modes import with_both_clients
 
@@ -63,7 +63,7 @@ CHUNKS = b"\r\n2\r\nok\r\n0\r\n\r\n"
 @with_both_clients
 async def test_ambiguous_length_is_refused(make: Make, head: bytes, message: str) -> None:
     """A response with ambiguous length headers is refused."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"HTTP/1.1 " + head + CHUNKS), Behaviour(201))
         with pytest.raises(VendorFailed, match=message):
             await client.send(GET, vendor.url, LONG)
@@ -77,7 +77,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
     """A malformed Content-Length is ignored on a response that cannot have a body."""
     status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
     raw_bytes = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2, 2\r\n\r\n"
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=raw_bytes))
 
         assert b"" == (await client.send(Request(method, "/"), vendor.url, LONG)).body
@@ -90,7 +90,7 @@ async def test_lengths_without_a_body_are_ignored(make: Make, method: str) -> No
 @with_both_clients
 async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str) -> None:
     """A URL path or query that pyreqwest would rewrite is refused."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(InvalidData, match="pyreqwest would change") as excinfo:
             await client.send(GET, vendor.url + target, LONG)
 
@@ -102,7 +102,7 @@ async def test_urls_that_would_be_rewritten_are_refused(make: Make, target: str)
 @with_both_clients
 async def test_a_fragment_is_not_sent(make: Make) -> None:
     """A URL's fragment is not sent."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"{vendor.url}/a?b#c", LONG)
 
@@ -112,7 +112,7 @@ async def test_a_fragment_is_not_sent(make: Make) -> None:
 @with_both_clients
 async def test_invalid_host_is_refused(make: Make) -> None:
     """A host such as 1.2.3.400 is refused, because it is neither an address nor a name."""
-    async with lab(make) as (_, client):
+    async with harness(make) as (_, client):
         with pytest.raises(InvalidData, match="does not accept"):
             await client.send(GET, "http://1.2.3.400/", LONG)
 
@@ -120,7 +120,7 @@ async def test_invalid_host_is_refused(make: Make) -> None:
 @with_both_clients
 async def test_non_ascii_fields_are_refused(make: Make) -> None:
     """A request header that pyreqwest cannot send unchanged is refused."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(InvalidData, match="value is not ASCII") as excinfo:
             await client.send(Request.get("/", headers={"X-Name": "Zoë"}), vendor.url, LONG)
 
@@ -132,7 +132,7 @@ async def test_non_ascii_fields_are_refused(make: Make) -> None:
 async def test_non_ascii_field_does_not_hide_others(make: Make) -> None:
     """If one response header is not ASCII, all other headers are still returned unchanged."""
     fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.respond(200, fields, b"body")
         answer = await client.send(GET, vendor.url, LONG)
 
@@ -156,7 +156,7 @@ async def test_field_that_contradicts_the_body_is_refused(
     make: Make, fields: dict[str, str], name: str
 ) -> None:
     """A Content-Length or Transfer-Encoding header that contradicts the request body is refused."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         request = Request.post("/", body=b"four", headers=fields)
         with pytest.raises(InvalidData, match="contradicts the body") as excinfo:
             await client.send(request, vendor.url, LONG)
@@ -169,7 +169,7 @@ async def test_field_that_contradicts_the_body_is_refused(
 async def test_explicit_content_length(make: Make) -> None:
     """An explicit Content-Length is sent once, and a Range request asks for no compression."""
     fields = {"Content-Length": "4", "Range": "bytes=0-3"}
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(Request.post("/", body=b"four", headers=fields), vendor.url, LONG)
 
@@ -188,7 +188,7 @@ async def test_response_body_larger_than_max_body_is_refused(make: Make, coded: 
     """A response body larger than `max_body` is refused, before and after decompression."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
-    async with lab(partial(make, max_body=9_000)) as (vendor, client):
+    async with harness(partial(make, max_body=9_000)) as (vendor, client):
         vendor.always(answer)
         with pytest.raises(VendorFailed, match="body of more than 9000 bytes") as excinfo:
             await client.send(GET, vendor.url, LONG)
@@ -207,7 +207,7 @@ async def test_response_body_larger_than_max_body_is_refused(make: Make, coded: 
 @with_both_clients
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
     """Partial content (206) of a compressed body is returned without decompression."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, b"middle")
         assert b"middle" == (await client.send(GET, vendor.url, LONG)).body
 
@@ -221,7 +221,7 @@ async def test_sending_does_not_count_as_silence(make: Make) -> None:
             Event().wait(0.1)
             yield b"x"
 
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(yield_slowly))
         await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
@@ -235,7 +235,7 @@ async def test_sending_does_not_count_as_silence(make: Make) -> None:
 @with_both_clients
 async def test_stream_start_is_bounded(make: Make) -> None:
     """A streamed call whose response never begins ends at the total timeout."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
         with pytest.raises(AttemptTimeout, match="did not respond within the total") as excinfo:
             await client.open(GET, vendor.url, Timeouts(total=0.2))
@@ -247,7 +247,7 @@ async def test_stream_start_is_bounded(make: Make) -> None:
 async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
     """After a streamed upload, a pause in the response ends at the read timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99, cut=9))
         with pytest.raises(AttemptTimeout, match="did not finish its response within the read"):
             await client.send(request, vendor.url, Timeouts(read=0.1, total=20))
@@ -257,7 +257,7 @@ async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
 async def test_error_names_write_timeout_if_vendor_stops_reading_request(make: Make) -> None:
     """If the vendor stops reading the request, the error names the write timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
         with pytest.raises(
             AttemptTimeout, match=r"did not accept .* the write timeout of 0.1"
@@ -270,7 +270,7 @@ async def test_error_names_write_timeout_if_vendor_stops_reading_request(make: M
 @with_both_clients
 async def test_write_timeout_of_a_body_in_memory(make: Make) -> None:
     """If the vendor stops reading a body in memory, the error names the write timeout."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
         with pytest.raises(AttemptTimeout, match=r"did not accept .* the write timeout of 0.1"):
             await client.send(
@@ -283,7 +283,7 @@ async def test_write_timeout_of_a_body_in_memory(make: Make) -> None:
 async def test_body_in_memory_arrives_whole(make: Make, timeouts: dict[str, float]) -> None:
     """With timeouts for single steps, a body in memory is sent whole, with its length."""
     body = bytes(range(256)) * 999 + b"end"
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(), Behaviour())
         for headers in ({}, {"Content-Length": str(len(body))}):
             request = Request.put("/", headers=headers, body=body)
@@ -299,7 +299,7 @@ async def test_body_in_memory_arrives_whole(make: Make, timeouts: dict[str, floa
 async def test_early_response_ends_sending(make: Make, body: BodyStream | bytes) -> None:
     """A response that arrives before the whole request body was sent is returned."""
     request = Request.put("/", body=body)
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(413, reads="head"))
         timeouts = Timeouts(read=5, write=5, total=20)
         assert 413 == (await client.send(request, vendor.url, timeouts)).status
@@ -350,7 +350,7 @@ def failing_body(error: Exception) -> BodyStream:
 @with_both_clients
 async def test_source_that_cannot_be_opened(make: Make) -> None:
     """If the source of a request body cannot be opened, the call fails and nothing was sent."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with PermissionError") as excinfo:
             await client.send(
                 Request.put("/", body=failing_body(PermissionError())), vendor.url, LONG
@@ -380,7 +380,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
         await asyncio.sleep(60)
 
     request = Request.put("/", body=BodyStream.of(source))
-    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+    async with harness(AsyncPyreqwestHttpClient) as (vendor, client):
         with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(request, vendor.url, Timeouts(total=0.1))
 
@@ -431,7 +431,7 @@ def _is_interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> 
 @in_loop
 async def test_cancelled_call_abandons_its_request() -> None:
     """A cancelled call ends at once; its request continues in the background for a limited time."""
-    async with lab(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
+    async with harness(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call = asyncio.ensure_future(client.send(GET, vendor.url, Timeouts(total=1)))
         await asyncio.to_thread(vendor.wait_for_requests)
@@ -452,7 +452,7 @@ async def test_cancelled_upload_stops() -> None:
         await ended_event.wait()
         yield b"y"
 
-    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+    async with harness(AsyncPyreqwestHttpClient) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(source))
         call = asyncio.ensure_future(client.send(request, vendor.url, LONG))
@@ -468,7 +468,7 @@ async def test_cancelled_upload_stops() -> None:
 @in_loop
 async def test_cancelled_read_is_not_the_end() -> None:
     """After a cancelled read, the response stream raises an error instead of ending."""
-    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+    async with harness(AsyncPyreqwestHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(GET, vendor.url, LONG)
         reading = asyncio.ensure_future(incoming.read())
@@ -484,7 +484,7 @@ async def test_cancelled_read_is_not_the_end() -> None:
 @with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
     """An abandoned response loses its connection, but frees its pool slot."""
-    async with lab(partial(make, max_connections=1)) as (vendor, client):
+    async with harness(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -497,7 +497,7 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
     """A closed client refuses new calls; the caller can still read responses that have begun."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
         await client.close()
@@ -516,7 +516,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
 @with_both_clients
 async def test_statistics_count_exchanges(make: Make) -> None:
     """Pool statistics count running requests; the number of idle connections is unknown."""
-    async with lab(partial(make, max_connections=1)) as (vendor, client):
+    async with harness(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -533,7 +533,7 @@ async def test_statistics_count_exchanges(make: Make) -> None:
 async def test_closed_idle_connection_is_replaced(make: Make) -> None:
     """A request on a connection that the vendor closed is retried, or may have been processed."""
     request = Request.post("/", body=b"x")
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204, then="close"))
         for count in range(1, 20):
             try:
@@ -550,7 +550,7 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
     """A compressed response is decompressed for any division into pieces."""
     body = bytes(range(256)) * 99
     request = Request.get("/", headers={"Accept-Encoding": "gzip"})
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         packed_bytes = gzip.compress(body)
         vendor.always(
             Behaviour(200, {"Content-Encoding": "gzip"}, packed_bytes, piece=50, pause=0.001)
@@ -568,7 +568,7 @@ async def test_compressed_bodies_in_pieces(make: Make) -> None:
 @with_both_clients
 async def test_connections_are_reused(make: Make, keep_alive: float, connections: int) -> None:
     """Successive calls reuse one connection, unless `keep_alive` is 0."""
-    async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
+    async with harness(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         for _ in range(2):
             await client.send(GET, vendor.url, LONG)
@@ -605,7 +605,7 @@ async def test_async_with_block_closes_the_client() -> None:
 @with_both_clients
 async def test_clients_per_connect_timeout_are_bounded(make: Make) -> None:
     """The client keeps inner pyreqwest clients only for the last used connect timeouts."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         for connect in range(1, 40):
             await client.send(GET, vendor.url, Timeouts(connect=connect, total=50))

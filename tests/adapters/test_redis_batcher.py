@@ -18,7 +18,7 @@ from moorage.errors import InvalidData
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import CustomRule
 from tests.adapters.redis_modes import Count
-from tests.adapters.sqlite_lab import claim
+from tests.adapters.sqlite_harness import claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -32,7 +32,7 @@ from moorage.domain.cache.state import (
 )
 from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, cache_conformance, name_of
 from moorage.testing.kits.cache_conformance import entry
-from tests.adapters.sql_lab import labs
+from tests.adapters.sql_harness import harnesses
 from tests.support.servers import redis_url
 from tests.support.timed_store import TimedStorage
 
@@ -67,9 +67,9 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tu
         options: dict[str, Any] = {"timeout": PATIENT, "prefix": prefix}
         yield (lambda: RedisStorage(url, **options)), lambda: AsyncRedisStorage(url, **options)
     else:
-        with labs(kind) as lab:
-            url = lab.url.render_as_string(hide_password=False)
-            options = {"timeout": PATIENT, "prefix": lab.prefix}
+        with harnesses(kind) as harness:
+            url = harness.url.render_as_string(hide_password=False)
+            options = {"timeout": PATIENT, "prefix": harness.prefix}
             yield (lambda: SqlStorage(url, **options)), lambda: AsyncSqlStorage(url, **options)
 
 

@@ -29,7 +29,7 @@ from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.sql_lab import labs
+from tests.adapters.sql_harness import harnesses
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.domain.state.commands import States
-    from tests.adapters.sql_lab import Lab
+    from tests.adapters.sql_harness import Harness
 
 NAMES = ("memory", "file", "other")
 
@@ -106,15 +106,15 @@ def test_asynchronous_sharded_store_passes_conformance_kit_while_states_move(
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Lab]:
+def postgres() -> Iterator[Harness]:
     """Yield a PostgreSQL database with tables for this module's tests."""
-    with labs("postgresql") as lab:
-        yield lab
+    with harnesses("postgresql") as harness:
+        yield harness
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None:
+def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Harness) -> None:
     """An asynchronous sharded store over Redis and PostgreSQL passes the kit while states move."""
 
     async def run() -> None:

@@ -19,10 +19,10 @@ from moorage.errors import StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.in_flight import waits_of_the_next
-from tests.adapters.sql_lab import (
+from tests.adapters.sql_harness import (
     PATIENCE,
     Append,
-    Lab,
+    Harness,
     Proxy,
     RacingAppend,
     ReadCommand,
@@ -61,11 +61,11 @@ def test_store_passes_the_timed_conformance_checks(
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_sql_storage_passes_conformance_kit(check: kit.AsyncCheck, lab: Lab) -> None:
+def test_async_sql_storage_passes_conformance_kit(check: kit.AsyncCheck, harness: Harness) -> None:
     """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
-        async with lab.async_store() as store:
+        async with harness.async_store() as store:
             await check(lambda: store)
 
     asyncio.run(check_store())
@@ -74,22 +74,22 @@ def test_async_sql_storage_passes_conformance_kit(check: kit.AsyncCheck, lab: La
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_async_store_passes_the_timed_conformance_checks(
-    check: kit.AsyncTimedCheck, lab: Lab
+    check: kit.AsyncTimedCheck, harness: Harness
 ) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:
-        async with lab.async_store() as store:
+        async with harness.async_store() as store:
             await check(lambda: (store, time.sleep))
 
     asyncio.run(check_store())
 
 
-def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
+def test_grant_of_a_task_cancelled_in_flight_is_given_back(harness: Harness) -> None:
     """A caller cancelled while it requests a rate limit token gives the token back."""
 
     async def waits_of_cancelled() -> list[int]:
-        async with lab.async_store() as store:
+        async with harness.async_store() as store:
             return await waits_of_the_next(store, range(0, 300, 5))
 
     results = asyncio.run(waits_of_cancelled())
@@ -124,11 +124,11 @@ class Recorder:
         return count
 
 
-def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
+def test_a_successful_call_is_four_statements_at_most(harness: Harness) -> None:
     """A successful call with a circuit and a limit sends at most four SQL statements."""
     recorder = Recorder()
-    with Proxy(lab.url, recorder.sees) as proxy:
-        storage = lab.sync_store(proxy.url)
+    with Proxy(harness.url, recorder.sees) as proxy:
+        storage = harness.sync_store(proxy.url)
         service = Service(new_key(), limits=RateLimitConfig.per_second(1_000))
         manager = ConnectorManager([service], state=storage)
         for _ in range(3):
@@ -137,27 +137,29 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
 
         manager.run(service.name, lambda: None)
 
-        assert {"postgresql": 4, "mariadb": 2}[lab.kind] == recorder.statements(lab.kind)
+        assert {"postgresql": 4, "mariadb": 2}[harness.kind] == recorder.statements(harness.kind)
 
 
-def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
+def test_a_new_claim_is_four_statements_and_a_flush_at_most(harness: Harness) -> None:
     """A new idempotency key is claimed in one transaction with at most one flush to disk."""
     recorder = Recorder()
-    with Proxy(lab.url, recorder.sees) as proxy:
-        storage = lab.sync_store(proxy.url)
+    with Proxy(harness.url, recorder.sees) as proxy:
+        storage = harness.sync_store(proxy.url)
         storage.execute(new_claim(new_key()))
         recorder.sent = b""
 
         storage.execute(new_claim(new_key()))
 
-        assert {"postgresql": 5, "mariadb": 2}[lab.kind] == recorder.statements(lab.kind)
+        assert {"postgresql": 5, "mariadb": 2}[harness.kind] == recorder.statements(harness.kind)
 
 
 # --- time ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("locked", [0, 1])
-def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
+def test_the_clock_is_read_after_the_wait(
+    harness: Harness, sql_store: SqlStorage, locked: int
+) -> None:
     """A command that waits for a locked row uses the time at the end of the wait."""
     keys = [new_key(), new_key()]
     sql_store.execute(Append(1, *keys))
@@ -166,38 +168,38 @@ def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locke
         target=lambda: read_times.append(sql_store.execute(Append(2, *keys))[0])
     )
 
-    with hold_rows(lab, keys[locked]) as connection:
+    with hold_rows(harness, keys[locked]) as connection:
         waiting_thread.start()
-        lab.wait_for_blocked_connection()
-        release_time = lab.clock(connection)
+        harness.wait_for_blocked_connection()
+        release_time = harness.clock(connection)
     waiting_thread.join(PATIENCE)
 
     assert read_times[0] >= release_time
 
 
 def test_the_clients_clock_does_not_matter(
-    lab: Lab, sql_store: SqlStorage, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, sql_store: SqlStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client whose clock is wrong by days uses the database server's time."""
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
-    with lab.engine.connect() as connection:
-        clock_before = lab.clock(connection)
+    with harness.engine.connect() as connection:
+        clock_before = harness.clock(connection)
 
         now, _ = sql_store.execute(Append(1, new_key()))
 
-        assert clock_before <= now <= lab.clock(connection)
+        assert clock_before <= now <= harness.clock(connection)
 
 
-def test_time_zone_of_a_session_does_not_change_the_time(lab: Lab) -> None:
+def test_time_zone_of_a_session_does_not_change_the_time(harness: Harness) -> None:
     """The time zone of a database session does not change the store's time."""
-    store = lab.sync_store(_engine(lab, _far_away))
-    with lab.engine.connect() as connection:
-        clock_before = lab.clock(connection)
+    store = harness.sync_store(_engine(harness, _far_away))
+    with harness.engine.connect() as connection:
+        clock_before = harness.clock(connection)
 
         now, _ = store.execute(Append(1, new_key()))
 
-        assert clock_before <= now <= lab.clock(connection)
+        assert clock_before <= now <= harness.clock(connection)
 
 
 def _far_away(connection: DBAPIConnection, _: object) -> None:
@@ -207,10 +209,12 @@ def _far_away(connection: DBAPIConnection, _: object) -> None:
     connection.cursor().execute(word)
 
 
-def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalchemy.Engine:
+def _engine(harness: Harness, *listeners: Callable[..., None], **options: Any) -> sqlalchemy.Engine:
     """Return a host's SQLAlchemy engine for the test database."""
-    driver = "psycopg" if lab.kind == "postgresql" else "pymysql"
-    engine = sqlalchemy.create_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"), **options)
+    driver = "psycopg" if harness.kind == "postgresql" else "pymysql"
+    engine = sqlalchemy.create_engine(
+        harness.url.set(drivername=f"{harness.kind}+{driver}"), **options
+    )
     for listener in listeners:
         event.listen(engine, "connect", listener)
     return engine
@@ -219,10 +223,10 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 # --- the host's transactions ------------------------------------------------------
 
 
-def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
+def test_a_claim_outlives_the_hosts_roll_back(harness: Harness) -> None:
     """A store uses its own transactions, even on the only connection of its host's engine."""
-    engine = _engine(lab, pool_size=1, max_overflow=0)
-    store, key = lab.sync_store(engine), new_key()
+    engine = _engine(harness, pool_size=1, max_overflow=0)
+    store, key = harness.sync_store(engine), new_key()
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
 
@@ -235,13 +239,15 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
     engine.dispose()
 
 
-def test_host_engine_is_not_changed(lab: Lab) -> None:
+def test_host_engine_is_not_changed(harness: Harness) -> None:
     """A store on a host's engine leaves the host's connections and settings unchanged."""
-    engine = _engine(lab)
-    lab.sync_store(engine).execute(Append(1, new_key()))
+    engine = _engine(harness)
+    harness.sync_store(engine).execute(Append(1, new_key()))
 
     with engine.connect() as connection:
-        word = "SHOW lock_timeout" if lab.kind == "postgresql" else "SELECT @@max_statement_time"
+        word = (
+            "SHOW lock_timeout" if harness.kind == "postgresql" else "SELECT @@max_statement_time"
+        )
         (wait,) = connection.execute(sqlalchemy.text(word)).one()
 
     assert str(wait) in {"0", "0.0"}
@@ -249,14 +255,14 @@ def test_host_engine_is_not_changed(lab: Lab) -> None:
     engine.dispose()
 
 
-def test_asynchronous_engine_of_the_host_can_be_used(lab: Lab) -> None:
+def test_asynchronous_engine_of_the_host_can_be_used(harness: Harness) -> None:
     """A store on an AsyncEngine uses the engine's connection settings, but not its pool."""
-    driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
+    driver = "psycopg" if harness.kind == "postgresql" else "asyncmy"
 
     async def use_engine() -> tuple[Any, ...]:
-        engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
+        engine = create_async_engine(harness.url.set(drivername=f"{harness.kind}+{driver}"))
         key = new_key()
-        async with lab.async_store(engine) as store:
+        async with harness.async_store(engine) as store:
             await store.execute(Append(1, key))
             result = await store.execute(ReadCommand(key))
         await engine.dispose()
@@ -288,19 +294,21 @@ def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) ->
     assert ((1, 2), (2,)) == values(sql_store, old_text, new_text)
 
 
-def test_reads_create_no_rows(lab: Lab, sql_store: SqlStorage) -> None:
+def test_reads_create_no_rows(harness: Harness, sql_store: SqlStorage) -> None:
     """A command that writes nothing creates no row."""
     keys = [new_key(), new_key()]
 
     sql_store.execute(ReadCommand(*keys))
 
-    assert [] == lab.run(f"SELECT 1 FROM {lab.table} WHERE name IN ('{keys[0]}', '{keys[1]}')")
+    assert [] == harness.run(
+        f"SELECT 1 FROM {harness.table} WHERE name IN ('{keys[0]}', '{keys[1]}')"
+    )
 
 
-def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> None:
+def test_command_without_keys_gets_the_time(harness: Harness, sql_store: SqlStorage) -> None:
     """A command without keys returns the database's time."""
-    with lab.engine.connect() as connection:
-        clock_before = lab.clock(connection)
+    with harness.engine.connect() as connection:
+        clock_before = harness.clock(connection)
 
         assert clock_before <= sql_store.execute(ReadCommand())[0]
 
@@ -315,11 +323,13 @@ def test_key_that_command_names_twice_has_one_state(sql_store: SqlStorage) -> No
     assert ((1, 2), (1, 2)) == values(sql_store, key, key)
 
 
-def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
+def test_rows_that_others_hold_are_not_waited_for_for_ever(
+    harness: Harness, sql_store: SqlStorage
+) -> None:
     """A command that waits too long for locked rows fails; the store still works."""
-    key, hasty_storage = new_key(), lab.sync_store(timeout=0.5)
+    key, hasty_storage = new_key(), harness.sync_store(timeout=0.5)
     hasty_storage.execute(Append(1, key))
-    with hold_rows(lab, key), pytest.raises(StorageUnavailable, match="in time"):
+    with hold_rows(harness, key), pytest.raises(StorageUnavailable, match="in time"):
         hasty_storage.execute(Append(2, key))
 
     hasty_storage.execute(Append(3, key))
@@ -327,41 +337,45 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
     assert ((1, 3),) == values(sql_store, key)
 
 
-def test_caller_longer_timeout_lets_command_wait_for_locked_rows(lab: Lab) -> None:
+def test_caller_longer_timeout_lets_command_wait_for_locked_rows(harness: Harness) -> None:
     """A caller's longer timeout lets a command wait for locked rows."""
-    key, hasty_storage = new_key(), lab.sync_store(timeout=0.2)
+    key, hasty_storage = new_key(), harness.sync_store(timeout=0.2)
     hasty_storage.execute(Append(1, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         with pytest.raises(StorageUnavailable) as excinfo:
-            lab.sync_store(timeout=0.2).execute(Append(2, key), 1.0)
+            harness.sync_store(timeout=0.2).execute(Append(2, key), 1.0)
         later_thread = threading.Thread(
             target=hasty_storage.execute, args=(Append(3, key), PATIENCE)
         )
         later_thread.start()
-        lab.wait_for_blocked_connection()
+        harness.wait_for_blocked_connection()
     later_thread.join(PATIENCE)
 
     assert excinfo.value.slow
     assert ((1, 3),) == values(hasty_storage, key)
 
 
-def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
+def test_the_victim_of_a_deadlock_tries_again(harness: Harness, sql_store: SqlStorage) -> None:
     """A command that loses a database deadlock is retried."""
     keys = [new_key(), new_key()]
     sql_store.execute(Append(1, *keys))
-    order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]
+    order = [
+        key
+        for (key,) in harness.run(f"SELECT name FROM {harness.table} ORDER BY id")
+        if key in keys
+    ]
     own_thread = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
-    with lab.engine.connect() as connection:
-        if lab.kind == "postgresql":
+    with harness.engine.connect() as connection:
+        if harness.kind == "postgresql":
             # The other transaction is aborted, because it began to wait first.
             connection.execute(sqlalchemy.text("SET deadlock_timeout = '1min'"))
         for step in (order[1], "wait", order[0]):
             if step == "wait":
                 own_thread.start()
-                lab.wait_for_blocked_connection()
+                harness.wait_for_blocked_connection()
             else:
                 # The transaction that has written more is not aborted.
-                statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"
+                statement = f"UPDATE {harness.table} SET expires = expires + 1 WHERE name = :name"
                 connection.execute(sqlalchemy.text(statement), {"name": step})
         connection.rollback()
     own_thread.join(PATIENCE)

@@ -17,17 +17,17 @@ from moorage.adapters.state._sql_combiner import _GRACE, _MAX_BATCH, ContendedRo
 from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.testing import TcpProxy
-from tests.adapters.sql_lab import (
+from tests.adapters.sql_harness import (
     PATIENCE,
     Append,
-    Lab,
+    Harness,
     ReadCommand,
     commit_request,
     hold_rows,
     new_key,
     values,
 )
-from tests.adapters.sql_lab import Proxy as Watching
+from tests.adapters.sql_harness import Proxy as Watching
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class ReadOnlyCommand(ReadCircuit):
 
 
 @pytest.fixture
-def distant_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
+def distant_server(harness: Harness) -> Iterator[sqlalchemy.URL]:
     """Yield the URL of a database server whose responses are delayed."""
-    url = lab.url
+    url = harness.url
     with TcpProxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
         proxy.delay_responses(0.05)
         yield url.set(host=proxy.address[0], port=proxy.address[1])
@@ -129,10 +129,10 @@ async def _until_all_wait(store: AsyncSqlStorage, number: int) -> None:
 
 
 def _run_with_store(
-    lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]
+    harness: Harness, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]
 ) -> None:
     async def run_story() -> None:
-        store = lab.async_store()
+        store = harness.async_store()
         try:
             await story(store)
         finally:
@@ -141,14 +141,14 @@ def _run_with_store(
     asyncio.run(run_story())
 
 
-def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
+def test_threads_that_wait_for_a_row_are_decided_together(harness: Harness) -> None:
     """While threads wait for a locked row, their commands are combined into one transaction."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(0, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
         _until_waiting(store, 3)
-        lab.wait_for_blocked_connection()
+        harness.wait_for_blocked_connection()
     for caller in callers:
         caller.join()
 
@@ -157,11 +157,11 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
     assert [0, 1, 2, 3] == sorted(values(store, key)[0])
 
 
-def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
+def test_a_command_that_raises_fails_alone(harness: Harness) -> None:
     """A command that raises does not affect other commands in its transaction."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(0, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         refused_caller = Caller(store, FailingAppend(9, key))
         _until_waiting(store, 1)
         right_caller = Caller(store, Append(1, key))
@@ -174,11 +174,11 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     assert ((0, 1),) == values(store, key)
 
 
-def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
+def test_expired_caller_is_removed_from_the_transaction(harness: Harness) -> None:
     """If a command's deadline passes before the rows are unlocked, the command changes nothing."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(0, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         patient_caller = Caller(store, Append(1, key))
         _until_waiting(store, 1)
         impatient_caller = Caller(store, Append(2, key), SHORT)
@@ -192,10 +192,10 @@ def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
 
 
 def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller whose time ends before its shared transaction begins does not wait for it."""
-    store, key, waited_seconds = lab.sync_store(), new_key(), list[float]()
+    store, key, waited_seconds = harness.sync_store(), new_key(), list[float]()
     wait = _ThreadSignal.wait
 
     async def note_call(door: _ThreadSignal, seconds: float) -> None:
@@ -204,7 +204,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
     store.execute(Append(0, key))
     monkeypatch.setattr(_ThreadSignal, "wait", note_call)
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         patient_caller = Caller(store, Append(1, key))
         _until_waiting(store, 1)
         impatient_caller = Caller(store, Append(2, key, durable=True), SHORT)
@@ -216,11 +216,11 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     assert _GRACE not in waited_seconds
 
 
-def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
+def test_caller_with_more_time_joins_the_next_transaction(harness: Harness) -> None:
     """If a transaction fails at its first caller's deadline, the other callers try the next one."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(0, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         impatient_caller = Caller(store, Append(2, key), SHORT)
         _until_waiting(store, 1)
         patient_caller = Caller(store, Append(1, key))
@@ -232,11 +232,11 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
     assert patient_caller.error is None
 
 
-def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
+def test_interruption_moves_others_to_another_transaction(harness: Harness) -> None:
     """Interrupting one thread does not fail the other commands in its transaction."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(0, key))
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         interrupted_caller = Caller(store, InterruptingAppend(9, key))
         _until_waiting(store, 1)
         next_caller = Caller(store, Append(1, key))
@@ -249,12 +249,14 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
-def test_command_on_other_rows_waits_for_the_next_transaction(lab: Lab, *, threads: bool) -> None:
+def test_command_on_other_rows_waits_for_the_next_transaction(
+    harness: Harness, *, threads: bool
+) -> None:
     """A command that needs another row besides the shared ones is part of the next transaction."""
-    store, key, other_key = lab.sync_store(), new_key(), new_key()
+    store, key, other_key = harness.sync_store(), new_key(), new_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             callers = [Caller(store, Append(1, key))]
             _until_waiting(store, 1)
             callers.append(Caller(store, Append(2, key, other_key)))
@@ -270,13 +272,13 @@ def test_command_on_other_rows_waits_for_the_next_transaction(lab: Lab, *, threa
     assert ((0, 2),) == values(store, other_key)
 
 
-def test_task_cancelled_before_its_command_runs_changes_nothing(lab: Lab) -> None:
+def test_task_cancelled_before_its_command_runs_changes_nothing(harness: Harness) -> None:
     """A task cancelled before its command runs changes nothing."""
     key = new_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key))
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             tasks = [asyncio.create_task(store.execute(Append(n, key))) for n in (1, 2)]
             await _until_all_wait(store, 2)
             tasks[0].cancel()
@@ -284,16 +286,16 @@ def test_task_cancelled_before_its_command_runs_changes_nothing(lab: Lab) -> Non
         await tasks[1]
         assert ((0, 2),) == (await store.execute(ReadCommand(key)))[1]
 
-    _run_with_store(lab, run_scenario)
+    _run_with_store(harness, run_scenario)
 
 
-def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
+def test_transaction_without_callers_writes_nothing(harness: Harness) -> None:
     """A transaction writes nothing if all its callers have stopped waiting."""
     key, other_key = new_key(), new_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(0, key, other_key))
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             commands = (Append(1, key), Append(2, key, other_key))
             tasks = []
             for number, command in enumerate(commands, 1):
@@ -304,16 +306,16 @@ def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
             await asyncio.wait(tasks)
         assert ((0,), (0,)) == (await store.execute(ReadCommand(key, other_key)))[1]
 
-    _run_with_store(lab, run_scenario)
+    _run_with_store(harness, run_scenario)
 
 
-def test_transaction_takes_a_limited_number_of_commands(lab: Lab) -> None:
+def test_transaction_takes_a_limited_number_of_commands(harness: Harness) -> None:
     """A transaction takes a limited number of commands; more commands go into the next one."""
     key, command_count = new_key(), 2 * _MAX_BATCH + 3
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
         await store.execute(Append(-1, key))
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             tasks = [
                 asyncio.create_task(store.execute(Append(n, key))) for n in range(command_count)
             ]
@@ -322,23 +324,23 @@ def test_transaction_takes_a_limited_number_of_commands(lab: Lab) -> None:
         assert 3 == len(times)
         assert (tuple(range(-1, command_count)),) == (await store.execute(ReadCommand(key)))[1]
 
-    _run_with_store(lab, run_scenario)
+    _run_with_store(harness, run_scenario)
 
 
-def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
+def test_lost_commit_fails_only_unrepeatable_commands(harness: Harness) -> None:
     """If the reply to a commit is lost, only those commands fail that must not be repeated."""
     key = new_key()
 
     async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
-        store = lab.async_store(url)
+        store = harness.async_store(url)
         await store.execute(Append(0, key))
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             tasks = [
                 asyncio.create_task(store.execute(Append(1, key))),
                 asyncio.create_task(store.execute(Append(2, key, once=False))),
             ]
             await _until_all_wait(store, 2)
-            word[0] = commit_request(lab.kind)
+            word[0] = commit_request(harness.kind)
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
             await tasks[0]
         assert ((0,),) == (await tasks[1])[1]
@@ -350,16 +352,16 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     def next_cut(chunk: bytes) -> str | None:
         return pending_cuts.pop() if pending_cuts and word[0] in chunk else None
 
-    with Watching(lab.url, next_cut) as proxy:
+    with Watching(harness.url, next_cut) as proxy:
         asyncio.run(run_scenario(proxy.url, word))
 
 
-def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
+def test_interrupted_commit_is_not_repeated(harness: Harness) -> None:
     """A transaction interrupted during its commit is not repeated, since its outcome is unknown."""
     key = new_key()
 
     async def run_scenario(url: sqlalchemy.URL, seen: threading.Event) -> None:
-        store = lab.async_store(url)
+        store = harness.async_store(url)
         first = asyncio.create_task(store.execute(Append(0, key)))
         await asyncio.to_thread(seen.wait, PATIENCE)
         (trip,) = asyncio.all_tasks() - {first, asyncio.current_task()}
@@ -371,18 +373,18 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     seen_event = threading.Event()
 
     def silence_commit(chunk: bytes) -> str | None:
-        if not seen_event.is_set() and commit_request(lab.kind) in chunk:
+        if not seen_event.is_set() and commit_request(harness.kind) in chunk:
             seen_event.set()
             return "never"
         return None
 
-    with Watching(lab.url, silence_commit) as proxy:
+    with Watching(harness.url, silence_commit) as proxy:
         asyncio.run(run_scenario(proxy.url, seen_event))
 
 
-def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
+def _share_row(harness: Harness, store: SqlStorage, key: str) -> None:
     """Make two callers need a row at once, so that the store treats the row as contended."""
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2)]
         _until_waiting(store, 2)
     for caller in callers:
@@ -391,17 +393,17 @@ def _share_row(lab: Lab, store: SqlStorage, key: str) -> None:
 
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_transaction_on_a_slow_network_may_outlast_its_first_caller(
-    lab: Lab, distant_server: sqlalchemy.URL, *, threads: bool
+    harness: Harness, distant_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow network, a transaction may outlast its first caller if a thread can be started."""
-    store, key = lab.sync_store(distant_server), new_key()
+    store, key = harness.sync_store(distant_server), new_key()
     store.execute(Append(0, key))
-    _share_row(lab, store, key)
+    _share_row(harness, store, key)
     if not threads:
         with no_new_threads():
             store.execute(Append(3, key))
     else:
-        with hold_rows(lab, key):
+        with hold_rows(harness, key):
             impatient_caller = Caller(store, Append(9, key), SHORT)
             _until_waiting(store, 1)
             patient_caller = Caller(store, Append(3, key))
@@ -422,21 +424,21 @@ def test_too_many_shared_rows_are_forgotten() -> None:
     assert rows.has_any([b"b", b"c"])
 
 
-def test_reads_wait_for_no_lock(lab: Lab) -> None:
+def test_reads_wait_for_no_lock(harness: Harness) -> None:
     """A command that changes no state does not wait for a locked row."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(7, key))
 
-    with hold_rows(lab, key):
+    with hold_rows(harness, key):
         answer = store.execute(ReadOnlyCommand(key, lambda states, _: (states, states[0])))
 
     assert (7,) == answer[2]
     assert store.execute(ReadOnlyCommand(new_key(), lambda states, _: (states, states))) == (None,)
 
 
-def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(lab: Lab) -> None:
+def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(harness: Harness) -> None:
     """If a command that is declared as read-only changes a state, it runs again with a lock."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(7, key))
 
     store.execute(ReadOnlyCommand(key, Append(8, key).apply))
@@ -444,7 +446,7 @@ def test_read_only_command_that_changes_a_state_runs_again_with_a_lock(lab: Lab)
     assert ((7, 8),) == values(store, key)
 
 
-def test_error_of_a_read_only_command_reaches_the_caller(lab: Lab) -> None:
+def test_error_of_a_read_only_command_reaches_the_caller(harness: Harness) -> None:
     """An exception raised by a read-only command reaches the caller unchanged."""
     with pytest.raises(InvalidData, match="not valid"):
-        lab.sync_store().execute(ReadOnlyCommand(new_key(), FailingAppend(1, "a").apply))
+        harness.sync_store().execute(ReadOnlyCommand(new_key(), FailingAppend(1, "a").apply))

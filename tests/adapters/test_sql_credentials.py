@@ -21,7 +21,7 @@ from moorage.domain.state.sealing import sealed_with, sealing_context
 from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.sql_lab import PATIENCE, Proxy
+from tests.adapters.sql_harness import PATIENCE, Proxy
 from tests.security.canaries import revealed_texts
 from tests.support.servers import mariadb_url, postgres_url
 

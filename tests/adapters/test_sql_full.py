@@ -28,7 +28,7 @@ from moorage.adapters.databases._sql_pool import LinkPool
 from moorage.adapters.databases._sql_postgresql import _COUNT_OF_CONNECTIONS, PostgresLink
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
 from moorage.errors import StorageUnavailable
-from tests.adapters.sql_lab import Append, Lab, engine_of, new_key
+from tests.adapters.sql_harness import Append, Harness, engine_of, new_key
 from tests.integration.store_locations import wait_until
 from tests.support.servers import needs_postgres_programs
 from tools.crashes.cluster import Cluster
@@ -40,30 +40,30 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
+def one_connection(harness: Harness) -> Generator[sqlalchemy.Engine]:
     """Yield a SQLAlchemy engine with a database user who may have only one connection."""
-    name = f"{lab.prefix}one"
-    if lab.kind == "postgresql":
-        lab.run(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
-        lab.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    name = f"{harness.prefix}one"
+    if harness.kind == "postgresql":
+        harness.run(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
+        harness.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
     else:
-        lab.run(f"CREATE USER {name} WITH MAX_USER_CONNECTIONS 1")
-        lab.run(f"GRANT ALL ON {lab.url.database}.* TO {name}")
+        harness.run(f"CREATE USER {name} WITH MAX_USER_CONNECTIONS 1")
+        harness.run(f"GRANT ALL ON {harness.url.database}.* TO {name}")
     engine = sqlalchemy.create_engine(
-        lab.engine.url.set(username=name, password=None), poolclass=NullPool
+        harness.engine.url.set(username=name, password=None), poolclass=NullPool
     )
     try:
         yield engine
     finally:
         engine.dispose()
-        if lab.kind == "postgresql":
-            lab.run(f"DROP OWNED BY {name}")
-        lab.run(f"DROP {'ROLE' if lab.kind == 'postgresql' else 'USER'} {name}")
+        if harness.kind == "postgresql":
+            harness.run(f"DROP OWNED BY {name}")
+        harness.run(f"DROP {'ROLE' if harness.kind == 'postgresql' else 'USER'} {name}")
 
 
-def test_full_server_is_waited_for(lab: Lab) -> None:
+def test_full_server_is_waited_for(harness: Harness) -> None:
     """If the server has no free connection, a command waits until another process closes one."""
-    with one_connection(lab) as engine:
+    with one_connection(harness) as engine:
         blocker = engine.connect()
         attempts: list[int] = []
 
@@ -73,17 +73,17 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
             if len(attempts) == 3:
                 blocker.close()
 
-        with lab.sync_store(engine) as store:
+        with harness.sync_store(engine) as store:
             store.execute(Append(1, new_key()))
     assert len(attempts) >= 3
 
 
-def test_full_server_is_reported(lab: Lab) -> None:
+def test_full_server_is_reported(harness: Harness) -> None:
     """If no connection becomes free in time, the error has `slow` set and contains a remedy."""
     with (
-        one_connection(lab) as engine,
+        one_connection(harness) as engine,
         engine.connect(),
-        lab.sync_store(engine) as store,
+        harness.sync_store(engine) as store,
         pytest.raises(StorageUnavailable, match="server has too many connections") as excinfo,
     ):
         store.execute(Append(1, new_key()), 0.2)
@@ -91,25 +91,25 @@ def test_full_server_is_reported(lab: Lab) -> None:
     assert "connections" in str(excinfo.value.remedy)
 
 
-def test_idle_connections_are_closed(lab: Lab) -> None:
+def test_idle_connections_are_closed(harness: Harness) -> None:
     """An unused connection is closed after a while."""
-    store = lab.sync_store()
+    store = harness.sync_store()
     engine_of(store).idle_seconds = 0.01
     store.execute(Append(1, new_key()))
 
-    wait_until(lambda: not lab.backends(), "a server without connections of the store")
+    wait_until(lambda: not harness.backends(), "a server without connections of the store")
     store.execute(Append(2, new_key()))
-    assert engine_of(store).pool().idle or not lab.backends()
+    assert engine_of(store).pool().idle or not harness.backends()
 
 
-def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
+def test_idle_connections_of_a_loop_are_closed(harness: Harness) -> None:
     """An asynchronous store closes unused connections while its event loop is running."""
 
     async def run() -> None:
-        async with lab.async_store() as store:
+        async with harness.async_store() as store:
             engine_of(store).idle_seconds = 0.01
             await store.execute(Append(1, new_key()))
-            await asyncio.to_thread(wait_until, lambda: not lab.backends(), "no connections")
+            await asyncio.to_thread(wait_until, lambda: not harness.backends(), "no connections")
 
     asyncio.run(run())
 
@@ -152,9 +152,9 @@ def test_crowded_server_gets_connections_back() -> None:
     assert not pool.gives_back_now()
 
 
-def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
+def test_store_asks_whether_the_server_is_crowded(harness: Harness) -> None:
     """From time to time, a command first checks whether the server is crowded."""
-    with lab.sync_store() as store:
+    with harness.sync_store() as store:
         store.execute(Append(1, new_key()))
         pool = engine_of(store).pool()
         pool.look_at = 0.0
@@ -181,18 +181,18 @@ def test_count_of_connections_is_read() -> None:
     assert not run_now(link.is_crowded(0.0))
 
 
-def test_count_of_connections_is_not_compiled(lab: Lab) -> None:
+def test_count_of_connections_is_not_compiled(harness: Harness) -> None:
     """PostgreSQL plans the query that counts connections without a table scan and without JIT."""
-    if lab.kind != "postgresql":
+    if harness.kind != "postgresql":
         pytest.skip("Only PostgreSQL is asked.")
     statement = _COUNT_OF_CONNECTIONS.decode()
     plan = "\n".join(
-        line for (line,) in lab.run(f"EXPLAIN {statement}", before="SET enable_seqscan = off")
+        line for (line,) in harness.run(f"EXPLAIN {statement}", before="SET enable_seqscan = off")
     )
 
     assert "Seq Scan" not in plan
     assert "JIT" not in plan
-    ((is_crowded,),) = lab.run(statement)
+    ((is_crowded,),) = harness.run(statement)
     assert is_crowded in {True, False}
 
 

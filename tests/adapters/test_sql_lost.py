@@ -17,16 +17,16 @@ from moorage.domain.idempotency.claims import Verdict, release_claim
 from moorage.domain.values.durations import DAY
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.forked import run_in_forked_child
-from tests.adapters.sql_lab import (
+from tests.adapters.sql_harness import (
     PATIENCE,
     Append,
-    Lab,
+    Harness,
     Proxy,
     RacingAppend,
     ReadCommand,
     commit_request,
     fail_once,
-    labs,
+    harnesses,
     new_claim,
     new_key,
     values,
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 # --- lost connections -------------------------------------------------------------
 
 
-def test_a_stale_connection_is_replaced(lab: Lab) -> None:
+def test_a_stale_connection_is_replaced(harness: Harness) -> None:
     """Idle connections that the database server closed are replaced without an error."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(1, key))
-    assert lab.terminate()
+    assert harness.terminate()
 
     store.execute(Append(2, key))
 
@@ -53,13 +53,13 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("sent_once", [True, False])
-def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
+def test_uncommitted_commands_are_retried(harness: Harness, *, sent_once: bool) -> None:
     """A command whose connection is lost before the commit is retried."""
     key = new_key()
-    command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
-    lab.sync_store().execute(Append(1, key))
-    with Proxy(lab.url, fail_once(command_text, "after")) as proxy:
-        store = lab.sync_store(proxy.url)
+    command_text = b"moorage_lock_1\0" if harness.kind == "postgresql" else b"FOR UPDATE"
+    harness.sync_store().execute(Append(1, key))
+    with Proxy(harness.url, fail_once(command_text, "after")) as proxy:
+        store = harness.sync_store(proxy.url)
 
         store.execute(Append(2, key, once=sent_once))
 
@@ -67,29 +67,31 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
         assert ((1, 2),) == values(store, key)
 
 
-def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
+def test_uncommitted_commands_are_retried_asynchronously(harness: Harness) -> None:
     """An asynchronous command whose connection is lost before the commit is retried."""
     key = new_key()
-    command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    command_text = b"moorage_lock_1\0" if harness.kind == "postgresql" else b"FOR UPDATE"
 
     async def try_command(url: sqlalchemy.URL) -> None:
-        async with lab.async_store(url) as store:
+        async with harness.async_store(url) as store:
             await store.execute(Append(1, key))
 
-    with Proxy(lab.url, fail_once(command_text, "after")) as proxy:
+    with Proxy(harness.url, fail_once(command_text, "after")) as proxy:
         asyncio.run(try_command(proxy.url))
 
         assert 2 == proxy.met
-        assert ((1,),) == values(lab.sync_store(), key)
+        assert ((1,),) == values(harness.sync_store(), key)
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_unrepeatable_command_with_unknown_outcome_is_not_retried(lab: Lab, happened: str) -> None:
+def test_unrepeatable_command_with_unknown_outcome_is_not_retried(
+    harness: Harness, happened: str
+) -> None:
     """If a commit has no reply, a command that may run only once fails with an unknown outcome."""
     key = new_key()
-    lab.sync_store().execute(Append(1, key))
-    with Proxy(lab.url, fail_once(commit_request(lab.kind), happened)) as proxy:
-        store = lab.sync_store(proxy.url)
+    harness.sync_store().execute(Append(1, key))
+    with Proxy(harness.url, fail_once(commit_request(harness.kind), happened)) as proxy:
+        store = harness.sync_store(proxy.url)
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
             store.execute(Append(2, key))
@@ -98,33 +100,35 @@ def test_unrepeatable_command_with_unknown_outcome_is_not_retried(lab: Lab, happ
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
-def test_repeatable_command_with_unknown_outcome_is_retried(lab: Lab, happened: str) -> None:
+def test_repeatable_command_with_unknown_outcome_is_retried(
+    harness: Harness, happened: str
+) -> None:
     """A repeatable command whose commit has no reply is retried, and returns its result."""
     key = new_key()
-    with Proxy(lab.url, fail_once(commit_request(lab.kind), happened)) as proxy:
-        claim_answer = lab.sync_store(proxy.url).execute(new_claim(key))
+    with Proxy(harness.url, fail_once(commit_request(harness.kind), happened)) as proxy:
+        claim_answer = harness.sync_store(proxy.url).execute(new_claim(key))
 
         assert (Verdict.RUN, 2) == (claim_answer.verdict, proxy.met)
 
 
-def test_a_silent_server_is_given_up(lab: Lab) -> None:
+def test_a_silent_server_is_given_up(harness: Harness) -> None:
     """If a database server stops responding, a command fails at its timeout."""
-    with Proxy(lab.url, _silence_from(b"FOR UPDATE")) as proxy:
-        store = lab.sync_store(proxy.url, timeout=0.2)
+    with Proxy(harness.url, _silence_from(b"FOR UPDATE")) as proxy:
+        store = harness.sync_store(proxy.url, timeout=0.2)
 
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(1, new_key()))
 
 
-def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
+def test_a_silent_server_is_given_up_async(harness: Harness) -> None:
     """If a database server stops responding, an asynchronous command fails at its timeout."""
 
     async def use_store(url: sqlalchemy.URL) -> None:
-        async with lab.async_store(url, timeout=0.2) as store:
+        async with harness.async_store(url, timeout=0.2) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(1, new_key()))
 
-    with Proxy(lab.url, _silence_from(b"FOR UPDATE")) as proxy:
+    with Proxy(harness.url, _silence_from(b"FOR UPDATE")) as proxy:
         asyncio.run(use_store(proxy.url))
 
 
@@ -167,9 +171,9 @@ def test_asynchronous_store_error_for_unreachable_server_has_no_password_in_it()
         asyncio.run(try_command(f"{kind}://me:hunter2@127.0.0.1:1/db"))
 
 
-def test_refused_login_is_reported(lab: Lab) -> None:
+def test_refused_login_is_reported(harness: Harness) -> None:
     """The error for a rejected login states this cause, without the password."""
-    store = lab.sync_store(lab.url.set(username="nobody", password="hunter2"))
+    store = harness.sync_store(harness.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:
         store.execute(ReadCommand("a"))
@@ -233,11 +237,11 @@ def test_only_repeatable_posts_survive_an_outage(
     assert (appended,) == values(sql_store, key)
 
 
-def test_post_on_unreadable_state_does_not_block_later_commands(lab: Lab) -> None:
+def test_post_on_unreadable_state_does_not_block_later_commands(harness: Harness) -> None:
     """A posted command on a state of a newer release is dropped, and later commands succeed."""
-    store, newer_key, key = lab.sync_store(), new_key(), new_key()
+    store, newer_key, key = harness.sync_store(), new_key(), new_key()
     store.execute(new_claim(newer_key))
-    lab.run(f"UPDATE {lab.table} SET state = :state", state=b"\x02")
+    harness.run(f"UPDATE {harness.table} SET state = :state", state=b"\x02")
 
     store.execute(RacingAppend(lambda: store.post(release_claim(newer_key, 1, ttl=DAY)), 1, key))
     store.post(Append(2, key))
@@ -249,14 +253,14 @@ def test_post_on_unreadable_state_does_not_block_later_commands(lab: Lab) -> Non
 # --- forks, event loops and closing -----------------------------------------------
 
 
-def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
+def test_forked_child_opens_its_own_connections(harness: Harness) -> None:
     """A forked child opens its own connections.
 
     When the child ends, the parent's connections stay open.
     """
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     store.execute(Append(1, key))
-    previous_backends = lab.backends()
+    previous_backends = harness.backends()
 
     def run_in_child() -> object:
         result = store.execute(Append(2, key))[1]
@@ -269,12 +273,12 @@ def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
 
     assert ((1,),) == result
     assert ((1, 2, 3),) == values(store, key)
-    assert set(previous_backends) <= set(lab.backends())
+    assert set(previous_backends) <= set(harness.backends())
 
 
-def test_store_can_be_used_in_one_event_loop_after_another(lab: Lab) -> None:
+def test_store_can_be_used_in_one_event_loop_after_another(harness: Harness) -> None:
     """A store can be used in one event loop after another."""
-    store, key = lab.async_store(), new_key()
+    store, key = harness.async_store(), new_key()
 
     async def use_and_close() -> tuple[Any, ...]:
         async with store:
@@ -295,9 +299,9 @@ async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
     await store.execute(Append(number, key))
 
 
-def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
+def test_a_store_is_used_in_two_event_loops_at_once(harness: Harness) -> None:
     """Two event loops use one store with separate connections, up to one common maximum."""
-    store, key = lab.async_store(connections=2), new_key()
+    store, key = harness.async_store(connections=2), new_key()
     met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
@@ -320,13 +324,13 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
         asyncio.run(store.aclose())
         gc.collect()
 
-    (results,) = values(lab.sync_store(), key)
+    (results,) = values(harness.sync_store(), key)
     assert list(range(20)) == sorted(results)
 
 
-def test_closed_store_refuses_commands(lab: Lab) -> None:
+def test_closed_store_refuses_commands(harness: Harness) -> None:
     """A closed store refuses commands, and has closed its connections."""
-    with lab.sync_store() as store:
+    with harness.sync_store() as store:
         store.execute(Append(1, new_key()))
 
     with pytest.raises(StorageUnavailable, match="closed") as excinfo:
@@ -334,26 +338,26 @@ def test_closed_store_refuses_commands(lab: Lab) -> None:
     assert not excinfo.value.retryable
 
 
-def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
+def test_a_store_that_is_closed_in_the_middle_ends_its_command(harness: Harness) -> None:
     """Closing a store during a command lets the command finish."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
 
     store.execute(RacingAppend(store.close, 1, key))
 
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
 
 
-def test_close_waits_for_posts(lab: Lab) -> None:
+def test_close_waits_for_posts(harness: Harness) -> None:
     """Closing an asynchronous store waits until its posted commands have run."""
     key = new_key()
 
     async def post_and_close() -> None:
-        async with lab.async_store() as store:
+        async with harness.async_store() as store:
             store.post(Append(1, key))
 
     asyncio.run(post_and_close())
 
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
 
 
 @pytest.mark.untraced
@@ -363,20 +367,20 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, task_count: in
     keys = [new_key() for _ in range(100)]
 
     async def execute_many() -> tuple[int, list[int]]:
-        async with lab.async_store(timeout=600, connections=5) as store:
+        async with harness.async_store(timeout=600, connections=5) as store:
             await asyncio.gather(
                 *(store.execute(Append(n, keys[n % 100])) for n in range(task_count))
             )
             counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
-            return len(lab.backends()), counts
+            return len(harness.backends()), counts
 
-    with labs(kind) as lab:
+    with harnesses(kind) as harness:
         assert (5, [task_count // 100] * 100) == asyncio.run(execute_many())
 
 
-def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
+def test_wait_for_a_connection_is_bounded(harness: Harness) -> None:
     """Waiting too long for a free connection raises an error."""
-    store = lab.sync_store(connections=1, timeout=1.0)
+    store = harness.sync_store(connections=1, timeout=1.0)
 
     def run_beside() -> None:
         thread = threading.Thread(target=attempt)

@@ -14,8 +14,8 @@ from moorage.adapters.databases._sql_pool import LinkPool, PendingConnection
 from moorage.adapters.databases._sql_runtimes import _WorkerTask
 from moorage.errors import StorageUnavailable
 from moorage.testing import TcpProxy
-from tests.adapters.sql_lab import PATIENCE, Append, Lab, new_key, values
-from tests.adapters.sql_lab import Proxy as Watching
+from tests.adapters.sql_harness import PATIENCE, Append, Harness, new_key, values
+from tests.adapters.sql_harness import Proxy as Watching
 from tests.support.threads import no_new_threads
 from tests.support.waiting import wait_until
 
@@ -31,23 +31,23 @@ HASTE = 0.02
 
 
 @pytest.fixture
-def stuck_network(lab: Lab) -> Iterator[TcpProxy]:
+def stuck_network(harness: Harness) -> Iterator[TcpProxy]:
     """Yield a fake network that delivers nothing until the test repairs it."""
-    address = urlsplit(lab.url.render_as_string(hide_password=False))
+    address = urlsplit(harness.url.render_as_string(hide_password=False))
     with TcpProxy(address.hostname or "", address.port or 0) as proxy:
         proxy.withhold()
         yield proxy
 
 
-def _url_through(lab: Lab, proxy: TcpProxy) -> sqlalchemy.URL:
-    return lab.url.set(host="127.0.0.1", port=proxy.address[1])
+def _url_through(harness: Harness, proxy: TcpProxy) -> sqlalchemy.URL:
+    return harness.url.set(host="127.0.0.1", port=proxy.address[1])
 
 
 def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
-    lab: Lab, stuck_network: TcpProxy
+    harness: Harness, stuck_network: TcpProxy
 ) -> None:
     """Callers that time out share one connection attempt, and a later caller uses its result."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
+    store, key = harness.sync_store(_url_through(harness, stuck_network)), new_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
@@ -55,13 +55,13 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
     assert 1 == stuck_network.connections
 
 
-def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
+def test_late_connection_is_kept(harness: Harness, stuck_network: TcpProxy) -> None:
     """A connection that opens after its caller timed out is used by the next caller."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
+    store, key = harness.sync_store(_url_through(harness, stuck_network)), new_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     stuck_network.restore()
@@ -70,13 +70,15 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
     assert (1, []) == (stuck_network.connections, pool.late_openings)
 
 
-def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
+def test_a_connection_that_fails_late_is_forgotten(
+    harness: Harness, stuck_network: TcpProxy
+) -> None:
     """A connection that fails to open after its caller timed out is dropped."""
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
+    store, key = harness.sync_store(_url_through(harness, stuck_network)), new_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
@@ -86,15 +88,17 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpP
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
 
 
-def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpProxy) -> None:
+def test_late_connection_is_used_by_the_next_task(
+    harness: Harness, stuck_network: TcpProxy
+) -> None:
     """In an asynchronous store, a connection that opens late is used by the next task."""
     key = new_key()
 
     async def run_scenario() -> int:
-        async with lab.async_store(_url_through(lab, stuck_network)) as store:
+        async with harness.async_store(_url_through(harness, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
             stuck_network.restore()
@@ -102,17 +106,17 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
             return stuck_network.connections
 
     assert 1 == asyncio.run(run_scenario())
-    assert ((1,),) == values(lab.sync_store(), key)
+    assert ((1,),) == values(harness.sync_store(), key)
 
 
 def test_connection_that_is_being_opened_for_cancelled_task_is_used_by_next_task(
-    lab: Lab, stuck_network: TcpProxy
+    harness: Harness, stuck_network: TcpProxy
 ) -> None:
     """A connection that is being opened for a cancelled task is used by the next task."""
     key = new_key()
 
     async def run_scenario() -> int:
-        async with lab.async_store(_url_through(lab, stuck_network)) as store:
+        async with harness.async_store(_url_through(harness, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
             stuck_network.restore()
@@ -130,12 +134,12 @@ async def _remaining_tasks() -> set[asyncio.Task[Any]]:
     return remaining_tasks
 
 
-def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) -> None:
+def test_closing_stops_opening_connections(harness: Harness, stuck_network: TcpProxy) -> None:
     """Closing an asynchronous store cancels the connections that are still being opened."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
-        url = _url_through(lab, stuck_network)
-        async with lab.async_store(url, timeout=10 * PATIENCE) as store:
+        url = _url_through(harness, stuck_network)
+        async with harness.async_store(url, timeout=10 * PATIENCE) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, new_key()), HASTE)
         return await _remaining_tasks()
@@ -144,13 +148,13 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
 
 
 def test_connection_that_is_awaited_at_closing_is_not_left_opening(
-    lab: Lab, stuck_network: TcpProxy
+    harness: Harness, stuck_network: TcpProxy
 ) -> None:
     """If an asynchronous store is closed while a command connects, connecting stops too."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
-        url = _url_through(lab, stuck_network)
-        async with lab.async_store(url, timeout=10 * PATIENCE) as store:
+        url = _url_through(harness, stuck_network)
+        async with harness.async_store(url, timeout=10 * PATIENCE) as store:
             running_command = asyncio.ensure_future(store.execute(Append(0, new_key()), SHORT))
             await asyncio.to_thread(wait_until, lambda: stuck_network.connections, "an opening")
         with pytest.raises(StorageUnavailable):
@@ -160,18 +164,18 @@ def test_connection_that_is_awaited_at_closing_is_not_left_opening(
     assert set() == asyncio.run(run_scenario())
 
 
-def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
+def test_server_slow_in_the_session_setup_is_not_down(harness: Harness) -> None:
     """A timeout while a session is prepared counts as a slow server, not as a lost one."""
     received_event = threading.Event()
-    word = b"current_setting" if lab.kind == "postgresql" else b"TRANSACTION ISOLATION"
+    word = b"current_setting" if harness.kind == "postgresql" else b"TRANSACTION ISOLATION"
 
     def fall_silent(chunk: bytes) -> str | None:
         if word in chunk:
             received_event.set()
         return "never" if received_event.is_set() else None
 
-    with Watching(lab.url, fall_silent) as proxy:
-        store = lab.sync_store(proxy.url)
+    with Watching(harness.url, fall_silent) as proxy:
+        store = harness.sync_store(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, new_key()), HASTE)
         assert received_event.wait(PATIENCE)
@@ -282,10 +286,12 @@ def test_finished_opening_is_not_cancelled() -> None:
     asyncio.run(run_scenario()).cancel()
 
 
-def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
+def test_a_server_that_answered_not_long_ago_is_slow(
+    harness: Harness, stuck_network: TcpProxy
+) -> None:
     """If a connection that worked before replies late, the error says that the server is slow."""
     stuck_network.restore()
-    store, key = lab.sync_store(_url_through(lab, stuck_network)), new_key()
+    store, key = harness.sync_store(_url_through(harness, stuck_network)), new_key()
     store.execute(Append(1, key))
     stuck_network.withhold()
 
@@ -296,7 +302,7 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Tc
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
+def test_a_reply_that_trickles_ends_by_the_deadline(harness: Harness, mode: str) -> None:
     """If a reply arrives byte by byte, the command fails at the caller's deadline."""
     key, word = new_key(), [b"never sent"]
 
@@ -304,27 +310,27 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
         return "trickle" if word[0] in chunk else None
 
     async def run_scenario(url: sqlalchemy.URL) -> None:
-        store = lab.async_store(url)
+        store = harness.async_store(url)
         await store.execute(Append(0, key), PATIENCE)
         word[0] = b""
         with pytest.raises(StorageUnavailable):
             await store.execute(Append(1, key), SHORT)
         await store.aclose()
 
-    with Watching(lab.url, trickle_reply) as proxy:
+    with Watching(harness.url, trickle_reply) as proxy:
         if mode == "async":
             asyncio.run(run_scenario(proxy.url))
             return
-        store = lab.sync_store(proxy.url)
+        store = harness.sync_store(proxy.url)
         store.execute(Append(0, key), PATIENCE)
         word[0] = b""
         with pytest.raises(StorageUnavailable):
             store.execute(Append(1, key), SHORT)
 
 
-def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
+def test_a_connection_is_opened_where_no_thread_can_be_started(harness: Harness) -> None:
     """A process that cannot start threads can still open a database connection."""
-    store, key = lab.sync_store(), new_key()
+    store, key = harness.sync_store(), new_key()
     with no_new_threads():
         store.execute(Append(1, key))
 

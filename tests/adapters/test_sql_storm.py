@@ -14,7 +14,7 @@ import pytest
 
 from moorage.errors import StorageUnavailable
 from moorage.testing.kits._state_commands import AppendResult, require_one_order
-from tests.adapters.sql_lab import PATIENCE, Append, Lab, new_key, values
+from tests.adapters.sql_harness import PATIENCE, Append, Harness, new_key, values
 from tests.adapters.sql_storm import EACH, THREADS
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 PROCESSES = 4
 
 
-def _program(lab: Lab, task: str, *arguments: str) -> subprocess.Popen[str]:
-    url = lab.url.render_as_string(hide_password=False)
+def _program(harness: Harness, task: str, *arguments: str) -> subprocess.Popen[str]:
+    url = harness.url.render_as_string(hide_password=False)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.adapters.sql_storm", task, url, lab.prefix, *arguments],
+        [sys.executable, "-m", "tests.adapters.sql_storm", task, url, harness.prefix, *arguments],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
@@ -35,11 +35,11 @@ def _program(lab: Lab, task: str, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("process_count", [1, 4])
 def test_concurrent_appends_on_overlapping_keys_are_neither_lost_nor_duplicated(
-    lab: Lab, sql_store: SqlStorage, process_count: int
+    harness: Harness, sql_store: SqlStorage, process_count: int
 ) -> None:
     """Concurrent appends on overlapping keys are neither lost nor duplicated."""
     keys = [new_key() for _ in range(process_count)]
-    programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
+    programs = [_program(harness, "append", str(number), *keys) for number in range(PROCESSES)]
     history: list[AppendResult] = []
     errors: list[str] = []
     for program in programs:
@@ -62,12 +62,12 @@ def test_concurrent_appends_on_overlapping_keys_are_neither_lost_nor_duplicated(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
-    lab: Lab, sql_store: SqlStorage, how: signal.Signals
+    harness: Harness, sql_store: SqlStorage, how: signal.Signals
 ) -> None:
     """A process killed or stopped inside a transaction does not block others."""
     key = new_key()
     sql_store.execute(Append(0, key))
-    program = _program(lab, "hang", key)
+    program = _program(harness, "hang", key)
     assert program.stdout is not None
     try:
         assert "locked\n" == program.stdout.readline()
@@ -82,9 +82,9 @@ def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
 
 
 @pytest.mark.untraced
-def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
+def test_connections_that_are_cut_under_load_lose_nothing(harness: Harness) -> None:
     """While the server cuts connections, each write that was confirmed is stored exactly once."""
-    store, keys = lab.sync_store(connections=4), [new_key(), new_key()]
+    store, keys = harness.sync_store(connections=4), [new_key(), new_key()]
     answered_commands: list[int] = []
     other_errors: list[BaseException] = []
     end_event = threading.Event()
@@ -101,7 +101,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
 
     def cut_connections() -> None:
         while not end_event.wait(0.05):
-            lab.terminate()
+            harness.terminate()
 
     threads = [threading.Thread(target=append_rows, args=(thread,)) for thread in range(4)]
     cutter = threading.Thread(target=cut_connections)
@@ -112,7 +112,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     end_event.set()
     cutter.join(PATIENCE)
 
-    first, second = (log or () for log in values(lab.sync_store(), *keys))
+    first, second = (log or () for log in values(harness.sync_store(), *keys))
     assert [] == other_errors
     assert len(set(second)) == len(second)
     assert set(answered_commands) <= set(second)

@@ -18,7 +18,7 @@ from moorage.adapters.databases._sql_source import Names
 from moorage.adapters.databases._sql_wait import by_loop, by_poll, by_select
 from moorage.adapters.state._sql_combiner import Combiner
 from moorage.errors import ConfigurationError, StorageUnavailable
-from tests.adapters.sql_lab import Append, ReadCommand
+from tests.adapters.sql_harness import Append, ReadCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence

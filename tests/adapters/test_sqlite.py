@@ -21,7 +21,7 @@ from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.memory_commands import Put, ReadCommand
-from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, engine_of, values
+from tests.adapters.sqlite_harness import DurablePut, OtherProgram, claim, engine_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from moorage.testing import VirtualClock
 from tests.adapters.forked import run_in_forked_child
 from tests.adapters.in_flight import LIMIT, waits_of_the_next
 from tests.adapters.memory_commands import Put, ReadCommand
-from tests.adapters.sqlite_lab import DurablePut, OtherProgram, claim, values
+from tests.adapters.sqlite_harness import DurablePut, OtherProgram, claim, values
 from tests.simulation import virtual_loop
 
 if TYPE_CHECKING:

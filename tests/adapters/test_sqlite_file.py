@@ -19,7 +19,7 @@ from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.hub.outbox import EntryQuery
 from tests.adapters.memory_commands import Put, ReadCommand
-from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
+from tests.adapters.sqlite_harness import DurablePut, OtherProgram, engine_of, values
 from tests.file_limit import no_free_files
 
 if TYPE_CHECKING:

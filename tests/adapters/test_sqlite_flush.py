@@ -18,7 +18,7 @@ from moorage.domain.resilience.admission import Admission, Gates
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import StorageUnavailable
 from tests.adapters.memory_commands import Put, ReadCommand
-from tests.adapters.sqlite_lab import DurablePut, claim, engine_of, values
+from tests.adapters.sqlite_harness import DurablePut, claim, engine_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

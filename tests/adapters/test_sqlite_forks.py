@@ -17,7 +17,7 @@ from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.errors import StorageUnavailable
 from tests.adapters.forked import run_in_forked_child
 from tests.adapters.memory_commands import Put, ReadCommand
-from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
+from tests.adapters.sqlite_harness import OtherProgram, engine_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import HOUR, SECOND
 from moorage.testing import VirtualClock
 from tests.adapters.memory_commands import ReadCommand
-from tests.adapters.sqlite_lab import OtherProgram, engine_of, values
+from tests.adapters.sqlite_harness import OtherProgram, engine_of, values
 from tests.adapters.sqlite_worker import Add
 
 if TYPE_CHECKING:

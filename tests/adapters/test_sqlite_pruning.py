@@ -12,7 +12,7 @@ from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from moorage.testing import VirtualClock
 from tests.adapters.memory_commands import Put
-from tests.adapters.sqlite_lab import DurablePut, OtherProgram, engine_of, values
+from tests.adapters.sqlite_harness import DurablePut, OtherProgram, engine_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from moorage.errors import ConnectionFailed
 from moorage.testing import http_conformance as kit
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import certificate_files
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from moorage.testing.kits.checks import name_of
 from tests.adapters.http_modes import GET, LONG, POST, Make, in_loop, with_both_clients
 
@@ -144,7 +144,7 @@ def test_key_without_its_password_is_refused(tmp_path: Path) -> None:
 @with_both_clients
 async def test_connection_is_reused(make: Make) -> None:
     """Successive requests use one connection until either side closes it."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(body=b"x" * 99_999))
         vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
         for _ in range(5):
@@ -166,7 +166,7 @@ async def test_connection_is_not_kept(
     make: Make, keep_alive: float, fields: dict[str, str]
 ) -> None:
     """A connection is closed if `keep_alive` is 0, or after the vendor's short keep-alive time."""
-    async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
+    async with harness(partial(make, keep_alive=keep_alive)) as (vendor, client):
         vendor.always(Behaviour(204, fields))
         for _ in range(2):
             await client.send(GET, vendor.url, LONG)
@@ -178,7 +178,7 @@ async def test_expired_idle_connections_are_closed(make: Make) -> None:
     """Opening a connection also closes expired idle connections."""
     with VendorServer() as other_server:
         other_server.always(Behaviour(204))
-        async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+        async with harness(partial(make, keep_alive=0.02)) as (vendor, client):
             vendor.always(Behaviour(204))
             await client.send(GET, vendor.url, LONG)
             await asyncio.sleep(0.03)
@@ -191,7 +191,7 @@ async def test_expired_idle_connections_are_closed(make: Make) -> None:
 @with_both_clients
 async def test_expired_idle_connection_is_replaced(make: Make) -> None:
     """A connection that was idle for longer than `keep_alive` is not reused."""
-    async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+    async with harness(partial(make, keep_alive=0.02)) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, vendor.url, LONG)
         await asyncio.sleep(0.03)
@@ -202,7 +202,7 @@ async def test_expired_idle_connection_is_replaced(make: Make) -> None:
 @with_both_clients
 async def test_reset_connection_is_replaced(make: Make) -> None:
     """A connection that the vendor reset while the connection was idle is not reused."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
         await client.send(POST, vendor.url, LONG)
         vendor.wait_for_closed()
@@ -216,7 +216,7 @@ async def test_reset_at_the_first_byte_is_replaced(
 ) -> None:
     """If the vendor closes an idle connection at the first byte, a new connection is used."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
         await client.send(POST, vendor.url, LONG)
         vendor.wait_for_closed()
@@ -231,7 +231,7 @@ async def test_late_close_may_have_been_processed(
 ) -> None:
     """If the vendor closes a reused connection after the request, it may have been processed."""
     monkeypatch.setattr(SocketWire, "stale", lambda _: False)
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="close"), Behaviour(201))
         await client.send(POST, vendor.url, LONG)
         vendor.wait_for_closed()
@@ -247,7 +247,7 @@ async def test_late_close_may_have_been_processed(
 @with_both_clients
 async def test_abandoned_response_frees_its_slot(make: Make) -> None:
     """An abandoned response loses its connection, but frees its pool slot."""
-    async with lab(partial(make, max_connections=1)) as (vendor, client):
+    async with harness(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -277,7 +277,7 @@ def test_finalizer_waits_for_no_lock() -> None:
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
     """A closed HTTP client refuses new calls; open responses can be read to their end."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
         await client.close()
@@ -320,7 +320,7 @@ async def test_pool_statistics_count_exchanges_idle_connections_and_callers(make
         result = client.statistics()  # type: ignore[attr-defined]  # which the port has not
         return result.active, result.idle, result.waiting, result.limit
 
-    async with lab(partial(make, max_connections=1)) as (vendor, client):
+    async with harness(partial(make, max_connections=1)) as (vendor, client):
         assert (0, 0, 0, 1) == pool_counts()
         vendor.always(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -339,7 +339,7 @@ async def test_pool_statistics_count_exchanges_idle_connections_and_callers(make
 @with_both_clients
 async def test_expired_connections_are_not_counted_as_idle(make: Make) -> None:
     """Pool statistics do not count an expired connection as idle."""
-    async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+    async with harness(partial(make, keep_alive=0.02)) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, vendor.url, LONG)
         await asyncio.sleep(0.03)

@@ -18,7 +18,7 @@ from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from moorage.errors import AttemptTimeout, ConnectionFailed
 from moorage.testing import http_conformance as kit
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from moorage.testing.kits.checks import name_of
 from tests.adapters.http_modes import GET, LONG, in_loop
 
@@ -48,7 +48,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
     The error states whether part of it was sent.
     """
-    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+    async with harness(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
         ) as excinfo:
@@ -60,7 +60,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 @in_loop
 async def test_client_without_a_timeout_waits_for_the_body() -> None:
     """Without a total timeout, the client waits for the request body without a limit."""
-    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+    async with harness(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with LookupError") as excinfo:
             await client.send(slow_request(b"x", error=LookupError()), vendor.url, Timeouts())
 
@@ -70,7 +70,7 @@ async def test_client_without_a_timeout_waits_for_the_body() -> None:
 @in_loop
 async def test_timeout_of_the_source_is_a_source_error() -> None:
     """A TimeoutError raised by the request body is not mistaken for the total timeout."""
-    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+    async with harness(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as excinfo:
             await client.send(slow_request(error=TimeoutError()), vendor.url, LONG)
 
@@ -92,14 +92,14 @@ async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
 @in_loop
 async def test_connecting_can_be_cancelled() -> None:
     """A call cancelled while it connects leaves no connection open."""
-    async with lab(AsyncStdlibHttpClient, port="ignoring") as (vendor, client):
+    async with harness(AsyncStdlibHttpClient, port="ignoring") as (vendor, client):
         assert await cancelled_soon(asyncio.ensure_future(client.send(GET, vendor.url, LONG)))
 
 
 @in_loop
 async def test_reading_can_be_cancelled() -> None:
     """Cancelling a read closes the connection, and the next read raises an error."""
-    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+    async with harness(AsyncStdlibHttpClient) as (vendor, client):
         vendor.queue(Behaviour(body=b"ab", cut=1))
         incoming = await client.open(GET, vendor.url, LONG)
         assert b"a" == await incoming.read()
@@ -113,7 +113,7 @@ async def test_reading_can_be_cancelled() -> None:
 @in_loop
 async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
     """If a call is cancelled while it waits for or gets a connection, its slot becomes free."""
-    async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
+    async with harness(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
         incoming = await client.open(GET, vendor.url, LONG)

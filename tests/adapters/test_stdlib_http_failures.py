@@ -24,7 +24,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from moorage.testing.kits._http_lab import lab
+from moorage.testing.kits._http_harness import harness
 from tests.adapters.http_modes import GET, LONG, POST, SHORT_TIMEOUT, Make, with_both_clients
 from tests.support.striking import interrupt_while_waiting
 
@@ -80,7 +80,7 @@ async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
 @with_both_clients
 async def test_request_target_of_a_url(make: Make, rest: str, target: str, host: str) -> None:
     """For a URL without a path, `/` is requested; a fragment is not sent."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(GET, f"HTTP://{vendor.url[7:]}{rest}", LONG)
 
@@ -168,7 +168,7 @@ async def test_every_address_is_tried_in_time(
 ) -> None:
     """If one address of a host refuses or does not respond, the next one is tried in time."""
     with VendorServer(port=port) as broken_server:
-        async with lab(make) as (vendor, client):
+        async with harness(make) as (vendor, client):
             vendor.always(Behaviour(204))
             names.addresses_by_name["vendor.example"] = addresses(broken_server, vendor)
             timeouts = Timeouts(connect=0.2)
@@ -220,7 +220,7 @@ async def test_client_without_a_timeout_waits_for_the_name_lookup(
     make: Make, names: FakeResolver
 ) -> None:
     """Without a timeout, the client waits for the name lookup."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.always(Behaviour(204))
         names.addresses_by_name["vendor.example"] = addresses(vendor)
 
@@ -239,7 +239,7 @@ async def test_ipv6_address_is_shown_in_brackets(make: Make) -> None:
 @with_both_clients
 async def test_expired_total_timeout_sends_nothing(make: Make) -> None:
     """If the total timeout ends before the call gets a connection, nothing is sent."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(AttemptTimeout, match="within the total timeout") as excinfo:
             await client.send(GET, vendor.url, Timeouts(total=1e-9))
 
@@ -278,7 +278,7 @@ async def test_source_that_fails_midway_may_have_been_processed(
     make: Make, request_: Request
 ) -> None:
     """If reading the request body fails midway, the request may have been processed."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(ConnectionFailed, match="did not receive all of the request") as excinfo:
             await client.send(request_, vendor.url, LONG)
         vendor.wait_for_closed()
@@ -291,7 +291,7 @@ async def test_source_that_fails_midway_may_have_been_processed(
 @with_both_clients
 async def test_invalid_source_is_refused_before_sending(make: Make, request_: Request) -> None:
     """A request body that contradicts its announced length is refused before anything is sent."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         with pytest.raises(InvalidData, match="The body's stream"):
             await client.send(request_, vendor.url, LONG)
 
@@ -305,7 +305,7 @@ async def test_invalid_source_is_refused_before_sending(make: Make, request_: Re
 async def test_early_response_is_read(make: Make, request_: Request) -> None:
     """A response that arrives before the whole request body was sent is returned."""
     early_behaviour = Behaviour(413, body=b"too much", reads="head", then="close")
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         for count in (1, 2):
             vendor.queue(early_behaviour)
             answer = await client.send(request_, vendor.url, LONG)
@@ -316,7 +316,7 @@ async def test_early_response_is_read(make: Make, request_: Request) -> None:
 @with_both_clients
 async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
     """If the vendor closes the connection during the request, it may have been processed."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
         with pytest.raises(ConnectionFailed, match="did not accept all of the request") as excinfo:
             await client.send(Request.post("/", body=LARGE), vendor.url, LONG)
@@ -330,7 +330,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
 @with_both_clients
 async def test_body_in_memory_is_bounded(make: Make) -> None:
     """A response body above `max_body` raises an error, unless it is read as a stream."""
-    async with lab(partial(make, max_body=99)) as (vendor, client):
+    async with harness(partial(make, max_body=99)) as (vendor, client):
         for behaviour in (
             Behaviour(body=bytes(100)),
             Behaviour(body=bytes(100), framing="close"),
@@ -358,7 +358,7 @@ async def test_body_in_memory_is_bounded(make: Make) -> None:
 @with_both_clients
 async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
     """A streamed response that decompresses beyond the limit is refused."""
-    async with lab(partial(make, max_body=100_000)) as (vendor, client):
+    async with harness(partial(make, max_body=100_000)) as (vendor, client):
         vendor.respond(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(9_999_999)))
         incoming = await client.open(GET, vendor.url, LONG)
         assert 65_536 == len(await incoming.read())
@@ -382,7 +382,7 @@ async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
 async def test_partial_content_is_not_decompressed(make: Make) -> None:
     """Partial content (206) of a compressed file is returned without decompression."""
     part = gzip.compress(bytes(100))[5:9]
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.respond(206, {"Content-Encoding": "gzip"}, part)
 
         assert part == (await client.send(GET, vendor.url, LONG)).body
@@ -391,7 +391,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
 @with_both_clients
 async def test_max_head_limits_size_of_response_headers(make: Make) -> None:
     """`max_head` limits the size of response headers, and `max_fields` their number."""
-    async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
+    async with harness(partial(make, max_head=200, max_fields=3)) as (vendor, client):
         vendor.respond(200, {"A": "x" * 200})
         with pytest.raises(VendorFailed, match="a head of more than 200 bytes"):
             await client.send(GET, vendor.url, LONG)
@@ -417,7 +417,7 @@ async def test_errors_name_the_vendor_and_the_fault(
     make: Make, behaviour: Behaviour, words: str
 ) -> None:
     """The error for a failed request names the vendor's address and the fault."""
-    async with lab(make) as (vendor, client):
+    async with harness(make) as (vendor, client):
         vendor.queue(behaviour)
         host, port = vendor.address
         with pytest.raises((ConnectionFailed, VendorFailed), match=f"{host}:{port} .*{words}"):

@@ -22,7 +22,7 @@ from moorage.adapters.sealed._rows import create
 from moorage.adapters.tenants.sql import SqlTenants
 from moorage.testing.kits import integration_log_conformance
 from moorage.wiring.store_urls import open_log, open_outbox
-from tests.adapters.entry_labs import KINDS
+from tests.adapters.entry_harnesses import KINDS
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:

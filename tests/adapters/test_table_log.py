@@ -29,7 +29,7 @@ from moorage.adapters.logs.sqlite import AsyncSqliteIntegrationLogger, SqliteInt
 from moorage.testing import integration_log_conformance
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import aopen_log, open_log
-from tests.adapters.entry_labs import KINDS
+from tests.adapters.entry_harnesses import KINDS
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
-class Lab:
+class Harness:
     """A database with a log table that only one test uses.
 
     Args:
@@ -51,7 +51,7 @@ class Lab:
         self.kind = kind
         servers = {"postgresql": postgres_url, "mariadb": mariadb_url}
         self.url = f"sqlite:///{directory / 'log.db'}" if kind == "sqlite" else servers[kind]()
-        self.prefix = f"lab{uuid4().hex[:8]}_"
+        self.prefix = f"harness{uuid4().hex[:8]}_"
         self._opened: list[Any] = []
 
     def log(self, **options: Any) -> Any:
@@ -84,9 +84,11 @@ class Lab:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def harness(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
     """Yield a database of each kind for the integration log."""
-    value = Lab(request.param, tmp_path_factory.mktemp("log"))
+    value = Harness(request.param, tmp_path_factory.mktemp("log"))
     try:
         yield value
     finally:
@@ -94,9 +96,9 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[Lab]:
+def file(tmp_path: Path) -> Iterator[Harness]:
     """Yield a log in a SQLite file."""
-    value = Lab("sqlite", tmp_path)
+    value = Harness("sqlite", tmp_path)
     try:
         yield value
     finally:
@@ -114,21 +116,21 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
 def test_integration_log_passes_conformance_kit_on_each_database(
-    check: integration_log_conformance.Check, lab: Lab
+    check: integration_log_conformance.Check, harness: Harness
 ) -> None:
     """The integration log passes the conformance kit on each database."""
-    check(lab.log)
+    check(harness.log)
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.ASYNC_CHECKS, ids=name_of)
 def test_async_integration_log_conforms(
-    check: integration_log_conformance.AsyncCheck, lab: Lab
+    check: integration_log_conformance.AsyncCheck, harness: Harness
 ) -> None:
     """The asynchronous integration log passes the conformance kit on each database."""
     made_logs: list[Any] = []
 
     def factory() -> Any:
-        made_logs.append(lab.async_log())
+        made_logs.append(harness.async_log())
         return made_logs[-1]
 
     async def check_log() -> None:
@@ -142,9 +144,9 @@ def test_async_integration_log_conforms(
 # --- the table --------------------------------------------------------------------------
 
 
-def test_pages_are_ordered_by_the_time_of_calls(lab: Lab) -> None:
+def test_pages_are_ordered_by_the_time_of_calls(harness: Harness) -> None:
     """Pages of the log are ordered by the time of the calls, not by the time of writing."""
-    log = lab.log(threads=False)
+    log = harness.log(threads=False)
     late_entry, early_entry = entry(2), entry(1)
     same_time_entry = attrs.evolve(early_entry, id="same")
     for item in (late_entry, early_entry, same_time_entry):
@@ -159,15 +161,15 @@ def test_pages_are_ordered_by_the_time_of_calls(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
-def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Lab) -> None:
+def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Harness) -> None:
     """A log query with an invalid page cursor is refused."""
     with pytest.raises(InvalidData, match="is not valid"):
         file.log().find(LogQuery(after=cursor))
 
 
-def test_entries_with_unusual_texts_are_stored_and_found(lab: Lab) -> None:
+def test_entries_with_unusual_texts_are_stored_and_found(harness: Harness) -> None:
     """A log entry with long text, NUL or lone surrogates is stored, and can be found again."""
-    log = lab.log(threads=False)
+    log = harness.log(threads=False)
     odd_tenant = "a\0b\ud800" + "x" * 300
     log.write(entry(0, tenant=odd_tenant, duration=1e-7))
     (result,) = log.find(LogQuery(tenant=odd_tenant)).items
@@ -176,9 +178,9 @@ def test_entries_with_unusual_texts_are_stored_and_found(lab: Lab) -> None:
     assert 1e-7 == result.duration
 
 
-def test_old_entries_are_removed_however_many(lab: Lab) -> None:
+def test_old_entries_are_removed_however_many(harness: Harness) -> None:
     """All old log entries are removed, even if one transaction cannot remove so many."""
-    log = lab.log(threads=False)
+    log = harness.log(threads=False)
     for number in range(1_003):
         log.write(entry(number))
     end_time = entry(1_002).started_at
@@ -187,23 +189,23 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
     assert [entry(1_002).id] == [item.id for item in log.find(LogQuery()).items]
 
 
-def test_log_entries_written_by_another_process_are_found(lab: Lab) -> None:
+def test_log_entries_written_by_another_process_are_found(harness: Harness) -> None:
     """Log entries written by another process are found."""
-    log, second_log = lab.log(), lab.another()
+    log, second_log = harness.log(), harness.another()
     second_log.write(entry(1))
     second_log.close()
 
     assert entry(1) == log.find(LogQuery()).items[0]
 
 
-def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
+def test_a_table_is_made_by_its_statements(harness: Harness) -> None:
     """The statements of `ddl` create the log table, and `migrate` may run again."""
-    kind = SqliteIntegrationLogger if lab.kind == "sqlite" else SqlIntegrationLogger
+    kind = SqliteIntegrationLogger if harness.kind == "sqlite" else SqlIntegrationLogger
     twin_logger = (
-        AsyncSqliteIntegrationLogger if lab.kind == "sqlite" else AsyncSqlIntegrationLogger
+        AsyncSqliteIntegrationLogger if harness.kind == "sqlite" else AsyncSqlIntegrationLogger
     )
-    args = () if lab.kind == "sqlite" else (lab.kind,)
-    log = lab.log()
+    args = () if harness.kind == "sqlite" else (harness.kind,)
+    log = harness.log()
     log.migrate()
 
     assert "CREATE TABLE IF NOT EXISTS" in kind.ddl(*args, prefix="own_")
@@ -211,10 +213,10 @@ def test_a_table_is_made_by_its_statements(lab: Lab) -> None:
     assert "own_log" in kind.ddl(*args, prefix="own_")
 
 
-def test_missing_table_error(lab: Lab) -> None:
+def test_missing_table_error(harness: Harness) -> None:
     """The error for a missing log table names `migrate`."""
-    lab.log().close()
-    log = open_log(lab.url, prefix=f"{lab.prefix}none_", timeout=30.0)
+    harness.log().close()
+    log = open_log(harness.url, prefix=f"{harness.prefix}none_", timeout=30.0)
     with pytest.raises(ConfigurationError, match="table") as excinfo:
         log.find(LogQuery())
     log.close()
@@ -276,7 +278,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
         {"status": "success"},
     ],
 )
-def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
+def test_unstorable_entry_alone_is_lost(change: Any, file: Harness) -> None:
     """A log entry that no database can store is counted and reported.
 
     All other entries are stored.
@@ -290,7 +292,7 @@ def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
     assert (1, 8) == (log.lost, log.summarise(LogQuery()).count)
 
 
-def test_a_status_is_counted(file: Lab) -> None:
+def test_a_status_is_counted(file: Harness) -> None:
     """A summary of the log counts entries by status, even if all calls failed."""
     log = file.log(threads=False)
     log.write(entry(1, status=IntegrationStatus.FAILED))
@@ -301,8 +303,15 @@ def test_a_status_is_counted(file: Lab) -> None:
 # --- processes --------------------------------------------------------------------------
 
 
-def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.adapters.log_process", lab.url, lab.prefix, task]
+def _process(harness: Harness, task: str) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.adapters.log_process",
+        harness.url,
+        harness.prefix,
+        task,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -319,10 +328,10 @@ def _process(lab: Lab, task: str) -> subprocess.Popen[bytes]:
         ),
     ],
 )
-def test_process_end_writes_the_queue(task: str, expected: int, lab: Lab) -> None:
+def test_process_end_writes_the_queue(task: str, expected: int, harness: Harness) -> None:
     """When a process ends or forks, each queued log entry is written exactly once."""
-    log = lab.log()
-    with _process(lab, task) as process:
+    log = harness.log()
+    with _process(harness, task) as process:
         assert 0 == process.wait()
 
     assert [entry(number) for number in reversed(range(expected))] == list(
@@ -330,10 +339,10 @@ def test_process_end_writes_the_queue(task: str, expected: int, lab: Lab) -> Non
     )
 
 
-def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
+def test_stored_log_entries_remain_if_process_is_killed(harness: Harness) -> None:
     """If a process is killed, stored log entries remain, and queued log entries are lost."""
-    log = lab.log()
-    with _process(lab, "waits") as process:
+    log = harness.log()
+    with _process(harness, "waits") as process:
         assert process.stdout is not None
         assert b"written\n" == process.stdout.readline()
         process.kill()
@@ -350,11 +359,11 @@ def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
     ],
 )
 def test_sigterm_ends_the_process_after_the_log_was_written(
-    task: str, code: int, expected: int, lab: Lab
+    task: str, code: int, expected: int, harness: Harness
 ) -> None:
     """SIGTERM ends the process after the queued log entries have been written, if possible."""
-    log = lab.log()
-    with _process(lab, task) as process:
+    log = harness.log()
+    with _process(harness, task) as process:
         assert process.stdout is not None
         assert b"written\n" == process.stdout.readline()
         process.terminate()
@@ -363,7 +372,7 @@ def test_sigterm_ends_the_process_after_the_log_was_written(
     assert expected == log.summarise(LogQuery()).count
 
 
-def test_full_disk_never_reaches_a_call(file: Lab) -> None:
+def test_full_disk_never_reaches_a_call(file: Harness) -> None:
     """While the log's file cannot grow, calls succeed, and lost entries are counted."""
     file.log()
     with _process(file, "fills_the_disk") as process:
@@ -373,14 +382,14 @@ def test_full_disk_never_reaches_a_call(file: Lab) -> None:
 
 
 def test_a_connection_is_opened_where_no_thread_can_be_started(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At interpreter shutdown, when no thread can be started, queued log entries are written."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    log, second_log = lab.log(), lab.another(threads=False)
+    log, second_log = harness.log(), harness.another(threads=False)
     second_log.write(entry(1))
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.steps import github_lab, gitlab_lab
+from tests.steps import github_harness, gitlab_harness
 from tests.support.command import command
 
 if TYPE_CHECKING:
@@ -38,12 +38,22 @@ collect = ["out/total"]
 def host(request: pytest.FixtureRequest) -> Generator[Any]:
     """Configure a step on a fake git host, and yield that host."""
     kind = request.param
-    lab: Any
+    harness: Any
     if kind == "github":
-        lab, token, place, target = github_lab.github, github_lab.TOKEN, "repository", "step.yml"
+        harness, token, place, target = (
+            github_harness.github,
+            github_harness.TOKEN,
+            "repository",
+            "step.yml",
+        )
     else:
-        lab, token, place, target = gitlab_lab.gitlab, gitlab_lab.TOKEN, "project", "main"
-    with lab() as (fake, settings):
+        harness, token, place, target = (
+            gitlab_harness.gitlab,
+            gitlab_harness.TOKEN,
+            "project",
+            "main",
+        )
+    with harness() as (fake, settings):
         facts = {"kind": kind, "place": place, "target": target}
         text = CONFIGURATION.format(**facts, api=settings.api, ca_file=settings.ca_file)
         Path("moorage.toml").write_text(text, encoding="utf-8")

@@ -28,7 +28,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.vendors.sms.twilio import Twilio
 from moorage.wiring import store_urls as opening
-from tests.connectors.connector_lab import AsyncRecordingConnector, RecordingConnector
+from tests.connectors.connector_harness import AsyncRecordingConnector, RecordingConnector
 from tests.reload.world import result_of
 
 if TYPE_CHECKING:

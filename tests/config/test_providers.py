@@ -15,14 +15,21 @@ from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.secret_managers.managed_secrets import ManagedSecrets
 from moorage.config import read_configuration
-from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
+from tests.adapters.manager_harnesses import (
+    PEM,
+    SECRET,
+    AwsHarness,
+    AzureHarness,
+    GcpHarness,
+    VaultHarness,
+)
 from tests.adapters.test_keyring_credentials import MemoryKeyring
 from tests.support.modules import uninstall
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.adapters.manager_labs import Lab
+    from tests.adapters.manager_harnesses import Harness
 
 
 def secret_of_provider(name: str, **table: Any) -> Secret:
@@ -34,20 +41,20 @@ def secret_of_provider(name: str, **table: Any) -> Secret:
     return Secret(configuration.state)
 
 
-def lab_with_real_clock(lab: Lab) -> Lab:
+def harness_with_real_clock(harness: Harness) -> Harness:
     """Return a fake secret manager that uses the real clock."""
-    lab.now = lambda: datetime.now(UTC)
-    return lab
+    harness.now = lambda: datetime.now(UTC)
+    return harness
 
 
 def test_vault_secret_is_read_with_token_token_file_or_role(tmp_path: Path) -> None:
     """A Vault secret is read with a token, token file or role; a reference may select one field."""
-    with lab_with_real_clock(VaultLab()) as lab:
-        assert isinstance(lab, VaultLab)
-        lab.put("shop", "hidden")
-        address = {"kind": "vault", "address": lab.url}
-        assert Secret("hidden") == secret_of_provider("shop", **address, token=lab.issue())
-        (tmp_path / "token").write_text(lab.issue())
+    with harness_with_real_clock(VaultHarness()) as harness:
+        assert isinstance(harness, VaultHarness)
+        harness.put("shop", "hidden")
+        address = {"kind": "vault", "address": harness.url}
+        assert Secret("hidden") == secret_of_provider("shop", **address, token=harness.issue())
+        (tmp_path / "token").write_text(harness.issue())
         file = str(tmp_path / "token")
         assert Secret("hidden") == secret_of_provider("shop#secret", **address, token_file=file)
         role = {"role_id": "our-role", "secret_id": SECRET}
@@ -64,10 +71,10 @@ def test_vault_secret_is_read_with_token_token_file_or_role(tmp_path: Path) -> N
 
 def test_custom_http_client_stays_open() -> None:
     """An HTTP client that the caller passes is not closed with a secret provider."""
-    with lab_with_real_clock(VaultLab()) as lab, StdlibHttpClient() as client:
-        lab.put("shop", "hidden")
+    with harness_with_real_clock(VaultHarness()) as harness, StdlibHttpClient() as client:
+        harness.put("shop", "hidden")
         for _ in range(2):
-            with ManagedSecrets(lab.manager(), http=client) as secrets:
+            with ManagedSecrets(harness.manager(), http=client) as secrets:
                 content = secrets.read("shop")
                 assert content is not None
                 assert "hidden" in content.reveal()
@@ -77,9 +84,9 @@ def test_aws_secrets_manager_is_read_with_configured_or_environment_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """AWS Secrets Manager is read with configured credentials or those from the environment."""
-    with lab_with_real_clock(AwsLab()) as lab:
-        lab.put("shop", "hidden")
-        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+    with harness_with_real_clock(AwsHarness()) as harness:
+        harness.put("shop", "hidden")
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": harness.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
         assert Secret("hidden") == secret_of_provider("shop", **table, **keys)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDGIVEN")
@@ -89,9 +96,9 @@ def test_aws_secrets_manager_is_read_with_configured_or_environment_credentials(
 
 def test_credentials_in_a_manager_are_read_whole() -> None:
     """A JSON secret with a `method` field is read as credentials, and not sent as a token."""
-    with lab_with_real_clock(AwsLab()) as lab:
-        lab.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
-        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+    with harness_with_real_clock(AwsHarness()) as harness:
+        harness.put("shop", json.dumps({"method": "basic", "username": "me", "secret": "hidden"}))
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": harness.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
         configuration = read_configuration(
             {
@@ -108,9 +115,9 @@ def test_credentials_in_a_manager_are_read_whole() -> None:
 @pytest.mark.parametrize("name", ["shop", "shop#secret"])
 def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
     """A secret that begins like a JSON object but is malformed is refused, and not shown."""
-    with lab_with_real_clock(AwsLab()) as lab:
-        lab.put("shop", '{"method": "basic", "secret": "hidden"')
-        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+    with harness_with_real_clock(AwsHarness()) as harness:
+        harness.put("shop", '{"method": "basic", "secret": "hidden"')
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": harness.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
         with pytest.raises(
             ConfigurationError, match="like a JSON object, but is not valid JSON"
@@ -130,25 +137,25 @@ def test_aws_uses_the_address_of_the_region() -> None:
 
 def test_google_secret_manager_is_read_with_service_account_key(tmp_path: Path) -> None:
     """Google Secret Manager is read with a service account's key."""
-    with lab_with_real_clock(GcpLab()) as lab:
-        lab.put("shop", "hidden")
+    with harness_with_real_clock(GcpHarness()) as harness:
+        harness.put("shop", "hidden")
         key = {
             "client_email": "us@our-project.iam",
             "private_key": PEM,
             "private_key_id": "key-1",
-            "token_uri": f"{lab.url}/token",
+            "token_uri": f"{harness.url}/token",
         }
         (tmp_path / "key.json").write_text(json.dumps(key))
         table = {"kind": "gcp", "project": "our-project", "key_file": str(tmp_path / "key.json")}
-        assert Secret("hidden") == secret_of_provider("shop", **table, endpoint=lab.url)
+        assert Secret("hidden") == secret_of_provider("shop", **table, endpoint=harness.url)
     metadata = {"kind": "gcp", "project": "our-project"}
     assert () == read_configuration({"secrets": {"ours": metadata}}).accounts
 
 
 def test_azure_key_vault_is_read_with_client_secret() -> None:
     """Azure Key Vault is read with a client secret, or by default with the machine's identity."""
-    with lab_with_real_clock(AzureLab()) as lab:
-        table = {"kind": "azure", "address": lab.url}
+    with harness_with_real_clock(AzureHarness()) as harness:
+        table = {"kind": "azure", "address": harness.url}
         fields = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
         with pytest.raises(ConfigurationError, match="cannot be read"):
             secret_of_provider("shop", **table, **fields, timeout=0.001)

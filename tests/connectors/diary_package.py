@@ -15,7 +15,7 @@ import attrs
 
 from moorage import Secret
 from moorage.ports.connector import ConnectorKind
-from tests.connectors.connector_lab import AsyncRecordingConnector, RecordingConnector
+from tests.connectors.connector_harness import AsyncRecordingConnector, RecordingConnector
 
 journal = []
 

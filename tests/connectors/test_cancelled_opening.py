@@ -14,7 +14,7 @@ import pytest
 
 from moorage import Mqtt, Nats, RabbitMq
 from moorage.adapters.sql.connector import AsyncSqlConnector
-from tests.adapters.sql.database_lab import url_of
+from tests.adapters.sql.database_harness import url_of
 from tests.support.mqtt_brokers import PrivateMosquitto
 from tests.support.nats_servers import PrivateNats
 from tests.support.servers import rabbitmq_url

@@ -21,9 +21,9 @@ from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, Lo
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
 from tests.adapters.forked import run_in_forked_child
-from tests.connectors.connector_lab import (
+from tests.connectors.connector_harness import (
     AsyncRecordingConnector,
-    ConnectorsLab,
+    ConnectorsHarness,
     RecordingConnector,
     in_both_modes,
 )
@@ -35,183 +35,189 @@ if TYPE_CHECKING:
 
 
 @in_both_modes
-async def test_connectors_are_opened_in_order_of_their_dependencies(lab: ConnectorsLab) -> None:
+async def test_connectors_are_opened_in_order_of_their_dependencies(
+    harness: ConnectorsHarness,
+) -> None:
     """Connectors are opened in the order of their dependencies, and closed in reverse."""
-    lab.add("base")
-    lab.add("shop", "base")
-    lab.add("report", "shop", "base")
-    await lab.run(lab.registry.open, 7.0)
-    assert ["open base 7", "open shop 7", "open report 7"] == lab.journal
-    lab.journal.clear()
-    await lab.run(lab.registry.close)
+    harness.add("base")
+    harness.add("shop", "base")
+    harness.add("report", "shop", "base")
+    await harness.run(harness.registry.open, 7.0)
+    assert ["open base 7", "open shop 7", "open report 7"] == harness.journal
+    harness.journal.clear()
+    await harness.run(harness.registry.close)
 
-    assert ["close report", "close shop", "close base"] == lab.journal
+    assert ["close report", "close shop", "close base"] == harness.journal
 
 
 @in_both_modes
-async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -> None:
+async def test_connector_that_cannot_open_stops_the_others(harness: ConnectorsHarness) -> None:
     """If a connector cannot open, earlier connectors stay open.
 
     Later connectors are not opened.
     """
-    lab.add("base")
-    lab.add("shop", "base").failure = ConnectionFailed("down")
-    lab.add("report", "shop")
+    harness.add("base")
+    harness.add("shop", "base").failure = ConnectionFailed("down")
+    harness.add("report", "shop")
     with pytest.raises(ConnectionFailed):
-        await lab.run(lab.registry.open)
+        await harness.run(harness.registry.open)
 
-    assert ["open base 30", "open shop 30"] == lab.journal
+    assert ["open base 30", "open shop 30"] == harness.journal
 
 
 @in_both_modes
-async def test_time_limit_that_is_not_a_duration_is_refused(lab: ConnectorsLab) -> None:
+async def test_time_limit_that_is_not_a_duration_is_refused(harness: ConnectorsHarness) -> None:
     """A time limit that is not a number of seconds is refused before a connector is touched.
 
     An event loop stops for ever if one of its timers is NaN.
     """
-    lab.add("base")
+    harness.add("base")
     for timeout in (math.nan, 0, -1, "5"):
         wrong_calls: list[Callable[[], Any]] = [
-            partial(lab.registry.open, timeout),
-            partial(lab.registry.health, "base", timeout),
-            partial(lab.registry.health_of_all, timeout),
-            partial(lab.registry.run, "base", "read", timeout=timeout),
+            partial(harness.registry.open, timeout),
+            partial(harness.registry.health, "base", timeout),
+            partial(harness.registry.health_of_all, timeout),
+            partial(harness.registry.run, "base", "read", timeout=timeout),
         ]
         for call in wrong_calls:
             with pytest.raises(ConfigurationError, match="duration"):
-                await lab.run(call)
+                await harness.run(call)
 
-    assert [] == lab.journal
+    assert [] == harness.journal
 
 
 @in_both_modes
-async def test_closing_registry_closes_every_connector(lab: ConnectorsLab) -> None:
+async def test_closing_registry_closes_every_connector(harness: ConnectorsHarness) -> None:
     """Closing the registry closes every connector, and raises the first error at the end."""
-    lab.add("base")
-    lab.add("shop", "base").failure = OSError("gone")
+    harness.add("base")
+    harness.add("shop", "base").failure = OSError("gone")
     with pytest.raises(OSError, match="gone"):
-        await lab.run(lab.registry.close)
+        await harness.run(harness.registry.close)
 
-    assert ["close shop", "close base"] == lab.journal
+    assert ["close shop", "close base"] == harness.journal
 
 
 @in_both_modes
-async def test_closed_registry_refuses_requests_and_connectors(lab: ConnectorsLab) -> None:
+async def test_closed_registry_refuses_requests_and_connectors(harness: ConnectorsHarness) -> None:
     """A closed registry refuses requests and new connectors."""
-    lab.add("base")
-    await lab.run(lab.registry.close)
+    harness.add("base")
+    await harness.run(harness.registry.close)
 
     with pytest.raises(LocalFailure, match="are closed"):
-        lab.registry["base"]
+        harness.registry["base"]
     with pytest.raises(LocalFailure, match="are closed"):
-        lab.add("base")
+        harness.add("base")
 
 
 @in_both_modes
-async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
+async def test_connector_is_got_by_its_class(harness: ConnectorsHarness) -> None:
     """The registry returns a connector, unless the caller asks for an object of another class."""
-    diary = lab.add("base")
-    assert diary is lab.registry.get("base", lab.kind)
-    assert diary is lab.registry["base"]
-    assert ("base" in lab.registry, "shop" in lab.registry) == (True, False)
-    assert (["base"], 1) == (list(lab.registry), len(lab.registry))
+    diary = harness.add("base")
+    assert diary is harness.registry.get("base", harness.kind)
+    assert diary is harness.registry["base"]
+    assert ("base" in harness.registry, "shop" in harness.registry) == (True, False)
+    assert (["base"], 1) == (list(harness.registry), len(harness.registry))
 
     with pytest.raises(
         ConfigurationError, match=r"of the class (Async)?RecordingConnector, not dict"
     ) as excinfo:
-        lab.registry.get("base", dict)
+        harness.registry.get("base", dict)
     assert "connectors.base.kind" == excinfo.value.path
     with pytest.raises(ConfigurationError, match="No connector is named 'shop'"):
-        lab.registry["shop"]
+        harness.registry["shop"]
 
 
 @in_both_modes
-async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
+async def test_names_and_dependencies_are_checked(harness: ConnectorsHarness) -> None:
     """A connector's name must be unused, and the connectors that it depends on must exist."""
-    lab.add("base")
+    harness.add("base")
     with pytest.raises(ConfigurationError, match="Another connector is named 'base'"):
-        lab.add("base")
+        harness.add("base")
     with pytest.raises(ConfigurationError, match="depends on 'stock'; it does not exist") as error:
-        lab.add("shop", "stock")
+        harness.add("shop", "stock")
 
     assert "connectors.shop.depends_on" == error.value.path
 
 
 @in_both_modes
-async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
+async def test_replaced_connector_closes_after_its_last_use(harness: ConnectorsHarness) -> None:
     """A `with` block keeps using a connector that is replaced.
 
     The old connector is closed after its last use.
     """
-    old_connector = lab.add("base")
-    first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
-    assert old_connector is await lab.enter(first)
-    assert old_connector is await lab.enter(second)
-    new_connector = lab.diary("base")
-    await lab.run(lab.registry.replace, new_connector)
-    assert new_connector is lab.registry["base"]
-    await lab.leave(first)
-    assert [] == lab.journal
-    await lab.leave(second)
+    old_connector = harness.add("base")
+    first, second = harness.registry.use("base", harness.kind), harness.registry.use("base")
+    assert old_connector is await harness.enter(first)
+    assert old_connector is await harness.enter(second)
+    new_connector = harness.diary("base")
+    await harness.run(harness.registry.replace, new_connector)
+    assert new_connector is harness.registry["base"]
+    await harness.leave(first)
+    assert [] == harness.journal
+    await harness.leave(second)
 
-    assert ["close base"] == lab.journal
+    assert ["close base"] == harness.journal
 
 
 @in_both_modes
-async def test_removed_connector_that_nobody_uses_is_closed_at_once(lab: ConnectorsLab) -> None:
+async def test_removed_connector_that_nobody_uses_is_closed_at_once(
+    harness: ConnectorsHarness,
+) -> None:
     """A removed connector that nobody uses is closed at once, and cannot be used any more."""
-    lab.add("base")
-    await lab.run(lab.registry.remove, "base")
+    harness.add("base")
+    await harness.run(harness.registry.remove, "base")
 
-    assert ["close base"] == lab.journal
-    assert [] == list(lab.registry)
+    assert ["close base"] == harness.journal
+    assert [] == list(harness.registry)
 
 
 @in_both_modes
-async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> None:
+async def test_connector_that_others_need_is_not_removed(harness: ConnectorsHarness) -> None:
     """A connector on which others depend is not removed, and the error names the others."""
-    lab.add("base")
-    lab.add("shop", "base")
+    harness.add("base")
+    harness.add("shop", "base")
 
     with pytest.raises(ConfigurationError, match="depend on 'base': shop"):
-        await lab.run(lab.registry.remove, "base")
-    assert [] == lab.journal
+        await harness.run(harness.registry.remove, "base")
+    assert [] == harness.journal
 
 
 @in_both_modes
-async def test_connector_in_use_survives_the_end_of_the_registry(lab: ConnectorsLab) -> None:
+async def test_connector_in_use_survives_the_end_of_the_registry(
+    harness: ConnectorsHarness,
+) -> None:
     """A connector in use while the registry closes is closed by the last block that uses it."""
-    lab.add("base")
-    connector_use = lab.registry.use("base")
-    await lab.enter(connector_use)
-    await lab.run(lab.registry.close)
-    assert [] == lab.journal
-    await lab.leave(connector_use)
+    harness.add("base")
+    connector_use = harness.registry.use("base")
+    await harness.enter(connector_use)
+    await harness.run(harness.registry.close)
+    assert [] == harness.journal
+    await harness.leave(connector_use)
 
-    assert ["close base"] == lab.journal
+    assert ["close base"] == harness.journal
 
 
 @in_both_modes
-async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) -> None:
+async def test_declared_connector_is_made_when_it_is_used(harness: ConnectorsHarness) -> None:
     """A declared connector is created at its first use; an unused connector is never created."""
     made: list[str] = []
 
     def build(name: str) -> Any:
         made.append(name)
-        return lab.diary(name)
+        return harness.diary(name)
 
     for name in ("base", "unused"):
-        lab.registry.declare(
+        harness.registry.declare(
             ConnectorDescription(name=name, kind="diary"), lambda name=name: build(name)
         )
-    assert lab.registry["base"] is lab.registry["base"]
-    await lab.run(lab.registry.close)
+    assert harness.registry["base"] is harness.registry["base"]
+    await harness.run(harness.registry.close)
 
-    assert (["base"], ["close base"]) == (made, lab.journal)
+    assert (["base"], ["close base"]) == (made, harness.journal)
 
 
 @in_both_modes
-async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsLab) -> None:
+async def test_threads_share_the_connector_that_the_first_makes(harness: ConnectorsHarness) -> None:
     """If another thread is creating a connector, a thread waits and gets the same connector."""
     asking = Event()
     got: list[Any] = []
@@ -222,67 +228,67 @@ async def test_threads_share_the_connector_that_the_first_makes(lab: ConnectorsL
 
     def get_connector() -> None:
         sys.setprofile(record_frame)
-        got.append(lab.registry["base"])
+        got.append(harness.registry["base"])
 
     second = Thread(target=get_connector)
 
     def build() -> Any:
         second.start()
         assert asking.wait(PATIENCE)
-        return lab.diary("base")
+        return harness.diary("base")
 
-    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
-    got.append(lab.registry["base"])
+    harness.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
+    got.append(harness.registry["base"])
     second.join()
 
     assert got[0] is got[1]
 
 
 @in_both_modes
-async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -> None:
+async def test_connector_that_cannot_be_made_is_not_in_use(harness: ConnectorsHarness) -> None:
     """A connector that could not be created does not count as in use."""
 
     def raise_error() -> Any:
         raise ConfigurationError("wrong", path="x")
 
-    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), raise_error)
-    connector_use = lab.registry.use("base")
+    harness.registry.declare(ConnectorDescription(name="base", kind="diary"), raise_error)
+    connector_use = harness.registry.use("base")
     with pytest.raises(ConfigurationError, match="wrong"):
-        await lab.enter(connector_use)
-    await lab.leave(connector_use)
-    await lab.run(lab.registry.remove, "base")
+        await harness.enter(connector_use)
+    await harness.leave(connector_use)
+    await harness.run(harness.registry.remove, "base")
 
-    assert [] == list(lab.registry)
+    assert [] == list(harness.registry)
 
 
 @in_both_modes
-async def test_health_of_disabled_connector_is_unknown(lab: ConnectorsLab) -> None:
+async def test_health_of_disabled_connector_is_unknown(harness: ConnectorsHarness) -> None:
     """The health of a disabled connector is unknown, and it stays in the list."""
     description = ConnectorDescription(name="base", kind="diary", enabled=False)
-    lab.registry.declare(description, lambda: lab.diary("base"))
-    await lab.run(lab.registry.open)
-    health = await lab.run(lab.registry.health, "base")
+    harness.registry.declare(description, lambda: harness.diary("base"))
+    await harness.run(harness.registry.open)
+    health = await harness.run(harness.registry.health, "base")
 
-    assert [] == lab.journal
+    assert [] == harness.journal
     assert (HealthState.UNKNOWN, "The connector is disabled.") == (health.state, health.text)
     assert not health.is_healthy
-    assert (description,) == lab.registry.descriptions()
+    assert (description,) == harness.registry.descriptions()
     with pytest.raises(ConfigurationError, match="'base' is disabled") as excinfo:
-        lab.registry["base"]
+        harness.registry["base"]
     assert "connectors.base.enabled" == excinfo.value.path
 
 
 @in_both_modes
 async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_secret(
-    lab: ConnectorsLab,
+    harness: ConnectorsHarness,
 ) -> None:
     """An unhealthy connector neither hides the health of other connectors nor reveals a secret."""
-    assert () == await lab.run(lab.registry.health_of_all)
-    lab.add("good")
-    lab.add("bad").failure = ConnectionFailed("It is down.", remedy="Start it.")
-    lab.add("odd").failure = OSError("password=secret")
-    lab.add("slow").failure = TimeoutError()
-    healths = await lab.run(lab.registry.health_of_all, 0.5)
+    assert () == await harness.run(harness.registry.health_of_all)
+    harness.add("good")
+    harness.add("bad").failure = ConnectionFailed("It is down.", remedy="Start it.")
+    harness.add("odd").failure = OSError("password=secret")
+    harness.add("slow").failure = TimeoutError()
+    healths = await harness.run(harness.registry.health_of_all, 0.5)
 
     assert [
         ("good", HealthState.HEALTHY, None, None),
@@ -290,15 +296,15 @@ async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_se
         ("odd", HealthState.UNAVAILABLE, "The check of the connector raised OSError.", None),
         ("slow", HealthState.UNAVAILABLE, "The connector did not answer within 0.5 seconds.", None),
     ] == [(health.connector, health.state, health.text, health.remedy) for health in healths]
-    assert "ask good 0.5" in lab.journal
+    assert "ask good 0.5" in harness.journal
 
 
 @in_both_modes
-async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
+async def test_list_shows_what_is_known(harness: ConnectorsHarness) -> None:
     """The list shows the version, pool and operations of each connector that was created."""
-    lab.add("base")
-    lab.add("shop", "base")
-    _, shop = lab.registry.descriptions()
+    harness.add("base")
+    harness.add("shop", "base")
+    _, shop = harness.registry.descriptions()
 
     assert ("shop", "diary", True, 1, ("base",)) == (
         shop.name,
@@ -316,40 +322,42 @@ async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_only_created_connectors_with_connection_pool_appear_in_list_of_pools(
-    lab: ConnectorsLab,
+    harness: ConnectorsHarness,
 ) -> None:
     """Only created connectors with a connection pool appear in the list of pools."""
-    lab.registry.declare(
-        ConnectorDescription(name="unused", kind="diary"), lambda: lab.diary("unused")
+    harness.registry.declare(
+        ConnectorDescription(name="unused", kind="diary"), lambda: harness.diary("unused")
     )
-    lab.add("base")
-    lab.add("paper").statistics = lambda: None
+    harness.add("base")
+    harness.add("paper").statistics = lambda: None
 
     assert [("base", "diary", 1)] == [
-        (pool.connector, pool.kind, pool.statistics.idle) for pool in lab.registry.pools()
+        (pool.connector, pool.kind, pool.statistics.idle) for pool in harness.registry.pools()
     ]
 
 
 @in_both_modes
-async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
+async def test_operation_runs_by_its_name(harness: ConnectorsHarness) -> None:
     """An operation called by name takes its arguments as plain JSON and returns plain JSON."""
-    lab.add("base")
-    run = lab.registry.run
+    harness.add("base")
+    run = harness.registry.run
 
-    assert "Hello Ada" == await lab.run(run, "base", "greet", {"person": "Ada"})
+    assert "Hello Ada" == await harness.run(run, "base", "greet", {"person": "Ada"})
     with pytest.raises(ConfigurationError, match="has no operation 'shout'") as excinfo:
-        await lab.run(run, "base", "shout")
+        await harness.run(run, "base", "shout")
     assert "Use one of: greet." == excinfo.value.remedy
     with pytest.raises(InvalidData, match="has no argument 'whom'"):
-        await lab.run(run, "base", "greet", {"whom": "Ada"})
+        await harness.run(run, "base", "greet", {"whom": "Ada"})
     with pytest.raises(InvalidData, match="argument 'person' of the operation 'greet' is missing"):
-        await lab.run(run, "base", "greet", {})
+        await harness.run(run, "base", "greet", {})
     with pytest.raises(InvalidData, match="not a string"):
-        await lab.run(run, "base", "greet", {"person": 1})
+        await harness.run(run, "base", "greet", {"person": 1})
 
 
 @in_both_modes
-async def test_adding_one_of_thousands_of_connectors_creates_none(lab: ConnectorsLab) -> None:
+async def test_adding_one_of_thousands_of_connectors_creates_none(
+    harness: ConnectorsHarness,
+) -> None:
     """Adding one of thousands of connectors creates none, and does not touch other connectors."""
 
     class UntouchableConnector:
@@ -357,13 +365,13 @@ async def test_adding_one_of_thousands_of_connectors_creates_none(lab: Connector
 
     for number in range(5000):
         description = ConnectorDescription(name=f"c{number}", kind="diary")
-        lab.registry.declare(description, UntouchableConnector)
-    lab.add("last")
+        harness.registry.declare(description, UntouchableConnector)
+    harness.add("last")
 
-    assert 5001 == len(lab.registry)
-    assert lab.registry["last"] is lab.registry["last"]
-    await lab.run(lab.registry.close)
-    assert ["close last"] == lab.journal
+    assert 5001 == len(harness.registry)
+    assert harness.registry["last"] is harness.registry["last"]
+    await harness.run(harness.registry.close)
+    assert ["close last"] == harness.journal
 
 
 def test_check_that_hangs_is_cancelled() -> None:

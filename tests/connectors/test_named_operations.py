@@ -8,7 +8,7 @@ import pytest
 
 from moorage import InvalidData, NamedOperation
 from moorage.errors import ConfigurationError
-from tests.connectors.connector_lab import ConnectorsLab, in_both_modes
+from tests.connectors.connector_harness import ConnectorsHarness, in_both_modes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +54,8 @@ def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: 
 
 
 @in_both_modes
-async def test_name_of_an_operation_that_is_no_text_is_refused(lab: ConnectorsLab) -> None:
+async def test_name_of_an_operation_that_is_no_text_is_refused(harness: ConnectorsHarness) -> None:
     """The name of an operation must be a string."""
-    lab.add("base")
+    harness.add("base")
     with pytest.raises(ConfigurationError, match="has no operation 5"):
-        await lab.run(lab.registry.run, "base", 5)
+        await harness.run(harness.registry.run, "base", 5)

@@ -21,9 +21,9 @@ from moorage.domain.monitoring.health import HealthState
 from moorage.errors import ConfigurationError
 from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
-from tests.connectors.connector_lab import (
+from tests.connectors.connector_harness import (
     AsyncRecordingConnector,
-    ConnectorsLab,
+    ConnectorsHarness,
     RecordingConnector,
     in_both_modes,
 )
@@ -212,76 +212,78 @@ def test_tasks_lose_no_call_to_replacements(seed: int) -> None:
 
 @in_both_modes
 async def test_connector_that_is_replaced_during_its_health_check_is_closed_after_check(
-    lab: ConnectorsLab,
+    harness: ConnectorsHarness,
 ) -> None:
     """A connector that is replaced during its health check is closed after the check."""
-    old_connector = lab.add("base")
+    old_connector = harness.add("base")
     answer = old_connector.health
 
     def replace_first(timeout: float, /) -> Any:
-        replacing = lab.registry.replace(lab.diary("base"))
+        replacing = harness.registry.replace(harness.diary("base"))
 
         async def replace_and_answer() -> Any:
             await replacing
             return await answer(timeout)
 
-        return replace_and_answer() if lab.is_async else answer(timeout)
+        return replace_and_answer() if harness.is_async else answer(timeout)
 
     old_connector.health = replace_first
-    health = await lab.run(lab.registry.health, "base")
+    health = await harness.run(harness.registry.health, "base")
 
     assert HealthState.HEALTHY == health.state
-    assert ["ask base 5", "close base"] == lab.journal
+    assert ["ask base 5", "close base"] == harness.journal
 
 
 @in_both_modes
-async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
+async def test_block_of_another_class_is_refused(harness: ConnectorsHarness) -> None:
     """A block that names a class which the connector does not have is refused.
 
     No connector stays in use.
     """
-    lab.add("base")
+    harness.add("base")
     with pytest.raises(ConfigurationError, match=r"of the class (Async)?RecordingConnector"):
-        await lab.enter(lab.registry.use("base", WatchedConnector))
-    await lab.run(lab.registry.replace, lab.diary("base"))
+        await harness.enter(harness.registry.use("base", WatchedConnector))
+    await harness.run(harness.registry.replace, harness.diary("base"))
 
-    assert ["close base"] == lab.journal
+    assert ["close base"] == harness.journal
 
 
 @in_both_modes
-async def test_context_manager_cannot_be_entered_again_during_its_block(lab: ConnectorsLab) -> None:
+async def test_context_manager_cannot_be_entered_again_during_its_block(
+    harness: ConnectorsHarness,
+) -> None:
     """A context manager cannot be entered again during its block, and can after it."""
-    lab.add("base")
-    connector_use = lab.registry.use("base")
-    await lab.enter(connector_use)
+    harness.add("base")
+    connector_use = harness.registry.use("base")
+    await harness.enter(connector_use)
     with pytest.raises(LocalFailure, match="already used by another block"):
-        await lab.enter(connector_use)
-    await lab.leave(connector_use)
-    await lab.enter(connector_use)
-    await lab.leave(connector_use)
-    await lab.leave(connector_use)
-    await lab.run(lab.registry.replace, lab.diary("base"))
+        await harness.enter(connector_use)
+    await harness.leave(connector_use)
+    await harness.enter(connector_use)
+    await harness.leave(connector_use)
+    await harness.leave(connector_use)
+    await harness.run(harness.registry.replace, harness.diary("base"))
 
-    assert ["close base"] == lab.journal
+    assert ["close base"] == harness.journal
 
 
 @in_both_modes
-async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsLab) -> None:
+async def test_connector_that_was_replaced_while_it_was_created(harness: ConnectorsHarness) -> None:
     """If a connector is replaced while it is created, a waiting caller gets the replacement."""
-    new_connector = lab.diary("base")
+    new_connector = harness.diary("base")
     replacing: list[Any] = []
 
     def build() -> Any:
-        replacing.append(lab.registry.replace(new_connector))
-        if lab.is_async:
+        replacing.append(harness.registry.replace(new_connector))
+        if harness.is_async:
             with pytest.raises(StopIteration):
                 replacing[0].send(None)
-        return lab.diary("base")
+        return harness.diary("base")
 
-    lab.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
+    harness.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
 
-    assert new_connector is lab.registry["base"]
-    assert [] == lab.journal
+    assert new_connector is harness.registry["base"]
+    assert [] == harness.journal
 
 
 class CloseInterrupted(BaseException):
@@ -289,12 +291,12 @@ class CloseInterrupted(BaseException):
 
 
 @in_both_modes
-async def test_interrupted_close_closes_the_other_connectors(lab: ConnectorsLab) -> None:
+async def test_interrupted_close_closes_the_other_connectors(harness: ConnectorsHarness) -> None:
     """If closing a connector is interrupted, the others are closed before the error is raised."""
-    lab.add("base")
-    lab.add("shop", "base").failure = CloseInterrupted()
-    lab.add("till").failure = OSError()
+    harness.add("base")
+    harness.add("shop", "base").failure = CloseInterrupted()
+    harness.add("till").failure = OSError()
     with pytest.raises(CloseInterrupted):
-        await lab.run(lab.registry.close)
+        await harness.run(harness.registry.close)
 
-    assert ["close base", "close shop", "close till"] == sorted(lab.journal)
+    assert ["close base", "close shop", "close till"] == sorted(harness.journal)

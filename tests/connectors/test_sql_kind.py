@@ -13,7 +13,7 @@ import moorage
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.kind import SqlSettings
 from moorage.errors import ConfigurationError, ConnectionFailed
-from tests.adapters.sql.database_lab import SYSTEMS, url_of
+from tests.adapters.sql.database_harness import SYSTEMS, url_of
 from tests.support.modules import uninstall
 
 if TYPE_CHECKING:

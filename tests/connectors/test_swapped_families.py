@@ -33,7 +33,7 @@ from moorage.hub.connectors_async import AsyncConnectors
 from moorage.hub.connectors_sync import Connectors
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
-from tests.adapters.sql.database_lab import url_of
+from tests.adapters.sql.database_harness import url_of
 from tests.support.nats_servers import PrivateNats
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import rabbitmq_url

@@ -20,7 +20,7 @@ import redis
 import moorage
 from moorage import AsyncMessagePublisher, Message, MessagePublisher
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
-from tests.adapters.sql.database_lab import url_of
+from tests.adapters.sql.database_harness import url_of
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber
 from tests.support.nats_servers import PrivateNats

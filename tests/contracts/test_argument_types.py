@@ -84,7 +84,7 @@ from moorage.services.contracts.shipping import ShippingFlows
 from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from moorage.services.contracts.tax import TaxFlows
-from moorage.testing.kits._einvoices_lab import outgoing_invoice
+from moorage.testing.kits._einvoices_harness import outgoing_invoice
 from moorage.testing.sandbox_scenarios.bank import TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, DECLARED, SHOP, pickup
 from moorage.testing.sandbox_scenarios.shops import PARCEL

@@ -17,7 +17,7 @@ from moorage.contracts.einvoices import (
 )
 from moorage.hub.hub import Hub
 from moorage.packing import pack, unpack
-from moorage.testing.kits._einvoices_lab import CII, outgoing_invoice
+from moorage.testing.kits._einvoices_harness import CII, outgoing_invoice
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT
 
 CREDIT_NOTE = DOCUMENT.replace(b"Invoice", b"CreditNote")

@@ -33,7 +33,7 @@ from moorage.contracts.push import PushMessage, PushTopic
 from moorage.contracts.routes import RoutingRequest
 from moorage.contracts.sms import SmsMessage
 from moorage.hub.manager import AsyncConnectorManager
-from moorage.testing.kits._einvoices_lab import outgoing_invoice
+from moorage.testing.kits._einvoices_harness import outgoing_invoice
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
@@ -59,7 +59,7 @@ from moorage.vendors.storage.local_files import LocalFiles
 from moorage.wiring.installed_vendors import vendor_class
 from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.reload.world import ReloadWorld
-from tests.storage.labs import s3_account, sandbox
+from tests.storage.harnesses import s3_account, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -45,7 +45,7 @@ from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Si
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
-from moorage.testing.kits._einvoices_lab import outgoing_invoice
+from moorage.testing.kits._einvoices_harness import outgoing_invoice
 from moorage.testing.sandbox_scenarios.bank import TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, DECLARED, SHOP
 from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL

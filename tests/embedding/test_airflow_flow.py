@@ -17,7 +17,7 @@ from engine_flows.order_flow import Order, close_order
 from engine_flows.verdicts import flow_key
 
 from moorage.testing.sandboxes.base import Lost
-from tests.embedding.engine_lab import DECLINED, ORDER, Erp, busy
+from tests.embedding.engine_harness import DECLINED, ORDER, Erp, busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

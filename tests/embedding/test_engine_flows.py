@@ -39,7 +39,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.testing.sandboxes.base import Lost
-from tests.embedding.engine_lab import DECLINED, ORDER, Erp, SentRequest, busy
+from tests.embedding.engine_harness import DECLINED, ORDER, Erp, SentRequest, busy
 from tests.support.ports import free_port
 from tests.support.servers import postgres_url, restate_server
 

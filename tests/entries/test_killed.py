@@ -13,7 +13,7 @@ import sqlalchemy
 
 from moorage import Outbox, Request
 from moorage.hub.outbox import EntryQuery
-from tests.adapters.entry_labs import KINDS, EntryLab, entry_lab
+from tests.adapters.entry_harnesses import KINDS, EntryHarness, entry_harness
 from tests.entries.killed import hub
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ PATIENCE = 180.0
 
 
 @pytest.fixture(params=KINDS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryLab]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EntryHarness]:
     """Yield a test environment for each kind of database."""
-    with entry_lab(request.param, tmp_path) as value:
+    with entry_harness(request.param, tmp_path) as value:
         yield value
 
 
@@ -45,19 +45,19 @@ CHAINED = EntryQuery(states=("waiting", "claimed", "blocked", "undoing"), limit=
 
 
 def test_calls_of_a_killed_worker_are_made_after_their_leases_expire(
-    lab: EntryLab, tmp_path: Path
+    harness: EntryHarness, tmp_path: Path
 ) -> None:
     """After kill -9, another worker makes the remaining calls once their leases expire."""
     path = tmp_path / "made.txt"
-    outbox = Outbox(lab.outbox())
-    with lab.engine.connect() as connection:
+    outbox = Outbox(harness.outbox())
+    with harness.engine.connect() as connection:
         inner_outbox = outbox.within(connection)
         for number in range(CALLS):
             order = f"order-{number // 10 % 5}" if number % 10 == 0 else None
             request = Request.post("/orders", json=number)
             inner_outbox.put_request("shop", request, order=order)
         connection.commit()
-    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(path)]
+    command = [sys.executable, "-m", "tests.entries.killed", harness.url, harness.prefix, str(path)]
     end = time.monotonic() + PATIENCE
     for calls_left in (400, 200):
         with subprocess.Popen(command) as worker:
@@ -83,13 +83,15 @@ def test_calls_of_a_killed_worker_are_made_after_their_leases_expire(
         assert lane_calls == sorted(lane_calls)
 
 
-def test_other_workers_continue_the_chains_of_killed_ones(lab: EntryLab, tmp_path: Path) -> None:
+def test_other_workers_continue_the_chains_of_killed_ones(
+    harness: EntryHarness, tmp_path: Path
+) -> None:
     """After `kill -9`, other workers continue each chain, and undo the calls before a failure.
 
     A killed worker forgets the answers of its last calls, so that those may be made again.
     """
     path, chains = tmp_path / "made.txt", 60
-    outbox = Outbox(lab.outbox())
+    outbox = Outbox(harness.outbox())
     for number in range(chains):
         undo = Request.post("/orders", json=f"undo-{number}")
         first = outbox.put_request(
@@ -98,7 +100,7 @@ def test_other_workers_continue_the_chains_of_killed_ones(lab: EntryLab, tmp_pat
         outcome = "refused" if number % 2 else "second"
         second = Request.post("/orders", json=f"{outcome}-{number}")
         outbox.put_request("shop", second, after=[first])
-    command = [sys.executable, "-m", "tests.entries.killed", lab.url, lab.prefix, str(path)]
+    command = [sys.executable, "-m", "tests.entries.killed", harness.url, harness.prefix, str(path)]
     end = time.monotonic() + PATIENCE
     for count in (30, 90, 140):
         with subprocess.Popen(command) as worker:
@@ -125,7 +127,7 @@ def test_other_workers_continue_the_chains_of_killed_ones(lab: EntryLab, tmp_pat
 
 
 def test_call_in_the_open_transaction_of_a_killed_process_is_not_stored(
-    lab: EntryLab, tmp_path: Path
+    harness: EntryHarness, tmp_path: Path
 ) -> None:
     """A call put in a transaction that is open when its process is killed is not stored."""
     program = (
@@ -141,14 +143,14 @@ def test_call_in_the_open_transaction_of_a_killed_process_is_not_stored(
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "        connection.commit()\n"
     )
-    store, path = lab.outbox(), tmp_path / "made.txt"
-    url = lab.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", program, lab.url, lab.prefix, url]
+    store, path = harness.outbox(), tmp_path / "made.txt"
+    url = harness.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", program, harness.url, harness.prefix, url]
     assert subprocess.run(command, check=False).returncode == -9
 
     outbox = Outbox(store)
     assert outbox.deliver(hub(path)).done == 1
     assert call_counts(path) == {"true": 1}
-    with lab.engine.connect() as connection:
-        count = sqlalchemy.text(f"SELECT count(*) FROM {lab.prefix}outbox")
+    with harness.engine.connect() as connection:
+        count = sqlalchemy.text(f"SELECT count(*) FROM {harness.prefix}outbox")
         assert connection.execute(count).scalar_one() == 1

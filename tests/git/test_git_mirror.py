@@ -35,7 +35,7 @@ from moorage import (
 from moorage.adapters.git._askpass import answer_to
 from moorage.adapters.git.mirror import MirrorReport
 from moorage.adapters.git.program import LARGEST_OUTPUT, run_git
-from tests.git.git_lab import (
+from tests.git.git_harness import (
     GIT,
     TOKEN,
     GitOverHttps,
@@ -45,7 +45,7 @@ from tests.git.git_lab import (
     git,
     over_https,
 )
-from tests.steps.sshd_lab import sshd
+from tests.steps.sshd_harness import sshd
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from moorage.testing import VendorServer
-from tests.adapters.sql_lab import labs
+from tests.adapters.sql_harness import harnesses
 from tests.integration.store_locations import StoreLocation, delete_prefix
 from tests.integration.worker_pool import WorkerPool
 from tests.support.nats_servers import PrivateNats
@@ -37,15 +37,19 @@ def redis_location() -> Iterator[StoreLocation]:
 @pytest.fixture(scope="session")
 def postgresql_location() -> Iterator[StoreLocation]:
     """Return the location of tables in PostgreSQL that no other test uses."""
-    with labs("postgresql") as lab:
-        yield StoreLocation("postgresql", lab.url.render_as_string(hide_password=False), lab.prefix)
+    with harnesses("postgresql") as harness:
+        yield StoreLocation(
+            "postgresql", harness.url.render_as_string(hide_password=False), harness.prefix
+        )
 
 
 @pytest.fixture(scope="session")
 def mariadb_location() -> Iterator[StoreLocation]:
     """Return the location of tables in MariaDB that no other test uses."""
-    with labs("mariadb") as lab:
-        yield StoreLocation("mariadb", lab.url.render_as_string(hide_password=False), lab.prefix)
+    with harnesses("mariadb") as harness:
+        yield StoreLocation(
+            "mariadb", harness.url.render_as_string(hide_password=False), harness.prefix
+        )
 
 
 @pytest.fixture(scope="session")

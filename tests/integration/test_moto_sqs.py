@@ -11,9 +11,9 @@ import pytest
 
 from moorage import AuthenticationFailed, ConnectionFailed, Message, TopicNotFound
 from moorage.adapters.sqs.amazon_sqs import AmazonSqs
-from tests.sqs.queue_lab import FIFO, QueueLab
+from tests.sqs.queue_harness import FIFO, QueueHarness
 from tests.support.moto_server import REGION, MotoServer
-from tests.support.publisher_lab import IN_BOTH_MODES
+from tests.support.publisher_harness import IN_BOTH_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,8 @@ def test_text_attributes_and_content_type_of_a_message_arrive_unchanged(
         headers={"trace": "a1", "blob": b"\x00\xff"},
         content_type="text/plain",
     )
-    with QueueLab(settings(moto), is_async=is_async) as lab:
-        receipt = lab.publish(queue, message)
+    with QueueHarness(settings(moto), is_async=is_async) as harness:
+        receipt = harness.publish(queue, message)
     answer = moto.receive(queue)
     assert "Grüße" in answer
     assert f"<MessageId>{receipt.id}</MessageId>" in answer
@@ -73,8 +73,8 @@ def test_batch_of_twelve_messages_is_sent_in_groups_of_ten(
     """A batch of twelve messages is sent in groups, and each has its own receipt."""
     queue = f"batch-{mode(is_async)}"
     messages = [Message(f"m{number}", headers={"n": str(number)}) for number in range(12)]
-    with QueueLab(settings(moto), is_async=is_async) as lab:
-        results = lab.publish_batch(queue, messages)
+    with QueueHarness(settings(moto), is_async=is_async) as harness:
+        results = harness.publish_batch(queue, messages)
     assert len({result.unwrap().id for result in results}) == 12
     assert moto.receive(queue).count("<Body>") == 10
     assert moto.receive(queue).count("<Body>") == 2
@@ -85,8 +85,8 @@ def test_repeated_id_is_stored_once(moto: MotoServer, is_async: bool) -> None:
     """A FIFO queue stores a message id once, and its receipt has the sequence number."""
     name = mode(is_async)
     message = Message(b"1", key=f"customer-{name}", id=f"order-{name}")
-    with QueueLab(settings(moto), is_async=is_async) as lab:
-        receipts = [lab.publish(FIFO, message) for _ in range(2)]
+    with QueueHarness(settings(moto), is_async=is_async) as harness:
+        receipts = [harness.publish(FIFO, message) for _ in range(2)]
     assert all(receipt.offset is not None for receipt in receipts)
     assert moto.receive(FIFO).count("<Body>") == 1
 
@@ -96,13 +96,13 @@ def test_missing_queue_wrong_secret_and_unreachable_server_raise_typed_errors(
     moto: MotoServer, is_async: bool
 ) -> None:
     """A missing queue, a wrong secret and an unreachable server each raise a typed error."""
-    with QueueLab(settings(moto), is_async=is_async) as lab:
+    with QueueHarness(settings(moto), is_async=is_async) as harness:
         with pytest.raises(TopicNotFound):
-            lab.publish("nowhere", Message(b"1"))
-        assert lab.completed(lab.connector.health(5.0)).is_healthy
-    with QueueLab(settings(moto, "wrong-secret"), is_async=is_async) as lab:
+            harness.publish("nowhere", Message(b"1"))
+        assert harness.completed(harness.connector.health(5.0)).is_healthy
+    with QueueHarness(settings(moto, "wrong-secret"), is_async=is_async) as harness:
         with pytest.raises(AuthenticationFailed) as excinfo:
-            lab.publish(f"plain-{mode(is_async)}", Message(b"1"))
+            harness.publish(f"plain-{mode(is_async)}", Message(b"1"))
         assert "wrong-secret" not in f"{excinfo.value!r} {vars(excinfo.value)}"
     absent = AmazonSqs(
         region=REGION,
@@ -111,7 +111,7 @@ def test_missing_queue_wrong_secret_and_unreachable_server_raise_typed_errors(
         secret_access_key="s",
         endpoint="http://127.0.0.1:9",
     )
-    with QueueLab(absent, is_async=is_async) as lab:
+    with QueueHarness(absent, is_async=is_async) as harness:
         with pytest.raises(ConnectionFailed) as unreachable:
-            lab.publish("plain-sync", Message(b"1"))
+            harness.publish("plain-sync", Message(b"1"))
         assert not unreachable.value.may_have_been_processed

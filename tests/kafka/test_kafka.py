@@ -31,10 +31,10 @@ from moorage.adapters.messages.kafka import Kafka
 from moorage.domain.messages.kafka import connecting_fault, delivery_fault
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.resilience.health import may_have_acted
-from tests.kafka.kafka_lab import KafkaLab
+from tests.kafka.kafka_harness import KafkaHarness
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.ports import free_port
-from tests.support.publisher_lab import IN_BOTH_MODES
+from tests.support.publisher_harness import IN_BOTH_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,10 +59,10 @@ def test_all_fields_of_a_message_arrive_in_kafka(cluster: KafkaCluster, is_async
         content_type="application/octet-stream",
         id="order-1",
     )
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        receipt = lab.publish(TOPIC, message)
-        assert lab.connector.versions.library.startswith("confluent-kafka ")
-        assert lab.connector.versions.server.startswith("cluster ")
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        receipt = harness.publish(TOPIC, message)
+        assert harness.connector.versions.library.startswith("confluent-kafka ")
+        assert harness.connector.versions.server.startswith("cluster ")
     (stored,) = cluster.messages(TOPIC, 1)
     assert (stored.value(), stored.key()) == (b"\x00\xff", b"customer-1")
     assert stored.headers() == [
@@ -79,10 +79,10 @@ def test_all_fields_of_a_message_arrive_in_kafka(cluster: KafkaCluster, is_async
 def test_batch_keeps_the_order_of_each_key(cluster: KafkaCluster, is_async: bool) -> None:
     """Messages with one key stay in order, each has a receipt, and all use one producer."""
     messages = [Message(str(number), key=f"k{number % 3}") for number in range(300)]
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        results = lab.publish_batch(TOPIC, messages)
-        lab.publish(TOPIC, Message(b"300", key="k0"))
-        statistics = lab.connector.statistics()
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        results = harness.publish_batch(TOPIC, messages)
+        harness.publish(TOPIC, Message(b"300", key="k0"))
+        statistics = harness.connector.statistics()
     assert (statistics.created, statistics.idle) == (1, 1)
     places = {(result.unwrap().partition, result.unwrap().offset) for result in results}
     assert len(places) == 300
@@ -99,8 +99,8 @@ def test_message_too_large_for_librdkafka_is_refused(cluster: KafkaCluster, is_a
     The other messages of its batch are stored.
     """
     messages = [Message(b"1"), Message(b"x" * 1_100_000), Message(b"2")]
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        results = lab.publish_batch(TOPIC, messages)
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        results = harness.publish_batch(TOPIC, messages)
     assert [result.ok for result in results] == [True, False, True]
     assert isinstance(results[1].error, InvalidRequest)
 
@@ -115,12 +115,12 @@ def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
 ) -> None:
     """A missing, forbidden or leaderless topic raises a typed error at once."""
     cluster.fail_topic(TOPIC, code)
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         with pytest.raises(kind) as caught:
-            lab.publish(TOPIC, Message(b"1"))
+            harness.publish(TOPIC, Message(b"1"))
         assert not getattr(caught.value, "may_have_been_processed", False)
         cluster.fail_topic(TOPIC, 0)
-        lab.publish(TOPIC, Message(b"2"))
+        harness.publish(TOPIC, Message(b"2"))
     assert [stored.value() for stored in cluster.messages(TOPIC, 1)] == [b"2"]
 
 
@@ -138,11 +138,11 @@ def test_refusals_of_the_cluster_are_typed(
     cluster: KafkaCluster, code: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
     """Each error code with which a cluster refuses a message raises a different error class."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1", key="k"))
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(code)
         with pytest.raises(kind):
-            lab.publish(TOPIC, Message(b"2", key="k"))
+            harness.publish(TOPIC, Message(b"2", key="k"))
 
 
 @IN_BOTH_MODES
@@ -150,10 +150,10 @@ def test_lost_acknowledgements_are_repeated_without_duplicates(
     cluster: KafkaCluster, is_async: bool
 ) -> None:
     """The idempotent producer repeats a timed-out request without duplicates."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1", key="k"))
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(7, 7)
-        lab.publish(TOPIC, Message(b"2", key="k"))
+        harness.publish(TOPIC, Message(b"2", key="k"))
     assert [stored.value() for stored in cluster.messages(TOPIC, 2)] == [b"1", b"2"]
 
 
@@ -162,15 +162,15 @@ def test_message_in_flight_at_the_deadline_may_be_stored(
     cluster: KafkaCluster, is_async: bool
 ) -> None:
     """If no acknowledgement comes in time, the outcome is unknown and the producer is replaced."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1"))
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1"))
         cluster.set_delay(2_000)
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-            lab.publish(TOPIC, Message(b"2"), timeout=0.5)
+            harness.publish(TOPIC, Message(b"2"), timeout=0.5)
         assert may_have_acted(caught.value)
         cluster.set_delay(0)
-        lab.publish(TOPIC, Message(b"3"))
-        assert lab.connector.statistics().created == 2
+        harness.publish(TOPIC, Message(b"3"))
+        assert harness.connector.statistics().created == 2
     values = sorted(stored.value() for stored in cluster.messages(TOPIC, 3))
     assert values == [b"1", b"2", b"3"]
 
@@ -178,14 +178,14 @@ def test_message_in_flight_at_the_deadline_may_be_stored(
 @IN_BOTH_MODES
 def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async: bool) -> None:
     """A message still waiting for a broker at its deadline is not sent when the broker returns."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1"))
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1"))
         cluster.set_down(is_down=True)
         with pytest.raises((ConnectionFailed, DeadlineExceeded)) as caught:
-            lab.publish(TOPIC, Message(b"2"), timeout=0.7)
+            harness.publish(TOPIC, Message(b"2"), timeout=0.7)
         assert may_have_acted(caught.value)
         cluster.set_down(is_down=False)
-        lab.publish(TOPIC, Message(b"3"))
+        harness.publish(TOPIC, Message(b"3"))
     values = sorted(stored.value() for stored in cluster.messages(TOPIC, 2))
     assert values == [b"1", b"3"]
 
@@ -196,15 +196,15 @@ def test_call_that_sent_nothing_during_an_outage_can_be_repeated(
 ) -> None:
     """If all brokers are down, nothing is sent and the error says so; a later call succeeds."""
     cluster.set_down(is_down=True)
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         with pytest.raises(ConnectionFailed) as caught:
-            lab.publish(TOPIC, Message(b"1"))
+            harness.publish(TOPIC, Message(b"1"))
         assert not caught.value.may_have_been_processed
         assert caught.value.retryable
-        assert not lab.completed(lab.connector.health(5.0)).is_healthy
+        assert not harness.completed(harness.connector.health(5.0)).is_healthy
         cluster.set_down(is_down=False)
-        lab.publish(TOPIC, Message(b"1"))
-        assert lab.completed(lab.connector.health(5.0)).is_healthy
+        harness.publish(TOPIC, Message(b"1"))
+        assert harness.completed(harness.connector.health(5.0)).is_healthy
     assert len(cluster.messages(TOPIC, 1)) == 1
 
 
@@ -238,10 +238,10 @@ def test_clusters_that_cannot_be_reached_are_typed(
     The mock cluster answers neither SASL nor TLS, so that both fail as they do at a broken server.
     """
     place = servers.format(port=free_port(), cluster=cluster.servers)
-    with KafkaLab(place, is_async=is_async, **settings) as lab:
+    with KafkaHarness(place, is_async=is_async, **settings) as harness:
         with pytest.raises(kind, match=words) as caught:
-            lab.completed(lab.connector.open(30.0))
-        assert "open-sesame" not in f"{caught.value!r} {vars(caught.value)} {lab.connector!r}"
+            harness.completed(harness.connector.open(30.0))
+        assert "open-sesame" not in f"{caught.value!r} {vars(caught.value)} {harness.connector!r}"
         assert not getattr(caught.value, "may_have_been_processed", False)
 
 
@@ -249,57 +249,57 @@ def test_silent_server_is_given_up_in_time() -> None:
     """If a server never responds, connecting to it fails at the deadline."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        KafkaLab(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as lab,
+        KafkaHarness(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as harness,
         pytest.raises(ConnectionFailed) as caught,
     ):
-        lab.connector.open(0.3)
+        harness.connector.open(0.3)
     assert not caught.value.may_have_been_processed
 
 
 def test_messages_of_cancelled_call_are_not_sent_later(cluster: KafkaCluster) -> None:
     """Messages of a cancelled call are not sent later, and the next call uses a new producer."""
-    with KafkaLab(cluster.servers, is_async=True) as lab:
-        lab.publish(TOPIC, Message(b"1"))
+    with KafkaHarness(cluster.servers, is_async=True) as harness:
+        harness.publish(TOPIC, Message(b"1"))
         cluster.set_delay(60_000)
 
         async def cancel_publishing() -> None:
-            operation = lab.connector.publish(TOPIC, Message(b"2"))
-            await asyncio.wait_for(lab.manager.perform("events", operation), 0.3)
+            operation = harness.connector.publish(TOPIC, Message(b"2"))
+            await asyncio.wait_for(harness.manager.perform("events", operation), 0.3)
 
         with pytest.raises(TimeoutError):
-            lab.runner.run(cancel_publishing())
+            harness.runner.run(cancel_publishing())
         cluster.set_delay(0)
-        lab.publish(TOPIC, Message(b"3"))
-        assert lab.connector.statistics().created == 2
+        harness.publish(TOPIC, Message(b"3"))
+        assert harness.connector.statistics().created == 2
 
 
 @IN_BOTH_MODES
 def test_closed_connector_sends_nothing(cluster: KafkaCluster, is_async: bool) -> None:
     """A closed Kafka connector refuses messages, and can be closed again."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1"))
-        lab.completed(lab.connector.close())
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1"))
+        harness.completed(harness.connector.close())
         with pytest.raises(LocalFailure):
-            lab.publish(TOPIC, Message(b"2"))
+            harness.publish(TOPIC, Message(b"2"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_child_publishes_over_its_own_connection(cluster: KafkaCluster) -> None:
     """A forked child publishes over its own connection, and the parent keeps its old connection."""
-    with KafkaLab(cluster.servers, is_async=False) as lab:
-        lab.publish(TOPIC, Message(b"parent"))
+    with KafkaHarness(cluster.servers, is_async=False) as harness:
+        harness.publish(TOPIC, Message(b"parent"))
         child = os.fork()
         if not child:
             signal.alarm(60)
             try:
-                lab.publish(TOPIC, Message(b"child"))
+                harness.publish(TOPIC, Message(b"child"))
             except BaseException:  # noqa: BLE001 - the parent sees the status
                 os._exit(1)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
-        lab.publish(TOPIC, Message(b"parent again"))
-        assert lab.connector.statistics().created == 1
+        harness.publish(TOPIC, Message(b"parent again"))
+        assert harness.connector.statistics().created == 1
     values = {stored.value() for stored in cluster.messages(TOPIC, 3)}
     assert values == {b"parent", b"child", b"parent again"}
 
@@ -355,9 +355,9 @@ def test_options_that_librdkafka_refuses_are_a_configuration_error(is_async: boo
         {"tls": True, "authorities": "/none"},
     )
     for settings in wrong_settings:
-        lab = KafkaLab("127.0.0.1:9", is_async=is_async, **settings)
-        with lab, pytest.raises(ConfigurationError):
-            lab.completed(lab.connector.open(5.0))
+        harness = KafkaHarness("127.0.0.1:9", is_async=is_async, **settings)
+        with harness, pytest.raises(ConfigurationError):
+            harness.completed(harness.connector.open(5.0))
 
 
 def test_unknown_error_code_leaves_the_outcome_unknown() -> None:
@@ -372,14 +372,14 @@ def test_unknown_error_code_leaves_the_outcome_unknown() -> None:
 @IN_BOTH_MODES
 def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool) -> None:
     """After a fatal sequence error the producer is replaced; the message may have been stored."""
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
-        lab.publish(TOPIC, Message(b"1", key="k"))
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
+        harness.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(45)
         with pytest.raises(ConnectionFailed) as caught:
-            lab.publish(TOPIC, Message(b"2", key="k"))
+            harness.publish(TOPIC, Message(b"2", key="k"))
         assert caught.value.may_have_been_processed
-        lab.publish(TOPIC, Message(b"3", key="k"))
-        assert lab.connector.statistics().created == 2
+        harness.publish(TOPIC, Message(b"3", key="k"))
+        assert harness.connector.statistics().created == 2
 
 
 @IN_BOTH_MODES
@@ -388,10 +388,10 @@ def test_kafka_link_that_has_left_its_cluster_refuses_messages(
 ) -> None:
     """A Kafka link that has left its cluster refuses messages, and can be closed again."""
     options = Kafka(servers=cluster.servers).producer_options()
-    with KafkaLab(cluster.servers, is_async=is_async) as lab:
+    with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         connect: Any = connect_kafka_async if is_async else connect_kafka
-        link = lab.completed(connect(options, 30.0))
-        lab.completed(link.leave(1.0))
+        link = harness.completed(connect(options, 30.0))
+        harness.completed(link.leave(1.0))
         link.close()
         assert not link.is_connected()
     producer = KafkaProducer(options)

@@ -20,7 +20,7 @@ from moorage import (
 from moorage.domain.oauth.server import AuthorizationServer as Place
 from moorage.testing.fakes.http_server import VendorServer
 from tests.oauth.erp import Erp, client_of_server, in_sync_and_async
-from tests.support.authorization_certificates import TlsLab
+from tests.support.authorization_certificates import TlsHarness
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.proofs import new_key, proof_key
 
@@ -161,17 +161,17 @@ async def test_redirects_are_not_followed(erp: Erp) -> None:
 @in_sync_and_async
 async def test_client_certificate_binds_access_token(erp: Erp, tmp_path: Path, method: str) -> None:
     """With mutual TLS, the certificate authenticates the client and binds its access token."""
-    lab = TlsLab(tmp_path)
-    own_certificates = lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates = harness.client_certificate()
     registered_client = Client(method="tls_client_auth", subject=own_certificates.subject)
     if method.startswith("self_signed"):
         registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
     tls = Tls(
-        authorities=lab.authority,
+        authorities=harness.authority,
         certificate=own_certificates.certificate,
         key=own_certificates.key,
     )
-    with AuthorizationServer(registered_client, tls=lab.server) as server:
+    with AuthorizationServer(registered_client, tls=harness.server) as server:
         place = Place(
             token_endpoint="https://127.0.0.1:9/token",
             mtls_endpoint_aliases={"token_endpoint": server.token_url},
@@ -195,20 +195,23 @@ async def test_client_certificate_binds_access_token(erp: Erp, tmp_path: Path, m
 @in_sync_and_async
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
     """A certificate-bound token is refused without its certificate, or with another one."""
-    lab = TlsLab(tmp_path)
-    own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates, other_certificates = (
+        harness.client_certificate(),
+        harness.client_certificate(),
+    )
     own_tls = Tls(
-        authorities=lab.authority,
+        authorities=harness.authority,
         certificate=own_certificates.certificate,
         key=own_certificates.key,
     )
     key = Secret(other_certificates.key.read_bytes())
     wrong_tls_settings = (
-        Tls(authorities=lab.authority),
-        Tls(authorities=lab.authority, certificate=other_certificates.certificate, key=key),
+        Tls(authorities=harness.authority),
+        Tls(authorities=harness.authority, certificate=other_certificates.certificate, key=key),
     )
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
-    with AuthorizationServer(registered_client, tls=lab.server) as server:
+    with AuthorizationServer(registered_client, tls=harness.server) as server:
         for shown_tls in wrong_tls_settings:
             erp.use_client(server, client_of_server(server), tls=own_tls, at_the_resource=shown_tls)
             with pytest.raises(AuthenticationFailed) as excinfo:
@@ -223,11 +226,11 @@ async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_pa
 @in_sync_and_async
 async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
     """A mutual TLS client without its certificate gets `invalid_client`, and does not retry."""
-    lab = TlsLab(tmp_path)
-    own_certificates = lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates = harness.client_certificate()
     registered_client = Client(method="tls_client_auth", thumbprint=own_certificates.thumbprint)
-    with AuthorizationServer(registered_client, tls=lab.server) as server:
-        erp.use_client(server, client_of_server(server), tls=Tls(authorities=lab.authority))
+    with AuthorizationServer(registered_client, tls=harness.server) as server:
+        erp.use_client(server, client_of_server(server), tls=Tls(authorities=harness.authority))
         with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
             await erp.call()
 
@@ -237,17 +240,17 @@ async def test_missing_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> No
 @in_sync_and_async
 async def test_token_may_be_bound_to_key_and_certificate(erp: Erp, tmp_path: Path) -> None:
     """One token can be bound to both a DPoP key and a certificate."""
-    lab = TlsLab(tmp_path)
-    own_certificates = lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates = harness.client_certificate()
     tls = Tls(
-        authorities=lab.authority,
+        authorities=harness.authority,
         certificate=own_certificates.certificate,
         key=own_certificates.key,
     )
     registered_client = Client(
         method="tls_client_auth", subject=own_certificates.subject, dpop=True
     )
-    with AuthorizationServer(registered_client, tls=lab.server, nonces=True) as server:
+    with AuthorizationServer(registered_client, tls=harness.server, nonces=True) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()), tls=tls)
 
         assert {"jkt", "x5t#S256"} == (await erp.call()).json()["cnf"].keys()

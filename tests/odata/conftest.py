@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.odata.odata_lab import Caller
+from tests.odata.odata_harness import Caller
 from tests.support.odata_server import ODataServer
 
 if TYPE_CHECKING:

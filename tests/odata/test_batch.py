@@ -18,10 +18,10 @@ from moorage import (
     VendorRejected,
 )
 from moorage.domain.odata.batch import batch_of
-from tests.odata.odata_lab import ERP
+from tests.odata.odata_harness import ERP
 
 if TYPE_CHECKING:
-    from tests.odata.odata_lab import Caller
+    from tests.odata.odata_harness import Caller
     from tests.support.odata_server import ODataServer
 
 CREATE = ERP.create("Orders", {"Name": "cog", "Pieces": 1})

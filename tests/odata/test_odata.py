@@ -36,7 +36,7 @@ from moorage.domain.odata.answers import (
     refusal_of,
 )
 from moorage.testing import Behaviour, VendorServer
-from tests.odata.odata_lab import ERP, Caller
+from tests.odata.odata_harness import ERP, Caller
 
 if TYPE_CHECKING:
     from tests.support.odata_server import ODataServer

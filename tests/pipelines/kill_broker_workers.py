@@ -27,8 +27,8 @@ from moorage.adapters.messages.nats import Nats
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.mqtt.kind import Mqtt
 from moorage.adapters.mqtt.source import MqttSource
-from tests.adapters.messages.rabbitmq_lab import Broker
-from tests.pipelines.broker_lab import Revocations, check_killed_workers, messages
+from tests.adapters.messages.rabbitmq_harness import Broker
+from tests.pipelines.broker_harness import Revocations, check_killed_workers, messages
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.mqtt_brokers import PrivateMosquitto
 from tests.support.nats_servers import PrivateNats

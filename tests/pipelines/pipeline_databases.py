@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage import AsyncConnectorManager, ConnectorManager, RetryPolicy, Service
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import configured_statement
-from tests.adapters.sql.database_lab import Administrator, url_of
+from tests.adapters.sql.database_harness import Administrator, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -14,7 +14,7 @@ from moorage.adapters.imap.source import ImapSource, message_timeout
 from moorage.contracts.email_mime import read_mime
 from moorage.contracts.ref import Ref
 from moorage.ports.pipelines import PollLimits
-from tests.pipelines.broker_lab import Revocations
+from tests.pipelines.broker_harness import Revocations
 from tests.support.imap_servers import PrivateDovecot, ScriptedImap
 
 if TYPE_CHECKING:

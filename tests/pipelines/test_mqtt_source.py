@@ -41,7 +41,7 @@ from moorage.domain.messages.mqtt_subscriptions import (
     record_fields,
     topic_filters,
 )
-from tests.pipelines.broker_lab import (
+from tests.pipelines.broker_harness import (
     MANY,
     Revocations,
     check_killed_workers,

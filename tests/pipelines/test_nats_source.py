@@ -36,7 +36,7 @@ from moorage.domain.messages.nats_consumers import (
 )
 from moorage.pipelines.publishing import DeadLetterTopic
 from moorage.testing import MemoryDeadLetters, TcpProxy
-from tests.pipelines.broker_lab import (
+from tests.pipelines.broker_harness import (
     MANY,
     Revocations,
     check_killed_workers,

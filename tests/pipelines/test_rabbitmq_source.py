@@ -34,8 +34,8 @@ from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.messages.rabbitmq import acknowledgements, reading_error
 from moorage.pipelines.publishing import DeadLetterTopic
-from tests.adapters.messages.rabbitmq_lab import Broker
-from tests.pipelines.broker_lab import (
+from tests.adapters.messages.rabbitmq_harness import Broker
+from tests.pipelines.broker_harness import (
     MANY,
     Revocations,
     check_killed_workers,

@@ -23,8 +23,8 @@ from moorage.adapters.mqtt.source import MqttSource
 from moorage.adapters.redis_streams.source import RedisStreamsSource
 from moorage.testing import TcpProxy, name_of, source_conformance
 from moorage.testing.kits.checks import waiting_at_most
-from tests.adapters.messages.rabbitmq_lab import Broker
-from tests.pipelines.broker_lab import Revocations
+from tests.adapters.messages.rabbitmq_harness import Broker
+from tests.pipelines.broker_harness import Revocations
 from tests.support.imap_servers import PrivateDovecot
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.mqtt_brokers import PrivateMosquitto

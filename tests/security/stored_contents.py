@@ -17,7 +17,7 @@ from moorage.adapters.credentials.sqlite import (
 )
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from tests.adapters.sql_lab import Lab
+from tests.adapters.sql_harness import Harness
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
@@ -105,31 +105,31 @@ class Sql:
     kind: str
 
     def __init__(self, _: Path) -> None:
-        self._lab = Lab(self.kind)
+        self._harness = Harness(self.kind)
 
     def state(self, *, is_async: bool) -> Any:
         """Return a store for the shared state of managers, such as limits and keys."""
-        return self._lab.async_store() if is_async else self._lab.sync_store()
+        return self._harness.async_store() if is_async else self._harness.sync_store()
 
     def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:
         """Return a credential provider."""
-        options: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
-        SqlCredentialProvider(self._lab.url, cipher, **options).migrate()
+        options: dict[str, Any] = {"prefix": self._harness.prefix, "timeout": 20.0}
+        SqlCredentialProvider(self._harness.url, cipher, **options).migrate()
         kind: Any = AsyncSqlCredentialProvider if is_async else SqlCredentialProvider
-        return kind(self._lab.url, cipher, **options)
+        return kind(self._harness.url, cipher, **options)
 
     def contents(self) -> Iterator[Held]:
         """Return the whole content of the store."""
         text = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE :ours"
-        for (table,) in self._lab.run(text, ours=f"{self._lab.prefix}%"):
-            for row in self._lab.run(f"SELECT * FROM {table}"):
+        for (table,) in self._harness.run(text, ours=f"{self._harness.prefix}%"):
+            for row in self._harness.run(f"SELECT * FROM {table}"):
                 yield f"row of {table}", tuple(row)
 
     def close(self) -> None:
         """Remove everything that the test stored."""
         with contextlib.suppress(SQLAlchemyError):
-            self._lab.run(f"DROP TABLE {self._lab.prefix}credentials")
-        self._lab.close()
+            self._harness.run(f"DROP TABLE {self._harness.prefix}credentials")
+        self._harness.close()
 
 
 class Postgresql(Sql):

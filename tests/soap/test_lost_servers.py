@@ -10,7 +10,7 @@ import pytest
 from moorage import ConnectionFailed, DeadlineExceeded, OutcomeUnknown, Soap
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing import Behaviour
-from tests.soap.soap_lab import ORDER, fetch, new_server, perform, soap
+from tests.soap.soap_harness import ORDER, fetch, new_server, perform, soap
 from tests.support.waiting import wait_until
 
 both_modes = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

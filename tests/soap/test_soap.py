@@ -31,7 +31,7 @@ from moorage import (
 from moorage.adapters.http_operations.soap.arguments import _single_value as single_value
 from moorage.adapters.http_operations.soap.libraries import zeep
 from moorage.testing import Behaviour, SoapServer, SoapServerFault
-from tests.soap.soap_lab import (
+from tests.soap.soap_harness import (
     MOMENT,
     ORDER,
     PASSWORD,

@@ -14,7 +14,7 @@ from moorage import ConfigurationError, InvalidData, LocalFailure, VendorRejecte
 from moorage.adapters.http_operations.soap.connector_async import AsyncSoapConnector
 from moorage.adapters.http_operations.soap.connector_sync import SoapConnector
 from moorage.testing import SoapServer, TcpProxy, connector_conformance, name_of
-from tests.soap.soap_lab import ORDER, PASSWORD, WSDL, new_server
+from tests.soap.soap_harness import ORDER, PASSWORD, WSDL, new_server
 from tests.support.command import command
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 import moorage
 from moorage import InvalidData, Soap
 from moorage.testing import SoapServer
-from tests.soap.soap_lab import perform
+from tests.soap.soap_harness import perform
 from tests.soap.test_wsdl import answer, wsdl, wsdl_of
 
 if TYPE_CHECKING:

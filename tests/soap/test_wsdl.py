@@ -13,7 +13,7 @@ from moorage.adapters.http_operations.soap import documents as documents_module
 from moorage.domain.soap.locations import may_load, resolve_location, with_tls
 from moorage.errors import VendorFailed
 from moorage.testing import Behaviour, VendorServer
-from tests.soap.soap_lab import FOLDER, WSDL, fetch
+from tests.soap.soap_harness import FOLDER, WSDL, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -40,9 +40,9 @@ from moorage.testing.sandboxes.base import (
     SandboxHttpClient,
 )
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
-from tests.sqs.queue_lab import FIFO, QUEUE, SECRET, QueueLab, sandbox_lab
+from tests.sqs.queue_harness import FIFO, QUEUE, SECRET, QueueHarness, sandbox_harness
 from tests.support.ports import free_port
-from tests.support.publisher_lab import IN_BOTH_MODES
+from tests.support.publisher_harness import IN_BOTH_MODES
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -69,8 +69,8 @@ def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
         content_type="text/plain",
         delay=2.2,
     )
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        receipt = lab.publish(QUEUE, message)
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        receipt = harness.publish(QUEUE, message)
     (stored_message,) = queues.messages[QUEUE]
     assert stored_message["MessageBody"] == "Grüße"
     assert stored_message["MessageGroupId"] == "tenant-7"
@@ -93,8 +93,8 @@ def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
     """A FIFO queue detects repeated message ids; a message's receipt has a sequence number."""
     queues = sandbox()
     message = Message(b"1", key="customer-1", id="order-1")
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        first, second = (lab.publish(FIFO, message) for _ in range(2))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        first, second = (harness.publish(FIFO, message) for _ in range(2))
     (stored_message,) = queues.messages[FIFO]
     assert (stored_message["MessageDeduplicationId"], stored_message["MessageGroupId"]) == (
         "order-1",
@@ -107,18 +107,18 @@ def test_fifo_queue_stores_a_repeated_id_once(is_async: bool) -> None:
 def test_lost_answer_is_repeated_only_with_an_id_of_a_fifo_queue(is_async: bool) -> None:
     """After a lost response, only a FIFO queue, which detects repeats, gets the message again."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=is_async, retry=RetryPolicy(3, 0)) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async, retry=RetryPolicy(3, 0)) as harness:
+        harness.completed(harness.connector.open(5.0))
         queues.fail(Lost())
-        lab.publish(FIFO, Message(b"1", key="c", id="order-1"))
+        harness.publish(FIFO, Message(b"1", key="c", id="order-1"))
         assert len(queues.messages[FIFO]) == 1
         queues.fail(Lost())
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.publish(QUEUE, Message(b"1", id="order-1"))
+            harness.publish(QUEUE, Message(b"1", id="order-1"))
         assert excinfo.value.may_have_been_processed
         queues.fail(Lost())
         with pytest.raises(OutcomeUnknown):
-            lab.publish(QUEUE, Message(b"2"), idempotency_key="k")
+            harness.publish(QUEUE, Message(b"2"), idempotency_key="k")
     assert len(queues.messages[QUEUE]) == 2
 
 
@@ -128,8 +128,8 @@ def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
     queues = sandbox()
     messages = [Message(f"m{number}") for number in range(25)]
     messages[13] = Message(b"\xff\xfe")
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        results = lab.publish_batch(QUEUE, messages)
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        results = harness.publish_batch(QUEUE, messages)
     assert [result.ok for result in results] == [number != 13 for number in range(25)]
     assert isinstance(results[13].error, InvalidData)
     bodies = [message["MessageBody"] for message in queues.messages[QUEUE]]
@@ -146,11 +146,11 @@ def test_batch_has_a_result_for_each_message(is_async: bool) -> None:
 def test_batch_of_messages_that_sqs_cannot_store_sends_nothing(is_async: bool) -> None:
     """A batch without any valid message raises an error, and nothing is sent."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        harness.completed(harness.connector.open(5.0))
         requests_before = len(queues.requests)
         with pytest.raises(InvalidData):
-            lab.publish_batch(QUEUE, [Message(b"\xff"), Message(b"\xfe")])
+            harness.publish_batch(QUEUE, [Message(b"\xff"), Message(b"\xfe")])
     assert len(queues.requests) == requests_before
 
 
@@ -161,8 +161,8 @@ def test_messages_that_together_exceed_one_mebibyte_are_sent_in_several_requests
     """Messages that together exceed one mebibyte are sent in several requests."""
     queues = sandbox()
     messages = [Message("x" * 400_000) for _ in range(5)]
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        results = lab.publish_batch(QUEUE, messages)
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        results = harness.publish_batch(QUEUE, messages)
     assert all(result.ok for result in results)
     assert len(queues.messages[QUEUE]) == 5
 
@@ -190,12 +190,12 @@ def test_refusals_are_typed(
 ) -> None:
     """Each SQS error code has its own error class, and the raised error omits SQS's text."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        harness.completed(harness.connector.open(5.0))
         answer = sqs_refusal(code, "the text of the answer", status)
         queues.fail(answer, answer)
         with pytest.raises(kind) as excinfo:
-            lab.publish(QUEUE, Message(b"1"))
+            harness.publish(QUEUE, Message(b"1"))
     assert excinfo.value.vendor_code == code  # type: ignore[attr-defined]  # errors with an answer have it
     assert "text of the answer" not in f"{excinfo.value!r} {vars(excinfo.value)}"
 
@@ -215,14 +215,14 @@ def test_error_for_message_above_its_queue_limit_says_it_is_too_large() -> None:
 @IN_BOTH_MODES
 def test_missing_queue_and_wrong_secret_are_typed(is_async: bool) -> None:
     """A missing queue and a wrong key raise typed errors, which do not show the secret."""
-    with sandbox_lab(sandbox(), is_async=is_async) as lab, pytest.raises(TopicNotFound):
-        lab.publish("nowhere", Message(b"1"))
+    with sandbox_harness(sandbox(), is_async=is_async) as harness, pytest.raises(TopicNotFound):
+        harness.publish("nowhere", Message(b"1"))
     queues = sandbox()
-    lab = sandbox_lab(queues, is_async=is_async)
+    harness = sandbox_harness(queues, is_async=is_async)
     queues.secret_access_key = "another"
-    with lab, pytest.raises(AuthenticationFailed) as excinfo:
-        lab.publish(QUEUE, Message(b"1"))
-    assert SECRET not in f"{excinfo.value!r} {vars(excinfo.value)} {lab.connector!r}"
+    with harness, pytest.raises(AuthenticationFailed) as excinfo:
+        harness.publish(QUEUE, Message(b"1"))
+    assert SECRET not in f"{excinfo.value!r} {vars(excinfo.value)} {harness.connector!r}"
 
 
 @IN_BOTH_MODES
@@ -233,11 +233,11 @@ def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> 
     """If the response has another message's digest, the call fails with an unknown outcome."""
     queues = sandbox()
     content = {"MessageId": "1", "MD5OfMessageBody": digest_of_body(b"1"), **changed}
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        harness.completed(harness.connector.open(5.0))
         queues.fail(Response(200, body=json.dumps(content).encode()))
         with pytest.raises(VendorFailed) as excinfo:
-            lab.publish(QUEUE, Message(b"1"))
+            harness.publish(QUEUE, Message(b"1"))
     assert may_have_acted(excinfo.value)
 
 
@@ -245,26 +245,26 @@ def test_changed_message_is_noticed(changed: dict[str, Any], is_async: bool) -> 
 def test_answer_that_is_not_json_is_a_failure(is_async: bool) -> None:
     """A response that is not JSON, with success or error status, is a failure of SQS."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        harness.completed(harness.connector.open(5.0))
         for answer in (Response(200, body=b"[]"), Response(200, body=b"<"), Response(503)):
             queues.fail(answer)
             with pytest.raises(VendorFailed):
-                lab.publish(QUEUE, Message(b"1"))
+                harness.publish(QUEUE, Message(b"1"))
 
 
 @IN_BOTH_MODES
 def test_health_needs_no_permission_to_list_queues(is_async: bool) -> None:
     """The health check needs no permission to list queues, but fails with unknown keys."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        assert lab.completed(lab.connector.health(5.0)).is_healthy
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        assert harness.completed(harness.connector.health(5.0)).is_healthy
         queues.fail(sqs_refusal("AccessDenied", status=403))
-        assert lab.completed(lab.connector.health(5.0)).is_healthy
+        assert harness.completed(harness.connector.health(5.0)).is_healthy
         queues.secret_access_key = "another"
-        assert not lab.completed(lab.connector.health(5.0)).is_healthy
-        assert lab.connector.statistics().created == 1
-        assert lab.connector.versions.server is None
+        assert not harness.completed(harness.connector.health(5.0)).is_healthy
+        assert harness.connector.statistics().created == 1
+        assert harness.connector.versions.server is None
 
 
 @IN_BOTH_MODES
@@ -272,12 +272,12 @@ def test_failed_opening_is_reported(is_async: bool) -> None:
     """Opening a connector with unknown keys raises a typed error, and can be tried again."""
     queues = sandbox()
     queues.access_key_id = "OTHER"
-    lab = sandbox_lab(queues, is_async=is_async)
+    harness = sandbox_harness(queues, is_async=is_async)
     queues.access_key_id = "AKIDOTHER"
-    with lab:
+    with harness:
         for _ in range(2):
             with pytest.raises(AuthenticationFailed):
-                lab.completed(lab.connector.open(5.0))
+                harness.completed(harness.connector.open(5.0))
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,11 @@ def test_messages_that_a_queue_cannot_take_are_refused(
     queue: str, fields: dict[str, Any], field: str
 ) -> None:
     """A message that SQS would refuse or alter is refused, and the error names its wrong field."""
-    with sandbox_lab(sandbox(), is_async=False) as lab, pytest.raises(InvalidData) as excinfo:
-        lab.publish(queue, Message(**fields))
+    with (
+        sandbox_harness(sandbox(), is_async=False) as harness,
+        pytest.raises(InvalidData) as excinfo,
+    ):
+        harness.publish(queue, Message(**fields))
     assert excinfo.value.field == field
 
 
@@ -371,8 +374,8 @@ def test_keys_of_the_environment_are_used(is_async: bool, monkeypatch: pytest.Mo
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
     settings = AmazonSqs(region=queues.region, account="123456789012")
-    with QueueLab(settings, is_async=is_async, http=client(queues)) as lab:
-        lab.publish(QUEUE, Message(b"1"))
+    with QueueHarness(settings, is_async=is_async, http=client(queues)) as harness:
+        harness.publish(QUEUE, Message(b"1"))
     assert len(queues.messages[QUEUE]) == 1
 
 
@@ -421,11 +424,11 @@ def test_server_fault_of_a_message_leaves_its_outcome_open() -> None:
 def test_altered_answers_never_count_as_stored() -> None:
     """A truncated or altered response is a failure, and never becomes a receipt."""
     queues = sandbox()
-    with sandbox_lab(queues, is_async=False) as lab:
-        lab.connector.open(5.0)
+    with sandbox_harness(queues, is_async=False) as harness:
+        harness.connector.open(5.0)
         queues.fail(AlteredAnswer(lambda response: response.evolve(body=response.body[:-9])))
         with pytest.raises(VendorFailed):
-            lab.publish(QUEUE, Message(b"1"))
+            harness.publish(QUEUE, Message(b"1"))
 
 
 @IN_BOTH_MODES
@@ -439,10 +442,10 @@ def test_unreachable_service_did_nothing(is_async: bool) -> None:
         endpoint=f"http://127.0.0.1:{free_port()}",
     )
     with (
-        QueueLab(settings, is_async=is_async) as lab,
+        QueueHarness(settings, is_async=is_async) as harness,
         pytest.raises(ConnectionFailed) as excinfo,
     ):
-        lab.publish(QUEUE, Message("bolt"))
+        harness.publish(QUEUE, Message("bolt"))
 
     assert not excinfo.value.may_have_been_processed
     assert SECRET not in repr(vars(excinfo.value))
@@ -453,10 +456,10 @@ def test_nothing_is_sent_without_time(is_async: bool) -> None:
     """If looking up the access keys uses up the time limit, the request is not sent."""
     queues = sandbox()
     item = OutgoingMessage(QUEUE, Message(b"1"))
-    with sandbox_lab(queues, is_async=is_async) as lab:
-        lab.completed(lab.connector.open(5.0))
+    with sandbox_harness(queues, is_async=is_async) as harness:
+        harness.completed(harness.connector.open(5.0))
         requests_before = len(queues.requests)
         with pytest.raises(AttemptTimeout) as excinfo:
-            lab.completed(lab.connector._send("publish", item, float("-inf")))  # noqa: SLF001 - with no time left
+            harness.completed(harness.connector._send("publish", item, float("-inf")))  # noqa: SLF001 - with no time left
     assert not excinfo.value.may_have_been_processed
     assert len(queues.requests) == requests_before

@@ -11,7 +11,7 @@ from moorage import (
 )
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.steps.docker import DockerPlatform
-from tests.steps.docker_lab import IMAGE
+from tests.steps.docker_harness import IMAGE
 
 socket, folder, script, timeout = sys.argv[1:5]
 manager = ConnectorManager([Service("steps")], state=SqliteStorage(f"{folder}/state.db"))

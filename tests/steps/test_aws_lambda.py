@@ -28,7 +28,7 @@ from moorage import (
 from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.http.requests import Response
 from moorage.testing import FakeVendor, ScriptedHttpClient
-from tests.steps.cloud_lab import json_response
+from tests.steps.cloud_harness import json_response
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.azure_containers_lab import SETTINGS, FakeAzure
-from tests.steps.cloud_lab import json_response
+from tests.steps.azure_containers_harness import SETTINGS, FakeAzure
+from tests.steps.cloud_harness import json_response
 
 if TYPE_CHECKING:
     from pathlib import Path

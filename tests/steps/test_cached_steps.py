@@ -39,7 +39,7 @@ from moorage.domain.steps.step import (
 )
 from moorage.testing import VirtualClock
 from moorage.testing.fakes.platform import MockPlatform
-from tests.steps.step_lab import MODES, executor
+from tests.steps.step_harness import MODES, executor
 
 if TYPE_CHECKING:
     from pathlib import Path

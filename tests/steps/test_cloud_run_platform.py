@@ -29,8 +29,8 @@ from moorage.domain.steps.runs import STREAMS, LogChunk
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.cloud_lab import json_response
-from tests.steps.cloud_run_lab import FakeCloudRun
+from tests.steps.cloud_harness import json_response
+from tests.steps.cloud_run_harness import FakeCloudRun
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ import pytest
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.runs import RunPhase
 from moorage.domain.steps.step import run_name
-from tests.steps.docker_lab import engine
+from tests.steps.docker_harness import engine
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -43,8 +43,8 @@ from moorage.adapters.steps._docker_wire import Engine, message_of
 from moorage.adapters.steps.docker import DOCKER, DockerSettings
 from moorage.domain.steps.images import IgnoredFiles
 from moorage.domain.steps.path_patterns import PathPattern
-from tests.steps.docker_lab import IMAGE, engine, is_podman
-from tests.steps.registry_lab import BROKEN, THROTTLED, Registry, registry
+from tests.steps.docker_harness import IMAGE, engine, is_podman
+from tests.steps.registry_harness import BROKEN, THROTTLED, Registry, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -33,7 +33,7 @@ from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.result import StepOutcome
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.domain.steps.step import Resources, run_name
-from tests.steps.docker_lab import IMAGE, engine, is_podman, scripted_engine
+from tests.steps.docker_harness import IMAGE, engine, is_podman, scripted_engine
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

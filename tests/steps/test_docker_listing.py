@@ -17,7 +17,7 @@ from moorage.adapters.steps._docker_status import TOMBSTONE
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
 from moorage.errors import AttemptTimeout, VendorFailed
-from tests.steps.docker_lab import IMAGE, engine, scripted_engine
+from tests.steps.docker_harness import IMAGE, engine, scripted_engine
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,7 +16,7 @@ from moorage import ConnectionFailed
 from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs
 from moorage.adapters.steps._docker_wire import Engine
 from moorage.domain.steps.log_times import nanoseconds_of
-from tests.steps.docker_lab import IMAGE, engine, is_podman
+from tests.steps.docker_harness import IMAGE, engine, is_podman
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -42,7 +42,7 @@ from moorage.domain.values.frozen_values import evolve
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit, PlatformSubject
-from tests.steps.docker_lab import IMAGE, engine, is_podman, scripted_engine
+from tests.steps.docker_harness import IMAGE, engine, is_podman, scripted_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

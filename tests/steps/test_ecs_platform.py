@@ -35,9 +35,9 @@ from moorage.domain.steps.runs import LogChunk
 from moorage.testing import VirtualClock, name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.cloud_lab import AheadClock, json_response
-from tests.steps.ecs_lab import SETTINGS, FakeEcs
-from tests.steps.step_lab import MODES, executor
+from tests.steps.cloud_harness import AheadClock, json_response
+from tests.steps.ecs_harness import SETTINGS, FakeEcs
+from tests.steps.step_harness import MODES, executor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

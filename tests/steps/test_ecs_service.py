@@ -19,8 +19,8 @@ from moorage import (
     VendorRejected,
 )
 from moorage.testing import FakeVendor, ScriptedHttpClient, VirtualClock, VirtualSleeper
-from tests.steps.cloud_lab import json_response
-from tests.steps.ecs_lab import SETTINGS
+from tests.steps.cloud_harness import json_response
+from tests.steps.ecs_harness import SETTINGS
 from tests.support.moto_server import REGION, MotoServer
 
 

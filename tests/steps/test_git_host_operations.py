@@ -21,15 +21,15 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from tests.steps.github_lab import github
-from tests.steps.gitlab_lab import gitlab
+from tests.steps.github_harness import github
+from tests.steps.gitlab_harness import gitlab
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moorage import GitHubSettings, GitLabSettings
-    from tests.steps.github_lab import FakeGitHub
-    from tests.steps.gitlab_lab import FakeGitLab
+    from tests.steps.github_harness import FakeGitHub
+    from tests.steps.gitlab_harness import FakeGitLab
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -42,7 +42,7 @@ def hub() -> Generator[tuple[FakeGitHub, GitHubSettings]]:
 
 
 @pytest.fixture
-def lab() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
+def harness() -> Generator[tuple[FakeGitLab, GitLabSettings]]:
     """Yield a fake GitLab."""
     with gitlab() as pair:
         yield pair
@@ -132,10 +132,10 @@ def test_github_status_is_set_and_check_is_created_once(
 
 
 def test_release_of_gitlab_is_published_once(
-    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
+    harness: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
     """A release whose response is lost is found by its tag; file and link are created once."""
-    host, settings = lab
+    host, settings = harness
     project = GitLabProject(settings)
     host.cuts = ["POST /projects/{id}/releases"]
 
@@ -153,10 +153,10 @@ def test_release_of_gitlab_is_published_once(
 
 
 def test_gitlab_status_is_set_once_and_mirror_is_started(
-    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
+    harness: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager
 ) -> None:
     """A commit status is set once, even if its repeat is refused; a pull mirror is started."""
-    host, settings = lab
+    host, settings = harness
     project = GitLabProject(settings)
     status = project.status(COMMIT, "success", context="erp", url="https://e.x")
     manager.perform("git", status)
@@ -175,10 +175,10 @@ def test_gitlab_status_is_set_once_and_mirror_is_started(
 
 @pytest.mark.parametrize("event, state", [("enqueue", "pending"), ("skip", "skipped")])
 def test_refused_change_of_a_gitlab_status_is_an_error(
-    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager, event: str, state: str
+    harness: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager, event: str, state: str
 ) -> None:
     """A state that GitLab refuses, because the commit has another one, is not reported as set."""
-    host, settings = lab
+    host, settings = harness
     text = (
         f"Cannot transition status via :{event} from :running"
         f' (Reason(s): Status cannot transition via "{event}")'

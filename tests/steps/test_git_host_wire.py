@@ -31,15 +31,15 @@ from moorage import (
 from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi
 from moorage.adapters.steps.github import _archived_file
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.steps.git_host_lab import Message, Reply, https_server
-from tests.steps.github_lab import github
+from tests.steps.git_host_harness import Message, Reply, https_server
+from tests.steps.github_harness import github
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from moorage import GitHubSettings
-    from tests.steps.github_lab import FakeGitHub
+    from tests.steps.github_harness import FakeGitHub
 
 TOKEN = Secret("Bearer ghp_27182818284590452353602874713526")
 Files = tuple["Path", "Path"]

@@ -44,19 +44,19 @@ from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.github_lab import TOKEN, FakeGitHub, claims_of, github
-from tests.steps.step_lab import MODES, executor
+from tests.steps.github_harness import TOKEN, FakeGitHub, claims_of, github
+from tests.steps.step_harness import MODES, executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-Lab = tuple[FakeGitHub, GitHubSettings]
+Harness = tuple[FakeGitHub, GitHubSettings]
 WORKER = Path(__file__).with_name("git_host_worker.py")
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def lab() -> Generator[Lab]:
+def harness() -> Generator[Harness]:
     """Yield a fake GitHub."""
     with github() as pair:
         yield pair
@@ -70,9 +70,11 @@ def workflow_step(script: str, options: Mapping[str, Any]) -> Step:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_workflow_runs_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
+def test_workflow_runs_pass_conformance_kit(
+    check: platform_conformance.Check, harness: Harness
+) -> None:
     """Workflow runs pass the conformance kit, within the limits of a git host."""
-    server, settings = lab
+    server, settings = harness
     check(
         platform_conformance.PlatformSubject(
             make=lambda: GitHubPlatform(settings),
@@ -104,9 +106,11 @@ def wait_for_end(platform: GitHubPlatform, name: str) -> Any:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+def test_key_runs_once_and_returns_the_exit_code(
+    harness: Harness, mode: str, tmp_path: Path
+) -> None:
     """Sync and async code get the exit code from GitHub's annotation; a repeat starts nothing."""
-    server, settings = lab
+    server, settings = harness
     execute = executor(mode, GitHubPlatform(settings), f"sqlite:///{tmp_path}/state.db")
     before = len(server.dispatches)
 
@@ -122,9 +126,9 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 
 
 @pytest.mark.parametrize("is_silent", [False, True])
-def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -> None:
+def test_lost_answer_of_a_dispatch_finds_the_run(harness: Harness, *, is_silent: bool) -> None:
     """If a response with a run's id is lost, the run is found by its title, not started again."""
-    server, settings = lab
+    server, settings = harness
     name = f"lost-{is_silent}"
     server.is_silent = is_silent
     server.cuts = [] if is_silent else ["dispatches"]
@@ -139,9 +143,9 @@ def test_lost_answer_of_a_dispatch_finds_the_run(lab: Lab, *, is_silent: bool) -
 
 
 @pytest.mark.parametrize("cut", ["POST /repos/{owner}/{repo}/git/refs", "PATCH"])
-def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
+def test_lost_answers_of_a_claim_change_nothing(harness: Harness, cut: str) -> None:
     """If the response to a run's claim is lost, the claim is read again and the start continues."""
-    server, settings = lab
+    server, settings = harness
     name = f"cut-{cut[:5].strip().lower()}"
     server.cuts = [cut]
 
@@ -151,9 +155,9 @@ def test_lost_answers_of_a_claim_change_nothing(lab: Lab, cut: str) -> None:
     assert [] == server.cuts
 
 
-def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
+def test_killed_program_finds_its_run(harness: Harness, tmp_path: Path) -> None:
     """After kill -9 between a dispatch and its response, the same key follows the same run."""
-    server, settings = lab
+    server, settings = harness
     gate = tmp_path / "go"
     script = f"until [ -e {gate} ]; do sleep 0.05; done; echo once; exit 7"
     before = len(server.dispatches)
@@ -185,9 +189,9 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     assert before + 1 == len(server.dispatches)
 
 
-def test_run_that_never_appears_is_lost(lab: Lab) -> None:
+def test_run_that_never_appears_is_lost(harness: Harness) -> None:
     """If a dispatched run never appears, its outcome is unknown, and it is not repeated."""
-    server, settings = lab
+    server, settings = harness
     settings = attrs.evolve(settings, lost_after=1.0)
     server.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
     before = len(server.dispatches)
@@ -210,10 +214,14 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     ],
 )
 def test_refused_dispatch_gives_the_claim_back(
-    lab: Lab, status: int, body: dict[str, Any], headers: dict[str, str], error: type[Exception]
+    harness: Harness,
+    status: int,
+    body: dict[str, Any],
+    headers: dict[str, str],
+    error: type[Exception],
 ) -> None:
     """If GitHub refuses a dispatch, nothing has started; the same key can start the run later."""
-    server, settings = lab
+    server, settings = harness
     platform, name = GitHubPlatform(settings), f"refused-{status}-{len(headers)}-{error.__name__}"
     server.failures = [("dispatches", status, body, headers)]
 
@@ -225,9 +233,9 @@ def test_refused_dispatch_gives_the_claim_back(
     assert 0 == wait_for_end(platform, name).exit_code
 
 
-def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
+def test_workflow_without_the_input_is_explained(harness: Harness) -> None:
     """If a workflow lacks inputs that moorage needs, the step is refused; the error lists them."""
-    platform = GitHubPlatform(attrs.evolve(lab[1], run_input="run_name"))
+    platform = GitHubPlatform(attrs.evolve(harness[1], run_input="run_name"))
 
     with pytest.raises(InvalidRequest) as excinfo:
         platform.start(spec("input"), 10.0)
@@ -254,10 +262,10 @@ def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
     ],
 )
 def test_each_github_conclusion_has_one_meaning(
-    lab: Lab, conclusion: str, expected: object
+    harness: Harness, conclusion: str, expected: object
 ) -> None:
     """Each GitHub conclusion has one meaning, and only `success` is a success."""
-    server, settings = lab
+    server, settings = harness
     platform, name = GitHubPlatform(settings), f"end-{conclusion}"
     platform.start(spec(name, "true"), 10.0)
     wait_for_end(platform, name)
@@ -271,9 +279,9 @@ def test_each_github_conclusion_has_one_meaning(
     assert status == next(item for item in platform.runs(10.0) if item.name == name)
 
 
-def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
+def test_run_that_needs_approval_is_an_error_and_goes_on(harness: Harness) -> None:
     """If a run needs approval, an error with its URL is raised; a later call follows the run."""
-    server, settings = lab
+    server, settings = harness
     platform = GitHubPlatform(settings)
     platform.start(spec("approve", "exit 4"), 10.0)
     wait_for_end(platform, "approve")
@@ -296,9 +304,9 @@ def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
     assert 4 == wait_for_end(platform, "approve").exit_code
 
 
-def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
+def test_token_goes_to_the_api_only_and_is_masked(harness: Harness) -> None:
     """The log storage gets no credential, and a token that a job prints is masked."""
-    server, settings = lab
+    server, settings = harness
     platform = GitHubPlatform(settings)
     platform.start(spec("mask", f"echo token {TOKEN}"), 10.0)
     wait_for_end(platform, "mask")
@@ -313,9 +321,9 @@ def test_token_goes_to_the_api_only_and_is_masked(lab: Lab) -> None:
     assert TOKEN not in repr(settings)
 
 
-def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
+def test_log_of_a_job_is_downloaded_once(harness: Harness) -> None:
     """A log of several parts is downloaded once; positions in it stay valid."""
-    server, settings = lab
+    server, settings = harness
     platform = GitHubPlatform(settings)
     script = (
         "i=0; while [ $i -lt 300 ]; do head -c 10000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
@@ -335,9 +343,9 @@ def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
     assert 2 == len(server.downloads)
 
 
-def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
+def test_echoed_token_is_masked_in_errors(harness: Harness) -> None:
     """If an error response repeats the token, the error does not show the token."""
-    server, settings = lab
+    server, settings = harness
     server.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
@@ -353,9 +361,9 @@ def app_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSettings:
+def as_app(harness: Harness, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSettings:
     """Return the settings of a GitHub App whose JWTs the fake GitHub verifies."""
-    server, settings = lab
+    server, settings = harness
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -377,10 +385,12 @@ def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSetting
     )
 
 
-def test_github_app_signs_jwts_of_at_most_ten_minutes(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+def test_github_app_signs_jwts_of_at_most_ten_minutes(
+    harness: Harness, app_key: rsa.RSAPrivateKey
+) -> None:
     """A GitHub App signs JWTs of at most ten minutes, and renews a refused token."""
-    server, proofs = lab[0], list[str]()
-    settings = as_app(lab, app_key, proofs)
+    server, proofs = harness[0], list[str]()
+    settings = as_app(harness, app_key, proofs)
     server.issued.clear()
     platform = GitHubPlatform(settings)
 
@@ -398,11 +408,11 @@ def test_github_app_signs_jwts_of_at_most_ten_minutes(lab: Lab, app_key: rsa.RSA
 
 
 def test_token_that_ends_soon_is_renewed(
-    lab: Lab, app_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, app_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that expires within minutes is not used for the next request."""
-    server = lab[0]
-    settings = as_app(lab, app_key, [])
+    server = harness[0]
+    settings = as_app(harness, app_key, [])
     expiry = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
     monkeypatch.setattr(server, "ends_at", lambda: expiry)
     server.issued.clear()
@@ -414,10 +424,12 @@ def test_token_that_ends_soon_is_renewed(
     assert 2 == len(server.issued)
 
 
-def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+def test_refused_tokens_are_not_fetched_for_ever(
+    harness: Harness, app_key: rsa.RSAPrivateKey
+) -> None:
     """If the next token is refused too, an error is raised instead of an endless loop."""
-    server = lab[0]
-    settings = as_app(lab, app_key, [])
+    server = harness[0]
+    settings = as_app(harness, app_key, [])
     server.issued.clear()
     body = {"message": "Bad credentials"}
     refusal: tuple[str, int, dict[str, Any], dict[str, str]] = ("git/ref/", 401, body, {})
@@ -429,10 +441,12 @@ def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPriva
     assert 2 == len(server.issued)
 
 
-def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+def test_app_without_installation_is_explained(
+    harness: Harness, app_key: rsa.RSAPrivateKey
+) -> None:
     """A GitHub App that GitHub does not know raises a credential error without the key."""
-    server = lab[0]
-    settings = as_app(lab, app_key, [])
+    server = harness[0]
+    settings = as_app(harness, app_key, [])
     server.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
 
     with pytest.raises(CredentialRefreshFailed, match="issues no token") as failed:
@@ -459,10 +473,10 @@ def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivate
         {"ca_file": "/no"},
     ],
 )
-def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
+def test_wrong_settings_are_named(harness: Harness, options: dict[str, Any]) -> None:
     """An impossible setting is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
-        GITHUB.build(attrs.evolve(lab[1], **options))
+        GITHUB.build(attrs.evolve(harness[1], **options))
 
 
 @pytest.mark.parametrize(
@@ -479,18 +493,20 @@ def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
         {"command": ["step.yml", "main", "x"]},
     ],
 )
-def test_steps_that_no_workflow_can_run_are_refused(lab: Lab, options: dict[str, Any]) -> None:
+def test_steps_that_no_workflow_can_run_are_refused(
+    harness: Harness, options: dict[str, Any]
+) -> None:
     """A step that a workflow cannot run is refused before anything is sent."""
     fields: dict[str, Any] = {"command": ["step.yml"], **options}
     step = Step("x", fields.pop("command"), **fields)
 
     with pytest.raises(InvalidData):
-        GitHubPlatform(lab[1]).validate(step)
+        GitHubPlatform(harness[1]).validate(step)
 
 
-def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
+def test_time_limit_is_an_input_in_minutes(harness: Harness) -> None:
     """A workflow can receive its time limit as an input, in whole minutes."""
-    server, settings = lab
+    server, settings = harness
     platform = GitHubPlatform(attrs.evolve(settings, minutes_input="minutes"))
 
     platform.start(spec("minutes", "true", timeout=90.0), 10.0)
@@ -498,9 +514,9 @@ def test_time_limit_is_an_input_in_minutes(lab: Lab) -> None:
     assert "2" == server.dispatches[-1]["inputs"]["minutes"]
 
 
-def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
+def test_github_is_asked_once_in_a_while(harness: Harness, tmp_path: Path) -> None:
     """Within its polling interval, a platform answers all status requests from its cache."""
-    server, settings = lab
+    server, settings = harness
     platform = GitHubPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
     platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done"), 10.0)
@@ -515,9 +531,9 @@ def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     assert 0 == wait_for_end(GitHubPlatform(settings), "pace").exit_code
 
 
-def test_error_proves_that_start_did_nothing_if_no_connection_can_be_made(lab: Lab) -> None:
+def test_error_proves_that_start_did_nothing_if_no_connection_can_be_made(harness: Harness) -> None:
     """If no connection can be made, the error proves that a start did nothing."""
-    platform = GitHubPlatform(attrs.evolve(lab[1], api="https://127.0.0.1:9"))
+    platform = GitHubPlatform(attrs.evolve(harness[1], api="https://127.0.0.1:9"))
 
     with pytest.raises(ConnectionFailed) as failed:
         platform.start(spec("nowhere"), 5.0)

@@ -38,29 +38,29 @@ from moorage.domain.steps.runs import LogChunk
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
 from moorage.testing.kits.platform_conformance import PlatformLimit
-from tests.steps.gitlab_lab import TOKEN, FakeGitLab, gitlab
-from tests.steps.step_lab import MODES, executor
+from tests.steps.gitlab_harness import TOKEN, FakeGitLab, gitlab
+from tests.steps.step_harness import MODES, executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-Lab = tuple[FakeGitLab, GitLabSettings]
+Harness = tuple[FakeGitLab, GitLabSettings]
 WORKER = Path(__file__).with_name("git_host_worker.py")
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def shared_lab() -> Generator[Lab]:
+def shared_harness() -> Generator[Harness]:
     """Yield a fake GitLab."""
     with gitlab() as pair:
         yield pair
 
 
 @pytest.fixture
-def lab(shared_lab: Lab) -> Lab:
+def harness(shared_harness: Harness) -> Harness:
     """Yield the fake GitLab with its default behaviour."""
-    shared_lab[0].has_ranges = shared_lab[0].has_stamps = False
-    return shared_lab
+    shared_harness[0].has_ranges = shared_harness[0].has_stamps = False
+    return shared_harness
 
 
 def pipeline_step(script: str, options: Mapping[str, Any]) -> Step:
@@ -90,9 +90,11 @@ def wait_for_end(platform: GitLabPlatform, name: str) -> Any:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_gitlab_pipelines_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
+def test_gitlab_pipelines_pass_conformance_kit(
+    check: platform_conformance.Check, harness: Harness
+) -> None:
     """Pipelines pass the conformance kit, within the limits of a git host."""
-    server, settings = lab
+    server, settings = harness
     check(
         platform_conformance.PlatformSubject(
             make=lambda: GitLabPlatform(settings),
@@ -105,9 +107,11 @@ def test_gitlab_pipelines_pass_conformance_kit(check: platform_conformance.Check
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: Path) -> None:
+def test_key_runs_once_and_returns_the_exit_code(
+    harness: Harness, mode: str, tmp_path: Path
+) -> None:
     """Sync and async code get the exit code that the runner reports; a repeat starts nothing."""
-    server, settings = lab
+    server, settings = harness
     execute = executor(mode, GitLabPlatform(settings), f"sqlite:///{tmp_path}/state.db")
     before = len(server.pipelines)
 
@@ -124,9 +128,9 @@ def test_key_runs_once_and_returns_the_exit_code(lab: Lab, mode: str, tmp_path: 
 @pytest.mark.parametrize(
     "cut", ["POST /projects/{id}/pipeline", "PUT ", "POST /projects/{id}/labels"]
 )
-def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
+def test_lost_answers_change_nothing(harness: Harness, cut: str) -> None:
     """Whichever response to a start is lost, one pipeline runs, and is found by its variable."""
-    server, settings = lab
+    server, settings = harness
     name = f"lost-{cut[-6:].strip().strip('/')}"
     server.cuts = [cut]
     before = len(server.pipelines)
@@ -138,9 +142,9 @@ def test_lost_answers_change_nothing(lab: Lab, cut: str) -> None:
     assert [] == server.cuts
 
 
-def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
+def test_killed_program_finds_its_run(harness: Harness, tmp_path: Path) -> None:
     """After kill -9, the same key follows the same pipeline, and its log has each line once."""
-    server, settings = lab
+    server, settings = harness
     script = f"echo line 1; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo line 2; exit 7"
     before = len(server.pipelines)
 
@@ -173,9 +177,9 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
     assert ["line 1", "line 2"] == lines
 
 
-def test_run_that_never_appears_is_lost(lab: Lab) -> None:
+def test_run_that_never_appears_is_lost(harness: Harness) -> None:
     """If a pipeline never appears, its outcome is unknown, and it is not started again."""
-    server, settings = lab
+    server, settings = harness
     platform = GitLabPlatform(attrs.evolve(settings, lost_after=1.0))
     server.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
     before = len(server.pipelines)
@@ -196,10 +200,10 @@ def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     ],
 )
 def test_refused_pipeline_gives_the_claim_back(
-    lab: Lab, status: int, body: Any, headers: dict[str, str], error: type[Exception]
+    harness: Harness, status: int, body: Any, headers: dict[str, str], error: type[Exception]
 ) -> None:
     """If GitLab refuses a pipeline, nothing has started, and the same key can start it later."""
-    server, settings = lab
+    server, settings = harness
     platform, name = GitLabPlatform(settings), f"refused-{status}"
     server.failures = [("POST /projects/{id}/pipeline", status, body, headers)]
 
@@ -224,10 +228,10 @@ def test_refused_pipeline_gives_the_claim_back(
     ],
 )
 def test_each_gitlab_status_has_one_meaning(
-    lab: Lab, status: str, reason: str, expected: object
+    harness: Harness, status: str, reason: str, expected: object
 ) -> None:
     """Each GitLab status has one meaning, and only `success` is a success."""
-    server, settings = lab
+    server, settings = harness
     platform, name = GitLabPlatform(settings), f"end-{status}-{reason}"
     platform.start(spec(name, "exit 5"), 10.0)
     wait_for_end(platform, name)
@@ -242,10 +246,10 @@ def test_each_gitlab_status_has_one_meaning(
 @pytest.mark.parametrize("has_stamps", [False, True])
 @pytest.mark.parametrize("has_ranges", [False, True])
 def test_trace_is_followed_live(
-    lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
+    harness: Harness, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
 ) -> None:
     """Reading of a growing job log continues at the last position, even without range requests."""
-    server, settings = lab
+    server, settings = harness
     server.has_ranges, server.has_stamps = has_ranges, has_stamps
     gate = tmp_path / "go"
     name = f"live-{has_ranges}-{has_stamps}"
@@ -274,9 +278,9 @@ def test_trace_is_followed_live(
     assert not any("section_" in line for line in lines)
 
 
-def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
+def test_gitlab_is_asked_once_in_a_while(harness: Harness, tmp_path: Path) -> None:
     """Within the polling interval, a growing log is read once, and no line is lost."""
-    server, settings = lab
+    server, settings = harness
     platform = GitLabPlatform(attrs.evolve(settings, pace=1000.0))
     gate = tmp_path / "go"
     platform.start(spec("pace", f"until [ -e {gate} ]; do sleep 0.02; done; echo two"), 10.0)
@@ -293,9 +297,9 @@ def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     assert "two" in last_chunk.data.decode().splitlines()
 
 
-def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(lab: Lab) -> None:
+def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(harness: Harness) -> None:
     """Another program's label that has the scope's prefix is not shown as a run."""
-    server, settings = lab
+    server, settings = harness
     server.labels["moorage.plain"] = {
         "id": 1,
         "name": "moorage.plain",
@@ -308,9 +312,9 @@ def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(lab: La
     assert "plain" not in {status.name for status in GitLabPlatform(settings).runs(10.0)}
 
 
-def test_deleted_pipeline_is_lost(lab: Lab) -> None:
+def test_deleted_pipeline_is_lost(harness: Harness) -> None:
     """A run whose pipeline was deleted at GitLab has the phase LOST."""
-    server, settings = lab
+    server, settings = harness
     platform = GitLabPlatform(settings)
     platform.start(spec("deleted", "true"), 10.0)
     wait_for_end(platform, "deleted")
@@ -320,9 +324,9 @@ def test_deleted_pipeline_is_lost(lab: Lab) -> None:
     assert RunPhase.LOST is wait_for_end(platform, "deleted").phase
 
 
-def test_failures_are_typed_and_masked(lab: Lab) -> None:
+def test_failures_are_typed_and_masked(harness: Harness) -> None:
     """Each failure raises its error type, without the token that the response repeats."""
-    server, settings = lab
+    server, settings = harness
     server.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
@@ -347,10 +351,10 @@ def test_failures_are_typed_and_masked(lab: Lab) -> None:
         {"ca_file": "/no"},
     ],
 )
-def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
+def test_wrong_settings_are_named(harness: Harness, options: dict[str, Any]) -> None:
     """An impossible setting is refused before anything is sent."""
     with pytest.raises(ConfigurationError):
-        GITLAB.build(attrs.evolve(lab[1], **options))
+        GITLAB.build(attrs.evolve(harness[1], **options))
 
 
 @pytest.mark.parametrize(
@@ -365,10 +369,12 @@ def test_wrong_settings_are_named(lab: Lab, options: dict[str, Any]) -> None:
         {"command": ["a b"]},
     ],
 )
-def test_steps_that_no_pipeline_can_run_are_refused(lab: Lab, options: dict[str, Any]) -> None:
+def test_steps_that_no_pipeline_can_run_are_refused(
+    harness: Harness, options: dict[str, Any]
+) -> None:
     """A step that a pipeline cannot run is refused before anything is sent."""
     fields: dict[str, Any] = {"command": ["main"], **options}
     step = Step("x", fields.pop("command"), **fields)
 
     with pytest.raises(InvalidData):
-        GitLabPlatform(lab[1]).validate(step)
+        GitLabPlatform(harness[1]).validate(step)

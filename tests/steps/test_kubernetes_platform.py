@@ -30,7 +30,7 @@ from moorage import (
     Workspace,
 )
 from moorage.domain.steps.runs import LogChunk
-from tests.steps.kubernetes_lab import (
+from tests.steps.kubernetes_harness import (
     FakeCluster,
     cluster,
     ended_pod,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEGUN = "2030-01-02T03:04:05Z"
-Lab = tuple[FakeCluster, KubernetesPlatform]
+Harness = tuple[FakeCluster, KubernetesPlatform]
 STEP = Step(
     "report",
     ["sh", "-c", "echo $(A)"],
@@ -56,17 +56,17 @@ STEP = Step(
 
 
 @pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Generator[Lab]:
+def shared_harness(tmp_path_factory: pytest.TempPathFactory) -> Generator[Harness]:
     """Yield a fake cluster."""
     with cluster(tmp_path_factory.mktemp("cluster")) as pair:
         yield pair
 
 
 @pytest.fixture
-def lab(shared_lab: Lab) -> Lab:
+def harness(shared_harness: Harness) -> Harness:
     """Yield the fake cluster without objects."""
-    shared_lab[0].__init__()  # type: ignore[misc]  # as new
-    return shared_lab
+    shared_harness[0].__init__()  # type: ignore[misc]  # as new
+    return shared_harness
 
 
 def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:
@@ -75,9 +75,9 @@ def spec(name: str = "run-1", step: Step = STEP) -> RunSpec:
     return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "x y"})
 
 
-def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
+def test_job_has_no_secret_and_few_rights(harness: Harness) -> None:
     """The Job shows no secret, does not run as root, and is not retried."""
-    api, platform = lab
+    api, platform = harness
     status = platform.start(spec(), 10.0)
 
     job = api.jobs["run-1"]
@@ -97,10 +97,10 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
 
 @pytest.mark.parametrize("text", ["kill $$", "$(A)", "$$(A) $", "$", "${B} $$$C", "$)(", "a"])
 def test_cluster_own_variable_expansion_changes_neither_arguments_nor_variables(
-    text: str, lab: Lab
+    text: str, harness: Harness
 ) -> None:
     """The cluster's own variable expansion changes neither arguments nor variables."""
-    api, platform = lab
+    api, platform = harness
     step = attrs.evolve(STEP, command=["sh", "-c", text], environment={"A": "b", "C": text})
     platform.start(spec(step=step), 10.0)
 
@@ -112,9 +112,9 @@ def test_cluster_own_variable_expansion_changes_neither_arguments_nor_variables(
     assert (text, "b") == (variables["C"], variables["A"])
 
 
-def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
+def test_files_of_a_job_are_in_its_secret(harness: Harness) -> None:
     """Files are mounted one by one in the working directory, separate from the secrets."""
-    api, platform = lab
+    api, platform = harness
     step = attrs.evolve(STEP, workspace=Workspace(files={"in/a.csv": b"1"}))
     platform.start(attrs.evolve(spec(step=step), inputs={"b.csv": b"2"}), 10.0)
 
@@ -130,9 +130,9 @@ def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
     assert [{"key": "TOKEN", "path": "TOKEN"}] == secrets["secret"]["items"]
 
 
-def test_files_too_large_for_a_secret_are_refused(lab: Lab) -> None:
+def test_files_too_large_for_a_secret_are_refused(harness: Harness) -> None:
     """A step with more than a megabyte of files is refused, and nothing is started."""
-    api, platform = lab
+    api, platform = harness
     large_spec = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})
     with pytest.raises(InvalidData, match="Secret"):
         platform.start(large_spec, 10.0)
@@ -150,9 +150,11 @@ LEAVING = attrs.evolve(
 )
 
 
-def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_path: Path) -> None:
+def test_successful_step_output_files_are_written_to_second_log(
+    harness: Harness, tmp_path: Path
+) -> None:
     """A successful step's output files are written to a second log, with any name and bytes."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(step=LEAVING), 10.0)
     pod = api.jobs["run-1"]["spec"]["template"]["spec"]
     (reader,) = pod["containers"]
@@ -191,9 +193,9 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
     assert platform.collect("run-1", "total.csv", 100, 10.0) is None
 
 
-def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
+def test_run_ends_when_its_files_are_read(harness: Harness) -> None:
     """A successful run ends once its files were read or are unreadable; a failed one at once."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(step=LEAVING), 10.0)
     problem = {"reason": "ImagePullBackOff", "message": "not found"}
     throttled = {"reason": "ErrImagePull", "message": "toomanyrequests"}
@@ -220,9 +222,9 @@ def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
     assert [*[running] * 5, *[success] * 3, (RunPhase.ENDED, 3)] == phases
 
 
-def test_second_start_finds_the_job(lab: Lab) -> None:
+def test_second_start_finds_the_job(harness: Harness) -> None:
     """A second start finds the existing Job, and writes its secret if that is missing."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     api.secrets.clear()
 
@@ -287,10 +289,10 @@ LATE = {**FAILED, "reason": "DeadlineExceeded"}
     ],
 )
 def test_pod_and_job_determine_end_of_run(
-    lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
+    harness: Harness, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
 ) -> None:
     """The state of a pod and its Job determines the phase, exit code and reason of the run."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     api.pods["run-1"] = pod
     api.jobs["run-1"]["status"] = {"conditions": [condition] if condition else None}
@@ -302,9 +304,9 @@ def test_pod_and_job_determine_end_of_run(
     assert status.is_over is (status.ended_at is not None)
 
 
-def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
+def test_missing_image_is_refused_at_the_start(harness: Harness) -> None:
     """A missing image is refused at the start, and its Job is removed."""
-    api, platform = lab
+    api, platform = harness
     api.pods["run-1"] = pod_state("Pending", waiting={"reason": "ImagePullBackOff"})
 
     with pytest.raises(VendorRejected, match="ImagePullBackOff"):
@@ -313,9 +315,9 @@ def test_missing_image_is_refused_at_the_start(lab: Lab) -> None:
     assert {} == api.jobs
 
 
-def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
+def test_start_does_not_wait_for_a_node(harness: Harness) -> None:
     """A pod without a node counts as starting, and can be stopped before it has a time limit."""
-    api, platform = lab
+    api, platform = harness
     api.pods["run-1"] = {"phase": "Pending"}
 
     assert RunPhase.STARTING is platform.start(spec(), 1.0).phase
@@ -324,9 +326,9 @@ def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
     assert 1 == api.jobs["run-1"]["spec"]["activeDeadlineSeconds"]
 
 
-def test_stopping_run_sets_its_time_limit_to_past(lab: Lab) -> None:
+def test_stopping_run_sets_its_time_limit_to_past(harness: Harness) -> None:
     """Stopping a run sets its time limit to the past, and its end is reported as a stop."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     platform.stop("run-1", 1.0, 10.0)
     assert {"spec": {"activeDeadlineSeconds": 1}} == api.requests[-1][2]
@@ -341,9 +343,9 @@ def test_stopping_run_sets_its_time_limit_to_past(lab: Lab) -> None:
     assert not any("PATCH" == request[0] for request in api.requests[before:])
 
 
-def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
+def test_run_that_exceeded_its_limit_is_not_stopped(harness: Harness) -> None:
     """If a run is already being ended at its limit, a stop changes nothing: it timed out."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     api.pods["run-1"] = pod_state("Failed", "DeadlineExceeded", running={"startedAt": _BEGUN})
     before = len(api.requests)
@@ -357,9 +359,9 @@ def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
     assert EndReason.DEADLINE is status.reason
 
 
-def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
+def test_text_of_a_node_without_the_log_is_no_output(harness: Harness) -> None:
     """If a node sends an error text instead of a deleted pod's log, it is not read as output."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     api.logs["run-1"] = (
         b"2030-01-02T03:04:05.1Z a\nunable to retrieve container logs for containerd://a1b2"
@@ -373,9 +375,9 @@ def test_text_of_a_node_without_the_log_is_no_output(lab: Lab) -> None:
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
 
 
-def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
+def test_answer_that_was_cut_is_a_failed_connection(harness: Harness) -> None:
     """If a connection ends in the middle of a response, a retryable error is raised."""
-    api, platform = lab
+    api, platform = harness
     api.failures = [(200, {"Content-Length": "1000"}, b'{"items": [')]
 
     with pytest.raises(ConnectionFailed, match="IncompleteRead") as cut:
@@ -384,9 +386,9 @@ def test_answer_that_was_cut_is_a_failed_connection(lab: Lab) -> None:
     assert cut.value.retryable
 
 
-def test_output_with_equal_times_is_read_once(lab: Lab) -> None:
+def test_output_with_equal_times_is_read_once(harness: Harness) -> None:
     """Log entries with equal times are read only once, even if a read ends between them."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 10.0)
     first = b"2030-01-02T03:04:05.1Z a\n2030-01-02T03:04:05.2Z b\n"
@@ -412,9 +414,9 @@ def test_output_with_equal_times_is_read_once(lab: Lab) -> None:
     assert not platform.logs("run-1", "stdout", "", 10.0).is_last
 
 
-def test_lines_within_one_microsecond_are_read_once(lab: Lab) -> None:
+def test_lines_within_one_microsecond_are_read_once(harness: Harness) -> None:
     """Log entries whose times differ by nanoseconds are read only once, in any number of reads."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     lines = (
         b"2030-01-02T03:04:05.123456Z a\n"
@@ -433,9 +435,9 @@ def test_lines_within_one_microsecond_are_read_once(lab: Lab) -> None:
     assert b"d\n" == platform.logs("run-1", "stdout", chunk.position, 10.0).data
 
 
-def test_ended_run_is_removed(lab: Lab) -> None:
+def test_ended_run_is_removed(harness: Harness) -> None:
     """Only an ended run is removed; removing an unknown run does nothing."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     platform.remove("run-1", 10.0)
     assert ["run-1"] == list(api.jobs)
@@ -450,9 +452,9 @@ def test_ended_run_is_removed(lab: Lab) -> None:
     platform.close()
 
 
-def test_failures_are_typed(lab: Lab) -> None:
+def test_failures_are_typed(harness: Harness) -> None:
     """Each error response of the API raises its error type, with the pause in seconds."""
-    api, platform = lab
+    api, platform = harness
     api.failures = [(429, {"Retry-After": "7"}, b"{}"), (500, {}, b"broken"), (422, {}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
         platform.runs(10.0)
@@ -466,10 +468,10 @@ def test_failures_are_typed(lab: Lab) -> None:
 @pytest.mark.parametrize("content", [b"<html>Log in</html>", b"[]", b"{}"])
 @pytest.mark.parametrize("method", ["runs", "start", "status", "check_access"])
 def test_answer_of_another_program_is_a_failure_of_the_vendor(
-    lab: Lab, method: str, content: bytes
+    harness: Harness, method: str, content: bytes
 ) -> None:
     """An answer that is not of the Kubernetes API, such as a proxy's page, raises VendorFailed."""
-    api, platform = lab
+    api, platform = harness
     acts: dict[str, Callable[[], object]] = {
         "runs": lambda: platform.runs(10.0),
         "start": lambda: platform.start(spec(), 10.0),
@@ -481,9 +483,9 @@ def test_answer_of_another_program_is_a_failure_of_the_vendor(
         acts[method]()
 
 
-def test_redirect_is_not_a_success(lab: Lab) -> None:
+def test_redirect_is_not_a_success(harness: Harness) -> None:
     """A request that a proxy redirects to its login page was not carried out."""
-    api, platform = lab
+    api, platform = harness
     platform.start(spec(), 10.0)
     api.pods["run-1"] = ended_pod(0)
     job, pods = (
@@ -503,27 +505,27 @@ def test_redirect_is_not_a_success(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
-def test_pause_of_any_form_is_typed(lab: Lab, pause: str) -> None:
+def test_pause_of_any_form_is_typed(harness: Harness, pause: str) -> None:
     """A malformed or too long Retry-After still leads to the error type of its status."""
-    api, platform = lab
+    api, platform = harness
     api.failures = [(429, {"Retry-After": pause}, b"{}")]
     with pytest.raises(RateLimitExceeded) as paused:
         platform.runs(10.0)
     assert paused.value.retry_at is not None
 
 
-def test_rights_are_checked(lab: Lab) -> None:
+def test_rights_are_checked(harness: Harness) -> None:
     """The error for a permission that the account lacks names it."""
-    api, platform = lab
+    api, platform = harness
     platform.check_access(10.0)
     api.denied = "pods"
     with pytest.raises(ConfigurationError, match="may not list pods"):
         platform.check_access(10.0)
 
 
-def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
+def test_wrong_settings_are_named(harness: Harness, tmp_path: Path) -> None:
     """An invalid server, certificate, authority or token raises an error."""
-    settings = lab[1]._settings  # noqa: SLF001 - to change one of them
+    settings = harness[1]._settings  # noqa: SLF001 - to change one of them
     wrong_options: tuple[dict[str, Any], ...] = (
         {"server": "http://x"},
         {"ca_file": "/no"},

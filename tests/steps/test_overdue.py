@@ -20,7 +20,7 @@ from moorage import (
     StepConnector,
 )
 from moorage.testing import AsyncVirtualSleeper, MockPlatform, VirtualClock, VirtualSleeper
-from tests.steps.step_lab import MODES
+from tests.steps.step_harness import MODES
 
 if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunStatus

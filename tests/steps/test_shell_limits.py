@@ -15,8 +15,8 @@ import pytest
 from moorage import EndReason, RunPhase, RunSpec, RunStatus, Step
 from moorage.domain.steps.cloud_runs import CloudRun, CloudRunNote
 from moorage.domain.steps.shell_limits import LIMIT_CODE, limited_command, with_shell_limit
-from tests.steps.azure_containers_lab import FakeAzure
-from tests.steps.ecs_lab import FakeEcs
+from tests.steps.azure_containers_harness import FakeAzure
+from tests.steps.ecs_harness import FakeEcs
 
 if TYPE_CHECKING:
     from pathlib import Path

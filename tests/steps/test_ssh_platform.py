@@ -35,7 +35,7 @@ from moorage.adapters.steps.ssh import SSH, SshPlatform, SshSettings
 from moorage.domain.steps.step import run_name
 from moorage.testing import name_of
 from moorage.testing.kits import platform_conformance
-from tests.steps.sshd_lab import Sshd, sshd
+from tests.steps.sshd_harness import Sshd, sshd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

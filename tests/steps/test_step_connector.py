@@ -48,7 +48,7 @@ from moorage.hub.audit import AuditTrail
 from moorage.testing import VirtualClock
 from moorage.testing.fakes.platform import MockPlatform
 from moorage.wiring.store_urls import aopen_storage, open_storage
-from tests.steps.step_lab import MODES, executor
+from tests.steps.step_harness import MODES, executor
 from tests.support.threads import no_new_threads
 from tests.support.waiting import wait_until
 

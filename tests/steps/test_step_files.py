@@ -28,8 +28,8 @@ from moorage.domain.steps.step import run_name
 from moorage.hub.step_files_async import AsyncStorageFiles
 from moorage.hub.step_files_sync import StorageFiles
 from moorage.testing import MockPlatform
-from tests.steps.docker_lab import IMAGE, engine
-from tests.steps.step_lab import MODES, executor
+from tests.steps.docker_harness import IMAGE, engine
+from tests.steps.step_harness import MODES, executor
 
 if TYPE_CHECKING:
     from collections.abc import Generator

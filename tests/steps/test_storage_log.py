@@ -24,7 +24,7 @@ from moorage.domain.steps.log_lines import LogLine
 from moorage.domain.steps.log_parts import LogParts, StorageLog
 from moorage.domain.steps.result import ExecutionResult, StepOutcome
 from moorage.testing import MockPlatform
-from tests.steps.step_lab import MODES, executor
+from tests.steps.step_harness import MODES, executor
 from tests.steps.test_step_files import AsyncFiles
 from tests.support.waiting import wait_until
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.storage.gcs_labs import bucket
+from tests.storage.gcs_harnesses import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes.storage._gcs_documents import error_document
-from tests.storage.labs import bytes_of
+from tests.storage.harnesses import bytes_of
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.storage.gcs import GcsSandbox

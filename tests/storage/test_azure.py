@@ -22,8 +22,8 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.fakes.clock import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from tests.storage.azure_lab import DATA, account, azure, over_azure
-from tests.storage.labs import PART
+from tests.storage.azure_harness import DATA, account, azure, over_azure
+from tests.storage.harnesses import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

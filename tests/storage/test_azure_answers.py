@@ -17,8 +17,8 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from tests.storage.azure_lab import DATA, azure, azure_refusal, over_azure, usual_answers
-from tests.storage.labs import PART
+from tests.storage.azure_harness import DATA, azure, azure_refusal, over_azure, usual_answers
+from tests.storage.harnesses import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

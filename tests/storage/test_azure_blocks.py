@@ -14,7 +14,7 @@ from moorage.contracts.storage import PutOptions
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
 from moorage.testing.sandboxes.base import Lost
-from tests.storage.azure_lab import (
+from tests.storage.azure_harness import (
     DATA,
     azure,
     azure_refusal,
@@ -22,7 +22,7 @@ from tests.storage.azure_lab import (
     over_azure_socket,
     usual_answers,
 )
-from tests.storage.labs import PART
+from tests.storage.harnesses import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 
 from moorage.contracts.storage import ByteRange, Checksum, PutOptions
-from tests.storage.azure_lab import azure, entra, over_azure
-from tests.storage.labs import PART, bytes_of
+from tests.storage.azure_harness import azure, entra, over_azure
+from tests.storage.harnesses import PART, bytes_of
 
 if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest

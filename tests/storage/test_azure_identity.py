@@ -20,8 +20,8 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendors.storage.azure_blob import AzureBlob
-from tests.storage.azure_lab import account, azure, container, entra, over_azure, query_of
-from tests.storage.labs import fetch_of
+from tests.storage.azure_harness import account, azure, container, entra, over_azure, query_of
+from tests.storage.harnesses import fetch_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ from moorage.testing import storage_conformance as kit
 from moorage.testing.fakes.http_tls import certificate_files
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.azure_blob import AzureBlob
-from tests.storage.labs import PART, QUICK, bytes_of
+from tests.storage.harnesses import PART, QUICK, bytes_of
 from tests.support.ports import free_port
 from tests.support.servers import azurite
 

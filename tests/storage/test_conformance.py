@@ -11,14 +11,14 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.azure_blob import AzureBlob
-from tests.storage.azure_lab import (
+from tests.storage.azure_harness import (
     async_over_azure,
     azure,
     entra,
     over_azure,
     over_azure_socket,
 )
-from tests.storage.labs import (
+from tests.storage.harnesses import (
     PART,
     async_over_s3,
     fetch_of,

@@ -21,9 +21,9 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost
-from tests.storage.azure_lab import azure, azure_refusal, over_azure, usual_answers
-from tests.storage.gcs_labs import bucket, over_gcs
-from tests.storage.labs import folder, over_s3, over_socket, sandbox
+from tests.storage.azure_harness import azure, azure_refusal, over_azure, usual_answers
+from tests.storage.gcs_harnesses import bucket, over_gcs
+from tests.storage.harnesses import folder, over_s3, over_socket, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +32,14 @@ TAKEN = "taken-by-another-account"
 NAME = "acme-archive"
 
 
-def lab(vendor: str, **options: Any) -> tuple[Any, Any]:
+def harness(vendor: str, **options: Any) -> tuple[Any, Any]:
     """Return a context with the vendor's sandbox, and a function for a hub over it."""
-    labs: dict[str, tuple[Any, Any]] = {
+    harnesses: dict[str, tuple[Any, Any]] = {
         "s3": (sandbox, over_s3),
         "azure": (azure, over_azure),
         "gcs": (bucket, over_gcs),
     }
-    make_sandbox, open_hub = labs[vendor]
+    make_sandbox, open_hub = harnesses[vendor]
     return make_sandbox(**options), open_hub
 
 
@@ -47,7 +47,7 @@ def lab(vendor: str, **options: Any) -> tuple[Any, Any]:
 @pytest.mark.parametrize("operation", ["create_container", "delete_container"])
 def test_repeat_after_lost_answer_succeeds(vendor: str, operation: str) -> None:
     """If the answer of a creation or deletion is lost, the repeat succeeds."""
-    sandbox_context, open_hub = lab(
+    sandbox_context, open_hub = harness(
         vendor, **({"region": "eu-central-1"} if vendor == "s3" else {})
     )
     with sandbox_context as server, open_hub(server) as hub:
@@ -68,7 +68,7 @@ def test_repeat_after_lost_answer_succeeds(vendor: str, operation: str) -> None:
 @pytest.mark.parametrize("vendor", ["s3", "gcs"])
 def test_name_of_another_account_is_refused(vendor: str) -> None:
     """A name that another account has used raises AlreadyExists, and nothing is created."""
-    sandbox_context, open_hub = lab(vendor)
+    sandbox_context, open_hub = harness(vendor)
     with sandbox_context as server, open_hub(server) as hub:
         files = hub.storage()
 
@@ -82,7 +82,7 @@ def test_name_of_another_account_is_refused(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", ["s3", "gcs"])
 def test_creation_time_is_listed(vendor: str) -> None:
     """S3 and Google list the time at which a container was created."""
-    sandbox_context, open_hub = lab(vendor)
+    sandbox_context, open_hub = harness(vendor)
     with sandbox_context as server, open_hub(server) as hub:
         containers = hub.storage().list_containers()
 
@@ -230,7 +230,7 @@ PAGES = {
 @pytest.mark.parametrize("vendor", PAGES)
 def test_list_that_does_not_advance_is_an_error(vendor: str) -> None:
     """A list whose next page is the same page raises an error instead of running for ever."""
-    sandbox_context, open_hub = lab(vendor)
+    sandbox_context, open_hub = harness(vendor)
     with sandbox_context as server, open_hub(server) as hub:
         hub.storage().list_containers()
         server.fail(*[Response(200, body=PAGES[vendor])] * 6)
@@ -248,7 +248,7 @@ def test_container_without_a_name_is_an_error(vendor: str) -> None:
         b"</EnumerationResults>",
         "gcs": b'{"items": [{}]}',
     }
-    sandbox_context, open_hub = lab(vendor)
+    sandbox_context, open_hub = harness(vendor)
     with sandbox_context as server, open_hub(server) as hub:
         hub.storage().list_containers()
         server.fail(*[Response(200, body=pages[vendor])] * 3)

@@ -11,7 +11,7 @@ import pytest
 
 from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
-from tests.storage.labs import folder
+from tests.storage.harnesses import folder
 
 if TYPE_CHECKING:
     from pathlib import Path

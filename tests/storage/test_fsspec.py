@@ -40,7 +40,7 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.vendors.storage.fsspec import Fsspec
 from tests.adapters.forked import run_in_forked_child
 from tests.storage.file_servers import PASSWORD, server
-from tests.storage.labs import PART, bytes_of, run
+from tests.storage.harnesses import PART, bytes_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.fsspec import Fsspec
 from tests.storage.file_servers import server
-from tests.storage.labs import PART, run, with_hub
+from tests.storage.harnesses import PART, run, with_hub
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -21,7 +21,7 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import Lost
 from tests.storage.gcs_answers import DATA, STEP, refusal
-from tests.storage.gcs_labs import bucket, over_gcs, over_socket
+from tests.storage.gcs_harnesses import bucket, over_gcs, over_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

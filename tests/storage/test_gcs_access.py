@@ -21,7 +21,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
-from tests.storage.gcs_labs import gcs, gcs_account, over_gcs
+from tests.storage.gcs_harnesses import gcs, gcs_account, over_gcs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,14 +9,14 @@ import pytest
 from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.gcs import Gcs
-from tests.storage.gcs_labs import (
+from tests.storage.gcs_harnesses import (
     async_over_gcs,
     bucket,
     fetch_of_gcs,
     over_gcs,
     over_socket,
 )
-from tests.storage.labs import run, with_hub
+from tests.storage.harnesses import run, with_hub
 
 if TYPE_CHECKING:
     from moorage.testing.kits.storage_conformance import AsyncCheck, Check

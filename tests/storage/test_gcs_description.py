@@ -9,8 +9,8 @@ from moorage.contracts.storage import ByteRange, PutOptions
 from moorage.testing.sandboxes.storage._gcs_documents import related_parts
 from moorage.testing.sandboxes.storage._s3_store import Spool
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
-from tests.storage.gcs_labs import over_gcs
-from tests.storage.labs import bytes_of
+from tests.storage.gcs_harnesses import over_gcs
+from tests.storage.harnesses import bytes_of
 from tests.support.openapi import Json, problems
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.vendors.storage.gcs import Gcs
-from tests.storage.labs import QUICK, bytes_of
+from tests.storage.harnesses import QUICK, bytes_of
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._gcs_session import Chunks
 from moorage.vendors.storage._gcs_signing import signer_of
-from tests.storage.labs import run
+from tests.storage.harnesses import run
 
 if TYPE_CHECKING:
     from moorage.vendors.storage._gcs_signing import Signer

@@ -23,8 +23,8 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.gcs import GcsSandbox
 from tests.storage.gcs_answers import DATA, STEP, refusal, spans, usual_answers
-from tests.storage.gcs_labs import gcs, over_gcs, over_socket
-from tests.storage.labs import QUICK
+from tests.storage.gcs_harnesses import gcs, over_gcs, over_socket
+from tests.storage.harnesses import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

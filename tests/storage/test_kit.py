@@ -18,7 +18,7 @@ from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
 from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient
 from moorage.vendors.storage.s3 import S3
-from tests.storage.labs import PART, folder, s3, sandbox
+from tests.storage.harnesses import PART, folder, s3, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.vendors.storage.local_files import LocalFiles
 from tests.parts import interrupted
-from tests.storage.labs import PART, bytes_of, folder
+from tests.storage.harnesses import PART, bytes_of, folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

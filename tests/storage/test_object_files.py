@@ -29,7 +29,7 @@ from moorage.vendors.storage.azure_blob import AzureBlob
 from moorage.vendors.storage.gcs import Gcs
 from moorage.vendors.storage.local_files import LocalFiles
 from moorage.vendors.storage.s3 import S3
-from tests.storage.labs import PART, async_over_s3, bytes_of, folder, over_s3, sandbox
+from tests.storage.harnesses import PART, async_over_s3, bytes_of, folder, over_s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -15,7 +15,7 @@ from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions
 from moorage.hub.hub import AsyncHub, Hub
-from tests.storage import azure_lab, gcs_labs, labs
+from tests.storage import azure_harness, gcs_harnesses, harnesses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,20 +31,20 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
     """Yield an account of one of the storage vendors, reached over a socket."""
     vendor: Vendor
     if place == "folder":
-        vendor = labs.folder(root)
+        vendor = harnesses.folder(root)
         return Account("files", vendor)
     if place == "s3":
-        bucket = scope.enter_context(labs.sandbox())
+        bucket = scope.enter_context(harnesses.sandbox())
         bucket_server = scope.enter_context(bucket.serving())
-        return labs.s3_account(bucket, endpoint=bucket_server.url)
+        return harnesses.s3_account(bucket, endpoint=bucket_server.url)
     if place == "gcs":
-        google = scope.enter_context(gcs_labs.bucket())
+        google = scope.enter_context(gcs_harnesses.bucket())
         bucket_server = scope.enter_context(google.serving())
         key = google.key_file(f"{bucket_server.url}/token")
-        return gcs_labs.gcs_account(google, credentials=key, endpoint=bucket_server.url)
-    azure = scope.enter_context(azure_lab.azure())
+        return gcs_harnesses.gcs_account(google, credentials=key, endpoint=bucket_server.url)
+    azure = scope.enter_context(azure_harness.azure())
     bucket_server = scope.enter_context(azure.serving())
-    return azure_lab.account(azure, endpoint=bucket_server.url)
+    return azure_harness.account(azure, endpoint=bucket_server.url)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)

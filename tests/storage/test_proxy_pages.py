@@ -8,9 +8,9 @@ import pytest
 
 from moorage.domain.http.requests import Response
 from moorage.errors import VendorFailed
-from tests.storage.azure_lab import azure, over_azure
-from tests.storage.gcs_labs import bucket, over_gcs
-from tests.storage.labs import PART, bytes_of, over_s3, sandbox
+from tests.storage.azure_harness import azure, over_azure
+from tests.storage.gcs_harnesses import bucket, over_gcs
+from tests.storage.harnesses import PART, bytes_of, over_s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
-from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
+from tests.storage.harnesses import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.vendor_sdk import read_xml
 from moorage.vendors.storage._azure_blob_requests import ContainerUrls, delegation
 from moorage.vendors.storage._azure_blob_sas import Grant
-from tests.storage.azure_lab import azure
+from tests.storage.azure_harness import azure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.vendors.storage._gcs_signing import signer_of
-from tests.storage.gcs_labs import bucket
+from tests.storage.gcs_harnesses import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.vendor_sdk import read_xml
-from tests.storage.labs import over_socket, sandbox
+from tests.storage.harnesses import over_socket, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

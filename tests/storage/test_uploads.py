@@ -36,7 +36,7 @@ from moorage.hub.hub import Hub
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
-from tests.storage.labs import (
+from tests.storage.harnesses import (
     PART,
     async_over_s3,
     bytes_of,

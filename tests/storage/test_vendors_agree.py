@@ -21,9 +21,9 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing import name_of
-from tests.storage.azure_lab import azure, over_azure
-from tests.storage.gcs_labs import bucket, over_gcs
-from tests.storage.labs import folder, over_s3, sandbox
+from tests.storage.azure_harness import azure, over_azure
+from tests.storage.gcs_harnesses import bucket, over_gcs
+from tests.storage.harnesses import folder, over_s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

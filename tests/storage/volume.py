@@ -111,16 +111,16 @@ VENDORS: dict[str, tuple[Any, Any]] = {
 def measure(megabytes: int, vendor: str) -> list[str]:
     """Run a measurement with this size and vendor in a separate process, and return it."""
     make, options_of = VENDORS[vendor]
-    lab = make()
+    harness = make()
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]
     try:
-        with lab.serving() as server:
-            value = json.dumps(options_of(lab, server.url))
+        with harness.serving() as server:
+            value = json.dumps(options_of(harness, server.url))
             answer = subprocess.run(
                 command, input=value, capture_output=True, text=True, check=True
             )
     finally:
-        lab.close()
+        harness.close()
     return answer.stdout.split()
 
 

@@ -33,7 +33,7 @@ class ClientCertificate(NamedTuple):
     trusting: ssl.SSLContext
 
 
-class TlsLab:
+class TlsHarness:
     """TLS contexts for a server that requests client certificates without requiring them.
 
     Attributes:

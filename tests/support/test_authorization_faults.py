@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import authorization_faults as faults
 from tests.support.authorization_caller import Caller
-from tests.support.authorization_certificates import TlsLab
+from tests.support.authorization_certificates import TlsHarness
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT, Answer
 
@@ -79,9 +79,9 @@ def test_an_answer_is_cut() -> None:
 
 def test_connection_faults_work_with_tls(tmp_path: Path) -> None:
     """Connection faults also work with TLS."""
-    lab = TlsLab(tmp_path)
-    with AuthorizationServer(tls=lab.server) as server:
-        caller = Caller(server, tls=lab.stranger)
+    harness = TlsHarness(tmp_path)
+    with AuthorizationServer(tls=harness.server) as server:
+        caller = Caller(server, tls=harness.stranger)
         for fault in (faults.lost_answer(), faults.unread_request(), faults.cut_answer()):
             server.order(fault)
             with pytest.raises((OSError, IncompleteRead)):

@@ -11,7 +11,7 @@ import pytest
 
 from moorage.testing.fakes.clock import VirtualClock
 from tests.support.authorization_caller import Caller, Reply, Signer, basic
-from tests.support.authorization_certificates import TlsLab
+from tests.support.authorization_certificates import TlsHarness
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.authorization_values import CLIENT
 
@@ -207,11 +207,11 @@ def test_refresh_tokens_of_a_public_client_are_bound_to_a_key() -> None:
 
 def test_tokens_issued_by_a_test_may_be_bound(tmp_path: Path) -> None:
     """Tokens that a test issues may be bound to a key or a certificate."""
-    key, lab = Signer(), TlsLab(tmp_path)
-    own_certificates, public = lab.client_certificate(), Client(method="none")
-    with AuthorizationServer(public, tls=lab.server) as server:
+    key, harness = Signer(), TlsHarness(tmp_path)
+    own_certificates, public = harness.client_certificate(), Client(method="none")
+    with AuthorizationServer(public, tls=harness.server) as server:
         unknown_caller, caller = (
-            Caller(server, tls=lab.stranger),
+            Caller(server, tls=harness.stranger),
             Caller(server, tls=own_certificates.trusting),
         )
         access, refresh = server.seed(jkt=key.thumbprint)
@@ -295,16 +295,19 @@ def test_nonces_are_renewed() -> None:
 @pytest.mark.parametrize("known_by", ["subject", "thumbprint"])
 def test_client_is_authenticated_by_its_certificate(tmp_path: Path, known_by: str) -> None:
     """A client is authenticated by its certificate, and its tokens are bound to it."""
-    lab = TlsLab(tmp_path)
-    own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates, other_certificates = (
+        harness.client_certificate(),
+        harness.client_certificate(),
+    )
     fields = {known_by: getattr(own_certificates, known_by)}
     client = Client(method="tls_client_auth", **fields)
-    with AuthorizationServer(client, tls=lab.server) as server:
+    with AuthorizationServer(client, tls=harness.server) as server:
         caller = Caller(server, tls=own_certificates.trusting)
         reply = caller.token(CLIENT)
         token = reply.members["access_token"]
         opened_reply = caller.open(token)
-        unknown_caller = Caller(server, tls=lab.stranger)
+        unknown_caller = Caller(server, tls=harness.stranger)
         other_caller = Caller(server, tls=other_certificates.trusting)
 
         assert [200, 200] == [reply.status, opened_reply.status]
@@ -320,8 +323,8 @@ def test_client_is_authenticated_by_its_certificate(tmp_path: Path, known_by: st
 
 def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
     """A client without a registered certificate is refused."""
-    lab = TlsLab(tmp_path)
-    own_certificates = lab.client_certificate()
+    harness = TlsHarness(tmp_path)
+    own_certificates = harness.client_certificate()
     unknown_client = Client(id="nobody", method="tls_client_auth")
     named_client = Client(
         id="named", method="self_signed_tls_client_auth", subject=own_certificates.subject
@@ -329,7 +332,9 @@ def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
     shown_client = Client(
         id="shown", method="self_signed_tls_client_auth", thumbprint=own_certificates.thumbprint
     )
-    with AuthorizationServer(unknown_client, named_client, shown_client, tls=lab.server) as server:
+    with AuthorizationServer(
+        unknown_client, named_client, shown_client, tls=harness.server
+    ) as server:
         replies = [
             Caller(server, client, tls=own_certificates.trusting).token(CLIENT)
             for client in server.clients
@@ -340,9 +345,9 @@ def test_unregistered_certificate_is_refused(tmp_path: Path) -> None:
 
 def test_proofs_go_through_tls(tmp_path: Path) -> None:
     """A server with TLS accepts proofs for https URLs."""
-    lab = TlsLab(tmp_path)
-    with AuthorizationServer(tls=lab.server) as server:
-        caller = Caller(server, tls=lab.stranger)
+    harness = TlsHarness(tmp_path)
+    with AuthorizationServer(tls=harness.server) as server:
+        caller = Caller(server, tls=harness.stranger)
         proof = Signer().proof("POST", server.token_url, server.now())
         plain_text = server.token_url.replace("https", "http")
 

@@ -53,7 +53,7 @@ FIND = Query("SELECT name FROM customers WHERE id = :id", name="customers.find")
 ORDERS = table("customers", column("name"))
 
 
-class Lab:
+class Harness:
     """A manager with a memory database and a memory broker, observed by OpenTelemetry."""
 
     def __init__(self, *, connector_names: bool = False) -> None:
@@ -84,29 +84,29 @@ class Lab:
 
 
 @pytest.fixture
-def lab() -> Generator[Lab]:
+def harness() -> Generator[Harness]:
     """Yield a test environment whose telemetry uses moorage's own attribute names."""
-    lab = Lab()
-    yield lab
-    lab.connectors.close()
+    harness = Harness()
+    yield harness
+    harness.connectors.close()
 
 
 @pytest.fixture
-def named_lab() -> Generator[Lab]:
+def named_harness() -> Generator[Harness]:
     """Yield a test environment whose telemetry uses the names `connector.…`."""
-    lab = Lab(connector_names=True)
-    yield lab
-    lab.connectors.close()
+    harness = Harness(connector_names=True)
+    yield harness
+    harness.connectors.close()
 
 
-def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
+def test_spans_of_statements_follow_the_conventions(harness: Harness) -> None:
     """A statement's span is named by the statement's summary, and has its text without values."""
-    lab.sql(lab.database.execute(CREATE))
-    lab.sql(lab.database.execute(INSERT, id=1, name=CANARY))
-    lab.sql(lab.database.query(FIND, id=1))
-    lab.sql(lab.database.query(Query(select(ORDERS.c.name), name="names")))
+    harness.sql(harness.database.execute(CREATE))
+    harness.sql(harness.database.execute(INSERT, id=1, name=CANARY))
+    harness.sql(harness.database.query(FIND, id=1))
+    harness.sql(harness.database.query(Query(select(ORDERS.c.name), name="names")))
 
-    create, insert, find, names = lab.attempts()
+    create, insert, find, names = harness.attempts()
     assert ("CREATE customers", "INSERT customers", "SELECT customers", "SELECT customers") == (
         create.name,
         insert.name,
@@ -122,18 +122,18 @@ def test_spans_of_statements_follow_the_conventions(lab: Lab) -> None:
         "db.query.text": "SELECT name FROM customers WHERE id = :id",
     } == {name: value for name, value in find.attributes.items() if name.startswith("db.")}
     assert "SELECT customers.name" in names.attributes["db.query.text"]
-    assert CANARY not in lab.telemetry.text()
+    assert CANARY not in harness.telemetry.text()
 
 
-def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
+def test_batch_and_transaction_have_no_text(harness: Harness) -> None:
     """A batch's span has the batch's size; a transaction's is named by the database only."""
-    lab.sql(lab.database.execute(CREATE))
+    harness.sql(harness.database.execute(CREATE))
     rows = [(INSERT, {"id": number, "name": CANARY}) for number in range(3)]
-    lab.sql(lab.database.batch(*rows, name="customers.load"))
-    lab.sql(lab.database.batch((FIND, {"id": 1}), name="customers.one"))
-    lab.sql(lab.database.transaction(lambda _: None, name="nothing"))
+    harness.sql(harness.database.batch(*rows, name="customers.load"))
+    harness.sql(harness.database.batch((FIND, {"id": 1}), name="customers.one"))
+    harness.sql(harness.database.transaction(lambda _: None, name="nothing"))
 
-    _, batch, single, transaction = lab.attempts()
+    _, batch, single, transaction = harness.attempts()
     assert ("BATCH", 3) == (
         batch.attributes["db.operation.name"],
         batch.attributes["db.operation.batch.size"],
@@ -143,30 +143,30 @@ def test_batch_and_transaction_have_no_text(lab: Lab) -> None:
     assert not any("db.query.text" in span.attributes for span in (batch, transaction))
 
 
-def test_failed_statement_has_the_code_of_the_database(lab: Lab) -> None:
+def test_failed_statement_has_the_code_of_the_database(harness: Harness) -> None:
     """The span and the metric of a failed statement have the database's error code."""
-    lab.sql(lab.database.execute(CREATE))
-    lab.sql(lab.database.execute(INSERT, id=1, name="a"))
+    harness.sql(harness.database.execute(CREATE))
+    harness.sql(harness.database.execute(INSERT, id=1, name="a"))
     with pytest.raises(VendorRejected) as excinfo:
-        lab.sql(lab.database.execute(INSERT, id=1, name="b"))
+        harness.sql(harness.database.execute(INSERT, id=1, name="b"))
 
-    failed = lab.attempts()[-1]
+    failed = harness.attempts()[-1]
     assert excinfo.value.vendor_code
     assert excinfo.value.vendor_code == failed.attributes["db.response.status_code"]
     assert excinfo.value.vendor_code == failed.attributes["error.type"]
-    points = lab.telemetry.metrics()["db.client.operation.duration"].data.data_points
+    points = harness.telemetry.metrics()["db.client.operation.duration"].data.data_points
     assert [excinfo.value.vendor_code] == [
         point.attributes["error.type"] for point in points if "error.type" in point.attributes
     ]
     assert all("db.query.text" not in point.attributes for point in points)
 
 
-def test_publications_follow_the_conventions(lab: Lab) -> None:
+def test_publications_follow_the_conventions(harness: Harness) -> None:
     """The span of a published message names broker and destination, but has no message content."""
-    lab.publish(lab.publisher.publish("orders", Message(CANARY, key=CANARY, id="m-1")))
-    lab.publish(lab.publisher.publish_batch("orders", [Message("a"), Message("b")]))
+    harness.publish(harness.publisher.publish("orders", Message(CANARY, key=CANARY, id="m-1")))
+    harness.publish(harness.publisher.publish_batch("orders", [Message("a"), Message("b")]))
 
-    single, batch = lab.attempts()
+    single, batch = harness.attempts()
     assert ("publish orders", SpanKind.PRODUCER) == (single.name, single.kind)
     assert {
         "messaging.system": "memory",
@@ -177,8 +177,8 @@ def test_publications_follow_the_conventions(lab: Lab) -> None:
         "messaging.message.body.size": len(CANARY),
     } == {key: value for key, value in single.attributes.items() if key.startswith("messaging.")}
     assert 2 == batch.attributes["messaging.batch.message_count"]
-    assert CANARY not in lab.telemetry.text()
-    metrics = lab.telemetry.metrics()
+    assert CANARY not in harness.telemetry.text()
+    metrics = harness.telemetry.metrics()
     points = metrics["messaging.client.sent.messages"].data.data_points
     assert 3 == sum(point.value for point in points)
     assert 2 == sum(
@@ -187,27 +187,29 @@ def test_publications_follow_the_conventions(lab: Lab) -> None:
     assert all("messaging.destination.name" not in point.attributes for point in points)
 
 
-def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
+def test_messages_carry_the_context_of_their_span(harness: Harness) -> None:
     """A published message gets the `traceparent` of its attempt, unless the caller sets one."""
-    lab.publish(lab.publisher.publish("orders", Message("a")))
-    lab.publish(lab.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"})))
+    harness.publish(harness.publisher.publish("orders", Message("a")))
+    harness.publish(
+        harness.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"}))
+    )
 
-    first, second = (dict(message.message.headers) for message in lab.broker.messages)
-    span = lab.attempts()[0].context
+    first, second = (dict(message.message.headers) for message in harness.broker.messages)
+    span = harness.attempts()[0].context
     assert f"00-{span.trace_id:032x}-{span.span_id:016x}" == first["traceparent"][:-3]
     assert {"traceparent": "of-mine"} == second
 
 
-def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
+def test_each_repeat_of_a_publication_is_a_span(harness: Harness) -> None:
     """Each attempt to publish is its own span, and the message has the last attempt's context."""
-    lab.broker.fail(ConnectionFailed("refused", may_have_been_processed=False))
-    lab.publish(lab.publisher.publish("orders", Message("a")))
+    harness.broker.fail(ConnectionFailed("refused", may_have_been_processed=False))
+    harness.publish(harness.publisher.publish("orders", Message("a")))
 
-    first, second = lab.attempts()
+    first, second = harness.attempts()
     assert ("ConnectionFailed", None) == tuple(
         span.attributes.get("error.type") for span in (first, second)
     )
-    (message,) = lab.broker.messages
+    (message,) = harness.broker.messages
     assert f"{second.context.span_id:016x}" in str(dict(message.message.headers)["traceparent"])
 
 
@@ -226,22 +228,22 @@ def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> No
     assert message is with_trace(message, rules, [("traceparent", "00-…")])
 
 
-def test_connector_names_of_spans_pools_and_health(named_lab: Lab) -> None:
+def test_connector_names_of_spans_pools_and_health(named_harness: Harness) -> None:
     """With `connector_names`, operations, pools and checks are named `connector.…`."""
-    lab = named_lab
-    lab.sql(lab.database.execute(CREATE))
-    lab.publish(lab.publisher.publish("orders", Message("a")))
-    lab.broker.is_down = True
-    lab.connectors.health_of_all()
+    harness = named_harness
+    harness.sql(harness.database.execute(CREATE))
+    harness.publish(harness.publisher.publish("orders", Message("a")))
+    harness.broker.is_down = True
+    harness.connectors.health_of_all()
 
     assert ["connector.database.query", "connector.message_queue.publish"] == [
-        span.name for span in lab.attempts()
+        span.name for span in harness.attempts()
     ]
-    metrics = lab.telemetry.metrics()
+    metrics = harness.telemetry.metrics()
     for name in ("size", "idle", "active"):
         points = metrics[f"connector.pool.{name}"].data.data_points
         assert {"erp", "events"} == {point.attributes["moorage.connector"] for point in points}
-    logs = [log.log_record for log in lab.telemetry.logs_out.get_finished_logs()]
+    logs = [log.log_record for log in harness.telemetry.logs_out.get_finished_logs()]
     assert {"connector.health_check"} == {record.event_name for record in logs}
     states = {
         record.attributes["moorage.connector"]: (
@@ -254,24 +256,24 @@ def test_connector_names_of_spans_pools_and_health(named_lab: Lab) -> None:
     assert {"erp", "events"} == set(states)
 
 
-def test_names_of_connectors_are_registered(lab: Lab) -> None:
+def test_names_of_connectors_are_registered(harness: Harness) -> None:
     """Every telemetry name that a run with connectors emits is in the registry of names."""
-    lab.sql(lab.database.execute(CREATE))
-    lab.sql(lab.database.batch(*[(FIND, {"id": 1})] * 2, name="twice"))
+    harness.sql(harness.database.execute(CREATE))
+    harness.sql(harness.database.batch(*[(FIND, {"id": 1})] * 2, name="twice"))
     with pytest.raises(ConnectorError):
-        lab.sql(lab.database.execute(CREATE))
-    lab.publish(lab.publisher.publish("orders", Message("a", id="1")))
-    lab.publish(lab.publisher.publish_batch("orders", [Message("a")]))
-    lab.connectors.health("erp")
+        harness.sql(harness.database.execute(CREATE))
+    harness.publish(harness.publisher.publish("orders", Message("a", id="1")))
+    harness.publish(harness.publisher.publish_batch("orders", [Message("a")]))
+    harness.connectors.health("erp")
 
-    attributes = {name for span in lab.telemetry.spans() for name in span.attributes}
-    metrics = lab.telemetry.metrics()
+    attributes = {name for span in harness.telemetry.spans() for name in span.attributes}
+    metrics = harness.telemetry.metrics()
     for metric in metrics.values():
         attributes |= {name for point in metric.data.data_points for name in point.attributes}
     assert attributes <= set(NAMES["attributes"])
     assert set(metrics) <= set(NAMES["metrics"])
     assert all(NAMES["metrics"][name]["unit"] == metric.unit for name, metric in metrics.items())
-    events = {event.name: event for span in lab.telemetry.spans() for event in span.events}
+    events = {event.name: event for span in harness.telemetry.spans() for event in span.events}
     (checked,) = events.values()
     assert "moorage.ConnectorChecked" == checked.name
     assert set(checked.attributes) <= {
@@ -281,12 +283,12 @@ def test_names_of_connectors_are_registered(lab: Lab) -> None:
     }
 
 
-def test_database_pools_have_the_names_of_the_conventions(lab: Lab) -> None:
+def test_database_pools_have_the_names_of_the_conventions(harness: Harness) -> None:
     """Only database pools are reported under the names `db.client.connection.…`."""
-    lab.sql(lab.database.execute(CREATE))
-    lab.publish(lab.publisher.publish("orders", Message("a")))
+    harness.sql(harness.database.execute(CREATE))
+    harness.publish(harness.publisher.publish("orders", Message("a")))
 
-    metrics = lab.telemetry.metrics()
+    metrics = harness.telemetry.metrics()
     counts = metrics["db.client.connection.count"].data.data_points
     assert {"idle", "used"} == {point.attributes["db.client.connection.state"] for point in counts}
     for name in ("count", "max", "pending_requests"):

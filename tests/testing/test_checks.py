@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from moorage import AsyncHub, AttemptTimeout
-from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.kits._contract_harness import ContractHarness
 from moorage.testing.kits.checks import (
     EventTooLate,
     Flag,
@@ -50,7 +50,7 @@ def test_waiting_for_an_event_that_never_comes_names_the_event() -> None:
     assert time.monotonic() - start < patience() == 20.0
 
 
-class HangingLab(ContractLab[Any]):
+class HangingHarness(ContractHarness[Any]):
     """A fake test environment of a vendor whose operations never end."""
 
     contract = "payments"
@@ -79,10 +79,10 @@ def test_a_hanging_operation_is_named() -> None:
     """A kit's error names the operation that hangs, and says how long the kit waited."""
     sandbox = SimpleNamespace(requests=[], fault_count=0)
     subject = SimpleNamespace(sandbox=sandbox, vendor=SimpleNamespace(capabilities=frozenset()))
-    lab = HangingLab(subject, HangingHub())
+    harness = HangingHarness(subject, HangingHub())
     message = r"operation payments\.charge does not come to an end\. .* waited for 0\.02 s\."
     with at_most(0.002), pytest.raises(AssertionError, match=message):
-        asyncio.run(lab("charge"))
+        asyncio.run(harness("charge"))
 
 
 class SteadyMeter(StallMeter):

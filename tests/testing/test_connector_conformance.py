@@ -15,7 +15,7 @@ from moorage.testing import TcpProxy, name_of, waiting_at_most
 from moorage.testing import connector_conformance as kit
 from moorage.testing.kits import _connector_checks as checks
 from moorage.testing.kits import _connector_network_checks as network
-from moorage.testing.kits._connector_lab import Lab
+from moorage.testing.kits._connector_harness import Harness
 from tests.support.ports import free_port
 from tests.testing.ledger import (
     PASSWORD,
@@ -168,8 +168,8 @@ class _TakesOptionalArgument(Ledger):
 
 def test_operation_without_required_arguments_passes(server: LedgerServer) -> None:
     """If an operation requires no arguments, the kit lets it accept a call without arguments."""
-    lab = Lab(subject_of(server, None, _TakesOptionalArgument), is_async=False)
-    asyncio.run(checks.description_connects_nowhere(lab))
+    harness = Harness(subject_of(server, None, _TakesOptionalArgument), is_async=False)
+    asyncio.run(checks.description_connects_nowhere(harness))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -276,13 +276,13 @@ def test_planted_mistake_is_noticed(
 ) -> None:
     """Each planted fault fails its check, with a message that describes the fault."""
     subject = subject_of(server, proxy, mistake, operations=50)
-    lab = Lab(subject, is_async=issubclass(mistake, AsyncLedger))
+    harness = Harness(subject, is_async=issubclass(mistake, AsyncLedger))
     try:
         with (
             waiting_at_most(1.0 if check is checks.operations_leave_nothing_behind else 20.0),
             pytest.raises((AssertionError, RuntimeError), match=complaint),
         ):
-            asyncio.run(check(lab))
+            asyncio.run(check(harness))
     finally:
         while leaked:
             os.close(leaked.pop())
@@ -290,22 +290,22 @@ def test_planted_mistake_is_noticed(
 
 def test_operation_that_hangs_is_noticed(server: LedgerServer, proxy: TcpProxy) -> None:
     """If an operation never ends after its connection was cut, the check fails."""
-    lab = Lab(subject_of(server, proxy, HangsWhenCutConnector), is_async=False)
+    harness = Harness(subject_of(server, proxy, HangsWhenCutConnector), is_async=False)
     try:
         with (
             waiting_at_most(0.1),
             pytest.raises(AssertionError, match="A cut connection hangs"),
         ):
-            asyncio.run(network.connection_cut_at_each_point(lab))
+            asyncio.run(network.connection_cut_at_each_point(harness))
     finally:
         HangsWhenCutConnector.over.set()
 
 
 def test_health_that_never_comes_is_noticed(server: LedgerServer) -> None:
     """If a connector never returns its health, the check fails."""
-    lab = Lab(subject_of(server, None, WithoutHealthConnector), is_async=True)
+    harness = Harness(subject_of(server, None, WithoutHealthConnector), is_async=True)
     with waiting_at_most(0.1), pytest.raises(AssertionError, match="did not return"):
-        asyncio.run(checks.health_is_good(lab))
+        asyncio.run(checks.health_is_good(harness))
 
 
 def test_connection_shared_with_a_child_is_noticed(server: LedgerServer) -> None:

@@ -199,10 +199,10 @@ def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
 
 def test_operations_of_other_contracts_are_unknown(tmp_path: Path) -> None:
     """The helper object for a contract's tests has methods for only that contract's operations."""
-    lab = contract_conformance.DeclaredLab.with_sync_hub(
+    harness = contract_conformance.DeclaredHarness.with_sync_hub(
         lambda: make_subject("sms", Sinch, tmp_path)
     )
 
-    assert callable(lab.send)
+    assert callable(harness.send)
     with pytest.raises(AttributeError):
-        _ = lab.charge
+        _ = harness.charge

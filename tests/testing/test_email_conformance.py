@@ -14,7 +14,7 @@ from moorage.testing import email_conformance as kit
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_sandboxes import sendgrid_labs
+from tests.vendors.email_sandboxes import sendgrid_harnesses
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
@@ -120,13 +120,13 @@ class _EveryAddressDeliverableVendor(SendGrid):
         return attrs.evolve(check, verdict=Verdict.DELIVERABLE)
 
 
-def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
+def _harness(vendor: type[SendGrid]) -> kit.EmailHarness:
     sandbox = SendGridSandbox()
-    with sendgrid_labs("Async") as make:
-        default_lab = make()
+    with sendgrid_harnesses("Async") as make:
+        default_harness = make()
     sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
     return attrs.evolve(
-        default_lab,
+        default_harness,
         hub=sandbox_hub,
         stranger=sandbox_hub,
         delivered=sandbox.delivered,
@@ -165,4 +165,4 @@ def test_check_fails_for_a_faulty_vendor(
 ) -> None:
     """An email vendor with one fault fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
-        asyncio.run(check(lambda: _lab(wrong)))
+        asyncio.run(check(lambda: _harness(wrong)))

@@ -22,8 +22,8 @@ from moorage.vendor_sdk import Result
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
-from tests.vendors.email_sandboxes import sendgrid_labs
-from tests.vendors.subjects.resend import resend_labs
+from tests.vendors.email_sandboxes import sendgrid_harnesses
+from tests.vendors.subjects.resend import resend_harnesses
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
@@ -217,20 +217,24 @@ class _ErrorsQuoteResponseVendor(_ChangedEmailVendor):
             raise VendorRejected(body, status=error.status) from None
 
 
-def _lab(vendor: type[Resend]) -> kit.EmailLab:
+def _harness(vendor: type[Resend]) -> kit.EmailHarness:
     sandbox = ResendSandbox()
-    with resend_labs("Async") as make:
-        usual_lab = make()
+    with resend_harnesses("Async") as make:
+        usual_harness = make()
     sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
-    return attrs.evolve(usual_lab, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox)
+    return attrs.evolve(
+        usual_harness, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox
+    )
 
 
-def _sendgrid_lab(vendor: type[SendGrid]) -> kit.EmailLab:
+def _sendgrid_harness(vendor: type[SendGrid]) -> kit.EmailHarness:
     sandbox = SendGridSandbox()
-    with sendgrid_labs("Async") as make:
-        usual_lab = make()
+    with sendgrid_harnesses("Async") as make:
+        usual_harness = make()
     sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
-    return attrs.evolve(usual_lab, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox)
+    return attrs.evolve(
+        usual_harness, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox
+    )
 
 
 CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
@@ -277,7 +281,7 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
 def test_check_fails_for_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:
     """An email vendor that sends a faulty request fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
-        asyncio.run(CHECKS[check](lambda: _lab(wrong)))
+        asyncio.run(CHECKS[check](lambda: _harness(wrong)))
 
 
 @pytest.mark.parametrize(
@@ -291,4 +295,4 @@ def test_check_fails_for_a_wrong_request(check: str, wrong: type[Resend], senten
 def test_check_fails_for_lost_or_mixed_up_amp_content(wrong: type[SendGrid], sentence: str) -> None:
     """An email vendor that loses or mixes up AMP content fails the check of AMP content."""
     with pytest.raises(AssertionError, match=sentence):
-        asyncio.run(CHECKS["amp_content_arrives"](lambda: _sendgrid_lab(wrong)))
+        asyncio.run(CHECKS["amp_content_arrives"](lambda: _sendgrid_harness(wrong)))

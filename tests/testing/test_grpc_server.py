@@ -20,7 +20,7 @@ from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.methods import GrpcMethod
 from moorage.testing import GrpcServer, GrpcStatus
 from tests.adapters.grpc import shop_definitions as shop
-from tests.adapters.grpc.grpc_lab import method
+from tests.adapters.grpc.grpc_harness import method
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -35,20 +35,20 @@ TOTAL = method("Total", streams_requests=True)
 def server() -> Generator[GrpcServer]:
     """Run a gRPC server with one method."""
     with GrpcServer() as server:
-        server.add("/lab.Lab/Echo", lambda request: request)
+        server.add("/harness.Harness/Echo", lambda request: request)
         yield server
 
 
 @pytest.fixture
 def perform(server: GrpcServer) -> Generator[Callable[..., Any]]:
     """Yield a function that runs a connector's operations at the server, without retries."""
-    service = Service("lab", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
-    connector = GrpcConnector(server.address, plaintext=True, name="lab")
+    service = Service("harness", timeout=60.0, retry=RetryPolicy.none(), circuit=None)
+    connector = GrpcConnector(server.address, plaintext=True, name="harness")
     with ConnectorManager([service]) as manager, connector:
 
         def perform(called: GrpcMethod[Any, Any], request: Any, **options: Any) -> Any:
             make = connector.stream if called.streams_answers else connector.call
-            return manager.perform("lab", make(called, request, **options))
+            return manager.perform("harness", make(called, request, **options))
 
         yield perform
 
@@ -58,7 +58,7 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
     assert {"name": "a"} == perform(ECHO, {"name": "a"}, metadata={"trace": "t"})
 
     (request,) = server.received
-    assert ("/lab.Lab/Echo", {"name": "a"}) == (request.path, request.value)
+    assert ("/harness.Harness/Echo", {"name": "a"}) == (request.path, request.value)
     assert "t" == request.metadata["trace"]
     assert 0 < (request.timeout or 0) <= 60.0
     with pytest.raises(InvalidRequest, match="does not have this method"):
@@ -74,8 +74,8 @@ def test_grpc_method_function_gets_iterator_of_request_stream(
         yield from range(request["to"])
         raise GrpcStatus("INTERNAL", "out of numbers")
 
-    server.add("/lab.Lab/Count", count, streams_answers=True)
-    server.add("/lab.Lab/Total", sum, streams_requests=True)
+    server.add("/harness.Harness/Count", count, streams_answers=True)
+    server.add("/harness.Harness/Total", sum, streams_requests=True)
     with perform(COUNT, {"to": 2}) as answers:
         assert [0, 1] == [next(answers), next(answers)]
         with pytest.raises(VendorFailed):
@@ -104,12 +104,14 @@ def test_grpc_method_can_raise_a_status(server: GrpcServer, perform: Callable[..
     def refuse(_: Any) -> Any:
         raise GrpcStatus("NOT_FOUND", "no such order")
 
-    server.add("/lab.Lab/Refuse", refuse)
+    server.add("/harness.Harness/Refuse", refuse)
     with pytest.raises(VendorRejected) as excinfo:
         perform(method("Refuse"), {})
     assert "no such order" == excinfo.value.vendor_message
 
-    server.fail("/lab.Lab/Echo", "RESOURCE_EXHAUSTED", "slow down", {"retry-after": "3"}, times=2)
+    server.fail(
+        "/harness.Harness/Echo", "RESOURCE_EXHAUSTED", "slow down", {"retry-after": "3"}, times=2
+    )
     for _ in range(2):
         with pytest.raises(Exception, match="limit") as limited:
             perform(ECHO, {})
@@ -122,7 +124,7 @@ def test_test_can_hold_grpc_call_after_its_arrival(
     server: GrpcServer, perform: Callable[..., Any]
 ) -> None:
     """A test can hold a gRPC call after its arrival, and release it later."""
-    held_calls = server.hold("/lab.Lab/Echo")
+    held_calls = server.hold("/harness.Harness/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {"name": "held"})
         assert held_calls.arrived.wait(60)
@@ -133,7 +135,7 @@ def test_test_can_hold_grpc_call_after_its_arrival(
 
 def test_a_connection_is_cut(server: GrpcServer, perform: Callable[..., Any]) -> None:
     """If its connection is cut, a gRPC call may have been processed; the next call reconnects."""
-    held_calls = server.hold("/lab.Lab/Echo")
+    held_calls = server.hold("/harness.Harness/Echo")
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(perform, ECHO, {})
         assert held_calls.arrived.wait(60)

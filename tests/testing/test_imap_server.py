@@ -16,7 +16,7 @@ from moorage.adapters.imap.source import ImapSource
 from moorage.ports.pipelines import PollLimits
 from moorage.testing import ImapServer
 from moorage.testing.fakes.http_tls import tls_pem
-from tests.pipelines.broker_lab import Revocations
+from tests.pipelines.broker_harness import Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -15,7 +15,7 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from moorage.testing.kits._einvoices_lab import ACCOUNT, outgoing_invoice
+from moorage.testing.kits._einvoices_harness import ACCOUNT, outgoing_invoice
 from moorage.testing.kits.einvoices_conformance import EinvoicesSubject
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, FA3, RECIPIENT

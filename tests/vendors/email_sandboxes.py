@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from moorage.domain.http.requests import Response
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
@@ -18,20 +18,20 @@ from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.email.smtp import Smtp
 from tests.vendors.email_hubs import hub, lose_next_response
-from tests.vendors.subjects.brevo import brevo_labs
-from tests.vendors.subjects.mailersend import mailersend_labs
-from tests.vendors.subjects.mailgun import mailgun_labs
-from tests.vendors.subjects.mailjet import mailjet_labs
-from tests.vendors.subjects.mailtrap import mailtrap_labs
-from tests.vendors.subjects.mandrill import mandrill_labs
-from tests.vendors.subjects.postal import postal_labs
-from tests.vendors.subjects.postmark import postmark_labs
-from tests.vendors.subjects.resend import resend_labs
-from tests.vendors.subjects.scaleway import scaleway_labs
-from tests.vendors.subjects.sparkpost import sparkpost_labs
-from tests.vendors.subjects.unisender_go import unisender_go_labs
+from tests.vendors.subjects.brevo import brevo_harnesses
+from tests.vendors.subjects.mailersend import mailersend_harnesses
+from tests.vendors.subjects.mailgun import mailgun_harnesses
+from tests.vendors.subjects.mailjet import mailjet_harnesses
+from tests.vendors.subjects.mailtrap import mailtrap_harnesses
+from tests.vendors.subjects.mandrill import mandrill_harnesses
+from tests.vendors.subjects.postal import postal_harnesses
+from tests.vendors.subjects.postmark import postmark_harnesses
+from tests.vendors.subjects.resend import resend_harnesses
+from tests.vendors.subjects.scaleway import scaleway_harnesses
+from tests.vendors.subjects.sparkpost import sparkpost_harnesses
+from tests.vendors.subjects.unisender_go import unisender_go_harnesses
 
-Make = Callable[[], EmailLab]
+Make = Callable[[], EmailHarness]
 
 
 def sendgrid_vendor(sandbox: SendGridSandbox) -> SendGrid:
@@ -61,14 +61,14 @@ def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
 
 
 @contextmanager
-def sendgrid_labs(mode: str) -> Generator[Make]:
+def sendgrid_harnesses(mode: str) -> Generator[Make]:
     """Yield a function that makes a SendGrid test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = SendGridSandbox()
         throttled = reply({"errors": [{"message": "too many requests"}]}, 429)
         custom = sendgrid_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
@@ -89,14 +89,14 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
 
 
 @contextmanager
-def ses_labs(mode: str) -> Generator[Make]:
+def ses_harnesses(mode: str) -> Generator[Make]:
     """Yield a function that makes an Amazon SES test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = AmazonSesSandbox()
         throttled = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
         custom = ses_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
@@ -117,14 +117,14 @@ def ses_labs(mode: str) -> Generator[Make]:
 
 
 @contextmanager
-def smtp_labs(mode: str) -> Generator[Make]:
+def smtp_harnesses(mode: str) -> Generator[Make]:
     """Yield a function that makes an SMTP test subject for the conformance kit."""
     with ExitStack() as open_ones:
 
-        def make_subject() -> EmailLab:
+        def make_subject() -> EmailHarness:
             sandbox = open_ones.enter_context(SmtpSandbox())
             custom = smtp_vendor(sandbox)
-            return EmailLab(
+            return EmailHarness(
                 sandbox=None,
                 hub=hub(custom, mode=mode),
                 stranger=hub(attrs.evolve(custom, credentials="wrong"), mode=mode),
@@ -145,20 +145,20 @@ def smtp_labs(mode: str) -> Generator[Make]:
         yield make_subject
 
 
-LABS = {
-    "sendgrid": sendgrid_labs,
-    "amazon_ses": ses_labs,
-    "smtp": smtp_labs,
-    "postmark": postmark_labs,
-    "resend": resend_labs,
-    "mailgun": mailgun_labs,
-    "mailjet": mailjet_labs,
-    "sparkpost": sparkpost_labs,
-    "brevo": brevo_labs,
-    "mailersend": mailersend_labs,
-    "mailtrap": mailtrap_labs,
-    "mandrill": mandrill_labs,
-    "scaleway": scaleway_labs,
-    "postal": postal_labs,
-    "unisender_go": unisender_go_labs,
+HARNESSES = {
+    "sendgrid": sendgrid_harnesses,
+    "amazon_ses": ses_harnesses,
+    "smtp": smtp_harnesses,
+    "postmark": postmark_harnesses,
+    "resend": resend_harnesses,
+    "mailgun": mailgun_harnesses,
+    "mailjet": mailjet_harnesses,
+    "sparkpost": sparkpost_harnesses,
+    "brevo": brevo_harnesses,
+    "mailersend": mailersend_harnesses,
+    "mailtrap": mailtrap_harnesses,
+    "mandrill": mandrill_harnesses,
+    "scaleway": scaleway_harnesses,
+    "postal": postal_harnesses,
+    "unisender_go": unisender_go_harnesses,
 }

@@ -12,7 +12,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import with_values
+from moorage.testing.kits._contract_harness import with_values
 from moorage.testing.kits.push_conformance import PushSubject
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.push.apns import ApnsSandbox

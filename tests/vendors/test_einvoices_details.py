@@ -19,7 +19,7 @@ from moorage.domain.values.json_text import encode_json
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.hub.hub import Hub
-from moorage.testing.kits._einvoices_lab import CII, outgoing_invoice
+from moorage.testing.kits._einvoices_harness import CII, outgoing_invoice
 from moorage.testing.sandboxes.base import Sandbox, SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.einvoices.base import DOCUMENT, RECIPIENT, STRANGER
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox

@@ -18,7 +18,7 @@ from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.installed_vendors import vendor_class
 from tests.vendors.email_hubs import mail
-from tests.vendors.email_sandboxes import LABS
+from tests.vendors.email_sandboxes import HARNESSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,21 +33,21 @@ def smallest_bulk(vendor: str, many: int) -> int:
     return min(many, batch + 1)
 
 
-@pytest.mark.parametrize("vendor", LABS)
+@pytest.mark.parametrize("vendor", HARNESSES)
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
     """Each email vendor passes the conformance kit with a synchronous hub."""
-    with LABS[vendor]("") as make_subject:
+    with HARNESSES[vendor]("") as make_subject:
         vendor_limit = make_subject().many
         message_count = vendor_limit if vendor == WITH_MANY else smallest_bulk(vendor, vendor_limit)
         check(lambda: attrs.evolve(make_subject(), many=message_count))
 
 
-@pytest.mark.parametrize("vendor", LABS)
+@pytest.mark.parametrize("vendor", HARNESSES)
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_email_vendor_conforms_async(vendor: str, check: kit.AsyncCheck) -> None:
     """Each email vendor passes the conformance kit with an asynchronous hub."""
-    with LABS[vendor]("Async") as make_subject:
+    with HARNESSES[vendor]("Async") as make_subject:
         message_count = smallest_bulk(vendor, make_subject().many)
         asyncio.run(check(lambda: attrs.evolve(make_subject(), many=message_count)))
 
@@ -65,7 +65,7 @@ FEATURES: Final[dict[EmailCapability, tuple[dict[str, Any], bytes]]] = {
 """Fields of a message that need a capability, and a text in a request with these fields."""
 
 
-@pytest.mark.parametrize("vendor", [name for name in LABS if name != "smtp"])
+@pytest.mark.parametrize("vendor", [name for name in HARNESSES if name != "smtp"])
 @pytest.mark.parametrize("capability", FEATURES)
 def test_declared_features_of_a_message_are_sent(
     vendor: str, capability: EmailCapability, tmp_path: Path

@@ -45,7 +45,7 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.hub.hub import Hub
-from moorage.testing.kits._contract_lab import with_body
+from moorage.testing.kits._contract_harness import with_body
 from moorage.testing.sandboxes.base import (
     AlteredAnswer,
     Lost,

@@ -19,22 +19,22 @@ from moorage.contracts.shipping import (
 )
 from moorage.errors import ConnectorError, UnsupportedByVendor, VendorRejected
 from moorage.testing import name_of
-from moorage.testing.kits._shipping_lab import sync_lab
+from moorage.testing.kits._shipping_harness import sync_harness
 from tests.vendors.shipping_subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.shipping import Shipment
-    from moorage.testing.kits._shipping_lab import Lab
+    from moorage.testing.kits._shipping_harness import Harness
     from moorage.testing.kits.shipping_conformance import Factory
 
-Scenario: TypeAlias = Callable[["Lab"], Coroutine[Any, Any, object]]
+Scenario: TypeAlias = Callable[["Harness"], Coroutine[Any, Any, object]]
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "shipping.md"
 
 
-async def _bought_label(lab: Lab) -> Shipment:
-    shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+async def _bought_label(harness: Harness) -> Shipment:
+    shipment: Shipment = await harness("create_shipment", harness.shipment(), idempotency_key="k-1")
     return shipment
 
 
@@ -44,123 +44,129 @@ def _unknown_ref(ref: Ref) -> Ref:
     return attrs.evolve(ref, id=digits)
 
 
-async def _delivered_shipment(lab: Lab) -> Shipment:
-    shipment = await _bought_label(lab)
-    lab.subject.move(shipment.tracking_numbers[0], lab.subject.delivered)
+async def _delivered_shipment(harness: Harness) -> Shipment:
+    shipment = await _bought_label(harness)
+    harness.subject.move(shipment.tracking_numbers[0], harness.subject.delivered)
     return shipment
 
 
-async def purchase(lab: Lab) -> object:
+async def purchase(harness: Harness) -> object:
     """A bought shipment has a tracking number and a label."""
-    shipment = await _bought_label(lab)
+    shipment = await _bought_label(harness)
     formats = [label.format for label in shipment.labels]
     return shipment.state, len(shipment.tracking_numbers), formats
 
 
-async def shipment_after_delivery(lab: Lab) -> object:
+async def shipment_after_delivery(harness: Harness) -> object:
     """After its delivery a shipment still has the state bought."""
-    return (await lab("get_shipment", (await _delivered_shipment(lab)).ref)).state
+    return (await harness("get_shipment", (await _delivered_shipment(harness)).ref)).state
 
 
-async def tracking_before_the_first_scan(lab: Lab) -> object:
+async def tracking_before_the_first_scan(harness: Harness) -> object:
     """A parcel that was not scanned yet has the tracking status of an announced parcel."""
-    return (await lab("track_shipment", (await _bought_label(lab)).ref)).status
+    return (await harness("track_shipment", (await _bought_label(harness)).ref)).status
 
 
-async def tracking_after_delivery(lab: Lab) -> object:
+async def tracking_after_delivery(harness: Harness) -> object:
     """A delivered parcel has the time of its delivery."""
-    tracking = await lab("track_shipment", (await _delivered_shipment(lab)).ref)
+    tracking = await harness("track_shipment", (await _delivered_shipment(harness)).ref)
     return tracking.status, tracking.delivered_at is not None
 
 
-async def tracking_of_an_unknown_number(lab: Lab) -> object:
+async def tracking_of_an_unknown_number(harness: Harness) -> object:
     """A number that the vendor does not know is not tracked."""
-    return await lab("track", "0000000000", (await _bought_label(lab)).carrier)
+    return await harness("track", "0000000000", (await _bought_label(harness)).carrier)
 
 
-async def tracking_of_an_unknown_shipment(lab: Lab) -> object:
+async def tracking_of_an_unknown_shipment(harness: Harness) -> object:
     """A shipment that the vendor does not know is not tracked."""
-    return (await lab("track_shipment", _unknown_ref((await _bought_label(lab)).ref))).status
+    return (
+        await harness("track_shipment", _unknown_ref((await _bought_label(harness)).ref))
+    ).status
 
 
-async def unknown_shipment(lab: Lab) -> object:
+async def unknown_shipment(harness: Harness) -> object:
     """A shipment that the vendor does not know is not returned."""
-    return (await lab("get_shipment", _unknown_ref((await _bought_label(lab)).ref))).state
+    return (await harness("get_shipment", _unknown_ref((await _bought_label(harness)).ref))).state
 
 
-async def label_of_an_unknown_shipment(lab: Lab) -> object:
+async def label_of_an_unknown_shipment(harness: Harness) -> object:
     """The label of a shipment that the vendor does not know is refused."""
-    return await lab("get_label", _unknown_ref((await _bought_label(lab)).ref))
+    return await harness("get_label", _unknown_ref((await _bought_label(harness)).ref))
 
 
-async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
+async def cancellation_of_an_unknown_shipment(harness: Harness) -> object:
     """A shipment that the vendor does not know is not cancelled."""
-    return (await lab("cancel", _unknown_ref((await _bought_label(lab)).ref))).state
+    return (await harness("cancel", _unknown_ref((await _bought_label(harness)).ref))).state
 
 
-async def cancellation_after_delivery(lab: Lab) -> object:
+async def cancellation_after_delivery(harness: Harness) -> object:
     """A delivered shipment is not cancelled."""
-    return await lab("cancel", (await _delivered_shipment(lab)).ref)
+    return await harness("cancel", (await _delivered_shipment(harness)).ref)
 
 
-async def second_cancellation(lab: Lab) -> object:
+async def second_cancellation(harness: Harness) -> object:
     """A shipment is cancelled once, and a repeat is not an error."""
-    ref = (await _bought_label(lab)).ref
-    first, second = await lab("cancel", ref), await lab("cancel", ref)
+    ref = (await _bought_label(harness)).ref
+    first, second = await harness("cancel", ref), await harness("cancel", ref)
     decided = {CancelState.REQUESTED, CancelState.APPROVED}
     return first.state == second.state, first.state in decided
 
 
-async def shipment_after_its_cancellation(lab: Lab) -> object:
+async def shipment_after_its_cancellation(harness: Harness) -> object:
     """A cancelled shipment is reported as cancelled, or as being cancelled."""
-    ref = (await _bought_label(lab)).ref
-    approved = (await lab("cancel", ref)).state is CancelState.APPROVED
-    state = (await lab("get_shipment", ref)).state
+    ref = (await _bought_label(harness)).ref
+    approved = (await harness("cancel", ref)).state is CancelState.APPROVED
+    state = (await harness("get_shipment", ref)).state
     return state is (ShipmentState.CANCELED if approved else ShipmentState.CANCELING)
 
 
-async def tracking_after_the_cancellation(lab: Lab) -> object:
+async def tracking_after_the_cancellation(harness: Harness) -> object:
     """The tracking status of a parcel does not change when its shipment is cancelled."""
-    ref = (await _bought_label(lab)).ref
-    await lab("cancel", ref)
-    return (await lab("track_shipment", ref)).status
+    ref = (await _bought_label(harness)).ref
+    await harness("cancel", ref)
+    return (await harness("track_shipment", ref)).status
 
 
-async def label_after_the_cancellation(lab: Lab) -> object:
+async def label_after_the_cancellation(harness: Harness) -> object:
     """After its cancellation a shipment can still return its label."""
-    ref = (await _bought_label(lab)).ref
-    await lab("cancel", ref)
-    return (await lab("get_label", ref)).format
+    ref = (await _bought_label(harness)).ref
+    await harness("cancel", ref)
+    return (await harness("get_label", ref)).format
 
 
-async def purchase_of_an_unknown_rate(lab: Lab) -> object:
+async def purchase_of_an_unknown_rate(harness: Harness) -> object:
     """A rate that the vendor does not know is not bought."""
-    rate = (await lab("get_rates", lab.request())).rates[0]
-    return await lab("create_shipment", str(_unknown_ref(rate.ref)), idempotency_key="k-1")
+    rate = (await harness("get_rates", harness.request())).rates[0]
+    return await harness("create_shipment", str(_unknown_ref(rate.ref)), idempotency_key="k-1")
 
 
-async def two_purchases_of_a_rate(lab: Lab) -> object:
+async def two_purchases_of_a_rate(harness: Harness) -> object:
     """A rate can be bought twice with two keys."""
-    rate = (await lab("get_rates", lab.request())).rates[0]
-    shipments = [await lab("create_shipment", rate, idempotency_key=key) for key in ("k-1", "k-2")]
+    rate = (await harness("get_rates", harness.request())).rates[0]
+    shipments = [
+        await harness("create_shipment", rate, idempotency_key=key) for key in ("k-1", "k-2")
+    ]
     return [shipment.state for shipment in shipments]
 
 
-async def nobody_carries_there(lab: Lab) -> object:
+async def nobody_carries_there(harness: Harness) -> object:
     """If no carrier serves a place, there are no rates but messages from the carriers."""
-    result = await lab("get_rates", lab.request(lab.address(postal_code=lab.subject.no_rates)))
+    result = await harness(
+        "get_rates", harness.request(harness.address(postal_code=harness.subject.no_rates))
+    )
     return result.rates, [bool(message.carrier and message.text) for message in result.messages]
 
 
-async def valid_address_in_other_letters(lab: Lab) -> object:
+async def valid_address_in_other_letters(harness: Harness) -> object:
     """An address in different letter case is valid, and the carrier's spelling is suggested."""
-    result = await lab("validate_address", lab.address(city="redondo beach"))
+    result = await harness("validate_address", harness.address(city="redondo beach"))
     return result.verdict, result.suggested is not None
 
 
-async def address_of_nowhere(lab: Lab) -> object:
+async def address_of_nowhere(harness: Harness) -> object:
     """An address that does not exist is invalid, and nothing is suggested."""
-    result = await lab("validate_address", lab.address(city=lab.subject.nowhere))
+    result = await harness("validate_address", harness.address(city=harness.subject.nowhere))
     return result.verdict, result.suggested, bool(result.messages)
 
 
@@ -220,9 +226,9 @@ def test_result_is_the_same_at_every_vendor(scenario: Scenario, subject: Factory
     subject_ = subject()
 
     async def run() -> object:
-        async with sync_lab(lambda: subject_) as lab:
+        async with sync_harness(lambda: subject_) as harness:
             try:
-                return await scenario(lab)
+                return await scenario(harness)
             except ConnectorError as error:
                 return error
 

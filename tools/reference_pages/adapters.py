@@ -167,7 +167,7 @@ ADAPTERS: Final = (
         (
             *(f"moorage.testing:{name}" for name in testing.__all__),
             "moorage.testing.kits.contract_conformance:ContractSubject",
-            "moorage.testing.kits.contract_conformance:DeclaredLab",
+            "moorage.testing.kits.contract_conformance:DeclaredHarness",
             "moorage.testing.kits.connector_conformance:ConnectorSubject",
             "moorage.testing.kits.connector_conformance:NetworkFaults",
             "moorage.testing.kits.platform_conformance:PlatformSubject",

@@ -115,7 +115,7 @@ _PAGES: Final = (
         "moorage.adapters.mail.smtp:AsyncSmtpTransport",
         "moorage.testing.sandboxes.email.mailbox:*",
         "moorage.testing.kits.email_conformance:",
-        "moorage.testing.kits.email_conformance:EmailLab",
+        "moorage.testing.kits.email_conformance:EmailHarness",
     ),
     _contract(
         "sms",

@@ -15,13 +15,13 @@ from moorage.domain.entries.queue import EntryQuery, EntryState, finish_entry, t
 from moorage.testing import inbox_conformance, outbox_conformance
 from moorage.testing.kits.checks import name_of
 from moorage.wiring.store_urls import open_outbox
-from tests.adapters.entry_labs import entry
+from tests.adapters.entry_harnesses import entry
 from tests.support import overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests.adapters.entry_labs import EntryLab
+    from tests.adapters.entry_harnesses import EntryHarness
     from tests.support.overlapping import Begin
 
 DAY = timedelta(days=1)
@@ -30,41 +30,43 @@ DAY = timedelta(days=1)
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
 def test_sqlite_inbox_and_sql_inbox_pass_conformance_kit(
-    check: inbox_conformance.Check, lab: EntryLab
+    check: inbox_conformance.Check, harness: EntryHarness
 ) -> None:
     """SqliteInbox and SqlInbox pass the conformance kit."""
-    check(lab.inbox)
+    check(harness.inbox)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
 def test_sqlite_outbox_and_sql_outbox_pass_conformance_kit(
-    check: outbox_conformance.Check, lab: EntryLab
+    check: outbox_conformance.Check, harness: EntryHarness
 ) -> None:
     """SqliteOutbox and SqlOutbox pass the conformance kit."""
-    check(lab.outbox)
+    check(harness.outbox)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_inboxes_pass_conformance_kit(
-    check: inbox_conformance.AsyncCheck, lab: EntryLab
+    check: inbox_conformance.AsyncCheck, harness: EntryHarness
 ) -> None:
     """The asynchronous inboxes pass the conformance kit."""
-    asyncio.run(_check_store(check, lab, "async_inbox", lab.inbox))
+    asyncio.run(_check_store(check, harness, "async_inbox", harness.inbox))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
 def test_asynchronous_outboxes_pass_conformance_kit(
-    check: outbox_conformance.AsyncCheck, lab: EntryLab
+    check: outbox_conformance.AsyncCheck, harness: EntryHarness
 ) -> None:
     """The asynchronous outboxes pass the conformance kit."""
-    asyncio.run(_check_store(check, lab, "async_outbox", lab.outbox))
+    asyncio.run(_check_store(check, harness, "async_outbox", harness.outbox))
 
 
-async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[], Any]) -> None:
-    store = await getattr(lab, made)()
+async def _check_store(
+    check: Any, harness: EntryHarness, made: str, empty: Callable[[], Any]
+) -> None:
+    store = await getattr(harness, made)()
 
     def factory() -> Any:
         empty()
@@ -76,9 +78,9 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
         await store.aclose()
 
 
-def test_worker_claims_several_entries_at_once(lab: EntryLab) -> None:
+def test_worker_claims_several_entries_at_once(harness: EntryHarness) -> None:
     """A worker claims several entries at once, in order, and skips those of other workers."""
-    store = lab.outbox()
+    store = harness.outbox()
     for name in "abcde":
         store.add(entry(name))
 
@@ -93,9 +95,9 @@ def test_worker_claims_several_entries_at_once(lab: EntryLab) -> None:
     assert stored_entries == {item.id: item for item in (*first, *second)}
 
 
-def test_claim_takes_at_most_one_entry_of_each_lane(lab: EntryLab) -> None:
+def test_claim_takes_at_most_one_entry_of_each_lane(harness: EntryHarness) -> None:
     """A worker's claim takes at most one entry of each ordered group (lane)."""
-    store = lab.outbox()
+    store = harness.outbox()
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))
 
@@ -108,9 +110,11 @@ def test_claim_takes_at_most_one_entry_of_each_lane(lab: EntryLab) -> None:
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
 
 
-def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: EntryLab) -> None:
+def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(
+    harness: EntryHarness,
+) -> None:
     """An entry whose earlier worker may have crashed is claimed alone, not in a batch."""
-    store = lab.outbox()
+    store = harness.outbox()
     for name in "abc":
         store.add(entry(name))
     (fatal,) = store.find(EntryQuery(id="b")).items
@@ -120,9 +124,9 @@ def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: Entry
     assert claims == [["a"], ["b"], ["c"], []]
 
 
-def test_settling_skips_entries_that_another_worker_has_claimed(lab: EntryLab) -> None:
+def test_settling_skips_entries_that_another_worker_has_claimed(harness: EntryHarness) -> None:
     """Settling a batch skips entries that another worker has claimed in the meantime."""
-    store = lab.outbox()
+    store = harness.outbox()
     for name in "abc":
         store.add(entry(name))
     claimed_entries = store.claim(9, 60.0, 5)
@@ -139,11 +143,11 @@ def test_settling_skips_entries_that_another_worker_has_claimed(lab: EntryLab) -
     assert states == {"a": "done", "b": "claimed", "c": "done"}
 
 
-def test_asynchronous_outbox_claims_and_settles_entries_in_batches(lab: EntryLab) -> None:
+def test_asynchronous_outbox_claims_and_settles_entries_in_batches(harness: EntryHarness) -> None:
     """The asynchronous outbox claims and settles entries in batches."""
 
     async def run() -> None:
-        store = await lab.async_outbox()
+        store = await harness.async_outbox()
         for name in "ab":
             await store.add(entry(name))
         claimed_entries = await store.claim(9, 60.0, 5)
@@ -159,7 +163,7 @@ def test_asynchronous_outbox_claims_and_settles_entries_in_batches(lab: EntryLab
 
 
 def test_claim_skips_rows_that_another_worker_has_locked_instead_of_waiting_for_them(
-    server: EntryLab,
+    server: EntryHarness,
 ) -> None:
     """A claim skips rows that another worker has locked instead of waiting for them."""
     store = server.outbox()
@@ -176,7 +180,7 @@ def test_claim_skips_rows_that_another_worker_has_locked_instead_of_waiting_for_
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
 def test_concurrent_transactions_keep_the_order_within_a_lane(
-    check: Callable[[Begin, Any], None], server: EntryLab, isolation: str
+    check: Callable[[Begin, Any], None], server: EntryHarness, isolation: str
 ) -> None:
     """Concurrent transactions keep the order of entries in a lane and do not block other lanes."""
     engine = server.engine.execution_options(isolation_level=isolation)
@@ -190,7 +194,7 @@ def test_concurrent_transactions_keep_the_order_within_a_lane(
     check(begin, store)
 
 
-def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
+def test_many_lanes_hold_few_locks(server: EntryHarness) -> None:
     """A transaction that adds entries to many lanes holds few locks in the database server."""
     store = server.outbox()
     with server.engine.begin() as connection:
@@ -206,7 +210,7 @@ def test_many_lanes_hold_few_locks(server: EntryLab) -> None:
     assert 40 == len(store.find(EntryQuery(limit=50)).items)
 
 
-def test_missing_lane_table_advises_migrate(server: EntryLab) -> None:
+def test_missing_lane_table_advises_migrate(server: EntryHarness) -> None:
     """If tables of an earlier release lack the lane table, adding an entry advises `migrate()`."""
     prefix = f"{server.prefix}earlier_"
     with open_outbox(server.url, prefix=prefix, create=True) as store:

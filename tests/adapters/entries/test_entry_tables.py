@@ -14,35 +14,35 @@ from moorage.adapters.entries.sql import SqlInbox, SqlOutbox
 from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
 from moorage.domain.entries.queue import EntryQuery
 from moorage.wiring.store_urls import aopen_inbox, aopen_outbox, open_inbox, open_outbox
-from tests.adapters.entry_labs import entry
+from tests.adapters.entry_harnesses import entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.adapters.entry_labs import EntryLab
+    from tests.adapters.entry_harnesses import EntryHarness
 
 
-def test_error_for_missing_tables_names_migrate(lab: EntryLab, tmp_path: Path) -> None:
+def test_error_for_missing_tables_names_migrate(harness: EntryHarness, tmp_path: Path) -> None:
     """The error for missing tables names `migrate()`; with `create=True` the store creates them."""
-    url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
+    url = harness.url if harness.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
     with open_inbox(url, prefix="moorage_missing_") as store:
         with pytest.raises(ConfigurationError) as excinfo:
             store.due(1)
         assert "migrate()" in str(excinfo.value.remedy)
-    with open_inbox(url, prefix=f"{lab.prefix}new_", create=True) as store:
+    with open_inbox(url, prefix=f"{harness.prefix}new_", create=True) as store:
         assert store.due(1) == ()
-    with lab.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         for name in ("inbox", "lane"):
-            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}new_{name}")
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {harness.prefix}new_{name}")
 
 
-def test_asynchronous_store_creates_its_tables(lab: EntryLab, tmp_path: Path) -> None:
+def test_asynchronous_store_creates_its_tables(harness: EntryHarness, tmp_path: Path) -> None:
     """An asynchronous store creates its tables, and migrating a second time changes nothing."""
-    url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
+    url = harness.url if harness.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
 
     async def run() -> object:
-        async with aopen_inbox(url, prefix=f"{lab.prefix}async_") as store:
+        async with aopen_inbox(url, prefix=f"{harness.prefix}async_") as store:
             await store.migrate()
             await store.migrate()
             return await store.due(1)
@@ -50,22 +50,24 @@ def test_asynchronous_store_creates_its_tables(lab: EntryLab, tmp_path: Path) ->
     try:
         assert asyncio.run(run()) == ()
     finally:
-        with lab.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             for name in ("inbox", "lane"):
-                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}async_{name}")
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {harness.prefix}async_{name}")
 
 
-def test_ddl_creates_the_tables(lab: EntryLab) -> None:
+def test_ddl_creates_the_tables(harness: EntryHarness) -> None:
     """The SQL statements of `ddl` create the tables in an application's own migrations."""
-    kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[lab.kind]
-    value = () if lab.kind == "sqlite" else (lab.kind,)
-    prefix = f"{lab.prefix}ddl_"
-    with lab.engine.begin() as connection:
+    kind: Any = {"sqlite": SqliteOutbox, "postgresql": SqlOutbox, "mariadb": SqlOutbox}[
+        harness.kind
+    ]
+    value = () if harness.kind == "sqlite" else (harness.kind,)
+    prefix = f"{harness.prefix}ddl_"
+    with harness.engine.begin() as connection:
         for statement in filter(None, kind.ddl(*value, prefix=prefix).split(";\n")):
             connection.exec_driver_sql(statement)
-    with open_outbox(lab.url, prefix=prefix) as store:
+    with open_outbox(harness.url, prefix=prefix) as store:
         assert store.add(entry("a", lane="x")).id == "a"
-    with lab.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         for name in ("outbox", "lane", "clock"):
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {prefix}{name}")
     assert "utf8mb4_0900_bin" in SqlInbox.ddl("mysql")
@@ -73,27 +75,27 @@ def test_ddl_creates_the_tables(lab: EntryLab) -> None:
 
 
 @pytest.mark.parametrize("part", [{"prefix": 'a"b'}, {"prefix": "1"}])
-def test_invalid_table_prefix_is_refused(lab: EntryLab, part: dict[str, str]) -> None:
+def test_invalid_table_prefix_is_refused(harness: EntryHarness, part: dict[str, str]) -> None:
     """A prefix for table names that is not a valid identifier is refused."""
     with pytest.raises(ConfigurationError, match="is not valid"):
-        open_inbox(lab.url, **part)
+        open_inbox(harness.url, **part)
 
 
-def test_entry_tables_may_be_in_a_schema_other_than_the_default(lab: EntryLab) -> None:
+def test_entry_tables_may_be_in_a_schema_other_than_the_default(harness: EntryHarness) -> None:
     """Inbox and outbox tables may be in a schema other than the connection's default."""
-    if lab.kind == "sqlite":
+    if harness.kind == "sqlite":
         pytest.skip("a file has no schemas: run the cases of the servers")
-    schema = lab.prefix.rstrip("_")
-    with lab.engine.begin() as connection:
+    schema = harness.prefix.rstrip("_")
+    with harness.engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
     try:
-        with SqlOutbox(lab.url, schema=schema, create=True) as store:
+        with SqlOutbox(harness.url, schema=schema, create=True) as store:
             store.add(entry("a", lane="x"))
             assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a"]
             assert repr(store).startswith("<SqlOutbox")
     finally:
-        cascade = " CASCADE" if lab.kind == "postgresql" else ""
-        with lab.engine.begin() as connection:
+        cascade = " CASCADE" if harness.kind == "postgresql" else ""
+        with harness.engine.begin() as connection:
             connection.exec_driver_sql(f"DROP SCHEMA {schema}{cascade}")
 
 

@@ -24,27 +24,27 @@ from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
 from moorage.domain.entries.queue import EntryQuery, EntryState, arrive
 from moorage.hub.outbox import AsyncOutbox, Outbox
-from tests.adapters.entry_labs import entry, entry_lab
+from tests.adapters.entry_harnesses import entry, entry_harness
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.adapters.entry_labs import EntryLab
+    from tests.adapters.entry_harnesses import EntryHarness
 
 DAY = timedelta(days=1)
 
 
-def test_entry_shares_commit_or_rollback_of_its_driver_transaction(lab: EntryLab) -> None:
+def test_entry_shares_commit_or_rollback_of_its_driver_transaction(harness: EntryHarness) -> None:
     """An entry added in a driver's transaction commits or rolls back with that transaction."""
-    store = lab.outbox()
-    with closing(lab.driver()) as connection:
-        connection.cursor().execute(f"DELETE FROM {lab.prefix}inbox")
+    store = harness.outbox()
+    with closing(harness.driver()) as connection:
+        connection.cursor().execute(f"DELETE FROM {harness.prefix}inbox")
         store.within(connection).add(entry("never", lane="x"))
         connection.rollback()
-        assert lab.count() == 0
+        assert harness.count() == 0
 
         added_entry = store.within(connection).add(entry("kept", lane="x"))
-        assert store.find(EntryQuery()).items == () or lab.kind == "sqlite"
+        assert store.find(EntryQuery()).items == () or harness.kind == "sqlite"
         connection.commit()
     assert store.find(EntryQuery()).items == (added_entry,)
 
@@ -52,18 +52,18 @@ def test_entry_shares_commit_or_rollback_of_its_driver_transaction(lab: EntryLab
 @pytest.mark.parametrize("commits", [True, False])
 @pytest.mark.parametrize("of", ["connection", "session"])
 def test_entry_shares_commit_or_rollback_of_its_sqlalchemy_connection(
-    lab: EntryLab, of: str, *, commits: bool
+    harness: EntryHarness, of: str, *, commits: bool
 ) -> None:
     """An entry added through a SQLAlchemy connection or session shares its commit or rollback."""
-    store = lab.outbox()
-    connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
+    store = harness.outbox()
+    connection: Any = Session(harness.engine) if of == "session" else harness.engine.connect()
     with connection:
         store.within(connection).add(entry("a"))
         (connection.commit if commits else connection.rollback)()
-    assert lab.count() == commits
+    assert harness.count() == commits
 
 
-def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryLab) -> None:
+def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryHarness) -> None:
     """An entry added through SQLAlchemy's AsyncSession commits or rolls back with its session."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
@@ -85,7 +85,7 @@ def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryLab) 
     asyncio.run(run())
 
 
-def test_entry_can_be_added_through_asynchronous_driver_connection(server: EntryLab) -> None:
+def test_entry_can_be_added_through_asynchronous_driver_connection(server: EntryHarness) -> None:
     """An entry can be added through an asynchronous driver connection."""
 
     async def run() -> None:
@@ -130,7 +130,7 @@ class AsyncFileConnection:
         self._plain.close()
 
 
-def test_async_connection_to_a_file(file: EntryLab) -> None:
+def test_async_connection_to_a_file(file: EntryHarness) -> None:
     """An entry added through an asynchronous SQLite connection follows its commit or rollback."""
 
     async def run() -> None:
@@ -149,7 +149,7 @@ def test_async_connection_to_a_file(file: EntryLab) -> None:
 
 
 def test_entry_is_added_on_a_connection_with_a_row_factory(
-    server: EntryLab, file: EntryLab
+    server: EntryHarness, file: EntryHarness
 ) -> None:
     """An entry can be added on the application's connection even if that has a row factory."""
     with closing(sqlite3.connect(file.file)) as connection:
@@ -162,15 +162,15 @@ def test_entry_is_added_on_a_connection_with_a_row_factory(
             assert server.outbox().within(named_connection).add(entry("a")).id == "a"
 
 
-def test_repeated_id_in_a_transaction_returns_the_existing_entry(lab: EntryLab) -> None:
+def test_repeated_id_in_a_transaction_returns_the_existing_entry(harness: EntryHarness) -> None:
     """Adding an id again in an application's transaction returns the existing entry."""
-    store = lab.outbox()
+    store = harness.outbox()
     first = store.add(entry("a"))
-    with Session(lab.engine) as session:
+    with Session(harness.engine) as session:
         assert store.within(session).add(entry("a", lane="other")) == first
 
 
-def test_id_committed_after_the_snapshot_returns_the_existing_entry(server: EntryLab) -> None:
+def test_id_committed_after_the_snapshot_returns_the_existing_entry(server: EntryHarness) -> None:
     """Adding an id that was committed after the snapshot began returns the existing entry."""
     store = server.outbox()
     with Session(server.engine) as session:
@@ -184,7 +184,7 @@ def test_id_committed_after_the_snapshot_returns_the_existing_entry(server: Entr
         assert store.within(session).add(entry("a", lane="other")) == first
 
 
-def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) -> None:
+def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryHarness) -> None:
     """Adding an entry in an application's transaction takes one statement; in MariaDB, three."""
     statements: list[str] = []
     event.listen(
@@ -200,10 +200,10 @@ def test_adding_in_the_hosts_transaction_takes_few_statements(server: EntryLab) 
 @pytest.mark.parametrize("wait", [None, -DAY, DAY])
 @pytest.mark.parametrize("state", [EntryState.WAITING, EntryState.PAUSED])
 def test_clock_of_the_store_sets_the_times_of_an_entry(
-    lab: EntryLab, state: EntryState, wait: timedelta | None
+    harness: EntryHarness, state: EntryState, wait: timedelta | None
 ) -> None:
     """The store's clock, not the caller's, sets the times at which an entry is added and due."""
-    store = lab.outbox()
+    store = harness.outbox()
     now = store.now()
     is_pause = state is EntryState.PAUSED
     due = None if wait is None or is_pause else now + wait
@@ -218,11 +218,11 @@ def test_clock_of_the_store_sets_the_times_of_an_entry(
     assert store.find(EntryQuery()).items == (added_entry,)
 
 
-def test_outbox_adds_a_call_in_the_transaction_of_the_program(lab: EntryLab) -> None:
+def test_outbox_adds_a_call_in_the_transaction_of_the_program(harness: EntryHarness) -> None:
     """Outbox.within adds a call in the application's transaction; a worker delivers it as usual."""
-    store = lab.outbox()
+    store = harness.outbox()
     outbox = Outbox(store)
-    with Session(lab.engine) as session:
+    with Session(harness.engine) as session:
         outbox.within(session).put("storage", "delete", "a.txt", key="never")
         session.rollback()
         later_entry = outbox.within(session).put(
@@ -232,7 +232,7 @@ def test_outbox_adds_a_call_in_the_transaction_of_the_program(lab: EntryLab) -> 
     assert outbox.find(EntryQuery()).items == (later_entry,)
 
 
-def test_async_outbox_adds_a_call_in_the_transaction_of_the_program(server: EntryLab) -> None:
+def test_async_outbox_adds_a_call_in_the_transaction_of_the_program(server: EntryHarness) -> None:
     """`AsyncOutbox.within` adds a call in the application's transaction."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
@@ -255,7 +255,7 @@ def test_store_without_transactions_names_those_that_have_them() -> None:
     assert "SqliteOutbox or SqlOutbox" in str(excinfo.value.remedy)
 
 
-def test_outbox_refuses_an_unsuitable_connection(file: EntryLab, server: EntryLab) -> None:
+def test_outbox_refuses_an_unsuitable_connection(file: EntryHarness, server: EntryHarness) -> None:
     """Outbox.within() refuses an autocommit connection, and a connection of the wrong kind."""
     store = file.outbox()
     with pytest.raises(ConfigurationError, match="runs no statements"):
@@ -300,7 +300,7 @@ class Psycopg2Connection:
 def test_autocommit_of_psycopg2_is_respected(tmp_path: Path) -> None:
     """A psycopg2 connection in autocommit mode is refused unless a transaction is open."""
     with (
-        entry_lab("postgresql", tmp_path) as server,
+        entry_harness("postgresql", tmp_path) as server,
         psycopg.connect(server.url, autocommit=True) as automatic,
     ):
         store, connection = server.outbox(), Psycopg2Connection(automatic)
@@ -314,22 +314,22 @@ def test_autocommit_of_psycopg2_is_respected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("of", ["connection", "engine", "session"])
-def test_autocommit_of_sqlalchemy_is_refused(lab: EntryLab, of: str) -> None:
+def test_autocommit_of_sqlalchemy_is_refused(harness: EntryHarness, of: str) -> None:
     """A SQLAlchemy connection or session in AUTOCOMMIT mode cannot roll an entry back."""
-    store = lab.outbox()
-    engine: Any = lab.engine.execution_options(isolation_level="AUTOCOMMIT")
+    store = harness.outbox()
+    engine: Any = harness.engine.execution_options(isolation_level="AUTOCOMMIT")
     if of == "engine":
         engine = sqlalchemy.create_engine(
-            lab.engine.url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
+            harness.engine.url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
         )
     connection: Any = Session(engine) if of == "session" else engine.connect()
     with connection, pytest.raises(ConfigurationError, match="commits every statement by itself"):
         store.within(connection).add(entry("a"))
 
-    assert lab.count() == 0
+    assert harness.count() == 0
 
 
-def test_autocommit_of_asynchronous_sqlalchemy_is_refused(server: EntryLab) -> None:
+def test_autocommit_of_asynchronous_sqlalchemy_is_refused(server: EntryHarness) -> None:
     """An AsyncConnection or AsyncSession in AUTOCOMMIT mode cannot roll an entry back."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
@@ -352,7 +352,7 @@ def test_autocommit_of_asynchronous_sqlalchemy_is_refused(server: EntryLab) -> N
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has no attribute autocommit")
-def test_autocommit_attribute_of_sqlite_is_respected(file: EntryLab) -> None:
+def test_autocommit_attribute_of_sqlite_is_respected(file: EntryHarness) -> None:
     """A sqlite3 connection with autocommit=True is refused unless a transaction is open."""
     store = file.outbox()
     options: dict[str, Any] = {"autocommit": True}
@@ -372,7 +372,7 @@ def test_autocommit_attribute_of_sqlite_is_respected(file: EntryLab) -> None:
 
 def test_autocommit_of_pymysql_is_respected(tmp_path: Path) -> None:
     """A PyMySQL connection in autocommit mode is refused unless a transaction is open."""
-    with entry_lab("mariadb", tmp_path) as server, closing(server.driver()) as connection:
+    with entry_harness("mariadb", tmp_path) as server, closing(server.driver()) as connection:
         store = server.outbox()
         connection.autocommit(True)
         with pytest.raises(ConfigurationError, match="commits every statement by itself"):
@@ -399,9 +399,9 @@ def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:
     assert "run `migrate()` of the store once" in excinfo.value.remedy
 
 
-def test_failed_host_transaction_is_reported(lab: EntryLab, tmp_path: Path) -> None:
+def test_failed_host_transaction_is_reported(harness: EntryHarness, tmp_path: Path) -> None:
     """If the application's transaction has failed, the error omits the database's own text."""
-    store = lab.outbox()
+    store = harness.outbox()
     path = tmp_path / "other.db"
     other_engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
     with other_engine.connect() as connection, pytest.raises(StorageUnavailable) as excinfo:

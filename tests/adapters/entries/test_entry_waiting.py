@@ -14,17 +14,17 @@ from moorage.adapters.entries import sqlite as sqlite_entries
 from moorage.adapters.entries.sqlite import SqliteOutbox
 from moorage.testing import VirtualClock
 from moorage.wiring.store_urls import open_outbox
-from tests.adapters.entry_labs import entry
+from tests.adapters.entry_harnesses import entry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.adapters.entry_labs import EntryLab
+    from tests.adapters.entry_harnesses import EntryHarness
 
 DAY = timedelta(days=1)
 
 
-def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
+def test_waiting_worker_wakes_on_commit(server: EntryHarness) -> None:
     """A waiting worker wakes when entries are committed, and not when they are rolled back."""
     store = server.outbox()
     can = server.kind == "postgresql"
@@ -42,7 +42,7 @@ def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
     assert not store.wait(0.01)
 
 
-def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
+def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryHarness) -> None:
     """A worker waiting on an asynchronous store wakes when entries are committed."""
 
     async def run() -> None:
@@ -58,14 +58,14 @@ def test_waiting_asynchronous_worker_wakes_on_commit(server: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_wait_with_zero_timeout_returns_at_once(server: EntryLab) -> None:
+def test_wait_with_zero_timeout_returns_at_once(server: EntryHarness) -> None:
     """A wait with a zero timeout returns at once, even if it must first open a connection."""
     with open_outbox(server.url, prefix=server.prefix) as store:
         assert (server.kind == "postgresql") == store.wait(0.0)
         assert not store.wait(0.0)
 
 
-def test_waiting_worker_reconnects_and_sees_new_entries(server: EntryLab) -> None:
+def test_waiting_worker_reconnects_and_sees_new_entries(server: EntryHarness) -> None:
     """If a worker loses its connection while it waits, it reconnects and still sees new entries."""
     if server.kind != "postgresql":
         pytest.skip("nobody is woken in MariaDB: run the case of PostgreSQL")

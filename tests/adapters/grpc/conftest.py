@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.adapters.grpc.grpc_lab import Lab, LabServer
+from tests.adapters.grpc.grpc_harness import Harness, HarnessServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,20 +20,20 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[LabServer]:
+def server() -> Generator[HarnessServer]:
     """Yield a gRPC server that several tests share and must not kill."""
-    server = LabServer()
+    server = HarnessServer()
     yield server
     server.kill()
 
 
 @pytest.fixture
-def servers() -> Generator[Callable[..., LabServer]]:
+def servers() -> Generator[Callable[..., HarnessServer]]:
     """Return a function that starts gRPC servers; tests may kill them."""
-    started: list[LabServer] = []
+    started: list[HarnessServer] = []
 
-    def start(*arguments: Any, **options: Any) -> LabServer:
-        started.append(LabServer(*arguments, **options))
+    def start(*arguments: Any, **options: Any) -> HarnessServer:
+        started.append(HarnessServer(*arguments, **options))
         return started[-1]
 
     yield start
@@ -42,20 +42,20 @@ def servers() -> Generator[Callable[..., LabServer]]:
 
 
 @pytest.fixture
-def labs(mode: str) -> Generator[Callable[..., Lab]]:
+def harnesses(mode: str) -> Generator[Callable[..., Harness]]:
     """Return a function that makes connectors; the fixture closes the connectors after the test."""
-    made: list[Lab] = []
+    made: list[Harness] = []
 
-    def make_lab(address: str, **settings: Any) -> Lab:
-        made.append(Lab(mode, address, **settings))
+    def make_harness(address: str, **settings: Any) -> Harness:
+        made.append(Harness(mode, address, **settings))
         return made[-1]
 
-    yield make_lab
-    for lab in made:
-        lab.close()
+    yield make_harness
+    for harness in made:
+        harness.close()
 
 
 @pytest.fixture
-def lab(labs: Callable[..., Lab], server: LabServer) -> Lab:
+def harness(harnesses: Callable[..., Harness], server: HarnessServer) -> Harness:
     """Return a connector to the shared gRPC server."""
-    return labs(server.address)
+    return harnesses(server.address)

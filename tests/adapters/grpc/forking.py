@@ -8,7 +8,7 @@ from typing import Any
 from moorage import LocalFailure, OperationAttempt
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from tests.adapters.forked import run_in_forked_child
-from tests.adapters.grpc.grpc_lab import ECHO
+from tests.adapters.grpc.grpc_harness import ECHO
 
 
 def main(address: str) -> None:

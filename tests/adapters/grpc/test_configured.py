@@ -14,21 +14,21 @@ from moorage import ConfigurationError, InvalidData
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.methods import GrpcMethod
-from tests.adapters.grpc.grpc_lab import ECHO
+from tests.adapters.grpc.grpc_harness import ECHO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.adapters.grpc.grpc_lab import Lab, LabServer
+    from tests.adapters.grpc.grpc_harness import Harness, HarnessServer
 
 
-def configuration(server: LabServer, **settings: Any) -> dict[str, Any]:
+def configuration(server: HarnessServer, **settings: Any) -> dict[str, Any]:
     """Return a configuration with one gRPC connector."""
     connector = {"kind": "grpc", "address": server.address, "plaintext": True, **settings}
     return {"connectors": {"orders": connector}}
 
 
-def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) -> None:
+def test_a_configuration_names_a_connector(server: HarnessServer, monkeypatch: Any) -> None:
     """A connector of kind "grpc" can be opened by synchronous and asynchronous programs."""
     monkeypatch.setenv("ORDERS_TOKEN", "token-4711")
     config = configuration(server, token="secret://env/ORDERS_TOKEN")
@@ -47,7 +47,7 @@ def test_a_configuration_names_a_connector(server: LabServer, monkeypatch: Any) 
     assert "bolt" == asyncio.run(perform())["name"]
 
 
-def test_certificate_files_need_tls(server: LabServer, tmp_path: Path) -> None:
+def test_certificate_files_need_tls(server: HarnessServer, tmp_path: Path) -> None:
     """If a configuration has certificate files but no TLS, the error names the setting's path."""
     config = configuration(server, authorities=str(tmp_path / "ca.pem"))
     with (
@@ -57,7 +57,7 @@ def test_certificate_files_need_tls(server: LabServer, tmp_path: Path) -> None:
         hub.connectors.get("orders", GrpcConnector)
 
 
-def test_generated_classes_make_a_method(lab: Lab) -> None:
+def test_generated_classes_make_a_method(harness: Harness) -> None:
     """GrpcMethod.of() makes a method that takes and returns generated protobuf messages."""
     check = GrpcMethod.of(
         "/grpc.health.v1.Health/Check",
@@ -65,7 +65,7 @@ def test_generated_classes_make_a_method(lab: Lab) -> None:
         health_pb2.HealthCheckResponse,
         safe=True,
     )
-    answer = lab.perform(lab.connector.call(check, health_pb2.HealthCheckRequest()))
+    answer = harness.perform(harness.connector.call(check, health_pb2.HealthCheckRequest()))
     assert health_pb2.HealthCheckResponse.SERVING == answer.status
     assert ("Health.Check", True) == (check.name, check.repeatable)
 

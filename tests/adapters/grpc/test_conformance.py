@@ -13,7 +13,7 @@ from moorage import AuthenticationFailed, ConnectionFailed, Credentials, Tls
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
-from tests.adapters.grpc.grpc_lab import ECHO, READ, Lab, LabServer
+from tests.adapters.grpc.grpc_harness import ECHO, READ, Harness, HarnessServer
 from tests.support.ports import free_port
 from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
@@ -27,12 +27,12 @@ WRONG = f"{SECRET}-no-more"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _first_use(server: LabServer) -> None:
+def _first_use(server: HarnessServer) -> None:
     """Call a server in both modes once, because grpcio's first use opens process-wide files."""
     for mode in ("sync", "async"):
-        lab = Lab(mode, server.address)
-        lab.call()
-        lab.close()
+        harness = Harness(mode, server.address)
+        harness.call()
+        harness.close()
 
 
 @pytest.fixture(scope="module", name="untrusted")
@@ -43,15 +43,15 @@ def _untrusted_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Unt
 
 
 @pytest.fixture(scope="module", name="guarded")
-def _guarded_server() -> Generator[LabServer]:
+def _guarded_server() -> Generator[HarnessServer]:
     """Yield a server that refuses calls without the right token."""
-    server = LabServer(MOORAGE_LAB_TOKEN=SECRET)
+    server = HarnessServer(MOORAGE_HARNESS_TOKEN=SECRET)
     yield server
     server.kill()
 
 
 @pytest.fixture
-def proxy(server: LabServer) -> Generator[TcpProxy]:
+def proxy(server: HarnessServer) -> Generator[TcpProxy]:
     """Yield a TCP proxy between the connector and the server."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         yield proxy
@@ -59,10 +59,10 @@ def proxy(server: LabServer) -> Generator[TcpProxy]:
 
 def subject(
     kind: Any,
-    server: LabServer,
+    server: HarnessServer,
     untrusted: UntrustedServer,
     network: TcpProxy | None,
-    guarded: LabServer,
+    guarded: HarnessServer,
 ) -> connector_conformance.ConnectorSubject:
     """Return a description of the connector under test for the conformance kit."""
     port = server.port if network is None else network.address[1]
@@ -75,7 +75,7 @@ def subject(
         question = json.dumps({"do": "count", "of": name, "name": "count"}).encode()
         channel: Any = grpc.insecure_channel(server.address)
         with channel:
-            answer = channel.unary_unary("/lab.Lab/Echo")(question)
+            answer = channel.unary_unary("/harness.Harness/Echo")(question)
         number: int = json.loads(answer)["count"]
         return number
 
@@ -121,7 +121,11 @@ def subject(
     "check", connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS, ids=name_of
 )
 def test_a_synchronous_connector_passes(
-    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy, guarded: LabServer
+    check: Any,
+    server: HarnessServer,
+    untrusted: UntrustedServer,
+    proxy: TcpProxy,
+    guarded: HarnessServer,
 ) -> None:
     """The synchronous gRPC connector passes each check of the conformance kit."""
     check(subject(GrpcConnector, server, untrusted, proxy, guarded))
@@ -133,17 +137,23 @@ def test_a_synchronous_connector_passes(
     ids=name_of,
 )
 def test_an_asynchronous_connector_passes(
-    check: Any, server: LabServer, untrusted: UntrustedServer, proxy: TcpProxy, guarded: LabServer
+    check: Any,
+    server: HarnessServer,
+    untrusted: UntrustedServer,
+    proxy: TcpProxy,
+    guarded: HarnessServer,
 ) -> None:
     """The asynchronous gRPC connector passes each check of the conformance kit."""
     asyncio.run(check(subject(AsyncGrpcConnector, server, untrusted, proxy, guarded)))
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_server_that_refuses_wrong_token_accepts_right_one(guarded: LabServer, mode: str) -> None:
+def test_server_that_refuses_wrong_token_accepts_right_one(
+    guarded: HarnessServer, mode: str
+) -> None:
     """The server that refuses a wrong token accepts the right one."""
-    lab = Lab(mode, guarded.address, credentials=Credentials.bearer(SECRET))
+    harness = Harness(mode, guarded.address, credentials=Credentials.bearer(SECRET))
     try:
-        assert "x" == lab.call(READ, name="x")["name"]
+        assert "x" == harness.call(READ, name="x")["name"]
     finally:
-        lab.close()
+        harness.close()

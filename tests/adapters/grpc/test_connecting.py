@@ -46,7 +46,7 @@ from moorage.adapters.grpc.connector_sync import GrpcConnector
 from moorage.adapters.grpc.kind import GRPC, GrpcSettings
 from moorage.testing import TcpProxy
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.adapters.grpc.grpc_lab import ECHO, Lab, LabServer
+from tests.adapters.grpc.grpc_harness import ECHO, Harness, HarnessServer
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def identity(folder: Path, name: str) -> tuple[Path, Path]:
 
 @pytest.fixture
 def server_with_token(
-    tmp_path: Path, servers: Callable[..., LabServer]
-) -> tuple[LabServer, Path, Path]:
+    tmp_path: Path, servers: Callable[..., HarnessServer]
+) -> tuple[HarnessServer, Path, Path]:
     """Yield a server that demands a client certificate, and a matching certificate with its key."""
     server_certificate, server_key = identity(tmp_path, "server")
     certificate, key = identity(tmp_path, "client")
@@ -75,14 +75,18 @@ def server_with_token(
 
 
 def test_client_certificate_works_as_files_and_as_text(
-    labs: Callable[..., Lab], server_with_token: tuple[LabServer, Path, Path], tmp_path: Path
+    harnesses: Callable[..., Harness],
+    server_with_token: tuple[HarnessServer, Path, Path],
+    tmp_path: Path,
 ) -> None:
     """A client certificate works as files and as PEM text with an encrypted key."""
     server, certificate, key = server_with_token
     authorities = str(tmp_path / "server.pem")
     files = Tls(authorities=authorities, certificate=str(certificate), key=str(key))
-    lab = labs(server.address, plaintext=False, tls=files, credentials=Credentials.bearer(TOKEN))
-    assert f"Bearer {TOKEN}" == lab.call()["metadata"]["authorization"]
+    harness = harnesses(
+        server.address, plaintext=False, tls=files, credentials=Credentials.bearer(TOKEN)
+    )
+    assert f"Bearer {TOKEN}" == harness.call()["metadata"]["authorization"]
     private_key = load_pem_private_key(key.read_bytes(), None)
     sealed_key = private_key.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame")
@@ -93,42 +97,48 @@ def test_client_certificate_works_as_files_and_as_text(
         key=Secret(sealed_key),
         password=Secret("open sesame"),
     )
-    assert "bolt" == labs(server.address, plaintext=False, tls=texts).call(name="bolt")["name"]
+    assert "bolt" == harnesses(server.address, plaintext=False, tls=texts).call(name="bolt")["name"]
     pem_path = tmp_path / "both.pem"
     pem_path.write_bytes(certificate.read_bytes() + key.read_bytes())
     single = Tls(authorities=authorities, certificate=str(pem_path))
-    assert "bolt" == labs(server.address, plaintext=False, tls=single).call(name="bolt")["name"]
+    assert (
+        "bolt" == harnesses(server.address, plaintext=False, tls=single).call(name="bolt")["name"]
+    )
 
 
 @pytest.mark.parametrize("trust", ["system", "other"])
 def test_an_untrusted_server_gets_no_request(
-    labs: Callable[..., Lab],
-    server_with_token: tuple[LabServer, Path, Path],
+    harnesses: Callable[..., Harness],
+    server_with_token: tuple[HarnessServer, Path, Path],
     tmp_path: Path,
     trust: str,
 ) -> None:
     """If the connector does not trust the server's certificate, the error says nothing was sent."""
     server = server_with_token[0]
     tls = None if trust == "system" else Tls(authorities=str(identity(tmp_path, "other")[0]))
-    lab = labs(server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN))
+    harness = harnesses(
+        server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN)
+    )
     with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
-        lab.call()
+        harness.call()
     assert (False, False) == (caught.value.may_have_been_processed, caught.value.retryable)
-    assert TOKEN not in repr(lab.connector)
+    assert TOKEN not in repr(harness.connector)
 
 
-def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Path) -> None:
+def test_certificates_that_cannot_be_read(
+    harnesses: Callable[..., Harness], tmp_path: Path
+) -> None:
     """A missing certificate file or wrong key password is an error that hides the password."""
     certificate, key = identity(tmp_path, "client")
     missing = Tls(certificate=str(certificate), key=str(tmp_path / "missing.key"))
     locked = Tls(certificate=str(certificate), key=str(key), password=Secret(TOKEN))
     for tls in (missing, locked):
         with pytest.raises(ConfigurationError, match="cannot be read") as caught:
-            labs("127.0.0.1:1", plaintext=False, tls=tls).call()
+            harnesses("127.0.0.1:1", plaintext=False, tls=tls).call()
         assert TOKEN not in str(caught.value)
 
 
-def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
+def test_no_server_is_a_failure_before_anything_is_sent(harnesses: Callable[..., Harness]) -> None:
     """A closed port and an unknown host raise different errors; both say that nothing was sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
@@ -138,26 +148,26 @@ def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]
     for address, (message, retryable) in cases.items():
         local = Credentials.bearer(TOKEN) if address.startswith("unix:") else None
         with pytest.raises(ConnectionFailed, match=message) as caught:
-            labs(address, credentials=local).call()
+            harnesses(address, credentials=local).call()
         assert (False, retryable) == (
             caught.value.may_have_been_processed,
             caught.value.retryable,
         )
 
 
-def test_a_silent_port_ends_with_the_time_for_connecting(labs: Callable[..., Lab]) -> None:
+def test_a_silent_port_ends_with_the_time_for_connecting(harnesses: Callable[..., Harness]) -> None:
     """A port that never answers raises ConnectionFailed at the connect timeout."""
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        lab = labs(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.3)
+        harness = harnesses(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.3)
         with pytest.raises(ConnectionFailed, match="connection in time") as caught:
-            lab.call()
+            harness.call()
         assert not caught.value.may_have_been_processed
-        assert "gRPC" in lab.run(lab.connector.health(0.3)).text
+        assert "gRPC" in harness.run(harness.connector.health(0.3)).text
 
 
-def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) -> None:
+def test_a_server_of_another_protocol_is_recognised(harnesses: Callable[..., Harness]) -> None:
     """If a server speaks HTTP/1, the error states that no request was sent."""
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
@@ -174,7 +184,7 @@ def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) ->
 
         Thread(target=answer, daemon=True).start()
         with pytest.raises(ConnectionFailed, match="did not answer with gRPC") as caught:
-            labs(f"127.0.0.1:{listener.getsockname()[1]}").call()
+            harnesses(f"127.0.0.1:{listener.getsockname()[1]}").call()
         assert not caught.value.may_have_been_processed
         listener.shutdown(socket.SHUT_RDWR)
 
@@ -202,44 +212,44 @@ def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
 
 
 def test_stale_credentials_are_renewed_once(
-    labs: Callable[..., Lab], server: LabServer, mode: str
+    harnesses: Callable[..., Harness], server: HarnessServer, mode: str
 ) -> None:
     """A call that the server refuses as unauthenticated is repeated with renewed credentials."""
     tokens, renewals = provider(mode, "old", "new")
-    lab = labs(server.address, credentials=tokens)
-    operation = lab.connector.call(ECHO, {"do": "demand", "of": "Bearer new"})
-    answer = lab.perform(operation, tenant="acme")
+    harness = harnesses(server.address, credentials=tokens)
+    operation = harness.connector.call(ECHO, {"do": "demand", "of": "Bearer new"})
+    answer = harness.perform(operation, tenant="acme")
 
     assert "Bearer new" == answer["metadata"]["authorization"]
-    assert "Bearer new" == lab.call()["metadata"]["authorization"]
-    assert ["lab acme old"] == renewals
+    assert "Bearer new" == harness.call()["metadata"]["authorization"]
+    assert ["harness acme old"] == renewals
 
 
 def test_refused_renewed_credentials_are_not_renewed_again_and_again(
-    labs: Callable[..., Lab], server: LabServer, mode: str
+    harnesses: Callable[..., Harness], server: HarnessServer, mode: str
 ) -> None:
     """If a server also refuses renewed credentials, they are not renewed on every call."""
     tokens, renewals = provider(mode, "old", "new")
-    lab = labs(server.address, credentials=tokens)
+    harness = harnesses(server.address, credentials=tokens)
     for _ in range(3):
         with pytest.raises(AuthenticationFailed):
-            lab.call(do="demand", of="Bearer other")
-    assert ["lab None old"] == renewals
+            harness.call(do="demand", of="Bearer other")
+    assert ["harness None old"] == renewals
 
 
 def test_caller_gets_that_attempt_error_if_attempt_after_credential_renewal_fails(
-    labs: Callable[..., Lab], server: LabServer, mode: str
+    harnesses: Callable[..., Harness], server: HarnessServer, mode: str
 ) -> None:
     """If the attempt after a credential renewal fails, the caller gets that attempt's error."""
     tokens, renewals = provider(mode, "old", "new")
-    lab = labs(server.address, credentials=tokens)
-    name = f"stale-{id(lab)}"
+    harness = harnesses(server.address, credentials=tokens)
+    name = f"stale-{id(harness)}"
     lost = {"do": "fail", "code": "UNAUTHENTICATED", "times": 1, "name": name}
-    assert name == lab.call(**lost)["name"]
+    assert name == harness.call(**lost)["name"]
     assert 1 == len(renewals)
     with pytest.raises(VendorRejected):
-        lab.call(do="fail", code="UNAUTHENTICATED", then="NOT_FOUND", name=f"{name}-again")
-    fixed = labs(server.address, credentials=Credentials.api_key(TOKEN, header="X-Token"))
+        harness.call(do="fail", code="UNAUTHENTICATED", then="NOT_FOUND", name=f"{name}-again")
+    fixed = harnesses(server.address, credentials=Credentials.api_key(TOKEN, header="X-Token"))
     with pytest.raises(AuthenticationFailed) as caught:
         fixed.call(do="fail", code="UNAUTHENTICATED", text=f"bad {TOKEN}")
     assert "bad ***" == caught.value.vendor_message
@@ -247,13 +257,13 @@ def test_caller_gets_that_attempt_error_if_attempt_after_credential_renewal_fail
 
 
 def test_credential_providers_of_the_http_client_work_for_grpc(
-    labs: Callable[..., Lab], server: LabServer
+    harnesses: Callable[..., Harness], server: HarnessServer
 ) -> None:
     """The credential providers of the HTTP client also work for gRPC."""
-    tokens = MemoryCredentialProvider({("lab", None): Credentials.bearer("abc")})
-    lab = Lab("sync", server.address, credentials=tokens)
-    assert ["Bearer abc"] * 2 == [lab.call()["metadata"]["authorization"] for _ in range(2)]
-    lab.close()
+    tokens = MemoryCredentialProvider({("harness", None): Credentials.bearer("abc")})
+    harness = Harness("sync", server.address, credentials=tokens)
+    assert ["Bearer abc"] * 2 == [harness.call()["metadata"]["authorization"] for _ in range(2)]
+    harness.close()
 
 
 @pytest.mark.parametrize("kind", [GrpcConnector, AsyncGrpcConnector])
@@ -278,27 +288,29 @@ def test_settings_that_cannot_work_are_refused(
     assert TOKEN not in str(caught.value)
 
 
-def test_metadata_that_cannot_be_sent_are_refused(lab: Lab) -> None:
+def test_metadata_that_cannot_be_sent_are_refused(harness: Harness) -> None:
     """Metadata with reserved names, or with line breaks in values, are refused."""
     for metadata in ({"grpc-timeout": "1S"}, {"Host": "x"}, {"a b": "x"}):
         with pytest.raises(InvalidData, match="a name that gRPC"):
-            lab.connector.call(ECHO, {}, metadata=metadata)
+            harness.connector.call(ECHO, {}, metadata=metadata)
     with pytest.raises(InvalidData, match="'a' in the metadata contains characters"):
-        lab.connector.call(ECHO, {}, metadata={"a": "x\ny"})
+        harness.connector.call(ECHO, {}, metadata={"a": "x\ny"})
 
 
 def test_keepalive_and_options_reach_the_library(
-    labs: Callable[..., Lab], server: LabServer
+    harnesses: Callable[..., Harness], server: HarnessServer
 ) -> None:
     """Keepalive and channel options are passed to grpcio, and calls still work."""
-    settings = {"keepalive": 30.0, "options": {"grpc.primary_user_agent": "lab"}}
-    lab = labs(f"localhost:{server.port}", credentials=Credentials.basic("u", TOKEN), **settings)
-    answer = lab.call()
-    assert answer["metadata"]["user-agent"].startswith("lab ")
+    settings = {"keepalive": 30.0, "options": {"grpc.primary_user_agent": "harness"}}
+    harness = harnesses(
+        f"localhost:{server.port}", credentials=Credentials.basic("u", TOKEN), **settings
+    )
+    answer = harness.call()
+    assert answer["metadata"]["user-agent"].startswith("harness ")
     assert answer["metadata"]["authorization"].startswith("Basic ")
 
 
-def test_asynchronous_connector_refuses_second_running_event_loop(server: LabServer) -> None:
+def test_asynchronous_connector_refuses_second_running_event_loop(server: HarnessServer) -> None:
     """An asynchronous connector may be used in several event loops, but not in two at once."""
 
     async def perform() -> Any:
@@ -319,7 +331,7 @@ def test_asynchronous_connector_refuses_second_running_event_loop(server: LabSer
     "support,result", [("0", "parent bolt, child LocalFailure"), ("1", "parent bolt, child bolt")]
 )
 def test_forked_child_needs_grpc_enable_fork_support_to_call_grpc(
-    server: LabServer, support: str, result: str
+    server: HarnessServer, support: str, result: str
 ) -> None:
     """A forked child can call gRPC only with GRPC_ENABLE_FORK_SUPPORT; else it raises an error."""
     program = [sys.executable, str(Path(__file__).with_name("forking.py")), server.address]
@@ -353,7 +365,7 @@ def test_channel_without_a_reported_state_counts_as_ready() -> None:
     assert "ready" == state_of(object())
 
 
-def test_leaving_the_with_block_closes_the_connection(server: LabServer) -> None:
+def test_leaving_the_with_block_closes_the_connection(server: HarnessServer) -> None:
     """Leaving a connector's `with` block closes the connection."""
     with GrpcConnector(server.address, plaintext=True) as connector:
         connector.open()
@@ -372,18 +384,22 @@ def test_leaving_the_with_block_closes_the_connection(server: LabServer) -> None
     assert "idle" == connector.connectivity
 
 
-def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServer) -> None:
+def test_retries_belong_to_the_manager(
+    harnesses: Callable[..., Harness], server: HarnessServer
+) -> None:
     """The manager alone retries: grpcio sends each attempt only once."""
     policy = RetryPolicy(max_attempts=4, base_delay=0.0)
-    lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
-    name = f"once-{id(lab)}"
+    harness = harnesses(
+        server.address, service=Service("harness", timeout=20.0, retry=policy, circuit=None)
+    )
+    name = f"once-{id(harness)}"
     with pytest.raises(VendorRejected):
-        lab.call(do="fail", code="ABORTED", name=name)
-    assert 1 == lab.call(do="count", of=name)["count"]
+        harness.call(do="fail", code="ABORTED", name=name)
+    assert 1 == harness.call(do="count", of=name)["count"]
 
 
 def test_threads_that_connect_at_once_share_one_connection(
-    server: LabServer, monkeypatch: pytest.MonkeyPatch
+    server: HarnessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If several threads create a gRPC channel at the same time, all calls use the same channel."""
     threads = 4
@@ -397,31 +413,33 @@ def test_threads_that_connect_at_once_share_one_connection(
     monkeypatch.setattr(ChannelSettings, "new_channel", make_together)
     with TcpProxy("127.0.0.1", server.port) as proxy:
         host, port = proxy.address
-        lab = Lab("sync", f"{host}:{port}")
+        harness = Harness("sync", f"{host}:{port}")
         with ThreadPoolExecutor(threads) as executor:
-            answers = list(executor.map(lambda name: lab.call(name=name)["name"], "abcd"))
-        statistics = lab.connector.statistics()
+            answers = list(executor.map(lambda name: harness.call(name=name)["name"], "abcd"))
+        statistics = harness.connector.statistics()
         assert list("abcd") == answers
         assert (1, 3) == (statistics.created, statistics.reused)
         assert 1 == proxy.connections
-        lab.close()
+        harness.close()
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_callers_that_wait_for_one_connection_count_it_once(server: LabServer, mode: str) -> None:
+def test_callers_that_wait_for_one_connection_count_it_once(
+    server: HarnessServer, mode: str
+) -> None:
     """If two callers wait for the same new connection, the statistics count one connection."""
-    lab = Lab(mode, server.address)
-    lab.call()
-    current = lab.connector._current  # noqa: SLF001 - the order of two callers is set here
+    harness = Harness(mode, server.address)
+    harness.call()
+    current = harness.connector._current  # noqa: SLF001 - the order of two callers is set here
     current.count_connection(0)
-    assert 1 == lab.connector.statistics().created
+    assert 1 == harness.connector.statistics().created
     current.count_connection(1)
-    assert 2 == lab.connector.statistics().created
-    lab.close()
+    assert 2 == harness.connector.statistics().created
+    harness.close()
 
 
 def test_connector_that_is_closed_while_it_opens_has_no_connection(
-    server: LabServer, monkeypatch: pytest.MonkeyPatch
+    server: HarnessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connector that is closed while another thread opens it closes the new connection."""
     make_channel = ChannelSettings.new_channel
@@ -439,13 +457,15 @@ def test_connector_that_is_closed_while_it_opens_has_no_connection(
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_call_that_only_waited_for_a_connection_did_nothing(server: LabServer, mode: str) -> None:
+def test_call_that_only_waited_for_a_connection_did_nothing(
+    server: HarnessServer, mode: str
+) -> None:
     """If connecting lasts until the call's deadline, the error states that nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         proxy.withhold()
         host, port = proxy.address
-        lab = Lab(mode, f"{host}:{port}")
+        harness = Harness(mode, f"{host}:{port}")
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
-            lab.perform(lab.connector.call(ECHO, {"name": "x"}), timeout=0.5)
+            harness.perform(harness.connector.call(ECHO, {"name": "x"}), timeout=0.5)
         assert excinfo.value.may_have_been_processed is False
-        lab.close()
+        harness.close()

@@ -40,12 +40,14 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests.adapters.grpc.grpc_lab import LabServer
+    from tests.adapters.grpc.grpc_harness import HarnessServer
 
 RETRIED = Service(
-    "lab", timeout=20.0, retry=RetryPolicy(max_attempts=3, base_delay=0.0), circuit=None
+    "harness", timeout=20.0, retry=RetryPolicy(max_attempts=3, base_delay=0.0), circuit=None
 )
-ECHO, COUNT, COLLECT, CHAT = (f"/lab.Lab/{name}" for name in ("Echo", "Count", "Collect", "Chat"))
+ECHO, COUNT, COLLECT, CHAT = (
+    f"/harness.Harness/{name}" for name in ("Echo", "Count", "Collect", "Chat")
+)
 CODEC: Any = {
     "request_serializer": lambda request: json.dumps(request).encode(),
     "response_deserializer": json.loads,
@@ -63,13 +65,13 @@ class Stubs:
         if self.is_async:
             self.loop = asyncio.new_event_loop()
             self.manager = AsyncConnectorManager([service])
-            interceptors = grpc_interceptors(self.manager, "lab", **facts)
+            interceptors = grpc_interceptors(self.manager, "harness", **facts)
             self.channel = self.loop.run_until_complete(self._channel(address, interceptors))
         else:
             self.manager = ConnectorManager([service])
             channel: Any = grpc.insecure_channel(address)
             self.channel = grpc.intercept_channel(
-                channel, GrpcInterceptor(self.manager, "lab", **facts)
+                channel, GrpcInterceptor(self.manager, "harness", **facts)
             )
 
     async def _channel(self, address: str, interceptors: list[Any]) -> Any:
@@ -112,7 +114,7 @@ class Stubs:
 
 
 @pytest.fixture
-def stubs(mode: str, server: LabServer) -> Generator[Callable[..., Stubs]]:
+def stubs(mode: str, server: HarnessServer) -> Generator[Callable[..., Stubs]]:
     """Return a function that makes stubs of the shared server."""
     made: list[Stubs] = []
 
@@ -165,7 +167,7 @@ def test_error_is_both_a_grpcio_and_a_moorage_error(stubs: Callable[..., Stubs])
         assert (grpc.StatusCode.NOT_FOUND, "no such order") == (status.code(), status.details())
         assert ("cost", "7") in status.trailing_metadata()
         assert isinstance(status.initial_metadata(), tuple)
-        assert ("lab", "Lab.Echo", "NOT_FOUND") == (
+        assert ("harness", "Harness.Echo", "NOT_FOUND") == (
             error.service,
             error.operation,
             error.vendor_code,
@@ -175,7 +177,7 @@ def test_error_is_both_a_grpcio_and_a_moorage_error(stubs: Callable[..., Stubs])
 
 def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:
     """After a lost answer, a call is retried only if its method is declared safe or repeatable."""
-    made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
+    made, other = stubs(safe=["harness.Harness/Echo"]), stubs(repeatable=["/harness.Harness/Count"])
     name = f"repeat-{id(made)}"
     assert name == made.call(ECHO, failing_request(name, times=2))["name"]
     with pytest.raises(ConnectionFailed) as caught:
@@ -212,7 +214,7 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
 def test_call_is_not_sent_while_the_circuit_is_open(stubs: Callable[..., Stubs]) -> None:
     """An open circuit raises UNAVAILABLE, and the call is not sent."""
     circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
-    service = Service("lab", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=circuit)
+    service = Service("harness", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=circuit)
     made = stubs(service)
     name = f"circuit-{id(made)}"
     with pytest.raises(VendorFailed):
@@ -258,7 +260,7 @@ def test_exception_that_is_not_grpcio_passes_interceptor_unchanged() -> None:
     assert "B.C" in repr(call)
 
 
-def test_stub_future_is_protected(server: LabServer) -> None:
+def test_stub_future_is_protected(server: HarnessServer) -> None:
     """A stub's `future` is protected, and its exception is both a grpcio and a moorage error."""
     made = Stubs("sync", server.address, RETRIED)
     stub = made.stub(ECHO)
@@ -271,7 +273,7 @@ def test_stub_future_is_protected(server: LabServer) -> None:
     made.close()
 
 
-def test_stream_that_program_drops_unread_is_cancelled(server: LabServer) -> None:
+def test_stream_that_program_drops_unread_is_cancelled(server: HarnessServer) -> None:
     """If the program drops a stream without reading it, the stream is cancelled."""
     made = Stubs("sync", server.address, RETRIED)
     stream = made.stub(COUNT)({"do": "sleep", "seconds": 60, "at": 1})
@@ -283,7 +285,7 @@ def test_stream_that_program_drops_unread_is_cancelled(server: LabServer) -> Non
     made.close()
 
 
-def test_stream_that_is_read_to_its_end_leaves_no_thread(server: LabServer) -> None:
+def test_stream_that_is_read_to_its_end_leaves_no_thread(server: HarnessServer) -> None:
     """The thread that ends overdue streams ends with its stream."""
     made = Stubs("sync", server.address, RETRIED)
     for _ in range(3):
@@ -297,7 +299,7 @@ def test_stream_that_is_read_to_its_end_leaves_no_thread(server: LabServer) -> N
     made.close()
 
 
-def test_client_stream_without_an_iterable_of_requests_is_refused(server: LabServer) -> None:
+def test_client_stream_without_an_iterable_of_requests_is_refused(server: HarnessServer) -> None:
     """An asynchronous client-streaming call without an iterable of requests raises InvalidData."""
     made = Stubs("async", server.address, RETRIED)
 

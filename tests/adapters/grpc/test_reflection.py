@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.adapters.grpc.grpc_lab import Lab, LabServer
+    from tests.adapters.grpc.grpc_harness import Harness, HarnessServer
 
 ORDER = {"orderId": "7", "notes": ["urgent"], "due": "2026-01-02T03:04:05Z"}
 FOUND = {**ORDER, "notes": ["found", "urgent"]}
@@ -37,58 +37,60 @@ def descriptors() -> GrpcDescriptors:
     return GrpcDescriptors(reflection.files_of_set(shop.descriptor_set()))
 
 
-def test_a_server_lists_its_methods(lab: Lab) -> None:
+def test_a_server_lists_its_methods(harness: Harness) -> None:
     """Reflection returns the methods, their request fields, and which methods can be repeated."""
-    described: GrpcDescriptors = lab.perform(lab.connector.reflect())
+    described: GrpcDescriptors = harness.perform(harness.connector.reflect())
 
     assert "shop.Orders" in described.services
     assert {shop.GET, shop.PUT, shop.WATCH} <= {*described.methods}
     assert FIELDS == described.fields(shop.GET)
     assert (True, False) == (described.method(shop.GET).safe, described.method(shop.PUT).repeatable)
     assert "shop.Orders" in repr(described)
-    assert "Reflection" in repr(lab.connector.reflect())
+    assert "Reflection" in repr(harness.connector.reflect())
 
 
-def test_a_method_is_called_by_its_name(lab: Lab) -> None:
+def test_a_method_is_called_by_its_name(harness: Harness) -> None:
     """A gRPC method can be called by its name with plain JSON, using the server's descriptors."""
-    first = lab.connector.call_by_name("/shop.Orders/Get", ORDER)
+    first = harness.connector.call_by_name("/shop.Orders/Get", ORDER)
     assert (False, False, "Orders.Get") == (first.safe, first.repeatable, first.name)
-    assert FOUND == lab.perform(first)
+    assert FOUND == harness.perform(first)
 
-    second = lab.connector.call_by_name(shop.GET, ORDER, metadata={"traceparent": "00-aa"})
+    second = harness.connector.call_by_name(shop.GET, ORDER, metadata={"traceparent": "00-aa"})
     assert (True, True) == (second.safe, second.repeatable)
-    assert FOUND == lab.perform(second)
+    assert FOUND == harness.perform(second)
     assert "Orders.Get" in repr(second)
 
 
-def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescriptors) -> None:
+def test_descriptions_make_methods_for_streams(
+    harness: Harness, descriptors: GrpcDescriptors
+) -> None:
     """A server-streaming method that is made from descriptors is opened by the method `stream`."""
     method = descriptors.method(shop.WATCH, safe=True)
-    stream = lab.perform(lab.connector.stream(method, {"orderId": "7"}))
+    stream = harness.perform(harness.connector.stream(method, {"orderId": "7"}))
 
-    assert [{"orderId": "7"}, {"orderId": "7"}] == lab.answers(stream)
+    assert [{"orderId": "7"}, {"orderId": "7"}] == harness.answers(stream)
 
 
 def test_a_method_with_streams_is_not_called_by_name(
-    labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
+    harnesses: Callable[..., Harness], server: HarnessServer, descriptors: GrpcDescriptors
 ) -> None:
     """`call_by_name` refuses a streaming method; if the descriptors are local, nothing is sent."""
     with pytest.raises(InvalidData, match="uses streams"):
-        labs(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
-    lab = labs(server.address)
-    operation = lab.connector.call_by_name(shop.WATCH, {})
+        harnesses(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
+    harness = harnesses(server.address)
+    operation = harness.connector.call_by_name(shop.WATCH, {})
     with pytest.raises(InvalidData, match="uses streams"):
-        lab.perform(operation)
+        harness.perform(operation)
 
 
 def test_error_for_invalid_request_names_only_the_field(
-    labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
+    harnesses: Callable[..., Harness], server: HarnessServer, descriptors: GrpcDescriptors
 ) -> None:
     """If a field of the request has a wrong type, the error names only the field.
 
     Nothing is sent.
     """
-    connector = labs(server.address, descriptors=descriptors).connector
+    connector = harnesses(server.address, descriptors=descriptors).connector
     with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})
     assert "4711" not in str(caught.value)
@@ -110,7 +112,7 @@ def test_error_for_invalid_request_names_only_the_field(
     ],
 )
 def test_value_that_protobuf_cannot_write_is_a_wrong_request(
-    labs: Callable[..., Lab], server: LabServer, request_: dict[str, Any], problem: str
+    harnesses: Callable[..., Harness], server: HarnessServer, request_: dict[str, Any], problem: str
 ) -> None:
     """A request that protobuf refuses in any way raises InvalidData; nothing is sent."""
     kinds = FieldDescriptorProto
@@ -126,22 +128,22 @@ def test_value_that_protobuf_cannot_write_is_a_wrong_request(
     service = file.service.add(name="Parts")
     service.method.add(name="Get", input_type=".part.Part", output_type=".part.Part")
     descriptors = GrpcDescriptors({file.name: file.SerializeToString()})
-    connector = labs(server.address, descriptors=descriptors).connector
+    connector = harnesses(server.address, descriptors=descriptors).connector
 
     with pytest.raises(InvalidData, match=problem):
         connector.call_by_name("part.Parts/Get", request_)
 
 
 def test_error_for_server_without_reflection_asks_for_file_of_descriptors(
-    servers: Callable[..., LabServer], labs: Callable[..., Lab]
+    servers: Callable[..., HarnessServer], harnesses: Callable[..., Harness]
 ) -> None:
     """If a server has no reflection, the error asks for a file of descriptors."""
-    lab = labs(servers(MOORAGE_LAB_NO_REFLECTION="1").address)
+    harness = harnesses(servers(MOORAGE_HARNESS_NO_REFLECTION="1").address)
     with pytest.raises(InvalidRequest, match=r"does not support reflection.*`descriptors`"):
-        lab.perform(lab.connector.call_by_name(shop.GET, {}))
+        harness.perform(harness.connector.call_by_name(shop.GET, {}))
 
 
-def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path: Path) -> None:
+def test_a_configured_connector_runs_methods_by_name(server: HarnessServer, tmp_path: Path) -> None:
     """`moorage run` calls a gRPC method by name, with descriptors from a file or the server."""
     file = tmp_path / "shop.protoset"
     file.write_bytes(shop.descriptor_set())

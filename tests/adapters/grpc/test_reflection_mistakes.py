@@ -15,7 +15,7 @@ from tests.adapters.grpc import shop_definitions as shop
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from tests.adapters.grpc.grpc_lab import Lab
+    from tests.adapters.grpc.grpc_harness import Harness
 
 FILES = {file.name: file.SerializeToString() for file in shop.files()}
 SERVICES = ("shop.Orders",)
@@ -104,12 +104,14 @@ def _server() -> Generator[Reflection]:
 
 
 @pytest.fixture(name="reflected")
-def _reflect(server: Reflection, labs: Callable[..., Lab]) -> Callable[[], GrpcDescriptors]:
+def _reflect(
+    server: Reflection, harnesses: Callable[..., Harness]
+) -> Callable[[], GrpcDescriptors]:
     """Return a function that asks the server for its descriptors, in either mode."""
-    lab = labs(server.address)
+    harness = harnesses(server.address)
 
     def reflect_descriptors() -> GrpcDescriptors:
-        described: GrpcDescriptors = lab.perform(lab.connector.reflect())
+        described: GrpcDescriptors = harness.perform(harness.connector.reflect())
         return described
 
     return reflect_descriptors
@@ -177,20 +179,20 @@ def test_status_code_of_refused_reflection_decides_the_error(
 
 
 def test_reflection_does_not_replace_given_descriptors(
-    server: Reflection, labs: Callable[..., Lab]
+    server: Reflection, harnesses: Callable[..., Harness]
 ) -> None:
     """Reflection does not replace the descriptors that the program gave to the connector."""
     server.answer(one_file, services=())
     configured = GrpcDescriptors(FILES)
-    lab = labs(server.address, descriptors=configured)
-    lab.perform(lab.connector.reflect())
+    harness = harnesses(server.address, descriptors=configured)
+    harness.perform(harness.connector.reflect())
 
-    assert configured is lab.connector.descriptors
+    assert configured is harness.connector.descriptors
 
 
-def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
+def test_exceptions_of_grpcio_are_judged(harnesses: Callable[..., Harness]) -> None:
     """Operations that use reflection convert time-outs, and leave unknown exceptions unchanged."""
-    connector = labs("127.0.0.1:1").connector
+    connector = harnesses("127.0.0.1:1").connector
     for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
         error: Any = operation.translate_error(TimeoutError())
         assert isinstance(error, ConnectionFailed)

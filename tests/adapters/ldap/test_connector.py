@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.ldap_values import LdapFilter
 
-from tests.adapters.ldap.directory_lab import PEOPLE, Directory
+from tests.adapters.ldap.directory_harness import PEOPLE, Directory
 
 SPECIAL_CHARACTERS = 'Smith, "J" #1 + <a>; b=c\\d *(x) '
 """A value with every letter that has a meaning in names and filters."""

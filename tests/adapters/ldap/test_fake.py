@@ -10,7 +10,7 @@ from moorage import (
 )
 from moorage.adapters.ldap.settings import Ldap
 from moorage.testing import LdapServer
-from tests.adapters.ldap.directory_lab import Directory
+from tests.adapters.ldap.directory_harness import Directory
 from tests.support.ldap_servers import (
     BASE,
 )

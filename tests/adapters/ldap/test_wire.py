@@ -17,7 +17,7 @@ from moorage import (
 from moorage.adapters.ldap.connector_async import AsyncLdapConnector
 from moorage.adapters.ldap.settings import Ldap
 from moorage.testing import LdapServer
-from tests.adapters.ldap.directory_lab import DONE, Directory, ScriptedServer, message
+from tests.adapters.ldap.directory_harness import DONE, Directory, ScriptedServer, message
 from tests.support.ldap_servers import (
     BASE,
     PASSWORD,

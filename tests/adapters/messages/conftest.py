@@ -8,8 +8,8 @@ import pytest
 
 from moorage import Mqtt, Secret
 from moorage.adapters.messages.rabbitmq import RabbitMq
-from tests.adapters.messages.publisher_lab import PATIENCE, Lab
-from tests.adapters.messages.rabbitmq_lab import Broker
+from tests.adapters.messages.publisher_harness import PATIENCE, Harness
+from tests.adapters.messages.rabbitmq_harness import Broker
 from tests.support.servers import rabbitmq_url
 
 if TYPE_CHECKING:
@@ -26,30 +26,30 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def labs(mode: str) -> Generator[Callable[..., Lab]]:
+def harnesses(mode: str) -> Generator[Callable[..., Harness]]:
     """Return a function that makes publishers; the fixture closes the publishers after the test."""
-    made: list[Lab] = []
+    made: list[Harness] = []
 
-    def make_lab(publisher: Callable[[bool], Any], **settings: Any) -> Lab:
-        made.append(Lab(mode, publisher, **settings))
+    def make_harness(publisher: Callable[[bool], Any], **settings: Any) -> Harness:
+        made.append(Harness(mode, publisher, **settings))
         return made[-1]
 
-    yield make_lab
-    for lab in made:
-        lab.close()
+    yield make_harness
+    for harness in made:
+        harness.close()
 
 
 @pytest.fixture
-def memory_lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def memory_harness(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers to the in-memory broker."""
 
-    def make_lab(broker: MemoryBroker, **settings: Any) -> Lab:
-        return labs(
+    def make_harness(broker: MemoryBroker, **settings: Any) -> Harness:
+        return harnesses(
             lambda is_async: broker.async_publisher() if is_async else broker.publisher(),
             **settings,
         )
 
-    return make_lab
+    return make_harness
 
 
 @pytest.fixture
@@ -61,30 +61,34 @@ def broker() -> Generator[Broker]:
 
 
 @pytest.fixture
-def rabbit(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def rabbit(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers to RabbitMQ."""
 
-    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_harness(
+        url: str, *, service: dict[str, Any] | None = None, **settings: Any
+    ) -> Harness:
         options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
         values = RabbitMq(url=Secret(url), **options)
-        return labs(
+        return harnesses(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make_lab
+    return make_harness
 
 
 @pytest.fixture
-def mqtt(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def mqtt(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers over MQTT."""
 
-    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_harness(
+        url: str, *, service: dict[str, Any] | None = None, **settings: Any
+    ) -> Harness:
         options: dict[str, Any] = {"connect_timeout": PATIENCE, **settings}
         values = Mqtt(url=Secret(url), **options)
-        return labs(
+        return harnesses(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make_lab
+    return make_harness

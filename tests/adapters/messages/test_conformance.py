@@ -258,8 +258,8 @@ def subject(
     """Return a description of the publisher under test for the conformance kit."""
 
     def make_publisher(settings: Any) -> Any:
-        make_lab: Any = settings.async_publisher if is_async else settings.publisher
-        return make_lab("connector")
+        make_harness: Any = settings.async_publisher if is_async else settings.publisher
+        return make_harness("connector")
 
     def refusal(
         settings: Callable[[], Any], error: type[Any], reason: str

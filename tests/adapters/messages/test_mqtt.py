@@ -31,7 +31,7 @@ from moorage.domain.messages.mqtt import RULES
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.adapters.messages.publisher_lab import PATIENCE
+from tests.adapters.messages.publisher_harness import PATIENCE
 from tests.support.mqtt_brokers import PrivateMosquitto, Subscriber, write_password
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 WRONG = "hunter2-of-nobody"
 IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -63,30 +63,30 @@ def subscriber(broker: PrivateMosquitto) -> Generator[Subscriber]:
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("qos", [1, 2])
 def test_batch_larger_than_in_flight_limit_arrives_in_order(
-    mqtt: Callable[..., Lab],
+    mqtt: Callable[..., Harness],
     broker: PrivateMosquitto,
     subscriber: Subscriber,
     protocol: str,
     qos: int,
 ) -> None:
     """A batch larger than the in-flight limit arrives in order, with a receipt for each message."""
-    lab = mqtt(broker.url, protocol=protocol, qos=qos, in_flight=7)
+    harness = mqtt(broker.url, protocol=protocol, qos=qos, in_flight=7)
     messages = [Message(str(number)) for number in range(300)]
-    results = lab.publish_batch("orders/new", messages)
+    results = harness.publish_batch("orders/new", messages)
     assert [result.unwrap().topic for result in results] == ["orders/new"] * 300
     assert subscriber.payloads() == [message.payload for message in messages]
     assert {message.qos for message in subscriber.messages()} == {qos}
-    assert lab.publisher.statistics().created == 1
-    assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
+    assert harness.publisher.statistics().created == 1
+    assert harness.finish(harness.publisher.health(PATIENCE)).is_healthy
 
 
 def test_all_fields_of_a_message_arrive(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A message's headers, key and id are MQTT user properties; type and expiry are sent too."""
-    lab = mqtt(broker.url, expiry=3600, retain=True)
+    harness = mqtt(broker.url, expiry=3600, retain=True)
     headers = [("trace-id", "7"), ("trace-id", "ü")]
-    receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
+    receipt = harness.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
     assert (receipt.broker, receipt.topic, receipt.id) == ("mqtt", "orders", "id-1")
     [message] = subscriber.messages()
     assert message.payload == b"[1]"
@@ -100,11 +100,11 @@ def test_all_fields_of_a_message_arrive(
     with Subscriber(broker.port) as late_subscriber:
         [retained] = late_subscriber.messages()
         assert retained.retain
-    lab.publish("orders", Message(b""))
+    harness.publish("orders", Message(b""))
 
 
 def test_message_without_extras_has_no_properties(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A message with only a payload is sent without MQTT properties, and is not retained."""
     mqtt(broker.url).publish("orders", Message(b"1"))
@@ -115,49 +115,49 @@ def test_message_without_extras_has_no_properties(
 
 
 def test_message_of_the_old_version_is_topic_and_payload(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """MQTT 3.1.1 omits the content type; a message with a key, an id or headers is refused."""
-    lab = mqtt(broker.url, protocol="3.1.1")
-    lab.publish("orders", Message.of_json([1]))
+    harness = mqtt(broker.url, protocol="3.1.1")
+    harness.publish("orders", Message.of_json([1]))
     assert subscriber.payloads() == [b"[1]"]
     refused: list[dict[str, Any]] = [{"key": "k"}, {"id": "7"}, {"headers": {"a": "b"}}]
     for fields in refused:
         with pytest.raises(InvalidData, match=r"MQTT 3\.1\.1 cannot store the"):
-            lab.publisher.publish("orders", Message(b"1", **fields))
+            harness.publisher.publish("orders", Message(b"1", **fields))
 
 
 @pytest.mark.parametrize(
     "topic", ["", "a/#", "+/b", "a+b", "$share/group/a", "a\0b", "a\nb", "a\uffff", "x" * 65_536]
 )
 def test_topic_that_cannot_be_published_to(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, topic: str
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, topic: str
 ) -> None:
     """A topic with wildcards or control characters is refused before anything is sent."""
-    lab = mqtt(broker.url)
+    harness = mqtt(broker.url)
     with pytest.raises(InvalidData) as caught:
-        lab.publisher.publish(topic, Message(b"1"))
+        harness.publisher.publish(topic, Message(b"1"))
     assert caught.value.field == "topic"
-    assert lab.publisher.statistics().created == 0
+    assert harness.publisher.statistics().created == 0
 
 
 @pytest.mark.parametrize(
     "headers", [{"a": b"1"}, {"a": "\n"}, {"a\0": "1"}, {"message-id": "1"}, {"a": "ü" * 32_768}]
 )
-def test_header_that_cannot_be_sent(mqtt: Callable[..., Lab], headers: dict[str, Any]) -> None:
+def test_header_that_cannot_be_sent(mqtt: Callable[..., Harness], headers: dict[str, Any]) -> None:
     """A header that MQTT cannot carry is refused before anything is sent."""
-    lab = mqtt("mqtt://mqtt.example")
+    harness = mqtt("mqtt://mqtt.example")
     with pytest.raises(InvalidData) as caught:
-        lab.publisher.publish("orders", Message(b"1", headers=headers))
+        harness.publisher.publish("orders", Message(b"1", headers=headers))
     assert caught.value.field == "headers"
 
 
 def test_longest_header_arrives_unchanged(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A header whose name and value have the greatest allowed length arrives unchanged."""
-    lab = mqtt(broker.url)
-    lab.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
+    harness = mqtt(broker.url)
+    harness.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
     [message] = subscriber.messages()
     assert [(len(name), len(value)) for name, value in message.properties.UserProperty] == [
         (65_535, 65_535)
@@ -165,32 +165,32 @@ def test_longest_header_arrives_unchanged(
 
 
 def test_large_messages_arrive(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """Messages larger than all buffers on the way arrive unchanged."""
-    lab = mqtt(broker.url)
+    harness = mqtt(broker.url)
     payloads = [bytes([number]) * 3_000_000 for number in range(5)]
-    results = lab.publish_batch("big", [Message(payload) for payload in payloads])
+    results = harness.publish_batch("big", [Message(payload) for payload in payloads])
     assert all(result.ok for result in results)
     assert subscriber.payloads() == payloads
 
 
-def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
+def test_too_large_message_is_not_sent(mqtt: Callable[..., Harness]) -> None:
     """In a batch, only a message above the broker's size limit fails.
 
     The broker stores all other messages.
     """
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
-        lab = mqtt(broker.url)
+        harness = mqtt(broker.url)
         messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
-        first, second, third = lab.publish_batch("orders", messages)
+        first, second, third = harness.publish_batch("orders", messages)
         assert (first.ok, second.ok, third.ok) == (True, False, True)
         assert isinstance(second.error, InvalidRequest)
         assert publication_of(second) is Publication.NONE
         with pytest.raises(InvalidRequest, match="too large"):
-            lab.publish("orders", messages[1])
+            harness.publish("orders", messages[1])
         assert subscriber.payloads() == [b"1", b"3"]
-        assert lab.publisher.statistics().created == 1
+        assert harness.publisher.statistics().created == 1
 
 
 @pytest.fixture(scope="module")
@@ -208,28 +208,28 @@ def broker_with_users(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pri
 
 @IN_BOTH_VERSIONS
 def test_wrong_mqtt_password_is_refused(
-    mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto, protocol: str
+    mqtt: Callable[..., Harness], broker_with_users: PrivateMosquitto, protocol: str
 ) -> None:
     """A wrong MQTT password is refused, and no error text contains it."""
     url = broker_with_users.url.replace("//", f"//shop:{WRONG}@")
-    lab = mqtt(url, protocol=protocol)
+    harness = mqtt(url, protocol=protocol)
     with pytest.raises(AuthenticationFailed, match="rejected the user") as caught:
-        lab.publish("orders", Message(b"1"))
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(PATIENCE))
+        harness.publish("orders", Message(b"1"))
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    health = harness.finish(harness.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
 
 
 def test_publishing_to_a_forbidden_topic_keeps_the_connection(
-    mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto
+    mqtt: Callable[..., Harness], broker_with_users: PrivateMosquitto
 ) -> None:
     """Publishing to a forbidden MQTT topic raises AuthenticationFailed and keeps the connection."""
     url = broker_with_users.url.replace("//", "//shop@")
     for qos in (1, 2):
-        lab = mqtt(url, password=Secret("open-sesame"), qos=qos)
-        assert lab.publish("orders", Message(b"1"))
+        harness = mqtt(url, password=Secret("open-sesame"), qos=qos)
+        assert harness.publish("orders", Message(b"1"))
         with pytest.raises(AuthenticationFailed, match="may not publish") as caught:
-            lab.publish("invoices", Message(b"1"))
+            harness.publish("invoices", Message(b"1"))
         assert caught.value.vendor_code == "0x87"
         assert publication_of(Result(error=caught.value)) is Publication.NONE
 
@@ -242,42 +242,44 @@ def test_publishing_to_a_forbidden_topic_keeps_the_connection(
         ("mqtt://127.0.0.1:1", "Nothing accepts connections"),
     ],
 )
-def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, words: str) -> None:
+def test_connection_that_cannot_be_opened(
+    mqtt: Callable[..., Harness], url: str, words: str
+) -> None:
     """Each reason for a failed MQTT connection has its own error class.
 
     Each error says that nothing was sent.
     """
-    lab = mqtt(url)
+    harness = mqtt(url)
     with pytest.raises(ConnectionFailed, match=words) as caught:
-        lab.finish(lab.publisher.open(PATIENCE))
+        harness.finish(harness.publisher.open(PATIENCE))
     assert not caught.value.may_have_been_processed
 
 
-def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
+def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Harness]) -> None:
     """If an MQTT broker never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
+        harness = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(PATIENCE))
+            harness.finish(harness.publisher.open(PATIENCE))
 
 
 @IN_BOTH_VERSIONS
 def test_lost_acknowledgement_leaves_the_outcome_open(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
     """If the connection is lost before a message is acknowledged, it is not sent again."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
-        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
+        harness = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
-            lab.publish("orders", Message(b"1"))
+            harness.publish("orders", Message(b"1"))
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
                 with pytest.raises(kind) as caught:
-                    lab.publish("orders", Message(b"2"), **options)
+                    harness.publish("orders", Message(b"2"), **options)
             assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
             proxy.is_mute = False
-        lab.publish("orders", Message(b"3"))
+        harness.publish("orders", Message(b"3"))
     assert subscriber.payloads() == [b"1", b"2", b"1", b"2", b"3"]
 
 
@@ -288,53 +290,53 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 
 @IN_BOTH_VERSIONS
 def test_silence_after_the_message_ends_with_the_attempt(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
     """If a message is not acknowledged in time, it may be stored.
 
     The next message uses a new connection.
     """
     with LossyProxy("127.0.0.1", broker.port) as proxy:
-        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
-        lab.publish("orders", Message(b"1"))
+        harness = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
+        harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-            lab.publish("orders", Message(b"2"), timeout=0.2)
+            harness.publish("orders", Message(b"2"), timeout=0.2)
         assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
         proxy.is_mute = False
-        assert lab.publish("orders", Message(b"3"))
-        assert lab.publisher.statistics().created == 2
+        assert harness.publish("orders", Message(b"3"))
+        assert harness.publisher.statistics().created == 2
     assert subscriber.payloads() == [b"1", b"2", b"3"]
 
 
 @IN_BOTH_VERSIONS
-def test_restarted_broker_is_used_again(mqtt: Callable[..., Lab], protocol: str) -> None:
+def test_restarted_broker_is_used_again(mqtt: Callable[..., Harness], protocol: str) -> None:
     """An idle connection that the broker closed is replaced before the next message is sent."""
     with PrivateMosquitto() as broker:
-        lab = mqtt(broker.url, protocol=protocol)
-        lab.publish("orders", Message(b"1"))
+        harness = mqtt(broker.url, protocol=protocol)
+        harness.publish("orders", Message(b"1"))
         broker.kill()
         with pytest.raises(ConnectionFailed) as caught:
-            lab.publish("orders", Message(b"2"))
+            harness.publish("orders", Message(b"2"))
         assert not caught.value.may_have_been_processed
         broker.start()
         with Subscriber(broker.port) as subscriber:
-            assert lab.publish("orders", Message(b"3"))
+            assert harness.publish("orders", Message(b"3"))
             assert subscriber.payloads() == [b"3"]
 
 
 def test_messages_may_be_stored_if_the_broker_is_killed_during_a_batch(
-    mqtt: Callable[..., Lab],
+    mqtt: Callable[..., Harness],
 ) -> None:
     """If the broker is killed during a batch, the error states that messages may be stored."""
     with PrivateMosquitto() as broker, LossyProxy("127.0.0.1", broker.port) as proxy:
-        lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)
-        lab.publish("orders", Message(b"0"))
+        harness = mqtt(f"mqtt://127.0.0.1:{proxy.port}", in_flight=10)
+        harness.publish("orders", Message(b"0"))
         with ThreadPoolExecutor(1) as pool:
             proxy.received, proxy.is_mute = 0, True
             pool.submit(_kill_later, proxy, broker)
             with pytest.raises(ConnectionFailed) as caught:
-                lab.publish_batch("orders", [Message(b"1")] * 50)
+                harness.publish_batch("orders", [Message(b"1")] * 50)
         assert caught.value.may_have_been_processed
 
 
@@ -344,17 +346,17 @@ def _kill_later(proxy: LossyProxy, broker: PrivateMosquitto) -> None:
 
 
 def test_client_id_is_random_unless_it_must_be_exact(
-    mqtt: Callable[..., Lab], broker: PrivateMosquitto
+    mqtt: Callable[..., Harness], broker: PrivateMosquitto
 ) -> None:
     """Programs with the same MQTT client id differ by a random suffix, unless it must be exact."""
     one, two = mqtt(broker.url, client_id="shop"), mqtt(broker.url, client_id="shop")
-    for lab in (one, two, one, two):
-        lab.publish("orders", Message(b"1"))
+    for harness in (one, two, one, two):
+        harness.publish("orders", Message(b"1"))
     assert one.publisher.statistics().created == 1
     exact: dict[str, Any] = {"client_id": "shop", "exact_client_id": True, "connections": 1}
     one, two = mqtt(broker.url, **exact), mqtt(broker.url, **exact)
-    for lab in (one, two, one):
-        lab.publish("orders", Message(b"1"))
+    for harness in (one, two, one):
+        harness.publish("orders", Message(b"1"))
     assert one.publisher.statistics().created == 2
 
 
@@ -419,7 +421,7 @@ def test_cancelled_opening_leaves_no_connection() -> None:
 
 @IN_BOTH_VERSIONS
 def test_mqtt_over_tls_trusts_only_the_given_authority(
-    mqtt: Callable[..., Lab], tmp_path: Path, protocol: str
+    mqtt: Callable[..., Harness], tmp_path: Path, protocol: str
 ) -> None:
     """MQTT over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
@@ -429,18 +431,18 @@ def test_mqtt_over_tls_trusts_only_the_given_authority(
     with PrivateMosquitto(*lines, "require_certificate true") as broker:
         url = broker.url.replace("mqtt:", "mqtts:")
         common: dict[str, Any] = {"protocol": protocol, "authorities": certificate}
-        lab = mqtt(url, certificate=client, key=client_key, **common)
-        assert lab.publish("orders", Message(b"1"))
-        assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
-        assert lab.publish_batch("orders", [Message(b"2" * 100_000)] * 3)[2].ok
+        harness = mqtt(url, certificate=client, key=client_key, **common)
+        assert harness.publish("orders", Message(b"1"))
+        assert harness.finish(harness.publisher.health(PATIENCE)).is_healthy
+        assert harness.publish_batch("orders", [Message(b"2" * 100_000)] * 3)[2].ok
         for settings in (common, {"certificate": client, "key": client_key}):
-            lab = mqtt(url, **settings)
+            harness = mqtt(url, **settings)
             with pytest.raises(ConnectionFailed) as caught:
-                lab.finish(lab.publisher.open(PATIENCE))
+                harness.finish(harness.publisher.open(PATIENCE))
             assert not caught.value.may_have_been_processed
-        lab = mqtt(url, authorities=str(tmp_path / "none.pem"))
+        harness = mqtt(url, authorities=str(tmp_path / "none.pem"))
         with pytest.raises(ConfigurationError, match="cannot be read"):
-            lab.finish(lab.publisher.open(PATIENCE))
+            harness.finish(harness.publisher.open(PATIENCE))
 
 
 @pytest.mark.parametrize(

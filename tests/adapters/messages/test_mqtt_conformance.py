@@ -41,8 +41,8 @@ class BrokerSetup:
         def make_subject_of(url: str, password: str = PASSWORD) -> Callable[[Any], Any]:
             settings: Any = Mqtt
             mqtt = settings(url=url, password=password, protocol=protocol)
-            make_lab: Any = mqtt.async_publisher if is_async else mqtt.publisher
-            return lambda _: make_lab("connector")
+            make_harness: Any = mqtt.async_publisher if is_async else mqtt.publisher
+            return lambda _: make_harness("connector")
 
         def count(text: str) -> int:
             return self._subscriber.payloads().count(text.encode())

@@ -12,7 +12,7 @@ from tests.support.flooding import MOST, flooding_server
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 FLOODS = {
     "acknowledgements": b"A" * 65_536,
@@ -22,16 +22,16 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_flood_ends_at_the_deadline(mqtt: Callable[..., Lab], flood: str) -> None:
+def test_flood_ends_at_the_deadline(mqtt: Callable[..., Harness], flood: str) -> None:
     """If a broker floods a new connection with packets, the client closes it at the deadline."""
     with flooding_server(FLOODS[flood]) as (port, sent):
-        lab = mqtt(
+        harness = mqtt(
             f"mqtt://127.0.0.1:{port}",
             service={"retry": RetryPolicy.none()},
             connect_timeout=0.5,
         )
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.publish("orders", Message(b"1"), timeout=600.0)
+            harness.publish("orders", Message(b"1"), timeout=600.0)
 
     assert not excinfo.value.may_have_been_processed
     assert sum(sent) < MOST

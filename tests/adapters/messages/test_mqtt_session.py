@@ -31,7 +31,7 @@ from tests.support.mqtt_brokers import ScriptedBroker, acknowledgement, connack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 PUBLISH, RELEASE, PING = 0x30, 0x60, 0xC0
 
@@ -44,15 +44,15 @@ def answering(*codes: int | None) -> Callable[[int, int], bytes]:
     )
 
 
-def failure_of(lab: Lab, **options: Any) -> ConnectorError:
+def failure_of(harness: Harness, **options: Any) -> ConnectorError:
     """Return the error that publishing one message raises."""
     with pytest.raises(ConnectorError) as caught:
-        lab.publish("orders", Message(b"1"), **options)
+        harness.publish("orders", Message(b"1"), **options)
     return caught.value
 
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
-def test_success_code_returns_a_receipt(mqtt: Callable[..., Lab], code: int | None) -> None:
+def test_success_code_returns_a_receipt(mqtt: Callable[..., Harness], code: int | None) -> None:
     """If a reason code means success, even "no matching subscribers", the caller gets a receipt."""
     with ScriptedBroker(answer=answering(code)) as broker:
         assert mqtt(broker.url).publish("orders", Message(b"1")).topic == "orders"
@@ -71,7 +71,7 @@ def test_success_code_returns_a_receipt(mqtt: Callable[..., Lab], code: int | No
 )
 @pytest.mark.parametrize("qos", [1, 2])
 def test_each_failure_code_has_its_own_error(
-    mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
+    mqtt: Callable[..., Harness], qos: int, code: int, kind: type[ConnectorError], words: str
 ) -> None:
     """Each MQTT failure code has its own error.
 
@@ -83,16 +83,16 @@ def test_each_failure_code_has_its_own_error(
         return acknowledgement(first, number, code)
 
     with ScriptedBroker(answer=answer) as broker:
-        lab = mqtt(broker.url, qos=qos)
-        results = [failure_of(lab), failure_of(lab)]
+        harness = mqtt(broker.url, qos=qos)
+        results = [failure_of(harness), failure_of(harness)]
         for error in results:
             assert isinstance(error, kind)
             assert words in error.message
             assert publication_of(Result(error=error)) is Publication.NONE
-        assert lab.publisher.statistics().created == 1
+        assert harness.publisher.statistics().created == 1
 
 
-def test_batch_reports_each_code(mqtt: Callable[..., Lab]) -> None:
+def test_batch_reports_each_code(mqtt: Callable[..., Harness]) -> None:
     """Each message of a batch gets the result of its own acknowledgement."""
     with ScriptedBroker(answer=answering(None, 0x97, 0x10)) as broker:
         results = mqtt(broker.url).publish_batch("orders", [Message(b"1")] * 3)
@@ -103,7 +103,7 @@ def test_batch_reports_each_code(mqtt: Callable[..., Lab]) -> None:
     ]
 
 
-def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
+def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Harness]) -> None:
     """If the broker refuses to release a QoS 2 message, that message may have been stored."""
 
     def answer(kind: int, number: int) -> bytes:
@@ -115,15 +115,15 @@ def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) ->
 
 
 @pytest.mark.parametrize("qos", [1, 2])
-def test_receive_maximum_is_respected(mqtt: Callable[..., Lab], qos: int) -> None:
+def test_receive_maximum_is_respected(mqtt: Callable[..., Harness], qos: int) -> None:
     """The publisher never has more unacknowledged messages than the broker's Receive Maximum."""
     greeting = connack(properties=b"\x21\x00\x02")
     with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
         silent = ScriptedBroker(greeting)
         with silent:
-            lab = mqtt(silent.url, qos=qos)
+            harness = mqtt(silent.url, qos=qos)
             with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-                lab.publish_batch("orders", [Message(b"1")] * 5, timeout=0.3)
+                harness.publish_batch("orders", [Message(b"1")] * 5, timeout=0.3)
             error = caught.value
             assert publication_of(Result(error=error)) is Publication.POSSIBLE
             assert len(silent.published) == 2
@@ -211,20 +211,20 @@ def test_disconnect_reason_and_messages_in_flight_decide_the_results(
     ],
 )
 def test_session_that_is_not_accepted(
-    mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
+    mqtt: Callable[..., Harness], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
     """Each reason for which a broker refuses an MQTT connection raises its own error.
 
     Nothing was processed.
     """
     with ScriptedBroker(greeting) as broker:
-        lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
+        harness = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
         assert broker.published == []
 
 
-def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
+def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Harness]) -> None:
     """If a broker sends bytes that are not MQTT, the connection is closed.
 
     The message may be stored.
@@ -235,20 +235,20 @@ def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab
             assert publication_of(Result(error=error)) is Publication.POSSIBLE
 
 
-def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Lab]) -> None:
+def test_acknowledgement_of_another_message_is_ignored(mqtt: Callable[..., Harness]) -> None:
     """An acknowledgement for a message that was never sent is ignored."""
 
     def answer(_: int, number: int) -> bytes:
         return acknowledgement(0x40, number + 1) + acknowledgement(0x40, number)
 
     with ScriptedBroker(answer=answer) as broker:
-        lab = mqtt(broker.url)
-        assert lab.publish("orders", Message(b"1"))
-        assert lab.publish("orders", Message(b"2"))
+        harness = mqtt(broker.url)
+        assert harness.publish("orders", Message(b"1"))
+        assert harness.publish("orders", Message(b"2"))
         assert len(broker.published) == 2
 
 
-def test_slow_broker_is_pinged(mqtt: Callable[..., Lab]) -> None:
+def test_slow_broker_is_pinged(mqtt: Callable[..., Harness]) -> None:
     """While the client waits for longer than the keepalive, it pings the broker."""
     waiting: list[int] = []
 
@@ -264,12 +264,12 @@ def test_slow_broker_is_pinged(mqtt: Callable[..., Lab]) -> None:
 
 
 def test_broker_that_is_silent_for_twice_the_keepalive_ends_the_attempt(
-    mqtt: Callable[..., Lab],
+    mqtt: Callable[..., Harness],
 ) -> None:
     """If a broker is silent for twice the keepalive, the attempt ends before its timeout."""
     with ScriptedBroker() as broker:
-        lab = mqtt(broker.url, keepalive=1)
-        error = failure_of(lab, timeout=60.0)
+        harness = mqtt(broker.url, keepalive=1)
+        error = failure_of(harness, timeout=60.0)
         assert isinstance(error, ConnectionFailed)
         assert publication_of(Result(error=error)) is Publication.POSSIBLE
 
@@ -287,14 +287,14 @@ def test_connection_that_was_idle_too_long_is_replaced() -> None:
 
 @pytest.mark.parametrize("reply", [b"", None])
 def test_broker_without_ping_response_is_unhealthy(
-    mqtt: Callable[..., Lab], reply: bytes | None
+    mqtt: Callable[..., Harness], reply: bytes | None
 ) -> None:
     """A broker that ignores a ping, or closes the connection, is reported as unhealthy."""
     with ScriptedBroker(answer=lambda *_: reply) as broker:
-        lab = mqtt(broker.url)
-        lab.finish(lab.publisher.open(5.0))
-        assert not lab.finish(lab.publisher.health(0.2)).is_healthy
-        assert lab.publisher.statistics().idle == 0
+        harness = mqtt(broker.url)
+        harness.finish(harness.publisher.open(5.0))
+        assert not harness.finish(harness.publisher.health(0.2)).is_healthy
+        assert harness.publisher.statistics().idle == 0
 
 
 def test_interrupted_ping_closes_the_connection() -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 WRONG = "hunter2-of-nobody"
 LOST = b"the message whose reply is lost"
@@ -63,27 +63,29 @@ def stream(private_server: PrivateNats) -> Generator[str]:
 
 
 @pytest.fixture
-def labs_of_nats(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def harnesses_of_nats(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers to NATS."""
 
-    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_harness(
+        url: str, *, service: dict[str, Any] | None = None, **settings: Any
+    ) -> Harness:
         values = Nats(url=Secret(url), **settings)
-        return labs(
+        return harnesses(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make_lab
+    return make_harness
 
 
 def test_all_fields_of_a_message_are_stored_in_the_stream(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """A message's payload, headers, key, id and content type are stored in the stream."""
-    lab = labs_of_nats(private_server.url, stream="orders")
+    harness = harnesses_of_nats(private_server.url, stream="orders")
     headers = {"trace-id": "7"}
     message = Message.of_json([1], key="k", headers=headers, id="id-1")
-    receipt = lab.publish("orders.new", message)
+    receipt = harness.publish("orders.new", message)
     assert ("nats", "orders.new", "id-1") == (receipt.broker, receipt.topic, receipt.id)
     assert ("orders", 1, False) == (receipt.stream, receipt.offset, receipt.is_duplicate)
     [stored] = private_server.messages("orders")
@@ -95,57 +97,57 @@ def test_all_fields_of_a_message_are_stored_in_the_stream(
         "Nats-Msg-Id": "id-1",
         "Nats-Expected-Stream": "orders",
     } == stored.headers
-    assert lab.publish("orders.new", message).is_duplicate
-    assert 2 == lab.publish("orders", Message(b"")).offset
-    assert str(lab.publisher.versions.server).startswith("NATS ")
-    assert 1 == lab.publisher.statistics().created
-    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    assert harness.publish("orders.new", message).is_duplicate
+    assert 2 == harness.publish("orders", Message(b"")).offset
+    assert str(harness.publisher.versions.server).startswith("NATS ")
+    assert 1 == harness.publisher.statistics().created
+    assert harness.finish(harness.publisher.health(5.0)).is_healthy
 
 
 def test_batch_of_many_messages_arrives_in_order(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
-    lab = labs_of_nats(private_server.url)
+    harness = harnesses_of_nats(private_server.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
-    results = lab.publish_batch("orders", messages)
+    results = harness.publish_batch("orders", messages)
     assert list(range(1, 1501)) == [result.unwrap().offset for result in results]
     info = private_server.ask(lambda js: js.stream_info("orders"))
     assert 1500 == info.state.messages
 
 
 def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """A message of a batch above NATS's size limit is refused and not sent.
 
     All other messages arrive.
     """
-    lab = labs_of_nats(private_server.url)
+    harness = harnesses_of_nats(private_server.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
-    results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
+    results = harness.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
     assert [True, False, True] == [result.ok for result in results]
     assert isinstance(results[1].error, InvalidRequest)
     assert [b"1", b"2"] == private_server.payloads("orders")
-    assert 1 == lab.publisher.statistics().created
+    assert 1 == harness.publisher.statistics().created
 
 
 def test_publishing_to_a_subject_without_a_stream_fails_at_once(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """Publishing to a subject that no stream covers fails at once, and nothing is stored."""
-    lab = labs_of_nats(private_server.url)
+    harness = harnesses_of_nats(private_server.url)
     with pytest.raises(TopicNotFound, match="no stream for the subject 'nobody'"):
-        lab.publish("nobody", Message(b"1"))
+        harness.publish("nobody", Message(b"1"))
 
 
 @pytest.mark.parametrize("subject", ["invoices", "shop.invoices.new"])
 def test_missing_stream_is_created_if_that_is_wanted(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, subject: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, subject: str
 ) -> None:
     """With `creates_streams`, the first message to a subject creates its stream."""
-    lab = labs_of_nats(private_server.url, creates_streams=True, duplicate_window=60.0)
-    receipt = lab.publish(subject, Message(b"1", id="1"))
+    harness = harnesses_of_nats(private_server.url, creates_streams=True, duplicate_window=60.0)
+    receipt = harness.publish(subject, Message(b"1", id="1"))
     info = private_server.ask(lambda js: js.stream_info(receipt.stream))
     private_server.ask(lambda js: js.delete_stream(receipt.stream))
     assert ([subject], 60.0, 1) == (
@@ -156,41 +158,41 @@ def test_missing_stream_is_created_if_that_is_wanted(
 
 
 def test_stream_that_cannot_be_created(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """If JetStream refuses a new stream or is unavailable, the error says nothing was stored."""
     with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
-        labs_of_nats(private_server.url, creates_streams=True, replicas=3).publish(
+        harnesses_of_nats(private_server.url, creates_streams=True, replicas=3).publish(
             "x", Message(b"1")
         )
     assert not caught.value.may_have_been_processed
-    lab = labs_of_nats(private_server.url, creates_streams=True, domain="hub")
+    harness = harnesses_of_nats(private_server.url, creates_streams=True, domain="hub")
     with pytest.raises(TopicNotFound):
-        lab.publish("x", Message(b"1"))
+        harness.publish("x", Message(b"1"))
 
 
 def test_message_with_unmet_expected_header_is_refused(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """A message with an unmet Nats-Expected header is refused."""
-    lab = labs_of_nats(private_server.url)
+    harness = harnesses_of_nats(private_server.url)
     expecting = Message(b"2", headers={"Nats-Expected-Last-Sequence": "7"})
     with pytest.raises(VendorRejected, match="does not have the state that the message expects"):
-        lab.publish("orders", expecting)
-    lab = labs_of_nats(private_server.url, stream="invoices")
+        harness.publish("orders", expecting)
+    harness = harnesses_of_nats(private_server.url, stream="invoices")
     with pytest.raises(VendorRejected, match="does not have the state that the message expects"):
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
 
 
 def test_full_stream_refuses_messages(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """If a stream is full, a message is retried; its error states that it is not stored."""
     private_server.add_stream("full", max_msgs=1, discard="new")
-    lab = labs_of_nats(private_server.url)
-    lab.publish("full", Message(b"1"))
+    harness = harnesses_of_nats(private_server.url)
+    harness.publish("full", Message(b"1"))
     with pytest.raises(ConnectionFailed, match="because a limit is reached") as caught:
-        lab.publish("full", Message(b"2"))
+        harness.publish("full", Message(b"2"))
     assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
     private_server.ask(lambda js: js.delete_stream("full"))
 
@@ -219,22 +221,22 @@ def user_url(server: PrivateNats, user: str) -> str:
 
 
 def test_permissions_are_reported(
-    labs_of_nats: Callable[..., Lab], server_with_users: PrivateNats
+    harnesses_of_nats: Callable[..., Harness], server_with_users: PrivateNats
 ) -> None:
     """A forbidden subject raises AuthenticationFailed at once, and the connection stays usable."""
-    lab = labs_of_nats(user_url(server_with_users, "shop:pw"))
+    harness = harnesses_of_nats(user_url(server_with_users, "shop:pw"))
     for _ in range(2):
         with pytest.raises(AuthenticationFailed, match="may not publish to the subject"):
-            lab.publish("Invoices", Message(b"1"))
+            harness.publish("Invoices", Message(b"1"))
     with pytest.raises(AuthenticationFailed, match="may not publish"):
-        lab.publish_batch("Invoices", [Message(b"1"), Message(b"2")])
-    assert lab.publish("orders", Message(b"1"))
+        harness.publish_batch("Invoices", [Message(b"1"), Message(b"2")])
+    assert harness.publish("orders", Message(b"1"))
     with pytest.raises(InvalidRequest, match="too large"):
-        lab.publish("orders", Message(b"x" * 1001))
-    assert 1 == lab.publisher.statistics().created
-    lab = labs_of_nats(user_url(server_with_users, "mute"), password=Secret("pw"))
+        harness.publish("orders", Message(b"x" * 1001))
+    assert 1 == harness.publisher.statistics().created
+    harness = harnesses_of_nats(user_url(server_with_users, "mute"), password=Secret("pw"))
     with pytest.raises(AuthenticationFailed, match="may not receive the acknowledgements"):
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
 
 
 @pytest.mark.parametrize(
@@ -253,41 +255,41 @@ def test_permissions_are_reported(
     ],
 )
 def test_connection_that_cannot_be_opened(
-    labs_of_nats: Callable[..., Lab],
+    harnesses_of_nats: Callable[..., Harness],
     server_with_users: PrivateNats,
     url: str,
     kind: type[ConnectorError],
     words: str,
 ) -> None:
     """Each reason for a failed NATS connection raises its own error without the password."""
-    lab = labs_of_nats(url.format(place=server_with_users.url.removeprefix("nats://")))
+    harness = harnesses_of_nats(url.format(place=server_with_users.url.removeprefix("nats://")))
     with pytest.raises(kind, match=words) as caught:
-        lab.finish(lab.publisher.open(5.0))
+        harness.finish(harness.publisher.open(5.0))
     assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(5.0))
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    health = harness.finish(harness.publisher.health(5.0))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
 
 
 def test_first_nats_server_that_accepts_a_connection_is_used(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """Of several NATS server URLs, the publisher uses the first that accepts a connection."""
-    lab = labs_of_nats(f"nats://127.0.0.1:1,{private_server.url}")
-    assert lab.publish("orders", Message(b"1"))
+    harness = harnesses_of_nats(f"nats://127.0.0.1:1,{private_server.url}")
+    assert harness.publish("orders", Message(b"1"))
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0\r\n", b"INFO {\r\n", b"INFO {}\r\n+OK\r\n"])
 def test_server_that_does_not_speak_nats_is_reported(
-    labs_of_nats: Callable[..., Lab], greeting: bytes
+    harnesses_of_nats: Callable[..., Harness], greeting: bytes
 ) -> None:
     """If a server hangs up or does not speak NATS, the error states that nothing was stored."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        lab = labs_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
         pool.submit(_greet, listener, greeting)
         with pytest.raises(ConnectionFailed) as caught:
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
     assert not caught.value.may_have_been_processed
 
 
@@ -296,25 +298,25 @@ def _greet(listener: socket.socket, greeting: bytes) -> None:
         accepted.sendall(greeting)
 
 
-def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> None:
+def test_silent_server_is_given_up_in_time(harnesses_of_nats: Callable[..., Harness]) -> None:
     """If a NATS server never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        lab = labs_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
 
 
 def test_lost_acknowledgement_leaves_the_outcome_open(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """If the connection is lost before the reply, only a message with an id is sent again."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
-        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
-            lab.publish("orders", Message(b"1"))
+            harness.publish("orders", Message(b"1"))
             with _hanging_up(proxy), pytest.raises(kind) as caught:
-                lab.publish("orders", Message(LOST), **options)
+                harness.publish("orders", Message(LOST), **options)
             assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
     assert [b"1", LOST, b"1", LOST] == private_server.payloads("orders")
 
@@ -344,113 +346,113 @@ class _hanging_up:  # noqa: N801 - a context manager
 
 
 def test_repeat_within_the_window_is_a_duplicate(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """A message with an id is sent again if the reply is lost; the stream still stores it once."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
-        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=120.0)
+        harness.publish("orders", Message(b"1"))
         with _hanging_up(proxy):
-            receipt = lab.publish("orders", Message(LOST, id="id-2"))
+            receipt = harness.publish("orders", Message(LOST, id="id-2"))
     assert (2, True) == (receipt.offset, receipt.is_duplicate)
     assert [b"1", LOST] == private_server.payloads("orders")
 
 
 def test_late_repeat_is_not_sent(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """After the stream's duplicate window, a message that may be stored is not sent again."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
-        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}", duplicate_window=1e-6)
+        harness.publish("orders", Message(b"1"))
         with _hanging_up(proxy), pytest.raises(ConnectionFailed, match="recognises a repeat"):
-            lab.publish("orders", Message(LOST, id="id-2"))
-        assert lab.publish("orders", Message(b"3", id="id-3"))
+            harness.publish("orders", Message(LOST, id="id-2"))
+        assert harness.publish("orders", Message(b"3", id="id-3"))
     assert [b"1", LOST, b"3"] == private_server.payloads("orders")
 
 
 def test_message_id_is_a_digest_of_the_idempotency_key(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """If the service honours idempotency keys, the message id is a digest of the key."""
     service = {"honours_keys": True, "idempotency_memory": 120.0}
-    lab = labs_of_nats(private_server.url, duplicate_window=120.0, service=service)
-    receipt = lab.publish("orders", Message(b"1"), idempotency_key=WRONG)
+    harness = harnesses_of_nats(private_server.url, duplicate_window=120.0, service=service)
+    receipt = harness.publish("orders", Message(b"1"), idempotency_key=WRONG)
     [stored] = private_server.messages("orders")
     assert receipt.id == stored.headers["Nats-Msg-Id"]
     assert WRONG not in receipt.id
 
 
 def test_shorter_duplicate_window_of_a_stream_is_reported(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """Health is degraded if a stream's duplicate window is shorter than the setting."""
     private_server.add_stream("short", duplicate_window=1.0)
-    lab = labs_of_nats(private_server.url, duplicate_window=60.0)
-    lab.publish("short", Message(b"1", id="1"))
-    health = lab.finish(lab.publisher.health(5.0))
+    harness = harnesses_of_nats(private_server.url, duplicate_window=60.0)
+    harness.publish("short", Message(b"1", id="1"))
+    health = harness.finish(harness.publisher.health(5.0))
     private_server.ask(lambda js: js.delete_stream("short"))
     assert HealthState.DEGRADED is health.state
     assert "'short' remembers message ids for only 1 seconds" in str(health.text)
 
 
 def test_silence_after_the_message_ends_with_the_attempt(
-    labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
+    harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats, stream: str
 ) -> None:
     """If no reply to a message comes before the timeout, the error says it may be stored."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
-        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-            lab.publish("orders", Message(b"2"), timeout=0.2)
+            harness.publish("orders", Message(b"2"), timeout=0.2)
         assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
         proxy.is_mute = False
-        assert lab.publish("orders", Message(b"3"))
+        assert harness.publish("orders", Message(b"3"))
     assert [b"1", b"2", b"3"] == private_server.payloads("orders")
 
 
-def test_stuck_connection_is_replaced(labs_of_nats: Callable[..., Lab]) -> None:
+def test_stuck_connection_is_replaced(harnesses_of_nats: Callable[..., Harness]) -> None:
     """If the server is suspended, the connection is dropped together with its unsent bytes."""
     with PrivateNats() as server:
         server.add_stream("orders", max_bytes=1 << 30)
-        lab = labs_of_nats(server.url)
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(server.url)
+        harness.publish("orders", Message(b"1"))
         server.suspend()
         batch = [Message(b"x" * 1_000_000) for _ in range(12)]
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-            lab.publish_batch("orders", batch, timeout=1.0)
+            harness.publish_batch("orders", batch, timeout=1.0)
         server.resume()
-        assert lab.publish("orders", Message(b"2"))
-        assert 2 == lab.publisher.statistics().created
+        assert harness.publish("orders", Message(b"2"))
+        assert 2 == harness.publisher.statistics().created
 
 
-def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> None:
+def test_restarted_server_is_used_again(harnesses_of_nats: Callable[..., Harness]) -> None:
     """While a NATS server is down, no message is buffered; after its restart publishing works."""
     with PrivateNats() as server:
         server.add_stream("orders")
-        lab = labs_of_nats(server.url)
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(server.url)
+        harness.publish("orders", Message(b"1"))
         server.kill()
         with pytest.raises(ConnectionFailed) as caught:
-            lab.publish("orders", Message(b"2"))
+            harness.publish("orders", Message(b"2"))
         server.start()
-        assert 2 == lab.publish("orders", Message(b"3")).offset
+        assert 2 == harness.publish("orders", Message(b"3")).offset
         assert not caught.value.may_have_been_processed
         assert [b"1", b"3"] == server.payloads("orders")
 
 
-def test_server_killed_before_its_reply(labs_of_nats: Callable[..., Lab]) -> None:
+def test_server_killed_before_its_reply(harnesses_of_nats: Callable[..., Harness]) -> None:
     """If a server is killed after it received a message, the caller fails at once."""
     with PrivateNats() as server, LossyProxy("127.0.0.1", server.port) as proxy:
         server.add_stream("orders")
-        lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
-        lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}")
+        harness.publish("orders", Message(b"1"))
         proxy.received, proxy.mute_at = 0, LOST
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_kill_later, server, proxy)
             with pytest.raises(ConnectionFailed) as caught:
-                lab.publish("orders", Message(LOST), timeout=600.0)
+                harness.publish("orders", Message(LOST), timeout=600.0)
         assert caught.value.may_have_been_processed
 
 
@@ -532,7 +534,7 @@ def test_cancelled_opening_does_not_wait_for_a_silent_server() -> None:
 
 
 def test_nats_over_tls_trusts_only_the_given_authority(
-    labs_of_nats: Callable[..., Lab], tmp_path: Path
+    harnesses_of_nats: Callable[..., Harness], tmp_path: Path
 ) -> None:
     """NATS over TLS trusts only the given authority, and presents the client's certificate."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
@@ -540,31 +542,31 @@ def test_nats_over_tls_trusts_only_the_given_authority(
     with PrivateNats(f"tls {{ {tls}, verify: true }}") as server:
         url = server.url.replace("nats:", "tls:")
         files = {"authorities": certificate, "certificate": certificate, "key": key}
-        lab = labs_of_nats(url, creates_streams=True, **files)
-        assert lab.publish("orders", Message(b"1"))
-        lab = labs_of_nats(url, certificate=certificate, key=key)
+        harness = harnesses_of_nats(url, creates_streams=True, **files)
+        assert harness.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(url, certificate=certificate, key=key)
         with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
         assert not caught.value.retryable
-        lab = labs_of_nats(url, authorities=certificate)
+        harness = harnesses_of_nats(url, authorities=certificate)
         with pytest.raises(ConnectionFailed):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
 
 
 SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 PUBLIC = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
 
-def test_user_logs_in_with_a_key(labs_of_nats: Callable[..., Lab]) -> None:
+def test_user_logs_in_with_a_key(harnesses_of_nats: Callable[..., Harness]) -> None:
     """A publisher logs in to NATS with the seed of an NKey or with a token."""
     with PrivateNats(f"authorization {{ users: [{{ nkey: {PUBLIC} }}] }}") as server:
-        lab = labs_of_nats(server.url, nkey=Secret(SEED), creates_streams=True)
-        assert lab.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(server.url, nkey=Secret(SEED), creates_streams=True)
+        assert harness.publish("orders", Message(b"1"))
     with PrivateNats(f"authorization {{ token: {WRONG} }}") as server:
-        lab = labs_of_nats(server.url, token=Secret(WRONG), creates_streams=True)
-        assert lab.publish("orders", Message(b"1"))
-        lab = labs_of_nats(server.url.replace("://", f"://{WRONG}@"))
-        assert lab.finish(lab.publisher.health(5.0)).is_healthy
+        harness = harnesses_of_nats(server.url, token=Secret(WRONG), creates_streams=True)
+        assert harness.publish("orders", Message(b"1"))
+        harness = harnesses_of_nats(server.url.replace("://", f"://{WRONG}@"))
+        assert harness.finish(harness.publisher.health(5.0)).is_healthy
 
 
 def test_configured_nats_connector_publishes_messages(

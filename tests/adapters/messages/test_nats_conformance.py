@@ -43,8 +43,8 @@ def subject(
 
     def make_subject_of(url: str) -> Callable[[Any], Any]:
         settings: Any = Nats(url=url)
-        make_lab: Any = settings.async_publisher if is_async else settings.publisher
-        return lambda _: make_lab("connector")
+        make_harness: Any = settings.async_publisher if is_async else settings.publisher
+        return lambda _: make_harness("connector")
 
     def refusal(error: type[Any], reason: str, url: str) -> connector_conformance.Refusal:
         return connector_conformance.Refusal(make=make_subject_of(url), error=error, because=reason)

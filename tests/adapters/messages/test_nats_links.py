@@ -33,7 +33,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 
 @pytest.fixture(scope="module")
@@ -84,43 +84,47 @@ def _knows_streams(server: PrivateNats) -> bool:
 
 
 @pytest.fixture
-def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def harness(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers to NATS."""
 
-    def make_lab(url: str, **settings: Any) -> Lab:
+    def make_harness(url: str, **settings: Any) -> Harness:
         values = Nats(url=Secret(url), **settings)
-        return labs(lambda is_async: values.async_publisher() if is_async else values.publisher())
+        return harnesses(
+            lambda is_async: values.async_publisher() if is_async else values.publisher()
+        )
 
-    return make_lab
+    return make_harness
 
 
-def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
+def test_user_logs_in_with_credentials(harness: Callable[..., Harness]) -> None:
     """A publisher logs in to NATS with a credentials file; a file of another account is refused."""
     config, credentials = account_with_user()
     _, other_user = account_with_user()
     with PrivateNats(config) as server:
-        made = lab(server.url, credentials=Secret(credentials), creates_streams=True)
+        made = harness(server.url, credentials=Secret(credentials), creates_streams=True)
         assert 1 == made.publish("orders", Message(b"1")).offset
-        made = lab(server.url, credentials=Secret(other_user))
+        made = harness(server.url, credentials=Secret(other_user))
         with pytest.raises(AuthenticationFailed, match="rejected the user"):
             made.publish("orders", Message(b"1"))
 
 
-def test_streams_are_created_under_the_configured_api_prefix(lab: Callable[..., Lab]) -> None:
+def test_streams_are_created_under_the_configured_api_prefix(
+    harness: Callable[..., Harness],
+) -> None:
     """Streams are created under the JetStream API prefix from the settings."""
     with PrivateNats(jetstream="domain: hub") as server:
-        made = lab(server.url, creates_streams=True, api_prefix="$JS.hub.API")
+        made = harness(server.url, creates_streams=True, api_prefix="$JS.hub.API")
         assert 1 == made.publish("orders", Message(b"1")).offset
 
 
 def test_message_for_a_stream_without_a_leader_is_retried(
-    lab: Callable[..., Lab], cluster: list[PrivateNats]
+    harness: Callable[..., Harness], cluster: list[PrivateNats]
 ) -> None:
     """If the server of a stream is down, nothing is stored, and the message is sent again.
 
     A subject that belongs to no stream is still refused at once.
     """
-    publisher = lab(cluster[0].url)
+    publisher = harness(cluster[0].url)
     with pytest.raises(ConnectionFailed, match="has no leader for the subject 'orders'") as caught:
         publisher.publish("orders", Message(b"1"))
     assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
@@ -128,31 +132,33 @@ def test_message_for_a_stream_without_a_leader_is_retried(
         publisher.publish("nobody", Message(b"1"))
 
 
-def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:
+def test_user_that_may_not_create_streams(harness: Callable[..., Harness]) -> None:
     """If the user may not use the JetStream API, the error states that nothing was stored."""
     users = '{user: shop, password: pw, permissions: {publish: "orders", subscribe: "_INBOX.>"}}'
     with PrivateNats(f"authorization {{ users: [{users}] }}") as server:
-        made = lab(server.url.replace("://", "://shop:pw@"), creates_streams=True)
+        made = harness(server.url.replace("://", "://shop:pw@"), creates_streams=True)
         with pytest.raises(AuthenticationFailed) as caught:
             made.publish("orders", Message(b"1"))
     assert not getattr(caught.value, "may_have_been_processed", False)
 
 
 def test_publisher_is_healthy_after_its_stream_was_deleted(
-    lab: Callable[..., Lab], private_server: PrivateNats
+    harness: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """A publisher is healthy even if a stream that it published to was deleted."""
     private_server.add_stream("gone")
-    made = lab(private_server.url, duplicate_window=60.0)
+    made = harness(private_server.url, duplicate_window=60.0)
     made.publish("gone", Message(b"1", id="1"))
     private_server.ask(lambda js: js.delete_stream("gone"))
     assert made.finish(made.publisher.health(5.0)).is_healthy
 
 
-def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private_server: PrivateNats) -> None:
+def test_silent_server_is_unhealthy(
+    harness: Callable[..., Harness], private_server: PrivateNats
+) -> None:
     """If the server stops responding on an open connection, health reports it as unavailable."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
-        made = lab(f"nats://127.0.0.1:{proxy.port}")
+        made = harness(f"nats://127.0.0.1:{proxy.port}")
         made.finish(made.publisher.open(5.0))
         proxy.is_mute = True
         health = made.finish(made.publisher.health(0.3))

@@ -32,81 +32,83 @@ if TYPE_CHECKING:
 
     from moorage import ConnectorError, PublishReceipt
     from moorage.domain.values.result import Result
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 LOST = ConnectionFailed("The connection was lost.")
 REFUSED = AuthenticationFailed("The user is refused.")
 UNSENT = ConnectionFailed("Nothing was sent.", may_have_been_processed=False)
 
 
-def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
+def test_publish_returns_a_receipt(memory_harness: Callable[..., Harness]) -> None:
     """Publishing stores the message and returns a receipt with its broker, topic and offset."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
-    first = lab.publish("orders", Message(b"1", id="7"))
-    second = lab.publish("orders", Message(b"2"))
+    harness = memory_harness(broker)
+    first = harness.publish("orders", Message(b"1", id="7"))
+    second = harness.publish("orders", Message(b"2"))
     assert (first.broker, first.topic, first.offset, first.id) == ("memory", "orders", 0, "7")
     assert (second.offset, second.is_duplicate) == (1, False)
     assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
 
 
-def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[..., Lab]) -> None:
+def test_message_is_repeated_only_if_it_was_not_stored(
+    memory_harness: Callable[..., Harness],
+) -> None:
     """A message that was not sent is retried; one whose acknowledgement was lost is not."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     broker.fail(UNSENT, times=2)
-    assert lab.publish("orders", Message(b"1")).offset == 0
+    assert harness.publish("orders", Message(b"1")).offset == 0
     broker.lose_acknowledgements()
     with pytest.raises(ConnectionFailed) as caught:
-        lab.publish("orders", Message(b"2"))
+        harness.publish("orders", Message(b"2"))
     assert caught.value.may_have_been_processed
     assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
 
 
 def test_lost_acknowledgement_of_a_keyed_message_is_an_unknown_outcome(
-    memory_lab: Callable[..., Lab],
+    memory_harness: Callable[..., Harness],
 ) -> None:
     """If a message with an idempotency key loses its acknowledgement, OutcomeUnknown is raised."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     broker.lose_acknowledgements()
     with pytest.raises(OutcomeUnknown):
-        lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+        harness.publish("orders", Message(b"1"), idempotency_key="order-1")
     assert len(broker.messages) == 1
 
 
 def test_message_with_an_id_is_repeated_where_the_broker_recognises_it(
-    memory_lab: Callable[..., Lab],
+    memory_harness: Callable[..., Harness],
 ) -> None:
     """If the broker deduplicates, a message with an id is retried and reported as a duplicate."""
     broker = MemoryBroker(deduplicates=True)
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     broker.lose_acknowledgements()
-    receipt = lab.publish("orders", Message(b"1", id="7"))
+    receipt = harness.publish("orders", Message(b"1", id="7"))
     assert receipt.is_duplicate
     assert receipt.offset == 0
     assert len(broker.messages) == 1
 
 
-def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
+def test_idempotency_key_becomes_the_id(memory_harness: Callable[..., Harness]) -> None:
     """If the service honours keys, the idempotency key becomes the message id for deduplication."""
     broker = MemoryBroker(deduplicates=True)
-    lab = memory_lab(broker, honours_keys=True, idempotency_memory=120.0)
+    harness = memory_harness(broker, honours_keys=True, idempotency_memory=120.0)
     broker.lose_acknowledgements()
-    receipt = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    receipt = harness.publish("orders", Message(b"1"), idempotency_key="order-1")
     assert receipt.is_duplicate
     assert len(broker.messages) == 1
-    repeat = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    repeat = harness.publish("orders", Message(b"1"), idempotency_key="order-1")
     assert repeat == receipt
     assert "order-1" not in str(broker.messages[0].id)
 
 
-def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> None:
+def test_batch_has_a_result_for_each_message(memory_harness: Callable[..., Harness]) -> None:
     """A batch returns one result per message, in order, or raises if nothing was stored."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     broker.fail(UNSENT)
-    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
+    results = harness.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
     assert [publication_of(result) for result in results] == [
         Publication.NONE,
         Publication.CERTAIN,
@@ -116,13 +118,13 @@ def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> 
 
 
 def test_batch_is_retried_as_whole_if_none_of_its_messages_was_stored(
-    memory_lab: Callable[..., Lab],
+    memory_harness: Callable[..., Harness],
 ) -> None:
     """If no message of a batch was stored, the whole batch is retried."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     broker.fail(UNSENT, times=2)
-    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2")])
+    results = harness.publish_batch("orders", [Message(b"1"), Message(b"2")])
     assert [result.ok for result in results] == [True, True]
     assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
 
@@ -165,7 +167,7 @@ def fragile_publishers(
     def translate_error(exception: Exception) -> ConnectorError | None:
         return REFUSED if isinstance(exception, KeyError) else None
 
-    def make_lab(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
+    def make_harness(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
         if is_async:
             return AsyncMessagePublisher(
                 "events", broker.rules, AsyncSharedLink(connect), translate_error=translate_error
@@ -173,14 +175,14 @@ def fragile_publishers(
         links = SharedLink(lambda _: FragileLink(broker, content, error))
         return MessagePublisher("events", broker.rules, links, translate_error=translate_error)
 
-    return make_lab
+    return make_harness
 
 
-def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
+def test_lost_connection_in_the_middle_of_a_batch(harnesses: Callable[..., Harness]) -> None:
     """If the connection is lost during a batch, earlier groups are stored, and later ones not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
-    lab = labs(fragile_publishers(broker, b"2", LOST))
-    results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
+    harness = harnesses(fragile_publishers(broker, b"2", LOST))
+    results = harness.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])
     assert [publication_of(result) for result in results] == [
         Publication.CERTAIN,
         Publication.POSSIBLE,
@@ -189,39 +191,39 @@ def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> N
 
 
 def test_message_or_topic_that_breaks_broker_rules_is_refused_before_anything_is_sent(
-    memory_lab: Callable[..., Lab],
+    memory_harness: Callable[..., Harness],
 ) -> None:
     """A message or topic that breaks the broker's rules is refused before anything is sent."""
     broker = MemoryBroker({"orders"}, rules=attrs.evolve(RULES, largest=3))
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
     for topic, message in (("", Message(b"")), ("orders", Message(b"1234"))):
         with pytest.raises(InvalidData):
-            lab.publisher.publish(topic, message)
+            harness.publisher.publish(topic, message)
     with pytest.raises(InvalidData, match="at least one message"):
-        lab.publisher.publish_batch("orders", [])
+        harness.publisher.publish_batch("orders", [])
     with pytest.raises(TopicNotFound, match="no topic 'other'"):
-        lab.publish("other", Message(b"1"))
+        harness.publish("other", Message(b"1"))
     assert broker.messages == ()
 
 
-def test_publishing_fails_while_the_broker_is_down(memory_lab: Callable[..., Lab]) -> None:
+def test_publishing_fails_while_the_broker_is_down(memory_harness: Callable[..., Harness]) -> None:
     """While the broker is down, publishing and health checks fail; later both work again."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
-    assert lab.finish(lab.publisher.open(1.0)) is None
+    harness = memory_harness(broker)
+    assert harness.finish(harness.publisher.open(1.0)) is None
     broker.is_down = True
     with pytest.raises(ConnectionFailed) as caught:
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert not caught.value.may_have_been_processed
     assert caught.value.attempts == 3
     with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
-        lab.finish(lab.publisher.open(1.0))
-    health = lab.finish(lab.publisher.health(1.0))
+        harness.finish(harness.publisher.open(1.0))
+    health = harness.finish(harness.publisher.health(1.0))
     assert health.state is HealthState.UNAVAILABLE
     assert health.text == "Nothing accepts connections at the address of MemoryBroker."
     broker.is_down = False
-    assert lab.publish("orders", Message(b"1")).offset == 0
-    assert lab.publisher.statistics().created == 2
+    assert harness.publish("orders", Message(b"1")).offset == 0
+    assert harness.publisher.statistics().created == 2
 
 
 def test_broker_that_goes_down_loses_open_connections() -> None:
@@ -242,84 +244,84 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
     assert MemoryLink(broker).publish(OutgoingMessage("orders", Message(b"1")), 1.0).offset == 0
 
 
-def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:
+def test_health_reports_a_problem(memory_harness: Callable[..., Harness]) -> None:
     """A broker that responds is healthy, or degraded if it also reports a problem."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
-    health = lab.finish(lab.publisher.health(1.0))
+    harness = memory_harness(broker)
+    health = harness.finish(harness.publisher.health(1.0))
     assert (health.state, health.text) == (HealthState.HEALTHY, None)
-    assert lab.publisher.versions.server == "memory"
+    assert harness.publisher.versions.server == "memory"
     broker.problem = "The disk is full.", "Buy another one."
-    health = lab.finish(lab.publisher.health(1.0))
+    health = harness.finish(harness.publisher.health(1.0))
     assert (health.state, health.text, health.remedy) == (HealthState.DEGRADED, *broker.problem)
 
 
-def test_exceptions_of_the_library_become_moorage_errors(labs: Callable[..., Lab]) -> None:
+def test_exceptions_of_the_library_become_moorage_errors(harnesses: Callable[..., Harness]) -> None:
     """Exceptions of a client library become moorage errors without the original text."""
-    lab = labs(fragile_publishers(MemoryBroker(), b"1", KeyError("hunter2")))
+    harness = harnesses(fragile_publishers(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert caught.value.__cause__ is caught.value.__context__ is None
-    assert lab.finish(lab.publisher.health(1.0)).text == "The user is refused."
-    assert lab.publisher.publish("orders", Message(b"1")).translate_error(KeyError()) is REFUSED
+    assert harness.finish(harness.publisher.health(1.0)).text == "The user is refused."
+    assert harness.publisher.publish("orders", Message(b"1")).translate_error(KeyError()) is REFUSED
 
 
-def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
+def test_exceeded_time_leaves_the_outcome_open(harnesses: Callable[..., Harness]) -> None:
     """If a connection raises TimeoutError, the error states that the message may have been sent."""
-    lab = labs(fragile_publishers(MemoryBroker(), b"1", TimeoutError()))
+    harness = harnesses(fragile_publishers(MemoryBroker(), b"1", TimeoutError()))
     with pytest.raises(AttemptTimeout, match="did not acknowledge the message in time") as caught:
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert caught.value.may_have_been_processed
 
 
-def test_unknown_exceptions_are_raised_unchanged(labs: Callable[..., Lab]) -> None:
+def test_unknown_exceptions_are_raised_unchanged(harnesses: Callable[..., Harness]) -> None:
     """An unknown exception is raised unchanged, and the health report does not quote it."""
-    lab = labs(fragile_publishers(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
+    harness = harnesses(fragile_publishers(MemoryBroker(), b"1", ZeroDivisionError("hunter2")))
     with pytest.raises(ZeroDivisionError):
-        lab.publish("orders", Message(b"1"))
-    health = lab.finish(lab.publisher.health(1.0))
+        harness.publish("orders", Message(b"1"))
+    health = harness.finish(harness.publisher.health(1.0))
     assert health.text == "MemoryBroker cannot be asked."
 
 
-def test_operations_can_be_run_by_name(memory_lab: Callable[..., Lab]) -> None:
+def test_operations_can_be_run_by_name(memory_harness: Callable[..., Harness]) -> None:
     """A publisher's operations can be run by name, with plain JSON arguments and results."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
-    publish = lab.publisher.operations["publish"]
+    harness = memory_harness(broker)
+    publish = harness.publisher.operations["publish"]
     arguments = {"topic": "orders", "payload": "x", "headers": {"a": "1"}}
-    receipt = publish.render(lab.perform(publish.operation(arguments)))
+    receipt = publish.render(harness.perform(publish.operation(arguments)))
     assert (receipt["topic"], receipt["offset"]) == ("orders", 0)
-    batch = lab.publisher.operations["publish_batch"]
+    batch = harness.publisher.operations["publish_batch"]
     messages = {"topic": "orders", "messages": [{"json": 1}, {"payload": "y"}]}
-    results = batch.render(lab.perform(batch.operation(messages)))
+    results = batch.render(harness.perform(batch.operation(messages)))
     assert [result["offset"] for result in results] == [1, 2]
     assert [stored.message.payload for stored in broker.messages] == [b"x", b"1", b"y"]
 
 
-def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> None:
+def test_closed_publisher_publishes_nothing(memory_harness: Callable[..., Harness]) -> None:
     """A closed publisher refuses to publish; closing it again has no effect."""
     broker = MemoryBroker()
-    lab = memory_lab(broker)
+    harness = memory_harness(broker)
 
     async def use_publisher() -> None:
-        async with lab.publisher as publisher:
-            assert publisher is lab.publisher
+        async with harness.publisher as publisher:
+            assert publisher is harness.publisher
 
-    if lab.loop is None:
-        with lab.publisher as publisher:
-            assert publisher is lab.publisher
+    if harness.loop is None:
+        with harness.publisher as publisher:
+            assert publisher is harness.publisher
     else:
-        lab.finish(use_publisher())
+        harness.finish(use_publisher())
     with pytest.raises(LocalFailure, match="closed"):
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert broker.messages == ()
 
 
-def test_message_telemetry_target_has_its_id_and_size(rabbit: Callable[..., Lab]) -> None:
+def test_message_telemetry_target_has_its_id_and_size(rabbit: Callable[..., Harness]) -> None:
     """Telemetry shows a message's id and size, and the number of messages of a batch."""
-    lab = rabbit("amqp://mq.example:5673/", exchange="shop")
-    single = lab.publisher.publish("orders", Message(b"12", id="7")).target
-    batch = lab.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target
+    harness = rabbit("amqp://mq.example:5673/", exchange="shop")
+    single = harness.publisher.publish("orders", Message(b"12", id="7")).target
+    batch = harness.publisher.publish_batch("orders", [Message(b"1"), Message(b"2")]).target
     assert ("shop:orders", "publish", "mq.example", 5673) == (
         single.destination,
         single.operation,
@@ -331,11 +333,11 @@ def test_message_telemetry_target_has_its_id_and_size(rabbit: Callable[..., Lab]
     ]
 
 
-def test_reprs_show_no_content(memory_lab: Callable[..., Lab]) -> None:
+def test_reprs_show_no_content(memory_harness: Callable[..., Harness]) -> None:
     """The repr of a publisher or operation shows its name and broker, not the message."""
-    lab = memory_lab(MemoryBroker())
-    prefix = "" if lab.loop is None else "Async"
-    assert repr(lab.publisher) == f"<{prefix}MessagePublisher events (memory)>"
-    operation = lab.publisher.publish("orders", Message(b"hunter2"), name="orders.publish")
+    harness = memory_harness(MemoryBroker())
+    prefix = "" if harness.loop is None else "Async"
+    assert repr(harness.publisher) == f"<{prefix}MessagePublisher events (memory)>"
+    operation = harness.publisher.publish("orders", Message(b"hunter2"), name="orders.publish")
     assert repr(operation) == f"<{prefix}PublishOperation orders.publish (memory)>"
     assert (operation.safe, operation.repeatable, operation.system) == (False, False, "memory")

@@ -44,8 +44,8 @@ from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.domain.values.result import Result
-from tests.adapters.messages.publisher_lab import PATIENCE
-from tests.adapters.messages.rabbitmq_lab import Broker, open_connection
+from tests.adapters.messages.publisher_harness import PATIENCE
+from tests.adapters.messages.rabbitmq_harness import Broker, open_connection
 from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy, PrivateRabbitMq
 from tests.support.servers import rabbitmq_url
@@ -54,7 +54,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 WRONG = "hunter2-of-nobody"
 
@@ -66,12 +66,14 @@ def private_server() -> Generator[PrivateRabbitMq]:
         yield server
 
 
-def test_message_arrives_with_all_its_fields(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_message_arrives_with_all_its_fields(
+    rabbit: Callable[..., Harness], broker: Broker
+) -> None:
     """A confirmed message is persistent in the queue, with its headers, key, id and type."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
     message = Message.of_json({"a": 1}, key="k", headers=headers, id="id-1")
-    receipt = lab.publish(broker.queue, message)
+    receipt = harness.publish(broker.queue, message)
     assert (receipt.broker, receipt.topic, receipt.id) == ("rabbitmq", broker.queue, "id-1")
     item = broker.take()
     assert item is not None
@@ -82,55 +84,55 @@ def test_message_arrives_with_all_its_fields(rabbit: Callable[..., Lab], broker:
     assert properties.headers["moorage-key"] == "k"
     assert (properties.message_id, properties.content_type) == ("id-1", "application/json")
     assert properties.delivery_mode == 2
-    assert str(lab.publisher.versions.server).startswith("RabbitMQ ")
-    assert lab.publisher.statistics().created == 1
+    assert str(harness.publisher.versions.server).startswith("RabbitMQ ")
+    assert harness.publisher.statistics().created == 1
 
 
-def test_exchange_routes_by_topic(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_exchange_routes_by_topic(rabbit: Callable[..., Harness], broker: Broker) -> None:
     """If an `exchange` is set, the topic is the routing key; the receipt contains the exchange."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "topic")
     broker.channel.queue_bind(broker.queue, exchange, "orders.*")
-    lab = rabbit(broker.url, exchange=exchange, persistent=False)
-    assert lab.publish("orders.new", Message(b"1")).stream == exchange
+    harness = rabbit(broker.url, exchange=exchange, persistent=False)
+    assert harness.publish("orders.new", Message(b"1")).stream == exchange
     item = broker.take()
     assert item is not None
     assert (item[1], item[0].delivery_mode) == (b"1", 1)
     with pytest.raises(MessageUnroutable, match="no queue takes the routing key"):
-        lab.publish("invoices.new", Message(b"2"))
+        harness.publish("invoices.new", Message(b"2"))
     broker.channel.exchange_delete(exchange)
     with pytest.raises(TopicNotFound, match=f"no exchange '{exchange}'"):
-        lab.publish("orders.new", Message(b"3"))
+        harness.publish("orders.new", Message(b"3"))
     with pytest.raises(TopicNotFound, match="has no exchange"):
-        lab.publish("orders.new", Message(b"3"))
+        harness.publish("orders.new", Message(b"3"))
 
 
 def test_batch_whose_exchange_was_deleted_may_be_stored(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If RabbitMQ closes the channel in a batch, the error states that messages may be stored."""
     exchange = f"{broker.queue}-exchange"
     broker.channel.exchange_declare(exchange, "fanout")
     broker.channel.queue_bind(broker.queue, exchange)
-    lab = rabbit(broker.url, exchange=exchange)
-    lab.publish("orders.new", Message(b"1"))
+    harness = rabbit(broker.url, exchange=exchange)
+    harness.publish("orders.new", Message(b"1"))
     broker.channel.exchange_delete(exchange)
     with pytest.raises(ConnectionFailed, match="lost before the acknowledgement") as caught:
-        lab.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
+        harness.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
     assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
     assert broker.payloads() == [b"1"]
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_refused_message_of_a_batch_is_not_mistaken_for_another(
-    rabbit: Callable[..., Lab], broker: Broker, position: int
+    rabbit: Callable[..., Harness], broker: Broker, position: int
 ) -> None:
     """If RabbitMQ refuses one message of a batch, no other message counts as refused."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     items = [OutgoingMessage(broker.queue, Message(str(number))) for number in range(3)]
     items[position] = OutgoingMessage(broker.queue, Message(b"refused", headers={"CC": "x"}))
-    with open_connection(lab, broker.url) as link:
-        results = lab.finish(link.publish_batch(items, PATIENCE))
+    with open_connection(harness, broker.url) as link:
+        results = harness.finish(link.publish_batch(items, PATIENCE))
     assert not any(result.ok for result in results[position:])
     others = [*results[:position], *results[position + 1 :]]
     assert Publication.NONE not in map(publication_of, others)
@@ -138,7 +140,7 @@ def test_refused_message_of_a_batch_is_not_mistaken_for_another(
 
 
 def test_refused_message_alone_is_certainly_not_stored(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If RabbitMQ refuses a message that is alone on its channel, the error names the reason."""
     with pytest.raises(InvalidRequest, match="its form is invalid"):
@@ -146,21 +148,21 @@ def test_refused_message_alone_is_certainly_not_stored(
 
 
 def test_returned_batch_whose_messages_share_an_id(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If no queue accepts messages with the same id, none of these messages gets a receipt."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     with pytest.raises(MessageUnroutable):
-        lab.publish_batch(f"{broker.queue}-missing", [Message(b"1", id="a")] * 50)
+        harness.publish_batch(f"{broker.queue}-missing", [Message(b"1", id="a")] * 50)
 
 
 def test_batch_whose_messages_share_ids_arrives_in_order(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """Messages with repeated ids keep their positions in the batch."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     messages = [Message(str(number), id=f"id-{number // 2 % 3}") for number in range(20)]
-    results = lab.publish_batch(broker.queue, messages)
+    results = harness.publish_batch(broker.queue, messages)
     assert [result.unwrap().id for result in results] == [message.id for message in messages]
     assert broker.payloads() == [message.payload for message in messages]
 
@@ -187,26 +189,26 @@ def test_only_the_returned_one_of_two_messages_with_one_id_fails(broker: Broker)
 
 
 def test_message_without_a_queue_is_dropped_if_mandatory_is_false(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """With `mandatory=False`, a message that no queue receives is confirmed and dropped."""
-    lab = rabbit(broker.url, mandatory=False)
-    assert lab.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
+    harness = rabbit(broker.url, mandatory=False)
+    assert harness.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
 
 
 def test_batch_of_many_messages_arrives_in_order(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
-    results = lab.publish_batch(broker.queue, messages)
+    results = harness.publish_batch(broker.queue, messages)
     assert [result.unwrap().id for result in results] == [message.id for message in messages]
     assert broker.payloads() == [message.payload for message in messages]
 
 
 def test_full_queue_rejects_a_message_of_a_batch(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """A full queue rejects single messages of a batch.
 
@@ -215,15 +217,15 @@ def test_full_queue_rejects_a_message_of_a_batch(
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
-    lab = rabbit(broker.url)
-    results = lab.publish_batch(queue, [Message(b"1"), Message(b"2"), Message(b"3")])
+    harness = rabbit(broker.url)
+    results = harness.publish_batch(queue, [Message(b"1"), Message(b"2"), Message(b"3")])
     assert [publication_of(result) for result in results] == [
         Publication.CERTAIN,
         Publication.CERTAIN,
         Publication.NONE,
     ]
     with pytest.raises(ConnectionFailed, match="because a queue is full") as caught:
-        lab.publish(queue, Message(b"4"))
+        harness.publish(queue, Message(b"4"))
     assert not caught.value.may_have_been_processed
     assert caught.value.attempts == 3
     broker.channel.queue_delete(queue)
@@ -244,7 +246,7 @@ def test_full_queue_rejects_a_message_of_a_batch(
     ],
 )
 def test_connection_that_cannot_be_opened(
-    rabbit: Callable[..., Lab],
+    rabbit: Callable[..., Harness],
     change: dict[str, str],
     kind: type[ConnectorError],
     words: str,
@@ -260,22 +262,22 @@ def test_connection_that_cannot_be_opened(
         "path": "/",
         **change,
     }
-    lab = rabbit("{scheme}://{user}:{password}@{host}:{port}{path}".format_map(place))
+    harness = rabbit("{scheme}://{user}:{password}@{host}:{port}{path}".format_map(place))
     with pytest.raises(kind, match=words) as caught:
-        lab.finish(lab.publisher.open(PATIENCE))
+        harness.finish(harness.publisher.open(PATIENCE))
     assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(PATIENCE))
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    health = harness.finish(harness.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
 
 
-def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
+def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Harness]) -> None:
     """If a RabbitMQ server never responds, the publisher stops after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
+        harness = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(PATIENCE))
+            harness.finish(harness.publisher.open(PATIENCE))
 
 
 LONG: Final = b"2" * 1000
@@ -283,22 +285,22 @@ LONG: Final = b"2" * 1000
 
 
 def test_lost_confirmation_leaves_the_outcome_open(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If the connection is lost before a message's confirmation, the message is not sent again."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
-        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        harness = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
-            lab.publish(broker.queue, Message(b"1"))
+            harness.publish(broker.queue, Message(b"1"))
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
                 with pytest.raises(kind) as caught:
-                    lab.publish(broker.queue, Message(LONG), **options)
+                    harness.publish(broker.queue, Message(LONG), **options)
             assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
             proxy.is_mute = False
-        lab.publish(broker.queue, Message(b"3"))
+        harness.publish(broker.queue, Message(b"3"))
     assert broker.payloads() == [b"1", LONG, b"1", LONG, b"3"]
 
 
@@ -308,7 +310,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 
 
 def test_silence_after_the_message_ends_with_the_attempt(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If a message is not confirmed before its timeout, it may be stored.
 
@@ -316,57 +318,57 @@ def test_silence_after_the_message_ends_with_the_attempt(
     """
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
-        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
-        lab.publish(broker.queue, Message(b"1"))
+        harness = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        harness.publish(broker.queue, Message(b"1"))
         proxy.is_mute = True
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-            lab.publish(broker.queue, Message(b"2"), timeout=0.2)
+            harness.publish(broker.queue, Message(b"2"), timeout=0.2)
         assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
         proxy.is_mute = False
         proxy.hang_up()
-        lab.finish(lab.publisher.health(2.0))  # an event loop notices the loss here
-        assert lab.publish(broker.queue, Message(b"4"))
+        harness.finish(harness.publisher.health(2.0))  # an event loop notices the loss here
+        assert harness.publish(broker.queue, Message(b"4"))
     assert broker.payloads()[0] == b"1"
 
 
-def test_closed_connection_is_replaced(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_closed_connection_is_replaced(rabbit: Callable[..., Harness], broker: Broker) -> None:
     """An idle connection that was lost is replaced before the next message is sent."""
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
-        lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
-        lab.publish(broker.queue, Message(b"1"))
+        harness = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
+        harness.publish(broker.queue, Message(b"1"))
         proxy.hang_up()
-        lab.finish(lab.publisher.health(2.0))
-        assert lab.publish(broker.queue, Message(b"2"))
+        harness.finish(harness.publisher.health(2.0))
+        assert harness.publish(broker.queue, Message(b"2"))
     assert broker.payloads() == [b"1", b"2"]
 
 
 def test_topic_or_header_name_that_amqp_cannot_encode_is_refused(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """A topic or header name that AMQP cannot encode is refused, and the connection stays open."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     with pytest.raises(InvalidData, match="400 bytes"):
-        lab.publisher.publish("é" * 200, Message(b"1"))
+        harness.publisher.publish("é" * 200, Message(b"1"))
     with pytest.raises(InvalidData, match="does not accept a header"):
-        lab.publisher.publish(broker.queue, Message(b"1", headers={"é": "1"}))
-    assert lab.publish(broker.queue, Message(b"2", id="i" * 255))
+        harness.publisher.publish(broker.queue, Message(b"1", headers={"é": "1"}))
+    assert harness.publish(broker.queue, Message(b"2", id="i" * 255))
     assert broker.payloads() == [b"2"]
 
 
-def test_tls_is_verified(rabbit: Callable[..., Lab], private_server: PrivateRabbitMq) -> None:
+def test_tls_is_verified(rabbit: Callable[..., Harness], private_server: PrivateRabbitMq) -> None:
     """AMQP over TLS accepts only a server certificate that the configured authority signed."""
-    lab = rabbit(private_server.tls_url, authorities=private_server.authorities)
-    assert lab.finish(lab.publisher.health(PATIENCE)).is_healthy
-    lab = rabbit(private_server.tls_url)
+    harness = rabbit(private_server.tls_url, authorities=private_server.authorities)
+    assert harness.finish(harness.publisher.health(PATIENCE)).is_healthy
+    harness = rabbit(private_server.tls_url)
     with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
-        lab.finish(lab.publisher.open(PATIENCE))
+        harness.finish(harness.publisher.open(PATIENCE))
     assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("password", [None, "open sesame"])
 def test_client_shows_its_certificate(
-    rabbit: Callable[..., Lab],
+    rabbit: Callable[..., Harness],
     private_server: PrivateRabbitMq,
     tmp_path: Path,
     password: str | None,
@@ -377,56 +379,57 @@ def test_client_shows_its_certificate(
     (tmp_path / "key.pem").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     )
-    lab = rabbit(
+    harness = rabbit(
         private_server.tls_url,
         authorities=Path(private_server.authorities).read_text(),
         certificate=str(private_server.client_certificate),
         key=str(tmp_path / "key.pem"),
         key_password=password,
     )
-    lab.finish(lab.publisher.open(PATIENCE))
+    harness.finish(harness.publisher.open(PATIENCE))
     assert "moorage test server" in private_server.control("list_connections", "peer_cert_subject")
 
 
 def test_alarm_of_the_broker_is_reported(
-    rabbit: Callable[..., Lab], private_server: PrivateRabbitMq
+    rabbit: Callable[..., Harness], private_server: PrivateRabbitMq
 ) -> None:
     """While RabbitMQ blocks publishers for lack of memory, messages are refused and not sent."""
     blocked = Broker(private_server.url)
-    lab = rabbit(private_server.url, connections=1)
-    lab.publish(blocked.queue, Message(b"1"))
+    harness = rabbit(private_server.url, connections=1)
+    harness.publish(blocked.queue, Message(b"1"))
     private_server.set_memory_watermark(1e-7)
     try:
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-            lab.publish(blocked.queue, Message(b"2"), timeout=1.0)
-        if lab.loop is None:
+            harness.publish(blocked.queue, Message(b"2"), timeout=1.0)
+        if harness.loop is None:
             # RabbitMQ confirms an empty message, and blocks the connection after it.
-            assert lab.publish(blocked.queue, Message(b""))
+            assert harness.publish(blocked.queue, Message(b""))
         for _ in range(2):
-            health = lab.finish(lab.publisher.health(PATIENCE))
+            health = harness.finish(harness.publisher.health(PATIENCE))
             assert health.state is HealthState.DEGRADED
             assert "memory or its disk" in str(health.text)
         with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
-            lab.publish(blocked.queue, Message(b"3"))
+            harness.publish(blocked.queue, Message(b"3"))
         assert not caught.value.may_have_been_processed
         private_server.set_memory_watermark(0.4)
         wait_until(
-            lambda: lab.finish(lab.publisher.health(PATIENCE)).is_healthy, "the end of the alarm"
+            lambda: harness.finish(harness.publisher.health(PATIENCE)).is_healthy,
+            "the end of the alarm",
         )
-        assert lab.publish(blocked.queue, Message(b"4"))
+        assert harness.publish(blocked.queue, Message(b"4"))
     finally:
         private_server.set_memory_watermark(0.4)
         blocked.close()
 
 
-def test_connections_end_with_the_publisher(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_connections_end_with_the_publisher(rabbit: Callable[..., Harness], broker: Broker) -> None:
     """Closing a publisher leaves no connection to RabbitMQ open."""
-    lab = rabbit(broker.url)
-    lab.publish(broker.queue, Message(b"1"))
-    lab.finish(lab.publisher.close())
+    harness = rabbit(broker.url)
+    harness.publish(broker.queue, Message(b"1"))
+    harness.finish(harness.publisher.close())
     gc.collect()
     with pytest.raises(ConnectorError, match="closed"):
-        lab.publish(broker.queue, Message(b"2"))
+        harness.publish(broker.queue, Message(b"2"))
 
 
 @pytest.mark.parametrize(
@@ -458,11 +461,11 @@ def test_address_has_the_defaults_of_the_protocol() -> None:
     assert "hunter2" not in repr(other)
 
 
-def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., Lab]) -> None:
+def test_unreadable_authorities_are_a_configuration_error(rabbit: Callable[..., Harness]) -> None:
     """If the file of CA certificates is missing, opening a connection raises ConfigurationError."""
-    lab = rabbit(f"amqps://127.0.0.1:{free_port()}/", authorities="missing.pem")
+    harness = rabbit(f"amqps://127.0.0.1:{free_port()}/", authorities="missing.pem")
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        lab.finish(lab.publisher.open(1.0))
+        harness.finish(harness.publisher.open(1.0))
 
 
 def test_missing_library_is_named(mode: str) -> None:

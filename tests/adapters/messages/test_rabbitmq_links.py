@@ -21,7 +21,7 @@ from moorage.adapters.messages._rabbitmq_sync import _SocketLoop, connect_pika
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.domain.messages.message import OutgoingMessage
 from moorage.domain.messages.publish_failures import Publication, publication_of
-from tests.adapters.messages.rabbitmq_lab import open_connection
+from tests.adapters.messages.rabbitmq_harness import open_connection
 from tests.support.flooding import MOST, flooding_server
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
@@ -29,8 +29,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.adapters.messages.publisher_lab import Lab
-    from tests.adapters.messages.rabbitmq_lab import Broker
+    from tests.adapters.messages.publisher_harness import Harness
+    from tests.adapters.messages.rabbitmq_harness import Broker
 
 CHANNEL_OPEN: Final = b"\x00\x14\x00\x0a"
 """The class and the method of AMQP 0-9-1 with which a client opens a channel."""
@@ -52,43 +52,43 @@ def url_of(proxy: LossyProxy) -> str:
 
 
 def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If the library cannot encode a topic, nothing is sent, and later messages are sent."""
-    lab = rabbit(broker.url)
+    harness = rabbit(broker.url)
     wrong_link, right_link = (
         OutgoingMessage("\ud800", Message(b"1")),
         OutgoingMessage(broker.queue, Message(b"2")),
     )
-    with open_connection(lab, broker.url) as link:
+    with open_connection(harness, broker.url) as link:
         with pytest.raises(UnicodeEncodeError):
-            lab.finish(link.publish(wrong_link, 5.0))
+            harness.finish(link.publish(wrong_link, 5.0))
         with pytest.raises(UnicodeEncodeError):
-            lab.finish(link.publish_batch([wrong_link], 5.0))
-        assert lab.finish(link.publish(right_link, 30.0)).topic == broker.queue
+            harness.finish(link.publish_batch([wrong_link], 5.0))
+        assert harness.finish(link.publish(right_link, 30.0)).topic == broker.queue
     assert broker.payloads() == [b"2"]
 
 
 @pytest.mark.parametrize("letter", [b"A", b"\0", b"\xff"])
-def test_endless_garbage_is_refused(rabbit: Callable[..., Lab], letter: bytes) -> None:
+def test_endless_garbage_is_refused(rabbit: Callable[..., Harness], letter: bytes) -> None:
     """Garbage that announces a huge frame ends the connection before the caller's deadline."""
     with flooding_server(letter * 65_536) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
-        lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=600.0)
+        harness = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=600.0)
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.publish("queue", Message(b"1"), timeout=600.0)
+            harness.publish("queue", Message(b"1"), timeout=600.0)
 
     assert not excinfo.value.may_have_been_processed
     assert sum(sent) < MOST
 
 
-def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Lab]) -> None:
+def test_endless_heartbeats_end_at_the_deadline(rabbit: Callable[..., Harness]) -> None:
     """If a server sends frames endlessly, the caller still gets an error at the deadline."""
     with flooding_server(b"\x08\0\0\0\0\0\0\xce" * 8_192) as (port, sent):
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
-        lab = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=0.5)
+        harness = rabbit(url, service={"retry": RetryPolicy.none()}, connect_timeout=0.5)
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.publish("queue", Message(b"1"), timeout=600.0)
+            harness.publish("queue", Message(b"1"), timeout=600.0)
 
     assert not excinfo.value.may_have_been_processed
     assert sum(sent) < MOST
@@ -133,16 +133,16 @@ def test_partial_socket_write_is_continued() -> None:
 
 
 def test_batch_without_confirmations_may_be_stored(
-    rabbit: Callable[..., Lab], broker: Broker
+    rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If a batch times out before its confirmations, each of its messages may be stored."""
     items = [OutgoingMessage(broker.queue, Message(text)) for text in ("1", "2")]
     with proxy_before(broker) as proxy:
-        lab = rabbit(broker.url)
-        with open_connection(lab, url_of(proxy)) as link:
-            lab.finish(link.publish(items[0], 30.0))
+        harness = rabbit(broker.url)
+        with open_connection(harness, url_of(proxy)) as link:
+            harness.finish(link.publish(items[0], 30.0))
             proxy.is_mute = True
-            results = lab.finish(link.publish_batch(items, 0.05))
+            results = harness.finish(link.publish_batch(items, 0.05))
     assert [publication_of(result) for result in results] == [Publication.POSSIBLE] * 2
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 WRONG = "hunter2-of-nobody"
 
@@ -71,17 +71,19 @@ def server(private_server: PrivateRedis) -> Generator[redis.Redis]:
 
 
 @pytest.fixture
-def streams(labs: Callable[..., Lab]) -> Callable[..., Lab]:
+def streams(harnesses: Callable[..., Harness]) -> Callable[..., Harness]:
     """Return a function that makes publishers to Redis Streams."""
 
-    def make_lab(url: str, *, service: dict[str, Any] | None = None, **settings: Any) -> Lab:
+    def make_harness(
+        url: str, *, service: dict[str, Any] | None = None, **settings: Any
+    ) -> Harness:
         values = RedisStreams(url=Secret(url), **settings)
-        return labs(
+        return harnesses(
             lambda is_async: values.async_publisher() if is_async else values.publisher(),
             **(service or {}),
         )
 
-    return make_lab
+    return make_harness
 
 
 def entries(server: Any, stream: str) -> list[Any]:
@@ -95,12 +97,12 @@ def payloads(server: Any, stream: str) -> list[bytes]:
 
 
 def test_message_arrives_with_all_its_fields(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A message's payload, headers, key, id and content type are fields of the stream entry."""
-    lab = streams(private_server.url)
+    harness = streams(private_server.url)
     headers = {"trace-id": "7", "raw": b"\xff"}
-    receipt = lab.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
+    receipt = harness.publish("orders", Message.of_json([1], key="k", headers=headers, id="id-1"))
     assert (receipt.broker, receipt.topic, receipt.id) == ("redis-streams", "orders", "id-1")
     assert entries(server, "orders")[0][1] == {
         b"payload": b"[1]",
@@ -110,99 +112,99 @@ def test_message_arrives_with_all_its_fields(
         b"raw": b"\xff",
         b"moorage-key": b"k",
     }
-    assert lab.publish("orders", Message(b"2")).id == entries(server, "orders")[1][0].decode()
-    assert str(lab.publisher.versions.server).startswith("Redis ")
-    assert lab.publisher.statistics().created == 1
-    assert lab.finish(lab.publisher.health(5.0)).is_healthy
+    assert harness.publish("orders", Message(b"2")).id == entries(server, "orders")[1][0].decode()
+    assert str(harness.publisher.versions.server).startswith("Redis ")
+    assert harness.publisher.statistics().created == 1
+    assert harness.finish(harness.publisher.health(5.0)).is_healthy
     with pytest.raises(InvalidData, match="does not accept a header named 'payload'"):
-        lab.publisher.publish("orders", Message(b"3", headers={"payload": "x"}))
+        harness.publisher.publish("orders", Message(b"3", headers={"payload": "x"}))
 
 
 def test_batch_of_many_messages_arrives_in_order(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
-    lab = streams(private_server.url)
+    harness = streams(private_server.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(2500)]
-    results = lab.publish_batch("orders", messages)
+    results = harness.publish_batch("orders", messages)
     assert [result.unwrap().id for result in results] == [message.id for message in messages]
     assert payloads(server, "orders") == [message.payload for message in messages]
 
 
 def test_stream_is_trimmed(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A stream is trimmed to about as many messages as `longest_stream` allows."""
-    lab = streams(private_server.url, longest_stream=100)
-    lab.publish_batch("orders", [Message(str(number)) for number in range(1000)])
+    harness = streams(private_server.url, longest_stream=100)
+    harness.publish_batch("orders", [Message(str(number)) for number in range(1000)])
     assert 100 <= len(payloads(server, "orders")) < 300
 
 
 def test_missing_stream_is_refused_if_that_is_wanted(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """With `creates_streams=False`, publishing to a missing stream raises TopicNotFound."""
-    lab = streams(private_server.url, creates_streams=False)
+    harness = streams(private_server.url, creates_streams=False)
     with pytest.raises(TopicNotFound, match="no stream 'ordres'"):
-        lab.publish("ordres", Message(b"1"))
+        harness.publish("ordres", Message(b"1"))
     server.xadd("orders", {"payload": "1"})
-    lab.publish("orders", Message(b"2"))
+    harness.publish("orders", Message(b"2"))
     assert payloads(server, "orders") == [b"1", b"2"]
 
 
 def test_key_of_another_type_is_no_stream(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Publishing to a Redis key whose type is not a stream is refused."""
     server.set("orders", "1")
-    lab = streams(private_server.url)
+    harness = streams(private_server.url)
     with pytest.raises(InvalidRequest, match="Nothing was stored"):
-        lab.publish("orders", Message(b"1"))
-    assert lab.publish("invoices", Message(b"2"))
-    assert lab.publisher.statistics().created == 1
+        harness.publish("orders", Message(b"1"))
+    assert harness.publish("invoices", Message(b"2"))
+    assert harness.publisher.statistics().created == 1
 
 
 def test_full_server_refuses_messages(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """If Redis is out of memory, the message is retried.
 
     The error states that the message is not stored.
     """
-    lab = streams(private_server.url)
+    harness = streams(private_server.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="because a limit is reached") as caught:
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert caught.value.attempts == 3
     assert not caught.value.may_have_been_processed
 
 
 def test_replica_refuses_messages(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """Publishing to a read-only replica raises an error which states that it is a replica."""
-    lab = streams(private_server.url)
+    harness = streams(private_server.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
     with pytest.raises(ConnectionFailed, match="read-only replica") as caught:
-        lab.publish("orders", Message(b"1"))
+        harness.publish("orders", Message(b"1"))
     assert not caught.value.may_have_been_processed
 
 
 def test_user_without_permission_cannot_publish(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A user without permission for XADD cannot publish; one without permission for INFO can."""
     client: Any = server
     client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+ping")
     client.execute_command("ACL", "SETUSER", "writer", "on", ">pw", "~*", "+xadd", "+select")
     place = private_server.url.removeprefix("redis://")
-    lab = streams(f"redis://reader@{place}", password=Secret("pw"))
+    harness = streams(f"redis://reader@{place}", password=Secret("pw"))
     with pytest.raises(AuthenticationFailed, match="may not publish to the stream"):
-        lab.publish("orders", Message(b"1"))
-    lab = streams(f"redis://writer:pw@{place}")
-    assert lab.publish("orders", Message(b"1"))
-    assert lab.publisher.versions.server is None
+        harness.publish("orders", Message(b"1"))
+    harness = streams(f"redis://writer:pw@{place}")
+    assert harness.publish("orders", Message(b"1"))
+    assert harness.publisher.versions.server is None
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_user_without_permission_cannot_publish(
     ],
 )
 def test_connection_that_cannot_be_opened(
-    streams: Callable[..., Lab],
+    streams: Callable[..., Harness],
     private_server: PrivateRedis,
     place: str,
     kind: type[ConnectorError],
@@ -227,43 +229,43 @@ def test_connection_that_cannot_be_opened(
 ) -> None:
     """For each cause, a failed Redis connection raises a specific error without the password."""
     address = private_server.url.removeprefix("redis://").partition("/")[0]
-    lab = streams(place.format(place=address))
+    harness = streams(place.format(place=address))
     with pytest.raises(kind, match=words) as caught:
-        lab.finish(lab.publisher.open(5.0))
+        harness.finish(harness.publisher.open(5.0))
     assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(lab.publisher)
-    health = lab.finish(lab.publisher.health(5.0))
+    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    health = harness.finish(harness.publisher.health(5.0))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
 
 
-def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
+def test_silent_server_is_given_up_in_time(streams: Callable[..., Harness]) -> None:
     """If a Redis server never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
+        harness = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
 
 
-def test_server_that_hangs_up_is_reported(streams: Callable[..., Lab]) -> None:
+def test_server_that_hangs_up_is_reported(streams: Callable[..., Harness]) -> None:
     """If the server closes each new connection, the error states that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/")
+        harness = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/")
         pool.submit(_hang_up_at_once, listener)
         with pytest.raises(ConnectionFailed, match="before the message was sent"):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
 
 
 def _hang_up_at_once(listener: socket.socket) -> None:
     listener.accept()[0].close()
 
 
-def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
+def test_member_of_a_cluster_is_refused(streams: Callable[..., Harness]) -> None:
     """A Redis Cluster node is refused, because a node stores only some of the streams."""
     with PrivateRedis("--cluster-enabled", "yes") as member:
-        lab = streams(member.url)
+        harness = streams(member.url)
         with pytest.raises(ConfigurationError, match="belongs to a Redis Cluster"):
-            lab.publish("orders", Message(b"1"))
+            harness.publish("orders", Message(b"1"))
 
 
 def _proxied_url(proxy: LossyProxy) -> str:
@@ -271,21 +273,21 @@ def _proxied_url(proxy: LossyProxy) -> str:
 
 
 def test_lost_acknowledgement_leaves_the_outcome_open(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """If the connection is lost before the reply, a message is not sent again."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
-        lab = streams(_proxied_url(proxy))
+        harness = streams(_proxied_url(proxy))
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
-            lab.publish("orders", Message(b"1"))
+            harness.publish("orders", Message(b"1"))
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
                 with pytest.raises(kind) as caught:
-                    lab.publish("orders", Message(b"2"), **options)
+                    harness.publish("orders", Message(b"2"), **options)
             assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
             proxy.is_mute = False
-        lab.publish("orders", Message(b"3"))
+        harness.publish("orders", Message(b"3"))
     assert payloads(server, "orders") == [b"1", b"2", b"1", b"2", b"3"]
 
 
@@ -299,33 +301,33 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 
 
 def test_silence_after_the_message_ends_with_the_attempt(
-    streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
+    streams: Callable[..., Harness], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """If Redis does not reply in time, the message may be stored; the connection is closed."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
-        lab = streams(_proxied_url(proxy))
-        lab.publish("orders", Message(b"1"))
+        harness = streams(_proxied_url(proxy))
+        harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
         with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
-            lab.publish("orders", Message(b"2"), timeout=0.2)
+            harness.publish("orders", Message(b"2"), timeout=0.2)
         assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
         proxy.is_mute = False
-        assert lab.publish("orders", Message(b"3"))
-        assert lab.publisher.statistics().created == 2
+        assert harness.publish("orders", Message(b"3"))
+        assert harness.publisher.statistics().created == 2
     assert payloads(server, "orders")[0] == b"1"
 
 
-def test_restarted_server_is_used_again(streams: Callable[..., Lab]) -> None:
+def test_restarted_server_is_used_again(streams: Callable[..., Harness]) -> None:
     """An idle connection that Redis closed is replaced before the next message is sent."""
     with PrivateRedis() as private_server:
-        lab = streams(private_server.url)
-        lab.publish("orders", Message(b"1"))
+        harness = streams(private_server.url)
+        harness.publish("orders", Message(b"1"))
         private_server.kill()
         with pytest.raises(ConnectionFailed) as caught:
-            lab.publish("orders", Message(b"2"))
+            harness.publish("orders", Message(b"2"))
         assert not caught.value.may_have_been_processed
         private_server.start()
-        assert lab.publish("orders", Message(b"3"))
+        assert harness.publish("orders", Message(b"3"))
 
 
 def test_cancelled_message_closes_its_connection(
@@ -428,23 +430,23 @@ class _InterruptingSequence(Sequence[OutgoingMessage]):
         return iter(self._items)
 
 
-def test_tls_is_verified(streams: Callable[..., Lab], tmp_path: Path) -> None:
+def test_tls_is_verified(streams: Callable[..., Harness], tmp_path: Path) -> None:
     """Redis over TLS accepts only a server certificate that the configured authority signed."""
     certificate, key = (str(file) for file in certificate_files(tmp_path))
     port = free_port()
     options = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no")
     files = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file")
     with PrivateRedis(*options, *files, certificate):
-        lab = streams(f"rediss://127.0.0.1:{port}/0", authorities=certificate)
-        assert lab.publish("orders", Message(b"1"))
-        assert lab.finish(lab.publisher.health(5.0)).is_healthy
-        lab = streams(f"rediss://127.0.0.1:{port}/0")
+        harness = streams(f"rediss://127.0.0.1:{port}/0", authorities=certificate)
+        assert harness.publish("orders", Message(b"1"))
+        assert harness.finish(harness.publisher.health(5.0)).is_healthy
+        harness = streams(f"rediss://127.0.0.1:{port}/0")
         with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
         assert not caught.value.retryable
-        lab = streams(f"rediss://127.0.0.1:{port}/0", authorities=str(tmp_path / "none.pem"))
+        harness = streams(f"rediss://127.0.0.1:{port}/0", authorities=str(tmp_path / "none.pem"))
         with pytest.raises(ConfigurationError, match="cannot be read"):
-            lab.finish(lab.publisher.open(5.0))
+            harness.finish(harness.publisher.open(5.0))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.adapters.messages.publisher_lab import Lab
+    from tests.adapters.messages.publisher_harness import Harness
 
 RECEIPT = PublishReceipt(
     broker="kafka",
@@ -47,31 +47,32 @@ RECEIPT = PublishReceipt(
 
 
 @pytest.fixture
-def lab(mode: str, memory_lab: Callable[..., Lab], tmp_path: Path) -> Lab:
+def harness(mode: str, memory_harness: Callable[..., Harness], tmp_path: Path) -> Harness:
     """Yield a publisher to the in-memory broker, with idempotency keys in a file."""
-    lab = memory_lab(MemoryBroker(topics=["orders"]))
+    harness = memory_harness(MemoryBroker(topics=["orders"]))
     service, path = Service("events", retry=None, circuit=None), tmp_path / "state.db"
-    lab.manager = (
+    harness.manager = (
         ConnectorManager([service], state=SqliteStorage(path))
         if mode == "sync"
         else AsyncConnectorManager([service], state=AsyncSqliteStorage(path))
     )
-    return lab
+    return harness
 
 
-def test_repeat_of_a_key_gets_the_receipt(lab: Lab) -> None:
+def test_repeat_of_a_key_gets_the_receipt(harness: Harness) -> None:
     """Publishing again with the same idempotency key returns the first receipt."""
     receipts = [
-        lab.publish("orders", Message(b"1", id="7"), idempotency_key="order-1") for _ in range(2)
+        harness.publish("orders", Message(b"1", id="7"), idempotency_key="order-1")
+        for _ in range(2)
     ]
     assert receipts[0] == receipts[1]
     assert receipts[0].id == "7"
 
 
-def test_repeat_of_a_key_gets_the_results_of_the_batch(lab: Lab) -> None:
+def test_repeat_of_a_key_gets_the_results_of_the_batch(harness: Harness) -> None:
     """A batch published again with the same idempotency key returns the first results."""
     batch = [Message(b"1"), Message(b"2")]
-    results = [lab.publish_batch("orders", batch, idempotency_key="orders") for _ in range(2)]
+    results = [harness.publish_batch("orders", batch, idempotency_key="orders") for _ in range(2)]
     assert results[0] == results[1]
     assert [result.unwrap().offset for result in results[0]] == [0, 1]
 

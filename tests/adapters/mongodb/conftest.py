@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.adapters.mongodb.mongodb_lab import Lab
+from tests.adapters.mongodb.mongodb_harness import Harness
 from tests.support.mongodb_servers import PrivateMongo
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ def server() -> Generator[PrivateMongo]:
 
 
 @pytest.fixture
-def labs(mode: str) -> Generator[Callable[..., Lab]]:
+def harnesses(mode: str) -> Generator[Callable[..., Harness]]:
     """Return a function that makes connectors; the fixture closes the connectors after the test."""
-    made: list[Lab] = []
+    made: list[Harness] = []
 
-    def make_lab(url: str, **settings: Any) -> Lab:
-        made.append(Lab(mode, url, **settings))
+    def make_harness(url: str, **settings: Any) -> Harness:
+        made.append(Harness(mode, url, **settings))
         return made[-1]
 
-    yield make_lab
-    for lab in made:
-        lab.close()
+    yield make_harness
+    for harness in made:
+        harness.close()
 
 
 @pytest.fixture
-def lab(labs: Callable[..., Lab], server: PrivateMongo) -> Lab:
+def harness(harnesses: Callable[..., Harness], server: PrivateMongo) -> Harness:
     """Return a connector to a new database of the shared MongoDB server."""
-    return labs(server.url(database=Lab.new_name()))
+    return harnesses(server.url(database=Harness.new_name()))

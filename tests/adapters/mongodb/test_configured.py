@@ -24,7 +24,7 @@ from moorage.adapters.mongodb._error_conversion import error_of_pymongo
 from moorage.adapters.mongodb._monitor import Progress
 from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
 from moorage.adapters.mongodb.connector_sync import MongoConnector
-from tests.adapters.mongodb.mongodb_lab import Lab
+from tests.adapters.mongodb.mongodb_harness import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def configuration(**settings: Any) -> dict[str, Any]:
 
 def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: Any) -> None:
     """A connector of kind "mongodb" can be opened by synchronous and asynchronous programs."""
-    monkeypatch.setenv("ERP_URL", server.url(database=Lab.new_name()))
+    monkeypatch.setenv("ERP_URL", server.url(database=Harness.new_name()))
     config = configuration(url="secret://env/ERP_URL", connections=2)
     with moorage.open(config) as hub:
         connector = hub.connectors.get("erp", MongoConnector)
@@ -58,31 +58,34 @@ def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: An
     assert 1 == asyncio.run(perform())
 
 
-def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
+def test_operations_by_name_take_and_return_json(harness: Harness) -> None:
     """Operations called by name accept and return MongoDB's own types as Extended JSON."""
     document = {**CONDITION, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
-    identity = lab.by_name("insert_one", collection="orders", document=document)
+    identity = harness.by_name("insert_one", collection="orders", document=document)
     assert CONDITION["_id"] == identity
-    assert [document] == lab.by_name("find", collection="orders", where=CONDITION, limit=5)
+    assert [document] == harness.by_name("find", collection="orders", where=CONDITION, limit=5)
     change = {"$set": {"total": {"$numberDecimal": "1.10"}}}
-    updated = lab.by_name("update_one", collection="orders", where=CONDITION, change=change)
+    updated = harness.by_name("update_one", collection="orders", where=CONDITION, change=change)
     assert {"matched": 1, "modified": 1, "upserted_id": None} == updated
     stages = [{"$match": CONDITION}, {"$limit": 1}]
-    assert 1 == len(lab.by_name("aggregate", collection="orders", stages=stages))
-    assert 1 == lab.by_name("delete_many", collection="orders", where={})
+    assert 1 == len(harness.by_name("aggregate", collection="orders", stages=stages))
+    assert 1 == harness.by_name("delete_many", collection="orders", where={})
 
 
 def test_json_has_operators_only_if_the_configuration_says_so(
-    labs: Callable[..., Lab], server: PrivateMongo
+    harnesses: Callable[..., Harness], server: PrivateMongo
 ) -> None:
     """Without `operators=True`, JSON arguments cannot contain query operators such as `$in`."""
     condition = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
-    strict_lab, permissive_lab = labs(server.url()), labs(server.url(), operators=True)
+    strict_harness, permissive_harness = (
+        harnesses(server.url()),
+        harnesses(server.url(), operators=True),
+    )
     with pytest.raises(InvalidData, match=r"begins with \$"):
-        strict_lab.by_name("count", collection="none", where=condition)
-    assert 0 == permissive_lab.by_name("count", collection="none", where=condition)
+        strict_harness.by_name("count", collection="none", where=condition)
+    assert 0 == permissive_harness.by_name("count", collection="none", where=condition)
     with pytest.raises(InvalidData, match="JavaScript"):
-        permissive_lab.by_name("count", collection="none", where={"$where": "1"})
+        permissive_harness.by_name("count", collection="none", where={"$where": "1"})
 
 
 @pytest.mark.parametrize(
@@ -96,11 +99,11 @@ def test_json_has_operators_only_if_the_configuration_says_so(
         ("collection", 7),
     ],
 )
-def test_wrong_arguments_are_named(lab: Lab, argument: str, value: Any) -> None:
+def test_wrong_arguments_are_named(harness: Harness, argument: str, value: Any) -> None:
     """An argument of the wrong form is refused; the error contains the argument's name."""
     arguments = {"collection": "orders", "where": {}, argument: value}
     with pytest.raises(InvalidData) as excinfo:
-        lab.connector.operations["find"].operation(arguments)
+        harness.connector.operations["find"].operation(arguments)
     assert argument == excinfo.value.field
 
 
@@ -158,26 +161,26 @@ def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) 
         hub.connectors.get("erp", MongoConnector)
 
 
-def test_forked_child_has_its_own_mongodb_client_and_connections(lab: Lab) -> None:
+def test_forked_child_has_its_own_mongodb_client_and_connections(harness: Harness) -> None:
     """A forked child has its own MongoDB client and connections."""
-    lab.do("count", "orders", {})
-    parents = lab.connector._client  # noqa: SLF001 - nothing else tells clients apart
-    type(lab.connector)._restart_after_fork(lab.connector)  # noqa: SLF001 - as a fork does
-    assert 0 == lab.connector.statistics().created
-    lab.do("count", "orders", {})
-    assert 1 == lab.connector.statistics().created
-    lab.run(parents.close())
+    harness.do("count", "orders", {})
+    parents = harness.connector._client  # noqa: SLF001 - nothing else tells clients apart
+    type(harness.connector)._restart_after_fork(harness.connector)  # noqa: SLF001 - as a fork does
+    assert 0 == harness.connector.statistics().created
+    harness.do("count", "orders", {})
+    assert 1 == harness.connector.statistics().created
+    harness.run(parents.close())
 
 
 def test_forked_child_uses_mongodb_in_an_event_loop_of_its_own(server: PrivateMongo) -> None:
     """An asynchronous connector that the parent process has used works in a child's event loop."""
-    lab = Lab("async", server.url(database=Lab.new_name()))
-    assert 0 == lab.do("count", "orders", {})
-    parents, loop = lab.connector._client, lab.loop  # noqa: SLF001 - nothing else tells clients apart
-    type(lab.connector)._restart_after_fork(lab.connector)  # noqa: SLF001 - as a fork does
-    lab.loop = asyncio.new_event_loop()
-    assert 0 == lab.do("count", "orders", {})
-    lab.close()
+    harness = Harness("async", server.url(database=Harness.new_name()))
+    assert 0 == harness.do("count", "orders", {})
+    parents, loop = harness.connector._client, harness.loop  # noqa: SLF001 - nothing else tells clients apart
+    type(harness.connector)._restart_after_fork(harness.connector)  # noqa: SLF001 - as a fork does
+    harness.loop = asyncio.new_event_loop()
+    assert 0 == harness.do("count", "orders", {})
+    harness.close()
     assert loop is not None
     loop.run_until_complete(parents.close())
     loop.close()

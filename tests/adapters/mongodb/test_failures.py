@@ -29,7 +29,7 @@ from moorage import (
 from moorage.domain.connectors.mongodb_writes import MongoInsert
 from moorage.testing import TcpProxy
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.adapters.mongodb.mongodb_lab import Lab
+from tests.adapters.mongodb.mongodb_harness import Harness
 from tests.support.mongodb_secondary import secondary
 from tests.support.mongodb_servers import PrivateMongo
 
@@ -71,83 +71,83 @@ def _private_server() -> Generator[PrivateMongo]:
     ],
 )
 def test_each_error_code_raises_the_matching_moorage_error(
-    lab: Lab, server: PrivateMongo, code: int, kind: type[ConnectorError]
+    harness: Harness, server: PrivateMongo, code: int, kind: type[ConnectorError]
 ) -> None:
     """Each MongoDB error code raises the matching moorage error."""
-    lab.do("insert_one", "orders", {})
+    harness.do("insert_one", "orders", {})
     with failing_commands(server, ["update"], errorCode=code), pytest.raises(kind):
-        lab.do("update_one", "orders", {}, {"$set": {"a": 1}})
+        harness.do("update_one", "orders", {}, {"$set": {"a": 1}})
 
 
 def test_write_that_too_few_servers_confirmed_may_have_been_processed(
-    lab: Lab, server: PrivateMongo
+    harness: Harness, server: PrivateMongo
 ) -> None:
     """If too few servers confirm a write, the error states that it may have been processed."""
     for code, kind in ((100, ConnectionFailed), (64, AttemptTimeout)):
         concern = {"code": code, "errmsg": "waiting", "errInfo": {"wtimeout": code == 64}}
         operations = [
-            lab.connector.insert_one("orders", {}),
-            lab.connector.bulk_write("orders", [MongoInsert({})]),
+            harness.connector.insert_one("orders", {}),
+            harness.connector.bulk_write("orders", [MongoInsert({})]),
         ]
         for operation in operations:
             with (
                 failing_commands(server, ["insert"], writeConcernError=concern),
                 pytest.raises(kind) as excinfo,
             ):
-                lab.perform(operation)
+                harness.perform(operation)
             assert excinfo.value.may_have_been_processed
 
 
 def test_write_whose_reply_is_lost_is_not_retried(
-    labs: Callable[..., Lab], server: PrivateMongo
+    harnesses: Callable[..., Harness], server: PrivateMongo
 ) -> None:
     """A write whose reply is lost is not retried.
 
     If the write has an idempotency key, it raises OutcomeUnknown.
     """
-    lab = labs(server.url(database=Lab.new_name()), service=THREE_ATTEMPTS)
-    lab.do("insert_one", "orders", {"_id": 0})
-    insert = lab.connector.insert_one("orders", {"_id": 1})
+    harness = harnesses(server.url(database=Harness.new_name()), service=THREE_ATTEMPTS)
+    harness.do("insert_one", "orders", {"_id": 0})
+    insert = harness.connector.insert_one("orders", {"_id": 1})
     with (
         failing_commands(server, ["insert"], closeConnection=True),
         pytest.raises((OutcomeUnknown, ConnectionFailed)),
     ):
-        lab.perform(insert, idempotency_key="k")
+        harness.perform(insert, idempotency_key="k")
     with pytest.raises(OutcomeUnknown):
-        lab.perform(insert, idempotency_key="k")
+        harness.perform(insert, idempotency_key="k")
 
 
 def test_read_whose_connection_breaks_is_retried(
-    labs: Callable[..., Lab], server: PrivateMongo
+    harnesses: Callable[..., Harness], server: PrivateMongo
 ) -> None:
     """A read whose connection breaks is retried."""
-    lab = labs(server.url(database=Lab.new_name()), service=THREE_ATTEMPTS)
-    lab.do("insert_one", "orders", {"_id": 0})
+    harness = harnesses(server.url(database=Harness.new_name()), service=THREE_ATTEMPTS)
+    harness.do("insert_one", "orders", {"_id": 0})
     with failing_commands(server, ["find"], times=2, closeConnection=True):
-        assert {"_id": 0} == lab.do("find_one", "orders", {})
+        assert {"_id": 0} == harness.do("find_one", "orders", {})
 
 
 def test_transaction_may_be_committed_only_if_its_commit_reply_was_lost(
-    lab: Lab, server: PrivateMongo
+    harness: Harness, server: PrivateMongo
 ) -> None:
     """A transaction may be committed only if the reply to its commit was lost."""
-    lab.do("insert_one", "orders", {"_id": 0})
-    insert = lab.connector.insert_one("orders", {"_id": 1})
+    harness.do("insert_one", "orders", {"_id": 0})
+    insert = harness.connector.insert_one("orders", {"_id": 1})
     with (
         failing_commands(server, ["commitTransaction"], times=10**6, closeConnection=True),
         pytest.raises((ConnectionFailed, DeadlineExceeded, OutcomeUnknown)) as excinfo,
     ):
-        lab.transact(insert, timeout=1.0)
+        harness.transact(insert, timeout=1.0)
     assert getattr(excinfo.value, "may_have_been_processed", True)
     with (
         failing_commands(server, ["insert"], closeConnection=True),
         pytest.raises((ConnectionFailed, TransactionConflict)) as early_excinfo,
     ):
-        lab.transact(lab.connector.insert_one("orders", {"_id": 2}))
+        harness.transact(harness.connector.insert_one("orders", {"_id": 2}))
     assert not early_excinfo.value.may_have_been_processed
 
 
-def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> None:
+def test_certificates_are_verified(harnesses: Callable[..., Harness], tmp_path: Path) -> None:
     """If a MongoDB server's certificate is not from the given authority, nothing is sent."""
     certificate, key = certificate_files(tmp_path, "127.0.0.1")
     pem_path = tmp_path / "both.pem"
@@ -155,126 +155,134 @@ def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> 
     options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
     with PrivateMongo(*options) as server:
         trusting = Tls(authorities=str(certificate), certificate=str(pem_path))
-        lab = labs(server.url(), tls=trusting)
-        lab.do("insert_one", "orders", {})
+        harness = harnesses(server.url(), tls=trusting)
+        harness.do("insert_one", "orders", {})
         with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
-            labs(server.url(), tls=Tls(), connect_timeout=4.0).do("count", "orders", {})
+            harnesses(server.url(), tls=Tls(), connect_timeout=4.0).do("count", "orders", {})
         assert not excinfo.value.retryable
-        lab.run(lab.connector.close())
+        harness.run(harness.connector.close())
 
 
 def test_caller_that_gets_no_connection_in_time_fails(
-    labs: Callable[..., Lab], server: PrivateMongo
+    harnesses: Callable[..., Harness], server: PrivateMongo
 ) -> None:
     """A caller that gets no connection before its timeout fails, and nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
-        lab = labs(server.url(proxy.address[1]), connections=1)
-        count = lab.connector.count("orders", {})
-        lab.perform(count)
+        harness = harnesses(server.url(proxy.address[1]), connections=1)
+        count = harness.connector.count("orders", {})
+        harness.perform(count)
         proxy.withhold_responses()
         kinds = (PoolExhausted, DeadlineExceeded, ConnectionFailed)
 
         def failure_of(timeout: float) -> ConnectorError:
             try:
-                lab.manager.perform("erp", count, timeout=timeout)
+                harness.manager.perform("erp", count, timeout=timeout)
             except kinds as error:
                 return error
             raise AssertionError
 
         async def failures() -> list[Any]:
-            calls = [lab.manager.perform("erp", count, timeout=timeout) for timeout in (2.0, 0.5)]
+            calls = [
+                harness.manager.perform("erp", count, timeout=timeout) for timeout in (2.0, 0.5)
+            ]
             return await asyncio.gather(*calls, return_exceptions=True)
 
-        if lab.is_async:
-            errors = lab.run(failures())
+        if harness.is_async:
+            errors = harness.run(failures())
         else:
             with ThreadPoolExecutor(2) as threads:
                 errors = list(threads.map(failure_of, (2.0, 0.5)))
         assert all(isinstance(error, kinds) for error in errors)
-        assert 0 == lab.connector.statistics().waiting
+        assert 0 == harness.connector.statistics().waiting
         proxy.restore()
 
 
-def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: PrivateMongo) -> None:
+def test_a_restarted_server_is_used_again(
+    harnesses: Callable[..., Harness], private: PrivateMongo
+) -> None:
     """While MongoDB is down nothing is sent; after its restart the connector works again."""
-    lab = labs(private.url())
-    lab.do("insert_one", "orders", {})
+    harness = harnesses(private.url())
+    harness.do("insert_one", "orders", {})
     private.kill()
     with pytest.raises(ConnectionFailed):
-        lab.do("find_one", "orders", {})
+        harness.do("find_one", "orders", {})
     with pytest.raises(ConnectionFailed) as excinfo:
-        lab.do("insert_one", "orders", {})
+        harness.do("insert_one", "orders", {})
     assert not excinfo.value.may_have_been_processed
     assert "Nothing accepts" in excinfo.value.message
     private.start()
-    assert lab.run(lab.connector.health(20.0)).is_healthy
+    assert harness.run(harness.connector.health(20.0)).is_healthy
 
 
 def test_a_stream_of_changes_breaks_with_its_server(
-    labs: Callable[..., Lab], private: PrivateMongo
+    harnesses: Callable[..., Harness], private: PrivateMongo
 ) -> None:
     """A change stream raises when its server is lost; a new stream continues from its token."""
-    lab = labs(private.url())
-    lab.do("insert_one", "orders", {"_id": 0})
-    stream = lab.do("watch", "orders", wait=0.05)
-    lab.do("insert_one", "orders", {"_id": 1})
-    change = lab.run(stream.next_in_time())
+    harness = harnesses(private.url())
+    harness.do("insert_one", "orders", {"_id": 0})
+    stream = harness.do("watch", "orders", wait=0.05)
+    harness.do("insert_one", "orders", {"_id": 1})
+    change = harness.run(stream.next_in_time())
     assert 1 == change.id
     private.kill()
     with pytest.raises(ConnectionFailed):
-        lab.run(stream.next_in_time())
+        harness.run(stream.next_in_time())
     assert change.token == stream.token
-    lab.run(stream.close())
+    harness.run(stream.close())
 
 
-def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
+def test_a_closed_connector_ends_a_transaction(harness: Harness) -> None:
     """A closed MongoDB connector refuses operations, even inside an open transaction."""
-    count = lab.connector.count("orders", {})
+    count = harness.connector.count("orders", {})
 
     def run_transaction(transaction: Any) -> None:
-        lab.connector.close()
+        harness.connector.close()
         transaction.perform(count)
 
     async def work_async(transaction: Any) -> None:
-        await lab.connector.close()
+        await harness.connector.close()
         await transaction.perform(count)
 
     with pytest.raises(LocalFailure, match="closed"):
-        lab.do("transaction", work_async if lab.is_async else run_transaction, name="orders.late")
+        harness.do(
+            "transaction", work_async if harness.is_async else run_transaction, name="orders.late"
+        )
 
 
 @pytest.mark.parametrize("preference", ["secondaryPreferred", "nearest"])
 def test_secondary_is_read_while_there_is_no_primary(
-    labs: Callable[..., Lab], preference: str
+    harnesses: Callable[..., Harness], preference: str
 ) -> None:
     """With a read preference for secondaries, reads go on without a primary, and writes fail."""
     with secondary({"a": 1}) as address:
         options = f"replicaSet=rs&readPreference={preference}"
-        lab = labs(f"mongodb://{address}/erp?{options}", connect_timeout=0.5)
+        harness = harnesses(f"mongodb://{address}/erp?{options}", connect_timeout=0.5)
 
-        assert ({"a": 1},) == lab.do("find", "orders", {})
+        assert ({"a": 1},) == harness.do("find", "orders", {})
         with pytest.raises(ConnectionFailed) as lost:
-            lab.do("insert_one", "orders", {"a": 1})
+            harness.do("insert_one", "orders", {"a": 1})
         assert not lost.value.may_have_been_processed
 
 
 def test_date_that_python_does_not_have_is_a_failure_of_the_server(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
 ) -> None:
     """A stored date after the year 9999 raises VendorFailed, and an option makes it readable."""
     with secondary({"at": DatetimeMS(2**62)}) as address:
         url = f"mongodb://{address}/erp?directConnection=true"
         with pytest.raises(VendorFailed, match="DATETIME_AUTO") as unread:
-            labs(url).do("find", "orders", {})
-        lab = labs(url, options={"datetime_conversion": "DATETIME_AUTO"})
+            harnesses(url).do("find", "orders", {})
+        harness = harnesses(url, options={"datetime_conversion": "DATETIME_AUTO"})
 
-        assert ({"at": DatetimeMS(2**62)},) == lab.do("find", "orders", {})
+        assert ({"at": DatetimeMS(2**62)},) == harness.do("find", "orders", {})
     assert not unread.value.retryable
 
 
 @pytest.mark.parametrize("name", ["", "a..b", "$orders"])
-def test_collection_name_that_is_not_valid_is_an_invalid_request(lab: Lab, name: str) -> None:
+def test_collection_name_that_is_not_valid_is_an_invalid_request(
+    harness: Harness, name: str
+) -> None:
     """An operation on a collection whose name MongoDB does not accept was not sent."""
     with pytest.raises(InvalidRequest, match="name of the collection") as refused:
-        lab.do("insert_one", name, {})
+        harness.do("insert_one", name, {})
     assert not refused.value.may_have_been_processed

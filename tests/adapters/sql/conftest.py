@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.adapters.sql.database_lab import CREATE, Administrator, Lab, url_of
+from tests.adapters.sql.database_harness import CREATE, Administrator, Harness, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,13 +21,13 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def labs(mode: str) -> Generator[Callable[..., Lab]]:
+def harnesses(mode: str) -> Generator[Callable[..., Harness]]:
     """Return a function that makes connectors to a fresh database with the test table."""
-    made: list[Lab] = []
+    made: list[Harness] = []
     schemas: dict[str, Administrator] = {}
     schema = f"moorage_sql_{os.getpid()}"
 
-    def make_lab(system: str, **settings: Any) -> Lab:
+    def make_harness(system: str, **settings: Any) -> Harness:
         if system != "sqlite" and system not in schemas:
             schemas[system] = Administrator(system)
             if system == "postgresql":
@@ -42,14 +42,14 @@ def labs(mode: str) -> Generator[Callable[..., Lab]]:
             }
         elif system == "mariadb":
             settings.setdefault("url", url_of(system, schema))
-        lab = Lab(system, mode, **settings)
-        made.append(lab)
-        lab.execute(CREATE)
-        return lab
+        harness = Harness(system, mode, **settings)
+        made.append(harness)
+        harness.execute(CREATE)
+        return harness
 
-    yield make_lab
-    for lab in made:
-        lab.close()
+    yield make_harness
+    for harness in made:
+        harness.close()
     for system, administrator in schemas.items():
         if system == "postgresql":
             administrator.ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

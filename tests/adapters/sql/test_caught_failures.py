@@ -9,12 +9,12 @@ import pytest
 
 from moorage import TransactionConflict, VendorRejected
 from moorage.adapters.sql.statements import Command, Query
-from tests.adapters.sql.database_lab import INSERT, LIST, UPDATE, Administrator
+from tests.adapters.sql.database_harness import INSERT, LIST, UPDATE, Administrator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.adapters.sql.database_lab import Lab
+    from tests.adapters.sql.database_harness import Harness
 
 OR_ROLL_BACK = Command(
     "INSERT OR ROLLBACK INTO moorage_orders (id, note) VALUES (:id, :note)", name="insert"
@@ -24,10 +24,10 @@ SCHEMA = Query("SELECT DATABASE() AS name", name="schema")
 
 @pytest.mark.parametrize("system", ["mariadb", "sqlite"])
 def test_caught_failure_of_one_statement_leaves_the_transaction(
-    labs: Callable[..., Lab], system: str
+    harnesses: Callable[..., Harness], system: str
 ) -> None:
     """If the database undoes only the failed statement, the others are committed."""
-    lab = labs(system)
+    harness = harnesses(system)
 
     async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="kept")
@@ -35,16 +35,16 @@ def test_caught_failure_of_one_statement_leaves_the_transaction(
             await transaction.execute(INSERT, id=1, note="duplicate")
         await transaction.execute(INSERT, id=2, note="kept")
 
-    lab.transaction(run_transaction)
+    harness.transaction(run_transaction)
 
-    assert ((1, "kept"), (2, "kept")) == lab.query(LIST)
+    assert ((1, "kept"), (2, "kept")) == harness.query(LIST)
 
 
 def test_caught_failure_is_raised_if_postgresql_would_commit_nothing(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
 ) -> None:
     """A caught failure is raised again if PostgreSQL would silently roll back at COMMIT."""
-    lab = labs("postgresql")
+    harness = harnesses("postgresql")
 
     async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="lost")
@@ -52,15 +52,17 @@ def test_caught_failure_is_raised_if_postgresql_would_commit_nothing(
             await transaction.execute(INSERT, id=1, note="duplicate")
 
     with pytest.raises(VendorRejected, match="constraint"):
-        lab.transaction(run_transaction)
+        harness.transaction(run_transaction)
 
-    assert () == lab.query(LIST)
-    assert 0 == lab.connector.statistics().active
+    assert () == harness.query(LIST)
+    assert 0 == harness.connector.statistics().active
 
 
-def test_failure_caught_inside_savepoint_undoes_its_block(labs: Callable[..., Lab]) -> None:
+def test_failure_caught_inside_savepoint_undoes_its_block(
+    harnesses: Callable[..., Harness],
+) -> None:
     """A failure that is caught inside a savepoint's block is raised at the end of the block."""
-    lab = labs("postgresql")
+    harness = harnesses("postgresql")
 
     async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="kept")
@@ -71,17 +73,17 @@ def test_failure_caught_inside_savepoint_undoes_its_block(labs: Callable[..., La
                     await transaction.execute(INSERT, id=1, note="duplicate")
         await transaction.execute(INSERT, id=3, note="kept")
 
-    lab.transaction(run_transaction)
+    harness.transaction(run_transaction)
 
-    assert ((1, "kept"), (3, "kept")) == lab.query(LIST)
+    assert ((1, "kept"), (3, "kept")) == harness.query(LIST)
 
 
 def test_nothing_is_written_after_sqlite_has_undone_the_transaction(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
 ) -> None:
     """After a failure that ends the transaction, no statement is executed outside of it."""
-    lab = labs("sqlite")
-    lab.execute(INSERT, id=3, note="before")
+    harness = harnesses("sqlite")
+    harness.execute(INSERT, id=3, note="before")
 
     async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="undone")
@@ -91,9 +93,9 @@ def test_nothing_is_written_after_sqlite_has_undone_the_transaction(
             await transaction.execute(INSERT, id=2, note="never")
 
     with pytest.raises(VendorRejected, match="constraint"):
-        lab.transaction(run_transaction)
+        harness.transaction(run_transaction)
 
-    assert ((3, "before"),) == lab.query(LIST)
+    assert ((3, "before"),) == harness.query(LIST)
 
 
 async def catch_deadlock(transaction: Any) -> None:
@@ -110,13 +112,13 @@ async def deadlock_in_savepoint(transaction: Any) -> None:
 
 @pytest.mark.parametrize("step", [catch_deadlock, deadlock_in_savepoint])
 def test_deadlock_repeats_the_whole_transaction(
-    labs: Callable[..., Lab], step: Callable[[Any], Awaitable[None]]
+    harnesses: Callable[..., Harness], step: Callable[[Any], Awaitable[None]]
 ) -> None:
     """After a deadlock MariaDB would commit further statements one by one, so none is executed."""
-    lab = labs("mariadb")
+    harness = harnesses("mariadb")
     for number in range(1, 30):
-        lab.execute(INSERT, id=number, note="a")
-    table = f"{lab.query(SCHEMA)[0].name}.moorage_orders"
+        harness.execute(INSERT, id=number, note="a")
+    table = f"{harness.query(SCHEMA)[0].name}.moorage_orders"
     other = Administrator("mariadb")
     # Of two transactions, MariaDB aborts the one that has changed fewer rows.
     other.ask("START TRANSACTION")
@@ -135,10 +137,10 @@ def test_deadlock_repeats_the_whole_transaction(
             await step(transaction)
             await transaction.execute(INSERT, id=100, note="never")
 
-    lab.transaction(run_transaction)
+    harness.transaction(run_transaction)
     threads[0].join()
     other.close()
 
-    rows = lab.query(LIST)
+    rows = harness.query(LIST)
     assert ((1, "mine"), (2, "other")) == rows[:2]
     assert 29 == len(rows)

@@ -17,7 +17,7 @@ from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
 from moorage.testing import TcpProxy, name_of
 from moorage.testing import connector_conformance as kit
-from tests.adapters.sql.database_lab import SERVERS, Administrator, url_of
+from tests.adapters.sql.database_harness import SERVERS, Administrator, url_of
 from tests.support.ports import free_port
 from tests.support.servers import needs_postgres_programs
 from tests.support.volumes import operations

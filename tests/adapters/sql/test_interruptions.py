@@ -22,7 +22,7 @@ from moorage.adapters.sql._psycopg import PunctualConnection
 from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Query
 from moorage.testing import TcpProxy
-from tests.adapters.sql.database_lab import (
+from tests.adapters.sql.database_harness import (
     CREATE,
     ENDLESS,
     INSERT,
@@ -30,7 +30,7 @@ from tests.adapters.sql.database_lab import (
     SERVERS,
     SLEEP,
     Administrator,
-    Lab,
+    Harness,
     url_of,
 )
 
@@ -84,40 +84,42 @@ def test_cancelling_transaction_frees_its_connection(
 
     The connector stays usable.
     """
-    lab = Lab(system, "async", connections=1)
+    harness = Harness(system, "async", connections=1)
 
     async def sleep(transaction: Any) -> None:
         await transaction.query(SLEEP[system], seconds=60)
 
-    operation = lab.connector.transaction(sleep, name="sleep")
-    lab.finish(
-        cancel_when_busy(administrator, lab.session(), lab.manager.perform("sql", operation))
+    operation = harness.connector.transaction(sleep, name="sleep")
+    harness.finish(
+        cancel_when_busy(
+            administrator, harness.session(), harness.manager.perform("sql", operation)
+        )
     )
 
-    assert 0 == lab.connector.statistics().active
-    assert ((1,),) == lab.query(Query("SELECT 1", name="one"))
-    lab.close()
+    assert 0 == harness.connector.statistics().active
+    assert ((1,),) == harness.query(Query("SELECT 1", name="one"))
+    harness.close()
 
 
 def test_interrupted_stream_closes_its_connection(mode: str) -> None:
     """If opening a stream is interrupted, the interruption is raised and the connection closed."""
-    lab = Lab("sqlite", mode, connections=1)
+    harness = Harness("sqlite", mode, connections=1)
     one = Query("SELECT 1", name="one")
     interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
-    lab.query(one)
+    harness.query(one)
 
     def interrupt(*_: object) -> None:
-        event.remove(lab.connector.database.engine, "before_cursor_execute", interrupt)
+        event.remove(harness.connector.database.engine, "before_cursor_execute", interrupt)
         raise interruption
 
-    event.listen(lab.connector.database.engine, "before_cursor_execute", interrupt)
+    event.listen(harness.connector.database.engine, "before_cursor_execute", interrupt)
     with pytest.raises(interruption):
-        lab.perform(lab.connector.stream(one))
+        harness.perform(harness.connector.stream(one))
 
-    assert 0 == lab.connector.statistics().active
-    assert ((1,),) == lab.query(one)
-    assert 2 == lab.connector.statistics().created
-    lab.close()
+    assert 0 == harness.connector.statistics().active
+    assert ((1,),) == harness.query(one)
+    assert 2 == harness.connector.statistics().created
+    harness.close()
 
 
 @pytest.mark.parametrize("work_kind", ["transaction", "stream"])
@@ -126,27 +128,27 @@ def test_interrupted_rollback_closes_its_connection(mode: str, work_kind: str) -
 
     Its slot in the pool becomes free.
     """
-    lab = Lab("sqlite", mode, connections=1)
+    harness = Harness("sqlite", mode, connections=1)
     one = Query("SELECT 1", name="one")
     interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
 
     def interrupt(_: object, __: object, text: str, *___: object) -> None:
         if text == "ROLLBACK":
-            event.remove(lab.connector.database.engine, "before_cursor_execute", interrupt)
+            event.remove(harness.connector.database.engine, "before_cursor_execute", interrupt)
             raise interruption
 
     async def fail(_: object) -> None:
         raise LookupError
 
-    event.listen(lab.connector.database.engine, "before_cursor_execute", interrupt)
-    leave_early = partial(lab.first_rows, lab.connector.stream(one), 1)
+    event.listen(harness.connector.database.engine, "before_cursor_execute", interrupt)
+    leave_early = partial(harness.first_rows, harness.connector.stream(one), 1)
     with pytest.raises(interruption):
-        (leave_early if work_kind == "stream" else partial(lab.transaction, fail))()
+        (leave_early if work_kind == "stream" else partial(harness.transaction, fail))()
 
-    assert 0 == lab.connector.statistics().active
-    assert ((1,),) == lab.query(one)
-    assert 2 == lab.connector.statistics().created
-    lab.close()
+    assert 0 == harness.connector.statistics().active
+    assert ((1,),) == harness.query(one)
+    assert 2 == harness.connector.statistics().created
+    harness.close()
 
 
 @each_server
@@ -157,24 +159,24 @@ def test_stream_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:
         host, proxy_port = proxy.address
         proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
-        lab = Lab(system, mode, url=proxied, connections=1)
-        operation = lab.connector.stream(ENDLESS[system], low=1, batch=10)
+        harness = Harness(system, mode, url=proxied, connections=1)
+        operation = harness.connector.stream(ENDLESS[system], low=1, batch=10)
 
         async def read() -> None:
-            async with await lab.manager.perform("sql", operation, timeout=2.0) as rows:
+            async with await harness.manager.perform("sql", operation, timeout=2.0) as rows:
                 async for _ in rows:
                     proxy.withhold()
 
         def read_sync() -> None:
-            with lab.manager.perform("sql", operation, timeout=2.0) as rows:
+            with harness.manager.perform("sql", operation, timeout=2.0) as rows:
                 for _ in rows:
                     proxy.withhold()
 
         with pytest.raises((AttemptTimeout, ConnectionFailed)):
-            read_sync() if lab.loop is None else lab.finish(read())
+            read_sync() if harness.loop is None else harness.finish(read())
 
-        assert 0 == lab.connector.statistics().active
-        lab.close()
+        assert 0 == harness.connector.statistics().active
+        harness.close()
 
 
 @each_server
@@ -185,93 +187,93 @@ def test_leaving_stream_of_a_silent_server_closes_its_connection(mode: str, syst
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:
         host, proxy_port = proxy.address
         proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
-        lab = Lab(system, mode, url=proxied, connections=1)
-        operation = lab.connector.stream(ENDLESS[system], low=1, batch=10)
+        harness = Harness(system, mode, url=proxied, connections=1)
+        operation = harness.connector.stream(ENDLESS[system], low=1, batch=10)
 
         async def read() -> None:
-            async with await lab.manager.perform("sql", operation):
+            async with await harness.manager.perform("sql", operation):
                 proxy.withhold()
 
         def read_sync() -> None:
-            with lab.manager.perform("sql", operation):
+            with harness.manager.perform("sql", operation):
                 proxy.withhold()
 
-        read_sync() if lab.loop is None else lab.finish(read())
+        read_sync() if harness.loop is None else harness.finish(read())
 
-        assert 0 == lab.connector.statistics().active
-        lab.close()
+        assert 0 == harness.connector.statistics().active
+        harness.close()
 
 
 @each_server
 def test_session_lost_during_a_stream_is_an_error(
-    labs: Callable[..., Lab], system: str, administrator: Administrator
+    harnesses: Callable[..., Harness], system: str, administrator: Administrator
 ) -> None:
     """A stream that loses its session before the last row raises, and frees its connection."""
-    lab = labs(system, connections=1)
+    harness = harnesses(system, connections=1)
     for number in (1, 2, 3):
-        lab.execute(INSERT, id=number, note="a")
-    session = lab.session()
-    operation = lab.connector.stream(LIST, batch=1)
+        harness.execute(INSERT, id=number, note="a")
+    session = harness.session()
+    operation = harness.connector.stream(LIST, batch=1)
     rows: list[Any] = []
 
     def read() -> None:
-        with lab.manager.perform("sql", operation) as stream:
+        with harness.manager.perform("sql", operation) as stream:
             for row in stream:
                 rows.append(row.id)
                 if len(rows) == 1:
                     end_session(administrator, session)
 
     async def read_async() -> None:
-        async with await lab.manager.perform("sql", operation) as stream:
+        async with await harness.manager.perform("sql", operation) as stream:
             async for row in stream:
                 rows.append(row.id)
                 if len(rows) == 1:
                     end_session(administrator, session)
 
     with pytest.raises(ConnectorError):
-        read() if lab.loop is None else lab.finish(read_async())
+        read() if harness.loop is None else harness.finish(read_async())
 
     assert [1, 2, 3][: len(rows)] == rows
-    assert 0 == lab.connector.statistics().active
-    assert 3 == len(lab.query(LIST))
+    assert 0 == harness.connector.statistics().active
+    assert 3 == len(harness.query(LIST))
 
 
 @each_server
 def test_leaving_stream_early_raises_nothing_even_if_its_session_was_lost(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
     system: str,
     administrator: Administrator,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Leaving a stream early raises nothing even if its session was lost."""
-    lab = labs(system, connections=1)
+    harness = harnesses(system, connections=1)
     for number in (1, 2, 3):
-        lab.execute(INSERT, id=number, note="a")
-    session = lab.session()
-    operation = lab.connector.stream(LIST, batch=1)
+        harness.execute(INSERT, id=number, note="a")
+    session = harness.session()
+    operation = harness.connector.stream(LIST, batch=1)
 
     def read() -> None:
-        with lab.manager.perform("sql", operation):
+        with harness.manager.perform("sql", operation):
             end_session(administrator, session)
 
     async def read_async() -> None:
-        async with await lab.manager.perform("sql", operation):
+        async with await harness.manager.perform("sql", operation):
             end_session(administrator, session)
 
-    read() if lab.loop is None else lab.finish(read_async())
+    read() if harness.loop is None else harness.finish(read_async())
 
     assert [] == caplog.messages
-    assert 0 == lab.connector.statistics().active
-    assert 3 == len(lab.query(LIST))
+    assert 0 == harness.connector.statistics().active
+    assert 3 == len(harness.query(LIST))
 
 
 @each_server
 def test_exception_of_the_function_outlives_its_session(
-    labs: Callable[..., Lab], system: str, administrator: Administrator
+    harnesses: Callable[..., Harness], system: str, administrator: Administrator
 ) -> None:
     """If a transaction's function raises and ROLLBACK fails too, the function's error is raised."""
-    lab = labs(system, connections=1)
-    session, failure = lab.session(), KeyError("a defect")
+    harness = harnesses(system, connections=1)
+    session, failure = harness.session(), KeyError("a defect")
 
     async def run_transaction(transaction: Any) -> None:
         await transaction.execute(INSERT, id=1, note="a")
@@ -279,11 +281,11 @@ def test_exception_of_the_function_outlives_its_session(
         raise failure
 
     with pytest.raises(KeyError) as excinfo:
-        lab.transaction(run_transaction)
+        harness.transaction(run_transaction)
 
     assert failure is excinfo.value
-    assert 0 == lab.connector.statistics().active
-    assert () == lab.query(LIST)
+    assert 0 == harness.connector.statistics().active
+    assert () == harness.query(LIST)
 
 
 @each_server
@@ -291,16 +293,16 @@ def test_exception_of_the_function_outlives_its_session(
     "isolation, notes", [("read committed", ["a", "b"]), ("repeatable_read", ["a", "a"])]
 )
 def test_isolation_level_is_that_of_the_transaction(
-    labs: Callable[..., Lab],
+    harnesses: Callable[..., Harness],
     system: str,
     administrator: Administrator,
     isolation: str,
     notes: list[str],
 ) -> None:
     """The isolation level decides if a transaction sees rows that another one has committed."""
-    lab = labs(system)
-    schema = lab.query(SCHEMA[system])[0].name
-    lab.execute(INSERT, id=1, note="a")
+    harness = harnesses(system)
+    schema = harness.query(SCHEMA[system])[0].name
+    harness.execute(INSERT, id=1, note="a")
 
     async def run_transaction(transaction: Any) -> list[str]:
         first = await transaction.query(LIST)
@@ -308,7 +310,7 @@ def test_isolation_level_is_that_of_the_transaction(
         second = await transaction.query(LIST)
         return [first[0].note, second[0].note]
 
-    assert notes == lab.transaction(run_transaction, isolation=isolation)
+    assert notes == harness.transaction(run_transaction, isolation=isolation)
 
 
 def test_connector_in_memory_is_closed_during_its_work() -> None:

@@ -21,13 +21,13 @@ from moorage.adapters.sql.statements import Query
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 from moorage.testing import TcpProxy
-from tests.adapters.sql.database_lab import (
+from tests.adapters.sql.database_harness import (
     INSERT,
     LIST,
     SERVERS,
     SESSION,
     Administrator,
-    Lab,
+    Harness,
     url_of,
 )
 
@@ -58,7 +58,7 @@ def open_connections() -> Generator[list[Any]]:
         driver.pgconn.finish() if hasattr(driver, "pgconn") else driver.close()
 
 
-def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
+def keep_driver_of(harness: Harness, open_connections: list[Any]) -> None:
     """Add to the list the driver's connection that the next operation will use."""
 
     def run_transaction(transaction: Any) -> int:
@@ -68,18 +68,18 @@ def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
     async def work_async(transaction: Any) -> int:
         return run_transaction(transaction)
 
-    function = run_transaction if lab.loop is None else work_async
-    lab.perform(lab.connector.transaction(function, name="look"))
+    function = run_transaction if harness.loop is None else work_async
+    harness.perform(harness.connector.transaction(function, name="look"))
 
 
 @each_server
 def test_caller_consecutive_operations_all_use_same_connection(
-    labs: Callable[..., Lab], system: str
+    harnesses: Callable[..., Harness], system: str
 ) -> None:
     """The consecutive operations of a caller all use the same connection."""
-    lab = labs(system, connections=5)
-    sessions = {lab.session() for _ in range(20)}
-    statistics: PoolStatistics = lab.connector.statistics()
+    harness = harnesses(system, connections=5)
+    sessions = {harness.session() for _ in range(20)}
+    statistics: PoolStatistics = harness.connector.statistics()
 
     assert 1 == len(sessions)
     assert (1, 1, 0) == (statistics.created, statistics.idle, statistics.active)
@@ -87,44 +87,46 @@ def test_caller_consecutive_operations_all_use_same_connection(
 
 
 @each_server
-def test_refused_statement_leaves_the_connection(labs: Callable[..., Lab], system: str) -> None:
+def test_refused_statement_leaves_the_connection(
+    harnesses: Callable[..., Harness], system: str
+) -> None:
     """If the database refuses a statement, the connection is used again."""
-    lab = labs(system, connections=1)
-    session = lab.session()
-    lab.execute(INSERT, id=1, note="a")
+    harness = harnesses(system, connections=1)
+    session = harness.session()
+    harness.execute(INSERT, id=1, note="a")
     with pytest.raises(Exception, match="insert"):
-        lab.execute(INSERT, id=1, note="b")
+        harness.execute(INSERT, id=1, note="b")
 
-    assert session == lab.session()
-    assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
+    assert session == harness.session()
+    assert [(1, "a")] == [tuple(row) for row in harness.query(LIST)]
 
 
 @each_server
-def test_old_connection_is_replaced(labs: Callable[..., Lab], system: str) -> None:
+def test_old_connection_is_replaced(harnesses: Callable[..., Harness], system: str) -> None:
     """A connection that has reached its maximum age is closed and replaced."""
-    lab = labs(system, connections=1, lifetime=0.0)
-    assert lab.session() != lab.session()
-    assert 1 == lab.connector.statistics().idle
+    harness = harnesses(system, connections=1, lifetime=0.0)
+    assert harness.session() != harness.session()
+    assert 1 == harness.connector.statistics().idle
 
 
-def test_database_in_memory_outlives_the_lifetime(labs: Callable[..., Lab]) -> None:
+def test_database_in_memory_outlives_the_lifetime(harnesses: Callable[..., Harness]) -> None:
     """An in-memory database keeps its rows even when its connection has passed its maximum age."""
-    lab = labs("sqlite", lifetime=0.0)
-    lab.execute(INSERT, id=1, note="a")
-    assert [(1, "a")] == [tuple(row) for row in lab.query(LIST)]
+    harness = harnesses("sqlite", lifetime=0.0)
+    harness.execute(INSERT, id=1, note="a")
+    assert [(1, "a")] == [tuple(row) for row in harness.query(LIST)]
 
 
 @each_server
-def test_working_idle_connection_is_kept(labs: Callable[..., Lab], system: str) -> None:
+def test_working_idle_connection_is_kept(harnesses: Callable[..., Harness], system: str) -> None:
     """With `check_idle=True`, a connection stays open after its last operation's deadline."""
-    lab = labs(system, connections=1, check_idle=True)
+    harness = harnesses(system, connections=1, check_idle=True)
     end = monotonic() + 0.2
-    operation = lab.connector.query(SESSION[system])
-    ((first,),) = lab.finish(operation.perform(OperationAttempt(1, 0.2)))
+    operation = harness.connector.query(SESSION[system])
+    ((first,),) = harness.finish(operation.perform(OperationAttempt(1, 0.2)))
     while monotonic() < end:
-        lab.finish(asyncio.sleep(0.01)) if lab.loop is not None else None
+        harness.finish(asyncio.sleep(0.01)) if harness.loop is not None else None
 
-    assert first == lab.session()
+    assert first == harness.session()
 
 
 @each_server
@@ -135,87 +137,87 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
     with TcpProxy(url.host or "127.0.0.1", port) as proxy:
         host, proxy_port = proxy.address
         proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
-        lab = Lab(system, mode, url=proxied, connections=1, check_idle=True)
-        session = lab.session()
+        harness = Harness(system, mode, url=proxied, connections=1, check_idle=True)
+        session = harness.session()
         proxy.withhold()
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-            lab.perform(lab.connector.query(SESSION[system]), timeout=0.5)
+            harness.perform(harness.connector.query(SESSION[system]), timeout=0.5)
         proxy.restore()
 
-        assert session != lab.session()
-        assert 0 == lab.connector.statistics().active
-        lab.close()
+        assert session != harness.session()
+        assert 0 == harness.connector.statistics().active
+        harness.close()
 
 
 @each_server
 def test_older_connections_are_not_used_after_one_was_lost(
-    labs: Callable[..., Lab], system: str
+    harnesses: Callable[..., Harness], system: str
 ) -> None:
     """After one connection was lost, older connections are not used again."""
-    lab = labs(system, connections=2)
+    harness = harnesses(system, connections=2)
 
     async def nested(transaction: Any) -> int:
-        operation = lab.connector.query(SESSION[system])
+        operation = harness.connector.query(SESSION[system])
         result = operation.perform(OperationAttempt(1, 30.0))
-        ((other,),) = result if lab.loop is None else await result
+        ((other,),) = result if harness.loop is None else await result
         ((session,),) = await transaction.query(SESSION[system])
         sessions.extend([other, session])
         return 0
 
     sessions: list[int] = []
-    lab.transaction(nested)
-    assert 2 == lab.connector.statistics().idle
+    harness.transaction(nested)
+    assert 2 == harness.connector.statistics().idle
     end_session(system, sessions[1])
 
-    assert lab.session() not in sessions
-    assert (3, 1) == (lab.connector.statistics().created, lab.connector.statistics().idle)
+    assert harness.session() not in sessions
+    assert (3, 1) == (harness.connector.statistics().created, harness.connector.statistics().idle)
 
 
 @each_server
 def test_child_forked_during_a_transaction(
-    labs: Callable[..., Lab], system: str, open_connections: list[Any]
+    harnesses: Callable[..., Harness], system: str, open_connections: list[Any]
 ) -> None:
     """A child forked during a transaction opens its own connection.
 
     The parent's connection stays open.
     """
-    lab = labs(system, connections=1)
-    keep_driver_of(lab, open_connections)
-    parents = lab.session()
+    harness = harnesses(system, connections=1)
+    keep_driver_of(harness, open_connections)
+    parents = harness.session()
     children: list[int] = []
 
     async def run_transaction(_: Any) -> None:
         restart_in_child()
-        operation = lab.connector.query(SESSION[system])
+        operation = harness.connector.query(SESSION[system])
         result = operation.perform(OperationAttempt(1, 5.0))
-        ((child,),) = result if lab.loop is None else await result
+        ((child,),) = result if harness.loop is None else await result
         children.append(child)
 
-    lab.transaction(run_transaction)
+    harness.transaction(run_transaction)
 
     assert [parents] != children
-    assert children == [lab.session()]
-    assert (0, 1) == (lab.connector.statistics().active, lab.connector.statistics().idle)
+    assert children == [harness.session()]
+    assert (0, 1) == (harness.connector.statistics().active, harness.connector.statistics().idle)
 
 
 @each_server
 def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
-    labs: Callable[..., Lab], system: str, open_connections: list[Any]
+    harnesses: Callable[..., Harness], system: str, open_connections: list[Any]
 ) -> None:
     """Interrupting the transaction of a forked child does not end its parent's session."""
-    lab = labs(system, connections=1)
-    keep_driver_of(lab, open_connections)
-    parents = lab.session()
+    harness = harnesses(system, connections=1)
+    keep_driver_of(harness, open_connections)
+    parents = harness.session()
     administrator = Administrator(system)
 
-    interruption = KeyboardInterrupt if lab.loop is None else asyncio.CancelledError
+    interruption = KeyboardInterrupt if harness.loop is None else asyncio.CancelledError
 
     async def run_transaction(_: Any) -> None:
         restart_in_child()
         raise interruption
 
     with pytest.raises(interruption):
-        lab.transaction(run_transaction)
+        harness.transaction(run_transaction)
     session_query = {
         "postgresql": f"SELECT 1 FROM pg_stat_activity WHERE pid = {parents}",
         "mariadb": f"SELECT 1 FROM information_schema.processlist WHERE id = {parents}",
@@ -223,17 +225,17 @@ def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
 
     assert [(1,)] == administrator.ask(session_query[system])
     administrator.close()
-    assert parents != lab.session()
+    assert parents != harness.session()
 
 
 def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: list[Any]) -> None:
     """A connector that nobody closed is garbage-collected without an SQLAlchemy warning."""
-    lab = Lab("postgresql", mode)
-    keep_driver_of(lab, open_connections)
-    loop, connector = lab.loop, weakref.ref(lab.connector)
+    harness = Harness("postgresql", mode)
+    keep_driver_of(harness, open_connections)
+    loop, connector = harness.loop, weakref.ref(harness.connector)
     with warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
-        del lab
+        del harness
         gc.collect()
     if loop is not None:
         loop.close()
@@ -243,15 +245,17 @@ def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: l
 
 
 @each_server
-def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: str) -> None:
+def test_names_may_be_repeated_in_a_statement(
+    harnesses: Callable[..., Harness], system: str
+) -> None:
     """A statement may use a parameter several times, and may contain percent signs."""
-    lab = labs(system)
+    harness = harnesses(system)
     query = Query(
         "SELECT 7 % 4 AS rest, CAST(:b AS char(1)) AS b, CAST(:a AS char(1)) AS a,"
         " CAST(:b AS char(1)) AS again",
         name="places",
     )
-    assert [(3, "y", "x", "y")] == [tuple(row) for row in lab.query(query, a="x", b="y")]
+    assert [(3, "y", "x", "y")] == [tuple(row) for row in harness.query(query, a="x", b="y")]
 
 
 @pytest.mark.parametrize("place", ["", "/kept.db", "/missing/kept.db"])

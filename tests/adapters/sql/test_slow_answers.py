@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from moorage import ConnectorError
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing.fakes._tcp_server import TcpServer
-from tests.adapters.sql.database_lab import INSERT, SERVERS, SESSION, Lab, url_of
+from tests.adapters.sql.database_harness import INSERT, SERVERS, SESSION, Harness, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -70,50 +70,50 @@ def _proxy(request: pytest.FixtureRequest) -> Generator[tuple[str, SlowProxy]]:
         yield request.param, proxy
 
 
-@pytest.fixture(name="lab")
-def _lab(mode: str, proxy: tuple[str, SlowProxy]) -> Generator[Lab]:
+@pytest.fixture(name="harness")
+def _harness(mode: str, proxy: tuple[str, SlowProxy]) -> Generator[Harness]:
     system, server = proxy
     url = make_url(url_of(system)).set(host="127.0.0.1", port=server.port)
-    lab = Lab(system, mode, url=url.render_as_string(hide_password=False), check_idle=False)
-    yield lab
-    lab.close()
+    harness = Harness(system, mode, url=url.render_as_string(hide_password=False), check_idle=False)
+    yield harness
+    harness.close()
 
 
 def test_answer_that_comes_byte_by_byte_ends_at_the_deadline(
-    lab: Lab, proxy: tuple[str, SlowProxy]
+    harness: Harness, proxy: tuple[str, SlowProxy]
 ) -> None:
     """A deadline limits the wait for the whole response, even if parts of it arrive steadily."""
-    first = lab.session()
+    first = harness.session()
     proxy[1].pause = 0.05
     with pytest.raises(ConnectorError):  # the whole answer takes at least two seconds
-        lab.perform(lab.connector.query(SESSION[lab.system]), timeout=0.5)
+        harness.perform(harness.connector.query(SESSION[harness.system]), timeout=0.5)
     proxy[1].pause = 0.0
-    assert first != lab.session()
+    assert first != harness.session()
 
 
 def test_statement_that_waited_for_a_connection_was_not_sent(
-    lab: Lab, proxy: tuple[str, SlowProxy]
+    harness: Harness, proxy: tuple[str, SlowProxy]
 ) -> None:
     """If the server does not respond by the deadline, the error says that nothing was sent."""
     proxy[1].pause = 10.0
     with pytest.raises(ConnectorError) as excinfo:
-        lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=0.5)
+        harness.perform(harness.connector.execute(INSERT, id=1, note="a"), timeout=0.5)
     proxy[1].pause = 0.0
     assert not may_have_acted(excinfo.value)
-    assert 0 == lab.connector.statistics().active
+    assert 0 == harness.connector.statistics().active
 
 
 def test_lost_rows_are_not_read_when_their_result_is_collected(
-    lab: Lab, proxy: tuple[str, SlowProxy]
+    harness: Harness, proxy: tuple[str, SlowProxy]
 ) -> None:
     """If a connection is cut within an answer, discarding the result raises no unhandled error.
 
     Such an error of a finalizer would fail this test.
     """
     for most in range(10, 160, 10):
-        lab.session()
+        harness.session()
         proxy[1].most = most
         with suppress(ConnectorError):  # the answer may be shorter
-            lab.session()
+            harness.session()
         proxy[1].most = None
         gc.collect()

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from moorage import ConnectionFailed, ConnectorError
 from moorage.domain.resilience.health import may_have_acted
 from moorage.testing.fakes._tcp_server import TcpServer
-from tests.adapters.sql.database_lab import INSERT, SESSION, Lab, url_of
+from tests.adapters.sql.database_harness import INSERT, SESSION, Harness, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -69,15 +69,15 @@ def _proxy(request: pytest.FixtureRequest) -> Generator[tuple[str, GarblingProxy
         yield request.param, proxy
 
 
-@pytest.fixture(name="lab")
-def _lab(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Lab]:
+@pytest.fixture(name="harness")
+def _harness(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Harness]:
     system, server = proxy
     url = make_url(url_of(system)).set(host="127.0.0.1", port=server.port)
-    lab = Lab(
+    harness = Harness(
         system, mode, url=url.render_as_string(hide_password=False), connections=1, check_idle=False
     )
-    yield lab
-    lab.close()
+    yield harness
+    harness.close()
 
 
 def error_of(act: Callable[[], Any]) -> ConnectorError:
@@ -87,10 +87,12 @@ def error_of(act: Callable[[], Any]) -> ConnectorError:
     return caught.value
 
 
-def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
+def test_garbage_while_connecting(harness: Harness, proxy: tuple[str, GarblingProxy]) -> None:
     """If the server speaks another protocol, the error states that nothing was executed."""
     proxy[1].garbage = bytes(100)
-    error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=5))
+    error = error_of(
+        lambda: harness.perform(harness.connector.execute(INSERT, id=1, note="a"), timeout=5)
+    )
 
     assert isinstance(error, ConnectionFailed)
     assert not may_have_acted(error)
@@ -98,21 +100,23 @@ def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) ->
 
 @pytest.mark.parametrize("proxy", ["mariadb"], indirect=True)
 def test_statement_with_unreadable_answer_may_have_been_executed(
-    lab: Lab, proxy: tuple[str, GarblingProxy]
+    harness: Harness, proxy: tuple[str, GarblingProxy]
 ) -> None:
     """If a response is unreadable, the statement may have been executed.
 
     The connection is closed.
     """
     server = proxy[1]
-    ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
+    ((first,),) = harness.perform(harness.connector.query(SESSION[harness.system]))
     # An empty packet, which arrives when a packet with this number is expected.
     server.traps = {b"INSERT INTO moorage_orders": b"\0\0\0\1"}
     # The asynchronous driver waits for the rest of the packet.
-    error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=-1, note="a"), timeout=1))
+    error = error_of(
+        lambda: harness.perform(harness.connector.execute(INSERT, id=-1, note="a"), timeout=1)
+    )
     server.traps, server.garbage = {}, None
-    ((second,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
+    ((second,),) = harness.perform(harness.connector.query(SESSION[harness.system]))
 
     assert may_have_acted(error)
     assert first != second
-    assert 1 == lab.connector.statistics().idle
+    assert 1 == harness.connector.statistics().idle

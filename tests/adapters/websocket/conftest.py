@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.adapters.websocket.websocket_lab import Lab, Server
+from tests.adapters.websocket.websocket_harness import Harness, Server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,8 +29,8 @@ def killable_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serve
 
 
 @pytest.fixture(params=["sync", "async"])
-def lab(request: pytest.FixtureRequest) -> Generator[Lab]:
+def harness(request: pytest.FixtureRequest) -> Generator[Harness]:
     """Yield a factory of WebSocket connectors, in sync and in async mode."""
-    made = Lab(request.param)
+    made = Harness(request.param)
     yield made
     made.close()

@@ -11,7 +11,7 @@ from moorage import AuthenticationFailed, ConnectionFailed, Credentials
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
 from moorage.testing import TcpProxy, connector_conformance, name_of
 from tests.adapters.websocket.server_process import TOKEN
-from tests.adapters.websocket.websocket_lab import AT_ONCE
+from tests.adapters.websocket.websocket_harness import AT_ONCE
 from tests.support.ports import free_port
 from tests.support.untrusted_server import UntrustedServer
 from tests.support.volumes import operations
@@ -19,7 +19,7 @@ from tests.support.volumes import operations
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tests.adapters.websocket.websocket_lab import Server
+    from tests.adapters.websocket.websocket_harness import Server
 
 CHECKS = connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS
 ASYNC_CHECKS = connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS

@@ -12,7 +12,7 @@ from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSoc
 from tests.adapters.websocket.server_process import TOKEN
 
 if TYPE_CHECKING:
-    from tests.adapters.websocket.websocket_lab import Server
+    from tests.adapters.websocket.websocket_harness import Server
 
 
 def configuration(server: Server, path: str, **settings: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from moorage.domain.service.messages import Arrival
 from moorage.testing.fakes.websocket_server import WebSocketServer
 
 if TYPE_CHECKING:
-    from tests.adapters.websocket.websocket_lab import Lab, Server
+    from tests.adapters.websocket.websocket_harness import Harness, Server
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The text that RFC 6455 adds to the key of a client."""
@@ -44,37 +44,37 @@ def confirm(message: str) -> list[str]:
     return [json.dumps({"id": request["id"], **fields}) for fields in messages]
 
 
-def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
+def test_request_that_is_confirmed_before_its_reply(harness: Harness) -> None:
     """A caller whose request was confirmed waits for the reply, and ignores the end message."""
     with WebSocketServer(confirm) as server:
-        connector = lab.connector(server.url, codec=ConfirmationMessages())
-        replies = [lab.request(connector, method) for method in ("first", "second")]
-        lab.finish(connector.close())
+        connector = harness.connector(server.url, codec=ConfirmationMessages())
+        replies = [harness.request(connector, method) for method in ("first", "second")]
+        harness.finish(connector.close())
 
     assert ["first", "second"] == replies
 
 
-def test_request_that_ends_without_a_reply(lab: Lab) -> None:
+def test_request_that_ends_without_a_reply(harness: Harness) -> None:
     """If the server ends a request without a reply, the error says so.
 
     The connection stays usable.
     """
     with WebSocketServer(confirm) as server:
-        connector = lab.connector(server.url, codec=ConfirmationMessages())
+        connector = harness.connector(server.url, codec=ConfirmationMessages())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:
-            lab.change(connector, "empty")
-        assert "next" == lab.request(connector, "next")
+            harness.change(connector, "empty")
+        assert "next" == harness.request(connector, "next")
         assert 1 == connector.statistics().created
-        lab.finish(connector.close())
+        harness.finish(connector.close())
 
     assert not excinfo.value.retryable
 
 
-def test_reply_right_before_the_end_of_the_connection(lab: Lab, server: Server) -> None:
+def test_reply_right_before_the_end_of_the_connection(harness: Harness, server: Server) -> None:
     """A reply is returned even if the connection ends with the next message."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
 
-    assert "last" == lab.change(connector, "last")
+    assert "last" == harness.change(connector, "last")
 
 
 def accept_and_close(listener: socket.socket) -> None:
@@ -104,15 +104,15 @@ class Greeting(JsonRpcMessages):
         return '{"method": "hello"}'
 
 
-def test_connection_that_is_closed_with_its_acceptance(lab: Lab) -> None:
+def test_connection_that_is_closed_with_its_acceptance(harness: Harness) -> None:
     """If the server closes the connection at once, the call fails and may be retried."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept_and_close, args=(listener,), daemon=True)
         thread.start()
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
-        connector = lab.connector(url, codec=Greeting())
+        connector = harness.connector(url, codec=Greeting())
         with pytest.raises(ConnectionFailed, match=r"lost \(code 1013\)") as excinfo:
-            lab.finish(connector.open(30.0))
+            harness.finish(connector.open(30.0))
         thread.join()
 
     assert (False, True) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)

@@ -33,7 +33,7 @@ from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.adapters.forked import run_in_forked_child
 from tests.adapters.websocket.server_process import TOKEN
-from tests.adapters.websocket.websocket_lab import AT_ONCE, Lab, Server
+from tests.adapters.websocket.websocket_harness import AT_ONCE, Harness, Server
 from tests.support.frames import is_of_moorage
 from tests.support.modules import uninstall
 from tests.support.waiting import wait_until
@@ -53,32 +53,34 @@ def tls_server(tmp_path: Path) -> Generator[tuple[Server, Path]]:
 
 
 def test_websocket_server_whose_certificate_is_not_trusted_gets_no_request(
-    lab: Lab, tls_server: tuple[Server, Path]
+    harness: Harness, tls_server: tuple[Server, Path]
 ) -> None:
     """A WebSocket server whose certificate is not trusted gets no request."""
     server, authority = tls_server
-    trusting = lab.connector(server.url, tls=Tls(authorities=str(authority)))
-    assert {"a": 1} == lab.request(trusting, "echo", a=1)
+    trusting = harness.connector(server.url, tls=Tls(authorities=str(authority)))
+    assert {"a": 1} == harness.request(trusting, "echo", a=1)
 
     with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
-        lab.change(lab.connector(server.url), "echo")
+        harness.change(harness.connector(server.url), "echo")
     assert (False, False) == (
         excinfo.value.may_have_been_processed,
         excinfo.value.retryable,
     )
 
 
-def test_headers_and_credentials_are_sent_in_the_handshake(lab: Lab, server: Server) -> None:
+def test_headers_and_credentials_are_sent_in_the_handshake(
+    harness: Harness, server: Server
+) -> None:
     """Configured headers and credentials are sent in the opening handshake."""
-    header = lab.connector(server.url, headers={"X-Shop": "7"})
-    bearer = lab.connector(server.url, credentials=Credentials.bearer(TOKEN))
-    parameter = lab.connector(
+    header = harness.connector(server.url, headers={"X-Shop": "7"})
+    bearer = harness.connector(server.url, credentials=Credentials.bearer(TOKEN))
+    parameter = harness.connector(
         f"{server.url}/a?b=c", credentials=Credentials.api_key(TOKEN, query="token")
     )
 
-    assert ["7", "/"] == lab.request(header, "header", name="X-Shop")
-    assert [f"Bearer {TOKEN}", "/"] == lab.request(bearer, "header", name="Authorization")
-    assert [None, f"/a?b=c&token={TOKEN}"] == lab.request(parameter, "header", name="None")
+    assert ["7", "/"] == harness.request(header, "header", name="X-Shop")
+    assert [f"Bearer {TOKEN}", "/"] == harness.request(bearer, "header", name="Authorization")
+    assert [None, f"/a?b=c&token={TOKEN}"] == harness.request(parameter, "header", name="None")
 
 
 class Provider:
@@ -106,29 +108,31 @@ class Provider:
         return later() if self._is_async else value
 
 
-def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
+def test_refused_token_is_renewed_once(harness: Harness, server: Server) -> None:
     """A token that the server refuses is renewed once, and the connection then opens."""
-    provider = Provider(is_async=lab.mode == "async")
-    connector = lab.connector(f"{server.url}/secret", provider=provider)
+    provider = Provider(is_async=harness.mode == "async")
+    connector = harness.connector(f"{server.url}/secret", provider=provider)
 
-    assert {} == lab.request(connector, "echo")
+    assert {} == harness.request(connector, "echo")
     assert ["get orders None", "refresh old"] == provider.calls
 
 
 @pytest.mark.parametrize("renewed", ["old", "older"])
 def test_error_for_credential_refused_even_after_renewal_does_not_show_it(
-    lab: Lab, server: Server, renewed: str
+    harness: Harness, server: Server, renewed: str
 ) -> None:
     """The error for a credential refused even after renewal does not show it."""
-    provider = Provider(is_async=lab.mode == "async", renewed=renewed)
+    provider = Provider(is_async=harness.mode == "async", renewed=renewed)
     connectors = [
-        lab.connector(f"{server.url}/secret", provider=provider),
-        lab.connector(f"{server.url}/secret", credentials=Credentials.bearer("wrong-token-4711")),
-        lab.connector(f"{server.url}/secret"),
+        harness.connector(f"{server.url}/secret", provider=provider),
+        harness.connector(
+            f"{server.url}/secret", credentials=Credentials.bearer("wrong-token-4711")
+        ),
+        harness.connector(f"{server.url}/secret"),
     ]
     for connector in connectors:
         with pytest.raises(AuthenticationFailed, match="HTTP 401") as excinfo:
-            lab.request(connector, "echo")
+            harness.request(connector, "echo")
         frames = _values_of_frames(excinfo.value)
         assert "wrong-token-4711" not in f"{excinfo.value!r} {vars(excinfo.value)} {frames}"
 
@@ -154,26 +158,26 @@ def _values_of_frames(error: BaseException) -> str:
     ],
 )
 def test_nothing_was_processed_if_server_refuses_handshake(
-    lab: Lab, server: Server, status: int, kind: Any
+    harness: Harness, server: Server, status: int, kind: Any
 ) -> None:
     """If the server refuses the handshake, the error has the server's Retry-After.
 
     Nothing was processed.
     """
-    connector = lab.connector(f"{server.url}/status/{status}")
+    connector = harness.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
-        lab.change(connector, "echo")
+        harness.change(connector, "echo")
 
     error: ConnectorError = excinfo.value
     assert 7.0 == error.vendor_retry_after
     assert not getattr(error, "may_have_been_processed", False)
 
 
-def test_unknown_websocket_host_raises_connection_failed(lab: Lab) -> None:
+def test_unknown_websocket_host_raises_connection_failed(harness: Harness) -> None:
     """An unknown WebSocket host raises ConnectionFailed, and the error is not retryable."""
-    connector = lab.connector("ws://nowhere.invalid")
+    connector = harness.connector("ws://nowhere.invalid")
     with pytest.raises(ConnectionFailed, match="could not be resolved") as excinfo:
-        lab.request(connector, "echo")
+        harness.request(connector, "echo")
 
     assert not excinfo.value.retryable
 
@@ -205,12 +209,12 @@ class Listener:
         self._socket.close()
 
 
-def test_connecting_to_a_silent_server_ends_at_the_timeout(lab: Lab) -> None:
+def test_connecting_to_a_silent_server_ends_at_the_timeout(harness: Harness) -> None:
     """If a server never answers the handshake, connecting ends after the connect timeout."""
     listener = Listener(None)
-    connector = lab.connector(listener.url, connect_timeout=0.2)
+    connector = harness.connector(listener.url, connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="did not accept a connection in time") as excinfo:
-        lab.change(connector, "echo")
+        harness.change(connector, "echo")
     listener.close()
 
     assert not excinfo.value.may_have_been_processed
@@ -225,15 +229,17 @@ def test_connecting_to_a_silent_server_ends_at_the_timeout(lab: Lab) -> None:
         (b"SSH-2.0-OpenSSH\r\n\r\n", "did not answer like a WebSocket server"),
     ],
 )
-def test_server_without_websocket_raises_an_error(lab: Lab, answer: bytes, message: str) -> None:
+def test_server_without_websocket_raises_an_error(
+    harness: Harness, answer: bytes, message: str
+) -> None:
     """A server that does not speak WebSocket raises an error, and nothing was processed."""
     listener = Listener(answer)
     thread = threading.Thread(target=listener.serve, args=(1,), daemon=True)
     thread.start()
-    connector = lab.connector(listener.url)
+    connector = harness.connector(listener.url)
     payload = {"method": "echo"}
     with pytest.raises(ConnectorError, match=message) as excinfo:
-        lab.finish(connector.open(30.0))
+        harness.finish(connector.open(30.0))
     thread.join()
     listener.close()
 
@@ -250,15 +256,15 @@ class Greeting(JsonRpcMessages):
 
 
 def test_call_raises_attempt_timeout_if_server_does_not_confirm_opening_message(
-    lab: Lab, server: Server
+    harness: Harness, server: Server
 ) -> None:
     """If the server does not confirm the opening message, the call raises AttemptTimeout."""
-    connector = lab.connector(server.url, codec=Greeting(), connect_timeout=0.2)
+    connector = harness.connector(server.url, codec=Greeting(), connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="in time"):
-        lab.change(connector, "echo")
+        harness.change(connector, "echo")
 
 
-def test_contradictory_settings_are_refused(lab: Lab) -> None:
+def test_contradictory_settings_are_refused(harness: Harness) -> None:
     """Contradictory WebSocket settings are refused without showing their secrets."""
     for url, settings, message in (
         ("https://a.example", {}, "not the address of a WebSocket server"),
@@ -268,32 +274,32 @@ def test_contradictory_settings_are_refused(lab: Lab) -> None:
         ("ws://a.example", {"tls": Tls()}, "has no TLS"),
     ):
         with pytest.raises(ConfigurationError, match=message):
-            lab.connector(url, **settings)
+            harness.connector(url, **settings)
     digest = Credentials.digest("ada", "secret")
     with pytest.raises(ConfigurationError, match="answer a challenge"):
-        lab.finish(lab.connector("ws://a.example", credentials=digest).open(5.0))
-    assert "4711" not in repr(lab.connector(Secret("ws://a.example/?token=4711")))
+        harness.finish(harness.connector("ws://a.example", credentials=digest).open(5.0))
+    assert "4711" not in repr(harness.connector(Secret("ws://a.example/?token=4711")))
 
 
 def test_error_names_extra_to_install_without_websockets_installed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without websockets installed, the error names the pip extra to install."""
     uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
-        lab.connector("ws://a.example")
+        harness.connector("ws://a.example")
 
     assert "[websockets]" in (excinfo.value.remedy or "")
 
 
-def test_close_is_bounded(lab: Lab, server: Server) -> None:
+def test_close_is_bounded(harness: Harness, server: Server) -> None:
     """Closing a connector ends after `close_timeout` if the server does not respond."""
-    connector = lab.connector(server.url, close_timeout=0.2, heartbeat=None)
+    connector = harness.connector(server.url, close_timeout=0.2, heartbeat=None)
     payload = {"method": "freeze"}
     with pytest.raises(ConnectorError):
-        lab.perform(connector.request(payload, name="freeze"), timeout=0.1)
+        harness.perform(connector.request(payload, name="freeze"), timeout=0.1)
     begun = time.monotonic()
-    lab.finish(connector.close())
+    harness.finish(connector.close())
 
     assert time.monotonic() - begun < 60.0
 
@@ -466,11 +472,11 @@ class WelcomeMessages(JsonRpcMessages):
         )
 
 
-def test_first_message_that_is_accepted(lab: Lab, killable_server: Server) -> None:
+def test_first_message_that_is_accepted(harness: Harness, killable_server: Server) -> None:
     """Requests are sent once the server has confirmed the opening message."""
-    connector = lab.connector(killable_server.url, codec=WelcomeMessages())
+    connector = harness.connector(killable_server.url, codec=WelcomeMessages())
 
-    assert {"a": 1} == lab.request(connector, "echo", a=1)
+    assert {"a": 1} == harness.request(connector, "echo", a=1)
     wait_until(lambda: killable_server.added() == ["w"], "the answer")
 
 
@@ -486,8 +492,8 @@ class CloseCodeMessages(JsonRpcMessages):
         return AuthenticationFailed(f"The code is {code}.")
 
 
-def test_connection_that_ends_before_it_is_accepted(lab: Lab, server: Server) -> None:
+def test_connection_that_ends_before_it_is_accepted(harness: Harness, server: Server) -> None:
     """If the server closes the connection during opening, its close code determines the error."""
-    connector = lab.connector(server.url, codec=CloseCodeMessages())
+    connector = harness.connector(server.url, codec=CloseCodeMessages())
     with pytest.raises(AuthenticationFailed, match="The code is 4401"):
-        lab.change(connector, "echo")
+        harness.change(connector, "echo")

@@ -26,14 +26,14 @@ from moorage.domain.service.json_rpc_messages import JsonRpcMessages
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.adapters.websocket.websocket_lab import Lab, Server
+    from tests.adapters.websocket.websocket_harness import Harness, Server
 
 
-def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
+def test_replies_belong_to_their_requests(harness: Harness, server: Server) -> None:
     """All requests share one WebSocket connection, and each request gets its own reply."""
-    connector = lab.connector(server.url)
-    lab.finish(connector.open(30.0))
-    results = [lab.request(connector, "echo", number=number) for number in range(20)]
+    connector = harness.connector(server.url)
+    harness.finish(connector.open(30.0))
+    results = [harness.request(connector, "echo", number=number) for number in range(20)]
 
     assert [{"number": number} for number in range(20)] == results
     statistics = connector.statistics()
@@ -48,17 +48,17 @@ def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
     assert "websockets" in (connector.versions.server or "")
 
 
-def test_json_rpc_error_fails_only_its_request(lab: Lab, server: Server) -> None:
+def test_json_rpc_error_fails_only_its_request(harness: Harness, server: Server) -> None:
     """A JSON-RPC error fails its request only; the connection stays usable."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     with pytest.raises(InvalidRequest) as excinfo:
-        lab.request(connector, "unknown")
+        harness.request(connector, "unknown")
 
     assert ("-32601", "Method not found") == (
         excinfo.value.vendor_code,
         excinfo.value.vendor_message,
     )
-    assert {} == lab.request(connector, "echo")
+    assert {} == harness.request(connector, "echo")
     assert 1 == connector.statistics().created
 
 
@@ -70,12 +70,12 @@ class NumberMessages(JsonRpcMessages):
         return 1.5
 
 
-def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> None:
+def test_message_that_cannot_be_sent_fails_at_once(harness: Harness, server: Server) -> None:
     """If a codec returns a message of a wrong type, the request fails long before its timeout."""
-    connector = lab.connector(server.url, codec=NumberMessages())
-    lab.finish(connector.open(30.0))
+    connector = harness.connector(server.url, codec=NumberMessages())
+    harness.finish(connector.open(30.0))
     with pytest.raises(TypeError):
-        lab.request(connector, "echo")
+        harness.request(connector, "echo")
 
     assert 0 == connector.statistics().active
 
@@ -93,35 +93,39 @@ def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> 
     ],
 )
 def test_request_whose_connection_ends_before_reply_may_have_been_processed(
-    lab: Lab, server: Server, method: str, parameters: Any, expected: tuple[type[Exception], str]
+    harness: Harness,
+    server: Server,
+    method: str,
+    parameters: Any,
+    expected: tuple[type[Exception], str],
 ) -> None:
     """If a connection ends before a reply, the server may have processed the request."""
     kind, message = expected
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     with pytest.raises(kind, match=message) as excinfo:
-        lab.change(connector, method, **parameters)
+        harness.change(connector, method, **parameters)
     with pytest.raises(OutcomeUnknown):
-        lab.change(connector, method, options={"idempotency_key": f"{method}-1"}, **parameters)
+        harness.change(connector, method, options={"idempotency_key": f"{method}-1"}, **parameters)
 
     assert getattr(excinfo.value, "may_have_been_processed", True)
-    assert {"a": 1} == lab.request(connector, "echo", a=1)
+    assert {"a": 1} == harness.request(connector, "echo", a=1)
 
 
-def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
+def test_requests_of_a_connection_that_ends(harness: Harness, server: Server) -> None:
     """A safe request whose connection is lost is retried on a new connection."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     with pytest.raises(ConnectionFailed):
-        lab.request(connector, "abort")
+        harness.request(connector, "abort")
 
     assert 3 == connector.statistics().created
 
 
 def test_change_at_killed_server_has_an_unknown_outcome_and_no_retry(
-    lab: Lab, killable_server: Server
+    harness: Harness, killable_server: Server
 ) -> None:
     """If the server is killed during a change, OutcomeUnknown is raised and no retry is made."""
-    connector = lab.connector(killable_server.url)
-    lab.finish(connector.open(30.0))
+    connector = harness.connector(killable_server.url)
+    harness.finish(connector.open(30.0))
 
     def kill() -> None:
         wait_until(lambda: killable_server.added() == ["7"], "the effect")
@@ -130,71 +134,71 @@ def test_change_at_killed_server_has_an_unknown_outcome_and_no_retry(
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(OutcomeUnknown):
-        lab.change(connector, "add", options={"idempotency_key": "add-7"}, id=7)
+        harness.change(connector, "add", options={"idempotency_key": "add-7"}, id=7)
     killer.join()
 
     with pytest.raises(ConnectionFailed, match="cannot be reached") as excinfo:
-        lab.change(connector, "add", id=8)
+        harness.change(connector, "add", id=8)
     assert not excinfo.value.may_have_been_processed
     killable_server.start()
-    assert {"back": True} == lab.request(connector, "echo", back=True)
+    assert {"back": True} == harness.request(connector, "echo", back=True)
     assert ["7"] == killable_server.added()
 
 
-def test_request_without_reply_ends_at_its_deadline(lab: Lab, server: Server) -> None:
+def test_request_without_reply_ends_at_its_deadline(harness: Harness, server: Server) -> None:
     """A request without a reply ends at its deadline, and the connection stays usable."""
-    connector = lab.connector(server.url)
-    lab.finish(connector.open(30.0))
+    connector = harness.connector(server.url)
+    harness.finish(connector.open(30.0))
     with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
-        lab.change(connector, "silent", options={"timeout": 0.3})
+        harness.change(connector, "silent", options={"timeout": 0.3})
 
     assert may_have_acted(excinfo.value)
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-        lab.change(connector, "late", options={"timeout": 0.2}, seconds=0.4)
-    assert "late" == lab.request(connector, "late", seconds=0.5)
+        harness.change(connector, "late", options={"timeout": 0.2}, seconds=0.4)
+    assert "late" == harness.request(connector, "late", seconds=0.5)
     assert 1 == connector.statistics().created
     assert 0 == connector.statistics().active
 
 
-def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
+def test_heartbeats_notice_a_dead_server(harness: Harness, server: Server) -> None:
     """If a server answers no pings, the request fails long before its deadline."""
-    connector = lab.connector(server.url, heartbeat=0.2, close_timeout=0.2)
+    connector = harness.connector(server.url, heartbeat=0.2, close_timeout=0.2)
     with pytest.raises(ConnectionFailed, match=r"lost \(code 1011\)") as excinfo:
-        lab.change(connector, "freeze")
+        harness.change(connector, "freeze")
 
     assert excinfo.value.may_have_been_processed
-    assert {} == lab.request(connector, "echo")
+    assert {} == harness.request(connector, "echo")
 
 
 @pytest.mark.untraced
 @pytest.mark.untraced
 def test_ten_thousand_requests_use_one_connection_and_leave_no_memory_in_use(
-    lab: Lab, killable_server: Server
+    harness: Harness, killable_server: Server
 ) -> None:
     """Ten thousand requests use one connection and leave no memory in use."""
-    connector = lab.connector(killable_server.url)
+    connector = harness.connector(killable_server.url)
     for number in range(10_000):
         payload = {"method": "echo", "params": [number]}
-        assert [number] == lab.perform(connector.request(payload, name="echo", safe=True))
+        assert [number] == harness.perform(connector.request(payload, name="echo", safe=True))
 
-    assert 1 == lab.request(connector, "count")
+    assert 1 == harness.request(connector, "count")
     assert (1, 0) == (connector.statistics().created, connector.statistics().active)
 
 
-def test_number_of_requests_is_bounded(lab: Lab, server: Server) -> None:
+def test_number_of_requests_is_bounded(harness: Harness, server: Server) -> None:
     """A request beyond `max_pending` raises BulkheadFull, and is not sent."""
-    connector = lab.connector(server.url, max_pending=1)
-    subscription = lab.subscribe(connector, until=0)
+    connector = harness.connector(server.url, max_pending=1)
+    subscription = harness.subscribe(connector, until=0)
     with pytest.raises(BulkheadFull, match="use the WebSocket connection already"):
-        lab.request(connector, "echo")
-    lab.finish(subscription.close())
+        harness.request(connector, "echo")
+    harness.finish(subscription.close())
 
-    assert {} == lab.request(connector, "echo")
+    assert {} == harness.request(connector, "echo")
 
 
-def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
+def test_payload_that_cannot_be_written(harness: Harness, server: Server) -> None:
     """The error for an invalid request payload does not show the payload."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     payloads: list[Any] = [{"params": []}, "echo", {"method": "echo", "params": {"a": {1}}}]
     for payload in payloads:
         with pytest.raises(InvalidData):
@@ -203,60 +207,60 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
         connector.subscribe({"method": "watch", "params": [1]}, name="orders.watch")
 
 
-def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server) -> None:
+def test_health_is_healthy_with_ping_duration(harness: Harness, killable_server: Server) -> None:
     """A health check reports the ping's duration, or a remedy if the server is down."""
-    connector = lab.connector(killable_server.url)
-    healthy = lab.finish(connector.health(30.0))
+    connector = harness.connector(killable_server.url)
+    healthy = harness.finish(connector.health(30.0))
     assert (HealthState.HEALTHY, True) == (healthy.state, healthy.seconds is not None)
     killable_server.kill()
-    wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
-    health = lab.finish(connector.health(5.0))
+    wait_until(lambda: not harness.finish(connector.health(5.0)).is_healthy, "the outage")
+    health = harness.finish(connector.health(5.0))
 
     assert (HealthState.UNAVAILABLE, None) == (health.state, health.seconds)
     assert "Start the server" in (health.remedy or "")
 
 
-def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
+def test_silent_server_is_unhealthy(harness: Harness, server: Server) -> None:
     """A health check reports a server as unavailable if it does not answer a ping in time."""
-    connector = lab.connector(server.url, heartbeat=None, close_timeout=0.1)
+    connector = harness.connector(server.url, heartbeat=None, close_timeout=0.1)
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-        lab.change(connector, "freeze", options={"timeout": 0.2})
-    health = lab.finish(connector.health(0.2))
+        harness.change(connector, "freeze", options={"timeout": 0.2})
+    health = harness.finish(connector.health(0.2))
 
     assert "did not reply in time" in (health.text or "")
 
 
-def test_websocket_request_can_be_run_by_name(lab: Lab, server: Server) -> None:
+def test_websocket_request_can_be_run_by_name(harness: Harness, server: Server) -> None:
     """A WebSocket request can be run by name, with plain JSON."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     operation = connector.operations["request"].operation(
         {"payload": {"method": "echo", "params": [1]}, "safe": True}
     )
 
     assert (True, True, "websocket") == (operation.safe, operation.repeatable, operation.system)
-    assert [1] == lab.perform(operation)
+    assert [1] == harness.perform(operation)
     assert "request" in repr(operation)
 
 
-def test_closed_websocket_connector_refuses_requests(lab: Lab, server: Server) -> None:
+def test_closed_websocket_connector_refuses_requests(harness: Harness, server: Server) -> None:
     """A closed WebSocket connector refuses requests, and may be closed again."""
-    connector = lab.connector(server.url)
-    lab.request(connector, "echo")
-    lab.finish(connector.close())
-    lab.finish(connector.close())
+    connector = harness.connector(server.url)
+    harness.request(connector, "echo")
+    harness.finish(connector.close())
+    harness.finish(connector.close())
     with pytest.raises(LocalFailure, match="is closed"):
-        lab.request(connector, "echo")
+        harness.request(connector, "echo")
 
 
-def test_lost_connection_is_opened_after_a_pause(lab: Lab, killable_server: Server) -> None:
+def test_lost_connection_is_opened_after_a_pause(harness: Harness, killable_server: Server) -> None:
     """During a long pause before reconnecting, a request fails at once with the time to retry."""
     policy = ReconnectPolicy(first=1000.0, longest=1000.0)
-    connector = lab.connector(killable_server.url, reconnect=policy)
+    connector = harness.connector(killable_server.url, reconnect=policy)
     killable_server.kill()
     errors: list[ConnectorError] = []
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as excinfo:
-            lab.change(connector, "echo")
+            harness.change(connector, "echo")
         errors.append(excinfo.value)
 
     assert 500.0 <= (errors[-1].vendor_retry_after or 0.0) <= 1000.0

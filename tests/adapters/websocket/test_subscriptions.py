@@ -22,34 +22,34 @@ from tests.adapters.websocket.server_process import TOKEN
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.adapters.websocket.websocket_lab import Lab, Server
+    from tests.adapters.websocket.websocket_harness import Harness, Server
 
 
-def test_messages_of_a_subscription_arrive_in_order(lab: Lab, server: Server) -> None:
+def test_messages_of_a_subscription_arrive_in_order(harness: Harness, server: Server) -> None:
     """Messages of a subscription arrive in order while the connection also serves requests."""
-    connector = lab.connector(server.url)
-    subscription = lab.subscribe(connector, until=100)
+    connector = harness.connector(server.url)
+    subscription = harness.subscribe(connector, until=100)
 
-    assert list(range(1, 51)) == lab.receive(subscription, 50)
-    assert {"n": 1} == lab.request(connector, "echo", n=1)
-    assert list(range(51, 101)) == lab.receive(subscription, 50)
+    assert list(range(1, 51)) == harness.receive(subscription, 50)
+    assert {"n": 1} == harness.request(connector, "echo", n=1)
+    assert list(range(51, 101)) == harness.receive(subscription, 50)
     assert (1, 1) == (connector.statistics().created, connector.statistics().active)
     with pytest.raises(AttemptTimeout, match="No message"):
-        lab.finish(subscription.receive(0.01))
-    lab.finish(subscription.close())
+        harness.finish(subscription.receive(0.01))
+    harness.finish(subscription.close())
     assert 0 == connector.statistics().active
     assert "100" == subscription.position
 
 
-def test_subscription_ends_with_its_with_block(lab: Lab, server: Server) -> None:
+def test_subscription_ends_with_its_with_block(harness: Harness, server: Server) -> None:
     """A subscription can be read in a loop, and ends with its `with` block."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     payload = {"method": "watch", "params": {"until": 3}}
     operation = connector.subscribe(payload, name="orders.watch")
 
     async def take_asynchronously() -> list[Any]:
         numbers: list[Any] = []
-        async with await lab.manager.perform("orders", operation) as subscription:
+        async with await harness.manager.perform("orders", operation) as subscription:
             async for number in subscription:
                 numbers.append(number)
                 if number == 3:
@@ -58,148 +58,154 @@ def test_subscription_ends_with_its_with_block(lab: Lab, server: Server) -> None
 
     def take() -> list[Any]:
         numbers: list[Any] = []
-        with lab.manager.perform("orders", operation) as subscription:
+        with harness.manager.perform("orders", operation) as subscription:
             for number in subscription:
                 numbers.append(number)
                 if number == 3:
                     subscription.close()
         return numbers
 
-    result = take() if lab.loop is None else lab.finish(take_asynchronously())
+    result = take() if harness.loop is None else harness.finish(take_asynchronously())
     assert [1, 2, 3] == result
 
 
 def test_subscription_continues_after_its_last_position_without_a_gap(
-    lab: Lab, server: Server
+    harness: Harness, server: Server
 ) -> None:
     """A subscription that lost its connection continues after its last position."""
-    connector = lab.connector(server.url)
-    subscription = lab.subscribe(connector, until=30, cut_after=7)
+    connector = harness.connector(server.url)
+    subscription = harness.subscribe(connector, until=30, cut_after=7)
 
-    assert list(range(1, 31)) == lab.receive(subscription, 30)
+    assert list(range(1, 31)) == harness.receive(subscription, 30)
     assert 5 == connector.statistics().created
 
 
-def test_subscription_continues_after_a_server_restart(lab: Lab, killable_server: Server) -> None:
+def test_subscription_continues_after_a_server_restart(
+    harness: Harness, killable_server: Server
+) -> None:
     """A subscription waits for a restarted server and then continues."""
-    connector = lab.connector(killable_server.url)
-    subscription = lab.subscribe(connector, until=1000, cut_after=5)
-    assert [1, 2, 3, 4, 5] == lab.receive(subscription, 5)
+    connector = harness.connector(killable_server.url)
+    subscription = harness.subscribe(connector, until=1000, cut_after=5)
+    assert [1, 2, 3, 4, 5] == harness.receive(subscription, 5)
     killable_server.kill()
-    wait_until(lambda: not lab.finish(connector.health(5.0)).is_healthy, "the outage")
+    wait_until(lambda: not harness.finish(connector.health(5.0)).is_healthy, "the outage")
     with pytest.raises(AttemptTimeout):
-        lab.finish(subscription.receive(0.2))
+        harness.finish(subscription.receive(0.2))
     killable_server.start()
 
-    assert list(range(6, 16)) == lab.receive(subscription, 10)
+    assert list(range(6, 16)) == harness.receive(subscription, 10)
 
 
-def test_subscription_ends_if_the_server_stays_away(lab: Lab, killable_server: Server) -> None:
+def test_subscription_ends_if_the_server_stays_away(
+    harness: Harness, killable_server: Server
+) -> None:
     """If the server stays away longer than `patience`, the subscription raises and ends."""
     policy = ReconnectPolicy(first=0.01, longest=0.01, patience=0.1)
-    connector = lab.connector(killable_server.url, reconnect=policy)
-    subscription = lab.subscribe(connector, until=1)
-    assert [1] == lab.receive(subscription, 1)
+    connector = harness.connector(killable_server.url, reconnect=policy)
+    subscription = harness.subscribe(connector, until=1)
+    assert [1] == harness.receive(subscription, 1)
     killable_server.kill()
     with pytest.raises(ConnectionFailed, match="cannot be reached"):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
     with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
 
 
-def test_subscription_can_begin_after_a_stored_position(lab: Lab, server: Server) -> None:
+def test_subscription_can_begin_after_a_stored_position(harness: Harness, server: Server) -> None:
     """A subscription can begin after a position that another process stored."""
-    connector = lab.connector(server.url)
-    subscription = lab.subscribe(connector, {"after": "40"}, until=50)
+    connector = harness.connector(server.url)
+    subscription = harness.subscribe(connector, {"after": "40"}, until=50)
 
     assert "40" == subscription.position
-    assert list(range(41, 51)) == lab.receive(subscription, 10)
+    assert list(range(41, 51)) == harness.receive(subscription, 10)
 
 
 def test_subscription_without_positions_raises_at_a_lost_connection(
-    lab: Lab, server: Server
+    harness: Harness, server: Server
 ) -> None:
     """A subscription without positions raises at a lost connection, unless `gaps` is allowed."""
-    connector = lab.connector(server.url)
-    strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
-    lenient = lab.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
-    assert [1, 2] == lab.receive(strict, 2)
+    connector = harness.connector(server.url)
+    strict = harness.subscribe(connector, until=9, marks=False, cut_after=2)
+    lenient = harness.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
+    assert [1, 2] == harness.receive(strict, 2)
     with pytest.raises(ConnectionFailed, match="without a gap") as excinfo:
-        lab.finish(strict.receive(60.0))
+        harness.finish(strict.receive(60.0))
 
     assert "position_of" in (excinfo.value.remedy or "")
-    assert [1, 2, 1, 2] == lab.receive(lenient, 4)
+    assert [1, 2, 1, 2] == harness.receive(lenient, 4)
 
 
-def test_program_computes_positions(lab: Lab, server: Server) -> None:
+def test_program_computes_positions(harness: Harness, server: Server) -> None:
     """A `position_of` function can extract the position from each message."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     options = {"position_of": str}
-    subscription = lab.subscribe(connector, options, until=9, marks=False, cut_after=4)
+    subscription = harness.subscribe(connector, options, until=9, marks=False, cut_after=4)
 
-    assert list(range(1, 10)) == lab.receive(subscription, 9)
+    assert list(range(1, 10)) == harness.receive(subscription, 9)
 
 
 def test_subscription_with_full_buffer_continues_later_from_its_last_position(
-    lab: Lab, server: Server
+    harness: Harness, server: Server
 ) -> None:
     """A subscription with a full buffer continues later after its last position."""
-    connector = lab.connector(server.url, buffer_bytes=50_000)
-    subscription = lab.subscribe(connector, until=500, padding=1000)
+    connector = harness.connector(server.url, buffer_bytes=50_000)
+    subscription = harness.subscribe(connector, until=500, padding=1000)
     wait_until(
-        lambda: lab.request(connector, "echo") == {} and connector.statistics().active == 0,
+        lambda: harness.request(connector, "echo") == {} and connector.statistics().active == 0,
         "the full buffer",
     )
 
-    assert list(range(1, 501)) == lab.receive(subscription, 500)
+    assert list(range(1, 501)) == harness.receive(subscription, 500)
     assert 1 == connector.statistics().created
 
 
-def test_full_buffer_without_positions_raises_after_its_messages(lab: Lab, server: Server) -> None:
+def test_full_buffer_without_positions_raises_after_its_messages(
+    harness: Harness, server: Server
+) -> None:
     """If a subscription without positions fills its buffer, reading raises after its messages."""
-    connector = lab.connector(server.url, buffer_bytes=50_000)
-    subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
+    connector = harness.connector(server.url, buffer_bytes=50_000)
+    subscription = harness.subscribe(connector, until=500, padding=1000, marks=False)
     wait_until(
-        lambda: lab.request(connector, "echo") == {} and connector.statistics().active == 0,
+        lambda: harness.request(connector, "echo") == {} and connector.statistics().active == 0,
         "the full buffer",
     )
     with pytest.raises(ConnectionFailed, match="taken too slowly"):
-        lab.receive(subscription, 500)
+        harness.receive(subscription, 500)
 
 
-def test_reading_a_refused_subscription_raises_its_error(lab: Lab, server: Server) -> None:
+def test_reading_a_refused_subscription_raises_its_error(harness: Harness, server: Server) -> None:
     """If the server refuses a subscription, reading its first message raises the error."""
-    connector = lab.connector(server.url)
+    connector = harness.connector(server.url)
     payload = {"method": "nothing", "params": {}}
-    subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
+    subscription = harness.perform(connector.subscribe(payload, name="orders.watch"))
     with pytest.raises(InvalidRequest):
-        lab.finish(subscription.receive(60.0))
-    lab.finish(subscription.close())
+        harness.finish(subscription.receive(60.0))
+    harness.finish(subscription.close())
 
 
-def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
+def test_closed_connector_ends_subscriptions(harness: Harness, server: Server) -> None:
     """Closing the connector makes its subscriptions raise an error and stop reconnecting."""
-    connector = lab.connector(server.url)
-    subscription = lab.subscribe(connector, until=1)
-    assert [1] == lab.receive(subscription, 1)
-    lab.finish(connector.close())
+    connector = harness.connector(server.url)
+    subscription = harness.subscribe(connector, until=1)
+    assert [1] == harness.receive(subscription, 1)
+    harness.finish(connector.close())
     with pytest.raises(LocalFailure, match="is closed"):
-        lab.finish(subscription.receive(60.0))
-    lab.finish(subscription.close())
+        harness.finish(subscription.receive(60.0))
+    harness.finish(subscription.close())
 
 
-def test_unreadable_message_ends_the_subscription(lab: Lab, server: Server) -> None:
+def test_unreadable_message_ends_the_subscription(harness: Harness, server: Server) -> None:
     """A message that the codec cannot read ends the subscription with an error."""
-    connector = lab.connector(server.url)
-    subscription = lab.subscribe(connector, until=1)
-    assert [1] == lab.receive(subscription, 1)
+    connector = harness.connector(server.url)
+    subscription = harness.subscribe(connector, until=1)
+    assert [1] == harness.receive(subscription, 1)
     with pytest.raises(VendorFailed):
-        lab.change(connector, "garbage")
+        harness.change(connector, "garbage")
 
     with pytest.raises(VendorFailed, match="codec cannot read"):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
     with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
     assert 1 == connector.statistics().created
 
 
@@ -227,62 +233,68 @@ class RevokedTokenProvider:
 
 
 def test_revoked_token_raises_authentication_failed_at_reconnection(
-    lab: Lab, server: Server
+    harness: Harness, server: Server
 ) -> None:
     """A subscription whose token is revoked raises AuthenticationFailed when it reconnects."""
-    provider = RevokedTokenProvider(is_async=lab.mode == "async")
-    connector = lab.connector(f"{server.url}/secret", provider=provider)
-    subscription = lab.subscribe(connector, until=9, cut_after=2)
-    assert [1, 2] == lab.receive(subscription, 2)
+    provider = RevokedTokenProvider(is_async=harness.mode == "async")
+    connector = harness.connector(f"{server.url}/secret", provider=provider)
+    subscription = harness.subscribe(connector, until=9, cut_after=2)
+    assert [1, 2] == harness.receive(subscription, 2)
 
     with pytest.raises(AuthenticationFailed, match="HTTP 401"):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
     with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
-        lab.finish(subscription.receive(60.0))
+        harness.finish(subscription.receive(60.0))
 
 
-def test_server_that_is_busy_when_a_subscription_continues(lab: Lab, server: Server) -> None:
+def test_server_that_is_busy_when_a_subscription_continues(
+    harness: Harness, server: Server
+) -> None:
     """A subscription tries again if the server accepts no more connections for the moment."""
-    connector = lab.connector(f"{server.url}/busy")
-    subscription = lab.subscribe(connector, until=3, cut_after=2)
+    connector = harness.connector(f"{server.url}/busy")
+    subscription = harness.subscribe(connector, until=3, cut_after=2)
 
-    assert [1, 2, 3] == lab.receive(subscription, 3)
-    lab.finish(subscription.close())
+    assert [1, 2, 3] == harness.receive(subscription, 3)
+    harness.finish(subscription.close())
 
 
-def test_server_learns_that_a_subscription_is_closed(lab: Lab, killable_server: Server) -> None:
+def test_server_learns_that_a_subscription_is_closed(
+    harness: Harness, killable_server: Server
+) -> None:
     """Closing a subscription sends the codec's cancel message once."""
     codec = JsonRpcMessages(subscription_field="id", cancel_method="add")
-    connector = lab.connector(killable_server.url, codec=codec)
+    connector = harness.connector(killable_server.url, codec=codec)
     payload = {"method": "silent"}
-    subscription = lab.perform(connector.subscribe(payload, name="orders.watch"))
-    lab.finish(subscription.close())
-    lab.finish(subscription.close())
-    lab.request(connector, "echo")
+    subscription = harness.perform(connector.subscribe(payload, name="orders.watch"))
+    harness.finish(subscription.close())
+    harness.finish(subscription.close())
+    harness.request(connector, "echo")
 
     assert ["1"] == killable_server.added()
 
 
-def test_subscription_can_be_closed_if_the_server_reads_nothing(lab: Lab, server: Server) -> None:
+def test_subscription_can_be_closed_if_the_server_reads_nothing(
+    harness: Harness, server: Server
+) -> None:
     """A subscription can be closed before its timeout even if the server reads nothing."""
-    connector = lab.connector(
+    connector = harness.connector(
         server.url,
         codec=JsonRpcMessages(cancel_method="stop"),
         heartbeat=None,
         close_timeout=0.1,
         options={"compression": None},
     )
-    subscription = lab.subscribe(connector, until=1)
-    assert [1] == lab.receive(subscription, 1)
-    session = lab.session(connector)
+    subscription = harness.subscribe(connector, until=1)
+    assert [1] == harness.receive(subscription, 1)
+    session = harness.session(connector)
     for method, padding in (("freeze", 0), ("echo", 2**24)):
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-            lab.change(connector, method, options={"timeout": 2.0}, padding="x" * padding)
+            harness.change(connector, method, options={"timeout": 2.0}, padding="x" * padding)
     watch = connector.subscribe({"method": "watch", "params": {}}, name="orders.watch")
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
-        lab.perform(watch, timeout=0.5)
-    lab.finish(subscription.close())
+        harness.perform(watch, timeout=0.5)
+    harness.finish(subscription.close())
     assert 0 == session.load
-    lab.finish(connector.close())
+    harness.finish(connector.close())
 
     assert session.closure is not None

@@ -23,7 +23,7 @@ from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.jwt import JwtSigning
 from tests.domain.oauth.test_client import P256, RSA
-from tests.support.authorization_certificates import TlsLab
+from tests.support.authorization_certificates import TlsHarness
 from tests.support.authorization_server import AuthorizationServer, Client
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ def test_each_client_authentication_method_works_twice(
 @pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
 def test_client_with_a_certificate_gets_a_bound_token(tmp_path: Path, method: Method) -> None:
     """An OAuth client with a registered certificate gets a token bound to that certificate."""
-    lab = TlsLab(tmp_path)
-    lab_certificates = lab.client_certificate()
-    registered_client = Client(method=method, thumbprint=lab_certificates.thumbprint)
-    with AuthorizationServer(registered_client, tls=lab.server) as server:
+    harness = TlsHarness(tmp_path)
+    harness_certificates = harness.client_certificate()
+    registered_client = Client(method=method, thumbprint=harness_certificates.thumbprint)
+    with AuthorizationServer(registered_client, tls=harness.server) as server:
         client = OAuthClient(server=server.token_url, client_id="erp", authentication=method)
         tls = Tls(
-            authorities=lab.authority,
-            certificate=lab_certificates.certificate,
-            key=lab_certificates.key,
+            authorities=harness.authority,
+            certificate=harness_certificates.certificate,
+            key=harness_certificates.key,
         )
         answer = request_token(server, client, "one", tls=tls)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.brevo import BrevoSandbox
 from moorage.vendors.email.brevo import Brevo
@@ -23,14 +23,14 @@ def brevo_vendor(sandbox: BrevoSandbox, **options: Any) -> Brevo:
 
 
 @contextmanager
-def brevo_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def brevo_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Brevo test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = BrevoSandbox()
         throttled = reply({"message": "Too many requests."}, 429)
         custom = brevo_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="xkeysib-wrong"), sandbox, mode=mode),

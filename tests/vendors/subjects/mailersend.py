@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.mailersend import MailerSendSandbox
 from moorage.vendors.email.mailersend import MailerSend
@@ -23,14 +23,14 @@ def mailersend_vendor(sandbox: MailerSendSandbox, **options: Any) -> MailerSend:
 
 
 @contextmanager
-def mailersend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def mailersend_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a MailerSend test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = MailerSendSandbox()
         throttled = reply({"message": "Too Many Attempts."}, 429)
         custom = mailersend_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="mlsn.wrong"), sandbox, mode=mode),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.mailgun import MailgunSandbox
 from moorage.vendors.email.mailgun import Mailgun
@@ -23,14 +23,14 @@ def mailgun_vendor(sandbox: MailgunSandbox, **options: Any) -> Mailgun:
 
 
 @contextmanager
-def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def mailgun_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Mailgun test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = MailgunSandbox()
         throttled = reply({"message": "Too many."}, 429)
         custom = mailgun_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="key-wrong"), sandbox, mode=mode),

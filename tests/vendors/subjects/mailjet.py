@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.mailjet import MailjetSandbox
 from moorage.vendors.email.mailjet import Mailjet
@@ -29,14 +29,14 @@ def mailjet_hub(**options: Any) -> tuple[MailjetSandbox, Any]:
 
 
 @contextmanager
-def mailjet_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def mailjet_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Mailjet test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = MailjetSandbox()
         throttled = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
         custom = mailjet_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.mailtrap import MailtrapSandbox
 from moorage.vendors.email.mailtrap import Mailtrap
@@ -29,14 +29,14 @@ def mailtrap_hub(**options: Any) -> tuple[MailtrapSandbox, Any]:
 
 
 @contextmanager
-def mailtrap_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def mailtrap_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Mailtrap test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = MailtrapSandbox()
         throttled = reply({"success": False, "errors": ["Rate limit exceeded"]}, 429)
         custom = mailtrap_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

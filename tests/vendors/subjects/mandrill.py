@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.mandrill import MandrillSandbox
 from moorage.vendors.email.mandrill import Mandrill
@@ -29,14 +29,14 @@ def mandrill_hub(**options: Any) -> tuple[MandrillSandbox, Any]:
 
 
 @contextmanager
-def mandrill_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def mandrill_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Mandrill test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = MandrillSandbox()
         throttled = reply({"name": "RequestLimitExceeded", "message": "No."}, 429)
         custom = mandrill_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.http.requests import Response
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.postal import PostalSandbox
 from moorage.vendors.email.postal import Postal
@@ -30,13 +30,13 @@ def postal_hub(**options: Any) -> tuple[PostalSandbox, Any]:
 
 
 @contextmanager
-def postal_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def postal_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Postal test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = PostalSandbox()
         custom = postal_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

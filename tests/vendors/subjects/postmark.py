@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.vendors.email.postmark import Postmark
@@ -23,14 +23,14 @@ def postmark_vendor(sandbox: PostmarkSandbox, **options: Any) -> Postmark:
 
 
 @contextmanager
-def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def postmark_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Postmark test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = PostmarkSandbox()
         throttled = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
         custom = postmark_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
 from moorage.vendors.email.resend import Resend
@@ -23,15 +23,15 @@ def resend_vendor(sandbox: ResendSandbox, **options: Any) -> Resend:
 
 
 @contextmanager
-def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def resend_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Resend test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = ResendSandbox()
         # All attempts of one call.
         throttled = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
         custom = resend_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="re_wrong"), sandbox, mode=mode),

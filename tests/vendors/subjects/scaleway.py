@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.scaleway import ScalewaySandbox
 from moorage.vendors.email.scaleway import Scaleway
@@ -34,14 +34,14 @@ def scaleway_hub(**options: Any) -> tuple[ScalewaySandbox, Any]:
 
 
 @contextmanager
-def scaleway_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def scaleway_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Scaleway test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = ScalewaySandbox()
         throttled = reply({"type": "too_many_requests", "message": "No."}, 429)
         custom = scaleway_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.sparkpost import SparkPostSandbox
 from moorage.vendors.email.sparkpost import SparkPost
@@ -29,14 +29,14 @@ def sparkpost_hub(**options: Any) -> tuple[SparkPostSandbox, Any]:
 
 
 @contextmanager
-def sparkpost_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def sparkpost_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a SparkPost test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = SparkPostSandbox()
         throttled = reply({"errors": [{"message": "Too many requests"}]}, 429)
         custom = sparkpost_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.http.requests import Response
-from moorage.testing.kits.email_conformance import EmailLab
+from moorage.testing.kits.email_conformance import EmailHarness
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.unisender_go import UnisenderGoSandbox
 from moorage.vendors.email.unisender_go import UnisenderGo
@@ -30,13 +30,13 @@ def unisender_go_hub(**options: Any) -> tuple[UnisenderGoSandbox, Any]:
 
 
 @contextmanager
-def unisender_go_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
+def unisender_go_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
     """Yield a function that makes a Unisender Go test subject for the conformance kit."""
 
-    def make_subject() -> EmailLab:
+    def make_subject() -> EmailHarness:
         sandbox = UnisenderGoSandbox()
         custom = unisender_go_vendor(sandbox)
-        return EmailLab(
+        return EmailHarness(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -7,33 +7,33 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, TypeAlias
 
 from moorage.contracts.chat import ChatCapability, ChatReceipt, ChatStatus
-from moorage.testing.kits._chat_lab import BUTTON, Lab, request_values
+from moorage.testing.kits._chat_harness import BUTTON, Harness, request_values
 from moorage.testing.kits._sent_requests import moment_of
 from moorage.testing.kits.checks import require
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _ZONE: Final = timezone(timedelta(hours=-7))
 
 
 async def a_message_is_shown_in_full(make: Open) -> None:
     """Title, text, fields and buttons of a message appear in the channel that it names."""
-    async with make() as lab:
+    async with make() as harness:
         details: dict[str, Any] = {}
-        if ChatCapability.BUTTONS in lab.capabilities:
+        if ChatCapability.BUTTONS in harness.capabilities:
             details["buttons"] = [BUTTON]
-        if ChatCapability.CHANNEL in lab.capabilities:
-            details["channel"] = lab.subject.channel
-        if ChatCapability.SILENT in lab.capabilities:
+        if ChatCapability.CHANNEL in harness.capabilities:
+            details["channel"] = harness.subject.channel
+        if ChatCapability.SILENT in harness.capabilities:
             details["silent"] = True
-        message = lab.message(
+        message = harness.message(
             "First line.\n\nSecond line 😀.",
             title="Order 1042 😀",
             fields={"Customer": "Ada", "Total": "12.50 EUR"},
             **details,
         )
-        await lab("send", message)
-        shown_message = lab.shown()[-1]
+        await harness("send", message)
+        shown_message = harness.shown()[-1]
         parts = ["Order 1042 😀", "First line.", "Second line 😀.", "Customer: Ada", "12.50 EUR"]
         missing_parts = [part for part in parts if part not in shown_message.text]
         require(not missing_parts, f"People do not see {missing_parts}.")
@@ -46,15 +46,15 @@ async def a_message_is_shown_in_full(make: Open) -> None:
 
 async def a_message_is_scheduled(make: Open) -> None:
     """A scheduled message is sent on time in any time zone, and can be cancelled before."""
-    async with make() as lab:
-        if ChatCapability.SCHEDULED not in lab.capabilities:
+    async with make() as harness:
+        if ChatCapability.SCHEDULED not in harness.capabilities:
             return
         moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
         for send_time in (moment, moment.astimezone(_ZONE)):
-            receipt: ChatReceipt = await lab("send", lab.message(send_at=send_time))
+            receipt: ChatReceipt = await harness("send", harness.message(send_at=send_time))
             moments = [
                 parsed
-                for _, value in request_values(lab.sandbox.requests[-1])
+                for _, value in request_values(harness.sandbox.requests[-1])
                 if (parsed := moment_of(value)) is not None
             ]
             require(
@@ -62,9 +62,9 @@ async def a_message_is_scheduled(make: Open) -> None:
             )
             is_scheduled = receipt.status is ChatStatus.SCHEDULED
             require(is_scheduled, f"A scheduled message is {receipt.status}.")
-            require(lab.count() == 0, "A scheduled message was posted at once.")
-            if ChatCapability.DELETE in lab.capabilities:
-                deleted: ChatReceipt = await lab("delete", receipt.ref)
+            require(harness.count() == 0, "A scheduled message was posted at once.")
+            if ChatCapability.DELETE in harness.capabilities:
+                deleted: ChatReceipt = await harness("delete", receipt.ref)
                 require(
                     deleted.status is ChatStatus.DELETED,
                     "The scheduled message could not be cancelled.",
@@ -73,11 +73,11 @@ async def a_message_is_scheduled(make: Open) -> None:
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
     """Each field of a message is sent with the name, unit and words that the vendor expects."""
-    async with make() as lab:
-        for fields, expected_values in lab.subject.requests:
-            await lab("send", lab.message(**fields))
+    async with make() as harness:
+        for fields, expected_values in harness.subject.requests:
+            await harness("send", harness.message(**fields))
             values: dict[str, list[Any]] = {}
-            for name, value in request_values(lab.sandbox.requests[-1]):
+            for name, value in request_values(harness.sandbox.requests[-1]):
                 values.setdefault(name, []).append(value)
             for name, expected in expected_values.items():
                 sent_values = values.get(name, [None])
@@ -86,17 +86,17 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 async def an_answer_is_read_in_full(make: Open) -> None:
     """Each field of a vendor's response is parsed, with the contract's words and units."""
-    async with make() as lab:
-        receipt: ChatReceipt = await lab("send", lab.message())
+    async with make() as harness:
+        receipt: ChatReceipt = await harness("send", harness.message())
         arguments = {
-            "send": (lab.message(),),
-            "reply": (receipt.ref, lab.message()),
-            "edit": (receipt.ref, lab.message()),
+            "send": (harness.message(),),
+            "reply": (receipt.ref, harness.message()),
+            "edit": (receipt.ref, harness.message()),
             "delete": (receipt.ref,),
         }
-        for operation, answer, expected_fields in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            result = await lab(operation, *arguments[operation])
+        for operation, answer, expected_fields in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            result = await harness(operation, *arguments[operation])
             for name, expected in expected_fields.items():
                 value = getattr(result, name)
                 require(value == expected, f"{operation} read {value!r} as {name}.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.connectors.health import ConnectorVersions
 from moorage.domain.service.operation import OperationAttempt
 from moorage.errors import ConnectorError, InvalidData
-from moorage.testing.kits._connector_lab import Lab, a_text, possibly_processed
+from moorage.testing.kits._connector_harness import Harness, a_text, possibly_processed
 from moorage.testing.kits._held_resources import (
     MemoryGrowth,
     ProcessResources,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from moorage.domain.connectors.pool_statistics import PoolStatistics
-    from moorage.testing.kits._connector_lab import ConnectorSubject
+    from moorage.testing.kits._connector_harness import ConnectorSubject
 
 _CALLERS: Final = 8
 _LONG: Final = 30.0
@@ -37,47 +37,47 @@ _BYTES: Final = 1_000_000
 _BYTES_PER_OPERATION: Final = 50
 
 
-async def operations_have_their_results(lab: Lab) -> None:
+async def operations_have_their_results(harness: Harness) -> None:
     """Check that a read returns its result, and a write takes effect exactly once."""
-    async with lab.connector() as connector:
-        await lab.read(connector)
-        if lab.subject.write is not None:
+    async with harness.connector() as connector:
+        await harness.read(connector)
+        if harness.subject.write is not None:
             name = a_text()
-            operation = lab.subject.write(connector, name)
+            operation = harness.subject.write(connector, name)
             require(not operation.safe, "An operation that writes calls itself safe.")
-            await lab.perform(operation)
-            count = await lab.effects(name)
+            await harness.perform(operation)
+            count = await harness.effects(name)
             require(count == 1, f"A write had {count} effects.")
 
 
-async def opening_is_optional_and_repeatable(lab: Lab) -> None:
+async def opening_is_optional_and_repeatable(harness: Harness) -> None:
     """Check that a connector works without `open`, and after one or two `open` calls."""
-    async with lab.connector() as connector:
-        await lab.call(connector.open, patience())
-        await lab.call(connector.open, patience())
-        await lab.read(connector)
+    async with harness.connector() as connector:
+        await harness.call(connector.open, patience())
+        await harness.call(connector.open, patience())
+        await harness.read(connector)
 
 
-async def description_connects_nowhere(lab: Lab) -> None:
+async def description_connects_nowhere(harness: Harness) -> None:
     """Check that describing a connector contacts no server and shows no secret."""
-    async with lab.connector() as connector:
-        if lab.subject.network is not None:
-            lab.subject.network.cut_connections()
+    async with harness.connector() as connector:
+        if harness.subject.network is not None:
+            harness.subject.network.cut_connections()
         require(bool(connector.name), "The connector has no name.")
         require(bool(connector.kind), "The connector has no kind.")
         require(
-            connector.service == lab.subject.service,
-            f"The connector's service is {connector.service}, not {lab.subject.service}.",
+            connector.service == harness.subject.service,
+            f"The connector's service is {connector.service}, not {harness.subject.service}.",
         )
         require(
             isinstance(connector.versions, ConnectorVersions),
             "The connector's `versions` is not a ConnectorVersions.",
         )
         _check_statistics(connector.statistics(), 0)
-        lab.check_secret(connector, "the connector's representation")
-        lab.check_secret(connector.versions, "its versions")
+        harness.check_secret(connector, "the connector's representation")
+        harness.check_secret(connector.versions, "its versions")
         for name, named_operation in connector.operations.items():
-            lab.check_secret(named_operation, f"the operation {name}")
+            harness.check_secret(named_operation, f"the operation {name}")
             _check_named(name, named_operation)
 
 
@@ -96,13 +96,13 @@ def _check_named(name: str, named: Any) -> None:
         raise AssertionError(f"The operation {name} accepts arguments that it does not declare.")
 
 
-async def callers_share_the_connector(lab: Lab) -> None:
+async def callers_share_the_connector(harness: Harness) -> None:
     """Check that concurrent callers get their own results, within the connection limit."""
-    async with lab.connector() as connector:
+    async with harness.connector() as connector:
 
         async def read_often() -> None:
             for _ in range(5):
-                await lab.read(connector)
+                await harness.read(connector)
                 _check_statistics(connector.statistics(), _CALLERS)
 
         await asyncio.gather(*(read_often() for _ in range(_CALLERS)))
@@ -134,29 +134,29 @@ def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
     )
 
 
-async def health_is_good(lab: Lab) -> None:
+async def health_is_good(harness: Harness) -> None:
     """Check that a connector reports health and latency while its server answers."""
-    async with lab.connector() as connector:
-        health = await lab.health(connector, patience())
+    async with harness.connector() as connector:
+        health = await harness.health(connector, patience())
         require(health.is_healthy, f"A connector that works is {health.state}: {health.text}")
         require(health.seconds is not None, "The health report lacks the server's response time.")
         require(health.at.tzinfo is not None, "The moment of the health has no time zone.")
 
 
-async def operations_leave_nothing_behind(lab: Lab) -> None:
+async def operations_leave_nothing_behind(harness: Harness) -> None:
     """Check that thousands of operations leak no memory or other resources.
 
     They must leak no connections, file descriptors, threads, tasks or memory.
     """
-    resources_before = await _held_after_a_first_connector(lab)
-    async with lab.connector() as connector:
-        await _read_many(lab, connector, 10)
+    resources_before = await _held_after_a_first_connector(harness)
+    async with harness.connector() as connector:
+        await _read_many(harness, connector, 10)
         warm = process_resources()
-        growths = [await _growth_of(lab, connector) for _ in range(_ROUNDS)]
+        growths = [await _growth_of(harness, connector) for _ in range(_ROUNDS)]
         statistics = connector.statistics()
         _check_statistics(statistics, 0)
         largest = (statistics and statistics.maximum) or 1
-        await _is_given_back(warm, f"after {lab.subject.operations} operations", largest)
+        await _is_given_back(warm, f"after {harness.subject.operations} operations", largest)
         if statistics is not None and statistics.created:
             require(
                 statistics.created <= largest,
@@ -184,12 +184,12 @@ def _check_growth(growths: list[MemoryGrowth]) -> None:
     )
 
 
-async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
+async def _growth_of(harness: Harness, connector: Any) -> MemoryGrowth:
     """Perform a round of reads, and return how much more memory is in use afterwards."""
-    count = max(1, lab.subject.operations // _ROUNDS)
-    memory_before = memory_after(lab.subject.forget)
-    await _read_many(lab, connector, count)
-    memory_afterwards = memory_after(lab.subject.forget)
+    count = max(1, harness.subject.operations // _ROUNDS)
+    memory_before = memory_after(harness.subject.forget)
+    await _read_many(harness, connector, count)
+    memory_afterwards = memory_after(harness.subject.forget)
     return MemoryGrowth(
         count,
         memory_afterwards.objects - memory_before.objects,
@@ -197,18 +197,18 @@ async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
     )
 
 
-async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
+async def _held_after_a_first_connector(harness: Harness) -> ProcessResources:
     """Return the resources in use after a first connector was used and closed.
 
     A library may keep an object for the whole process, such as an event loop.
     """
-    async with lab.connector() as connector:
-        await _read_many(lab, connector, 1)
+    async with harness.connector() as connector:
+        await _read_many(harness, connector, 1)
     gc.collect()
     return process_resources()
 
 
-async def _read_many(lab: Lab, connector: Any, number: int) -> None:
+async def _read_many(harness: Harness, connector: Any, number: int) -> None:
     """Perform many reads; use the manager only if the operations are HTTP requests.
 
     Synchronous reads are performed in one thread, because a tracer keeps memory for each thread.
@@ -216,16 +216,16 @@ async def _read_many(lab: Lab, connector: Any, number: int) -> None:
     attempt = OperationAttempt(1, _LONG)
 
     def read() -> Any:
-        operation = lab.subject.read(connector, a_text())
-        if lab.subject.base_url is None:
+        operation = harness.subject.read(connector, a_text())
+        if harness.subject.base_url is None:
             return operation.perform(attempt)
-        return lab.manager.perform(lab.subject.service, operation, timeout=patience())
+        return harness.manager.perform(harness.subject.service, operation, timeout=patience())
 
     def read_all() -> None:
         for _ in range(number):
             read()
 
-    if lab.is_async:
+    if harness.is_async:
         for _ in range(number):
             await read()
     else:
@@ -244,15 +244,15 @@ async def _is_given_back(
         await asyncio.sleep(0.01)
 
 
-async def closing_ends_the_connector(lab: Lab) -> None:
+async def closing_ends_the_connector(harness: Harness) -> None:
     """Check that a closed connector refuses operations, and can be closed repeatedly."""
-    resources_before = await _held_after_a_first_connector(lab)
-    async with lab.connector() as connector:
-        await lab.read(connector)
-        await lab.call(connector.close)
-        await lab.call(connector.close)
-        error = await lab.error_of(
-            lab.subject.read(connector, a_text()), None, "the connector was closed"
+    resources_before = await _held_after_a_first_connector(harness)
+    async with harness.connector() as connector:
+        await harness.read(connector)
+        await harness.call(connector.close)
+        await harness.call(connector.close)
+        error = await harness.error_of(
+            harness.subject.read(connector, a_text()), None, "the connector was closed"
         )
         require(
             not possibly_processed(error),
@@ -262,15 +262,15 @@ async def closing_ends_the_connector(lab: Lab) -> None:
     await _is_given_back(resources_before)
 
 
-async def closing_ends_operations(lab: Lab) -> None:
+async def closing_ends_operations(harness: Harness) -> None:
     """Check that running operations end when their connector is closed."""
     start_event = asyncio.Event()
-    async with lab.connector() as connector:
+    async with harness.connector() as connector:
 
         async def read_until_refused() -> None:
             while True:
                 try:
-                    await lab.read(connector)
+                    await harness.read(connector)
                 except ConnectorError:
                     return
                 start_event.set()
@@ -279,7 +279,7 @@ async def closing_ends_operations(lab: Lab) -> None:
 
         callers = [asyncio.ensure_future(read_until_refused()) for _ in range(_CALLERS)]
         await wait_soon(start_event.wait(), "No operation succeeded.")
-        await wait_soon(lab.call(connector.close), "Closing waits for operations.")
+        await wait_soon(harness.call(connector.close), "Closing waits for operations.")
         try:
             await wait_soon(
                 asyncio.gather(*callers), "Operations go on after the connector was closed."
@@ -293,12 +293,12 @@ async def closing_ends_operations(lab: Lab) -> None:
         _check_statistics(connector.statistics(), 0)
 
 
-async def wrong_settings_are_named(lab: Lab) -> None:
+async def wrong_settings_are_named(harness: Harness) -> None:
     """Check that each wrong setting raises its own expected error, which shows no secret."""
-    for name, refusal in lab.subject.refusals.items():
-        place = lab.at(refusal.base_url)
+    for name, refusal in harness.subject.refusals.items():
+        place = harness.at(refusal.base_url)
         async with place.connector(refusal.make) as connector:
-            operation = lab.subject.read(connector, a_text())
+            operation = harness.subject.read(connector, a_text())
             error = await place.error_of(operation, _LONG, name)
             require(
                 isinstance(error, refusal.error),
@@ -319,20 +319,20 @@ async def wrong_settings_are_named(lab: Lab) -> None:
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
     """Check that a forked child opens its own connections, and the parent keeps its own."""
-    lab = Lab(subject, is_async=False)
-    connector = subject.make(lab.manager)
+    harness = Harness(subject, is_async=False)
+    connector = subject.make(harness.manager)
     try:
-        asyncio.run(lab.read(connector))
+        asyncio.run(harness.read(connector))
         # The child ends before the parent continues, and closes its inherited connections.
-        problem = in_child(lambda: _child(lab, connector))
+        problem = in_child(lambda: _child(harness, connector))
         require(not problem, f"In a forked child: {problem}")
         for _ in range(3):
-            asyncio.run(lab.read(connector))
+            asyncio.run(harness.read(connector))
     finally:
         connector.close()
 
 
-def _child(lab: Lab, connector: Any) -> None:  # pragma: no cover - runs in a forked child
+def _child(harness: Harness, connector: Any) -> None:  # pragma: no cover - runs in a forked child
     statistics = connector.statistics()
     if statistics is not None:
         require(
@@ -340,7 +340,7 @@ def _child(lab: Lab, connector: Any) -> None:  # pragma: no cover - runs in a fo
             f"it has the connections of its parent: {statistics!r}.",
         )
     for _ in range(3):
-        asyncio.run(lab.read(connector))
+        asyncio.run(harness.read(connector))
     connector.close()
 
 
@@ -370,7 +370,7 @@ def in_child(run: Callable[[], object]) -> str:
     return text
 
 
-CHECKS: Final[tuple[Callable[[Lab], Coroutine[Any, Any, None]], ...]] = (
+CHECKS: Final[tuple[Callable[[Harness], Coroutine[Any, Any, None]], ...]] = (
     operations_have_their_results,
     opening_is_optional_and_repeatable,
     description_connects_nowhere,

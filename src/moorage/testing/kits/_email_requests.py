@@ -13,8 +13,8 @@ from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailStatus, StatisticsQuery
 from moorage.contracts.email_unsubscribe import Unsubscribe
 from moorage.errors import VendorRejected
-from moorage.testing.kits._email_lab import (
-    EmailLab,
+from moorage.testing.kits._email_harness import (
+    EmailHarness,
     Factory,
     message,
     raised_error_of,
@@ -51,10 +51,10 @@ _TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " 
 
 async def each_request_is_sent_once(factory: Factory) -> None:
     """Check that no operation repeats a request itself, because the hub decides on retries."""
-    lab = factory()
-    if lab.sandbox is None:
+    harness = factory()
+    if harness.sandbox is None:
         return
-    email, days = lab.hub.email(), (date(2026, 1, 1), date(2026, 1, 31))
+    email, days = harness.hub.email(), (date(2026, 1, 1), date(2026, 1, 31))
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "message": partial(email.send_transactional, message()),
         "message under a key": partial(
@@ -67,15 +67,15 @@ async def each_request_is_sent_once(factory: Factory) -> None:
             email.send_transactional(message(to=_REFUSED_ADDRESS))
         ),
     }
-    if EmailCapability.VALIDATE_ADDRESS in lab.vendor.capabilities:
+    if EmailCapability.VALIDATE_ADDRESS in harness.vendor.capabilities:
         calls["validation"] = partial(email.validate_address, "ada@example.com")
-    if EmailCapability.STATISTICS in lab.vendor.capabilities:
+    if EmailCapability.STATISTICS in harness.vendor.capabilities:
         query = StatisticsQuery(start=days[0], end=days[1])
         calls["look at statistics"] = partial(email.get_statistics, query)
     for name, call in calls.items():
-        request_count = len(lab.sandbox.requests)
+        request_count = len(harness.sandbox.requests)
         await call()
-        require_no_repeats(name, lab.sandbox.requests[request_count:])
+        require_no_repeats(name, harness.sandbox.requests[request_count:])
 
 
 async def each_message_carries_its_key(factory: Factory) -> None:
@@ -89,13 +89,13 @@ async def each_message_carries_its_key(factory: Factory) -> None:
     require(len(set(first_keys)) == len(first_keys), "Two messages were sent under one key.")
 
 
-async def _sent_keys(lab: EmailLab) -> list[str]:
+async def _sent_keys(harness: EmailHarness) -> list[str]:
     """Send messages, and return the idempotency keys in their requests, sorted."""
-    header = lab.vendor.services()[""].idempotency_header
-    if lab.sandbox is None or header is None:
+    header = harness.vendor.services()[""].idempotency_header
+    if harness.sandbox is None or header is None:
         return []
-    longest_key = lab.vendor.limits.get("idempotency_key", 255)
-    email, batch, message_count = lab.hub.email(), lab.vendor.limits["batch"], 0
+    longest_key = harness.vendor.limits.get("idempotency_key", 255)
+    email, batch, message_count = harness.hub.email(), harness.vendor.limits["batch"], 0
     for key in (_SHORT, f"{_LONG}-1", f"{_LONG}-2"):
         await email.send_transactional(message(), idempotency_key=key)
         message_count += 1
@@ -104,8 +104,8 @@ async def _sent_keys(lab: EmailLab) -> list[str]:
         for bulk_key, bulk in zip(bulk_keys, bulks, strict=True):
             await email.send_bulk(bulk, idempotency_key=bulk_key, at_once=1)
             message_count += len(bulk.recipients)
-    require(len(lab.delivered) == message_count, "Two messages were sent under one key.")
-    keys = [request.headers.get(header) for request in lab.sandbox.requests]
+    require(len(harness.delivered) == message_count, "Two messages were sent under one key.")
+    keys = [request.headers.get(header) for request in harness.sandbox.requests]
     sent_keys = [key for key in keys if key is not None]
     require(len(sent_keys) == len(keys), "A message was sent without its idempotency key.")
     is_short = all(len(key) <= longest_key for key in sent_keys)
@@ -115,26 +115,26 @@ async def _sent_keys(lab: EmailLab) -> list[str]:
 
 async def each_recipient_is_addressed(factory: Factory) -> None:
     """Check that recipients, copies and reply addresses are sent with their names."""
-    lab = factory()
+    harness = factory()
     mail = message(
-        to=(f'"{lab.odd_name}" <ada@example.com>', "second@example.com"),
+        to=(f'"{harness.odd_name}" <ada@example.com>', "second@example.com"),
         cc=("third@example.com", "Grace <fourth@example.com>"),
         bcc=("fifth@example.com", "sixth@example.com"),
         reply_to=("Answers <answers@example.com>",),
     )
-    await lab.hub.email().send_transactional(mail)
-    (delivered,) = lab.delivered
+    await harness.hub.email().send_transactional(mail)
+    (delivered,) = harness.delivered
     for field in ("to", "cc", "bcc"):
         expected = tuple(address.email for address in getattr(mail, field))
         emails = getattr(delivered, field)
         require(emails == expected, f"The message went to {emails} as {field}.")
     replies = _reply_addresses(delivered)
     require("answers@example.com" in replies, "The address for replies is lost.")
-    for name in (lab.odd_name, "Grace", "Answers"):
+    for name in (harness.odd_name, "Grace", "Answers"):
         require(name in sent_text(delivered), f"The name {name!r} is lost.")
-    await lab.hub.email().send_transactional(message())
+    await harness.hub.email().send_transactional(message())
     require(
-        not _reply_addresses(lab.delivered[1]),
+        not _reply_addresses(harness.delivered[1]),
         "A message without reply addresses has reply addresses.",
     )
 
@@ -154,10 +154,10 @@ def _reply_addresses(delivered: DeliveredEmail) -> str:
 
 async def each_text_is_sent_as_written(factory: Factory) -> None:
     """Check that text and HTML are sent unchanged, and neither is derived from the other."""
-    lab = factory()
-    await lab.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
-    await lab.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
-    written_message, drawn = lab.delivered
+    harness = factory()
+    await harness.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
+    await harness.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
+    written_message, drawn = harness.delivered
     require(
         written_message.subject == '100 % "new" & <b>',
         f"The subject is {written_message.subject!r}.",
@@ -173,10 +173,10 @@ async def each_text_is_sent_as_written(factory: Factory) -> None:
 
 async def amp_content_arrives(factory: Factory) -> None:
     """Check that AMP content is sent beside text and HTML, and filled in for each recipient."""
-    lab = factory()
-    if EmailCapability.AMP_HTML not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.AMP_HTML not in harness.vendor.capabilities:
         return
-    email, html = lab.hub.email(), "<p>Dear Ada, it is due.</p>"
+    email, html = harness.hub.email(), "<p>Dear Ada, it is due.</p>"
     text = message().text
     variants: tuple[dict[str, Any], ...] = (
         {"html": html},
@@ -186,7 +186,7 @@ async def amp_content_arrives(factory: Factory) -> None:
     )
     for changes in variants:
         await email.send_transactional(message(**changes, amp_html=_AMP))
-        mail = lab.delivered[-1]
+        mail = harness.delivered[-1]
         require(_lines(mail.amp_html) == _lines(_AMP), "The AMP content is not sent as written.")
         require(_lines(mail.html) == _lines(changes.get("html")), "The HTML beside it is changed.")
         is_same = _lines(mail.text) == _lines(changes.get("text", text))
@@ -196,8 +196,10 @@ async def amp_content_arrives(factory: Factory) -> None:
         ]
         require(is_complete, "A file beside AMP content is lost.")
     await email.send_transactional(message())
-    require(not lab.delivered[-1].amp_html, "AMP content was sent that the message does not have.")
-    message_count = len(lab.delivered)
+    require(
+        not harness.delivered[-1].amp_html, "AMP content was sent that the message does not have."
+    )
+    message_count = len(harness.delivered)
     for amp_html in (_AMP, _AMP.replace("{{name}}", "all")):
         recipients = [
             BulkRecipient(to=f"person{number}@example.com", data={"name": f"<{number}>"})
@@ -206,8 +208,8 @@ async def amp_content_arrives(factory: Factory) -> None:
         bulk = BulkMessage(base=message(to=(), amp_html=amp_html), recipients=recipients)
         results = await email.send_bulk(bulk)
         require(all(result.ok for result in results), f"The results are {results!r}.")
-        delivered = sorted(lab.delivered[message_count:], key=lambda mail: mail.to)
-        message_count = len(lab.delivered)
+        delivered = sorted(harness.delivered[message_count:], key=lambda mail: mail.to)
+        message_count = len(harness.delivered)
         expected = [amp_html.replace("{{name}}", f"&lt;{number}&gt;") for number in range(2)]
         is_filled = [_lines(mail.amp_html) for mail in delivered] == [
             _lines(text) for text in expected
@@ -221,15 +223,15 @@ def _lines(text: str | None) -> list[str]:
 
 async def a_time_of_sending_arrives(factory: Factory) -> None:
     """Check that a scheduled message is sent on time in any time zone, and not before its time."""
-    lab = factory()
-    if EmailCapability.SCHEDULED not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.SCHEDULED not in harness.vendor.capabilities:
         return
     moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
     for send_time in (moment, moment.astimezone(_ZONE), moment + timedelta(milliseconds=400)):
-        await lab.hub.email().send_transactional(message(send_at=send_time))
+        await harness.hub.email().send_transactional(message(send_at=send_time))
         moments = [
             parsed
-            for _, value in nested_values("", lab.delivered[-1].raw)
+            for _, value in nested_values("", harness.delivered[-1].raw)
             if (parsed := moment_of(value)) is not None
         ]
         delays = [scheduled - send_time for scheduled in moments]
@@ -239,10 +241,10 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
 
 async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
     """Check that a scheduled message can be cancelled, but not a sent one."""
-    lab = factory()
-    if EmailCapability.CANCEL not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.CANCEL not in harness.vendor.capabilities:
         return
-    email = lab.hub.email()
+    email = harness.hub.email()
     send_time = datetime.now(UTC) + timedelta(hours=3)
     scheduled: EmailReceipt = await email.send_transactional(message(send_at=send_time))
     canceled: EmailReceipt = await email.cancel(scheduled.ref)
@@ -255,11 +257,11 @@ async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
 
 async def a_message_can_be_looked_up(factory: Factory) -> None:
     """Check that a message can be looked up by its reference, with its recipients."""
-    lab = factory()
-    if EmailCapability.LOOK_UP not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.LOOK_UP not in harness.vendor.capabilities:
         return
-    receipt: EmailReceipt = await lab.hub.email().send_transactional(message())
-    looked_up: EmailReceipt = await lab.hub.email().get(str(receipt.ref))
+    receipt: EmailReceipt = await harness.hub.email().send_transactional(message())
+    looked_up: EmailReceipt = await harness.hub.email().get(str(receipt.ref))
     require(looked_up.ref == receipt.ref, "The receipt is of another message.")
     require(looked_up.status is not EmailStatus.UNKNOWN, "A message has no known status.")
     require(bool(looked_up.vendor_status), "The result lacks the vendor's own status.")
@@ -270,7 +272,7 @@ async def a_message_can_be_looked_up(factory: Factory) -> None:
 
 async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
     """Check that copies, headers and files in a bulk message reach the right recipient."""
-    lab = factory()
+    harness = factory()
     recipients = [
         BulkRecipient(
             to=f"person{number}@example.com",
@@ -281,9 +283,9 @@ async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
         for number in range(3)
     ]
     base = message(to=(), headers={"X-All": "yes"}, reply_to="answers@example.com")
-    results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
+    results = await harness.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
     require(all(result.ok for result in results), f"The results are {results!r}.")
-    delivered = sorted(lab.delivered, key=lambda mail: mail.to)
+    delivered = sorted(harness.delivered, key=lambda mail: mail.to)
     require(len(delivered) == len(recipients), f"{len(delivered)} messages arrived.")
     for number, mail in enumerate(delivered):
         copies = (mail.to, mail.cc, mail.bcc)
@@ -294,16 +296,16 @@ async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
         require(own_header == str(number), f"The header of number {number} is {own_header!r}.")
         require(all_header == "yes", "A header of the whole bulk is lost.")
         require("answers@example.com" in _reply_addresses(mail), "Replies of a bulk are lost.")
-    await lab.hub.email().send_bulk(_bulk(attachments=(_file(),)))
-    for mail in lab.delivered[len(recipients) :]:
+    await harness.hub.email().send_bulk(_bulk(attachments=(_file(),)))
+    for mail in harness.delivered[len(recipients) :]:
         contents = [item.content for item in mail.items]
         require(contents == [_file().content], "A file of a bulk is lost.")
 
 
 async def each_recipient_can_unsubscribe(factory: Factory) -> None:
     """Check that each message has its own headers for one-click unsubscription."""
-    lab = factory()
-    if EmailCapability.UNSUBSCRIBE not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.UNSUBSCRIBE not in harness.vendor.capabilities:
         return
     pages = [f"https://shop.example/unsubscribe/{number}" for number in range(3)]
     recipients = [
@@ -311,10 +313,10 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
         for number, url in enumerate(pages)
     ]
     base = message(to=(), headers={"X-All": "yes"}, unsubscribe=Unsubscribe(url=pages[0]))
-    results = await lab.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
+    results = await harness.hub.email().send_bulk(BulkMessage(base=base, recipients=recipients))
     require(all(result.ok for result in results), f"The results are {results!r}.")
-    await lab.hub.email().send_transactional(message(unsubscribe=Unsubscribe(url=pages[0])))
-    delivered = [*sorted(lab.delivered[:-1], key=lambda mail: mail.to), lab.delivered[-1]]
+    await harness.hub.email().send_transactional(message(unsubscribe=Unsubscribe(url=pages[0])))
+    delivered = [*sorted(harness.delivered[:-1], key=lambda mail: mail.to), harness.delivered[-1]]
     for mail, url in zip(delivered, [*pages, pages[0]], strict=True):
         headers = {name.lower(): value for name, value in mail.headers.items()}
         link = headers.get("list-unsubscribe")
@@ -328,12 +330,12 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
 
 async def a_refused_recipient_is_reported(factory: Factory) -> None:
     """Check that a bulk message's results report a refused recipient as refused."""
-    lab = factory()
+    harness = factory()
     recipients = ["first@example.com", _REFUSED_ADDRESS, "last@example.com"]
     bulk = BulkMessage(base=message(to=()), recipients=recipients)
-    results: list[Result[EmailReceipt]] = await lab.hub.email().send_bulk(bulk)
+    results: list[Result[EmailReceipt]] = await harness.hub.email().send_bulk(bulk)
     told_emails = {email for email, result in zip(recipients, results, strict=True) if result.ok}
-    delivered_emails = {email for mail in lab.delivered for email in mail.to}
+    delivered_emails = {email for mail in harness.delivered for email in mail.to}
     require(_REFUSED_ADDRESS not in told_emails, "A refused recipient is reported as sent to.")
     require(
         told_emails == delivered_emails,
@@ -345,32 +347,35 @@ async def a_refused_recipient_is_reported(factory: Factory) -> None:
 
 async def suppressions_are_kept(factory: Factory) -> None:
     """Check that a suppressed address stays listed until removed; a repeated removal is allowed."""
-    lab = factory()
+    harness = factory()
     if not {EmailCapability.SUPPRESSIONS, EmailCapability.ADD_SUPPRESSION} <= (
-        lab.vendor.capabilities
+        harness.vendor.capabilities
     ):
         return
-    email = lab.hub.email()
+    email = harness.hub.email()
     for address in ("first@example.com", "second@example.com", "first@example.com"):
         await email.add_suppression(address)
     both_emails = ["first@example.com", "second@example.com"]
     require(
-        await _suppressed_addresses(lab) == both_emails, "A suppressed address is not listed once."
+        await _suppressed_addresses(harness) == both_emails,
+        "A suppressed address is not listed once.",
     )
     for _ in range(2):
         await email.remove_suppression("first@example.com", account="mail")
     require(
-        await _suppressed_addresses(lab) == both_emails[1:],
+        await _suppressed_addresses(harness) == both_emails[1:],
         "A removed address is still suppressed.",
     )
 
 
-async def _suppressed_addresses(lab: EmailLab) -> list[str]:
+async def _suppressed_addresses(harness: EmailHarness) -> list[str]:
     """Check that no repr shows a suppressed address, and return all suppressed addresses."""
     entries: list[Suppression] = []
     page_ref: Ref | None = None
     while True:
-        page: SuppressionPage = await lab.hub.email().suppressions(after=page_ref, account="mail")
+        page: SuppressionPage = await harness.hub.email().suppressions(
+            after=page_ref, account="mail"
+        )
         require("first@" not in repr(page), "A page of suppressions shows an address.")
         entries += page.items
         if page.next is None:
@@ -380,14 +385,18 @@ async def _suppressed_addresses(lab: EmailLab) -> list[str]:
 
 async def no_error_shows_a_secret(factory: Factory) -> None:
     """Check that errors hide credentials and addresses, even if the vendor repeats them."""
-    lab = factory()
-    if lab.sandbox is None:
+    harness = factory()
+    if harness.sandbox is None:
         return
-    lab.sandbox.fail(AlteredAnswer(partial(with_added_words, f" {lab.secret} ada@example.com")))
-    error = await raised_error_of(lab.hub.email().send_transactional(message(to=_REFUSED_ADDRESS)))
+    harness.sandbox.fail(
+        AlteredAnswer(partial(with_added_words, f" {harness.secret} ada@example.com"))
+    )
+    error = await raised_error_of(
+        harness.hub.email().send_transactional(message(to=_REFUSED_ADDRESS))
+    )
     shown_text = f"{error}{error!r}{getattr(error, 'vendor_message', '')}"
     require(isinstance(error, VendorRejected), f"The call raised {error!r}.")
-    for word in (lab.secret, "ada@example.com"):
+    for word in (harness.secret, "ada@example.com"):
         require(word not in shown_text, "An error shows a secret that the vendor repeated.")
 
 

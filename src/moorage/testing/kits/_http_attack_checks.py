@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import AttemptTimeout, ConnectorError, InvalidData, VendorFailed
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from moorage.testing.kits._http_lab import (
+from moorage.testing.kits._http_harness import (
     BRIEFLY,
     DEFLATE,
     GRACE,
@@ -17,7 +17,7 @@ from moorage.testing.kits._http_lab import (
     PATIENT,
     decompression_bomb,
     failure_of,
-    lab,
+    harness,
 )
 from moorage.testing.kits.checks import require
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from moorage.ports.http import AsyncHttpClient
-    from moorage.testing.kits._http_lab import Clients
+    from moorage.testing.kits._http_harness import Clients
 
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _SECRET: Final = "sk-live-42"  # noqa: S105 - opens nothing
@@ -35,7 +35,7 @@ _STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
 
 async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
     """A response that arrives one byte per second ends when the total timeout is over."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in {
             "its head came a byte a second": Behaviour(piece=1, pause=1.0),
             "its body came a byte a second": Behaviour(
@@ -71,7 +71,7 @@ _FLOODS: Final[dict[str, Behaviour]] = {
 
 async def a_flood_is_refused(clients: Clients) -> None:
     """A response with an endless or oversized part is refused."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in _FLOODS.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
@@ -89,7 +89,7 @@ def _bombs() -> dict[str, bytes]:
 
 async def a_decompression_bomb_is_refused(clients: Clients) -> None:
     """A compressed body that expands a thousandfold is refused before memory fills up."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for coding, packed_bytes in _bombs().items():
             vendor.respond(200, {"Content-Encoding": coding}, packed_bytes)
             call = client.send(Request.get("/"), vendor.url, PATIENT)
@@ -109,7 +109,7 @@ async def redirects_are_not_followed(clients: Clients) -> None:
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
     with VendorServer() as other_server:
         other_server.always(Behaviour(204))
-        async with lab(clients) as (vendor, client):
+        async with harness(clients) as (vendor, client):
             for status in (301, 302, 303, 307, 308):
                 for location in (f"{other_server.url}/steal", f"{vendor.url}/", "/", "//"):
                     vendor.respond(status, {"Location": location, "Refresh": f"0;url={location}"})
@@ -124,7 +124,7 @@ async def redirects_are_not_followed(clients: Clients) -> None:
 
 async def cookies_are_not_stored(clients: Clients) -> None:
     """A cookie is returned as a header field, and sent only if a request contains it."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
         vendor.respond(200, fields)
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)
@@ -149,7 +149,7 @@ async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
         ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
     ):
-        async with lab(clients) as (vendor, client):
+        async with harness(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=head + _STRAY), Behaviour(201))
             first_answer = await _answer_or_refusal(
                 client.send(_request_with(method), vendor.url, PATIENT)
@@ -164,7 +164,7 @@ async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
 async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
     """Bytes that are not UTF-8 are returned unchanged in a body, and cause no error in headers."""
     odd_bytes = bytes(range(0x80, 0x100))
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(
             Behaviour(
                 raw=_OK
@@ -185,7 +185,7 @@ _INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"
 
 async def line_breaks_inject_no_headers(clients: Clients) -> None:
     """A line break or NUL in a name, value or URL never creates a header line."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for text in (_INJECTED, "\n", "\r", "\0", "a\r\n b"):
             for fields in ({"X": text + "a"}, {"X": "a" + text + "a"}, {text: "a"}):
@@ -239,7 +239,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
     """A response of ambiguous length is refused or understood, and never disturbs another one."""
     for reason, remaining_bytes in _AMBIGUOUS.items():
-        async with lab(clients) as (vendor, client):
+        async with harness(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=_OK + remaining_bytes + _STRAY), Behaviour(201))
             brief = Timeouts(read=BRIEFLY, total=PATIENCE)
             answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))
@@ -253,7 +253,7 @@ async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
 async def a_protocol_switch_affects_no_other_response(clients: Clients) -> None:
     """A switch to another protocol is refused or returned as 101, and disturbs no response."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=switch + _STRAY), Behaviour(201))
         brief = Timeouts(read=BRIEFLY, total=PATIENCE)
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, brief))

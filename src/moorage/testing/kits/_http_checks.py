@@ -17,11 +17,11 @@ from moorage.domain.http.requests import (
 )
 from moorage.errors import ConnectorError, LocalFailure
 from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest
-from moorage.testing.kits._http_lab import PATIENT, failure_of, lab
+from moorage.testing.kits._http_harness import PATIENT, failure_of, harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
-    from moorage.testing.kits._http_lab import Clients
+    from moorage.testing.kits._http_harness import Clients
 
 _BYTES: Final = bytes(range(256)) * 2_000
 _FIELDS: Final = (("X-One", "1"), ("x-many", "b"), ("X-Many", "a"), ("E", ""))
@@ -30,7 +30,7 @@ _LATIN: Final = (("X-Latin", "Zoë"),)
 
 async def an_answer_comes_back_whole(clients: Clients) -> None:
     """Status, header fields, body, URL and duration of a response are returned correctly."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.respond(299, _FIELDS, _BYTES)
         answer = await client.send(Request.get("/a"), f"{vendor.url}/a", PATIENT)
         require(type(answer) is Response, f"send() returned {answer!r}.")
@@ -46,7 +46,7 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
 
 async def a_request_arrives_as_given(clients: Clients) -> None:
     """Method, header fields and body reach the vendor unchanged; repeated fields stay in order."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for method in HttpMethod:
             body = b"" if method in {"GET", "HEAD", "OPTIONS"} else _BYTES
@@ -66,7 +66,7 @@ async def a_request_arrives_as_given(clients: Clients) -> None:
 
 async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
     """Header fields in Latin-1, which HTTP once allowed, are sent and received."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.respond(200, _LATIN)
         answer = await client.send(Request.get("/", headers=_LATIN), vendor.url, PATIENT)
         _same_fields(_LATIN, vendor.requests[0].headers, "of the request")
@@ -75,7 +75,7 @@ async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
 
 async def the_target_is_sent_as_it_is(clients: Clients) -> None:
     """Path and query reach the vendor unchanged: not decoded, encoded, sorted or normalised."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for target in (
             "/",
@@ -92,7 +92,7 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
 async def streams_are_sent(clients: Clients) -> None:
     """A streamed body arrives complete, with its length if known."""
     chunks = [b"", b"one", b"", b"two" * 50_000]
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (150_003, None):
             body = BodyStream.of(lambda: chunks, length=length)
@@ -112,7 +112,7 @@ async def streams_are_sent(clients: Clients) -> None:
 
 async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
     """A body stream that was read before is refused, and nothing is sent."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(iter([b"once"])))
         await client.send(request, vendor.url, PATIENT)
@@ -129,7 +129,7 @@ async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
 
 async def some_answers_have_no_body(clients: Clients) -> None:
     """HEAD, 204 and 304 responses have no body, even if they announce a length."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for method, status in (("HEAD", 200), ("GET", 204), ("GET", 304), ("HEAD", 404)):
             vendor.respond(status, {"Content-Length": "5"}, b"12345")
             answer = await client.send(Request(method, "/"), vendor.url, PATIENT)
@@ -139,7 +139,7 @@ async def some_answers_have_no_body(clients: Clients) -> None:
 
 async def every_framing_is_understood(clients: Clients) -> None:
     """The end of a body is found by its length, its last chunk, or the end of the connection."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for behaviour in (
             Behaviour(body=_BYTES),
             Behaviour(body=_BYTES, framing="chunked"),
@@ -156,7 +156,7 @@ async def every_framing_is_understood(clients: Clients) -> None:
 async def interim_answers_are_skipped(clients: Clients) -> None:
     """An HTTP client skips interim responses (1xx), and returns the final one."""
     early_bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(201, body=b"final", before=early_bytes))
         answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
         require(answer.status == 201, f"{answer.status} came back instead of 201.")
@@ -168,7 +168,7 @@ async def interim_answers_are_skipped(clients: Clients) -> None:
 
 async def compression_is_undone(clients: Clients) -> None:
     """A compressed body is decompressed, unless the request asks for the raw body."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for coding, body in (("gzip", gzip.compress(_BYTES)), ("deflate", zlib.compress(_BYTES))):
             vendor.respond(200, {"Content-Encoding": coding}, body)
             answer = await client.send(Request.get("/"), vendor.url, PATIENT)
@@ -188,7 +188,7 @@ async def compression_is_undone(clients: Clients) -> None:
 
 async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> None:
     """An HTTP client follows no redirect, stores no cookie, and retries nothing."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for status, fields in (
             (307, {"Location": f"{vendor.url}/elsewhere"}),
             (401, {"WWW-Authenticate": "Basic"}),
@@ -209,7 +209,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
     def echo(received: ReceivedRequest) -> Behaviour:
         return Behaviour(body=received.target.encode(), delay=0.001)
 
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(echo)
 
         async def send_requests(number: int) -> None:
@@ -223,7 +223,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
 
 async def without_timeouts_a_client_waits(clients: Clients) -> None:
     """An HTTP client without timeouts waits for a response indefinitely."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
         answer = await client.send(Request.get("/"), vendor.url, Timeouts())
         require(answer.status == 204, f"204 came back as {answer.status}.")
@@ -231,7 +231,7 @@ async def without_timeouts_a_client_waits(clients: Clients) -> None:
 
 async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
     """An HTTP client can be closed without having been used, and more than once."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(Request.get("/"), vendor.url, PATIENT)
         await client.close()
@@ -241,7 +241,7 @@ async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
 
 async def a_closed_client_has_its_own_error(clients: Clients) -> None:
     """The error of a closed client differs from the error for an unreachable vendor."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.close()
         reason = "the client was closed before."

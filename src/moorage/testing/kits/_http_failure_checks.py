@@ -22,13 +22,13 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
-from moorage.testing.kits._http_lab import BRIEFLY, PATIENT, failure_of, lab
+from moorage.testing.kits._http_harness import BRIEFLY, PATIENT, failure_of, harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
-    from moorage.testing.kits._http_lab import Clients
+    from moorage.testing.kits._http_harness import Clients
 
 Scene: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -84,7 +84,7 @@ def _behaviour_scene(
     behaviour: Behaviour, request: Request = _POST, timeouts: Timeouts = PATIENT
 ) -> Scene:
     async def send_once(clients: Clients) -> object:
-        async with lab(clients) as (vendor, client):
+        async with harness(clients) as (vendor, client):
             vendor.queue(behaviour)
             return await client.send(request, vendor.url, timeouts)
 
@@ -96,22 +96,22 @@ def _raw_scene(rest: bytes, **more: Any) -> Scene:
 
 
 async def _unreachable_call(clients: Clients) -> object:
-    async with lab(clients) as (_, client):
+    async with harness(clients) as (_, client):
         return await client.send(_POST, "http://moorage..invalid/", PATIENT)
 
 
 async def _refused_call(clients: Clients) -> object:
-    async with lab(clients, port="refusing") as (vendor, client):
+    async with harness(clients, port="refusing") as (vendor, client):
         return await client.send(_POST, vendor.url, PATIENT)
 
 
 async def _ignoring_server(clients: Clients) -> object:
-    async with lab(clients, port="ignoring") as (vendor, client):
+    async with harness(clients, port="ignoring") as (vendor, client):
         return await client.send(_POST, vendor.url, _CONNECT)
 
 
 async def _secure_call(clients: Clients, behaviour: Behaviour, timeouts: Timeouts) -> object:
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(behaviour)
         return await client.send(_POST, vendor.url.replace("http:", "https:"), timeouts)
 
@@ -119,7 +119,7 @@ async def _secure_call(clients: Clients, behaviour: Behaviour, timeouts: Timeout
 async def _non_http_answer(clients: Clients) -> object:
     from moorage.testing.fakes.http_tls import tls_pem  # noqa: PLC0415 - costs milliseconds to load
 
-    async with lab(clients, tls=tls_pem()[0]) as (vendor, client):
+    async with harness(clients, tls=tls_pem()[0]) as (vendor, client):
         return await client.send(_POST, vendor.url, PATIENT)
 
 
@@ -129,21 +129,21 @@ def _failing_stream(*chunks: bytes) -> Iterator[bytes]:
 
 
 async def _source_address(clients: Clients, *chunks: bytes) -> object:
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         body = BodyStream.of(partial(_failing_stream, *chunks))
         return await client.send(Request.put("/", body=body), vendor.url, PATIENT)
 
 
 async def _kept_alive(clients: Clients) -> object:
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
         await client.send(_POST, vendor.url, PATIENT)
         return await client.send(_POST, vendor.url, PATIENT)
 
 
 async def _occupied_port(clients: Clients) -> object:
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
         try:

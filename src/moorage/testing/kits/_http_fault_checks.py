@@ -15,7 +15,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.testing.fakes.http_server import Behaviour
-from moorage.testing.kits._http_lab import (
+from moorage.testing.kits._http_harness import (
     BRIEFLY,
     GRACE,
     GZIP,
@@ -23,14 +23,14 @@ from moorage.testing.kits._http_lab import (
     PATIENT,
     decompression_bomb,
     failure_of,
-    lab,
+    harness,
 )
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.testing.kits._http_lab import Clients
+    from moorage.testing.kits._http_harness import Clients
 
 _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _SECRET: Final = "sk-live-42"  # noqa: S105 - opens nothing
@@ -93,7 +93,7 @@ def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str)
 
 async def a_cut_connection_is_noticed(clients: Clients) -> None:
     """If the connection breaks before the response, the request may have been processed."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in _CUT_OFF.items():
             vendor.queue(behaviour)
             call = client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
@@ -107,7 +107,7 @@ async def a_cut_connection_is_noticed(clients: Clients) -> None:
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
     """If a response pauses, the read timeout ends the call; the vendor may have processed it."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in _SILENT.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, Timeouts(read=BRIEFLY))
@@ -119,7 +119,7 @@ async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
 
 async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
     """The total timeout ends an exchange, however slowly a vendor sends."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in _DRIPPING.items():
             vendor.queue(behaviour)
             timeouts = Timeouts(read=PATIENCE, total=BRIEFLY)
@@ -132,7 +132,7 @@ async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
 
 async def a_slow_answer_is_waited_for(clients: Clients) -> None:
     """The read timeout applies to each piece of the response, not to the whole."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(
             Behaviour(raw=_OK + b"Content-Length: 9\r\n\r\n" + b"x" * 9, piece=12, pause=0.02)
         )
@@ -143,7 +143,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
 async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
     """If a vendor stops reading, the call ends at the write timeout; the vendor may have acted."""
     body = bytes(64 * _MEBIBYTE)
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
             vendor.queue(Behaviour(raw=b"", reads="head"))
             reason = "it did not read the body."
@@ -156,7 +156,7 @@ async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
 
 async def a_response_that_is_not_http_is_refused(clients: Clients) -> None:
     """A response that is ambiguous or not HTTP raises an error that blames the vendor."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, raw_bytes in _NOT_HTTP.items():
             vendor.queue(Behaviour(raw=raw_bytes, then="close"))
             call = client.send(Request.get("/"), vendor.url, PATIENT)
@@ -166,7 +166,7 @@ async def a_response_that_is_not_http_is_refused(clients: Clients) -> None:
 async def an_endless_answer_is_refused(clients: Clients) -> None:
     """An HTTP client limits the size of a response's head, body and decompressed body."""
     gzip = _OK + b"Content-Encoding: gzip\r\n\r\n"
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for reason, behaviour in {
             "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
             "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
@@ -181,7 +181,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 async def an_unreachable_vendor_got_nothing(clients: Clients) -> None:
     """If no byte of a request can have arrived, the error states that nothing was processed."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
-        async with lab(clients, port=port) as (vendor, client):
+        async with harness(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"
             kind = AttemptTimeout if port == "ignoring" else ConnectionFailed
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
@@ -203,7 +203,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
 
 async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
     """No byte of a request is sent before the TLS handshake ends, within the connect timeout."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
             Behaviour(raw=b"HTTP/1.1 400 Bad Request\r\n\r\n", reads="nothing", then="close")
@@ -229,7 +229,7 @@ async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
         yield from chunks
         raise LookupError("the disk is gone")
 
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for chunks in ((), (b"one",)):
             reason = f"the source failed after {len(chunks)} pieces"
@@ -243,7 +243,7 @@ async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
 
 async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
     """A request body of wrong length raises an error, and the vendor gets no complete request."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (3, 30):
             body = BodyStream.of(lambda: [b"12", b"34"], length=length)
@@ -257,7 +257,7 @@ async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
 
 async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
     """If the vendor closes an idle connection, the next request still succeeds."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for count in (1, 2, 3):
             vendor.queue(Behaviour(204, then="close"))
             answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
@@ -268,7 +268,7 @@ async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
 
 async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
     """A request that may have been read is not sent again when its connection breaks."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):
             request_count = len(vendor.requests)
             vendor.queue(Behaviour(204), Behaviour(raw=b"", then="close"), Behaviour(204))
@@ -285,7 +285,7 @@ async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
 async def stray_bytes_are_no_answer(clients: Clients) -> None:
     """Stray bytes after a response are not taken for the next response."""
     stray_bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(
             Behaviour(raw=_OK + b"Content-Length: 2\r\n\r\nok" + stray_bytes), Behaviour(204)
         )
@@ -301,7 +301,7 @@ async def errors_keep_secrets(clients: Clients) -> None:
     """No error of an HTTP client shows a URL's query, credentials, or a body."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}"})
     echo = _OK + f"X {_SECRET}\r\n\r\n".encode()
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         url = f"{vendor.url}/{_SECRET}?key={_SECRET}"
         for behaviour in (
             Behaviour(raw=b"", then="close"),
@@ -319,7 +319,7 @@ async def errors_keep_secrets(clients: Clients) -> None:
 
 async def cancelling_closes_the_connection(clients: Clients) -> None:
     """A cancelled call ends immediately, and closes its connection."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
         call: asyncio.Future[Any] = asyncio.ensure_future(
             client.send(Request.get("/"), vendor.url, PATIENT)

@@ -11,7 +11,7 @@ from moorage.domain.http.transport import Tls
 from moorage.errors import ConnectionFailed, DestinationRefused
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pem
-from moorage.testing.kits._http_lab import PATIENT, failure_of
+from moorage.testing.kits._http_harness import PATIENT, failure_of
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:

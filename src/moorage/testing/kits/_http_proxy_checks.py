@@ -11,7 +11,7 @@ from moorage.errors import AttemptTimeout, ConnectionFailed
 from moorage.testing.fakes.http_proxy import ProxyServer
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.fakes.http_tls import tls_pem
-from moorage.testing.kits._http_lab import BRIEFLY, GRACE, PATIENT, failure_of
+from moorage.testing.kits._http_harness import BRIEFLY, GRACE, PATIENT, failure_of
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:

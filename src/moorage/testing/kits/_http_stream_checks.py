@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError
 from moorage.testing.fakes.http_server import Behaviour
-from moorage.testing.kits._http_lab import BRIEFLY, GRACE, PATIENT, failure_of, lab
+from moorage.testing.kits._http_harness import BRIEFLY, GRACE, PATIENT, failure_of, harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from moorage.ports.http import AsyncHttpClient, AsyncIncoming
-    from moorage.testing.kits._http_lab import Clients
+    from moorage.testing.kits._http_harness import Clients
 
 
 async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
     """Status, header fields and pieces can be read as they arrive, within the total timeout."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
         require(incoming.status == 206, f"206 came back as {incoming.status}.")
@@ -47,7 +47,7 @@ async def a_stream_stays_ended(clients: Clients) -> None:
     """After a response's end, `read` always returns b"", even after `close`."""
     body = bytes(range(256)) * 4_000
     packed_bytes = gzip.compress(body)
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for behaviour, expected in (
             (Behaviour(body=body), body),
             (Behaviour(body=body, framing="chunked"), body),
@@ -69,7 +69,7 @@ async def a_stream_stays_ended(clients: Clients) -> None:
 
 async def a_stream_can_be_closed_early(clients: Clients) -> None:
     """A response can be closed early and repeatedly, and the client still works."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -87,7 +87,7 @@ async def a_stream_can_be_closed_early(clients: Clients) -> None:
 
 async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
     """If the connection breaks early, the response's body is not considered complete."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         for framing in ("length", "chunked"):
             vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
             incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -105,7 +105,7 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
 
 async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
     """The total timeout ends a streamed response, however fast the vendor sends."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))
         reason = "its body did not end"
@@ -117,7 +117,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 async def closing_ends_a_read(clients: Clients) -> None:
     """If one caller waits in `read`, closing the response ends this wait."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
         reading = asyncio.ensure_future(incoming.read())
@@ -129,7 +129,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
 
 async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) -> None:
     """With its only connection in use, a client's second call fails at the pool timeout, unsent."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -161,7 +161,7 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
     server, trusting_context = tls_pair("127.0.0.1")
     wrong_name_server, trusting_misnamed = tls_pair("vendor.example")
     _, trusting_another = tls_pair("127.0.0.1")
-    async with lab(partial(clients, trusting_context), tls=server) as (vendor, client):
+    async with harness(partial(clients, trusting_context), tls=server) as (vendor, client):
         vendor.always(lambda received: Behaviour(body=received.body))
         for body in (b"x", bytes(999_999)):
             answer = await client.send(Request.post("/", body=body), vendor.url, PATIENT)
@@ -170,7 +170,7 @@ async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> N
         ("its certificate is another's", server, trusting_another),
         ("its certificate has another name", wrong_name_server, trusting_misnamed),
     ):
-        async with lab(partial(clients, context), tls=certificate) as (
+        async with harness(partial(clients, context), tls=certificate) as (
             vendor,
             client,
         ):

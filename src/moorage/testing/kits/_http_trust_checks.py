@@ -14,7 +14,7 @@ from moorage.domain.http.transport import DangerouslyUnverified, Tls
 from moorage.domain.secrets.secret import Secret
 from moorage.errors import ConfigurationError, ConnectionFailed
 from moorage.testing.fakes.http_server import Behaviour
-from moorage.testing.kits._http_lab import PATIENT, failure_of, lab
+from moorage.testing.kits._http_harness import PATIENT, failure_of, harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
         files, _ = _certificate_files(Path(folder)), _certificate_files(Path(other_folder))
         for authorities in (files.certificate, f"{folder}/certificate.pem"):
             trusting = partial(clients, Tls(authorities=authorities))
-            async with lab(trusting, tls=_server(Path(folder))) as (vendor, client):
+            async with harness(trusting, tls=_server(Path(folder))) as (vendor, client):
                 vendor.always(Behaviour(204))
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
-            async with lab(trusting, tls=_server(Path(other_folder))) as (vendor, client):
+            async with harness(trusting, tls=_server(Path(other_folder))) as (vendor, client):
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 reason = "no trusted authority signed its certificate"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
@@ -101,12 +101,12 @@ async def the_client_certificate_is_sent(clients: Trusting) -> None:
         server.load_verify_locations(f"{folder}/certificate.pem")
         for tls_settings in _certificate_settings(folder, files):
             tls = Tls(authorities=files.certificate, **tls_settings)
-            async with lab(partial(clients, tls), tls=server) as (vendor, client):
+            async with harness(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
         tls = Tls(authorities=files.certificate)
-        async with lab(partial(clients, tls), tls=server) as (vendor, client):
+        async with harness(partial(clients, tls), tls=server) as (vendor, client):
             call = client.send(Request.get("/"), vendor.url, PATIENT)
             await failure_of(call, ConnectionFailed, because="it was shown no certificate")
             require(vendor.requests == (), "A vendor that was shown no certificate read a request.")
@@ -120,7 +120,7 @@ async def older_tls_versions_are_refused(clients: Trusting) -> None:
         server.maximum_version = ssl.TLSVersion.TLSv1_2
         for minimum, is_spoken in (("1.2", True), ("1.3", False)):
             tls = Tls(authorities=files.certificate, minimum=minimum)
-            async with lab(partial(clients, tls), tls=server) as (vendor, client):
+            async with harness(partial(clients, tls), tls=server) as (vendor, client):
                 vendor.always(Behaviour(204))
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 if is_spoken:
@@ -150,7 +150,7 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
             getattr(client, "unverified", None) == unverified,
             "The client's `unverified` does not state why TLS is not verified.",
         )
-        async with lab(lambda: client, tls=_server(Path(folder))) as (vendor, _):
+        async with harness(lambda: client, tls=_server(Path(folder))) as (vendor, _):
             vendor.always(Behaviour(204))
             answer = await client.send(Request.get("/"), vendor.url, PATIENT)
             require(answer.status == 204, f"204 came back as {answer.status}.")

@@ -17,15 +17,15 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import with_body
-from moorage.testing.kits._payments_lab import FIRST, Lab
+from moorage.testing.kits._contract_harness import with_body
+from moorage.testing.kits._payments_harness import FIRST, Harness
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 EVIDENCE: Final = DisputeEvidence(
     "The buyer signed for the chairs on May 4.",
@@ -39,32 +39,34 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
     """Accepting a dispute closes it, even if the vendor's response is lost."""
-    async with make() as lab:
-        if PaymentsCapability.ACCEPT_DISPUTE in lab.capabilities:
-            ref = await _new_dispute(lab)
-            dispute = await _after_a_lost_answer(lab, "accept_dispute", ref)
+    async with make() as harness:
+        if PaymentsCapability.ACCEPT_DISPUTE in harness.capabilities:
+            ref = await _new_dispute(harness)
+            dispute = await _after_a_lost_answer(harness, "accept_dispute", ref)
             require(dispute.state in _ACCEPTED, f"An accepted dispute is {dispute.state}.")
-            again_call = lab(
+            again_call = harness(
                 "accept_dispute", attrs.evolve(ref, id="unknown"), idempotency_key="d-3"
             )
-            await lab.refused(ConnectorError, again_call, "An unknown dispute")
-            if PaymentsCapability.DISPUTE_EVIDENCE in lab.capabilities:
-                evidence_call = lab("submit_evidence", ref, EVIDENCE, idempotency_key="d-2")
-                await lab.refused(VendorRejected, evidence_call, "Evidence for a closed dispute")
+            await harness.refused(ConnectorError, again_call, "An unknown dispute")
+            if PaymentsCapability.DISPUTE_EVIDENCE in harness.capabilities:
+                evidence_call = harness("submit_evidence", ref, EVIDENCE, idempotency_key="d-2")
+                await harness.refused(
+                    VendorRejected, evidence_call, "Evidence for a closed dispute"
+                )
 
 
 async def evidence_arrives(make: Open) -> None:
     """All texts of the evidence reach the vendor, and the dispute is then under review."""
-    async with make() as lab:
-        if PaymentsCapability.DISPUTE_EVIDENCE in lab.capabilities:
-            ref = await _new_dispute(lab)
-            request_count = len(lab.sandbox.requests)
-            dispute = await _after_a_lost_answer(lab, "submit_evidence", ref, EVIDENCE)
+    async with make() as harness:
+        if PaymentsCapability.DISPUTE_EVIDENCE in harness.capabilities:
+            ref = await _new_dispute(harness)
+            request_count = len(harness.sandbox.requests)
+            dispute = await _after_a_lost_answer(harness, "submit_evidence", ref, EVIDENCE)
             require(dispute.state is DisputeState.UNDER_REVIEW, f"The dispute is {dispute.state}.")
-            body = b"".join(request.body for request in lab.sandbox.requests[request_count:])
+            body = b"".join(request.body for request in harness.sandbox.requests[request_count:])
             require(all(word in body for word in _WORDS), "A part of the evidence is lost.")
-            accept_call = lab("accept_dispute", ref, idempotency_key="d-2")
-            await lab.refused(VendorRejected, accept_call, "A second answer")
+            accept_call = harness("accept_dispute", ref, idempotency_key="d-2")
+            await harness.refused(VendorRejected, accept_call, "A second answer")
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
@@ -72,11 +74,11 @@ async def a_dispute_is_looked_up(make: Open) -> None:
 
     An unreadable response is an error.
     """
-    async with make() as lab:
-        if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
-            ref = await _new_dispute(lab)
-            dispute: Dispute = await lab("get_dispute", ref)
-            dispute_list = (await lab("disputes", account=FIRST)).items
+    async with make() as harness:
+        if PaymentsCapability.LOOK_UP_DISPUTE in harness.capabilities:
+            ref = await _new_dispute(harness)
+            dispute: Dispute = await harness("get_dispute", ref)
+            dispute_list = (await harness("disputes", account=FIRST)).items
             require(
                 any(_is_same(dispute, item) for item in dispute_list),
                 "The listed dispute differs from the dispute that was looked up.",
@@ -84,8 +86,8 @@ async def a_dispute_is_looked_up(make: Open) -> None:
             require(
                 dispute.state is DisputeState.NEEDS_RESPONSE, f"The dispute is {dispute.state}."
             )
-            lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
-            await lab.refused(VendorFailed, lab("get_dispute", ref), "An empty answer")
+            harness.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
+            await harness.refused(VendorFailed, harness("get_dispute", ref), "An empty answer")
 
 
 def _is_same(dispute: Dispute, listed: Dispute) -> bool:
@@ -98,25 +100,27 @@ def _is_same(dispute: Dispute, listed: Dispute) -> bool:
     return dispute == listed
 
 
-async def _new_dispute(lab: Lab) -> Ref:
+async def _new_dispute(harness: Harness) -> Ref:
     """Return the reference of a new dispute."""
-    payment = await lab.taken("k-1")
-    require(lab.subject.dispute is not None, "The subject has no `dispute`, which opens a dispute.")
-    id = "" if lab.subject.dispute is None else lab.subject.dispute(payment.ref.id)
-    return Ref(lab.subject.vendor.name, FIRST, id)
+    payment = await harness.taken("k-1")
+    require(
+        harness.subject.dispute is not None, "The subject has no `dispute`, which opens a dispute."
+    )
+    id = "" if harness.subject.dispute is None else harness.subject.dispute(payment.ref.id)
+    return Ref(harness.subject.vendor.name, FIRST, id)
 
 
-async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any) -> Dispute:
+async def _after_a_lost_answer(harness: Harness, operation: str, ref: Ref, *values: Any) -> Dispute:
     """Return the result of a repeated operation whose first response was lost."""
-    missing_call = lab(operation, ref, *values, idempotency_key=None)
-    await lab.refused(InvalidData, missing_call, "A step without a key")
-    lab.sandbox.fail(Lost())
-    lost_call = lab(operation, ref, *values, idempotency_key="d-1")
-    await lab.refused(ConnectionFailed, lost_call, "A lost answer")
-    dispute: Dispute = await lab(operation, ref, *values, idempotency_key="d-1")
+    missing_call = harness(operation, ref, *values, idempotency_key=None)
+    await harness.refused(InvalidData, missing_call, "A step without a key")
+    harness.sandbox.fail(Lost())
+    lost_call = harness(operation, ref, *values, idempotency_key="d-1")
+    await harness.refused(ConnectionFailed, lost_call, "A lost answer")
+    dispute: Dispute = await harness(operation, ref, *values, idempotency_key="d-1")
     require(dispute.ref == ref, "Another dispute was answered.")
-    if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
-        current: Dispute = await lab("get_dispute", ref)
+    if PaymentsCapability.LOOK_UP_DISPUTE in harness.capabilities:
+        current: Dispute = await harness("get_dispute", ref)
         require(
             current.state is dispute.state,
             "The looked-up dispute is in another state than the listed one.",

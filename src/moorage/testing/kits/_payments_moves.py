@@ -20,36 +20,37 @@ from moorage.errors import (
     InvalidData,
     VendorRejected,
 )
-from moorage.testing.kits._payments_lab import (
+from moorage.testing.kits._payments_harness import (
     EUROS,
-    Lab,
+    Harness,
 )
 from moorage.testing.kits.checks import require
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def a_part_is_captured(make: Open) -> None:
     """A partial capture takes its part of the authorised amount, once per idempotency key."""
-    async with make() as lab:
-        if PaymentsCapability.PARTIAL_CAPTURE not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.PARTIAL_CAPTURE not in harness.capabilities:
             return
-        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
-        payment_state = await lab.settled(payment)
+        payment: Payment = await harness("authorize", harness.order(), idempotency_key="k-1")
+        payment_state = await harness.settled(payment)
         require(
             payment_state.state is PaymentState.AUTHORIZED, f"The payment is {payment_state.state}."
         )
         require(payment_state.remaining == EUROS, f"{payment_state.remaining} could be captured.")
-        request_count, dollars = len(lab.sandbox.requests), Money("100.00", "USD")
-        coroutine = lab("capture", payment.ref, dollars, idempotency_key="k-2")
-        await lab.refused(InvalidData, coroutine, "Another currency")
+        request_count, dollars = len(harness.sandbox.requests), Money("100.00", "USD")
+        coroutine = harness("capture", payment.ref, dollars, idempotency_key="k-2")
+        await harness.refused(InvalidData, coroutine, "Another currency")
         require(
-            request_count == len(lab.sandbox.requests),
+            request_count == len(harness.sandbox.requests),
             "An amount in another currency was sent to the vendor.",
         )
         part = Money("100.00", "EUR")
         captures: list[Capture] = [
-            await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
+            await harness("capture", str(payment.ref), part, idempotency_key="k-3")
+            for _ in range(2)
         ]
         require(captures[0] == captures[1], "A repeat captures again.")
         require(
@@ -60,7 +61,7 @@ async def a_part_is_captured(make: Open) -> None:
             captures[0].amount == part and captures[0].raw,
             "The capture has no amount, or no raw data.",
         )
-        payment_state = await lab.settled(payment_state)
+        payment_state = await harness.settled(payment_state)
         require(
             payment_state.state is PaymentState.PARTIALLY_CAPTURED,
             f"The payment is {payment_state.state}.",
@@ -74,19 +75,21 @@ async def a_part_is_captured(make: Open) -> None:
 
 async def all_of_it_is_captured(make: Open) -> None:
     """A capture of the whole amount, stated or not, collects all that is authorised."""
-    async with make() as lab:
-        if PaymentsCapability.AUTHORIZE not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.AUTHORIZE not in harness.capabilities:
             return
         for number, amounts in enumerate(((), (EUROS,))):
-            payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"k-{number}")
-            payment_state = await lab.settled(payment)
+            payment: Payment = await harness(
+                "authorize", harness.order(), idempotency_key=f"k-{number}"
+            )
+            payment_state = await harness.settled(payment)
             require(
                 payment_state.state is PaymentState.AUTHORIZED,
                 f"The payment is {payment_state.state}.",
             )
             for _ in range(2):
-                await lab("capture", payment.ref, *amounts, idempotency_key=f"c-{number}")
-            payment_state = await lab.settled(payment)
+                await harness("capture", payment.ref, *amounts, idempotency_key=f"c-{number}")
+            payment_state = await harness.settled(payment)
             require(
                 payment_state.state is PaymentState.CAPTURED,
                 f"The payment is {payment_state.state}.",
@@ -96,46 +99,48 @@ async def all_of_it_is_captured(make: Open) -> None:
 
 async def a_voided_payment_is_not_captured(make: Open) -> None:
     """A voided authorisation cannot be captured, and a voided payment stays voided."""
-    async with make() as lab:
-        if PaymentsCapability.VOID not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.VOID not in harness.capabilities:
             return
-        payment: Payment = await lab.held("k-1")
-        void: Void = await lab("void", payment.ref, idempotency_key="k-2")
+        payment: Payment = await harness.held("k-1")
+        void: Void = await harness("void", payment.ref, idempotency_key="k-2")
         require(
             void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"The void is {void.state}."
         )
-        payment_state = await lab.settled(payment)
+        payment_state = await harness.settled(payment)
         require(
             payment_state.state is PaymentState.VOIDED, f"The payment is {payment_state.state}."
         )
-        if PaymentsCapability.AUTHORIZE not in lab.capabilities:
+        if PaymentsCapability.AUTHORIZE not in harness.capabilities:
             return
         try:
-            late_capture: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
+            late_capture: Capture = await harness(
+                "capture", payment.ref, EUROS, idempotency_key="k-3"
+            )
         except VendorRejected:
             return
         require(late_capture.state is MoveState.PENDING, "A voided authorisation was captured.")
         require(
-            (await lab.settled(payment_state)).state is PaymentState.VOIDED,
+            (await harness.settled(payment_state)).state is PaymentState.VOIDED,
             "A voided payment was captured.",
         )
 
 
 async def money_is_refunded_in_parts(make: Open) -> None:
     """Refunds in parts are made once per idempotency key, and never exceed the captured amount."""
-    async with make() as lab:
-        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        payment = await lab.settled(payment)
+    async with make() as harness:
+        payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
+        payment = await harness.settled(payment)
         part = Money("50.00", "EUR")
-        request_count = len(lab.sandbox.requests)
-        coroutine = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
-        await lab.refused(InvalidData, coroutine, "Another currency")
+        request_count = len(harness.sandbox.requests)
+        coroutine = harness("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
+        await harness.refused(InvalidData, coroutine, "Another currency")
         require(
-            request_count == len(lab.sandbox.requests),
+            request_count == len(harness.sandbox.requests),
             "An amount in another currency was sent to the vendor.",
         )
         for key in ("r-1", "r-1", "r-2"):
-            refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
+            refund: Refund = await harness("refund", payment.ref, part, idempotency_key=key)
             require(
                 refund.state in {MoveState.SUCCEEDED, MoveState.PENDING},
                 "The capture or refund failed.",
@@ -144,33 +149,35 @@ async def money_is_refunded_in_parts(make: Open) -> None:
                 refund.amount == part and refund.raw,
                 "The refund has another amount, or no raw data.",
             )
-        payment = await lab.settled(payment)
-        lab.check_refunded(payment, part * 2)
+        payment = await harness.settled(payment)
+        harness.check_refunded(payment, part * 2)
         try:
-            further_refund: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
+            further_refund: Refund = await harness(
+                "refund", payment.ref, EUROS, idempotency_key="r-3"
+            )
         except VendorRejected:
             return
         require(
             further_refund.state is MoveState.PENDING,
             "A refund of more than the captured amount is reported as done.",
         )
-        lab.check_refunded(await lab.settled(payment), part * 2)
+        harness.check_refunded(await harness.settled(payment), part * 2)
 
 
 async def a_forbidden_operation_is_refused(make: Open) -> None:
     """An operation that a payment's state forbids raises the same error class at every vendor."""
-    async with make() as lab:
-        payment = await lab.taken("k-1")
+    async with make() as harness:
+        payment = await harness.taken("k-1")
         steps: tuple[tuple[PaymentsCapability | None, str, tuple[Any, ...]], ...] = (
             (PaymentsCapability.AUTHORIZE, "capture", (EUROS,)),
             (PaymentsCapability.VOID, "void", ()),
             (None, "refund", (EUROS * 2,)),
         )
         for number, (capability, verb, arguments) in enumerate(steps):
-            if capability is not None and capability not in lab.capabilities:
+            if capability is not None and capability not in harness.capabilities:
                 continue
             try:
-                move = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
+                move = await harness(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
             except ConnectorError as error:
                 require(type(error) is VendorRejected, f"A {verb} ended with {error!r}.")
             else:
@@ -181,18 +188,18 @@ async def a_forbidden_operation_is_refused(make: Open) -> None:
 
 async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
     """A refund without an amount refunds what is left, or is refused before sending."""
-    async with make() as lab:
-        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        payment = await lab.settled(payment)
+    async with make() as harness:
+        payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
+        payment = await harness.settled(payment)
         part = Money("50.00", "EUR")
-        await lab("refund", payment.ref, part, idempotency_key="r-1")
-        lab.subject.happen()
-        request_count = len(lab.sandbox.requests)
+        await harness("refund", payment.ref, part, idempotency_key="r-1")
+        harness.subject.happen()
+        request_count = len(harness.sandbox.requests)
         try:
-            remaining_refund: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
+            remaining_refund: Refund = await harness("refund", payment.ref, idempotency_key="r-2")
         except VendorRejected:
             require(
-                request_count == len(lab.sandbox.requests),
+                request_count == len(harness.sandbox.requests),
                 "The refused refund was sent nevertheless.",
             )
             return

@@ -18,8 +18,8 @@ from moorage.contracts.payments import (
     SubscriptionState,
 )
 from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
-from moorage.testing.kits._contract_lab import with_body
-from moorage.testing.kits._payments_lab import FIRST, Lab
+from moorage.testing.kits._contract_harness import with_body
+from moorage.testing.kits._payments_harness import FIRST, Harness
 from moorage.testing.kits._payments_stored import FAR
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SlowAnswer
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Subscription, SubscriptionCharge
     from moorage.contracts.ref import Ref
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _AMOUNT: Final = Money("20.05", "EUR")
 _BUYER: Final = Customer(name="Ada Byron", email="ada@erp.example", phone="+919000090000")
@@ -37,9 +37,9 @@ _YEAR: Final = BillingInterval("year")
 _NEW_WORD: Final = "levitated"
 
 
-def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
+def subscription_request(harness: Harness, **fields: Any) -> SubscriptionRequest:
     """Return a request for a subscription paid with the subject's stored payment method."""
-    source, customer = lab.subject.subscriber or (None, _BUYER)
+    source, customer = harness.subject.subscriber or (None, _BUYER)
     values: dict[str, Any] = {
         "amount": _AMOUNT,
         "interval": _QUARTER,
@@ -52,69 +52,69 @@ def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
     return SubscriptionRequest(**values)
 
 
-async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscription:
+async def consented_subscription(harness: Harness, subscription: Subscription) -> Subscription:
     """Return a subscription after the buyer has taken the next action, if any."""
     if subscription.next_action is None:
         return subscription
-    consent: Any = lab.subject.consent
+    consent: Any = harness.subject.consent
     require(consent is not None, "The subject has no buyer who could consent.")
     consent(subscription.ref.id)
-    current: Subscription = await lab("get_subscription", subscription.ref)
+    current: Subscription = await harness("get_subscription", subscription.ref)
     require(current.next_action is None, "A buyer who has consented is asked again.")
     return current
 
 
 async def a_subscription_is_created_once(make: Open) -> None:
     """A subscription is created once per idempotency key, and can be looked up."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        request = subscription_request(lab)
-        missing_call = lab("create_subscription", request, idempotency_key=None)
-        await lab.refused(InvalidData, missing_call, "A subscription without a key")
-        count = len(lab.sandbox.requests)
-        created: Subscription = await lab("create_subscription", request, idempotency_key="s-0")
-        steps = len(lab.sandbox.requests) - count
+        request = subscription_request(harness)
+        missing_call = harness("create_subscription", request, idempotency_key=None)
+        await harness.refused(InvalidData, missing_call, "A subscription without a key")
+        count = len(harness.sandbox.requests)
+        created: Subscription = await harness("create_subscription", request, idempotency_key="s-0")
+        steps = len(harness.sandbox.requests) - count
         require(
             request.source or created.next_action,
             "A buyer without a stored payment method is not asked to pay.",
         )
-        _check_new(await consented_subscription(lab, created), request)
+        _check_new(await consented_subscription(harness, created), request)
         ids = {created.ref.id}
         for step in range(steps):
             key = f"s-{step + 1}"
             next_request = attrs.evolve(request, reference=f"SUB-{step + 8}")
-            lab.sandbox.fail(*[SlowAnswer(0.0)] * step, Lost())
-            lost_call = lab("create_subscription", next_request, idempotency_key=key)
-            await lab.refused(ConnectionFailed, lost_call, "A lost answer")
-            repeated: Subscription = await lab(
+            harness.sandbox.fail(*[SlowAnswer(0.0)] * step, Lost())
+            lost_call = harness("create_subscription", next_request, idempotency_key=key)
+            await harness.refused(ConnectionFailed, lost_call, "A lost answer")
+            repeated: Subscription = await harness(
                 "create_subscription", next_request, idempotency_key=key
             )
             ids.add(repeated.ref.id)
         subscription_ids = {
-            item.ref.id for item in (await lab("list_subscriptions", account=FIRST)).items
+            item.ref.id for item in (await harness("list_subscriptions", account=FIRST)).items
         }
         require(
             subscription_ids == ids and len(ids) == steps + 1,
             "The vendor does not have exactly one subscription per idempotency key.",
         )
-        current: Subscription = await lab("get_subscription", created.ref)
+        current: Subscription = await harness("get_subscription", created.ref)
         require(current.ref == created.ref, "Another subscription was looked up.")
         _check_new(current, request)
         require(current.next_action is None, "A buyer who has consented is asked again.")
-        yearly = subscription_request(lab, interval=_YEAR, reference="SUB-year")
-        charged_yearly: Subscription = await lab(
+        yearly = subscription_request(harness, interval=_YEAR, reference="SUB-year")
+        charged_yearly: Subscription = await harness(
             "create_subscription", yearly, idempotency_key="s-y"
         )
         require(
             charged_yearly.interval == _YEAR,
             f"An interval of a year is read as {charged_yearly.interval}.",
         )
-        lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
-        broken_call = lab(
+        harness.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
+        broken_call = harness(
             "create_subscription", attrs.evolve(request, reference="SUB-x"), idempotency_key="s-x"
         )
-        await lab.refused(VendorFailed, broken_call, "An empty answer")
+        await harness.refused(VendorFailed, broken_call, "An empty answer")
 
 
 def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None:
@@ -139,11 +139,11 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
 
 async def a_buyer_consents_to_a_subscription(make: Open) -> None:
     """A subscription without payment source waits for the buyer at a URL, which no repr shows."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTION_CONSENT not in harness.capabilities:
             return
-        request = subscription_request(lab, source=None)
-        created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
+        request = subscription_request(harness, source=None)
+        created: Subscription = await harness("create_subscription", request, idempotency_key="s-1")
         state, action = created.state, created.next_action
         require(state is SubscriptionState.PENDING, f"A subscription without consent is {state}.")
         require(created.amount == request.amount, f"{_AMOUNT} became {created.amount}.")
@@ -155,12 +155,12 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
         url = "" if action is None else action.url or ""
         require(url.startswith("https://"), f"The buyer has no URL but {url!r}.")
         require(url not in repr(created), "The buyer's URL is shown.")
-        waiting_subscription: Subscription = await lab("get_subscription", created.ref)
+        waiting_subscription: Subscription = await harness("get_subscription", created.ref)
         require(
             waiting_subscription.next_action == action,
             "A buyer who has not consented has another step.",
         )
-        subscription = await consented_subscription(lab, waiting_subscription)
+        subscription = await consented_subscription(harness, waiting_subscription)
         require(
             subscription.state is SubscriptionState.ACTIVE,
             f"After the consent, the subscription is {subscription.state}.",
@@ -169,12 +169,14 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
 
 async def a_subscription_starts_later(make: Open) -> None:
     """A subscription with a start date is not charged earlier."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        request = subscription_request(lab, starts_at=FAR)
-        requested: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-        created = await consented_subscription(lab, requested)
+        request = subscription_request(harness, starts_at=FAR)
+        requested: Subscription = await harness(
+            "create_subscription", request, idempotency_key="s-1"
+        )
+        created = await consented_subscription(harness, requested)
         state = created.state
         require(
             state is SubscriptionState.TRIALING, f"A subscription that starts later is {state}."
@@ -187,47 +189,47 @@ async def a_subscription_starts_later(make: Open) -> None:
 
 async def a_subscription_is_changed(make: Open) -> None:
     """A change of a subscription takes effect, and an invalid one is refused before sending."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        ref = await _new_subscription(lab)
-        count = len(lab.sandbox.requests)
-        change = partial(lab, "change_subscription", ref)
-        await lab.refused(
+        ref = await _new_subscription(harness)
+        count = len(harness.sandbox.requests)
+        change = partial(harness, "change_subscription", ref)
+        await harness.refused(
             InvalidData, change(idempotency_key="c-1"), "A change without any new value"
         )
         foreign_call = change(amount=Money("5", "CHF"), idempotency_key="c-2")
-        await lab.refused(InvalidData, foreign_call, "An amount in another currency")
-        require(len(lab.sandbox.requests) == count, "A wrong change was sent.")
+        await harness.refused(InvalidData, foreign_call, "An amount in another currency")
+        require(len(harness.sandbox.requests) == count, "A wrong change was sent.")
         new_amount = Money("30.10", "EUR")
         changed_subscription = await consented_subscription(
-            lab, await change(amount=new_amount, idempotency_key="c-3")
+            harness, await change(amount=new_amount, idempotency_key="c-3")
         )
         require(
             changed_subscription.amount == new_amount,
             f"{new_amount} became {changed_subscription.amount}.",
         )
-        if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.capabilities:
+        if PaymentsCapability.SUBSCRIPTION_QUANTITY in harness.capabilities:
             larger_subscription = await consented_subscription(
-                lab, await change(quantity=4, idempotency_key="c-4")
+                harness, await change(quantity=4, idempotency_key="c-4")
             )
             require(
                 (larger_subscription.quantity, larger_subscription.amount) == (4, new_amount),
                 "The quantity is lost.",
             )
-        current: Subscription = await lab("get_subscription", ref)
+        current: Subscription = await harness("get_subscription", ref)
         require(current.amount == new_amount, "The change is lost.")
         require(current.interval == _QUARTER, f"The interval became {current.interval}.")
 
 
 async def a_subscription_ends(make: Open) -> None:
     """A cancelled subscription is not charged or changed any more, and stays cancelled."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        ref = await _new_subscription(lab)
-        if PaymentsCapability.SUBSCRIPTION_PERIOD_END in lab.capabilities:
-            ending: Subscription = await lab(
+        ref = await _new_subscription(harness)
+        if PaymentsCapability.SUBSCRIPTION_PERIOD_END in harness.capabilities:
+            ending: Subscription = await harness(
                 "cancel_subscription", ref, at_period_end=True, idempotency_key="x-1"
             )
             state = ending.state
@@ -236,11 +238,11 @@ async def a_subscription_ends(make: Open) -> None:
             )
             require(ending.ends_at is not None, "The end has no time.")
             require(ending.next_charge_at is None, "A subscription that ends is charged again.")
-        lab.sandbox.fail(Lost())
-        lost_call = lab("cancel_subscription", ref, idempotency_key="x-2")
-        await lab.refused(ConnectionFailed, lost_call, "A lost answer")
+        harness.sandbox.fail(Lost())
+        lost_call = harness("cancel_subscription", ref, idempotency_key="x-2")
+        await harness.refused(ConnectionFailed, lost_call, "A lost answer")
         for key in ("x-2", "x-3"):
-            ended_subscription: Subscription = await lab(
+            ended_subscription: Subscription = await harness(
                 "cancel_subscription", ref, idempotency_key=key
             )
             state = ended_subscription.state
@@ -249,22 +251,22 @@ async def a_subscription_ends(make: Open) -> None:
                 ended_subscription.next_charge_at is None,
                 "A cancelled subscription is charged again.",
             )
-        late_call = lab("change_subscription", ref, amount=_AMOUNT, idempotency_key="x-4")
-        await lab.refused(VendorRejected, late_call, "A change of a cancelled subscription")
+        late_call = harness("change_subscription", ref, amount=_AMOUNT, idempotency_key="x-4")
+        await harness.refused(VendorRejected, late_call, "A change of a cancelled subscription")
         unknown_ref = attrs.evolve(ref, id="unknown")
         for operation in ("cancel_subscription", "change_subscription"):
             fields: dict[str, Any] = {} if operation[1] == "a" else {"amount": _AMOUNT}
-            unknown_call = lab(operation, unknown_ref, idempotency_key=operation, **fields)
-            await lab.refused(VendorRejected, unknown_call, f"An unknown {operation}")
+            unknown_call = harness(operation, unknown_ref, idempotency_key=operation, **fields)
+            await harness.refused(VendorRejected, unknown_call, f"An unknown {operation}")
 
 
 async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
     """A subscription's unknown state is reported as unknown."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        ref = await _new_subscription(lab)
-        changed_subscription: Subscription = await lab.with_status(
+        ref = await _new_subscription(harness)
+        changed_subscription: Subscription = await harness.with_status(
             _NEW_WORD, "get_subscription", ref, in_all=True
         )
         require(
@@ -275,20 +277,20 @@ async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
 
 async def charges_of_a_subscription_are_reported(make: Open) -> None:
     """Webhooks report a subscription's renewals and failed charges, with amounts."""
-    async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
+    async with make() as harness:
+        if PaymentsCapability.SUBSCRIPTIONS not in harness.capabilities:
             return
-        ref = await _new_subscription(lab)
-        count = len(lab.sandbox.sent)
-        if lab.subject.renew is not None:
-            lab.subject.renew(ref.id, True)
-            lab.subject.renew(ref.id, False)
+        ref = await _new_subscription(harness)
+        count = len(harness.sandbox.sent)
+        if harness.subject.renew is not None:
+            harness.subject.renew(ref.id, True)
+            harness.subject.renew(ref.id, False)
         charges: list[SubscriptionCharge] = []
-        verifier = lab.verifier(replay_guard=False)
-        for notice in lab.sandbox.sent[count:]:
+        verifier = harness.verifier(replay_guard=False)
+        for notice in harness.sandbox.sent[count:]:
             for webhook in verifier.verify(**notice.arguments()):
-                for event in lab.hub.events(FIRST, webhook):
-                    event_state = await lab("follow_up", event)
+                for event in harness.hub.events(FIRST, webhook):
+                    event_state = await harness("follow_up", event)
                     charge = event_state.subscription_charge
                     if charge is not None and charge not in charges:
                         charges.append(charge)
@@ -302,10 +304,10 @@ async def charges_of_a_subscription_are_reported(make: Open) -> None:
         require(len({charge.id for charge in charges}) == len(charges), "Charges share an id.")
 
 
-async def _new_subscription(lab: Lab) -> Ref:
-    request = subscription_request(lab)
-    created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
-    return (await consented_subscription(lab, created)).ref
+async def _new_subscription(harness: Harness) -> Ref:
+    request = subscription_request(harness)
+    created: Subscription = await harness("create_subscription", request, idempotency_key="s-1")
+    return (await consented_subscription(harness, created)).ref
 
 
 SUBSCRIPTIONS: Final = (

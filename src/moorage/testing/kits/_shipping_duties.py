@@ -12,13 +12,13 @@ import attrs
 from moorage.contracts.shipping import Customs, CustomsItem, ShippingCapability
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
-from moorage.testing.kits._shipping_lab import Lab
+from moorage.testing.kits._shipping_harness import Harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import DutiesEstimate, RateRequest
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _FREIGHT: Final = Money("20.00", "USD")
 _SHIRTS: Final = CustomsItem(
@@ -40,11 +40,11 @@ _PENS: Final = CustomsItem(
 )
 
 
-def declared(lab: Lab, *items: CustomsItem) -> RateRequest:
+def declared(harness: Harness, *items: CustomsItem) -> RateRequest:
     """Return a shipment abroad with these goods, or with shirts and pens."""
     customs = Customs(items=items or (_SHIRTS, _PENS), signer="Steve Brule")
-    recipient = lab.address(country="CA", region="ON", postal_code="M4W1A8")
-    return lab.request(recipient, customs=customs)
+    recipient = harness.address(country="CA", region="ON", postal_code="M4W1A8")
+    return harness.request(recipient, customs=customs)
 
 
 def electronic_invoices() -> dict[ShippingCapability, Customs]:
@@ -61,11 +61,11 @@ async def duties_are_estimated(make: Open) -> None:
 
     The amounts are in the currency of the goods, and the items in the order of the declaration.
     """
-    async with make() as lab:
-        if ShippingCapability.DUTIES not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.DUTIES not in harness.capabilities:
             return
-        estimate = partial(lab, "estimate_duties")
-        result: DutiesEstimate = await estimate(declared(lab))
+        estimate = partial(harness, "estimate_duties")
+        result: DutiesEstimate = await estimate(declared(harness))
         require(result.goods == Money("110.00", "USD"), "The value of the goods is wrong.")
         require(len(result.items) == 2 and result.raw, "An item or the answer is missing.")
         amounts = [result.duties, result.taxes, result.fees, *(item.total for item in result.items)]
@@ -76,28 +76,32 @@ async def duties_are_estimated(make: Open) -> None:
             Money("0", "USD") < on_items <= result.total,
             "The charges on the items exceed the charges on the shipment.",
         )
-        reordered_estimate: DutiesEstimate = await estimate(declared(lab, _PENS, _SHIRTS))
+        reordered_estimate: DutiesEstimate = await estimate(declared(harness, _PENS, _SHIRTS))
         require(reordered_estimate.items == result.items[::-1], "The items are in another order.")
         one_piece = attrs.evolve(_SHIRTS, quantity=1)
-        piece_estimate: DutiesEstimate = await estimate(declared(lab, one_piece, _PENS))
+        piece_estimate: DutiesEstimate = await estimate(declared(harness, one_piece, _PENS))
         require(
             piece_estimate == result,
             "The charges depend on the number of pieces of the same value.",
         )
-        lab.check_hides(repr(result), "An estimate")
+        harness.check_hides(repr(result), "An estimate")
         yen = attrs.evolve(_SHIRTS, value=Money("10000", "JPY"))
-        in_yen: DutiesEstimate = await estimate(declared(lab, yen))
+        in_yen: DutiesEstimate = await estimate(declared(harness, yen))
         require(in_yen.total.currency == "JPY", "Goods in yen have charges in another currency.")
-        require(lab.sold() == 0, "A calculation of duties bought a shipment.")
+        require(harness.sold() == 0, "A calculation of duties bought a shipment.")
 
 
 async def duties_include_the_freight(make: Open) -> None:
     """The price of the transport is sent, and is part of the landed cost."""
-    async with make() as lab:
-        if ShippingCapability.DUTIES not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.DUTIES not in harness.capabilities:
             return
-        estimate_without_freight: DutiesEstimate = await lab("estimate_duties", declared(lab))
-        result: DutiesEstimate = await lab("estimate_duties", declared(lab), freight=_FREIGHT)
+        estimate_without_freight: DutiesEstimate = await harness(
+            "estimate_duties", declared(harness)
+        )
+        result: DutiesEstimate = await harness(
+            "estimate_duties", declared(harness), freight=_FREIGHT
+        )
         require(
             estimate_without_freight.total < result.total,
             "The price of the transport does not change the charges.",
@@ -105,31 +109,33 @@ async def duties_include_the_freight(make: Open) -> None:
         require(result.freight == _FREIGHT, "The price of the transport is wrong.")
         landed_cost = Money("110.00", "USD") + _FREIGHT + result.total
         require(result.landed_cost == landed_cost, "The landed cost is wrong.")
-        count = len(lab.sandbox.requests)
+        count = len(harness.sandbox.requests)
         refused: dict[str, dict[str, Any]] = {
-            "Goods that nobody declares": {"shipment": lab.request()},
+            "Goods that nobody declares": {"shipment": harness.request()},
             "A transport in another currency": {"freight": Money("20.00", "EUR")},
         }
         for name, fields in refused.items():
-            shipment = fields.pop("shipment", declared(lab))
-            await lab.refused(InvalidData, lab("estimate_duties", shipment, **fields), name)
-        require(len(lab.sandbox.requests) == count, "A request was sent for incomplete data.")
+            shipment = fields.pop("shipment", declared(harness))
+            await harness.refused(InvalidData, harness("estimate_duties", shipment, **fields), name)
+        require(len(harness.sandbox.requests) == count, "A request was sent for incomplete data.")
 
 
 async def an_invoice_is_sent_electronically(make: Open) -> None:
     """A purchase orders the electronic invoice only if the declaration does, with your file."""
-    async with make() as lab:
+    async with make() as harness:
         for capability, customs in electronic_invoices().items():
-            if capability not in lab.capabilities:
+            if capability not in harness.capabilities:
                 continue
-            marker = lab.subject.paperless
+            marker = harness.subject.paperless
             paper = attrs.evolve(customs, paperless=False, invoice_file=None)
             for declaration in (paper, customs):
-                count = len(lab.sandbox.requests)
-                request = lab.request(lab.address(country="CA"), customs=declaration)
+                count = len(harness.sandbox.requests)
+                request = harness.request(harness.address(country="CA"), customs=declaration)
                 key = f"{capability}-{declaration is paper}"
-                shipment = await lab("create_shipment", lab.purchase(request), idempotency_key=key)
-                bodies = b"".join(item.body for item in lab.sandbox.requests[count:])
+                shipment = await harness(
+                    "create_shipment", harness.purchase(request), idempotency_key=key
+                )
+                bodies = b"".join(item.body for item in harness.sandbox.requests[count:])
                 is_electronic = marker is not None and marker in bodies
                 require(
                     is_electronic is (declaration is not paper),

@@ -23,13 +23,13 @@ from moorage.errors import (
 )
 from moorage.testing.kits._sent_requests import require_no_repeats, with_added_words
 from moorage.testing.kits._shipping_duties import declared
-from moorage.testing.kits._shipping_lab import Lab
+from moorage.testing.kits._shipping_harness import Harness
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
 
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _LONGEST_KEY: Final = "k" * 255
 _EMAIL: Final = "swan@mail.example"
@@ -42,50 +42,50 @@ async def each_request_is_sent_once(make: Open) -> None:
 
     A key of the greatest length buys a shipment like any other.
     """
-    async with make() as lab:
-        shipment: Shipment = await lab(
-            "create_shipment", lab.shipment(), idempotency_key=_LONGEST_KEY
+    async with make() as harness:
+        shipment: Shipment = await harness(
+            "create_shipment", harness.shipment(), idempotency_key=_LONGEST_KEY
         )
-        require_no_repeats("purchase", lab.sandbox.requests)
-        other_bought: Shipment = await lab(
-            "create_shipment", lab.shipment(2), idempotency_key="k-2"
+        require_no_repeats("purchase", harness.sandbox.requests)
+        other_bought: Shipment = await harness(
+            "create_shipment", harness.shipment(2), idempotency_key="k-2"
         )
         number, carrier = shipment.tracking_numbers[0], shipment.carrier
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
-            "request for an offer": partial(lab.offers, lab.request()),
-            "look at a shipment": partial(lab, "get_shipment", shipment.ref),
+            "request for an offer": partial(harness.offers, harness.request()),
+            "look at a shipment": partial(harness, "get_shipment", shipment.ref),
         }
-        if ShippingCapability.LABEL_AGAIN in lab.capabilities:
-            calls["request for a label"] = partial(lab, "get_label", shipment.ref)
-        if ShippingCapability.TRACK in lab.capabilities:
-            calls["look at a parcel"] = partial(lab, "track", number, carrier)
-            calls["look at a bought parcel"] = partial(lab, "track_shipment", shipment.ref)
-        if ShippingCapability.VALIDATE_ADDRESS in lab.capabilities:
-            calls["check of an address"] = partial(lab, "validate_address", lab.address())
-        if ShippingCapability.DUTIES in lab.capabilities:
-            calls["estimate of duties"] = partial(lab, "estimate_duties", declared(lab))
-        if ShippingCapability.CANCEL in lab.capabilities:
-            calls["cancellation"] = partial(lab, "cancel", other_bought.ref)
+        if ShippingCapability.LABEL_AGAIN in harness.capabilities:
+            calls["request for a label"] = partial(harness, "get_label", shipment.ref)
+        if ShippingCapability.TRACK in harness.capabilities:
+            calls["look at a parcel"] = partial(harness, "track", number, carrier)
+            calls["look at a bought parcel"] = partial(harness, "track_shipment", shipment.ref)
+        if ShippingCapability.VALIDATE_ADDRESS in harness.capabilities:
+            calls["check of an address"] = partial(harness, "validate_address", harness.address())
+        if ShippingCapability.DUTIES in harness.capabilities:
+            calls["estimate of duties"] = partial(harness, "estimate_duties", declared(harness))
+        if ShippingCapability.CANCEL in harness.capabilities:
+            calls["cancellation"] = partial(harness, "cancel", other_bought.ref)
         for name, call in calls.items():
-            request_count = len(lab.sandbox.requests)
+            request_count = len(harness.sandbox.requests)
             await call()
-            require_no_repeats(name, lab.sandbox.requests[request_count:])
+            require_no_repeats(name, harness.sandbox.requests[request_count:])
 
 
 async def no_error_shows_a_secret(make: Open) -> None:
     """Check that errors hide credentials and addresses, even if the vendor repeats them."""
-    async with make() as lab:
-        await lab.offers(lab.request())
-        secret, sold_count = _sent_secret(lab), lab.sold()
+    async with make() as harness:
+        await harness.offers(harness.request())
+        secret, sold_count = _sent_secret(harness), harness.sold()
         words = f" {secret} {_EMAIL}"
-        for number, (answer, kind, _) in enumerate(lab.subject.refusals):
-            lab.line.refusal = with_added_words(words, answer)
-            purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
-            error = await lab.refused(kind, purchase, f"Refusal {number}")
+        for number, (answer, kind, _) in enumerate(harness.subject.refusals):
+            harness.line.refusal = with_added_words(words, answer)
+            purchase = harness("create_shipment", harness.shipment(), idempotency_key=f"k-{number}")
+            error = await harness.refused(kind, purchase, f"Refusal {number}")
             shown_text = f"{error}{error!r}{error.vendor_message}"
             for word in (secret, _EMAIL):
                 require(word not in shown_text, f"Refusal {number} shows a secret.")
-        require(lab.sold() == sold_count, "A refused label was bought.")
+        require(harness.sold() == sold_count, "A refused label was bought.")
 
 
 async def no_log_shows_a_secret(make: Open) -> None:
@@ -93,20 +93,22 @@ async def no_log_shows_a_secret(make: Open) -> None:
 
     This matters most for a vendor that takes its key in the query, because URLs are shown often.
     """
-    async with make() as lab:
-        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        answer, kind, _ = lab.subject.refusals[0]
-        lab.line.refusal = answer
-        refused = lab("create_shipment", lab.shipment(2), idempotency_key="k-2")
-        refusal = await lab.refused(kind, refused, "A refusal")
-        lab.line.lost = lab.sold()
-        lost = lab("create_shipment", lab.shipment(3), idempotency_key="k-3")
-        loss = await lab.refused(ConnectorError, lost, "A lost answer")
-        reprs = [repr(lab.subject.vendor), repr(lab.hub), repr(bought)]
+    async with make() as harness:
+        bought: Shipment = await harness(
+            "create_shipment", harness.shipment(), idempotency_key="k-1"
+        )
+        answer, kind, _ = harness.subject.refusals[0]
+        harness.line.refusal = answer
+        refused = harness("create_shipment", harness.shipment(2), idempotency_key="k-2")
+        refusal = await harness.refused(kind, refused, "A refusal")
+        harness.line.lost = harness.sold()
+        lost = harness("create_shipment", harness.shipment(3), idempotency_key="k-3")
+        loss = await harness.refused(ConnectorError, lost, "A lost answer")
+        reprs = [repr(harness.subject.vendor), repr(harness.hub), repr(bought)]
         texts = [*reprs, *(f"{error}{error!r}{vars(error)!r}" for error in (refusal, loss))]
-        authorizations = (item.headers.get("authorization") for item in lab.sandbox.requests)
+        authorizations = (item.headers.get("authorization") for item in harness.sandbox.requests)
         tokens = {text.split()[-1] for text in authorizations if text}
-        await lab.require_hidden(texts, {lab.subject.secret, *tokens})
+        await harness.require_hidden(texts, {harness.subject.secret, *tokens})
 
 
 async def money_keeps_its_currency(make: Open) -> None:
@@ -114,13 +116,13 @@ async def money_keeps_its_currency(make: Open) -> None:
 
     A vendor may refuse a currency before it sends anything.
     """
-    async with make() as lab:
-        if ShippingCapability.INSURANCE in lab.capabilities:
-            insured = lab.request(insurance=Money("100", "USD"))
-            await lab("create_shipment", lab.purchase(insured), idempotency_key="k-1")
-            bodies = b"".join(request.body for request in lab.sandbox.requests).lower()
+    async with make() as harness:
+        if ShippingCapability.INSURANCE in harness.capabilities:
+            insured = harness.request(insurance=Money("100", "USD"))
+            await harness("create_shipment", harness.purchase(insured), idempotency_key="k-1")
+            bodies = b"".join(request.body for request in harness.sandbox.requests).lower()
             require(_OTHER_CURRENCY not in bodies, "Insurance has another currency.")
-        if ShippingCapability.CUSTOMS not in lab.capabilities:
+        if ShippingCapability.CUSTOMS not in harness.capabilities:
             return
         for currency, value in _VALUES:
             shirts = CustomsItem(
@@ -132,20 +134,20 @@ async def money_keeps_its_currency(make: Open) -> None:
                 hs_code="610910",
             )
             customs = Customs(items=[shirts], signer="Steve Brule")
-            request_count = len(lab.sandbox.requests)
-            recipient = lab.address(country="CA")
-            foreign_shipment = lab.request(
+            request_count = len(harness.sandbox.requests)
+            recipient = harness.address(country="CA")
+            foreign_shipment = harness.request(
                 to=recipient, customs=customs, reference=f"order {currency}"
             )
-            purchase = lab(
-                "create_shipment", lab.purchase(foreign_shipment), idempotency_key=currency
+            purchase = harness(
+                "create_shipment", harness.purchase(foreign_shipment), idempotency_key=currency
             )
             try:
                 await purchase
             except (InvalidData, UnsupportedByVendor) as error:
                 require(currency != "USD", f"Goods with a value in dollars were refused: {error}")
                 continue
-            requests = lab.sandbox.requests[request_count:]
+            requests = harness.sandbox.requests[request_count:]
             bodies = b"".join(request.body for request in requests).lower()
             word = f'"{currency.lower()}"'.encode()
             require(word in bodies, f"The currency {currency} of goods is lost.")
@@ -155,34 +157,34 @@ async def money_keeps_its_currency(make: Open) -> None:
 
 async def a_repeat_requests_no_new_rates(make: Open) -> None:
     """A repeated purchase with the same key requests no new rates, because they might differ."""
-    async with make() as lab:
-        if ShippingCapability.RATES not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.RATES not in harness.capabilities:
             return
-        await lab("get_rates", lab.request())
-        paths = {item.path for item in lab.sandbox.requests if item.method == "POST"}
-        lab.line.refusal = Response(503, body=b"<html></html>")
-        purchase = partial(lab, "create_shipment", lab.shipment(), idempotency_key="k-1")
-        await lab.refused(VendorFailed | OutcomeUnknown, purchase(), "An outage")
-        request_count = len(lab.sandbox.requests)
+        await harness("get_rates", harness.request())
+        paths = {item.path for item in harness.sandbox.requests if item.method == "POST"}
+        harness.line.refusal = Response(503, body=b"<html></html>")
+        purchase = partial(harness, "create_shipment", harness.shipment(), idempotency_key="k-1")
+        await harness.refused(VendorFailed | OutcomeUnknown, purchase(), "An outage")
+        request_count = len(harness.sandbox.requests)
         try:
             await purchase()
         except OutcomeUnknown:
             pass
         except IdempotencyConflict as error:
             raise AssertionError("A repeated purchase chose another rate.") from error
-        requests = lab.sandbox.requests[request_count:]
+        requests = harness.sandbox.requests[request_count:]
         require(
             not any(request.path in paths for request in requests),
             "A repeated purchase requested rates again.",
         )
 
 
-def _sent_secret(lab: Lab) -> str:
+def _sent_secret(harness: Harness) -> str:
     """Return the secret in the latest request: the account's own, or an access token."""
-    request = lab.sandbox.requests[-1]
+    request = harness.sandbox.requests[-1]
     headers = request.headers
-    is_sent = any(lab.subject.secret in value for _, value in (*headers.pairs, *request.query))
-    return lab.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]
+    is_sent = any(harness.subject.secret in value for _, value in (*headers.pairs, *request.query))
+    return harness.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]
 
 
 REQUESTS: Final = (

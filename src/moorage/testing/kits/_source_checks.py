@@ -16,7 +16,7 @@ from moorage.errors import ConnectorError, UnsupportedByVendor
 from moorage.pipelines.pipeline import Pipeline
 from moorage.ports.pipelines import PollLimits
 from moorage.testing.fakes.pipelines import MemorySink
-from moorage.testing.kits._source_lab import (
+from moorage.testing.kits._source_harness import (
     KEYS,
     LIMITS,
     LONG,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.ports.pipelines import SourceConnector
-    from moorage.testing.kits._source_lab import SourceSubject
+    from moorage.testing.kits._source_harness import SourceSubject
 
 _LARGE: Final = 10_000
 _MEASURED: Final = 10

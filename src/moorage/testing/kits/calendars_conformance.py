@@ -32,7 +32,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._calendars_lab import (
+from moorage.testing.kits._calendars_harness import (
     ACCOUNT,
     BERLIN,
     END,
@@ -40,10 +40,10 @@ from moorage.testing.kits._calendars_lab import (
     START,
     TITLE,
     CalendarsSubject,
-    Lab,
+    Harness,
     calls_by_capability,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_unsupported,
     require_words,
     through_async_hub,
@@ -75,23 +75,23 @@ _NOT_FOUND: Final = (404, 410)
 Factory: TypeAlias = Callable[[], CalendarsSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def calendars_are_listed_once(make: Open) -> None:
     """Each calendar is listed once over all pages, and the default calendar is marked."""
-    async with make() as lab:
-        lab.sandbox.largest_page = 1
-        page: CalendarPage = await lab("calendars")
+    async with make() as harness:
+        harness.sandbox.largest_page = 1
+        page: CalendarPage = await harness("calendars")
         page_items = list(page.items)
         while page.next is not None:
             require(len(page_items) < 5, "The pages of a list do not end.")
-            page = await lab("calendars", after=str(page.next))
+            page = await harness("calendars", after=str(page.next))
             page_items += page.items
         refs = [calendar.ref for calendar in page_items]
         require(len(refs) == len(set(refs)) == 2, f"{len(refs)} calendars are listed.")
         primary = [calendar.ref for calendar in page_items if calendar.primary]
-        require(primary == [lab.calendar], "No calendar is marked as the default calendar.")
+        require(primary == [harness.calendar], "No calendar is marked as the default calendar.")
         require(
             [item.writable for item in page_items] == [True, False],
             "The calendars have a wrong `writable`.",
@@ -100,9 +100,9 @@ async def calendars_are_listed_once(make: Open) -> None:
 
 async def an_event_is_written(make: Open) -> None:
     """A new event has all its fields, and can be read by its reference."""
-    async with make() as lab:
-        created = await lab.write(attendees=_ATTENDEES, **_FIELDS)
-        read = await lab.get(created.ref)
+    async with make() as harness:
+        created = await harness.write(attendees=_ATTENDEES, **_FIELDS)
+        read = await harness.get(created.ref)
         for event in (created, read):
             require(event.title == TITLE, "The title is lost.")
             require((event.start, event.end) == (START, END), f"The event begins at {event.start}.")
@@ -114,27 +114,27 @@ async def an_event_is_written(make: Open) -> None:
             require(event.attendees == _ATTENDEES, f"{len(event.attendees)} attendees are read.")
             require(event.status is EventStatus.CONFIRMED, f"The event is {event.status}.")
             require(bool(event.raw), "The result lacks the vendor's response.")
-        (stored_event,) = lab.sandbox.events()
+        (stored_event,) = harness.sandbox.events()
         require(stored_event.id == created.ref.id, "The reference is not of the event.")
         require(created.ref.account == ACCOUNT, "The reference names no account.")
-        require(lab.sandbox.invitations == 1, "The attendees were not invited once.")
+        require(harness.sandbox.invitations == 1, "The attendees were not invited once.")
 
 
 async def whole_days_are_kept(make: Open) -> None:
     """An all-day event has dates, ends on the day after its last, and can be given times."""
-    async with make() as lab:
+    async with make() as harness:
         days: dict[str, Any] = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
-        event = await lab.write(**days)
-        for read in (event, await lab.get(event.ref)):
+        event = await harness.write(**days)
+        for read in (event, await harness.get(event.ref)):
             require(read.all_day, "Whole-day events were changed to events with times.")
             require(
                 (read.start, read.end) == tuple(days.values()), f"The event begins at {read.start}."
             )
-        changed_event = await lab("update", event.ref, EventChanges(start=START, end=END))
+        changed_event = await harness("update", event.ref, EventChanges(start=START, end=END))
         require(
             (changed_event.start, changed_event.end) == (START, END), "Days did not become times."
         )
-        changed_event = await lab("update", event.ref, EventChanges(**days))
+        changed_event = await harness("update", event.ref, EventChanges(**days))
         require(
             changed_event.all_day and changed_event.start == days["start"],
             "Times did not become days.",
@@ -143,15 +143,15 @@ async def whole_days_are_kept(make: Open) -> None:
 
 async def times_are_exact(make: Open) -> None:
     """Event times are kept exactly, also across changes between winter and summer time."""
-    async with make() as lab:
+    async with make() as harness:
         forward = datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN)
         back = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
         for start in (forward, back, back.replace(fold=1), START.astimezone(UTC)):
             end = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
-            event = await lab.write(start=start, end=end)
-            read = await lab.get(event.ref)
+            event = await harness.write(start=start, end=end)
+            read = await harness.get(event.ref)
             moments = (start.astimezone(UTC), end.astimezone(UTC))
-            stored_event = lab.sandbox.events()[-1]
+            stored_event = harness.sandbox.events()[-1]
             require(
                 (stored_event.start, stored_event.end) == moments,
                 f"{start!r} is kept as {stored_event.start}.",
@@ -163,50 +163,52 @@ async def times_are_exact(make: Open) -> None:
 
 async def a_key_writes_once(make: Open) -> None:
     """An idempotency key creates one event, and a repeat returns this event."""
-    async with make() as lab:
-        events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
+    async with make() as harness:
+        events = [await harness.write(idempotency_key="k-1") for _ in range(3)]
         require(events[0] == events[1] == events[2], "A repeat returns another event.")
-        require(len(lab.titles()) == 1, "A key wrote several events.")
-        other_event = lab.write("Another", idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other_event, "A key for another event")
-        await lab.write(idempotency_key="k-2")
-        require(len(lab.titles()) == 2, "A second idempotency key created no second event.")
+        require(len(harness.titles()) == 1, "A key wrote several events.")
+        other_event = harness.write("Another", idempotency_key="k-1")
+        await harness.refused(IdempotencyConflict, other_event, "A key for another event")
+        await harness.write(idempotency_key="k-2")
+        require(len(harness.titles()) == 2, "A second idempotency key created no second event.")
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
     """After a lost response the event is looked up; if it is missing, the outcome is unknown."""
-    async with make() as lab:
-        await lab.write("Another")
-        lab.sandbox.fail(Lost())
-        event = await lab.write(idempotency_key="k-1")
+    async with make() as harness:
+        await harness.write("Another")
+        harness.sandbox.fail(Lost())
+        event = await harness.write(idempotency_key="k-1")
         require(event.title == TITLE, "Another event was returned for the lost response.")
-        require(event.ref.id == lab.sandbox.events()[-1].id, "The lost event is not found.")
-        count = len(lab.titles())
+        require(event.ref.id == harness.sandbox.events()[-1].id, "The lost event is not found.")
+        count = len(harness.titles())
         for key in ("k-2", "k-2"):
-            lab.sandbox.fail(Response(503, body=b"<html></html>"))
-            await lab.refused(OutcomeUnknown, lab.write(idempotency_key=key), "An outage")
-        lab.sandbox.forget_faults()
-        require(len(lab.titles()) == count, "An event that may have been written was written.")
+            harness.sandbox.fail(Response(503, body=b"<html></html>"))
+            await harness.refused(OutcomeUnknown, harness.write(idempotency_key=key), "An outage")
+        harness.sandbox.forget_faults()
+        require(len(harness.titles()) == count, "An event that may have been written was written.")
 
 
 async def only_named_fields_change(make: Open) -> None:
     """A change sets the named fields and keeps all others, even those unknown to moorage."""
-    async with make() as lab:
-        ref = (await lab.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
-        lab.sandbox.annotate(ref.id)
-        lab.sandbox.answer_invitation(ref.id, _ATTENDEES[0].email)
+    async with make() as harness:
+        ref = (await harness.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
+        harness.sandbox.annotate(ref.id)
+        harness.sandbox.answer_invitation(ref.id, _ATTENDEES[0].email)
         steps: tuple[dict[str, Any], ...] = (
             {"title": "Pickup"},
             {"description": "Two pallets.", "location": "Gate 2"},
             {"start": START + timedelta(hours=1), "end": END + timedelta(hours=1)},
             {"attendees": (_ATTENDEES[0], _ATTENDEES[2])},
         )
-        event_before = await lab.get(ref)
+        event_before = await harness.get(ref)
         for step in steps:
-            changed_event = await lab("update", ref, EventChanges(**step))
+            changed_event = await harness("update", ref, EventChanges(**step))
             _require_changed(event_before, changed_event, step)
-            require(await lab.get(ref) == changed_event, "A change is read as a different change.")
-            require(lab.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
+            require(
+                await harness.get(ref) == changed_event, "A change is read as a different change."
+            )
+            require(harness.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
             event_before = changed_event
         responses = [attendee.response for attendee in event_before.attendees]
         expected = [AttendeeResponse.ACCEPTED, AttendeeResponse.NONE]
@@ -223,11 +225,11 @@ def _require_changed(before: CalendarEvent, changed: CalendarEvent, step: dict[s
 
 async def named_fields_can_be_emptied(make: Open) -> None:
     """Fields named in `clear` are empty after a change."""
-    async with make() as lab:
-        ref = (await lab.write(attendees=_ATTENDEES, **_FIELDS)).ref
+    async with make() as harness:
+        ref = (await harness.write(attendees=_ATTENDEES, **_FIELDS)).ref
         names = ["description", "location", "attendees"]
-        await lab("update", ref, EventChanges(clear=names))
-        event = await lab.get(ref)
+        await harness("update", ref, EventChanges(clear=names))
+        event = await harness.get(ref)
         kept_fields = [name for name in names if getattr(event, name)]
         require(kept_fields == [], f"{kept_fields} are not empty.")
         require(event.title == TITLE, "Another field was emptied.")
@@ -235,19 +237,23 @@ async def named_fields_can_be_emptied(make: Open) -> None:
 
 async def a_version_is_compared(make: Open) -> None:
     """A change of an outdated version of an event is refused, and changes nothing."""
-    async with make() as lab:
-        if CalendarsCapability.VERSION not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.VERSION not in harness.capabilities:
             return
-        first = await lab.write()
+        first = await harness.write()
         changes = EventChanges(title="Pickup")
-        second = await lab("update", first.ref, changes, version=first.version)
+        second = await harness("update", first.ref, changes, version=first.version)
         require(second.version not in {None, first.version}, "The version stays the same.")
-        late_update = lab("update", first.ref, EventChanges(title="Late"), version=first.version)
-        await lab.refused(ChangedMeanwhile, late_update, "A change of an older version")
-        require(lab.titles() == ["Pickup"], "A change of an outdated version was accepted.")
-        lab.sandbox.fail(Lost())
-        lost_update = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
-        error = await lab.refused(
+        late_update = harness(
+            "update", first.ref, EventChanges(title="Late"), version=first.version
+        )
+        await harness.refused(ChangedMeanwhile, late_update, "A change of an older version")
+        require(harness.titles() == ["Pickup"], "A change of an outdated version was accepted.")
+        harness.sandbox.fail(Lost())
+        lost_update = harness(
+            "update", first.ref, EventChanges(title="Lost"), version=second.version
+        )
+        error = await harness.refused(
             ConnectionFailed, lost_update, "A change with a version whose response is lost"
         )
         require(
@@ -257,99 +263,102 @@ async def a_version_is_compared(make: Open) -> None:
 
 async def recurrence_is_kept(make: Open) -> None:
     """Supported recurrence rules of events are kept; others are refused before sending."""
-    async with make() as lab:
-        if CalendarsCapability.RECURRENCE not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.RECURRENCE not in harness.capabilities:
             return
-        event = await lab.write()
-        for rule in lab.subject.rules:
-            event = await lab.write(recurrence=rule)
-            read = await lab.get(event.ref)
+        event = await harness.write()
+        for rule in harness.subject.rules:
+            event = await harness.write(recurrence=rule)
+            read = await harness.get(event.ref)
             require(read.recurrence == rule, f"{rule} is read as {read.recurrence}.")
-        await lab("update", event.ref, EventChanges(clear=["recurrence"]))
+        await harness("update", event.ref, EventChanges(clear=["recurrence"]))
         require(
-            (await lab.get(event.ref)).recurrence is None, "A removed recurrence is still there."
+            (await harness.get(event.ref)).recurrence is None,
+            "A removed recurrence is still there.",
         )
-        count = len(lab.sandbox.requests)
-        for rule in lab.subject.refused_rules:
-            error = await lab.refused(InvalidData, lab.write(recurrence=rule), rule)
+        count = len(harness.sandbox.requests)
+        for rule in harness.subject.refused_rules:
+            error = await harness.refused(InvalidData, harness.write(recurrence=rule), rule)
             require(error.field == "recurrence", f"The field {error.field} is named.")
-        require(len(lab.sandbox.requests) == count, "A rule that is refused was sent.")
+        require(len(harness.sandbox.requests) == count, "A rule that is refused was sent.")
 
 
 async def an_event_is_cancelled(make: Open) -> None:
     """A cancelled event is gone, other events stay, and a repeated cancellation is not an error."""
-    async with make() as lab:
-        ref = (await lab.write(attendees=_ATTENDEES)).ref
-        await lab.write("Another")
+    async with make() as harness:
+        ref = (await harness.write(attendees=_ATTENDEES)).ref
+        await harness.write("Another")
         for _ in range(2):
-            await lab("cancel", str(ref))
+            await harness("cancel", str(ref))
             require(
-                lab.titles() == ["Another"], f"{len(lab.titles())} events are left instead of one."
+                harness.titles() == ["Another"],
+                f"{len(harness.titles())} events are left instead of one.",
             )
-        require(lab.sandbox.invitations == 2, "The attendees were not notified exactly once.")
-        await lab("cancel", lab.unknown_event)
+        require(harness.sandbox.invitations == 2, "The attendees were not notified exactly once.")
+        await harness("cancel", harness.unknown_event)
         for operation, arguments in (
             ("get", ()),
             ("update", (EventChanges(title="Pickup"),)),
         ):
-            call = lab(operation, lab.unknown_event, *arguments)
-            error = await lab.refused(VendorRejected, call, f"{operation} of no event")
+            call = harness(operation, harness.unknown_event, *arguments)
+            error = await harness.refused(VendorRejected, call, f"{operation} of no event")
             require(error.status in _NOT_FOUND, f"{operation} ended with {error.status}.")
 
 
 async def invitations_can_be_withheld(make: Open) -> None:
     """Attendees are not notified if the caller asks for that and the vendor supports it."""
-    async with make() as lab:
-        if CalendarsCapability.WITHOUT_INVITATIONS not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.WITHOUT_INVITATIONS not in harness.capabilities:
             return
-        ref = (await lab.write(attendees=_ATTENDEES, invite=False)).ref
-        await lab("update", ref, EventChanges(title="Pickup"), invite=False)
-        await lab("cancel", ref, invite=False)
+        ref = (await harness.write(attendees=_ATTENDEES, invite=False)).ref
+        await harness("update", ref, EventChanges(title="Pickup"), invite=False)
+        await harness("cancel", ref, invite=False)
         require(
-            lab.sandbox.invitations == 0, "Attendees got a notification that was to be withheld."
+            harness.sandbox.invitations == 0,
+            "Attendees got a notification that was to be withheld.",
         )
 
 
 async def changes_are_listed_once(make: Open) -> None:
     """The first listing contains all events over all pages; later ones contain only changes."""
-    async with make() as lab:
-        if CalendarsCapability.CHANGES not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.CHANGES not in harness.capabilities:
             return
-        lab.sandbox.largest_page = 2
-        events = [await lab.write(f"Event {number}") for number in range(3)]
-        await lab.write("Later", start=date(2026, 6, 1), end=date(2026, 6, 2))
-        items, next_token = await _all_changes(lab)
+        harness.sandbox.largest_page = 2
+        events = [await harness.write(f"Event {number}") for number in range(3)]
+        await harness.write("Later", start=date(2026, 6, 1), end=date(2026, 6, 2))
+        items, next_token = await _all_changes(harness)
         refs = sorted(str(event.ref) for event in events)
         require(sorted(str(item.ref) for item in items) == refs, "The list is not complete.")
-        no_changes, next_token = await _all_changes(lab, next_token)
+        no_changes, next_token = await _all_changes(harness, next_token)
         require(no_changes == [], f"{len(no_changes)} changes are listed although nothing changed.")
-        await lab("update", events[0].ref, EventChanges(title="Pickup"))
-        await lab("cancel", events[1].ref)
-        await lab.write("New")
-        await lab.write("Series", recurrence="FREQ=DAILY;COUNT=2")
-        changes, next_token = await _all_changes(lab, str(next_token))
+        await harness("update", events[0].ref, EventChanges(title="Pickup"))
+        await harness("cancel", events[1].ref)
+        await harness.write("New")
+        await harness.write("Series", recurrence="FREQ=DAILY;COUNT=2")
+        changes, next_token = await _all_changes(harness, str(next_token))
         titles = {item.event.title for item in changes if item.event and not item.event.series}
         require(titles == {"Pickup", "New"}, f"{len(titles)} titles are listed.")
         deleted_refs = [item.ref for item in changes if item.event is None]
         require(deleted_refs == [events[1].ref], f"{len(deleted_refs)} events are gone.")
         series = [item.event.series for item in changes if item.event and item.event.series]
         require(len(series) == 1, "An occurrence does not name its series.")
-        lab.sandbox.expire()
-        call = lab("changes", lab.calendar, **MONTH, after=next_token)
-        await lab.refused(ChangesExpired, call, "An expired reference")
-        foreign_cursor = lab(
-            "changes", lab.calendar, **MONTH, after=events[0].ref.with_related(page="")
+        harness.sandbox.expire()
+        call = harness("changes", harness.calendar, **MONTH, after=next_token)
+        await harness.refused(ChangesExpired, call, "An expired reference")
+        foreign_cursor = harness(
+            "changes", harness.calendar, **MONTH, after=events[0].ref.with_related(page="")
         )
-        await lab.refused(InvalidData, foreign_cursor, "The reference of an event as `after`")
+        await harness.refused(InvalidData, foreign_cursor, "The reference of an event as `after`")
 
 
-async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange], Any]:
-    page: ChangePage = await lab("changes", lab.calendar, **MONTH, after=after)
+async def _all_changes(harness: Harness, after: object = None) -> tuple[list[EventChange], Any]:
+    page: ChangePage = await harness("changes", harness.calendar, **MONTH, after=after)
     items = list(page.items)
     while page.next is not None:
         require(len(items) < 20, "The pages of a list do not end.")
         require(page.later is None, "A page with a next page is reported as the last page.")
-        page = await lab("changes", lab.calendar, **MONTH, after=page.next)
+        page = await harness("changes", harness.calendar, **MONTH, after=page.next)
         items += page.items
     require(page.later is not None, "The last page has no reference for later.")
     return items, page.later
@@ -357,15 +366,15 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
 
 async def busy_times_are_listed(make: Open) -> None:
     """Each address's busy times are returned; an unknown address is not reported as free."""
-    async with make() as lab:
-        if CalendarsCapability.FREE_BUSY not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.FREE_BUSY not in harness.capabilities:
             return
         moments = START.astimezone(UTC), END.astimezone(UTC)
-        lab.sandbox.occupy("Grace@example.com", *moments)
+        harness.sandbox.occupy("Grace@example.com", *moments)
         past = moments[0] - timedelta(days=99), moments[1] - timedelta(days=99)
-        lab.sandbox.occupy("free@example.com", *past)
+        harness.sandbox.occupy("free@example.com", *past)
         emails = ["Grace@example.com", "nobody@example.com", "free@example.com"]
-        grace, unknown_person, free_person = await lab("free_busy", emails, **MONTH)
+        grace, unknown_person, free_person = await harness("free_busy", emails, **MONTH)
         require(
             [item.email for item in (grace, unknown_person, free_person)] == emails,
             "Addresses are mixed.",
@@ -377,83 +386,83 @@ async def busy_times_are_listed(make: Open) -> None:
             unknown_person.busy is None and bool(unknown_person.problem),
             "An unknown address is reported as free.",
         )
-        maximum = lab.subject.vendor.limits["addresses"]
+        maximum = harness.subject.vendor.limits["addresses"]
         addresses = [f"n{number}@example.com" for number in range(maximum + 1)]
         for wrong_value in (addresses, []):
-            call = lab("free_busy", wrong_value, **MONTH)
-            await lab.refused(InvalidData, call, f"{len(wrong_value)} addresses")
+            call = harness("free_busy", wrong_value, **MONTH)
+            await harness.refused(InvalidData, call, f"{len(wrong_value)} addresses")
 
 
 async def an_online_meeting_has_a_url(make: Open) -> None:
     """An online meeting has a URL, and other events have none."""
-    async with make() as lab:
-        if CalendarsCapability.ONLINE_MEETING not in lab.capabilities:
+    async with make() as harness:
+        if CalendarsCapability.ONLINE_MEETING not in harness.capabilities:
             return
-        event = await lab.write(online_meeting=True)
-        url = (await lab.get(event.ref)).meeting_url or ""
+        event = await harness.write(online_meeting=True)
+        url = (await harness.get(event.ref)).meeting_url or ""
         require(url.startswith("https://"), "The URL of the meeting is lost.")
         require(
-            (await lab.write()).meeting_url is None,
+            (await harness.write()).meeting_url is None,
             "An event has an online meeting that was not requested.",
         )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error with the vendor's response, and is not retried."""
-    async with make() as lab:
-        await lab("calendars")
-        for number, (refusal, kind) in enumerate(lab.subject.refusals):
-            lab.sandbox.fail(with_an_address(refusal))
-            count = len(lab.sandbox.requests)
-            error = await lab.refused(kind, lab.write(), f"Refusal {number}")
+    async with make() as harness:
+        await harness("calendars")
+        for number, (refusal, kind) in enumerate(harness.subject.refusals):
+            harness.sandbox.fail(with_an_address(refusal))
+            count = len(harness.sandbox.requests)
+            error = await harness.refused(kind, harness.write(), f"Refusal {number}")
             require(error.response is not None, "The answer is lost.")
             require_words(error, refusal, f"Refusal {number}")
-            require(len(lab.sandbox.requests) == count + 1, "A refused request was repeated.")
-        answer, seconds = lab.subject.pause
-        lab.sandbox.fail(answer)
-        error = await lab.refused(RateLimitExceeded, lab.write(), "A rate limit")
+            require(len(harness.sandbox.requests) == count + 1, "A refused request was repeated.")
+        answer, seconds = harness.subject.pause
+        harness.sandbox.fail(answer)
+        error = await harness.refused(RateLimitExceeded, harness.write(), "A rate limit")
         require(error.vendor_retry_after == seconds, "The pause that the vendor asks for is lost.")
-        require(lab.titles() == [], "A refused event was written.")
+        require(harness.titles() == [], "A refused event was written.")
 
 
 async def malformed_answers_are_errors(make: Open) -> None:
     """A response without required fields is an error, never an empty result."""
-    async with make() as lab:
-        ref = (await lab.write()).ref
+    async with make() as harness:
+        ref = (await harness.write()).ref
         operations: dict[str, Callable[[], Any]] = {
-            "get": lambda: lab("get", ref),
-            "calendars": lambda: lab("calendars"),
+            "get": lambda: harness("get", ref),
+            "calendars": lambda: harness("calendars"),
         }
-        if CalendarsCapability.CHANGES in lab.capabilities:
-            operations["changes"] = lambda: lab("changes", lab.calendar, **MONTH)
-        if CalendarsCapability.FREE_BUSY in lab.capabilities:
+        if CalendarsCapability.CHANGES in harness.capabilities:
+            operations["changes"] = lambda: harness("changes", harness.calendar, **MONTH)
+        if CalendarsCapability.FREE_BUSY in harness.capabilities:
             emails = ["grace@example.com"]
-            operations["free_busy"] = lambda: lab("free_busy", emails, **MONTH)
+            operations["free_busy"] = lambda: harness("free_busy", emails, **MONTH)
         for name, call in operations.items():
             for body in _MALFORMED:
                 answer = Response(200, {"Content-Type": "application/json"}, body)
-                lab.sandbox.fail(answer)
-                await lab.refused(VendorFailed, call(), f"{name} with nonsense")
+                harness.sandbox.fail(answer)
+                await harness.refused(VendorFailed, call(), f"{name} with nonsense")
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending."""
-    async with make() as lab:
-        await require_unsupported(lab, calls_by_capability(lab).items())
+    async with make() as harness:
+        await require_unsupported(harness, calls_by_capability(harness).items())
 
 
 async def nothing_shows_secrets(make: Open) -> None:
     """No error, event or log entry shows a secret, a title or an attendee."""
-    async with make() as lab:
-        shown_texts = [f"{lab.hub.account(ACCOUNT)!r}"]
+    async with make() as harness:
+        shown_texts = [f"{harness.hub.account(ACCOUNT)!r}"]
         attendees = _ATTENDEES[:1]
-        for answer in (None, lab.subject.refusals[0][0], Lost()):
-            lab.sandbox.fail(answer)
+        for answer in (None, harness.subject.refusals[0][0], Lost()):
+            harness.sandbox.fail(answer)
             try:
-                shown_texts.append(repr(await lab.write(attendees=attendees)))
+                shown_texts.append(repr(await harness.write(attendees=attendees)))
             except ConnectorError as error:
                 shown_texts.append("".join(traceback.format_exception(error)) + repr(error))
-        await lab.require_hidden(shown_texts, lab.hidden())
+        await harness.require_hidden(shown_texts, harness.hidden())
 
 
 _ALL_CHECKS: Final = (
@@ -478,5 +487,5 @@ _ALL_CHECKS: Final = (
     nothing_shows_secrets,
 )
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Harness.with_async_hub)

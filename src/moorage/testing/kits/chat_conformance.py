@@ -27,17 +27,17 @@ from moorage.errors import (
     VendorFailed,
     WebhookRejected,
 )
-from moorage.testing.kits._chat_lab import (
+from moorage.testing.kits._chat_harness import (
     ACCOUNT,
     BUTTON,
     TEXT,
     ChatSubject,
-    Lab,
+    Harness,
     calls_by_capability,
     request_values,
 )
 from moorage.testing.kits._chat_requests import REQUESTS
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_unsupported,
     through_async_hub,
     through_hub,
@@ -64,21 +64,23 @@ _ANSWERED: Final = {ChatStatus.SENT, ChatStatus.ACCEPTED}
 Factory: TypeAlias = Callable[[], ChatSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def a_message_is_posted(make: Open) -> None:
     """A message is posted once, and is reported as sent only if the vendor returns its id."""
-    async with make() as lab:
-        receipt: ChatReceipt = await lab("send", lab.message())
-        require(lab.count() == 1, "One message was not posted once.")
-        require(lab.shown()[0].text == TEXT, "The message shows a different text.")
+    async with make() as harness:
+        receipt: ChatReceipt = await harness("send", harness.message())
+        require(harness.count() == 1, "One message was not posted once.")
+        require(harness.shown()[0].text == TEXT, "The message shows a different text.")
         require(receipt.status in _ANSWERED, f"A new message is {receipt.status}.")
         is_sent = receipt.status is ChatStatus.SENT
         require(is_sent is (receipt.ref is not None), "A message with no id is reported as sent.")
         require(receipt.raw, "The result lacks the vendor's response.")
         if receipt.ref is not None:
-            require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+            require(
+                receipt.ref.vendor == harness.subject.vendor.name, "The receipt names no vendor."
+            )
             require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
             require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
             require(receipt.at is None or receipt.at.tzinfo, "The time has no zone.")
@@ -86,28 +88,32 @@ async def a_message_is_posted(make: Open) -> None:
 
 async def a_key_posts_once(make: Open) -> None:
     """A message is posted once per idempotency key; a repeat returns the same receipt."""
-    async with make() as lab:
-        receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
-        require(lab.count() == 1, "One idempotency key posted its message more than once.")
+    async with make() as harness:
+        receipts = [
+            await harness("send", harness.message(), idempotency_key="k-1") for _ in range(3)
+        ]
+        require(harness.count() == 1, "One idempotency key posted its message more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
-        await lab("send", lab.message(), idempotency_key="k-2")
-        require(lab.count() == 2, "A second idempotency key posted no second message.")
-        other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other_coroutine, "A key for another message")
+        await harness("send", harness.message(), idempotency_key="k-2")
+        require(harness.count() == 2, "A second idempotency key posted no second message.")
+        other_coroutine = harness("send", harness.message("Another."), idempotency_key="k-1")
+        await harness.refused(IdempotencyConflict, other_coroutine, "A key for another message")
 
 
 async def each_request_is_sent_once(make: Open) -> None:
     """No operation repeats a request itself, whether it succeeds or fails."""
-    async with make() as lab:
-        await lab("send", lab.message())
-        require(len(lab.sandbox.requests) == 1, "A message was sent with more than one request.")
-        for answer in (Response(503, body=b"<html></html>"), lab.subject.refusals[0][0]):
-            lab.sandbox.fail(answer)
-            request_count = len(lab.sandbox.requests)
+    async with make() as harness:
+        await harness("send", harness.message())
+        require(
+            len(harness.sandbox.requests) == 1, "A message was sent with more than one request."
+        )
+        for answer in (Response(503, body=b"<html></html>"), harness.subject.refusals[0][0]):
+            harness.sandbox.fail(answer)
+            request_count = len(harness.sandbox.requests)
             try:
-                await lab("send", lab.message())
+                await harness("send", harness.message())
             except ConnectorError:
-                sent_count = len(lab.sandbox.requests) - request_count
+                sent_count = len(harness.sandbox.requests) - request_count
                 require(sent_count == 1, "A vendor repeated a failed request by itself.")
             else:
                 raise AssertionError("A failed request did not raise an error.")
@@ -115,21 +121,21 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 async def markup_is_shown_as_written(make: Open) -> None:
     """Markup in a title, text, label or value is shown literally, and mentions nobody."""
-    async with make() as lab:
+    async with make() as harness:
         fields = {_MARKUP: _MARKUP, "Empty": ""}
-        message = lab.message(_MARKUP, title=_MARKUP[:100], fields=fields)
-        receipt: ChatReceipt = await lab("send", message)
-        _require_as_written(lab, 4)
-        if ChatCapability.EDIT in lab.capabilities:
-            await lab("edit", receipt.ref, lab.message(_MARKUP, title="New"))
-            _require_as_written(lab, 1)
-        if ChatCapability.THREAD in lab.capabilities:
-            await lab("reply", receipt.ref, lab.message(_MARKUP, fields=fields))
-            _require_as_written(lab, 3)
+        message = harness.message(_MARKUP, title=_MARKUP[:100], fields=fields)
+        receipt: ChatReceipt = await harness("send", message)
+        _require_as_written(harness, 4)
+        if ChatCapability.EDIT in harness.capabilities:
+            await harness("edit", receipt.ref, harness.message(_MARKUP, title="New"))
+            _require_as_written(harness, 1)
+        if ChatCapability.THREAD in harness.capabilities:
+            await harness("reply", receipt.ref, harness.message(_MARKUP, fields=fields))
+            _require_as_written(harness, 3)
 
 
-def _require_as_written(lab: Lab, times: int) -> None:
-    message = lab.shown()[-1]
+def _require_as_written(harness: Harness, times: int) -> None:
+    message = harness.shown()[-1]
     require(message.mentions == (), f"A text mentions {message.mentions}.")
     require(message.links == (), f"A text became a link to {message.links}.")
     # The title is shorter, since some vendors allow little.
@@ -139,59 +145,61 @@ def _require_as_written(lab: Lab, times: int) -> None:
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
-    async with make() as lab:
-        await require_unsupported(lab, calls_by_capability(lab).items())
+    async with make() as harness:
+        await require_unsupported(harness, calls_by_capability(harness).items())
 
 
 async def an_answer_is_in_its_thread(make: Open) -> None:
     """A reply is posted in its message's thread, even a reply to a reply."""
-    async with make() as lab:
-        if ChatCapability.THREAD not in lab.capabilities:
+    async with make() as harness:
+        if ChatCapability.THREAD not in harness.capabilities:
             return
-        await lab("send", lab.message("Another message."))
-        receipt: ChatReceipt = await lab("send", lab.message())
-        first_shown = lab.shown()[-1]
-        answer: ChatReceipt = await lab("reply", str(receipt.ref), lab.message("Packed."))
+        await harness("send", harness.message("Another message."))
+        receipt: ChatReceipt = await harness("send", harness.message())
+        first_shown = harness.shown()[-1]
+        answer: ChatReceipt = await harness("reply", str(receipt.ref), harness.message("Packed."))
         require(answer.ref not in (None, receipt.ref), "An answer does not have a reference.")
-        message = lab.shown()[-1]
+        message = harness.shown()[-1]
         thread = receipt.ref.id if receipt.ref else None
         require(message.thread == thread, f"An answer is in the thread {message.thread}.")
         require(message.channel == first_shown.channel, "An answer is in another channel.")
-        await lab("reply", answer.ref, lab.message("Shipped."))
+        await harness("reply", answer.ref, harness.message("Shipped."))
         answered_ids = {thread, answer.ref.id if answer.ref else None}
-        require(lab.shown()[-1].thread in answered_ids, "An answer to an answer is elsewhere.")
-        require(lab.count() == 4, "An answer was not posted once.")
-        reply_call = lab("reply", receipt.ref, lab.message(channel=lab.subject.channel))
-        await lab.refused(InvalidData, reply_call, "An answer into a named channel")
+        require(harness.shown()[-1].thread in answered_ids, "An answer to an answer is elsewhere.")
+        require(harness.count() == 4, "An answer was not posted once.")
+        reply_call = harness("reply", receipt.ref, harness.message(channel=harness.subject.channel))
+        await harness.refused(InvalidData, reply_call, "An answer into a named channel")
 
 
 async def a_key_answers_once(make: Open) -> None:
     """A reply is posted once per idempotency key."""
-    async with make() as lab:
-        if ChatCapability.THREAD not in lab.capabilities:
+    async with make() as harness:
+        if ChatCapability.THREAD not in harness.capabilities:
             return
-        receipt: ChatReceipt = await lab("send", lab.message())
-        reply = partial(lab, "reply", receipt.ref, lab.message("Packed."), idempotency_key="k-1")
+        receipt: ChatReceipt = await harness("send", harness.message())
+        reply = partial(
+            harness, "reply", receipt.ref, harness.message("Packed."), idempotency_key="k-1"
+        )
         require(await reply() == await reply(), "A repeat has another receipt.")
-        require(lab.count() == 2, "One idempotency key sent its answer more than once.")
+        require(harness.count() == 2, "One idempotency key sent its answer more than once.")
 
 
 async def a_message_is_replaced(make: Open) -> None:
     """An edited message has the new content and the same reference, and is not posted again."""
-    async with make() as lab:
-        if ChatCapability.EDIT not in lab.capabilities:
+    async with make() as harness:
+        if ChatCapability.EDIT not in harness.capabilities:
             return
-        message = lab.message(title="Old", buttons=[BUTTON])
-        receipts: list[ChatReceipt] = [await lab("send", message) for _ in range(2)]
+        message = harness.message(title="Old", buttons=[BUTTON])
+        receipts: list[ChatReceipt] = [await harness("send", message) for _ in range(2)]
         for _ in range(2):
-            edited_receipt: ChatReceipt = await lab(
-                "edit", receipts[0].ref, lab.message("Shipped.")
+            edited_receipt: ChatReceipt = await harness(
+                "edit", receipts[0].ref, harness.message("Shipped.")
             )
             require(
                 edited_receipt.status is ChatStatus.UPDATED, f"An edit is {edited_receipt.status}."
             )
             require(edited_receipt.ref == receipts[0].ref, "An edit changes the reference.")
-        texts = [(message.text, message.buttons) for message in lab.shown()]
+        texts = [(message.text, message.buttons) for message in harness.shown()]
         require(texts[0] == ("Shipped.", ()), f"An edited message shows {texts[0]}.")
         require(len(texts) == 2, "An edit posted a message.")
         require(TEXT in texts[1][0], "An edit changed another message.")
@@ -199,91 +207,99 @@ async def a_message_is_replaced(make: Open) -> None:
 
 async def a_message_is_deleted(make: Open) -> None:
     """A deleted message is gone, other messages stay, and a repeated deletion is not an error."""
-    async with make() as lab:
-        if ChatCapability.DELETE not in lab.capabilities:
+    async with make() as harness:
+        if ChatCapability.DELETE not in harness.capabilities:
             return
-        receipts = [await lab("send", lab.message(f"Number {number}.")) for number in range(2)]
+        receipts = [
+            await harness("send", harness.message(f"Number {number}.")) for number in range(2)
+        ]
         for _ in range(2):
-            deleted: ChatReceipt = await lab("delete", str(receipts[0].ref))
+            deleted: ChatReceipt = await harness("delete", str(receipts[0].ref))
             require(deleted.status is ChatStatus.DELETED, f"A deletion is {deleted.status}.")
             require(deleted.ref == receipts[0].ref, "A deletion affects another message.")
-        texts = [message.text for message in lab.shown()]
+        texts = [message.text for message in harness.shown()]
         require(texts == ["Number 1."], f"After a deletion people see {texts}.")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error with the vendor's response, and posts nothing."""
-    async with make() as lab:
-        for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for number, (answer, kind, *codes) in enumerate(harness.subject.refusals):
             for key in (None, f"k-{number}"):
-                lab.sandbox.fail(answer)
-                coroutine = lab("send", lab.message(), idempotency_key=key)
-                error = await lab.refused(kind, coroutine, f"Refusal {number}")
+                harness.sandbox.fail(answer)
+                coroutine = harness("send", harness.message(), idempotency_key=key)
+                error = await harness.refused(kind, coroutine, f"Refusal {number}")
                 require(error.service == ACCOUNT, "A refusal names no account.")
                 kept_answer = getattr(error, "response", None)
                 is_kept = kept_answer is not None and kept_answer.body == answer.body
                 require(is_kept, "The answer is lost.")
                 code = getattr(error, "vendor_code", None)
                 require(codes in ([], [code]), f"Refusal {number} has the code {code!r}.")
-        require(lab.count() == 0, "A refused message was posted.")
+        require(harness.count() == 0, "A refused message was posted.")
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
     """If a vendor requests a pause, the error for its response states that pause."""
-    async with make() as lab:
-        answer, seconds = lab.subject.pause
-        lab.sandbox.fail(answer)
-        error = await lab.refused(RateLimitExceeded, lab("send", lab.message()), "A rate limit")
+    async with make() as harness:
+        answer, seconds = harness.subject.pause
+        harness.sandbox.fail(answer)
+        error = await harness.refused(
+            RateLimitExceeded, harness("send", harness.message()), "A rate limit"
+        )
         pause = error.vendor_retry_after
         require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """A message that may have been posted has an unknown outcome, and is not posted again."""
-    async with make() as lab:
+    async with make() as harness:
         outage = Response(503, body=b"<html></html>")
-        for number, answer in enumerate((outage, *lab.subject.uncertain)):
-            lab.sandbox.fail(answer)
-            await lab.refused(VendorFailed, lab("send", lab.message()), f"Failure {number}")
-            lab.sandbox.fail(answer)
+        for number, answer in enumerate((outage, *harness.subject.uncertain)):
+            harness.sandbox.fail(answer)
+            await harness.refused(
+                VendorFailed, harness("send", harness.message()), f"Failure {number}"
+            )
+            harness.sandbox.fail(answer)
             for _ in range(2):
-                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
-                await lab.refused(OutcomeUnknown, coroutine, f"Failure {number} under a key")
+                coroutine = harness("send", harness.message(), idempotency_key=f"k-{number}")
+                await harness.refused(OutcomeUnknown, coroutine, f"Failure {number} under a key")
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
     """A message whose response is lost has an unknown outcome, and is not posted again."""
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
         for _ in range(2):
-            coroutine = lab("send", lab.message(), idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, coroutine, "A lost answer")
-        require(lab.count() == 1, "A message that may have been posted was posted again.")
+            coroutine = harness("send", harness.message(), idempotency_key="k-1")
+            await harness.refused(OutcomeUnknown, coroutine, "A lost answer")
+        require(harness.count() == 1, "A message that may have been posted was posted again.")
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
     """An unreadable response is not reported as a success, and the message is not posted again."""
-    async with make() as lab:
-        bodies = (b"<html></html>",) if lab.subject.answers_empty else (b"", *_MALFORMED)
+    async with make() as harness:
+        bodies = (b"<html></html>",) if harness.subject.answers_empty else (b"", *_MALFORMED)
         for number, body in enumerate(bodies):
-            lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
-            error = await lab.refused(VendorFailed, lab("send", lab.message()), f"{body!r}")
+            harness.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
+            error = await harness.refused(
+                VendorFailed, harness("send", harness.message()), f"{body!r}"
+            )
             require(not error.retryable, "A message that may have been posted is retryable.")
-            lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
+            harness.sandbox.fail(AlteredAnswer(partial(with_body, body)))
             for _ in range(2):
-                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
-                await lab.refused(OutcomeUnknown, coroutine, f"{body!r} under a key")
-            require(lab.count() == number + 1, f"{body!r} was posted twice.")
+                coroutine = harness("send", harness.message(), idempotency_key=f"k-{number}")
+                await harness.refused(OutcomeUnknown, coroutine, f"{body!r} under a key")
+            require(harness.count() == number + 1, f"{body!r} was posted twice.")
 
 
 async def options_arrive(make: Open) -> None:
     """An option in the vendor's format is sent; other vendors' options are ignored."""
-    async with make() as lab:
-        own_options = dict([lab.subject.option])
-        extra_options = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
-        await lab("send", lab.message(extra=extra_options))
-        request = lab.sandbox.requests[-1]
-        name, option = lab.subject.option
+    async with make() as harness:
+        own_options = dict([harness.subject.option])
+        extra_options = {harness.subject.vendor.name: own_options, "another": {"other": "1"}}
+        await harness("send", harness.message(extra=extra_options))
+        request = harness.sandbox.requests[-1]
+        name, option = harness.subject.option
         values = request_values(request)
         is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
         require(is_sent, "An option is lost.")
@@ -292,26 +308,26 @@ async def options_arrive(make: Open) -> None:
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, receipt, event or log entry shows a secret, even if the vendor repeats it."""
-    async with make() as lab:
-        all_secrets = " and ".join(lab.subject.secrets)
+    async with make() as harness:
+        all_secrets = " and ".join(harness.subject.secrets)
         echo = {"error": all_secrets, "description": all_secrets, "message": all_secrets}
-        shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
+        shown_texts: list[str] = [f"{harness.hub.account(ACCOUNT)!r}"]
         for number in range(3):
-            lab.sandbox.fail(
+            harness.sandbox.fail(
                 None if number == 0 else Response(400 + number - 1, body=encode_json(echo))
             )
             try:
-                receipt = await lab("send", lab.message())
+                receipt = await harness("send", harness.message())
                 shown_texts.append(f"{receipt!r}{receipt.ref}")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{_text_of(error)}")
-        lab.sandbox.fail(Lost())
+        harness.sandbox.fail(Lost())
         try:
-            await lab("send", lab.message())
+            await harness("send", harness.message())
         except ConnectorError as error:
             shown_texts.append("".join(traceback.format_exception(error)))
-        await lab.require_hidden(shown_texts, lab.subject.secrets)
+        await harness.require_hidden(shown_texts, harness.subject.secrets)
 
 
 def _text_of(error: ConnectorError) -> str:
@@ -321,22 +337,22 @@ def _text_of(error: ConnectorError) -> str:
 
 async def message_texts_are_not_shown(make: Open) -> None:
     """The reprs of messages and receipts do not show the text of the message."""
-    async with make() as lab:
-        message = lab.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
-        representation = f"{message!r}{await lab('send', message)!r}"
+    async with make() as harness:
+        message = harness.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
+        representation = f"{message!r}{await harness('send', message)!r}"
         require("iscreet" not in representation, "A text is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
     """Message webhooks are accepted only if they are signed; their messages can be replied to."""
-    async with make() as lab:
-        receive, secret = lab.subject.receive, lab.subject.webhook_secret
+    async with make() as harness:
+        receive, secret = harness.subject.receive, harness.subject.webhook_secret
         if receive is None or secret is None:
             return
         notice = receive("Where is order 1042?")
-        verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
+        verifier = harness.hub.webhooks(ACCOUNT, secrets=secret)
         events: tuple[ChatEvent, ...]
-        events = lab.hub.events(
+        events = harness.hub.events(
             ACCOUNT, verifier.verify(**attrs.evolve(notice, url=_URL).arguments())[0]
         )
         require(len(events) == 1, f"A message became {len(events)} events.")
@@ -346,8 +362,8 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(event.ref.other("channel") == event.channel, "A message has no channel.")
         require(event.at is not None and event.at.tzinfo, "A message has no time.")
         require(event.raw and "1042" not in repr(event), "An event shows what was written.")
-        strange_verifier = lab.hub.webhooks(
-            ACCOUNT, secrets=lab.subject.strange_secret, replay_guard=False
+        strange_verifier = harness.hub.webhooks(
+            ACCOUNT, secrets=harness.subject.strange_secret, replay_guard=False
         )
         try:
             strange_verifier.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
@@ -379,5 +395,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Harness.with_async_hub)

@@ -37,7 +37,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.testing.kits import _connector_checks as checks
 from moorage.testing.kits import _connector_network_checks as network
-from moorage.testing.kits._connector_lab import ConnectorSubject, Lab, NetworkFaults, Refusal
+from moorage.testing.kits._connector_harness import (
+    ConnectorSubject,
+    Harness,
+    NetworkFaults,
+    Refusal,
+)
 from moorage.testing.kits.checks import retrying_check
 
 if TYPE_CHECKING:
@@ -56,25 +61,25 @@ __all__ = (
 
 Check: TypeAlias = "Callable[[ConnectorSubject], None]"
 AsyncCheck: TypeAlias = "Callable[[ConnectorSubject], Coroutine[Any, Any, None]]"
-LabCheck: TypeAlias = "Callable[[Lab], Coroutine[Any, Any, None]]"
+HarnessCheck: TypeAlias = "Callable[[Harness], Coroutine[Any, Any, None]]"
 
 
-def _async_check(check: LabCheck) -> AsyncCheck:
+def _async_check(check: HarnessCheck) -> AsyncCheck:
     """Convert a check to a check of an asynchronous connector."""
 
     @wraps(check)
     async def run(subject: ConnectorSubject) -> None:
-        await check(Lab(subject, is_async=True))
+        await check(Harness(subject, is_async=True))
 
     return run
 
 
-def _sync_check(check: LabCheck) -> Check:
+def _sync_check(check: HarnessCheck) -> Check:
     """Convert a check to a check of a synchronous connector."""
 
     @wraps(check)
     def run(subject: ConnectorSubject) -> None:
-        asyncio.run(check(Lab(subject, is_async=False)))
+        asyncio.run(check(Harness(subject, is_async=False)))
 
     return run
 

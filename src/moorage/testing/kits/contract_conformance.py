@@ -3,7 +3,7 @@
 They use the contract's declared operations and its scenarios, so a new contract has them without
 further code. Each check takes a function that makes a new `ContractSubject`. `CHECKS` go through
 `Hub`, and `ASYNC_CHECKS` through `AsyncHub`. A contract with special rules adds checks that take a
-`DeclaredLab`.
+`DeclaredHarness`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_refusal,
     through_async_hub,
     through_hub,
     with_an_address,
 )
-from moorage.testing.kits._recorded_lab import RecordedLab
+from moorage.testing.kits._recorded_harness import RecordedHarness
 from moorage.testing.kits.checks import require
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
@@ -58,7 +58,7 @@ __all__ = [
     "AsyncCheck",
     "Check",
     "ContractSubject",
-    "DeclaredLab",
+    "DeclaredHarness",
     "Factory",
     "require_declared_parameters",
 ]
@@ -116,7 +116,7 @@ class ContractSubject:
         return tuple(text for text in texts if not text.startswith("{"))
 
 
-class DeclaredLab(RecordedLab[ContractSubject]):
+class DeclaredHarness(RecordedHarness[ContractSubject]):
     """A test environment for a vendor of any contract, with its hub.
 
     Attributes:
@@ -179,7 +179,7 @@ class DeclaredLab(RecordedLab[ContractSubject]):
 Factory: TypeAlias = Callable[[], ContractSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], DeclaredLab]
+Open: TypeAlias = Callable[[], DeclaredHarness]
 
 
 def require_declared_parameters(kind: type[Vendor], operation: ContractOperation) -> None:
@@ -195,62 +195,62 @@ def require_declared_parameters(kind: type[Vendor], operation: ContractOperation
 
 async def operations_have_the_declared_parameters(make: Open) -> None:
     """Each operation of the vendor has the parameters that the contract declares."""
-    async with make() as lab:
-        for operation in contract(lab.contract).operations().values():
-            if hasattr(lab.subject.kind, operation.verb):
-                require_declared_parameters(lab.subject.kind, operation)
+    async with make() as harness:
+        for operation in contract(harness.contract).operations().values():
+            if hasattr(harness.subject.kind, operation.verb):
+                require_declared_parameters(harness.subject.kind, operation)
 
 
 async def basic_operations_work(make: Open) -> None:
     """The operations that need no capability work."""
-    async with make() as lab:
-        scenarios = BASIC[lab.contract]
+    async with make() as harness:
+        scenarios = BASIC[harness.contract]
     for name, scenario in scenarios.items():
-        async with make() as lab:
-            require(await lab.perform(scenario), f"The scenario {name!r} has no effect.")
+        async with make() as harness:
+            require(await harness.perform(scenario), f"The scenario {name!r} has no effect.")
 
 
 async def stated_capabilities_work(make: Open) -> None:
     """Each capability that the vendor claims to have works."""
-    async with make() as lab:
-        scenarios = BY_CAPABILITY[lab.contract]
+    async with make() as harness:
+        scenarios = BY_CAPABILITY[harness.contract]
         stated_capabilities = [
-            capability for capability in scenarios if capability in lab.capabilities
+            capability for capability in scenarios if capability in harness.capabilities
         ]
     for capability in stated_capabilities:
-        async with make() as lab:
-            is_working = await lab.perform(scenarios[capability])
+        async with make() as harness:
+            is_working = await harness.perform(scenarios[capability])
             require(is_working, f"The capability {capability!r} has no effect.")
 
 
 async def other_capabilities_are_refused(make: Open) -> None:
     """A capability that the vendor does not claim is refused before anything is sent."""
-    async with make() as lab:
-        for capability, scenario in BY_CAPABILITY[lab.contract].items():
-            if capability in lab.capabilities:
+    async with make() as harness:
+        for capability, scenario in BY_CAPABILITY[harness.contract].items():
+            if capability in harness.capabilities:
                 continue
             step = f"An operation that needs the undeclared capability {capability!r}"
-            coroutine = lab.perform(scenario, is_supported=False)
-            error = await lab.refused(UnsupportedByVendor, coroutine, step)
-            is_missing = error.capabilities and lab.capabilities.isdisjoint(error.capabilities)
+            coroutine = harness.perform(scenario, is_supported=False)
+            error = await harness.refused(UnsupportedByVendor, coroutine, step)
+            is_missing = error.capabilities and harness.capabilities.isdisjoint(error.capabilities)
             require(is_missing, f"{step} is refused for {error.capabilities}.")
         require(
-            lab.sandbox.requests == [],
+            harness.sandbox.requests == [],
             "A request was sent for an operation that the vendor does not support.",
         )
 
 
 async def repeated_keys_have_the_same_result(make: Open) -> None:
     """Repeating an operation with the same idempotency key returns the same result."""
-    async with make() as lab:
-        lab.repeats_keys = True
-        await lab.usual()
+    async with make() as harness:
+        harness.repeats_keys = True
+        await harness.usual()
 
 
 async def refusals_have_their_errors(make: Open) -> None:
     """Each error response raises the right error, with the vendor's response, message and code."""
-    async with make() as lab:
-        refusals = lab.subject.refusals
+    async with make() as harness:
+        refusals = harness.subject.refusals
     for number, (answer, kind, code) in enumerate(refusals):
         step = f"Refusal {number}"
         error = await _failure(make, kind, step, with_an_address(answer))
@@ -260,8 +260,8 @@ async def refusals_have_their_errors(make: Open) -> None:
 
 async def usual_statuses_have_their_errors(make: Open) -> None:
     """Wrong credentials, too many requests and an outage each raise the right error."""
-    async with make() as lab:
-        has_secrets = bool(lab.subject.secrets)
+    async with make() as harness:
+        has_secrets = bool(harness.subject.secrets)
     for answer, kind in _REFUSALS if has_secrets else _REFUSALS[1:]:
         error = await _failure(make, kind, f"The status {answer.status}", answer)
         pause = getattr(error, "vendor_retry_after", _PAUSE)
@@ -279,37 +279,42 @@ async def unreadable_answers_are_failures(make: Open) -> None:
 
 async def lost_answers_are_not_repeated(make: Open) -> None:
     """A lost response raises its own error class, and no request with an effect is sent again."""
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
         try:
-            await lab.usual()
+            await harness.usual()
         except (ConnectionFailed, OutcomeUnknown):
             pass
         else:
-            is_found = len(lab.sandbox.requests) > 1
+            is_found = len(harness.sandbox.requests) > 1
             require(is_found, "A lost answer is reported as a success.")
-        effects = sum(request.method in _UNREPEATABLE_METHODS for request in lab.sandbox.requests)
-        is_safe = effects <= 1 or lab.subject.kind.idempotency is not None
+        effects = sum(
+            request.method in _UNREPEATABLE_METHODS for request in harness.sandbox.requests
+        )
+        is_safe = effects <= 1 or harness.subject.kind.idempotency is not None
         require(is_safe, f"A request was sent {effects} times.")
 
 
 async def secrets_are_not_shown(make: Open) -> None:
     """No error, event or log entry shows a secret, even if the vendor repeats it."""
-    async with make() as lab:
-        echo = {"message": " ".join(lab.subject.secrets), "error": {"message": lab.subject.secrets}}
-        lab.sandbox.fail(Response(400, _JSON, encode_json(echo)))
-        shown_texts = [repr(lab.subject.vendor)]
+    async with make() as harness:
+        echo = {
+            "message": " ".join(harness.subject.secrets),
+            "error": {"message": harness.subject.secrets},
+        }
+        harness.sandbox.fail(Response(400, _JSON, encode_json(echo)))
+        shown_texts = [repr(harness.subject.vendor)]
         try:
-            await lab.usual()
+            await harness.usual()
         except ConnectorError as error:
             shown_texts.append(f"{error}{error!r}")
-        await lab.require_hidden(shown_texts, lab.subject.secrets)
+        await harness.require_hidden(shown_texts, harness.subject.secrets)
 
 
 async def damaged_webhooks_are_no_errors(make: Open) -> None:
     """A webhook with damaged data yields no event, and raises only errors of moorage."""
-    async with make() as lab:
-        vendor = lab.subject.vendor
+    async with make() as harness:
+        vendor = harness.subject.vendor
         for data in _DAMAGED:
             event = WebhookEvent(
                 vendor=vendor.webhook or vendor.name,
@@ -320,7 +325,7 @@ async def damaged_webhooks_are_no_errors(make: Open) -> None:
                 payload=data,
             )
             try:
-                lab.hub.events(vendor.name, event)
+                harness.hub.events(vendor.name, event)
             except ConnectorError:
                 continue
 
@@ -332,15 +337,15 @@ async def _failure(
 
     None if the vendor overcame the response by another request, such as one with a new token.
     """
-    async with make() as lab:
-        lab.sandbox.fail(answer)
+    async with make() as harness:
+        harness.sandbox.fail(answer)
         try:
-            result = await lab.usual()
+            result = await harness.usual()
         except ConnectorError as error:
             require(isinstance(error, kind), f"{step} raised {type(error).__name__}: {error}")
-            lab.check_hides(f"{error}{error!r}", step)
+            harness.check_hides(f"{error}{error!r}", step)
             return error
-        require(len(lab.sandbox.requests) > 1, f"{step} was no error, but gave {result!r}.")
+        require(len(harness.sandbox.requests) > 1, f"{step} was no error, but gave {result!r}.")
         return None
 
 
@@ -358,7 +363,7 @@ _ALL_CHECKS: Final = (
     damaged_webhooks_are_no_errors,
 )
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, DeclaredLab.with_sync_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, DeclaredHarness.with_sync_hub)
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(
-    _ALL_CHECKS, DeclaredLab.with_async_hub
+    _ALL_CHECKS, DeclaredHarness.with_async_hub
 )

@@ -21,7 +21,7 @@ from moorage.domain.http.requests import HttpMethod, Response
 from moorage.domain.values.money import EXPONENTS, Money
 from moorage.errors import InvalidData, UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._contract_lab import ContractLab, through_async_hub, through_hub
+from moorage.testing.kits._contract_harness import ContractHarness, through_async_hub, through_hub
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.wiring.installed_vendors import names_with_capabilities
@@ -82,7 +82,7 @@ Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
-class _Lab(ContractLab[CurrenciesSubject]):
+class _Harness(ContractHarness[CurrenciesSubject]):
     contract = KIND
 
     def hidden(self) -> tuple[str, ...]:
@@ -113,115 +113,121 @@ class _Lab(ContractLab[CurrenciesSubject]):
             )
 
 
-_Open: TypeAlias = Callable[[], _Lab]
+_Open: TypeAlias = Callable[[], _Harness]
 
 
 async def a_day_has_exactly_its_rates(make: _Open) -> None:
     """A day's rates are exactly the published rates, in the right direction."""
-    async with make() as lab:
-        for day in _WORKDAYS if lab.has_history else ():
-            result = await lab.rates(day)
-            lab.require_exact(result, day)
+    async with make() as harness:
+        for day in _WORKDAYS if harness.has_history else ():
+            result = await harness.rates(day)
+            harness.require_exact(result, day)
             require(result.source, "The result lacks the vendor's name or the number of the table.")
             require(result.raw, "The result lacks the vendor's entries.")
 
 
 async def the_latest_rates_are_the_default(make: _Open) -> None:
     """If the caller passes no day, a GET request fetches the latest rates."""
-    async with make() as lab:
-        result = await lab.rates()
-        lab.require_exact(result, lab.subject.day_in_force(date.max))
-        methods = {request.method for request in lab.sandbox.requests}
+    async with make() as harness:
+        result = await harness.rates()
+        harness.require_exact(result, harness.subject.day_in_force(date.max))
+        methods = {request.method for request in harness.sandbox.requests}
         require(methods == {HttpMethod.GET.value}, "Rates are not requested by GET.")
 
 
 async def a_holiday_has_the_rates_before(make: _Open) -> None:
     """On weekends and holidays, the rates of the last earlier day apply, and that day is stated."""
-    async with make() as lab:
-        lab.subject.close_on(_HOLIDAY)
-        for day in (_SUNDAY, _HOLIDAY) if lab.has_history else ():
-            lab.require_exact(await lab.rates(day), _WORKDAYS[-1])
+    async with make() as harness:
+        harness.subject.close_on(_HOLIDAY)
+        for day in (_SUNDAY, _HOLIDAY) if harness.has_history else ():
+            harness.require_exact(await harness.rates(day), _WORKDAYS[-1])
 
 
 async def rates_are_searched_ten_days_back(make: _Open) -> None:
     """If a day has no rates, the rates of up to ten days earlier apply, or an error is raised."""
-    async with make() as lab:
-        if not lab.has_history:
+    async with make() as harness:
+        if not harness.has_history:
             return
         last_day = _LONG_HOLIDAYS[-1]
         day_before = last_day - timedelta(days=_LOOK_BACK)
-        lab.subject.close_on(*_LONG_HOLIDAYS)
-        lab.require_exact(await lab.rates(last_day), day_before)
-        lab.subject.close_on(day_before)
-        await lab.refused(VendorRejected, lab.rates(last_day), "A day long after the last rates")
+        harness.subject.close_on(*_LONG_HOLIDAYS)
+        harness.require_exact(await harness.rates(last_day), day_before)
+        harness.subject.close_on(day_before)
+        await harness.refused(
+            VendorRejected, harness.rates(last_day), "A day long after the last rates"
+        )
 
 
 async def a_future_day_is_refused(make: _Open) -> None:
     """A future day is refused before anything is sent."""
-    async with make() as lab:
-        if not lab.has_history:
+    async with make() as harness:
+        if not harness.has_history:
             return
         for days in (2, 400):
             future_day = datetime.now(UTC).date() + timedelta(days=days)
-            error = await lab.refused(InvalidData, lab.rates(future_day), "A future day")
+            error = await harness.refused(InvalidData, harness.rates(future_day), "A future day")
             require(error.field == "day", "The error of a future day does not name the day.")
-        require(lab.sandbox.requests == [], "A future day was sent to the vendor.")
+        require(harness.sandbox.requests == [], "A future day was sent to the vendor.")
 
 
 async def a_day_before_the_first_is_refused(make: _Open) -> None:
     """The vendor's first day has rates; earlier days are refused before sending."""
-    async with make() as lab:
-        if not lab.has_history:
+    async with make() as harness:
+        if not harness.has_history:
             return
-        first_day = lab.subject.first_day
+        first_day = harness.subject.first_day
         early_day = first_day - timedelta(days=1)
-        error = await lab.refused(InvalidData, lab.rates(early_day), "A day before the first")
+        error = await harness.refused(
+            InvalidData, harness.rates(early_day), "A day before the first"
+        )
         require(error.field == "day", "The error of an early day does not name the day.")
         require(str(first_day) in str(error), "The error of an early day names no first day.")
         require(
-            lab.sandbox.requests == [],
+            harness.sandbox.requests == [],
             "A day before the vendor's first day was sent to the vendor.",
         )
-        lab.require_exact(await lab.rates(first_day), first_day)
+        harness.require_exact(await harness.rates(first_day), first_day)
 
 
 async def history_is_refused_without_the_capability(make: _Open) -> None:
     """A vendor without past rates refuses a given day; the error names vendors that have them."""
-    async with make() as lab:
-        if lab.has_history:
+    async with make() as harness:
+        if harness.has_history:
             return
-        error = await lab.refused(UnsupportedByVendor, lab.rates(_WORKDAYS[0]), "An earlier day")
+        error = await harness.refused(
+            UnsupportedByVendor, harness.rates(_WORKDAYS[0]), "An earlier day"
+        )
         capability = CurrenciesCapability.HISTORY
         require(
             error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
             "The error does not name the vendors that have past rates.",
         )
-        require(lab.sandbox.requests == [], "An earlier day was sent to a vendor without any.")
+        require(harness.sandbox.requests == [], "An earlier day was sent to a vendor without any.")
 
 
 async def no_rates_are_an_error(make: _Open) -> None:
     """A response without rates is an error, never an empty table."""
-    async with make() as lab:
-        for number, answer in enumerate(lab.subject.no_rates):
-            lab.sandbox.fail(answer)
-            await lab.refused(VendorRejected, lab.rates(), f"Answer {number} without rates")
+    async with make() as harness:
+        for number, answer in enumerate(harness.subject.no_rates):
+            harness.sandbox.fail(answer)
+            await harness.refused(VendorRejected, harness.rates(), f"Answer {number} without rates")
 
 
 async def a_malformed_answer_is_no_success(make: _Open) -> None:
     """A successful response that cannot be read is an error."""
-    async with make() as lab:
+    async with make() as harness:
         for body in _MALFORMED:
             for kind in ("application/json", "text/csv"):
-                lab.sandbox.fail(Response(200, {"Content-Type": kind}, body))
-                await lab.refused(VendorFailed | VendorRejected, lab.rates(), f"{body!r}")
+                harness.sandbox.fail(Response(200, {"Content-Type": kind}, body))
+                await harness.refused(VendorFailed | VendorRejected, harness.rates(), f"{body!r}")
 
 
 async def a_refusal_has_its_type(make: _Open) -> None:
     """Each error response raises the right error, with the vendor's response."""
-    async with make() as lab:
-        for number, (answer, kind) in enumerate(lab.subject.refusals):
-            lab.sandbox.fail(answer)
-            error = await lab.refused(kind, lab.rates(), f"Refusal {number}")
+    async with make() as harness:
+        for number, (answer, kind) in enumerate(harness.subject.refusals):
+            harness.sandbox.fail(answer)
+            error = await harness.refused(kind, harness.rates(), f"Refusal {number}")
             require(error.service == _ACCOUNT, "A refusal names no account.")
             kept_answer = getattr(error, "response", None)
             require(
@@ -232,10 +238,10 @@ async def a_refusal_has_its_type(make: _Open) -> None:
 
 async def answers_are_read_exactly(make: _Open) -> None:
     """Each example response is parsed to exactly its day, source and rates."""
-    async with make() as lab:
-        for day, answer, result_day, source, values in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            result = await lab.rates(day)
+    async with make() as harness:
+        for day, answer, result_day, source, values in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            result = await harness.rates(day)
             require(result.day == result_day, f"The rates are said to be of {result.day}.")
             require(result.source == source, f"The source is {result.source!r}, not {source!r}.")
             require(result.rates.keys() == values.keys(), "Other currencies were read.")
@@ -248,8 +254,8 @@ async def answers_are_read_exactly(make: _Open) -> None:
 
 async def amounts_are_converted_exactly(make: _Open) -> None:
     """Amounts are converted with exact rates in each direction, and rounded once."""
-    async with make() as lab:
-        result = await lab.rates()
+    async with make() as harness:
+        result = await harness.rates()
         currencies = [code for code in (result.base, *result.rates) if code in EXPONENTS]
         for currency in currencies:
             for target_currency in currencies:
@@ -267,8 +273,8 @@ async def amounts_are_converted_exactly(make: _Open) -> None:
 
 async def rates_can_be_stored(make: _Open) -> None:
     """Rates can be stored and restored without change."""
-    async with make() as lab:
-        result = await lab.rates()
+    async with make() as harness:
+        result = await harness.rates()
         require(unpack(pack(result)) == result, "Stored rates are not the same afterwards.")
 
 
@@ -293,15 +299,17 @@ def _accounts(subject: CurrenciesSubject) -> list[Account]:
     return [Account(_ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
 
 
-def _sync_lab(factory: Factory) -> _Lab:
+def _sync_harness(factory: Factory) -> _Harness:
     subject = factory()
-    return _Lab(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
+    return _Harness(subject, Hub(_accounts(subject), http=SandboxHttpClient(subject.sandbox)))
 
 
-def _async_lab(factory: Factory) -> _Lab:
+def _async_harness(factory: Factory) -> _Harness:
     subject = factory()
-    return _Lab(subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox)))
+    return _Harness(
+        subject, AsyncHub(_accounts(subject), http=AsyncSandboxHttpClient(subject.sandbox))
+    )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _sync_harness)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _async_harness)

@@ -4,9 +4,9 @@
 checks.
 
 `CHECKS` are for the vendor behind a `Hub`. `ASYNC_CHECKS` are for it behind an `AsyncHub`, and
-awaited. Each takes a function that makes an `EmailLab`: a hub with one account of the vendor at a
-sandbox, and functions that control the sandbox. The sandbox must accept messages to all addresses
-at example.com except refused@example.com, throttled@example.com and outage@example.com.
+awaited. Each takes a function that makes an `EmailHarness`: a hub with one account of the vendor at
+a sandbox, and functions that control the sandbox. The sandbox must accept messages to all
+addresses at example.com except refused@example.com, throttled@example.com and outage@example.com.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import with_values
-from moorage.testing.kits._email_lab import (
-    EmailLab,
+from moorage.testing.kits._contract_harness import with_values
+from moorage.testing.kits._email_harness import (
+    EmailHarness,
     Factory,
     message,
     raised_error_of,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
 
-__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "EmailLab", "Factory"]
+__all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "EmailHarness", "Factory"]
 
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
@@ -84,7 +84,7 @@ class _AsyncHub:
 
 async def a_message_arrives(factory: Factory) -> None:
     """A message arrives unchanged at all its recipients."""
-    lab = factory()
+    harness = factory()
     mail = message(
         html="<p>Dear Ada</p>",
         cc="cc@example.com",
@@ -92,9 +92,9 @@ async def a_message_arrives(factory: Factory) -> None:
         reply_to="answers@example.com",
         headers={"X-Invoice": "7", "X-Kunde": "Grüße"},
     )
-    receipt = await lab.hub.email().send_transactional(mail)
-    require(len(lab.delivered) == 1, f"{len(lab.delivered)} messages arrived.")
-    delivered = lab.delivered[0]
+    receipt = await harness.hub.email().send_transactional(mail)
+    require(len(harness.delivered) == 1, f"{len(harness.delivered)} messages arrived.")
+    delivered = harness.delivered[0]
     require(delivered.sender == "shop@example.com", "The message has another sender.")
     require(
         delivered.sender_name == "Zoë's Shop", f"The sender's name is {delivered.sender_name!r}."
@@ -125,16 +125,16 @@ def _headers_of(delivered: DeliveredEmail) -> bytes:
 
 async def tags_and_metadata_arrive(factory: Factory) -> None:
     """A tag and a metadata field with the same name both arrive, if supported."""
-    lab = factory()
-    capabilities = lab.vendor.capabilities
+    harness = factory()
+    capabilities = harness.vendor.capabilities
     words: dict[str, Any] = {}
     if EmailCapability.METADATA in capabilities:
         words["metadata"] = {"invoice": "n2041"}
-    await lab.hub.email().send_transactional(message(**words))
+    await harness.hub.email().send_transactional(message(**words))
     if EmailCapability.TAGS in capabilities:
-        await lab.hub.email().send_transactional(message(**words, tags=("invoice",)))
+        await harness.hub.email().send_transactional(message(**words, tags=("invoice",)))
     first_text, last_text = (
-        sent_text(delivered) for delivered in (lab.delivered[0], lab.delivered[-1])
+        sent_text(delivered) for delivered in (harness.delivered[0], harness.delivered[-1])
     )
     if "metadata" in words:
         is_arrived = all(
@@ -151,10 +151,12 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
 
 async def a_long_subject_arrives(factory: Factory) -> None:
     """A subject that takes several lines of a header arrives as it was written."""
-    lab = factory()
+    harness = factory()
     subject = " ".join(["Grüße"] * 20)
-    await lab.hub.email().send_transactional(message(subject=subject))
-    require(lab.delivered[0].subject == subject, f"The subject is {lab.delivered[0].subject!r}.")
+    await harness.hub.email().send_transactional(message(subject=subject))
+    require(
+        harness.delivered[0].subject == subject, f"The subject is {harness.delivered[0].subject!r}."
+    )
 
 
 async def tracking_options_arrive(factory: Factory) -> None:
@@ -162,25 +164,25 @@ async def tracking_options_arrive(factory: Factory) -> None:
     for capability in (EmailCapability.TRACK_OPENS, EmailCapability.TRACK_CLICKS):
         texts: list[str] = []
         for value in (True, False):
-            lab = factory()
-            if capability in lab.vendor.capabilities:
+            harness = factory()
+            if capability in harness.vendor.capabilities:
                 mail = message(html="<p>Hello.</p>", **{capability.value: value})
-                await lab.hub.email().send_transactional(mail, idempotency_key="k-1")
-                texts.append(sent_text(lab.delivered[0]))
+                await harness.hub.email().send_transactional(mail, idempotency_key="k-1")
+                texts.append(sent_text(harness.delivered[0]))
         require(len(set(texts)) == len(texts), f"The value of {capability} is lost.")
 
 
 async def each_bulk_recipient_has_own_metadata(factory: Factory) -> None:
     """Metadata of a bulk recipient arrive with this recipient's message, if supported."""
-    lab = factory()
-    if EmailCapability.METADATA not in lab.vendor.capabilities:
+    harness = factory()
+    if EmailCapability.METADATA not in harness.vendor.capabilities:
         return
     recipients = [
         BulkRecipient(to=f"person{number}@example.com", metadata={"invoice": f"n{number}x"})
         for number in range(3)
     ]
-    await lab.hub.email().send_bulk(BulkMessage(base=message(to=()), recipients=recipients))
-    texts = {delivered.to[0]: sent_text(delivered) for delivered in lab.delivered}
+    await harness.hub.email().send_bulk(BulkMessage(base=message(to=()), recipients=recipients))
+    texts = {delivered.to[0]: sent_text(delivered) for delivered in harness.delivered}
     for number, recipient in enumerate(recipients):
         is_arrived = f"n{number}x" in texts[recipient.to[0].email]
         require(is_arrived, "Metadata of a recipient of a bulk are lost.")
@@ -188,8 +190,8 @@ async def each_bulk_recipient_has_own_metadata(factory: Factory) -> None:
 
 async def files_and_images_arrive(factory: Factory) -> None:
     """Files, and inline images if supported, arrive byte for byte."""
-    lab = factory()
-    has_images = EmailCapability.INLINE_IMAGES in lab.vendor.capabilities
+    harness = factory()
+    has_images = EmailCapability.INLINE_IMAGES in harness.vendor.capabilities
     mail = message(
         html='<img src="cid:logo">',
         attachments=(
@@ -197,9 +199,9 @@ async def files_and_images_arrive(factory: Factory) -> None:
             *((IMAGE,) if has_images else ()),
         ),
     )
-    await lab.hub.email().send_transactional(mail)
+    await harness.hub.email().send_transactional(mail)
     # Some vendors keep only the name by which the HTML refers to an image.
-    items = {item.content_id or item.filename: item for item in lab.delivered[0].items}
+    items = {item.content_id or item.filename: item for item in harness.delivered[0].items}
     for file in mail.attachments:
         item = items.get(file.content_id or file.filename)
         require(item is not None, f"{file.filename!r} did not arrive.")
@@ -209,50 +211,52 @@ async def files_and_images_arrive(factory: Factory) -> None:
     if has_images:
         require(items["logo"].disposition == "inline", "The image is not inline.")
     empty = Attachment(filename="empty.txt", content=b"", content_type="text/plain")
-    send_empty = lab.hub.email().send_transactional(message(attachments=(empty,)))
+    send_empty = harness.hub.email().send_transactional(message(attachments=(empty,)))
     raised_error = await raised_error_of(send_empty)
     if isinstance(raised_error, InvalidData):
         # Some vendors accept no empty file.
         return
     require(raised_error is None, f"An empty file ended with {raised_error!r}.")
-    contents = [item.content for item in lab.delivered[-1].items]
+    contents = [item.content for item in harness.delivered[-1].items]
     require(contents == [b""], "An empty file did not arrive.")
 
 
 async def a_file_alone_is_a_message(factory: Factory) -> None:
     """A message may consist of attachments only."""
-    lab = factory()
+    harness = factory()
     file = Attachment(filename="a.pdf", content=b"\x00")
-    await lab.hub.email().send_transactional(message(text=None, attachments=(file,)))
-    require(lab.delivered[0].items[0].content == b"\x00", "The file did not arrive.")
+    await harness.hub.email().send_transactional(message(text=None, attachments=(file,)))
+    require(harness.delivered[0].items[0].content == b"\x00", "The file did not arrive.")
 
 
 async def a_key_is_used_once(factory: Factory) -> None:
     """Repeating an idempotency key returns the same receipt; another message is refused."""
-    lab = factory()
-    first_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
-    repeated_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    harness = factory()
+    first_receipt = await harness.hub.email().send_transactional(message(), idempotency_key="INV-7")
+    repeated_receipt = await harness.hub.email().send_transactional(
+        message(), idempotency_key="INV-7"
+    )
     require(first_receipt == repeated_receipt, "A repeat got another receipt.")
-    require(len(lab.delivered) == 1, "A repeat was sent again.")
-    send_other = partial(lab.hub.email().send_transactional, message(subject="Another"))
+    require(len(harness.delivered) == 1, "A repeat was sent again.")
+    send_other = partial(harness.hub.email().send_transactional, message(subject="Another"))
     raised_error = await raised_error_of(send_other(idempotency_key="INV-7"))
     require(isinstance(raised_error, IdempotencyConflict), f"The call raised {raised_error!r}.")
-    await lab.hub.email().send_transactional(message(), idempotency_key="INV-8")
-    require(len(lab.delivered) == 2, "Another idempotency key was treated as the same key.")
+    await harness.hub.email().send_transactional(message(), idempotency_key="INV-8")
+    require(len(harness.delivered) == 2, "Another idempotency key was treated as the same key.")
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
     """If a response is lost, the message is never sent twice: it is unknown or repeated safely."""
-    lab = factory()
-    mail = message(to=lab.lose())
-    send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")
-    if lab.vendor.services()[""].idempotency_header is not None:
+    harness = factory()
+    mail = message(to=harness.lose())
+    send = partial(harness.hub.email().send_transactional, mail, idempotency_key="INV-7")
+    if harness.vendor.services()[""].idempotency_header is not None:
         require(await send() == await send(), "A repeat got another receipt.")
     else:
         for _ in range(2):
             raised_error = await raised_error_of(send())
             require(isinstance(raised_error, OutcomeUnknown), f"The call raised {raised_error!r}.")
-    require(len(lab.delivered) == 1, f"The message was sent {len(lab.delivered)} times.")
+    require(len(harness.delivered) == 1, f"The message was sent {len(harness.delivered)} times.")
 
 
 _FIELDS_BY_CAPABILITY: Final[dict[EmailCapability, dict[str, Any]]] = {
@@ -275,18 +279,18 @@ _FIELDS_BY_CAPABILITY: Final[dict[EmailCapability, dict[str, Any]]] = {
 
 async def unsupported_features_are_refused(factory: Factory) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
-    lab = factory()
-    missing_capabilities = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
+    harness = factory()
+    missing_capabilities = sorted(frozenset(EmailCapability) - harness.vendor.capabilities)
     for capability in missing_capabilities:
-        email = lab.hub.email()
+        email = harness.hub.email()
         if capability is EmailCapability.VALIDATE_ADDRESS:
             call = email.validate_address("ada@example.com")
         elif capability is EmailCapability.RECEIVED:
-            call = email.get_received(Ref(lab.vendor.name, "mail", "1"))
+            call = email.get_received(Ref(harness.vendor.name, "mail", "1"))
         elif capability is EmailCapability.LOOK_UP:
-            call = email.get(Ref(lab.vendor.name, "mail", "1"))
+            call = email.get(Ref(harness.vendor.name, "mail", "1"))
         elif capability is EmailCapability.CANCEL:
-            call = email.cancel(Ref(lab.vendor.name, "mail", "1"))
+            call = email.cancel(Ref(harness.vendor.name, "mail", "1"))
         elif capability is EmailCapability.SUPPRESSIONS:
             call = email.suppressions()
         elif capability is EmailCapability.ADD_SUPPRESSION:
@@ -304,15 +308,15 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
         require(is_refused, f"{capability} ended with {raised_error!r}.")
         able_vendors = getattr(raised_error, "supported_by", ())
         require(
-            lab.vendor.name not in able_vendors,
+            harness.vendor.name not in able_vendors,
             f"The error lists the vendor itself as one that supports {capability}.",
         )
-    require(not lab.delivered, "A refused message was sent nevertheless.")
+    require(not harness.delivered, "A refused message was sent nevertheless.")
 
 
 async def failures_have_their_types(factory: Factory) -> None:
     """Each failure raises the same error class for every vendor, with the vendor's code."""
-    lab = factory()
+    harness = factory()
     kinds: dict[str, tuple[type[ConnectorError], ...]] = {
         "throttled": (RateLimitExceeded,),
         "outage": (VendorFailed, ConnectionFailed),
@@ -320,39 +324,44 @@ async def failures_have_their_types(factory: Factory) -> None:
     }
     for failure, kind in kinds.items():
         mail = message(to=f"{failure}@example.com")
-        raised_error = await raised_error_of(lab.hub.email().send_transactional(mail))
+        raised_error = await raised_error_of(harness.hub.email().send_transactional(mail))
         require(isinstance(raised_error, kind), f"{failure} ended with {raised_error!r}.")
         code = getattr(raised_error, "vendor_code", None)
-        require(code == lab.codes[failure], f"{failure} has the code {code!r}.")
-    raised_error = await raised_error_of(lab.stranger.email().send_transactional(message()))
+        require(code == harness.codes[failure], f"{failure} has the code {code!r}.")
+    raised_error = await raised_error_of(harness.stranger.email().send_transactional(message()))
     require(
         isinstance(raised_error, AuthenticationFailed),
         f"Wrong credentials raised {raised_error!r}.",
     )
     code = getattr(raised_error, "vendor_code", None)
-    require(code == lab.codes["auth"], f"The result for a code of another recipient is {code!r}.")
-    require(not lab.delivered, "A message that failed was delivered.")
+    require(
+        code == harness.codes["auth"], f"The result for a code of another recipient is {code!r}."
+    )
+    require(not harness.delivered, "A message that failed was delivered.")
 
 
 async def an_unreadable_success_is_an_error(factory: Factory) -> None:
     """A successful response without content raises a vendor error, and is not retried."""
-    lab = factory()
-    if lab.malform is None:
+    harness = factory()
+    if harness.malform is None:
         return
-    lab.malform()
-    raised_error = await raised_error_of(lab.hub.email().send_transactional(message()))
+    harness.malform()
+    raised_error = await raised_error_of(harness.hub.email().send_transactional(message()))
     is_failed = isinstance(raised_error, VendorFailed) and not raised_error.retryable
     require(is_failed, f"The call raised {raised_error!r}.")
 
 
 async def an_unknown_verdict_is_unknown(factory: Factory) -> None:
     """If the vendor's verdict on an address is unknown to moorage, it is reported as unknown."""
-    lab = factory()
-    if EmailCapability.VALIDATE_ADDRESS not in lab.vendor.capabilities or lab.sandbox is None:
+    harness = factory()
+    if (
+        EmailCapability.VALIDATE_ADDRESS not in harness.vendor.capabilities
+        or harness.sandbox is None
+    ):
         return
-    email = lab.hub.email()
+    email = harness.hub.email()
     word = (await email.validate_address("ada@example.com")).vendor_verdict
-    lab.sandbox.fail(AlteredAnswer(partial(with_values, {word: "a-new-word"})))
+    harness.sandbox.fail(AlteredAnswer(partial(with_values, {word: "a-new-word"})))
     check = await email.validate_address("ada@example.com")
     require(check.vendor_verdict == "a-new-word", f"The verdict is {check.vendor_verdict!r}.")
     require(check.verdict is Verdict.UNKNOWN, f"An unknown verdict is {check.verdict}.")
@@ -374,10 +383,10 @@ def _bulk(count: int) -> BulkMessage:
 
 async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
     """Each bulk recipient gets a separate text, escaped in HTML, and sees no other recipient."""
-    lab = factory()
-    results = await lab.hub.email().send_bulk(_bulk(3))
+    harness = factory()
+    results = await harness.hub.email().send_bulk(_bulk(3))
     require(all(result.ok for result in results), f"The results are {results!r}.")
-    delivered = sorted(lab.delivered, key=lambda mail: mail.to)
+    delivered = sorted(harness.delivered, key=lambda mail: mail.to)
     require(
         [mail.to for mail in delivered] == [(f"person{n}@example.com",) for n in range(3)],
         "To others.",
@@ -392,18 +401,20 @@ async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
 
 async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
     """Each recipient of a large bulk gets one message, and the results stay in order."""
-    lab = factory()
-    results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
-    require(len(results) == lab.many, f"{len(results)} results were returned.")
+    harness = factory()
+    results = await harness.hub.email().send_bulk(_bulk(harness.many), idempotency_key="news")
+    require(len(results) == harness.many, f"{len(results)} results were returned.")
     for number, result in enumerate(results):
         receipt: EmailReceipt = result.unwrap()
         emails = [outcome.email for outcome in receipt.recipients]
         require(emails == [f"person{number}@example.com"], "The results are in another order.")
     require(
-        len({outcome.to for outcome in lab.delivered}) == lab.many,
+        len({outcome.to for outcome in harness.delivered}) == harness.many,
         "Some recipients did not get the message.",
     )
-    require(len(lab.delivered) == lab.many, "Some recipients got the message more than once.")
+    require(
+        len(harness.delivered) == harness.many, "Some recipients got the message more than once."
+    )
 
 
 async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
@@ -411,23 +422,27 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
 
     A repeat sends only the missing chunks.
     """
-    lab = factory()
-    count = lab.vendor.limits["batch"] + 1
-    lab.refuse()
-    send = partial(lab.hub.email().send_bulk, _bulk(count), idempotency_key="news", at_once=1)
+    harness = factory()
+    count = harness.vendor.limits["batch"] + 1
+    harness.refuse()
+    send = partial(harness.hub.email().send_bulk, _bulk(count), idempotency_key="news", at_once=1)
     first_results = await send()
     failed_results = [result for result in first_results if not result.ok]
-    require(0 < len(failed_results) <= lab.vendor.limits["batch"], f"{len(failed_results)} failed.")
+    require(
+        0 < len(failed_results) <= harness.vendor.limits["batch"], f"{len(failed_results)} failed."
+    )
     is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_results)
     require(is_limited, f"The recipients failed with {failed_results[0].error!r}.")
     require(
-        len(lab.delivered) == count - len(failed_results),
+        len(harness.delivered) == count - len(failed_results),
         "Messages to other recipients were lost with the failed chunk.",
     )
     second_results = await send()
     require(all(result.ok for result in second_results), "A repeat failed.")
-    require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
-    require(len({mail.to for mail in lab.delivered}) == count, "A recipient got the message twice.")
+    require(len(harness.delivered) == count, f"{len(harness.delivered)} of {count} arrived.")
+    require(
+        len({mail.to for mail in harness.delivered}) == count, "A recipient got the message twice."
+    )
     is_same = all(
         b.value == a.value for a, b in zip(first_results, second_results, strict=True) if a.ok
     )
@@ -436,16 +451,18 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
 
 async def nothing_personal_is_shown(factory: Factory) -> None:
     """No repr or error shows an address, a message text or a secret."""
-    lab = factory()
+    harness = factory()
     mail = message(metadata={}, html="<p>confidential</p>")
-    receipt = await lab.hub.email().send_transactional(mail)
+    receipt = await harness.hub.email().send_transactional(mail)
     refused_error = await raised_error_of(
-        lab.hub.email().send_transactional(message(to="refused@example.com", text="confidential"))
+        harness.hub.email().send_transactional(
+            message(to="refused@example.com", text="confidential")
+        )
     )
     representations = " ".join(
-        map(repr, (mail, receipt, _bulk(2), lab.hub.account("mail"), refused_error))
+        map(repr, (mail, receipt, _bulk(2), harness.hub.account("mail"), refused_error))
     )
-    for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", lab.secret):
+    for word in ("ada@", "refused@", "person0", "confidential", "Invoice", "Zoë", harness.secret):
         require(word not in representations, f"{word!r} is shown: {representations}")
 
 
@@ -471,10 +488,10 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 
 
-def _view(factory: Factory) -> EmailLab:
+def _view(factory: Factory) -> EmailHarness:
     """Return a test environment of synchronous hubs whose operations are called as coroutines."""
-    lab = factory()
-    return attrs.evolve(lab, hub=_AsyncHub(lab.hub), stranger=_AsyncHub(lab.stranger))
+    harness = factory()
+    return attrs.evolve(harness, hub=_AsyncHub(harness.hub), stranger=_AsyncHub(harness.stranger))
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, _view) for check in ASYNC_CHECKS)

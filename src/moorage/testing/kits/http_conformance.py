@@ -47,7 +47,7 @@ from moorage.testing.kits import _http_guard_checks as guards
 from moorage.testing.kits import _http_proxy_checks as proxies
 from moorage.testing.kits import _http_stream_checks as streams
 from moorage.testing.kits import _http_trust_checks as trust
-from moorage.testing.kits._http_lab import PATIENT, Clients, ThreadedClient, failure_of, lab
+from moorage.testing.kits._http_harness import PATIENT, Clients, ThreadedClient, failure_of, harness
 from moorage.testing.kits.checks import require, retrying_check
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def _async_pieces() -> AsyncIterator[bytes]:
 
 async def async_bodies_are_sent(clients: Clients) -> None:
     """A body from an asynchronous source arrives completely."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_async_pieces))
         await client.send(request, vendor.url, PATIENT)
@@ -94,7 +94,7 @@ async def async_bodies_are_sent(clients: Clients) -> None:
 
 async def async_bodies_are_refused(clients: Clients) -> None:
     """A synchronous client refuses a body from an asynchronous source, and sends nothing."""
-    async with lab(clients) as (vendor, client):
+    async with harness(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_async_pieces))
         reason = "a plain client cannot read an async source."

@@ -21,9 +21,9 @@ from moorage.contracts.inference import (
 from moorage.contracts.value_codec import pack, unpack
 from moorage.errors import ConnectionFailed, VendorFailed
 from moorage.testing.kits import contract_conformance
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits._contract_harness import through_async_hub, through_hub
 from moorage.testing.kits.checks import require
-from moorage.testing.kits.contract_conformance import ContractSubject, DeclaredLab
+from moorage.testing.kits.contract_conformance import ContractSubject, DeclaredHarness
 from moorage.testing.sandboxes.base import Lost
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class InferenceSubject(ContractSubject):
     vectors: Callable[[Mapping[int, list[float]]], Response] | None = None
 
 
-class Lab(DeclaredLab):
+class Harness(DeclaredHarness):
     """A vendor of language models under test, with its hub and sandbox."""
 
     subject: InferenceSubject
@@ -77,15 +77,15 @@ class Lab(DeclaredLab):
 Factory: TypeAlias = Callable[[], InferenceSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
     """Each field of a request is sent under the vendor's name for it."""
-    async with make() as lab:
-        for request, expected in lab.subject.requests:
-            await lab.generate(request)
-            body = lab.sandbox.requests[-1].json()
+    async with make() as harness:
+        for request, expected in harness.subject.requests:
+            await harness.generate(request)
+            body = harness.sandbox.requests[-1].json()
             for name, value in expected.items():
                 require(
                     body.get(name) == value,
@@ -95,10 +95,10 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 async def an_answer_is_read_in_full(make: Open) -> None:
     """Each field of a response is read, and the result can be stored."""
-    async with make() as lab:
-        for answer, expected in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            generation = await lab.generate()
+    async with make() as harness:
+        for answer, expected in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            generation = await harness.generate()
             for name, value in expected.items():
                 read_value = getattr(generation, name)
                 require(read_value == value, f"The answer was read with {read_value!r} as {name}.")
@@ -108,10 +108,13 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 async def finish_words_have_their_meanings(make: Open) -> None:
     """Each of the vendor's words for a finish reason has its meaning; another word is unknown."""
-    async with make() as lab:
-        for word, meaning in {**lab.subject.words, "another_word": FinishReason.UNKNOWN}.items():
-            lab.sandbox.fail(lab.subject.finished(word))
-            generation = await lab.generate()
+    async with make() as harness:
+        for word, meaning in {
+            **harness.subject.words,
+            "another_word": FinishReason.UNKNOWN,
+        }.items():
+            harness.sandbox.fail(harness.subject.finished(word))
+            generation = await harness.generate()
             require(
                 generation.finish is meaning, f"The word {word} was read as {generation.finish}."
             )
@@ -120,24 +123,24 @@ async def finish_words_have_their_meanings(make: Open) -> None:
 
 async def an_incomplete_answer_is_a_failure(make: Open) -> None:
     """A response without a usage, or with unreadable arguments of a tool call, is a failure."""
-    async with make() as lab:
-        for number, answer in enumerate(lab.subject.unreadable):
-            lab.sandbox.fail(answer)
+    async with make() as harness:
+        for number, answer in enumerate(harness.subject.unreadable):
+            harness.sandbox.fail(answer)
             step = f"The incomplete answer {number}"
-            await lab.refused(VendorFailed, lab.generate(), step)
+            await harness.refused(VendorFailed, harness.generate(), step)
 
 
 async def vectors_belong_to_their_texts(make: Open) -> None:
     """Vectors have the order of the texts, and a missing vector is a failure."""
-    async with make() as lab:
-        make_answer = lab.subject.vectors
-        is_supported = InferenceCapability.EMBEDDINGS in lab.capabilities
+    async with make() as harness:
+        make_answer = harness.subject.vectors
+        is_supported = InferenceCapability.EMBEDDINGS in harness.capabilities
         require(is_supported == (make_answer is not None), "The subject's `vectors` are wrong.")
         if make_answer is None:
             return
         request = EmbeddingRequest(["an invoice", "a reminder"])
-        lab.sandbox.fail(make_answer({1: [0.5, -0.25], 0: [1.0, 2.0]}))
-        embeddings = await lab("embed", request)
+        harness.sandbox.fail(make_answer({1: [0.5, -0.25], 0: [1.0, 2.0]}))
+        embeddings = await harness("embed", request)
         vectors = ((1.0, 2.0), (0.5, -0.25))
         require(embeddings.vectors == vectors, f"The vectors were read as {embeddings.vectors}.")
         wrong_answers: tuple[dict[int, list[Any]], ...] = (
@@ -150,26 +153,28 @@ async def vectors_belong_to_their_texts(make: Open) -> None:
             {0: [1.0], 1: [10**400]},
         )
         for numbers in wrong_answers:
-            lab.sandbox.fail(make_answer(numbers))
-            await lab.refused(VendorFailed, lab("embed", request), f"An answer with {numbers}")
+            harness.sandbox.fail(make_answer(numbers))
+            await harness.refused(
+                VendorFailed, harness("embed", request), f"An answer with {numbers}"
+            )
 
 
 async def a_lost_answer_is_requested_again(make: Open) -> None:
     """After a lost response, the same key sends the request again: only tokens are billed twice."""
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
-        await lab.refused(ConnectionFailed, lab.generate(key=_KEY), "A lost answer")
-        sent_count = len(lab.sandbox.requests)
-        generation = await lab.generate(key=_KEY)
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
+        await harness.refused(ConnectionFailed, harness.generate(key=_KEY), "A lost answer")
+        sent_count = len(harness.sandbox.requests)
+        generation = await harness.generate(key=_KEY)
         require(generation.finish is FinishReason.COMPLETE, "A repeat has another result.")
-        require(len(lab.sandbox.requests) > sent_count, "A repeat sent nothing.")
+        require(len(harness.sandbox.requests) > sent_count, "A repeat sent nothing.")
 
 
 async def nothing_shows_the_conversation(make: Open) -> None:
     """No repr of a request or a result shows a text of the conversation."""
-    async with make() as lab:
+    async with make() as harness:
         request = GenerationRequest(_QUESTION, instructions="Answer in one word.")
-        shown_text = f"{request!r}{await lab.generate(request)!r}"
+        shown_text = f"{request!r}{await harness.generate(request)!r}"
         for text in (_QUESTION, "Answer in one word."):
             require(text not in shown_text, "A repr shows the conversation.")
 
@@ -186,9 +191,9 @@ _ALL_CHECKS: Final = (
 
 CHECKS: Final[tuple[Check, ...]] = (
     *contract_conformance.CHECKS,
-    *through_hub(_ALL_CHECKS, Lab.with_sync_hub),
+    *through_hub(_ALL_CHECKS, Harness.with_sync_hub),
 )
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *contract_conformance.ASYNC_CHECKS,
-    *through_async_hub(_ALL_CHECKS, Lab.with_async_hub),
+    *through_async_hub(_ALL_CHECKS, Harness.with_async_hub),
 )

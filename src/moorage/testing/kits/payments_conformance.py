@@ -38,21 +38,21 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     through_async_hub,
     through_hub,
     with_an_address,
     with_body,
 )
 from moorage.testing.kits._payments_disputes import DISPUTES
-from moorage.testing.kits._payments_lab import (
+from moorage.testing.kits._payments_harness import (
     EUROS,
     FIRST,
     SECOND,
-    Lab,
+    Harness,
     PaymentsSubject,
-    async_lab,
-    sync_lab,
+    async_harness,
+    sync_harness,
 )
 from moorage.testing.kits._payments_matches import MATCHES
 from moorage.testing.kits._payments_moves import MOVES
@@ -73,7 +73,7 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "Payments
 Factory: TypeAlias = Callable[[], PaymentsSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _STEPS: Final = 4
 _NEW_STATE: Final = "levitated"
@@ -103,17 +103,19 @@ _AMOUNTS: Final = (
 
 async def a_payment_is_taken_once(make: Open) -> None:
     """A payment is charged once per idempotency key; repeats return the same receipt."""
-    async with make() as lab:
-        order = lab.order()
-        payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]
+    async with make() as harness:
+        order = harness.order()
+        payments = [await harness("charge", order, idempotency_key="k-1") for _ in range(3)]
         payment: Payment = payments[0]
         require(payments[1] == payments[2] == payment, "A repeat has another receipt.")
-        require(lab.subject.charged() == 1, "One idempotency key took its payment more than once.")
-        require(payment.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+        require(
+            harness.subject.charged() == 1, "One idempotency key took its payment more than once."
+        )
+        require(payment.ref.vendor == harness.subject.vendor.name, "The receipt names no vendor.")
         require(payment.ref.account == FIRST, "The receipt names no account.")
         require(payment.vendor_state and payment.raw, "The result lacks the vendor's raw response.")
         require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
-        payment_state = await lab.settled(payment)
+        payment_state = await harness.settled(payment)
         require(
             payment_state.state is PaymentState.CAPTURED,
             f"A captured payment is {payment_state.state}.",
@@ -121,62 +123,68 @@ async def a_payment_is_taken_once(make: Open) -> None:
         require(
             payment_state.amount == payment_state.captured == EUROS, "Another amount was taken."
         )
-        conflicting_charge = lab("charge", lab.order(reference="other"), idempotency_key="k-1")
-        error = await lab.refused(
+        conflicting_charge = harness(
+            "charge", harness.order(reference="other"), idempotency_key="k-1"
+        )
+        error = await harness.refused(
             IdempotencyConflict, conflicting_charge, "A key for another payment"
         )
         require(
             buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
             "`buyer_notice()` does not report an idempotency conflict as an unknown outcome.",
         )
-        await lab("charge", order, idempotency_key="k-2")
-        require(lab.subject.charged() == 2, "A second idempotency key made no second charge.")
+        await harness("charge", order, idempotency_key="k-2")
+        require(harness.subject.charged() == 2, "A second idempotency key made no second charge.")
 
 
 async def a_key_is_required(make: Open) -> None:
     """Operations that move money require an idempotency key."""
-    async with make() as lab:
-        ref = Ref(lab.subject.vendor.name, FIRST, "1")
+    async with make() as harness:
+        ref = Ref(harness.subject.vendor.name, FIRST, "1")
         for unkeyed_call in (
-            lab("charge", lab.order(), idempotency_key=None),
-            lab("authorize", lab.order(), idempotency_key=None),
-            lab("refund", ref, idempotency_key=None),
-            lab("capture", ref, idempotency_key=None),
-            lab("void", ref, idempotency_key=None),
+            harness("charge", harness.order(), idempotency_key=None),
+            harness("authorize", harness.order(), idempotency_key=None),
+            harness("refund", ref, idempotency_key=None),
+            harness("capture", ref, idempotency_key=None),
+            harness("void", ref, idempotency_key=None),
         ):
-            await lab.refused(InvalidData, unkeyed_call, "An effect without a key")
-        require(lab.sandbox.requests == [], "A request was sent without an idempotency key.")
+            await harness.refused(InvalidData, unkeyed_call, "An effect without a key")
+        require(harness.sandbox.requests == [], "A request was sent without an idempotency key.")
 
 
 async def amounts_are_exact(make: Open) -> None:
     """The vendor receives the exact amount, in currencies with any number of decimals."""
-    async with make() as lab:
+    async with make() as harness:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
-            charge_call = lab("charge", lab.order(amount=amount), idempotency_key=key)
-            currencies = lab.subject.currencies
+            charge_call = harness("charge", harness.order(amount=amount), idempotency_key=key)
+            currencies = harness.subject.currencies
             if currencies is not None and amount.currency not in currencies:
-                await lab.refused(InvalidData | VendorRejected, charge_call, f"{amount}")
+                await harness.refused(InvalidData | VendorRejected, charge_call, f"{amount}")
                 continue
-            if lab.subject.largest is not None and minor > lab.subject.largest:
-                await lab.refused(InvalidData, charge_call, f"More than {lab.subject.largest}")
+            if harness.subject.largest is not None and minor > harness.subject.largest:
+                await harness.refused(
+                    InvalidData, charge_call, f"More than {harness.subject.largest}"
+                )
                 continue
             payment = await charge_call
-            written_amount = lab.subject.written(lab.last_change())
+            written_amount = harness.subject.written(harness.last_change())
             require(written_amount == minor, f"{amount} was written as {written_amount}.")
             require(payment.amount in {amount, None}, f"{amount} was read as {payment.amount}.")
 
 
 async def a_decline_says_why(make: Open) -> None:
     """The error of a declined payment has moorage's and the vendor's reason, even on a repeat."""
-    async with make() as lab:
+    async with make() as harness:
         for source, reason in (
-            (lab.subject.declined, lab.subject.decline_reason),
-            (lab.subject.expired, DeclineReason.EXPIRED_CARD),
+            (harness.subject.declined, harness.subject.decline_reason),
+            (harness.subject.expired, DeclineReason.EXPIRED_CARD),
         ):
             for _ in range(2 if source is not None else 0):
-                charge_call = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
-                error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
+                charge_call = harness(
+                    "charge", harness.order(source), idempotency_key=f"k-{source}"[:60]
+                )
+                error = await harness.refused(PaymentDeclined, charge_call, "A declined payment")
                 require(
                     reason is None or error.reason == reason,
                     f"The reason of the decline is {error.reason}, not {reason}.",
@@ -187,23 +195,23 @@ async def a_decline_says_why(make: Open) -> None:
                     buyer_notice(error).outcome is BuyerOutcome.DECLINED,
                     "`buyer_notice()` does not return that the payment was declined.",
                 )
-        require(lab.subject.charged() == 0, "A declined payment was charged.")
+        require(harness.subject.charged() == 0, "A declined payment was charged.")
 
 
 async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
     """A payment that waits for the buyer is not a success, and has a URL for the buyer."""
-    async with make() as lab:
+    async with make() as harness:
         operation = "charge"
-        if lab.subject.asks is None:
-            if PaymentsCapability.COMPLETE not in lab.capabilities:
+        if harness.subject.asks is None:
+            if PaymentsCapability.COMPLETE not in harness.capabilities:
                 return
             require(
-                PaymentsCapability.INTENT in lab.capabilities,
+                PaymentsCapability.INTENT in harness.capabilities,
                 "The subject has no `asks`, which begins a payment that waits for the buyer.",
             )
             operation = "create_intent"
-        order = lab.order(lab.subject.asks)
-        payment: Payment = await lab(operation, order, idempotency_key="k-1")
+        order = harness.order(harness.subject.asks)
+        payment: Payment = await harness(operation, order, idempotency_key="k-1")
         require(payment.state is PaymentState.REQUIRES_ACTION, f"The payment is {payment.state}.")
         action = payment.next_action
         action_details = () if action is None else (action.url, action.token, action.fields)
@@ -212,37 +220,37 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
             text for text in action_details if isinstance(text, str) and text in repr(payment)
         ]
         require(not exposed_texts, "The repr shows the buyer's next action.")
-        require(lab.subject.charged() == 0, "The buyer was not asked.")
+        require(harness.subject.charged() == 0, "The buyer was not asked.")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error, and charges no buyer."""
-    async with make() as lab:
-        for number, (refusal, kind) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for number, (refusal, kind) in enumerate(harness.subject.refusals):
             answer = with_an_address(refusal)
-            lab.configure(FIRST)
-            lab.sandbox.fail(answer)
-            charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
-            error = await lab.refused(kind, charge_call, f"Refusal {number}")
+            harness.configure(FIRST)
+            harness.sandbox.fail(answer)
+            charge_call = harness("charge", harness.order(), idempotency_key=f"k-{number}")
+            error = await harness.refused(kind, charge_call, f"Refusal {number}")
             require(
                 type(error) is kind, f"Refusal {number} is {with_article(type(error).__name__)}."
             )
             require(error.service == FIRST, "A refusal names no account.")
             outcome = buyer_notice(error).outcome
             require(outcome is not BuyerOutcome.UNKNOWN, f"Refusal {number} is unknown.")
-        require(lab.subject.charged() == 0, "A refused payment was charged.")
+        require(harness.subject.charged() == 0, "A refused payment was charged.")
 
 
 async def a_failure_is_an_unknown_outcome(make: Open) -> None:
     """An outage or malformed response is never reported as "nothing was charged"."""
-    async with make() as lab:
+    async with make() as harness:
         answers = [Response(status, body=b"<html></html>") for status in (408, 500, 503)]
         answers += [Response(200, {"Content-Type": "application/json"}, b) for b in _MALFORMED]
         for number, answer in enumerate(answers):
-            lab.sandbox.fail(answer)
-            charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
-            kinds = lab.unanswered(VendorFailed)
-            error = await lab.refused(kinds, charge_call, f"{answer.body!r}")
+            harness.sandbox.fail(answer)
+            charge_call = harness("charge", harness.order(), idempotency_key=f"k-{number}")
+            kinds = harness.unanswered(VendorFailed)
+            error = await harness.refused(kinds, charge_call, f"{answer.body!r}")
             require(
                 buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
                 "An unknown outcome is reported as known.",
@@ -254,20 +262,22 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
 
     Repeating its idempotency key charges only once.
     """
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
-        charge_call = lab("charge", lab.order(), idempotency_key="k-1")
-        kinds = lab.unanswered(ConnectionFailed)
-        error = await lab.refused(kinds, charge_call, "A lost answer")
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
+        charge_call = harness("charge", harness.order(), idempotency_key="k-1")
+        kinds = harness.unanswered(ConnectionFailed)
+        error = await harness.refused(kinds, charge_call, "A lost answer")
         require(
             buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
             "An unknown outcome is reported as known.",
         )
-        unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
-        settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
-        require(lab.subject.charged() == 1, "After a lost response, the payment was made twice.")
+        unsettled = Unsettled(charge=harness.order(), idempotency_key="k-1")
+        settled_payment = (await harness("settle", [unsettled]))[0].unwrap()
         require(
-            settled_payment == await lab("charge", lab.order(), idempotency_key="k-1"),
+            harness.subject.charged() == 1, "After a lost response, the payment was made twice."
+        )
+        require(
+            settled_payment == await harness("charge", harness.order(), idempotency_key="k-1"),
             "A repeat after a settled charge returns another payment.",
         )
 
@@ -277,71 +287,75 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
 
     A repeat with its key returns the receipt.
     """
-    async with make() as lab:
+    async with make() as harness:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
-            lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
-            charge_call = lab("charge", lab.order(), idempotency_key=key)
-            error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
+            harness.sandbox.fail(AlteredAnswer(partial(with_body, body)))
+            charge_call = harness("charge", harness.order(), idempotency_key=key)
+            error = await harness.refused(ConnectorError, charge_call, f"{body!r}")
             require(
                 buyer_notice(error).outcome is BuyerOutcome.UNKNOWN,
                 "An unknown outcome is reported as known.",
             )
-            unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
-            settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
-            require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")
-            repeated_payment = await lab("charge", lab.order(), idempotency_key=key)
+            unsettled = Unsettled(charge=harness.order(), idempotency_key=key)
+            settled_payment = (await harness("settle", [unsettled]))[0].unwrap()
+            require(harness.subject.charged() == number + 1, f"{body!r} was paid for twice.")
+            repeated_payment = await harness("charge", harness.order(), idempotency_key=key)
             require(settled_payment == repeated_payment, "A repeat has another receipt.")
 
 
 async def an_unreadable_step_is_completed_once(make: Open) -> None:
     """If a step's response is unreadable, repeating the idempotency key completes the operation."""
-    async with make() as lab:
+    async with make() as harness:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):
-            payment: Payment = await lab.held(f"a-{step}")
-            if PaymentsCapability.AUTHORIZE in lab.capabilities:
-                await lab.despite("capture", payment.ref, EUROS, step=step, idempotency_key="c")
-            await lab.settled(payment)
-            await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
-            payment_state = await lab.settled(payment)
+            payment: Payment = await harness.held(f"a-{step}")
+            if PaymentsCapability.AUTHORIZE in harness.capabilities:
+                await harness.despite("capture", payment.ref, EUROS, step=step, idempotency_key="c")
+            await harness.settled(payment)
+            await harness.despite(
+                "refund", payment.ref, part, step=step, idempotency_key=f"r-{step}"
+            )
+            payment_state = await harness.settled(payment)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
-            lab.check_refunded(payment_state, part)
-            if PaymentsCapability.VOID not in lab.capabilities:
+            harness.check_refunded(payment_state, part)
+            if PaymentsCapability.VOID not in harness.capabilities:
                 continue
-            voided_payment: Payment = await lab.held(f"v-{step}")
-            await lab.despite("void", voided_payment.ref, step=step, idempotency_key=f"w-{step}")
-            state = (await lab.settled(voided_payment)).state
+            voided_payment: Payment = await harness.held(f"v-{step}")
+            await harness.despite(
+                "void", voided_payment.ref, step=step, idempotency_key=f"w-{step}"
+            )
+            state = (await harness.settled(voided_payment)).state
             require(state is PaymentState.VOIDED, f"A voided payment is {state}.")
 
 
 async def an_unknown_state_is_no_success(make: Open) -> None:
     """An unknown payment state is reported with the vendor's word, never as success."""
-    async with make() as lab:
+    async with make() as harness:
         part = Money("5.00", "EUR")
-        order = lab.order()
-        payment: Payment = await lab.with_status(
+        order = harness.order()
+        payment: Payment = await harness.with_status(
             _NEW_STATE, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(
             payment.state is PaymentState.UNKNOWN, f"An unknown state is read as {payment.state}."
         )
         require(payment.vendor_state == _NEW_STATE, "The result lacks a new status of the vendor.")
-        ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
-        if PaymentsCapability.LOOK_UP in lab.capabilities:
-            payment_state: Payment = await lab.with_status(_NEW_STATE, "get", ref)
+        ref = (await harness.settled(await harness("charge", order, idempotency_key="k-1"))).ref
+        if PaymentsCapability.LOOK_UP in harness.capabilities:
+            payment_state: Payment = await harness.with_status(_NEW_STATE, "get", ref)
             require(
                 payment_state.state is PaymentState.UNKNOWN,
                 f"An unknown state is read as {payment_state.state}.",
             )
-        refund: Refund = await lab.with_status(
+        refund: Refund = await harness.with_status(
             _NEW_STATE, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(
             refund.state in _OPEN_STATES, f"A refund's unknown state is read as {refund.state}."
         )
-        if PaymentsCapability.LOOK_UP_REFUND in lab.capabilities:
-            refund = await lab.with_status(_NEW_STATE, "get_refund", refund.ref)
+        if PaymentsCapability.LOOK_UP_REFUND in harness.capabilities:
+            refund = await harness.with_status(_NEW_STATE, "get_refund", refund.ref)
             require(
                 refund.state in _OPEN_STATES, f"A refund's unknown state is read as {refund.state}."
             )
@@ -349,26 +363,26 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
 
 async def a_pending_payment_is_no_success(make: Open) -> None:
     """A payment or refund in progress is pending, not captured or refunded."""
-    async with make() as lab:
-        part, order = Money("5.00", "EUR"), lab.order()
-        word, refund_word = lab.subject.pending, lab.subject.pending_refund
-        payment: Payment = await lab.with_status(
+    async with make() as harness:
+        part, order = Money("5.00", "EUR"), harness.order()
+        word, refund_word = harness.subject.pending, harness.subject.pending_refund
+        payment: Payment = await harness.with_status(
             word, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(payment.state is PaymentState.PENDING, f"A pending payment is {payment.state}.")
-        ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
-        if PaymentsCapability.LOOK_UP in lab.capabilities:
-            payment_state: Payment = await lab.with_status(word, "get", ref)
+        ref = (await harness.settled(await harness("charge", order, idempotency_key="k-1"))).ref
+        if PaymentsCapability.LOOK_UP in harness.capabilities:
+            payment_state: Payment = await harness.with_status(word, "get", ref)
             require(
                 payment_state.state is PaymentState.PENDING,
                 f"A pending payment is {payment_state.state}.",
             )
-        refund: Refund = await lab.with_status(
+        refund: Refund = await harness.with_status(
             refund_word, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
-        if PaymentsCapability.LOOK_UP_REFUND in lab.capabilities:
-            refund = await lab.with_status(refund_word, "get_refund", refund.ref)
+        if PaymentsCapability.LOOK_UP_REFUND in harness.capabilities:
+            refund = await harness.with_status(refund_word, "get_refund", refund.ref)
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
 
@@ -377,17 +391,17 @@ async def an_unknown_webhook_state_is_no_success(make: Open) -> None:
 
     The word of the vendor decides, whatever the webhook is called.
     """
-    async with make() as lab:
-        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
-        lab.subject.happen()
-        ref = (await lab.settled(payment)).ref
-        await lab("refund", ref, Money("50.00", "EUR"), idempotency_key="k-2")
-        lab.subject.happen()
+    async with make() as harness:
+        payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
+        harness.subject.happen()
+        ref = (await harness.settled(payment)).ref
+        await harness("refund", ref, Money("50.00", "EUR"), idempotency_key="k-2")
+        harness.subject.happen()
         for word, refund_word in (
             (_NEW_STATE, _NEW_STATE),
-            (lab.subject.pending, lab.subject.pending_refund),
+            (harness.subject.pending, harness.subject.pending_refund),
         ):
-            for event in lab.events_with_unknown_words(word, refund_word):
+            for event in harness.events_with_unknown_words(word, refund_word):
                 if event.vendor_state == word:
                     require(event.state not in _TAKEN, f"A webhook's {word!r} is {event.state}.")
                 refund = event.refund
@@ -399,15 +413,15 @@ async def an_unknown_webhook_state_is_no_success(make: Open) -> None:
 async def amounts_in_webhooks_are_exact(make: Open) -> None:
     """Payment webhooks report exact amounts in currencies with three decimals or none."""
     for amount in (Money("1.230", "KWD"), Money("500", "JPY")):
-        async with make() as lab:
+        async with make() as harness:
             try:
-                await lab("charge", lab.order(amount=amount), idempotency_key="k-1")
+                await harness("charge", harness.order(amount=amount), idempotency_key="k-1")
             except (InvalidData, VendorRejected):
                 continue  # the vendor cannot represent or charge it, and has reported that
-            lab.subject.happen()
-            for notice in lab.sandbox.sent:
-                for webhook in lab.verifier(replay_guard=False).verify(**notice.arguments()):
-                    for event in lab.hub.events(FIRST, webhook):
+            harness.subject.happen()
+            for notice in harness.sandbox.sent:
+                for webhook in harness.verifier(replay_guard=False).verify(**notice.arguments()):
+                    for event in harness.hub.events(FIRST, webhook):
                         for stated_amount in (event.amount, event.captured):
                             message = f"{amount} is {stated_amount} in a webhook."
                             require(
@@ -418,33 +432,33 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
 
 async def another_account_takes_over(make: Open) -> None:
     """A payment fails over to a second account only if the first certainly charged nothing."""
-    async with make() as lab:
+    async with make() as harness:
         connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
-        lab.sandbox.fail(connection_failure)
-        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        harness.sandbox.fail(connection_failure)
+        payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
         require(payment.ref.account == SECOND, "No other account took over.")
-        repeated_payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        repeated_payment = await harness("charge", harness.order(), idempotency_key="k-1")
         require(
-            repeated_payment == payment and lab.subject.charged() == 1,
+            repeated_payment == payment and harness.subject.charged() == 1,
             "A repeat charged the buyer again, or returned another payment.",
         )
 
 
 async def a_possible_payment_stays_at_its_account(make: Open) -> None:
     """A payment with a lost response is never tried at another vendor, even after a reload."""
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
-        charge_call = lab("charge", lab.order(), idempotency_key="k-1")
-        await lab.refused(lab.unanswered(ConnectionFailed), charge_call, "A lost answer")
-        lab.configure(SECOND, FIRST)
-        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
+        charge_call = harness("charge", harness.order(), idempotency_key="k-1")
+        await harness.refused(harness.unanswered(ConnectionFailed), charge_call, "A lost answer")
+        harness.configure(SECOND, FIRST)
+        payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
         require(payment.ref.account == FIRST, "Another account took over.")
         require(
-            lab.subject.charged() == 1,
+            harness.subject.charged() == 1,
             "A repeat charged the buyer again, or returned another payment.",
         )
-        lab.subject.happen()
-        refund: Refund = await lab("refund", payment.ref, idempotency_key="r-1")
+        harness.subject.happen()
+        refund: Refund = await harness("refund", payment.ref, idempotency_key="r-1")
         require(refund.ref.account == FIRST, "Another account refunded the payment.")
 
 
@@ -453,44 +467,46 @@ async def options_arrive(make: Open) -> None:
 
     Options for other vendors are ignored.
     """
-    async with make() as lab:
-        option, word = lab.subject.option
-        extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
-        await lab("charge", lab.order(extra=extra_options), idempotency_key="k-1")
-        body = lab.last_change().body
+    async with make() as harness:
+        option, word = harness.subject.option
+        extra_options = {harness.subject.vendor.name: option, "another": {"other-option": "1"}}
+        await harness("charge", harness.order(extra=extra_options), idempotency_key="k-1")
+        body = harness.last_change().body
         require(word in body, "An option is lost.")
         require(b"other-option" not in body, "An extra option of another vendor was sent.")
 
 
 async def payment_methods_are_not_shown(make: Open) -> None:
     """No repr of an order or receipt shows the payment method, and accounts hide secrets."""
-    async with make() as lab:
-        order = lab.order()
-        payment = await lab("charge", order, idempotency_key="k-1")
-        representation = f"{order!r}{payment!r}{lab.hub.account(FIRST)!r}"
-        for secret_text in (lab.subject.pays, lab.subject.secret):
+    async with make() as harness:
+        order = harness.order()
+        payment = await harness("charge", order, idempotency_key="k-1")
+        representation = f"{order!r}{payment!r}{harness.hub.account(FIRST)!r}"
+        for secret_text in (harness.subject.pays, harness.subject.secret):
             require(secret_text not in representation, "A source or a secret is shown.")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed webhooks have the same result in any order; unsigned ones are rejected."""
-    async with make() as lab:
-        payment: Payment = await lab.held("k-1")
-        if PaymentsCapability.AUTHORIZE in lab.capabilities:
-            await lab("capture", payment.ref, EUROS, idempotency_key="k-2")
-        lab.subject.happen()
+    async with make() as harness:
+        payment: Payment = await harness.held("k-1")
+        if PaymentsCapability.AUTHORIZE in harness.capabilities:
+            await harness("capture", payment.ref, EUROS, idempotency_key="k-2")
+        harness.subject.happen()
         part = Money("50.00", "EUR")
-        await lab("refund", payment.ref, part, idempotency_key="k-3")
-        lab.subject.happen()
+        await harness("refund", payment.ref, part, idempotency_key="k-3")
+        harness.subject.happen()
         for backwards in (False, True):
-            payment_state = await lab.after_webhooks(payment, backwards=backwards)
+            payment_state = await harness.after_webhooks(payment, backwards=backwards)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
-            lab.check_refunded(payment_state, part)
-        payment_state = await lab.after_webhooks(await lab.after_webhooks(payment))
-        lab.check_refunded(payment_state, part)
-        strange_verifier = lab.verifier(strange=True, replay_guard=False)
-        acceptance = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
-        await lab.refused(WebhookRejected, acceptance, "A webhook with a forged signature")
+            harness.check_refunded(payment_state, part)
+        payment_state = await harness.after_webhooks(await harness.after_webhooks(payment))
+        harness.check_refunded(payment_state, part)
+        strange_verifier = harness.verifier(strange=True, replay_guard=False)
+        acceptance = in_thread(
+            lambda: strange_verifier.verify(**harness.sandbox.sent[0].arguments())
+        )
+        await harness.refused(WebhookRejected, acceptance, "A webhook with a forged signature")
 
 
 _ALL_CHECKS: Final = (
@@ -525,5 +541,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_harness)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_harness)

@@ -35,7 +35,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_refusal,
     require_unsupported,
     through_async_hub,
@@ -44,10 +44,10 @@ from moorage.testing.kits._contract_lab import (
     with_an_address,
     with_body,
 )
-from moorage.testing.kits._people_lab import (
+from moorage.testing.kits._people_harness import (
     ACCOUNT,
     PASSWORD,
-    Lab,
+    Harness,
     PeopleSubject,
     calls_by_capability,
     request_values,
@@ -83,14 +83,14 @@ _NOT_FOUND: Final = 404
 Factory: TypeAlias = Callable[[], PeopleSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def an_account_is_created(make: Open) -> None:
     """A new account has all its fields and its password, and can be read by its reference."""
-    async with make() as lab:
-        created = await lab.create(**_FIELDS)
-        read = await lab.get(created.ref)
+    async with make() as harness:
+        created = await harness.create(**_FIELDS)
+        read = await harness.get(created.ref)
         for person in (created, read):
             require(person.user_name == "ada@example.com", "Another user name is read.")
             require(person.active is True, f"A new account is reported as active={person.active}.")
@@ -100,7 +100,7 @@ async def an_account_is_created(make: Open) -> None:
                 value_read = getattr(person, name)
                 require(value_read == value, f"The {name} is read as {value_read!r}.")
             require(person.raw, "The result lacks the vendor's response.")
-        (kept_account,) = lab.sandbox.accounts()
+        (kept_account,) = harness.sandbox.accounts()
         require(kept_account.id == created.ref.id, "The reference is not of the account.")
         require(kept_account.password == PASSWORD, "The password did not arrive.")
         require(kept_account.active, "The new account is not active.")
@@ -110,46 +110,46 @@ async def an_account_is_created(make: Open) -> None:
 
 async def an_account_may_be_inactive(make: Open) -> None:
     """An account created as inactive is inactive in the directory and in the result."""
-    async with make() as lab:
-        person = await lab.create(active=False)
+    async with make() as harness:
+        person = await harness.create(active=False)
         require(person.active is False, f"The account is reported as active={person.active}.")
-        require(not lab.sandbox.accounts()[0].active, "The account is active.")
+        require(not harness.sandbox.accounts()[0].active, "The account is active.")
 
 
 async def a_key_creates_once(make: Open) -> None:
     """An idempotency key creates one account; its use for another person is refused."""
-    async with make() as lab:
-        people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
+    async with make() as harness:
+        people = [await harness.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")
-        require(len(lab.user_names()) == 1, "A key created several accounts.")
-        other_account = lab.create("grace", idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other_account, "A key for another person")
-        posts = [request for request in lab.writes() if "/members" not in request.path]
+        require(len(harness.user_names()) == 1, "A key created several accounts.")
+        other_account = harness.create("grace", idempotency_key="k-1")
+        await harness.refused(IdempotencyConflict, other_account, "A key for another person")
+        posts = [request for request in harness.writes() if "/members" not in request.path]
         require(len(posts) == 1, "A creation took more than one request.")
 
 
 async def a_taken_name_is_refused(make: Open) -> None:
     """A user name in use raises AlreadyExists, in creations and changes."""
-    async with make() as lab:
-        first = await lab.create()
+    async with make() as harness:
+        first = await harness.create()
         for number, name in enumerate(("ada", "Ada")):
-            second_person = lab.create(name, external_id="E-2", idempotency_key=f"k-{number}")
-            await lab.refused(AlreadyExists, second_person, f"The name {name}")
-        second = await lab.create("grace")
-        renaming = lab("change", second.ref, PersonChanges(user_name=first.user_name))
-        await lab.refused(AlreadyExists, renaming, "A change to a name in use")
+            second_person = harness.create(name, external_id="E-2", idempotency_key=f"k-{number}")
+            await harness.refused(AlreadyExists, second_person, f"The name {name}")
+        second = await harness.create("grace")
+        renaming = harness("change", second.ref, PersonChanges(user_name=first.user_name))
+        await harness.refused(AlreadyExists, renaming, "A change to a name in use")
         require(
-            lab.user_names() == ["ada@example.com", "grace@example.com"],
-            f"The directory has {lab.user_names()}.",
+            harness.user_names() == ["ada@example.com", "grace@example.com"],
+            f"The directory has {harness.user_names()}.",
         )
 
 
 async def only_named_fields_change(make: Open) -> None:
     """A change sets the named fields and keeps all others, even those unknown to moorage."""
-    async with make() as lab:
-        ref = (await lab.create(**_FIELDS)).ref
-        lab.sandbox.annotate(ref.id)
-        account_before = await lab.get(ref)
+    async with make() as harness:
+        ref = (await harness.create(**_FIELDS)).ref
+        harness.sandbox.annotate(ref.id)
+        account_before = await harness.get(ref)
         steps: tuple[dict[str, Any], ...] = (
             {"title": "Professor"},
             {"department": "Mathematics", "given_name": "Augusta"},
@@ -159,12 +159,12 @@ async def only_named_fields_change(make: Open) -> None:
         )
         expected = account_before
         for step in steps:
-            await lab("change", ref, PersonChanges(**step))
+            await harness("change", ref, PersonChanges(**step))
             expected = attrs.evolve(expected, **step)
-            changed_person = await lab.get(ref)
+            changed_person = await harness.get(ref)
             expected = attrs.evolve(expected, version=changed_person.version)
             _require_equal(changed_person, expected)
-            require(lab.sandbox.accounts()[0].annotated, f"{sorted(step)} erased other fields.")
+            require(harness.sandbox.accounts()[0].annotated, f"{sorted(step)} erased other fields.")
 
 
 def _require_equal(changed_person: Person, expected: Person) -> None:
@@ -176,78 +176,80 @@ def _require_equal(changed_person: Person, expected: Person) -> None:
 
 async def named_fields_can_be_emptied(make: Open) -> None:
     """Fields named in `clear` are empty after a change."""
-    async with make() as lab:
-        ref = (await lab.create(**_FIELDS)).ref
+    async with make() as harness:
+        ref = (await harness.create(**_FIELDS)).ref
         names = ("phones", "title", "department", "external_id", "language")
-        await lab("change", ref, PersonChanges(clear=names))
-        person = await lab.get(ref)
+        await harness("change", ref, PersonChanges(clear=names))
+        person = await harness.get(ref)
         kept_fields = [name for name in names if getattr(person, name)]
         require(kept_fields == [], f"{kept_fields} are not empty.")
-        await lab("change", ref, PersonChanges(clear=names))
+        await harness("change", ref, PersonChanges(clear=names))
         require(person.family_name == "Lovelace", "Another field was emptied.")
 
 
 async def a_manager_is_kept(make: Open) -> None:
     """A manager can be set, changed and removed, and must be in the same directory."""
-    async with make() as lab:
-        if PeopleCapability.MANAGER not in lab.capabilities:
+    async with make() as harness:
+        if PeopleCapability.MANAGER not in harness.capabilities:
             return
-        charles, grace = await lab.create("charles"), await lab.create("grace")
-        ada = await lab.create(manager=charles.ref)
+        charles, grace = await harness.create("charles"), await harness.create("grace")
+        ada = await harness.create(manager=charles.ref)
         for manager in (charles, grace):
             if manager is grace:
-                await lab("change", ada.ref, PersonChanges(manager=grace.ref))
-            manager_ref = (await lab.get(ada.ref)).manager
+                await harness("change", ada.ref, PersonChanges(manager=grace.ref))
+            manager_ref = (await harness.get(ada.ref)).manager
             require(manager_ref is not None, "The manager is lost.")
-            name = (await lab.get(manager_ref or ada.ref)).user_name
+            name = (await harness.get(manager_ref or ada.ref)).user_name
             require(name == manager.user_name, "Another person became the manager.")
         for _ in range(2):
-            await lab("change", ada.ref, PersonChanges(clear=["manager"]))
-            require((await lab.get(ada.ref)).manager is None, "The manager is still there.")
+            await harness("change", ada.ref, PersonChanges(clear=["manager"]))
+            require((await harness.get(ada.ref)).manager is None, "The manager is still there.")
         foreign_ref = attrs.evolve(charles.ref, account="elsewhere")
         for operation in (
-            lab.create("mary", manager=foreign_ref),
-            lab("change", ada.ref, PersonChanges(manager=foreign_ref)),
+            harness.create("mary", manager=foreign_ref),
+            harness("change", ada.ref, PersonChanges(manager=foreign_ref)),
         ):
-            error = await lab.refused(InvalidData, operation, "A manager of another directory")
+            error = await harness.refused(InvalidData, operation, "A manager of another directory")
             require(error.field == "manager", f"The field {error.field} is named.")
 
 
 async def activity_can_be_repeated(make: Open) -> None:
     """Deactivating and reactivating can be repeated, and change nothing else."""
-    async with make() as lab:
-        ref = (await lab.create(**_FIELDS)).ref
-        lab.sandbox.annotate(ref.id)
+    async with make() as harness:
+        ref = (await harness.create(**_FIELDS)).ref
+        harness.sandbox.annotate(ref.id)
         for operation, active in (("deactivate", False), ("reactivate", True)) * 2:
             for _ in range(2):
-                await lab(operation, str(ref))
-                kept_account = lab.sandbox.accounts()[0]
+                await harness(operation, str(ref))
+                kept_account = harness.sandbox.accounts()[0]
                 require(
                     kept_account.active is active,
                     f"After {operation} active is {kept_account.active}.",
                 )
-                require((await lab.get(ref)).active is active, f"{operation} is reported wrongly.")
+                require(
+                    (await harness.get(ref)).active is active, f"{operation} is reported wrongly."
+                )
                 require(kept_account.annotated, f"{operation} erased other fields.")
 
 
 async def an_account_is_deleted(make: Open) -> None:
     """A deleted account is gone, others stay, and repeating the deletion is not an error."""
-    async with make() as lab:
-        ref = (await lab.create()).ref
-        await lab.create("grace")
+    async with make() as harness:
+        ref = (await harness.create()).ref
+        await harness.create("grace")
         for _ in range(2):
-            await lab("delete", ref)
+            await harness("delete", ref)
             require(
-                lab.user_names() == ["grace@example.com"],
-                f"The remaining accounts are {lab.user_names()}.",
+                harness.user_names() == ["grace@example.com"],
+                f"The remaining accounts are {harness.user_names()}.",
             )
         for operation, arguments in (
             ("get", ()),
             ("deactivate", ()),
             ("change", (PersonChanges(title="Analyst"),)),
         ):
-            pending_call = lab(operation, ref, *arguments)
-            error = await lab.refused(
+            pending_call = harness(operation, ref, *arguments)
+            error = await harness.refused(
                 VendorRejected, pending_call, f"{operation} of a deleted account"
             )
             require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
@@ -255,16 +257,16 @@ async def an_account_is_deleted(make: Open) -> None:
 
 async def everybody_is_listed_once(make: Open) -> None:
     """All pages together list each person once, with the same state as `get`."""
-    async with make() as lab:
-        lab.sandbox.largest_page = 2
-        people = [await lab.create(f"n{number}") for number in range(5)]
-        await lab("deactivate", people[0].ref)
+    async with make() as harness:
+        harness.sandbox.largest_page = 2
+        people = [await harness.create(f"n{number}") for number in range(5)]
+        await harness("deactivate", people[0].ref)
         listed_people: list[Person] = []
-        page: PersonPage = await lab("find")
+        page: PersonPage = await harness("find")
         listed_people += page.items
         while page.next is not None:
             require(len(listed_people) < 9, "The pages of a list do not end.")
-            page = await lab("find", after=str(page.next))
+            page = await harness("find", after=str(page.next))
             require(page.items, "A list has a further page without people.")
             listed_people += page.items
         expected_refs = sorted(str(person.ref) for person in people)
@@ -273,14 +275,14 @@ async def everybody_is_listed_once(make: Open) -> None:
             "The list is not complete.",
         )
         for person in listed_people:
-            _require_equal(person, await lab.get(person.ref))
+            _require_equal(person, await harness.get(person.ref))
 
 
 async def filters_find_whom_they_name(make: Open) -> None:
     """A filter finds exactly the matching people, even for values with special characters."""
-    async with make() as lab:
-        await lab.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
-        await lab.create("grace", emails=["grace@example.com", "amazing@example.com"])
+    async with make() as harness:
+        await harness.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
+        await harness.create("grace", emails=["grace@example.com", "amazing@example.com"])
         for query, expected_names in (
             (PeopleQuery(email="o'neill@example.com"), ["o'neill"]),
             (PeopleQuery(external_id='E"1'), ["o'neill"]),
@@ -292,7 +294,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
             *((PeopleQuery(email=text), []) for text in _HOSTILE),
             *((PeopleQuery(external_id=text), []) for text in _HOSTILE),
         ):
-            page: PersonPage = await lab("find", query)
+            page: PersonPage = await harness("find", query)
             names = [person.user_name.removesuffix("@example.com") for person in page.items]
             fields = [name for name in attrs.asdict(query) if getattr(query, name) is not None]
             require(names == expected_names, f"A filter by {fields} found {len(names)} people.")
@@ -300,27 +302,27 @@ async def filters_find_whom_they_name(make: Open) -> None:
 
 async def a_member_joins_once(make: Open) -> None:
     """Adding a person to a group, or removing one, takes effect once even if repeated."""
-    async with make() as lab:
-        if PeopleCapability.GROUPS not in lab.capabilities:
+    async with make() as harness:
+        if PeopleCapability.GROUPS not in harness.capabilities:
             return
-        person, other_person = await lab.create(), await lab.create("grace")
-        page: GroupPage = await lab("groups")
-        require(lab.group in [group.ref for group in page.items], "The group is not listed.")
+        person, other_person = await harness.create(), await harness.create("grace")
+        page: GroupPage = await harness("groups")
+        require(harness.group in [group.ref for group in page.items], "The group is not listed.")
         require(all(group.name for group in page.items), "The name of a group is lost.")
         for _ in range(2):
-            await lab("add_member", str(lab.group), str(person.ref))
-        await lab("add_member", lab.group, other_person.ref)
+            await harness("add_member", str(harness.group), str(person.ref))
+        await harness("add_member", harness.group, other_person.ref)
         require(
-            list(lab.sandbox.memberships()) == [person.ref.id, other_person.ref.id],
-            f"The group has {len(lab.sandbox.memberships())} members.",
+            list(harness.sandbox.memberships()) == [person.ref.id, other_person.ref.id],
+            f"The group has {len(harness.sandbox.memberships())} members.",
         )
-        lab.sandbox.largest_page = 1
+        harness.sandbox.largest_page = 1
         listed_members: list[Any] = []
-        members: MemberPage = await lab("members", lab.group)
+        members: MemberPage = await harness("members", harness.group)
         listed_members += members.items
         while members.next is not None:
             require(len(listed_members) < 3, "The pages of a list of members do not end.")
-            members = await lab("members", lab.group, after=members.next)
+            members = await harness("members", harness.group, after=members.next)
             listed_members += members.items
         refs = [member.ref for member in listed_members]
         require(refs == [person.ref, other_person.ref], f"{len(refs)} members are listed.")
@@ -329,156 +331,159 @@ async def a_member_joins_once(make: Open) -> None:
             f"A person is reported as {listed_members[0].kind}.",
         )
         for _ in range(2):
-            await lab("remove_member", lab.group, person.ref)
+            await harness("remove_member", harness.group, person.ref)
             require(
-                list(lab.sandbox.memberships()) == [other_person.ref.id],
+                list(harness.sandbox.memberships()) == [other_person.ref.id],
                 "Another member was removed.",
             )
-        require(len(lab.user_names()) == 2, "Leaving a group deleted an account.")
+        require(len(harness.user_names()) == 2, "Leaving a group deleted an account.")
 
 
 async def a_missing_group_is_an_error(make: Open) -> None:
     """No person can be added to, or removed from, a missing group or another directory's group."""
-    async with make() as lab:
-        if PeopleCapability.GROUPS not in lab.capabilities:
+    async with make() as harness:
+        if PeopleCapability.GROUPS not in harness.capabilities:
             return
-        person = await lab.create()
-        missing_group = attrs.evolve(lab.group, id="00000000-0000-4000-8000-0000000fffff")
+        person = await harness.create()
+        missing_group = attrs.evolve(harness.group, id="00000000-0000-4000-8000-0000000fffff")
         for operation in ("add_member", "remove_member"):
-            error = await lab.refused(
+            error = await harness.refused(
                 VendorRejected,
-                lab(operation, missing_group, person.ref),
+                harness(operation, missing_group, person.ref),
                 f"{operation} without a group",
             )
             require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
             foreign_ref = attrs.evolve(person.ref, account="elsewhere")
-            pending_call = lab(operation, lab.group, foreign_ref)
-            await lab.refused(InvalidData, pending_call, f"{operation} across directories")
+            pending_call = harness(operation, harness.group, foreign_ref)
+            await harness.refused(InvalidData, pending_call, f"{operation} across directories")
 
 
 async def an_old_version_is_refused(make: Open) -> None:
     """A change based on an old version is refused; one based on the current version works."""
-    async with make() as lab:
-        if PeopleCapability.VERSION not in lab.capabilities:
+    async with make() as harness:
+        if PeopleCapability.VERSION not in harness.capabilities:
             return
-        person = await lab.create()
+        person = await harness.create()
         require(person.version is not None, "A new account has no version.")
-        await lab("change", person.ref, PersonChanges(title="Analyst"), version=person.version)
+        await harness("change", person.ref, PersonChanges(title="Analyst"), version=person.version)
         for changes in (PersonChanges(title="Queen"), PersonChanges(emails=["queen@example.com"])):
-            late_change = lab("change", person.ref, changes, version=person.version)
-            await lab.refused(ChangedMeanwhile, late_change, "A change of an old version")
-        current = await lab.get(person.ref)
+            late_change = harness("change", person.ref, changes, version=person.version)
+            await harness.refused(ChangedMeanwhile, late_change, "A change of an old version")
+        current = await harness.get(person.ref)
         require((current.title, current.emails) == ("Analyst", ()), "An old version was changed.")
-        await lab("change", person.ref, PersonChanges(title="Count"), version=current.version)
-        require((await lab.get(person.ref)).title == "Count", "The current version is refused.")
+        await harness("change", person.ref, PersonChanges(title="Count"), version=current.version)
+        require((await harness.get(person.ref)).title == "Count", "The current version is refused.")
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
-    async with make() as lab:
-        await require_unsupported(lab, calls_by_capability(lab).items())
+    async with make() as harness:
+        await require_unsupported(harness, calls_by_capability(harness).items())
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error with the response, and creates nothing."""
-    async with make() as lab:
-        for number, (refusal, kind, *codes) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for number, (refusal, kind, *codes) in enumerate(harness.subject.refusals):
             answer = with_an_address(refusal)
             for key in (None, f"k-{number}"):
-                lab.sandbox.fail(answer)
-                error = await lab.refused(
-                    kind, lab.create(idempotency_key=key), f"Refusal {number}"
+                harness.sandbox.fail(answer)
+                error = await harness.refused(
+                    kind, harness.create(idempotency_key=key), f"Refusal {number}"
                 )
                 require_refusal(error, refusal, f"Refusal {number}", *codes)
-        require(lab.user_names() == [], "A refused account was created.")
+        require(harness.user_names() == [], "A refused account was created.")
 
 
 async def a_refused_deletion_is_no_deletion(make: Open) -> None:
     """Only the error for a missing account lets it count as deleted."""
-    async with make() as lab:
-        ref = (await lab.create()).ref
-        for number, (refusal, kind, *_) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        ref = (await harness.create()).ref
+        for number, (refusal, kind, *_) in enumerate(harness.subject.refusals):
             if refusal.status == _NOT_FOUND:
                 continue
-            lab.sandbox.fail(refusal)
-            await lab.refused(kind, lab("delete", ref), f"A deletion with refusal {number}")
-        require(len(lab.user_names()) == 1, "A refused deletion deleted the account.")
+            harness.sandbox.fail(refusal)
+            await harness.refused(kind, harness("delete", ref), f"A deletion with refusal {number}")
+        require(len(harness.user_names()) == 1, "A refused deletion deleted the account.")
 
 
 async def a_pause_is_obeyed(make: Open) -> None:
     """If a vendor requests a pause, the error for its response states that pause."""
-    async with make() as lab:
-        answer, seconds = lab.subject.pause
-        lab.sandbox.fail(answer)
-        error = await lab.refused(RateLimitExceeded, lab.create(), "A rate limit")
+    async with make() as harness:
+        answer, seconds = harness.subject.pause
+        harness.sandbox.fail(answer)
+        error = await harness.refused(RateLimitExceeded, harness.create(), "A rate limit")
         pause = error.vendor_retry_after
         require(pause == seconds, f"The vendor asks for a pause of {seconds} s, not of {pause}.")
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
     """After a lost response, an account is found by its names and not created twice."""
-    async with make() as lab:
+    async with make() as harness:
         unreadable = [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
         faults: tuple[Lost | AlteredAnswer, ...] = (Lost(), *unreadable)
         for number, fault in enumerate(faults):
-            lab.sandbox.fail(fault)
+            harness.sandbox.fail(fault)
             name, key = f"n{number}", f"k-{number}"
-            people = [await lab.create(name, idempotency_key=key) for _ in range(2)]
+            people = [await harness.create(name, idempotency_key=key) for _ in range(2)]
             require(people[0].ref == people[1].ref, "A repeat returns another account.")
             require(
                 people[0].external_id == f"E-{name}", "The account of another person is returned."
             )
-            require(len(lab.user_names()) == number + 1, "A lost creation was repeated.")
+            require(len(harness.user_names()) == number + 1, "A lost creation was repeated.")
 
 
 async def an_account_of_others_is_not_taken(make: Open) -> None:
     """A creation without response stays unknown if it had no id, or if the user name was taken."""
-    async with make() as lab:
-        lab.sandbox.fail(Lost())
+    async with make() as harness:
+        harness.sandbox.fail(Lost())
         for _ in range(2):
-            unanswered_call = lab.create(external_id=None, idempotency_key="k-1")
-            await lab.refused(OutcomeUnknown, unanswered_call, "A lost creation without an id")
-        require(len(lab.user_names()) == 1, "A lost creation was repeated.")
-        await lab.create("grace", external_id="E-other")
-        lab.sandbox.fail(Response(503, body=b"<html></html>"))
+            unanswered_call = harness.create(external_id=None, idempotency_key="k-1")
+            await harness.refused(OutcomeUnknown, unanswered_call, "A lost creation without an id")
+        require(len(harness.user_names()) == 1, "A lost creation was repeated.")
+        await harness.create("grace", external_id="E-other")
+        harness.sandbox.fail(Response(503, body=b"<html></html>"))
         for _ in range(2):
-            unanswered_call = lab.create("grace", idempotency_key="k-2")
-            await lab.refused(OutcomeUnknown, unanswered_call, "The account of a namesake")
-        require(len(lab.user_names()) == 2, "A failed creation was repeated.")
+            unanswered_call = harness.create("grace", idempotency_key="k-2")
+            await harness.refused(OutcomeUnknown, unanswered_call, "The account of a namesake")
+        require(len(harness.user_names()) == 2, "A failed creation was repeated.")
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
     """If a creation fails and no account is found, it is unknown and not repeated."""
-    async with make() as lab:
-        for outage in uncertain_answers(lab.subject.refusals[0][0]):
+    async with make() as harness:
+        for outage in uncertain_answers(harness.subject.refusals[0][0]):
             status = outage.status
-            lab.sandbox.fail(outage)
-            await lab.refused(VendorFailed, lab.create(), f"HTTP {status}")
-            lab.sandbox.fail(outage)
+            harness.sandbox.fail(outage)
+            await harness.refused(VendorFailed, harness.create(), f"HTTP {status}")
+            harness.sandbox.fail(outage)
             for _ in range(2):
-                operation = lab.create(idempotency_key=f"k-{status}")
-                await lab.refused(OutcomeUnknown, operation, f"HTTP {status} under a key")
-        outages = uncertain_answers(lab.subject.refusals[0][0])[:2]
-        lab.sandbox.fail(*outages)
-        operation = lab.create(idempotency_key="k-2")
-        await lab.refused(OutcomeUnknown, operation, "A failure of the look-up too")
-        require(lab.user_names() == [], "An unknown creation was sent again.")
+                operation = harness.create(idempotency_key=f"k-{status}")
+                await harness.refused(OutcomeUnknown, operation, f"HTTP {status} under a key")
+        outages = uncertain_answers(harness.subject.refusals[0][0])[:2]
+        harness.sandbox.fail(*outages)
+        operation = harness.create(idempotency_key="k-2")
+        await harness.refused(OutcomeUnknown, operation, "A failure of the look-up too")
+        require(harness.user_names() == [], "An unknown creation was sent again.")
 
 
 async def unreadable_answers_are_no_values(make: Open) -> None:
     """An unreadable response raises VendorFailed."""
-    async with make() as lab:
-        ref = (await lab.create()).ref
+    async with make() as harness:
+        ref = (await harness.create()).ref
         for body in _MALFORMED:
             answer = Response(200, {"Content-Type": "application/json"}, body)
-            lab.sandbox.fail(answer)
-            await lab.refused(VendorFailed, lab.get(ref), f"{body!r} about an account")
-            lab.sandbox.fail(answer)
-            await lab.refused(VendorFailed, lab("find"), f"{body!r} as a list")
-            if PeopleCapability.GROUPS in lab.capabilities:
-                for call in (partial(lab, "groups"), partial(lab, "members", lab.group)):
-                    lab.sandbox.fail(answer)
-                    await lab.refused(VendorFailed, call(), f"{body!r} about groups")
+            harness.sandbox.fail(answer)
+            await harness.refused(VendorFailed, harness.get(ref), f"{body!r} about an account")
+            harness.sandbox.fail(answer)
+            await harness.refused(VendorFailed, harness("find"), f"{body!r} as a list")
+            if PeopleCapability.GROUPS in harness.capabilities:
+                for call in (
+                    partial(harness, "groups"),
+                    partial(harness, "members", harness.group),
+                ):
+                    harness.sandbox.fail(answer)
+                    await harness.refused(VendorFailed, call(), f"{body!r} about groups")
 
 
 async def options_arrive(make: Open) -> None:
@@ -486,12 +491,12 @@ async def options_arrive(make: Open) -> None:
 
     Options for other vendors are ignored.
     """
-    async with make() as lab:
-        own_options = dict([lab.subject.option])
-        extra = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
-        await lab.create(extra=extra)
-        request = lab.writes()[0]
-        name, option = lab.subject.option
+    async with make() as harness:
+        own_options = dict([harness.subject.option])
+        extra = {harness.subject.vendor.name: own_options, "another": {"other": "1"}}
+        await harness.create(extra=extra)
+        request = harness.writes()[0]
+        name, option = harness.subject.option
         values = request_values(request)
         is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
         require(is_sent, "An option is lost.")
@@ -500,12 +505,12 @@ async def options_arrive(make: Open) -> None:
 
 async def requests_have_their_values(make: Open) -> None:
     """Each request has the values that the vendor's documentation requires."""
-    async with make() as lab:
-        for number, (fields, values) in enumerate(lab.subject.requests):
-            if not lab.person(**fields).needs <= lab.capabilities:
+    async with make() as harness:
+        for number, (fields, values) in enumerate(harness.subject.requests):
+            if not harness.person(**fields).needs <= harness.capabilities:
                 continue
-            await lab.create(f"n{number}", **fields)
-            sent = request_values(lab.writes()[-1])
+            await harness.create(f"n{number}", **fields)
+            sent = request_values(harness.writes()[-1])
             for path, expected_value in values.items():
                 sent_values = [value for name, value in sent if name == path]
                 is_right = (
@@ -516,11 +521,11 @@ async def requests_have_their_values(make: Open) -> None:
 
 async def answers_are_read(make: Open) -> None:
     """Each response is parsed as the vendor's documentation defines."""
-    async with make() as lab:
-        ref = (await lab.create()).ref
-        for answer, fields in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            person = await lab.get(ref)
+    async with make() as harness:
+        ref = (await harness.create()).ref
+        for answer, fields in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            person = await harness.get(ref)
             for name, expected_value in fields.items():
                 value_read = getattr(person, name)
                 require(value_read == expected_value, f"The {name} is read as {value_read!r}.")
@@ -528,36 +533,36 @@ async def answers_are_read(make: Open) -> None:
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, value, event or log entry shows a secret or password, even if the vendor does."""
-    async with make() as lab:
-        secrets = (*lab.subject.secrets, PASSWORD)
+    async with make() as harness:
+        secrets = (*harness.subject.secrets, PASSWORD)
         all_secrets = " and ".join(secrets)
         echo = {"error": {"message": all_secrets}, "detail": all_secrets}
-        shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
-        person = await lab.create()
+        shown_texts: list[str] = [f"{harness.hub.account(ACCOUNT)!r}"]
+        person = await harness.create()
         shown_texts.append(f"{person!r}{person.ref}{person.raw}")
         for status in (400, 401, 409, 429):
-            lab.sandbox.fail(Response(status, body=encode_json(echo)))
+            harness.sandbox.fail(Response(status, body=encode_json(echo)))
             try:
-                await lab.create("grace")
+                await harness.create("grace")
             except ConnectorError as error:
                 trace = "".join(traceback.format_exception(error))
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}")
-        lab.sandbox.fail(Lost())
+        harness.sandbox.fail(Lost())
         try:
-            await lab.create("mary")
+            await harness.create("mary")
         except ConnectorError as error:
             shown_texts.append("".join(traceback.format_exception(error)))
-        await lab.require_hidden(shown_texts, secrets)
+        await harness.require_hidden(shown_texts, secrets)
 
 
 async def nothing_shows_personal_data(make: Open) -> None:
     """No repr of a new person, an account, a change or a query shows personal data."""
-    async with make() as lab:
-        person = await lab.create(**_FIELDS)
+    async with make() as harness:
+        person = await harness.create(**_FIELDS)
         shown_people = [
-            repr(lab.person(**_FIELDS)),
+            repr(harness.person(**_FIELDS)),
             repr(person),
-            repr(await lab("find")),
+            repr(await harness("find")),
             repr(PersonChanges(title="Countess", emails=["countess@example.com"])),
             repr(PeopleQuery(email="countess@example.com", external_id="E-ada")),
         ]
@@ -596,5 +601,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Harness.with_async_hub)

@@ -32,14 +32,14 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_words,
     through_async_hub,
     through_hub,
     uncertain_answers,
     with_an_address,
 )
-from moorage.testing.kits._recorded_lab import RecordedLab
+from moorage.testing.kits._recorded_harness import RecordedHarness
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import Lost
 
@@ -77,7 +77,7 @@ class PushSubject:
     secrets: tuple[str, ...] = attrs.field(repr=False)
 
 
-class _Lab(RecordedLab[PushSubject]):
+class _Harness(RecordedHarness[PushSubject]):
     """A push vendor under test, with its hub, integration log and observer."""
 
     contract = "push"
@@ -106,22 +106,24 @@ class _Lab(RecordedLab[PushSubject]):
 Factory: TypeAlias = Callable[[], PushSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], _Lab]
+Open: TypeAlias = Callable[[], _Harness]
 
 
 async def a_notification_arrives_in_full(make: Open) -> None:
     """A device receives a notification once, with all parts that the vendor supports."""
-    async with make() as lab:
+    async with make() as harness:
         fields: dict[str, Any] = {"badge": 3, "sound": "default", "link": _LINK}
         fields |= {"image": f"{_LINK}.png", "collapse_key": "order-1042"}
-        fields = {name: value for name, value in fields.items() if name in lab.capabilities}
+        fields = {name: value for name, value in fields.items() if name in harness.capabilities}
         options: dict[str, Any] = {"priority": "normal", "time_to_live": timedelta(hours=1)}
-        message = lab.message(body="It is paid 😀.", data={"order": "1042"}, **options, **fields)
-        receipt: PushReceipt = await lab("send", message)
-        require(len(lab.delivered) == 1, "One notification was not sent once.")
-        delivered = lab.delivered[0]
+        message = harness.message(
+            body="It is paid 😀.", data={"order": "1042"}, **options, **fields
+        )
+        receipt: PushReceipt = await harness("send", message)
+        require(len(harness.delivered) == 1, "One notification was not sent once.")
+        delivered = harness.delivered[0]
         expected_fields = {
-            "to": lab.to.address,
+            "to": harness.to.address,
             "title": _TITLE,
             "body": "It is paid 😀.",
             **fields,
@@ -136,70 +138,80 @@ async def a_notification_arrives_in_full(make: Open) -> None:
 
 async def silence_and_urgency_are_kept(make: Open) -> None:
     """A notification is urgent by default; a silent one shows nothing and is not urgent."""
-    async with make() as lab:
-        await lab("send", lab.message(time_to_live=timedelta(0)))
-        require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
+    async with make() as harness:
+        await harness("send", harness.message(time_to_live=timedelta(0)))
+        require(harness.delivered[-1].urgent, "A notification is not urgent by default.")
         require(
-            lab.delivered[-1].seconds == 0,
+            harness.delivered[-1].seconds == 0,
             "A notification without a time to live was sent with one.",
         )
-        if PushCapability.SILENT in lab.capabilities:
-            await lab("send", PushMessage(to=lab.to, data={"order": "1042"}, silent=True))
-            delivered = lab.delivered[-1]
+        if PushCapability.SILENT in harness.capabilities:
+            await harness("send", PushMessage(to=harness.to, data={"order": "1042"}, silent=True))
+            delivered = harness.delivered[-1]
             require(delivered.silent and not delivered.urgent, "A silent notification is urgent.")
             require(dict(delivered.data) == {"order": "1042"}, "The data is lost.")
 
 
 async def a_key_sends_once(make: Open) -> None:
     """A notification is sent once per key; a repeat returns the same receipt."""
-    async with make() as lab:
-        receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
+    async with make() as harness:
+        receipts = [
+            await harness("send", harness.message(), idempotency_key="k-1") for _ in range(3)
+        ]
         require(
-            len(lab.delivered) == 1, "One idempotency key sent its notification more than once."
+            len(harness.delivered) == 1, "One idempotency key sent its notification more than once."
         )
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         require(receipts[2].replayed, "A repeat is reported as sent.")
-        await lab("send", lab.message(), idempotency_key="k-2")
-        require(len(lab.delivered) == 2, "A second idempotency key sent no second invoice.")
-        other_coroutine = lab("send", lab.message("Another."), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other_coroutine, "A key for another notification")
+        await harness("send", harness.message(), idempotency_key="k-2")
+        require(len(harness.delivered) == 2, "A second idempotency key sent no second invoice.")
+        other_coroutine = harness("send", harness.message("Another."), idempotency_key="k-1")
+        await harness.refused(
+            IdempotencyConflict, other_coroutine, "A key for another notification"
+        )
 
 
 async def a_doubtful_outcome_is_unknown(make: Open) -> None:
     """After an uncertain failure, the outcome is unknown, and the key never sends again."""
-    async with make() as lab:
-        outages = uncertain_answers(lab.subject.refusals[0][0])
-        answers: tuple[Response | Lost, ...] = (Lost(), *outages, lab.subject.unreadable)
+    async with make() as harness:
+        outages = uncertain_answers(harness.subject.refusals[0][0])
+        answers: tuple[Response | Lost, ...] = (Lost(), *outages, harness.subject.unreadable)
         for number, answer in enumerate(answers):
-            lab.sandbox.fail(answer)
-            count = len(lab.delivered) + isinstance(answer, Lost)
+            harness.sandbox.fail(answer)
+            count = len(harness.delivered) + isinstance(answer, Lost)
             for _ in range(2):
-                coroutine = lab("send", lab.message(), idempotency_key=f"k-{number}")
-                await lab.refused(OutcomeUnknown, coroutine, f"Doubtful answer {number}")
+                coroutine = harness("send", harness.message(), idempotency_key=f"k-{number}")
+                await harness.refused(OutcomeUnknown, coroutine, f"Doubtful answer {number}")
             require(
-                len(lab.delivered) == count,
+                len(harness.delivered) == count,
                 "A notification that may have been sent was sent again.",
             )
-        lab.sandbox.fail(lab.subject.unreadable)
-        await lab.refused(VendorFailed, lab("send", lab.message()), "An unreadable success")
+        harness.sandbox.fail(harness.subject.unreadable)
+        await harness.refused(
+            VendorFailed, harness("send", harness.message()), "An unreadable success"
+        )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error with the vendor's response, and is not retried."""
-    async with make() as lab:
-        for number, (refusal, kind) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for number, (refusal, kind) in enumerate(harness.subject.refusals):
             answer = with_an_address(refusal)
-            lab.sandbox.fail(answer)
-            count = len(lab.sandbox.requests)
-            error = await lab.refused(kind, lab("send", lab.message()), f"Refusal {number}")
+            harness.sandbox.fail(answer)
+            count = len(harness.sandbox.requests)
+            error = await harness.refused(
+                kind, harness("send", harness.message()), f"Refusal {number}"
+            )
             require(error.response is not None, "The answer is lost.")
             require_words(error, refusal, f"Refusal {number}")
-            require(len(lab.sandbox.requests) == count + 1, "A refused request was repeated.")
-        answer, seconds = lab.subject.pause
-        lab.sandbox.fail(answer)
-        error = await lab.refused(RateLimitExceeded, lab("send", lab.message()), "A rate limit")
+            require(len(harness.sandbox.requests) == count + 1, "A refused request was repeated.")
+        answer, seconds = harness.subject.pause
+        harness.sandbox.fail(answer)
+        error = await harness.refused(
+            RateLimitExceeded, harness("send", harness.message()), "A rate limit"
+        )
         require(error.vendor_retry_after == seconds, "The pause that the vendor asks for is lost.")
-        require(lab.delivered == [], "A refused notification was sent.")
+        require(harness.delivered == [], "A refused notification was sent.")
 
 
 async def each_device_has_its_outcome(make: Open) -> None:
@@ -207,31 +219,33 @@ async def each_device_has_its_outcome(make: Open) -> None:
 
     A lost notification is not reported as sent.
     """
-    async with make() as lab:
-        sandbox = lab.subject.sandbox
-        await lab("send", lab.message())
+    async with make() as harness:
+        sandbox = harness.subject.sandbox
+        await harness("send", harness.message())
         unregistered = sandbox.recipient()
         sandbox.remove(unregistered)
-        await lab.refused(
-            DeviceGone, lab("send", lab.message(to=unregistered)), "A device that is gone"
+        await harness.refused(
+            DeviceGone, harness("send", harness.message(to=unregistered)), "A device that is gone"
         )
-        lacks_topics = PushCapability.TOPIC not in lab.capabilities
+        lacks_topics = PushCapability.TOPIC not in harness.capabilities
         other_recipient = PushTopic("orders") if lacks_topics else sandbox.recipient()
         messages = [
-            lab.message(to=recipient)
-            for recipient in (lab.to, unregistered, other_recipient, lab.to, lab.to)
+            harness.message(to=recipient)
+            for recipient in (harness.to, unregistered, other_recipient, harness.to, harness.to)
         ]
-        sandbox.fail(None, None, *(() if lacks_topics else (None,)), lab.subject.pause[0], Lost())
-        results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
+        sandbox.fail(
+            None, None, *(() if lacks_topics else (None,)), harness.subject.pause[0], Lost()
+        )
+        results = await harness("send_bulk", messages, at_once=1, idempotency_key="batch")
         outcomes = [outcome_of(result) for result in results]
         topic_outcome = PushOutcome.REFUSED if lacks_topics else PushOutcome.ACCEPTED
         last = [PushOutcome.THROTTLED, PushOutcome.UNKNOWN]
         expected = [PushOutcome.ACCEPTED, PushOutcome.GONE, topic_outcome, *last]
         require(outcomes == expected, f"The outcomes are {outcomes}, not {expected}.")
-        count = len(lab.delivered)
-        results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
+        count = len(harness.delivered)
+        results = await harness("send_bulk", messages, at_once=1, idempotency_key="batch")
         require(
-            len(lab.delivered) == count + 1,
+            len(harness.delivered) == count + 1,
             "A repeat sent notifications that had been sent already.",
         )
         require(
@@ -242,33 +256,35 @@ async def each_device_has_its_outcome(make: Open) -> None:
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending."""
-    async with make() as lab:
+    async with make() as harness:
         messages = {
-            PushCapability.TOPIC: lab.message(to=PushTopic("orders")),
-            PushCapability.SOUND: lab.message(sound="default"),
-            PushCapability.SILENT: PushMessage(to=lab.to, silent=True),
+            PushCapability.TOPIC: harness.message(to=PushTopic("orders")),
+            PushCapability.SOUND: harness.message(sound="default"),
+            PushCapability.SILENT: PushMessage(to=harness.to, silent=True),
         }
         for capability, message in messages.items():
-            if capability not in lab.capabilities:
-                error = await lab.refused(UnsupportedByVendor, lab("send", message), capability)
+            if capability not in harness.capabilities:
+                error = await harness.refused(
+                    UnsupportedByVendor, harness("send", message), capability
+                )
                 require(error.capabilities == (capability,), f"{capability} is not named.")
         require(
-            lab.sandbox.requests == [],
+            harness.sandbox.requests == [],
             "A request was sent for an operation that the vendor does not support.",
         )
 
 
 async def nothing_shows_secrets(make: Open) -> None:
     """No error, receipt, event or log entry shows a secret, a recipient or a text."""
-    async with make() as lab:
-        shown_texts = [f"{lab.hub.account(_ACCOUNT)!r}{lab.message()!r}{lab.to!r}"]
-        for answer in (None, lab.subject.refusals[0][0], Lost(), _OUTAGE):
-            lab.sandbox.fail(answer)
+    async with make() as harness:
+        shown_texts = [f"{harness.hub.account(_ACCOUNT)!r}{harness.message()!r}{harness.to!r}"]
+        for answer in (None, harness.subject.refusals[0][0], Lost(), _OUTAGE):
+            harness.sandbox.fail(answer)
             try:
-                shown_texts.append(repr(await lab("send", lab.message())))
+                shown_texts.append(repr(await harness("send", harness.message())))
             except ConnectorError as error:
                 shown_texts.append("".join(traceback.format_exception(error)) + repr(error))
-        await lab.require_hidden(shown_texts, lab.hidden())
+        await harness.require_hidden(shown_texts, harness.hidden())
 
 
 _ALL_CHECKS: Final = (
@@ -283,5 +299,7 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, _Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, _Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(
+    _ALL_CHECKS, _Harness.with_async_hub
+)

@@ -30,11 +30,21 @@ from moorage.contracts.shipping import (
 )
 from moorage.domain.values.money import Money
 from moorage.errors import UnsupportedByVendor, VendorRejected, WebhookRejected
-from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
+from moorage.testing.kits._contract_harness import (
+    require_unsupported,
+    through_async_hub,
+    through_hub,
+)
 from moorage.testing.kits._shipping_buying import BUYING, name_same_object
 from moorage.testing.kits._shipping_duties import DUTIES, declared, electronic_invoices
 from moorage.testing.kits._shipping_handovers import HANDOVERS
-from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, async_lab, sync_lab
+from moorage.testing.kits._shipping_harness import (
+    ACCOUNT,
+    Harness,
+    ShippingSubject,
+    async_harness,
+    sync_harness,
+)
 from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
 
@@ -46,21 +56,21 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "Shipping
 Factory: TypeAlias = Callable[[], ShippingSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _WORD: Final = "A_WORD_NOBODY_KNOWS"
 _URL: Final = "https://shop.example/parcels"
 
 
-def _features(lab: Lab) -> dict[ShippingCapability, dict[str, Any]]:
+def _features(harness: Harness) -> dict[ShippingCapability, dict[str, Any]]:
     """Return example shipment fields, by the vendor capability that each of them requires."""
     parcel = Parcel(weight=1, length=1, width=1, height=1)
     item = CustomsItem(
         description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
     )
     customs = Customs(items=[item], signer="Steve Brule")
-    abroad = lab.address(country="CA")
-    electronic = electronic_invoices() if ShippingCapability.CUSTOMS in lab.capabilities else {}
+    abroad = harness.address(country="CA")
+    electronic = electronic_invoices() if ShippingCapability.CUSTOMS in harness.capabilities else {}
     return {
         **{name: {"to": abroad, "customs": invoice} for name, invoice in electronic.items()},
         ShippingCapability.MULTI_PARCEL: {"parcels": [parcel, parcel]},
@@ -76,78 +86,84 @@ def _features(lab: Lab) -> dict[ShippingCapability, dict[str, Any]]:
     }
 
 
-def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
+def _calls_by_capability(
+    harness: Harness,
+) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
     """Calls that need exactly one capability; a purchase of a named service needs no rates."""
-    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"label": "pdf"})
-    named = Choice(services=[lab.subject.service or "a_service"])
+    ref = Ref(harness.subject.vendor.name, ACCOUNT, "1", {"label": "pdf"})
+    named = Choice(services=[harness.subject.service or "a_service"])
 
     def purchase(request: RateRequest, **fields: Any) -> Callable[[], Awaitable[Any]]:
-        what = lab.purchase(request, choose=named, **fields)
-        return lambda: lab("create_shipment", what, idempotency_key="k-1")
+        what = harness.purchase(request, choose=named, **fields)
+        return lambda: harness("create_shipment", what, idempotency_key="k-1")
 
     return {
-        **{name: purchase(lab.request(**fields)) for name, fields in _features(lab).items()},
-        ShippingCapability.RATES: lambda: lab("get_rates", lab.request()),
-        ShippingCapability.FIND_LOST_LABEL: purchase(lab.request(), recoverable=True),
-        ShippingCapability.LABEL_AGAIN: lambda: lab("get_label", ref),
-        ShippingCapability.CONVERT_LABEL: lambda: lab("get_label", ref, "zpl"),
-        ShippingCapability.BUY_BY_REFERENCE: lambda: lab(
+        **{
+            name: purchase(harness.request(**fields)) for name, fields in _features(harness).items()
+        },
+        ShippingCapability.RATES: lambda: harness("get_rates", harness.request()),
+        ShippingCapability.FIND_LOST_LABEL: purchase(harness.request(), recoverable=True),
+        ShippingCapability.LABEL_AGAIN: lambda: harness("get_label", ref),
+        ShippingCapability.CONVERT_LABEL: lambda: harness("get_label", ref, "zpl"),
+        ShippingCapability.BUY_BY_REFERENCE: lambda: harness(
             "create_shipment", str(ref), idempotency_key="k-1"
         ),
-        ShippingCapability.TRACK: lambda: lab("track", "1", "usps"),
-        ShippingCapability.CANCEL: lambda: lab("cancel", ref),
-        ShippingCapability.VALIDATE_ADDRESS: lambda: lab("validate_address", lab.address()),
-        ShippingCapability.PICKUP: lambda: lab(
-            "schedule_pickup", lab.pickup(ref), idempotency_key="k-1"
+        ShippingCapability.TRACK: lambda: harness("track", "1", "usps"),
+        ShippingCapability.CANCEL: lambda: harness("cancel", ref),
+        ShippingCapability.VALIDATE_ADDRESS: lambda: harness("validate_address", harness.address()),
+        ShippingCapability.PICKUP: lambda: harness(
+            "schedule_pickup", harness.pickup(ref), idempotency_key="k-1"
         ),
-        ShippingCapability.DUTIES: lambda: lab("estimate_duties", declared(lab)),
-        ShippingCapability.CANCEL_PICKUP: lambda: lab("cancel_pickup", ref),
-        ShippingCapability.MANIFEST: lambda: lab("create_manifest", [ref], idempotency_key="k-1"),
+        ShippingCapability.DUTIES: lambda: harness("estimate_duties", declared(harness)),
+        ShippingCapability.CANCEL_PICKUP: lambda: harness("cancel_pickup", ref),
+        ShippingCapability.MANIFEST: lambda: harness(
+            "create_manifest", [ref], idempotency_key="k-1"
+        ),
     }
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
-    async with make() as lab:
-        await require_unsupported(lab, _calls_by_capability(lab).items())
-        for capability, fields in _features(lab).items():
-            if capability not in lab.capabilities:
-                rates = lab("get_rates", lab.request(**fields))
-                await lab.refused(UnsupportedByVendor, rates, f"A rate with {capability}")
+    async with make() as harness:
+        await require_unsupported(harness, _calls_by_capability(harness).items())
+        for capability, fields in _features(harness).items():
+            if capability not in harness.capabilities:
+                rates = harness("get_rates", harness.request(**fields))
+                await harness.refused(UnsupportedByVendor, rates, f"A rate with {capability}")
         require(
-            lab.sandbox.requests == [],
+            harness.sandbox.requests == [],
             "A request was sent for an operation that the vendor does not support.",
         )
 
 
 async def declared_capabilities_work(make: Open) -> None:
     """Each feature of a shipment that a vendor declares works with its carriers."""
-    async with make() as lab:
-        for capability, fields in _features(lab).items():
-            if capability in lab.capabilities:
-                offers = await lab.offers(lab.request(**fields))
+    async with make() as harness:
+        for capability, fields in _features(harness).items():
+            if capability in harness.capabilities:
+                offers = await harness.offers(harness.request(**fields))
                 require(offers, f"The vendor returned no rates with {capability}.")
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
     """A parcel is tracked by reference and number; undocumented statuses are unknown."""
-    async with make() as lab:
-        if ShippingCapability.TRACK not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.TRACK not in harness.capabilities:
             return
-        bought_shipment: Shipment = await lab(
-            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        bought_shipment: Shipment = await harness(
+            "create_shipment", harness.shipment(), idempotency_key="k-1"
         )
         number, carrier = bought_shipment.tracking_numbers[0], bought_shipment.carrier
         words = {
             None: TrackingStatus.PRE_TRANSIT,
             _WORD: TrackingStatus.UNKNOWN,
-            lab.subject.delivered: TrackingStatus.DELIVERED,
+            harness.subject.delivered: TrackingStatus.DELIVERED,
         }
         for word, status in words.items():
             if word is not None:
-                lab.subject.move(number, word)
-            by_ref: Tracking = await lab("track_shipment", str(bought_shipment.ref))
-            by_number: Tracking = await lab("track", number, carrier)
+                harness.subject.move(number, word)
+            by_ref: Tracking = await harness("track_shipment", str(bought_shipment.ref))
+            by_number: Tracking = await harness("track", number, carrier)
             require(
                 by_ref == by_number,
                 "Tracking by reference and tracking by number give different results.",
@@ -165,47 +181,47 @@ async def a_parcel_is_tracked(make: Open) -> None:
                 all(event.at and event.at.tzinfo for event in by_ref.events),
                 "An event has no time.",
             )
-        tracking: Tracking = await lab("track_shipment", bought_shipment.ref)
+        tracking: Tracking = await harness("track_shipment", bought_shipment.ref)
         require(tracking.delivered_at and tracking.raw, "The time of the delivery is missing.")
 
 
 async def a_shipment_is_cancelled(make: Open) -> None:
     """A cancellation is pending until the carrier confirms it, and can be repeated."""
-    async with make() as lab:
-        if ShippingCapability.CANCEL not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.CANCEL not in harness.capabilities:
             return
-        bought_shipment: Shipment = await lab(
-            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        bought_shipment: Shipment = await harness(
+            "create_shipment", harness.shipment(), idempotency_key="k-1"
         )
         for _ in range(2):
-            cancellation = await lab("cancel", str(bought_shipment.ref))
+            cancellation = await harness("cancel", str(bought_shipment.ref))
             is_waiting = cancellation.state in {CancelState.REQUESTED, CancelState.APPROVED}
             require(
                 is_waiting and cancellation.vendor_status and cancellation.raw,
                 "The cancellation is not reported as requested or approved.",
             )
-        shipment: Shipment = await lab("get_shipment", bought_shipment.ref)
+        shipment: Shipment = await harness("get_shipment", bought_shipment.ref)
         require(
             shipment.state in {ShipmentState.CANCELING, ShipmentState.CANCELED},
             "The shipment's state does not show the cancellation.",
         )
-        lost_shipment: Shipment = await lab(
-            "create_shipment", lab.shipment(2), idempotency_key="k-2"
+        lost_shipment: Shipment = await harness(
+            "create_shipment", harness.shipment(2), idempotency_key="k-2"
         )
-        lab.subject.move(lost_shipment.tracking_numbers[0], lab.subject.delivered)
-        error = await lab.refused(
-            VendorRejected, lab("cancel", lost_shipment.ref), "Cancelling a delivered shipment"
+        harness.subject.move(lost_shipment.tracking_numbers[0], harness.subject.delivered)
+        error = await harness.refused(
+            VendorRejected, harness("cancel", lost_shipment.ref), "Cancelling a delivered shipment"
         )
         require(type(error) is VendorRejected, f"A late cancellation ended with {error!r}.")
 
 
 async def an_address_is_checked(make: Open) -> None:
     """An address check reports valid, corrected or invalid, and never changes an address."""
-    async with make() as lab:
-        if ShippingCapability.VALIDATE_ADDRESS not in lab.capabilities:
+    async with make() as harness:
+        if ShippingCapability.VALIDATE_ADDRESS not in harness.capabilities:
             return
-        address = lab.address()
-        accepted_result: AddressResult = await lab("validate_address", address)
+        address = harness.address()
+        accepted_result: AddressResult = await harness("validate_address", address)
         require(
             accepted_result.verdict in {AddressVerdict.VALID, AddressVerdict.CORRECTED},
             "A valid address is reported as invalid.",
@@ -214,9 +230,9 @@ async def an_address_is_checked(make: Open) -> None:
             accepted_result.given == address and accepted_result.suggested is not None,
             "The result lacks the checked address or the suggested address.",
         )
-        lab.check_hides(repr(accepted_result), "A checked address")
-        refused_result: AddressResult = await lab(
-            "validate_address", lab.address(city=lab.subject.nowhere)
+        harness.check_hides(repr(accepted_result), "A checked address")
+        refused_result: AddressResult = await harness(
+            "validate_address", harness.address(city=harness.subject.nowhere)
         )
         require(refused_result.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
         require(refused_result.suggested is None and refused_result.messages, "Nobody says why.")
@@ -227,32 +243,32 @@ async def options_arrive(make: Open) -> None:
 
     Options for other vendors are ignored.
     """
-    async with make() as lab:
-        options, seen_bytes = lab.subject.option
-        extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
-        await lab.offers(lab.request(extra=extra_options))
-        bodies = b"".join(request.body for request in lab.sandbox.requests)
+    async with make() as harness:
+        options, seen_bytes = harness.subject.option
+        extra_options = {harness.subject.vendor.name: options, "another": {"other_option": "1"}}
+        await harness.offers(harness.request(extra=extra_options))
+        bodies = b"".join(request.body for request in harness.sandbox.requests)
         require(seen_bytes in bodies, "An option is lost.")
         require(b"other_option" not in bodies, "An extra option of another vendor was sent.")
-        lab.check_hides(repr(lab.request(extra=extra_options)), "A request")
+        harness.check_hides(repr(harness.request(extra=extra_options)), "A request")
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed tracking webhooks are accepted for every status, and others are refused."""
-    async with make() as lab:
-        report, secret = lab.subject.report, lab.subject.webhook_secret
+    async with make() as harness:
+        report, secret = harness.subject.report, harness.subject.webhook_secret
         if report is None or secret is None:
             return
-        bought_shipment: Shipment = await lab(
-            "create_shipment", lab.shipment(), idempotency_key="k-1"
+        bought_shipment: Shipment = await harness(
+            "create_shipment", harness.shipment(), idempotency_key="k-1"
         )
         number = bought_shipment.tracking_numbers[0]
-        words = {_WORD: TrackingStatus.UNKNOWN, lab.subject.delivered: TrackingStatus.DELIVERED}
+        words = {_WORD: TrackingStatus.UNKNOWN, harness.subject.delivered: TrackingStatus.DELIVERED}
         for word, status in words.items():
-            lab.subject.move(number, word)
+            harness.subject.move(number, word)
             notice = report(number, _URL)
-            verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
-            event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
+            verifier = harness.hub.webhooks(ACCOUNT, secrets=secret)
+            event = harness.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(
                 name_same_object(event.ref, bought_shipment.ref),
                 "The event is about another shipment.",
@@ -263,10 +279,11 @@ async def events_are_accepted_if_signed(make: Open) -> None:
                 "The event lacks the vendor's status or raw data.",
             )
             require(
-                event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."
+                event.tracking == await harness("track_shipment", bought_shipment.ref),
+                "News is other.",
             )
-        strange_verifier = lab.hub.webhooks(
-            ACCOUNT, secrets=lab.subject.wrong_secret, replay_guard=False
+        strange_verifier = harness.hub.webhooks(
+            ACCOUNT, secrets=harness.subject.wrong_secret, replay_guard=False
         )
         accepted_events: Any = ()
         with suppress(WebhookRejected):
@@ -289,5 +306,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_lab)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_lab)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, sync_harness)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, async_harness)

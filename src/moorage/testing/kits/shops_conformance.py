@@ -35,7 +35,7 @@ from moorage.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from moorage.testing.kits._contract_lab import (
+from moorage.testing.kits._contract_harness import (
     require_refusal,
     require_unsupported,
     through_async_hub,
@@ -45,10 +45,10 @@ from moorage.testing.kits._contract_lab import (
 )
 from moorage.testing.kits._sent_requests import require_no_repeats
 from moorage.testing.kits._shops_cancellations import CANCELLATIONS
-from moorage.testing.kits._shops_lab import (
+from moorage.testing.kits._shops_harness import (
     ACCOUNT,
     PARCEL,
-    Lab,
+    Harness,
     ShopsSubject,
     calls_by_capability,
     has_succeeded,
@@ -65,7 +65,7 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "ShopsSub
 Factory: TypeAlias = Callable[[], ShopsSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 _JSON: Final = {"Content-Type": "application/json"}
 _MALFORMED: Final = (b"{}", b"null", b"", b"<html></html>", b'{"data": {"order": {}}}')
@@ -75,8 +75,8 @@ _MOST_STEPS: Final = 6
 
 async def an_order_is_read_in_full(make: Open) -> None:
     """An order is read with its lines, exact amounts, states, addresses and times."""
-    async with make() as lab:
-        order = await lab.order(2, 1)
+    async with make() as harness:
+        order = await harness.order(2, 1)
         states = (order.state, order.payment, order.fulfilment)
         expected = (OrderState.OPEN, OrderPayment.PAID, OrderFulfilment.UNFULFILLED)
         require(states == expected, f"The states were read as {states}.")
@@ -99,10 +99,10 @@ async def an_order_is_read_in_full(make: Open) -> None:
 
 async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
     """Each order state of the vendor is translated; an undocumented one becomes `unknown`."""
-    async with make() as lab:
-        for answer, fields in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            order: ShopOrder = await lab("get_order", lab.ref("1"))
+    async with make() as harness:
+        for answer, fields in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            order: ShopOrder = await harness("get_order", harness.ref("1"))
             for name, expected in fields.items():
                 value = getattr(order, name)
                 require(value == expected, f"{name} was read as {value!r} instead of {expected!r}.")
@@ -111,45 +111,45 @@ async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
 async def pages_lose_no_order(make: Open) -> None:
     """An order that changes between two pages is returned in its latest state, never lost."""
     for is_clock_stopped in (False, True):
-        async with make() as lab:
-            lab.shop.still = is_clock_stopped
-            ids = [lab.shop.add_order(1) for _ in range(7)]
-            lab.shop.still = False
-            orders = await _list_orders(lab, changed=ids[:2])
+        async with make() as harness:
+            harness.shop.still = is_clock_stopped
+            ids = [harness.shop.add_order(1) for _ in range(7)]
+            harness.shop.still = False
+            orders = await _list_orders(harness, changed=ids[:2])
             update_times = {order.ref.id: order.updated_at for order in orders}
             missing_ids = [id_ for id_ in ids if id_ not in update_times]
             require(not missing_ids, f"The orders {missing_ids} are on no page.")
             latest_time = max(moment for moment in update_times.values() if moment is not None)
-            require(latest_time == lab.shop.clock, "The last change of an order is on no page.")
+            require(latest_time == harness.shop.clock, "The last change of an order is on no page.")
 
 
-async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
+async def _list_orders(harness: Harness, changed: list[str]) -> list[ShopOrder]:
     """Read all pages of orders, and change the given orders after the first page."""
     orders: list[ShopOrder] = []
-    page: OrderPage = await lab("orders", OrderQuery(limit=2))
+    page: OrderPage = await harness("orders", OrderQuery(limit=2))
     for id_ in changed:
-        lab.shop.touch(id_)
+        harness.shop.touch(id_)
     orders += page.items
     for _ in range(20):
         if page.next is None:
             return orders
-        page = await lab("orders", OrderQuery(limit=2), after=str(page.next))
+        page = await harness("orders", OrderQuery(limit=2), after=str(page.next))
         orders += page.items
     raise AssertionError("The list of pages never ends.")
 
 
 async def the_next_run_resumes(make: Open) -> None:
     """A listing that resumes where the last one ended returns exactly the later changes."""
-    async with make() as lab:
-        first_id, second_id = lab.shop.add_order(1), lab.shop.add_order(1)
-        page: OrderPage = await lab("orders")
-        require(page.resume_at == lab.shop.clock, f"The next run begins at {page.resume_at}.")
-        lab.shop.touch(first_id)
-        later_page: OrderPage = await lab("orders", OrderQuery(updated_since=page.resume_at))
+    async with make() as harness:
+        first_id, second_id = harness.shop.add_order(1), harness.shop.add_order(1)
+        page: OrderPage = await harness("orders")
+        require(page.resume_at == harness.shop.clock, f"The next run begins at {page.resume_at}.")
+        harness.shop.touch(first_id)
+        later_page: OrderPage = await harness("orders", OrderQuery(updated_since=page.resume_at))
         ids = [order.ref.id for order in later_page.items]
         require(ids == [second_id, first_id], f"The next run reads {ids}.")
-        since = lab.shop.clock + timedelta(hours=1)
-        empty: OrderPage = await lab("orders", OrderQuery(updated_since=since))
+        since = harness.shop.clock + timedelta(hours=1)
+        empty: OrderPage = await harness("orders", OrderQuery(updated_since=since))
         require(empty.items == () and empty.next is None, "Old orders are read again.")
         require(
             empty.resume_at == since, "A page without orders does not resume at the requested time."
@@ -158,18 +158,18 @@ async def the_next_run_resumes(make: Open) -> None:
 
 async def a_parcel_leaves_once(make: Open) -> None:
     """A repeat with the same idempotency key returns the same receipt, and ships nothing again."""
-    async with make() as lab:
-        order = await lab.order(2)
+    async with make() as harness:
+        order = await harness.order(2)
         parcel = attrs.evolve(PARCEL, notify=True)
-        receipts = [await lab.fulfil(order.ref, parcel) for _ in range(2)]
+        receipts = [await harness.fulfil(order.ref, parcel) for _ in range(2)]
         require(receipts[0] == receipts[1], "A repeat returns another receipt.")
         require(receipts[0].completion is Completion.DONE, "The parcel is not reported as done.")
-        parcels = lab.shop.parcels()
+        parcels = harness.shop.parcels()
         require(len(parcels) == 1, f"The shop has {len(parcels)} parcels instead of one.")
         require(parcels[0].tracking_number == "1Z999", "The tracking number is lost.")
         require(parcels[0].quantity == 2, "The parcel has another quantity.")
         require(parcels[0].notified, "The buyer was not notified.")
-        shipped: ShopOrder = await lab("get_order", order.ref)
+        shipped: ShopOrder = await harness("get_order", order.ref)
         is_shipped = shipped.fulfilment is OrderFulfilment.FULFILLED
         require(is_shipped, f"A shipped order is reported as {shipped.fulfilment}.")
         require(shipped.lines[0].unfulfilled == 0, "A shipped line is reported as open.")
@@ -179,19 +179,19 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
     """Whichever response is lost, a parcel is shipped once, and only then reported as shipped."""
     for step in range(_MOST_STEPS):
         for with_lines in (False, True):
-            async with make() as lab:
-                if with_lines and ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
+            async with make() as harness:
+                if with_lines and ShopsCapability.PARTIAL_FULFILMENT not in harness.capabilities:
                     continue
-                order = await lab.order(4)
+                order = await harness.order(4)
                 lines = (FulfilledLine(id=order.lines[0].id, quantity=2),) if with_lines else ()
                 parcel = attrs.evolve(PARCEL, lines=lines)
-                lab.sandbox.fail(*([None] * step), Lost())
-                result = await has_succeeded(lab.fulfil(order.ref, parcel))
-                lab.sandbox.forget_faults()
-                is_told_rightly = bool(lab.shop.parcels()) or not result
+                harness.sandbox.fail(*([None] * step), Lost())
+                result = await has_succeeded(harness.fulfil(order.ref, parcel))
+                harness.sandbox.forget_faults()
+                is_told_rightly = bool(harness.shop.parcels()) or not result
                 require(is_told_rightly, "A parcel is reported as shipped, but did not leave.")
-                await has_succeeded(lab.fulfil(order.ref, parcel))
-                count = len(lab.shop.parcels())
+                await has_succeeded(harness.fulfil(order.ref, parcel))
+                count = len(harness.shop.parcels())
                 require(count <= 1, f"{count} parcels left after a lost answer.")
 
 
@@ -200,50 +200,50 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
 
     A vendor may refuse such a parcel before it is sent.
     """
-    async with make() as lab:
-        if ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
+    async with make() as harness:
+        if ShopsCapability.PARTIAL_FULFILMENT not in harness.capabilities:
             return
-        order = await lab.order(4)
+        order = await harness.order(4)
         lines = (FulfilledLine(id=order.lines[0].id, quantity=1),)
         parcel = attrs.evolve(PARCEL, tracking_number=None, lines=lines)
-        lab.sandbox.fail(None, Lost())
-        request_count = len(lab.sandbox.requests)
+        harness.sandbox.fail(None, Lost())
+        request_count = len(harness.sandbox.requests)
         errors = [
-            await lab.refused(
+            await harness.refused(
                 OutcomeUnknown | InvalidData,
-                lab.fulfil(order.ref, parcel),
+                harness.fulfil(order.ref, parcel),
                 "A parcel that cannot be found",
             )
             for _ in range(2)
         ]
         if isinstance(errors[-1], InvalidData):
-            require(len(lab.sandbox.requests) == request_count, "A refused parcel was sent.")
+            require(len(harness.sandbox.requests) == request_count, "A refused parcel was sent.")
             return
         require(
-            len(lab.shop.parcels()) == 1, "After a lost response, a second parcel was reported."
+            len(harness.shop.parcels()) == 1, "After a lost response, a second parcel was reported."
         )
 
 
 async def a_part_is_shipped(make: Open) -> None:
     """Some pieces of an order line can be shipped, but not more than are still unshipped."""
-    async with make() as lab:
-        if ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
+    async with make() as harness:
+        if ShopsCapability.PARTIAL_FULFILMENT not in harness.capabilities:
             return
-        order = await lab.order(3, 1)
+        order = await harness.order(3, 1)
         part = FulfilledLine(id=order.lines[0].id, quantity=2)
-        await lab.fulfil(order.ref, attrs.evolve(PARCEL, lines=(part,)))
-        remaining_order: ShopOrder = await lab("get_order", order.ref)
+        await harness.fulfil(order.ref, attrs.evolve(PARCEL, lines=(part,)))
+        remaining_order: ShopOrder = await harness("get_order", order.ref)
         is_partial = remaining_order.fulfilment is OrderFulfilment.PARTIALLY_FULFILLED
         require(is_partial, f"A partly shipped order is reported as {remaining_order.fulfilment}.")
         open_quantities = [line.unfulfilled for line in remaining_order.lines]
         require(open_quantities == [1, 1], f"The lines have {open_quantities} left.")
         second = attrs.evolve(PARCEL, tracking_number="1Z998", lines=(part,))
-        await lab.refused(
-            VendorRejected, lab.fulfil(order.ref, second, "k-2"), "More items than are left"
+        await harness.refused(
+            VendorRejected, harness.fulfil(order.ref, second, "k-2"), "More items than are left"
         )
-        require(len(lab.shop.parcels()) == 1, "A refused parcel was reported to the shop.")
-        await lab.fulfil(order.ref, PARCEL, "k-3")
-        quantities = [item.quantity for item in lab.shop.parcels()]
+        require(len(harness.shop.parcels()) == 1, "A refused parcel was reported to the shop.")
+        await harness.fulfil(order.ref, PARCEL, "k-3")
+        quantities = [item.quantity for item in harness.shop.parcels()]
         require(
             quantities == [2, 2],
             "The remaining items, in a parcel with the same number, were not reported as shipped.",
@@ -253,69 +253,71 @@ async def a_part_is_shipped(make: Open) -> None:
 async def a_refund_is_paid_once(make: Open) -> None:
     """Whichever response is lost, a refund is paid exactly once, and a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
-        async with make() as lab:
-            if ShopsCapability.REFUND not in lab.capabilities:
+        async with make() as harness:
+            if ShopsCapability.REFUND not in harness.capabilities:
                 return
-            order = await lab.order(2)
+            order = await harness.order(2)
             faults = [] if step < 0 else [*([None] * step), Lost()]
-            lab.sandbox.fail(*faults)
-            result = await has_succeeded(lab.refund(order.ref))
-            lab.sandbox.forget_faults()
+            harness.sandbox.fail(*faults)
+            result = await has_succeeded(harness.refund(order.ref))
+            harness.sandbox.forget_faults()
             require(
-                not result or list(lab.shop.refunds()) == [(order.ref.id, "5.00")],
+                not result or list(harness.shop.refunds()) == [(order.ref.id, "5.00")],
                 "A refund is reported as paid, but was not.",
             )
-            refund = await lab.refund(order.ref)
+            refund = await harness.refund(order.ref)
             require(refund.amount == Money("5.00", "EUR"), f"The amount is {refund.amount}.")
-            paid = list(lab.shop.refunds())
+            paid = list(harness.shop.refunds())
             require(paid == [(order.ref.id, "5.00")], f"The shop paid {paid}.")
-            other_refund = await lab.refund(order.ref, "1.50", key="k-2")
+            other_refund = await harness.refund(order.ref, "1.50", key="k-2")
             require(other_refund.id != refund.id, "Another refund has the same id.")
-            refunded_order: ShopOrder = await lab("get_order", order.ref)
+            refunded_order: ShopOrder = await harness("get_order", order.ref)
             is_partial = refunded_order.payment is OrderPayment.PARTIALLY_REFUNDED
             require(is_partial, f"A partly refunded order is reported as {refunded_order.payment}.")
 
 
 async def amounts_are_in_the_shops_currency(make: Open) -> None:
     """An amount in a currency other than the shop's is refused before sending."""
-    async with make() as lab:
-        order, item = await lab.order(1), await lab.item()
-        request_count = len(lab.sandbox.requests)
+    async with make() as harness:
+        order, item = await harness.order(1), await harness.item()
+        request_count = len(harness.sandbox.requests)
         crowns = Money("5.00", "DKK")
-        await lab.refused(InvalidData, lab("set_price", item.ref, crowns), "A foreign price")
-        if ShopsCapability.REFUND in lab.capabilities:
-            refund = lab("refund", order.ref, crowns, idempotency_key="k-1")
-            await lab.refused(InvalidData, refund, "A foreign refund")
+        await harness.refused(
+            InvalidData, harness("set_price", item.ref, crowns), "A foreign price"
+        )
+        if ShopsCapability.REFUND in harness.capabilities:
+            refund = harness("refund", order.ref, crowns, idempotency_key="k-1")
+            await harness.refused(InvalidData, refund, "A foreign refund")
         require(
-            len(lab.sandbox.requests) == request_count,
+            len(harness.sandbox.requests) == request_count,
             "An amount in another currency than the shop's was sent.",
         )
 
 
 async def an_item_is_found_by_its_number(make: Open) -> None:
     """An item is found by its exact item number, with stock and price; similar ones are not."""
-    async with make() as lab:
-        item = await lab.item()
+    async with make() as harness:
+        item = await harness.item()
         values = (item.sku, item.stock, item.price)
         require(values == (SKU, 12, Money("19.90", "EUR")), f"The item was read as {values}.")
         for other_number in (f"{SKU}X", SKU[:-1], "ROPE", f"{SKU},ROPE"):
-            page = await lab("find_items", other_number)
+            page = await harness("find_items", other_number)
             require(page.items == () and page.next is None, f"{other_number!r} finds {page.items}.")
 
 
 async def stock_and_price_are_set(make: Open) -> None:
     """Stock and price are set exactly, and a repeat has no further effect."""
-    async with make() as lab:
-        item = await lab.item()
+    async with make() as harness:
+        item = await harness.item()
         for quantity in (0, 7, 7):
-            receipt = await lab("set_stock", item.ref, quantity)
-            require(receipt.quantity == lab.shop.stock() == quantity, "The stock is wrong.")
+            receipt = await harness("set_stock", item.ref, quantity)
+            require(receipt.quantity == harness.shop.stock() == quantity, "The stock is wrong.")
         for amount in ("0.00", "149.05", "149.05"):
             price = Money(amount, "EUR")
-            receipt = await lab("set_price", item.ref, price)
+            receipt = await harness("set_price", item.ref, price)
             require(receipt.price == price, f"The price is reported as {receipt.price}.")
-            require(lab.shop.price() == amount, f"The price became {lab.shop.price()}.")
-        changed_item = await lab.item()
+            require(harness.shop.price() == amount, f"The price became {harness.shop.price()}.")
+        changed_item = await harness.item()
         require(
             (changed_item.stock, changed_item.price) == (7, Money("149.05", "EUR")),
             "The stock and the price were not stored.",
@@ -324,117 +326,125 @@ async def stock_and_price_are_set(make: Open) -> None:
 
 async def stock_is_compared(make: Open) -> None:
     """Setting the stock fails if the current stock differs from the expected stock."""
-    async with make() as lab:
-        if ShopsCapability.COMPARE_STOCK not in lab.capabilities:
+    async with make() as harness:
+        if ShopsCapability.COMPARE_STOCK not in harness.capabilities:
             return
-        item = await lab.item()
-        place = {} if lab.subject.location is None else {"location": lab.subject.location}
-        await lab.refused(
-            VendorRejected, lab("set_stock", item.ref, 5, expected=11), "Another stock"
+        item = await harness.item()
+        place = {} if harness.subject.location is None else {"location": harness.subject.location}
+        await harness.refused(
+            VendorRejected, harness("set_stock", item.ref, 5, expected=11), "Another stock"
         )
         require(
-            lab.shop.stock() == 12,
+            harness.shop.stock() == 12,
             "The stock was changed, although it differed from the expected stock.",
         )
-        await lab("set_stock", item.ref, 5, expected=12, **place)
-        require(lab.shop.stock() == 5, "The stock was not set.")
+        await harness("set_stock", item.ref, 5, expected=12, **place)
+        require(harness.shop.stock() == 5, "The stock was not set.")
 
 
 async def an_unknown_order_is_refused(make: Open) -> None:
     """An unknown order is refused, and nothing is reported as done."""
-    async with make() as lab:
-        unknown_ref = lab.ref("gid://shopify/Order/404404")
-        await lab.refused(VendorRejected, lab("get_order", unknown_ref), "An unknown order")
-        if ShopsCapability.CANCEL in lab.capabilities:
-            await lab.refused(VendorRejected, lab("cancel", unknown_ref), "An unknown order")
-        await lab.refused(VendorRejected, lab.fulfil(unknown_ref), "An unknown order")
+    async with make() as harness:
+        unknown_ref = harness.ref("gid://shopify/Order/404404")
+        await harness.refused(VendorRejected, harness("get_order", unknown_ref), "An unknown order")
+        if ShopsCapability.CANCEL in harness.capabilities:
+            await harness.refused(
+                VendorRejected, harness("cancel", unknown_ref), "An unknown order"
+            )
+        await harness.refused(VendorRejected, harness.fulfil(unknown_ref), "An unknown order")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error, with the vendor's code and response."""
-    async with make() as lab:
-        for count, (refusal, kind, code) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for count, (refusal, kind, code) in enumerate(harness.subject.refusals):
             answer = with_an_address(refusal)
-            lab.sandbox.fail(answer)
-            error = await lab.refused(kind, lab("get_order", lab.ref("1")), f"Refusal {count}")
+            harness.sandbox.fail(answer)
+            error = await harness.refused(
+                kind, harness("get_order", harness.ref("1")), f"Refusal {count}"
+            )
             require_refusal(error, refusal, f"Refusal {count}", code)
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
     """For every operation, a successful response without content is an error."""
-    async with make() as lab:
-        order, item = await lab.order(1), await lab.item()
-        for answer in uncertain_answers(lab.subject.refusals[0][0]):
-            lab.sandbox.fail(answer)
-            await lab.refused(VendorFailed, lab.fulfil(order.ref), f"HTTP {answer.status}")
+    async with make() as harness:
+        order, item = await harness.order(1), await harness.item()
+        for answer in uncertain_answers(harness.subject.refusals[0][0]):
+            harness.sandbox.fail(answer)
+            await harness.refused(VendorFailed, harness.fulfil(order.ref), f"HTTP {answer.status}")
         for body in _MALFORMED:
             calls: tuple[Callable[[], Awaitable[Any]], ...] = (
-                lambda: lab("get_order", order.ref),
-                lambda: lab("orders"),
-                lambda: lab("find_items", SKU),
-                lambda: lab("set_stock", item.ref, 1),
-                lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
+                lambda: harness("get_order", order.ref),
+                lambda: harness("orders"),
+                lambda: harness("find_items", SKU),
+                lambda: harness("set_stock", item.ref, 1),
+                lambda: harness("set_price", item.ref, Money("1.00", "EUR")),
             )
-            if ShopsCapability.CANCEL in lab.capabilities:
-                calls += (lambda: lab("cancel", order.ref),)
+            if ShopsCapability.CANCEL in harness.capabilities:
+                calls += (lambda: harness("cancel", order.ref),)
             for call in calls:
-                lab.sandbox.fail(Response(200, _JSON, body))
-                await lab.refused(VendorFailed, call(), f"{body!r}")
-                lab.sandbox.forget_faults()
+                harness.sandbox.fail(Response(200, _JSON, body))
+                await harness.refused(VendorFailed, call(), f"{body!r}")
+                harness.sandbox.forget_faults()
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
-    async with make() as lab:
-        await require_unsupported(lab, calls_by_capability(lab).items())
+    async with make() as harness:
+        await require_unsupported(harness, calls_by_capability(harness).items())
 
 
 async def each_request_is_sent_once(make: Open) -> None:
     """No operation repeats a request itself, because the hub decides on retries."""
-    async with make() as lab:
-        order, other_order, item = await lab.order(1), await lab.order(1), await lab.item()
+    async with make() as harness:
+        order, other_order, item = (
+            await harness.order(1),
+            await harness.order(1),
+            await harness.item(),
+        )
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
-            "orders": lambda: lab("orders"),
-            "fulfil": lambda: lab.fulfil(order.ref, attrs.evolve(PARCEL, notify=True)),
-            "set_stock": lambda: lab("set_stock", item.ref, 1),
-            "set_price": lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
+            "orders": lambda: harness("orders"),
+            "fulfil": lambda: harness.fulfil(order.ref, attrs.evolve(PARCEL, notify=True)),
+            "set_stock": lambda: harness("set_stock", item.ref, 1),
+            "set_price": lambda: harness("set_price", item.ref, Money("1.00", "EUR")),
         }
-        if ShopsCapability.CANCEL in lab.capabilities:
-            calls["cancel"] = lambda: lab("cancel", other_order.ref)
+        if ShopsCapability.CANCEL in harness.capabilities:
+            calls["cancel"] = lambda: harness("cancel", other_order.ref)
         for name, call in calls.items():
-            request_count = len(lab.sandbox.requests)
+            request_count = len(harness.sandbox.requests)
             await call()
-            require_no_repeats(name, lab.sandbox.requests[request_count:])
+            require_no_repeats(name, harness.sandbox.requests[request_count:])
 
 
 async def nothing_shows_the_buyer(make: Open) -> None:
     """No repr of an order, page, receipt or account shows the buyer or a secret."""
-    async with make() as lab:
-        order = await lab.order(1)
-        receipt = await lab.fulfil(order.ref)
-        page = await lab("orders")
-        account = lab.hub.account(ACCOUNT)
-        lab.check_hides(f"{order!r}{receipt!r}{page!r}{account!r}", "A repr")
+    async with make() as harness:
+        order = await harness.order(1)
+        receipt = await harness.fulfil(order.ref)
+        page = await harness("orders")
+        account = harness.hub.account(ACCOUNT)
+        harness.check_hides(f"{order!r}{receipt!r}{page!r}{account!r}", "A repr")
 
 
 async def an_event_names_its_order(make: Open) -> None:
     """A signed webhook has its order's reference; a webhook with another signature is rejected."""
-    async with make() as lab:
-        report, secret = lab.subject.report, lab.subject.webhook_secret
+    async with make() as harness:
+        report, secret = harness.subject.report, harness.subject.webhook_secret
         if report is None or secret is None:
             return
-        order = await lab.order(1)
+        order = await harness.order(1)
         notice = report(order.ref.id)
-        webhook = lab.hub.webhooks(ACCOUNT, secrets=secret).verify(**notice.arguments())[0]
-        events: tuple[ShopEvent, ...] = lab.hub.events(ACCOUNT, webhook)
+        webhook = harness.hub.webhooks(ACCOUNT, secrets=secret).verify(**notice.arguments())[0]
+        events: tuple[ShopEvent, ...] = harness.hub.events(ACCOUNT, webhook)
         require(len(events) == 1, f"A change became {len(events)} events.")
         event = events[0]
         require(event.ref == order.ref, f"The event names {event.ref}.")
         require(event.topic is ShopTopic.ORDER_UPDATED, f"The topic was read as {event.topic}.")
         require(event.at == order.updated_at, f"The time was read as {event.at}.")
         require(event.raw and bool(event.id), "The event has no id or no content.")
-        lab.check_hides(f"{event!r}", "An event")
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
+        harness.check_hides(f"{event!r}", "An event")
+        strange_verifier = harness.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
         try:
             strange_verifier.verify(**notice.arguments())
         except WebhookRejected:
@@ -466,5 +476,5 @@ _ALL_CHECKS: Final = (
     an_event_names_its_order,
 )
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Harness.with_async_hub)

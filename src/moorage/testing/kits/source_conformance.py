@@ -40,7 +40,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
 from moorage.testing.kits import _source_checks as checks
-from moorage.testing.kits._source_lab import SourceSubject
+from moorage.testing.kits._source_harness import SourceSubject
 
 __all__ = ("CHECKS", "SourceSubject")
 

@@ -22,9 +22,15 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.kits._contract_lab import through_async_hub, through_hub
+from moorage.testing.kits._contract_harness import through_async_hub, through_hub
 from moorage.testing.kits._sent_requests import require_no_repeats
-from moorage.testing.kits._tax_lab import ACCOUNT, TRADER, Lab, TaxSubject, unsupported_options
+from moorage.testing.kits._tax_harness import (
+    ACCOUNT,
+    TRADER,
+    Harness,
+    TaxSubject,
+    unsupported_options,
+)
 from moorage.testing.kits.checks import require
 from moorage.wiring.installed_vendors import names_with_capabilities
 
@@ -44,38 +50,38 @@ _OUTAGES: Final[tuple[tuple[Response, type[ConnectorError]], ...]] = (
 Factory: TypeAlias = Callable[[], TaxSubject]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
-Open: TypeAlias = Callable[[], Lab]
+Open: TypeAlias = Callable[[], Harness]
 
 
 async def a_registered_number_is_valid(make: Open) -> None:
     """A registered number is valid, and has the register's details."""
-    async with make() as lab:
-        check: VatCheck = await lab.check()
+    async with make() as harness:
+        check: VatCheck = await harness.check()
         require(check.valid is True, "A registered number is reported as invalid.")
-        require(check.number == lab.subject.number, "The answer is about another number.")
+        require(check.number == harness.subject.number, "The answer is about another number.")
         require(check.checked_at.utcoffset() == timedelta(0), "The time of the check is not UTC.")
         require(check.proof is None, "A proof was returned, but none was requested.")
         require(check.matches is None, "Details were compared although the request has none.")
         require(check.raw, "The result lacks the vendor's response.")
-        for name, expected in lab.subject.business.items():
+        for name, expected in harness.subject.business.items():
             value = getattr(check, name)
             require(value == expected, f"The register's {name} was read as {value!r}.")
 
 
 async def a_number_is_read_as_people_write_it(make: Open) -> None:
     """A number written with spaces and lower-case letters is recognised."""
-    async with make() as lab:
-        written_number = " ".join(str(lab.subject.number).lower())
-        check: VatCheck = await lab("check_vat_number", written_number)
-        require(check.number == lab.subject.number, "The answer is about another number.")
+    async with make() as harness:
+        written_number = " ".join(str(harness.subject.number).lower())
+        check: VatCheck = await harness("check_vat_number", written_number)
+        require(check.number == harness.subject.number, "The answer is about another number.")
         require(check.valid, "A registered number is reported as invalid.")
 
 
 async def an_unknown_number_is_invalid(make: Open) -> None:
     """An unregistered number is reported as invalid, without an error."""
-    async with make() as lab:
-        for number in lab.subject.unknown:
-            check: VatCheck = await lab.check(number)
+    async with make() as harness:
+        for number in harness.subject.unknown:
+            check: VatCheck = await harness.check(number)
             require(check.valid is False, "An unknown number is reported as valid.")
             require(check.number == number, "The answer is about another number.")
             require(check.checked_at.utcoffset() == timedelta(0), "The time is not UTC.")
@@ -83,14 +89,14 @@ async def an_unknown_number_is_invalid(make: Open) -> None:
 
 async def an_outage_is_no_verdict(make: Open) -> None:
     """If the register cannot check a number, the error is retryable, not a verdict."""
-    async with make() as lab:
-        total = len(lab.subject.outages) + len(_OUTAGES)
+    async with make() as harness:
+        total = len(harness.subject.outages) + len(_OUTAGES)
     for count in range(total):
-        async with make() as lab:  # a new vendor object, whose circuit breakers are closed
-            answer, kind = (*lab.subject.outages, *_OUTAGES)[count]
-            for number in (lab.subject.number, lab.subject.unknown[0]):
-                lab.sandbox.fail(answer)
-                error = await lab.refused(kind, lab.check(number), f"Outage {count}")
+        async with make() as harness:  # a new vendor object, whose circuit breakers are closed
+            answer, kind = (*harness.subject.outages, *_OUTAGES)[count]
+            for number in (harness.subject.number, harness.subject.unknown[0]):
+                harness.sandbox.fail(answer)
+                error = await harness.refused(kind, harness.check(number), f"Outage {count}")
                 require(error.retryable, f"Outage {count} must be retryable.")
                 require(error.service == ACCOUNT, "An outage names no account.")
 
@@ -98,57 +104,61 @@ async def an_outage_is_no_verdict(make: Open) -> None:
 async def a_malformed_answer_is_no_verdict(make: Open) -> None:
     """A successful response without content is an error, neither valid nor invalid."""
     for body in _MALFORMED:
-        async with make() as lab:
-            lab.sandbox.fail(Response(200, _JSON, body))
-            await lab.refused(VendorFailed, lab.check(), f"{body!r}")
+        async with make() as harness:
+            harness.sandbox.fail(Response(200, _JSON, body))
+            await harness.refused(VendorFailed, harness.check(), f"{body!r}")
 
 
 async def a_wrong_address_is_no_verdict(make: Open) -> None:
     """A 404 due to a wrong address does not make a registered number invalid."""
-    async with make() as lab:
+    async with make() as harness:
         for answer in (Response(404, body=_HTML), Response(404), Response(410, body=_HTML)):
-            lab.sandbox.fail(answer)
-            await lab.refused(
-                VendorRejected | VendorFailed, lab.check(), f"HTTP {answer.status} of another host"
+            harness.sandbox.fail(answer)
+            await harness.refused(
+                VendorRejected | VendorFailed,
+                harness.check(),
+                f"HTTP {answer.status} of another host",
             )
 
 
 async def an_answer_is_about_its_number(make: Open) -> None:
     """A response about another number is an error."""
-    async with make() as lab:
-        lab.sandbox.fail(lab.subject.other)
-        await lab.refused(VendorFailed, lab.check(), "An answer about another number")
+    async with make() as harness:
+        harness.sandbox.fail(harness.subject.other)
+        await harness.refused(VendorFailed, harness.check(), "An answer about another number")
 
 
 async def a_proof_is_kept(make: Open) -> None:
     """Each check that names a requester returns its own proof from the register."""
-    async with make() as lab:
-        requester, foreign_requester = lab.subject.requester, lab.subject.foreign_requester
-        if TaxCapability.PROOF not in lab.capabilities or requester is None:
+    async with make() as harness:
+        requester, foreign_requester = harness.subject.requester, harness.subject.foreign_requester
+        if TaxCapability.PROOF not in harness.capabilities or requester is None:
             return
-        checks: list[VatCheck] = [await lab.check(requester=requester) for _ in range(2)]
-        sandbox_proofs = lab.subject.proofs()
+        checks: list[VatCheck] = [await harness.check(requester=requester) for _ in range(2)]
+        sandbox_proofs = harness.subject.proofs()
         require(len(sandbox_proofs) == 2, "The register was not asked for a proof.")
         require(
             [check.proof for check in checks] == sandbox_proofs,
             "The proof is lost or of another check.",
         )
         if foreign_requester is not None:
-            request_count = len(lab.sandbox.requests)
-            error = await lab.refused(
-                InvalidData, lab.check(requester=foreign_requester), "A requester who gets no proof"
+            request_count = len(harness.sandbox.requests)
+            error = await harness.refused(
+                InvalidData,
+                harness.check(requester=foreign_requester),
+                "A requester who gets no proof",
             )
             require(error.field == "requester", "The error does not name the requester.")
-            was_sent = len(lab.sandbox.requests) > request_count
+            was_sent = len(harness.sandbox.requests) > request_count
             require(not was_sent, "A check was sent for a requester who gets no proof.")
 
 
 async def details_are_compared(make: Open) -> None:
     """Business details that differ from the register are never reported as a match."""
-    async with make() as lab:
-        if TaxCapability.TRADER_MATCH not in lab.capabilities:
+    async with make() as harness:
+        if TaxCapability.TRADER_MATCH not in harness.capabilities:
             return
-        matches = (await lab.check(trader=TRADER)).matches
+        matches = (await harness.check(trader=TRADER)).matches
         require(matches is not None, "The result lacks the comparison of details.")
         values = (matches.name, matches.street, matches.postal_code, matches.city)
         require(
@@ -159,33 +169,33 @@ async def details_are_compared(make: Open) -> None:
 
 async def unsupported_features_are_refused(make: Open) -> None:
     """Another register's number, or an unsupported feature, is refused before sending."""
-    async with make() as lab:
-        for capability, options in unsupported_options(lab).items():
-            error = await lab.refused(
+    async with make() as harness:
+        for capability, options in unsupported_options(harness).items():
+            error = await harness.refused(
                 UnsupportedByVendor,
-                lab.check(**options),
+                harness.check(**options),
                 f"An operation that needs the undeclared capability {capability}",
             )
             require(capability in error.capabilities, f"{capability} is not named.")
-            number = options.get("number", lab.subject.number)
+            number = options.get("number", harness.subject.number)
             other_vendors = names_with_capabilities(KIND, frozenset({capability, number.needs}))
             require(
                 error.supported_by == other_vendors, f"The vendors with {capability} are not named."
             )
         require(
-            lab.sandbox.requests == [],
+            harness.sandbox.requests == [],
             "A request was sent for an operation that the vendor does not support.",
         )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error, with the vendor's code and response."""
-    async with make() as lab:
-        for count, (answer, kind, code) in enumerate(lab.subject.refusals):
+    async with make() as harness:
+        for count, (answer, kind, code) in enumerate(harness.subject.refusals):
             # Two responses, because a refused token is replaced by a new one.
-            lab.sandbox.fail(answer, answer)
-            error = await lab.refused(kind, lab.check(), f"Refusal {count}")
-            lab.sandbox.forget_faults()
+            harness.sandbox.fail(answer, answer)
+            error = await harness.refused(kind, harness.check(), f"Refusal {count}")
+            harness.sandbox.forget_faults()
             kept_answer = getattr(error, "response", None)
             is_kept = kept_answer is not None and kept_answer.body == answer.body
             require(is_kept, "The answer is lost.")
@@ -195,19 +205,19 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 async def each_request_is_sent_once(make: Open) -> None:
     """A check repeats no request itself, because the hub decides on retries."""
-    async with make() as lab:
-        for number in (lab.subject.number, *lab.subject.unknown):
-            request_count = len(lab.sandbox.requests)
-            await lab.check(number)
-            require_no_repeats("check_vat_number", lab.sandbox.requests[request_count:])
+    async with make() as harness:
+        for number in (harness.subject.number, *harness.subject.unknown):
+            request_count = len(harness.sandbox.requests)
+            await harness.check(number)
+            require_no_repeats("check_vat_number", harness.sandbox.requests[request_count:])
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
     """Each argument of a check is sent under the vendor's name for it."""
-    async with make() as lab:
-        for options, expected in lab.subject.requests:
-            await lab.check(**options)
-            request = lab.sandbox.requests[-1]
+    async with make() as harness:
+        for options, expected in harness.subject.requests:
+            await harness.check(**options)
+            request = harness.sandbox.requests[-1]
             if isinstance(expected, str):
                 require(request.path == expected, f"{options} was sent to another path.")
                 continue
@@ -218,10 +228,10 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 async def an_answer_is_read_in_full(make: Open) -> None:
     """Each field of a vendor's response is parsed, and its codes become the contract's values."""
-    async with make() as lab:
-        for answer, options, expected_fields in lab.subject.answers:
-            lab.sandbox.fail(answer)
-            check: VatCheck = await lab.check(**options)
+    async with make() as harness:
+        for answer, options, expected_fields in harness.subject.answers:
+            harness.sandbox.fail(answer)
+            check: VatCheck = await harness.check(**options)
             for name, expected in expected_fields.items():
                 value = getattr(check, name)
                 require(value == expected, f"The answer was read with {value!r} as {name}.")
@@ -230,9 +240,9 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 async def nothing_shows_the_business(make: Open) -> None:
     """No repr of a check or account shows a number, a business or a secret."""
-    async with make() as lab:
-        check = await lab.check()
-        lab.check_hides(f"{check!r}{lab.hub.account(ACCOUNT)!r}", "A repr")
+    async with make() as harness:
+        check = await harness.check()
+        harness.check_hides(f"{check!r}{harness.hub.account(ACCOUNT)!r}", "A repr")
 
 
 _ALL_CHECKS: Final = (
@@ -254,5 +264,5 @@ _ALL_CHECKS: Final = (
 )
 
 
-CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Lab.with_sync_hub)
-ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Lab.with_async_hub)
+CHECKS: Final[tuple[Check, ...]] = through_hub(_ALL_CHECKS, Harness.with_sync_hub)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = through_async_hub(_ALL_CHECKS, Harness.with_async_hub)
