@@ -71,6 +71,24 @@ def test_encryption_matches_rfc_8291() -> None:
     assert decode_base64url(expected) == body
 
 
+@pytest.mark.parametrize("status, is_accepted", [(200, False), (201, True), (202, True)])
+def test_created_and_accepted_are_successes(*, status: int, is_accepted: bool) -> None:
+    """By RFC 8030, a push service answers 201, or 202 if it reports the delivery later."""
+    sandbox = WebPushSandbox()
+    recipient = sandbox.recipient()
+    sandbox.fail(Response(status))
+    account = Account(
+        "push", WebPush(private_key=sandbox.private_key, contact=CONTACT), settings={"retry": None}
+    )
+    with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
+        if is_accepted:
+            receipt = hub.push().send(PushMessage(to=recipient, title="T"))
+            assert {"status": status} == receipt.raw
+        else:
+            with pytest.raises(VendorFailed):
+                hub.push().send(PushMessage(to=recipient, title="T"))
+
+
 def test_requests_have_the_headers_of_rfc_8030() -> None:
     """A request has headers for lifetime, urgency, and the topic of messages that it replaces."""
     request = sent_notifications(None, {"collapse_key": "order 1042", "priority": "normal"})[0]
