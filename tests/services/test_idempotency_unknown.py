@@ -24,6 +24,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.adapters.state.memory import MemoryStorage
+from moorage.contracts.payments import buyer_notice
 from tests.services.one_effect import (
     LEASE,
     OTHER,
@@ -354,6 +355,21 @@ async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
             await charge(manager)
 
     assert 2 == len(world.vendor.requests)
+
+
+@sync_and_async
+async def test_stored_refusal_says_that_nothing_was_done(world: World) -> None:
+    """An error that is replayed from its key, and what the buyer reads about it, agree."""
+    world.vendor.answers(AttemptTimeout("late"), 422)
+    manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
+    with pytest.raises(InvalidRequest):
+        await charge(manager)
+
+    with pytest.raises(InvalidRequest) as excinfo:
+        await charge(manager)
+
+    assert (True, False) == (excinfo.value.replayed, excinfo.value.may_have_been_processed)
+    assert "not_attempted" == buyer_notice(excinfo.value).outcome
 
 
 @sync_and_async

@@ -372,6 +372,8 @@ def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending
     if kind == "error":
         refusal = unpack_refusal(content)
         refusal.replayed = True
+        # Only a refusal that is the outcome of all attempts is stored, so none had an effect.
+        refusal.may_have_been_processed = False
         return None, refusal
     return None, InvalidData(
         "The call with this idempotency key succeeded earlier, but its result could not be stored.",
