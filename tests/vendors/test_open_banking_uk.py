@@ -25,8 +25,11 @@ from moorage import (
     InvalidData,
     InvalidRequest,
     OAuthCredentials,
+    PaymentDeclined,
+    Request,
     Response,
     VendorFailed,
+    VendorRejected,
 )
 from moorage.adapters.credentials.cached import CachedCredentials
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
@@ -50,12 +53,17 @@ from moorage.testing.sandboxes.bank.open_banking_uk import (
     options_of,
 )
 from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, reply
+from moorage.vendors.bank._open_banking_uk_errors import (
+    TOKEN_REFUSALS,
+    owner_refusal,
+    payer_refusal,
+)
 from moorage.vendors.bank.open_banking_uk import OpenBankingUk
 from tests.vendors.bank_subjects import uk_bank_error, uk_consent
 
 if TYPE_CHECKING:
     from moorage.contracts.bank import BankConsent
-    from moorage.domain.http.requests import Request, Timeouts
+    from moorage.domain.http.requests import Timeouts
 
 REQUEST = ConsentRequest(return_url=RETURN_URL, ip_address="192.0.2.7", language="EN")
 PERIOD = TransactionQuery(since=date(2017, 1, 1), until=date(2031, 12, 31), pending=True)
@@ -513,6 +521,54 @@ def test_key_must_fit_the_algorithm() -> None:
         with pytest.raises(ConfigurationError) as excinfo:
             OpenBankingUk(**rsa_options | wrong)
         assert path == excinfo.value.path
+
+
+ENDED = """
+    TK01 TKSP TKXP U009 U028 UK.OBIE.Reauthenticate UK.OBIE.Resource.InvalidConsentStatus
+"""
+MISSING = "U011 UK.OBIE.Resource.NotFound"
+SIGNATURES = """
+    U015 U016 U017 U018 U019 U020 UK.OBIE.Signature.Invalid UK.OBIE.Signature.InvalidClaim
+    UK.OBIE.Signature.Malformed UK.OBIE.Signature.Missing UK.OBIE.Signature.MissingClaim
+    UK.OBIE.Signature.Unexpected
+"""
+
+
+@pytest.mark.parametrize(
+    "codes, kind, kind_of_payment",
+    [
+        (ENDED, ConsentRequired, ConsentRequired),
+        (MISSING, ConsentRequired, VendorRejected),
+        (SIGNATURES, InvalidRequest, AuthenticationFailed),
+        ("AM04", InvalidRequest, PaymentDeclined),
+        ("U999", InvalidRequest, InvalidRequest),
+    ],
+)
+def test_codes_of_a_bank_in_the_uk_have_error_classes(
+    codes: str, kind: type[Exception], kind_of_payment: type[Exception]
+) -> None:
+    """Each code of an error response means that a consent ended, or that the request is wrong."""
+    request = Request.post("/domestic-payments")
+    for code in codes.split():
+        response = reply({"Errors": [{"ErrorCode": code, "Message": "No."}]}, 400)
+        assert kind is type(owner_refusal(request, response))
+        assert kind_of_payment is type(payer_refusal(request, response))
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("invalid_grant", ConsentRequired),
+        ("invalid_client", AuthenticationFailed),
+        ("unauthorized_client", AuthenticationFailed),
+        ("invalid_scope", InvalidRequest),
+    ],
+)
+def test_codes_of_a_token_endpoint_have_error_classes(code: str, kind: type[Exception]) -> None:
+    """A refused token means that the consent ended, or that the client's credentials are wrong."""
+    response = reply({"error": code, "error_description": "No."}, 400)
+
+    assert kind is type(TOKEN_REFUSALS(Request.post("/token"), response))
 
 
 def test_unknown_application_id_raises_authentication_failed() -> None:

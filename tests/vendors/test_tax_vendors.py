@@ -192,6 +192,20 @@ def test_hmrc_without_a_consultation_number_is_no_success() -> None:
             hub.tax().check_vat_number("GB553557881", requester="GB146295999727")
 
 
+def test_address_at_hmrc_has_six_lines() -> None:
+    """An address at HMRC has up to five lines and the postal code, in this order."""
+    sandbox = HmrcSandbox()
+    vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    lines = {f"line{number}": f"L{number}" for number in range(1, 7)}
+    address = {**lines, "postcode": "SW1A 1AA", "countryCode": "GB"}
+    target = {"name": "Quay Ltd", "vatNumber": "553557881", "address": address}
+    with Hub([Account("hmrc", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        sandbox.fail(tax_subjects.hmrc_answer(target=target))
+        result = hub.tax().check_vat_number("GB553557881")
+
+    assert "L1\nL2\nL3\nL4\nL5\nSW1A 1AA" == result.address
+
+
 @pytest.mark.parametrize("fields", [{"number": "GBGD001"}, {"requester": "GBHA599"}])
 def test_hmrc_refuses_numbers_of_departments(fields: dict[str, Any]) -> None:
     """A number of a government department is refused before anything is sent."""
