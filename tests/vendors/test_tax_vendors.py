@@ -20,6 +20,7 @@ from moorage.errors import (
     ConnectorError,
     InvalidData,
     InvalidRequest,
+    RateLimitExceeded,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
@@ -252,7 +253,30 @@ def test_only_404_or_410_leads_to_search_for_entity(status: int) -> None:
     ):
         hub.tax().check_vat_number("NO999999995MVA")
     assert status == excinfo.value.status
+    assert "Nei" == excinfo.value.vendor_message
     assert 1 == len(sandbox.requests)
+
+
+def test_brreg_errors_have_the_texts_of_the_refused_parameters() -> None:
+    """An error of the Norwegian register has its texts, and no organisation's number."""
+    sandbox = BrregSandbox()
+    text = "Organisasjonsnummer 999999995 er ugyldig"
+    details = [{"feilmelding": text, "parametere": ["orgnr"], "feilaktigVerdi": "999999995"}]
+    body = {"status": 400, "feilmelding": "Feilaktig forespørsel", "valideringsfeil": details}
+    limit = {"status": 429, "feilmelding": "For mange forespørsler"}
+    sandbox.fail(reply(body, 400), reply(limit, 429))
+    settings = {"retry": {"max_attempts": 1}}
+    configuration = {"tax": {"vendor": "brreg"}, "vendors": {"brreg": settings}}
+    with moorage.open(configuration, http=SandboxHttpClient(sandbox)) as hub:
+        with pytest.raises(InvalidRequest) as invalid:
+            hub.tax().check_vat_number("NO999999995MVA")
+        with pytest.raises(RateLimitExceeded) as limited:
+            hub.tax().check_vat_number("NO999999995MVA")
+
+    words = "Feilaktig forespørsel; Organisasjonsnummer (number) er ugyldig"
+    assert words == invalid.value.vendor_message
+    assert words in invalid.value.message
+    assert "For mange forespørsler" == limited.value.vendor_message
 
 
 @pytest.mark.parametrize(

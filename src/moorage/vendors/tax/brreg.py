@@ -25,6 +25,14 @@ _REMOVED: Final = 410
 _ID: Final = "organisasjonsnummer"
 
 
+def _read_refusal(response: sdk.Response) -> tuple[None, str | None]:
+    """Return the text of an error response, with those of the fields that it refuses."""
+    answer = sdk.error_answer(response)
+    texts = [answer.text("feilmelding")]
+    texts += [part.text("feilmelding") for part in answer.objects("valideringsfeil")]
+    return None, sdk.masked_words("; ".join(dict.fromkeys(filter(None, texts))))
+
+
 @attrs.frozen(kw_only=True)
 class Brreg(sdk.HttpVendor):
     """Access to the Brønnøysund register, which needs no account.
@@ -41,6 +49,7 @@ class Brreg(sdk.HttpVendor):
     refusals = sdk.Refusals(
         vendor="The Brønnøysund register",
         statuses={400: sdk.InvalidRequest, 429: sdk.RateLimitExceeded},
+        read=_read_refusal,
         mask=without_numbers,
     )
 

@@ -82,7 +82,7 @@ class BrregSandbox(base.Sandbox):
 
     def _fetch(self, request: base.SandboxRequest, number: str) -> Response:
         if _FORM.fullmatch(number) is None or request.query:
-            raise base.refusal({"feilmelding": "Feltet organisasjonsnummer er ugyldig"}, 400)
+            raise _invalid_number("orgnr", number)
         if number == _REMOVED:
             body = {"organisasjonsnummer": number, "slettedato": "2030-01-31"}
             raise base.refusal(body, 410)
@@ -92,12 +92,25 @@ class BrregSandbox(base.Sandbox):
         query = dict(request.query)
         number = query.pop("organisasjonsnummer", "")
         if query or _FORM.fullmatch(number) is None:
-            raise base.refusal({"feilmelding": "Ugyldig søkeparameter"}, 400)
+            raise _invalid_number("organisasjonsnummer", number)
         entity = self._entities.get(number, {})
         matches = [entity] if entity and "slettedato" not in entity else []
         page = {"size": 20, "totalElements": len(matches), "totalPages": 1, "number": 0}
         body: dict[str, Any] = {"page": page}
         return base.reply(body | ({"_embedded": {"enheter": matches}} if matches else {}))
+
+
+def _invalid_number(parameter: str, number: str) -> base.Refusal:
+    """Return the error for a number that no entity can have."""
+    text = "Organisasjonsnummeret er ugyldig"
+    details = {"feilmelding": text, "parametere": [parameter], "feilaktigVerdi": number}
+    body = {
+        "status": 400,
+        "feilmelding": "Feilaktig forespørsel",
+        "antallFeil": 1,
+        "valideringsfeil": [details],
+    }
+    return base.refusal(body, 400)
 
 
 def fixture(_: Path) -> SandboxFixture:
