@@ -246,3 +246,11 @@ def test_invalid_environment_variable_is_reported_by_its_name(
     problem = excinfo.value.problems[0]
     assert (path, True) == (problem.path, remedy in problem.remedy)
     assert variable in str(problem)
+
+
+def test_environment_must_be_a_text() -> None:
+    """The name of an environment that is no text is refused, with the type of the value."""
+    wrong: Any = 5
+    with pytest.raises(ConfigurationError, match="is an int, not a text") as excinfo:
+        read_configuration(OVERLAID, wrong)
+    assert "environment" == excinfo.value.path

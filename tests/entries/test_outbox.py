@@ -607,3 +607,14 @@ def test_internal_errors_are_not_blamed_on_the_caller(
             _refusal(verb, values, {})
     else:
         assert isinstance(_refusal(verb, values, {}), InvalidData)
+
+
+def test_outbox_delivers_only_the_calls_of_a_hub() -> None:
+    """A manager in place of the hub is refused, with the type of the object."""
+    manager: Any = moorage.ConnectorManager([])
+    with (
+        manager,
+        pytest.raises(ConfigurationError, match="of a hub, not of a ConnectorManager") as excinfo,
+    ):
+        Outbox(MemoryOutbox()).deliver(manager)
+    assert "hub" == excinfo.value.path

@@ -31,6 +31,7 @@ from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count, if_given, is_count, seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.json_text import is_object
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.wiring.store_urls import open_audit, url_of_shards
 
@@ -379,6 +380,13 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     Raises:
         ConfigurationError: the file cannot be read or parsed, or its version is unknown.
     """
+    if not isinstance(environment, str | None):
+        raise ConfigurationError(
+            f"The name of the environment is {with_article(type(environment).__name__)}, not a"
+            " text.",
+            path="environment",
+            remedy='Pass the name as a text, such as environment="test".',
+        )
     variables = dict(os.environ)
     source_tree = load(source)
     tree, migration = source_tree.check_content(migrate)

@@ -20,6 +20,7 @@ from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.durations import count
+from moorage.domain.values.text import with_article
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
@@ -142,6 +143,12 @@ class _Outbox(Uncopyable):
     def _deliver(
         self, call: Call, hub: Hub | AsyncHub, at_once: int, **options: Any
     ) -> Coroutine[Any, Any, DeliveredCalls]:
+        if not hasattr(hub, "unsettled"):
+            raise ConfigurationError(
+                f"The outbox delivers calls of a hub, not of {with_article(type(hub).__name__)}.",
+                path="hub",
+                remedy="Pass the Hub or AsyncHub that has the accounts of the calls.",
+            )
         core = core_of(hub.manager)
         concurrency = Concurrency(count(at_once, "at_once", most=_MOST_AT_ONCE), core.run_all)
         return self._flows.deliver(
