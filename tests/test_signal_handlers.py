@@ -1,10 +1,11 @@
 """Calls that are interrupted by an exception of a signal handler, such as a queue's time limit."""
 
 import signal
+import sqlite3
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
 from moorage.adapters.http.borrowed.requests import RequestsHttpClient
 from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.links.pool_sync import LinkPool
+from moorage.adapters.links.shared_sync import SharedLink
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.shards import ShardedStorage
 from moorage.adapters.state.sqlite import SqliteStorage
@@ -43,8 +46,9 @@ from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.state.commands import States
 from moorage.domain.steps.log_lines import LogLine
 from moorage.hub._step_log_writer_sync import LogWriter
+from moorage.services.calling.streaming import _checked_incoming
 from moorage.testing import Behaviour, VendorServer
-from tests.adapters.memory_commands import ReadCommand
+from tests.adapters.memory_commands import Put, ReadCommand
 
 SECRET = "sk_live_51H8aBcDeFgHiJk"
 RETRIES = RetryPolicy(max_attempts=3, base_delay=0)
@@ -313,6 +317,92 @@ def test_interruption_of_a_posted_command_reaches_the_caller(
     with pytest.raises(limit):
         store.post(InterruptedCommand("key"))
     assert store.execute(ReadCommand("key")) == (None,)
+
+
+class OnceInterruptedCommand(Put):
+    """A command that a signal interrupts when it is first executed."""
+
+    is_interrupted = False
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Raise the signal once."""
+        if not self.is_interrupted:
+            self.is_interrupted = True
+            signal.raise_signal(signal.SIGUSR1)
+        return super().apply(states, now)
+
+
+def test_interruption_keeps_the_command_of_a_file_that_was_locked(
+    limit: type[Exception], tmp_path: Path
+) -> None:
+    """A queued command that a signal interrupts is executed before the next one."""
+    store = SqliteStorage(tmp_path / "state.db")
+    store.execute(ReadCommand("key"))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        store.post(OnceInterruptedCommand("value", "key"))
+    with pytest.raises(limit):
+        store.execute(ReadCommand("key"))
+
+    [state] = store.execute(ReadCommand("key"))
+    assert state is not None
+    assert "value" == state[2]
+
+
+class InterruptedResponse:
+    """A response without a valid status, which a signal interrupts when it is closed."""
+
+    status = "200"
+    headers = Headers()
+
+    async def read(self, _: int = 0, /) -> bytes:
+        """Return the end of the body."""
+        return b""
+
+    def close(self) -> None:
+        """Raise the signal."""
+        signal.raise_signal(signal.SIGUSR1)
+
+
+def test_interruption_while_a_wrong_response_is_closed_reaches_the_caller(
+    limit: type[Exception],
+) -> None:
+    """A signal that arrives while an unusable response is closed ends the call."""
+    incoming: Any = InterruptedResponse()
+    with pytest.raises(limit):
+        _checked_incoming(incoming)
+
+
+class InterruptedLink:
+    """A connection that a signal interrupts when it is closed."""
+
+    version = None
+
+    def is_connected(self) -> bool:
+        """Return True, because the connection is open."""
+        return True
+
+    def ping(self, _: float, /) -> None:
+        """Do nothing, because the server is well."""
+
+    def leave(self, _: float, /) -> None:
+        """Do nothing, because the server needs no farewell."""
+
+    def close(self) -> None:
+        """Raise the signal."""
+        signal.raise_signal(signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("kind", [LinkPool, SharedLink])
+def test_interruption_while_a_connection_is_closed_reaches_the_caller(
+    limit: type[Exception], kind: Callable[..., Any]
+) -> None:
+    """A signal that arrives while a pool closes its connections ends the closing."""
+    pool = kind(lambda _: InterruptedLink())
+    with pool.link("orders.list", 1.0):
+        pass
+    with pytest.raises(limit):
+        pool.close()
 
 
 def test_exception_that_the_host_is_handling_is_not_an_interruption(

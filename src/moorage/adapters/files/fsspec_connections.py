@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from moorage.domain.connectors.foreign_files import (
     protocol_of,
     revealed_options,
 )
+from moorage.domain.resilience.interruptions import dropped_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def _close_filesystem(filesystem: object) -> None:
     for resource in (getattr(filesystem, "ftp", None), client, getattr(client, "http", None)):
         end = getattr(resource, "close", None)
         if end is not None:
-            with suppress(Exception):
+            with dropped_errors():
                 end()
 
 

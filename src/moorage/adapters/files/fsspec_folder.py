@@ -20,6 +20,7 @@ import attrs
 from moorage.adapters.files._errors import file_type_conflict_error, refusal
 from moorage.adapters.files.fsspec_errors import ignoring_errors
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.values.key_order import page_of_keys
 from moorage.errors import VendorFailed, VendorRejected
@@ -164,7 +165,7 @@ class FsspecFolder:
         folder, upload = self._upload(id_, key)
         sizes = {(number, digest): size for number, size, digest in self.parts(id_, key)}
         entry = self._store(key, self._pieces_of_parts(folder, parts, sizes), upload["kept"])
-        with suppress(Exception):  # the file is complete; the remaining parts are a stale upload
+        with dropped_errors():  # the file is complete; the remaining parts are a stale upload
             self._remove_upload(folder)
         return entry
 
@@ -200,7 +201,7 @@ class FsspecFolder:
             self._begin_change()
             self._rename(temporary_path, path)
         except BaseException:
-            with suppress(Exception):
+            with dropped_errors():
                 self._remove(temporary_path)
             raise
         file = self._look_up(path)
@@ -264,7 +265,7 @@ class FsspecFolder:
     def _remove_upload(self, folder: str) -> None:
         for file in self._files_in(folder):
             self._remove(f"{folder}/{file.name}")
-        with suppress(Exception):  # a filesystem may have no folders
+        with dropped_errors():  # a filesystem may have no folders
             self._filesystem.rmdir(folder)
 
     # --- reading -----------------------------------------------------------

@@ -16,7 +16,6 @@ The decisions of the pool are made in `domain/connectors/link_pool.py`. Its laws
 
 from __future__ import annotations
 
-from contextlib import suppress
 from random import random
 from threading import Lock
 from time import monotonic
@@ -26,6 +25,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links._turns_sync import Scope, Turn
 from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.link_pool import LinkPoolState, PoolConfig
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout
 from moorage.ports.link import Link
@@ -216,7 +216,7 @@ class LinkPool(Uncopyable, Generic[L]):
             if is_made:
                 break
         for link in decision.retired:
-            with suppress(Exception):  # the connection is lost in any case
+            with dropped_errors():  # the connection is lost in any case
                 link.close()
         return decision
 
@@ -225,7 +225,7 @@ class LinkPool(Uncopyable, Generic[L]):
         state, self._state = self._state, LinkPoolState(closed=self._state.closed)
         leased_links = [lease.record for lease in state.leases.values() if lease.record is not None]
         for record in (*state.idle, *leased_links):
-            with suppress(Exception):  # its event loop is closed
+            with dropped_errors():  # its event loop is closed
                 record.link.close()
 
     def restart_after_fork(self) -> None:

@@ -14,7 +14,6 @@ brokers. Its laws:
 
 from __future__ import annotations
 
-from contextlib import suppress
 from copy import copy
 from threading import RLock
 from time import monotonic
@@ -24,6 +23,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.links._turns_async import Gate, Scope
 from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.pool_statistics import PoolStatistics
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.ports.link import AsyncDrainingLink
@@ -114,7 +114,7 @@ class AsyncSharedLink(Uncopyable, Generic[L]):
         if record is None:
             return
         if not record.users:
-            with suppress(Exception):  # the connection is lost in any case
+            with dropped_errors():  # the connection is lost in any case
                 await record.link.leave(_CLOSING_SECONDS)
         self._retire(record)
 
@@ -244,5 +244,5 @@ class AsyncSharedLoan(Generic[L]):
 
 
 def _close(record: _Record[L]) -> None:
-    with suppress(Exception):  # the connection is lost in any case
+    with dropped_errors():  # the connection is lost in any case
         record.link.close()

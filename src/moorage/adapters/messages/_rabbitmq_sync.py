@@ -6,7 +6,6 @@ over: pika's blocking connections have no time limit for a confirmation.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
@@ -32,6 +31,7 @@ from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 
@@ -182,7 +182,7 @@ class PikaLink:
         if connection is None:
             return
         loop = connection.ioloop
-        with suppress(Exception):  # the connection is lost in any case
+        with dropped_errors():  # the connection is lost in any case
             if connection.is_open:
                 connection.close()
                 _run_once(loop)
@@ -190,7 +190,7 @@ class PikaLink:
                 reason = ConnectionClosedByClient(200, "closed")
                 connection._terminate_stream(reason)  # noqa: SLF001 - pika waits for the broker otherwise
             _run_once(loop)
-        with suppress(Exception):  # the connection is lost in any case
+        with dropped_errors():  # the connection is lost in any case
             loop.deactivate_poller()
             loop.close()
 

@@ -8,6 +8,7 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.values.installation import missing_package_error
 
 try:
@@ -239,7 +240,7 @@ class _Rows:
         self._ended = True
         try:
             self._session.close(broken=True)
-            with suppress(Exception):
+            with dropped_errors():
                 self._result.close()
         finally:
             self._done()

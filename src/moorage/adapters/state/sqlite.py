@@ -143,6 +143,11 @@ class SqliteStorage(ContextClosable):
                 except DatabaseBusy:
                     self._posted.appendleft(command)
                     return
+                except BaseException as error:
+                    is_stopped = not isinstance(error, Exception) or is_interruption(error)
+                    if is_stopped and not command.once:
+                        self._posted.appendleft(command)
+                    raise
 
 
 class AsyncSqliteStorage(AsyncContextClosable):

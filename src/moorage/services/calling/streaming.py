@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +12,11 @@ from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.resilience.health import health
-from moorage.domain.resilience.interruptions import handler_traceback, is_interruption
+from moorage.domain.resilience.interruptions import (
+    dropped_errors,
+    handler_traceback,
+    is_interruption,
+)
 from moorage.domain.secrets.frames import without_frames
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
@@ -213,7 +216,7 @@ def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
         failure = http_failure(error)
     else:
         failure = unusable_head_error(incoming.status, incoming.headers)
-    with suppress(Exception):
+    with dropped_errors():
         incoming.close()
     raise failure
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from moorage.domain.entries.inbox import InboxEntry, entry_of, pack_events, unpack_events
 from moorage.domain.entries.queue import EntryState, ErrorConsequence, is_short, lane_of, with_trace
+from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.values.text import storable_text
 from moorage.domain.webhooks.delivery import trace_of
 from moorage.domain.webhooks.replies import WebhookReply, reply_to
@@ -261,7 +261,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         A delivery is stored in any case, even if its content cannot be understood.
         """
         lane = subject = None
-        with suppress(Exception):
+        with dropped_errors():
             domain_events = [
                 domain_event
                 for event in events
