@@ -17,7 +17,7 @@ from moorage.hub.internals import core_of
 from moorage.services.core.renewal import NoRenewals
 from moorage.wiring.renewing import claim_renewals, entry_renewals
 from tests.adapters.forked import run_in_forked_child
-from tests.support.meanwhile import Meanwhile
+from tests.support.intervening_thread import Meanwhile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ from moorage.hub.streams import AsyncStreamedAnswer, StreamedAnswer
 from moorage.parts.guard import Entry
 from moorage.parts.retry_handler import AsyncAttempts, Attempts
 
-MODEED = {
+ASYNC_NAMES = {
     "__iter__": "__aiter__",
     "__next__": "__anext__",
     "__enter__": "__aenter__",
@@ -85,7 +85,7 @@ def members(kind: type) -> dict[str, Any]:
     return {
         name: member
         for name, member in inspect.getmembers(kind)
-        if not name.startswith("_") or name in {*MODEED, *MODEED.values(), "__init__"}
+        if not name.startswith("_") or name in {*ASYNC_NAMES, *ASYNC_NAMES.values(), "__init__"}
     }
 
 
@@ -141,8 +141,8 @@ def test_synchronous_and_asynchronous_classes_have_same_public_names(
     plain: type, twin: type
 ) -> None:
     """Synchronous and asynchronous classes have the same public names."""
-    assert {MODEED.get(name, name) for name in members(plain)} == {
-        MODEED.get(name, name) for name in members(twin)
+    assert {ASYNC_NAMES.get(name, name) for name in members(plain)} == {
+        ASYNC_NAMES.get(name, name) for name in members(twin)
     }
 
 
@@ -153,7 +153,7 @@ def test_synchronous_and_asynchronous_methods_have_same_parameters_and_defaults(
     """Synchronous and asynchronous methods have the same parameters and defaults."""
     twin_members = members(twin)
     for name, member in members(plain).items():
-        twin_member = twin_members.get(name) or twin_members[MODEED[name]]
+        twin_member = twin_members.get(name) or twin_members[ASYNC_NAMES[name]]
         assert callable(member) == callable(twin_member)
         if callable(member) and name != "__init__":
             assert parameters_of(member) == parameters_of(twin_member), name
@@ -166,7 +166,7 @@ def test_synchronous_and_asynchronous_methods_have_same_types(plain: type, twin:
     for name, member in members(plain).items():
         if not callable(member) or name == "__init__":
             continue
-        twin_member = twin_members.get(name) or twin_members[MODEED[name]]
+        twin_member = twin_members.get(name) or twin_members[ASYNC_NAMES[name]]
         notes, twins = (inspect.signature(item).return_annotation for item in (member, twin_member))
         assert without_mode(str(notes)) == without_mode(str(twins)), name
         for own_parameter, async_parameter in zip(
@@ -274,7 +274,7 @@ def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
 def test_guard_works_with_sync_and_async_with_statements() -> None:
     """The context manager that `guard` returns works with both `with` and `async with`."""
     for name in ("__enter__", "__exit__"):
-        sync_method, async_method = getattr(Entry, name), getattr(Entry, MODEED[name])
+        sync_method, async_method = getattr(Entry, name), getattr(Entry, ASYNC_NAMES[name])
         assert parameters_of(sync_method) == parameters_of(async_method)
         assert inspect.iscoroutinefunction(async_method)
 

@@ -239,7 +239,7 @@ def _concurrent_play(number: int, **settings: Any) -> Play:
     return record_calls
 
 
-def _play_with_key(**settings: Any) -> Play:
+def _play_with_same_key(**settings: Any) -> Play:
     """Return the calls of a run that makes the same call twice with one key."""
 
     async def record_calls(recorder: Recorder) -> None:
@@ -365,12 +365,15 @@ RUNS: Final = (
         (Answer(delay=60.0),),
     ),
     Run(
-        "key-happy", "A repeat after a lost answer", _play_with_key(**_KEY_SETTINGS), (LOST_ANSWER,)
+        "key-happy",
+        "A repeat after a lost answer",
+        _play_with_same_key(**_KEY_SETTINGS),
+        (LOST_ANSWER,),
     ),
     Run(
         "key-unhappy",
         "The vendor does not remember idempotency keys",
-        _play_with_key(),
+        _play_with_same_key(),
         (LOST_ANSWER,),
     ),
     Run(

@@ -97,10 +97,10 @@ def test_token_of_a_pod_is_exchanged_for_access_keys(is_async: bool, tmp_path: P
         with pytest.raises(ConfigurationError, match="AWS_ROLE_ARN is not"):
             aws.get(aws.provider_in(**pod))
         token.write_text(f"{SECRET} of another pod")
-        with pytest.raises(AuthenticationFailed, match="InvalidIdentityToken") as caught:
+        with pytest.raises(AuthenticationFailed, match="InvalidIdentityToken") as excinfo:
             aws.get(aws.provider_in(**pod, **role))
-        assert "trusts the service account" in caught.value.remedy
-        assert SECRET not in str(caught.value)
+        assert "trusts the service account" in excinfo.value.remedy
+        assert SECRET not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_exchange_has_the_interface_of_a_wire() -> None:
     """An exchange object has the attributes that the pool reads to check an idle connection."""
     exchange = sync_exchange()
 
-    assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())
+    assert (1, None, True) == (exchange.written, exchange.read_available(), exchange.stale())
 
 
 def test_urllib3_staleness_check_does_not_wait() -> None:
@@ -214,11 +214,11 @@ def test_urllib3_staleness_check_does_not_wait() -> None:
         origin = Origin(host, port, secure=False)
         wire = Connections(allow_unverified=False).take(pool, origin, inf, None)
         assert not wire.stale()
-        assert wire.glance() is None
+        assert wire.read_available() is None
         run(wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", inf))
         vendor.wait_for_closed()
-        assert (wire.glance() or b"").startswith(b"HTTP/1.1 200")
-        assert b"" == wire.glance()
+        assert (wire.read_available() or b"").startswith(b"HTTP/1.1 200")
+        assert b"" == wire.read_available()
         wire.close()
         wire.close()
 

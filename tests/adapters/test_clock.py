@@ -10,7 +10,7 @@ import pytest
 from moorage.adapters.clocks.system import SystemClock, ThreadSleeper, boot_clock
 from moorage.testing import clock_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.support.striking import interrupt_while_waiting
+from tests.support.signals_while_waiting import interrupt_while_waiting
 
 if TYPE_CHECKING:
     from moorage.ports.clock import Clock, Sleeper

@@ -23,7 +23,7 @@ from moorage.adapters.state._broker_channels import AsyncChannels
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.adapters.state.shards import AsyncShardedStorage
 from tests.parts.world import run_threads
-from tests.support.meanwhile import Meanwhile
+from tests.support.intervening_thread import Meanwhile
 
 if TYPE_CHECKING:
     from pathlib import Path

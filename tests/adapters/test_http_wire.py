@@ -182,9 +182,9 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
         for _ in range(2):
             with pytest.raises(
                 ConnectionFailed, match="could not be reached: self-signed"
-            ) as caught:
+            ) as excinfo:
                 await client.send(GET, vendor.url, LONG)
-            assert "authorities=" in caught.value.remedy
+            assert "authorities=" in excinfo.value.remedy
 
 
 @with_both_clients

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.adapters.concurrency.lasting_imports import import_lastingly
-from tests.support.meanwhile import Meanwhile
+from tests.support.intervening_thread import Meanwhile
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import name_of
 from tests.adapters.forked import run_in_forked_child
-from tests.adapters.fragile import FragileLock, Interruption, TakenLock
+from tests.adapters.raising_locks import FragileLock, Interruption, TakenLock
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

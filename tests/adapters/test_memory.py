@@ -23,8 +23,8 @@ from moorage.domain.values.durations import SECOND
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.testing import state_conformance as kit
 from moorage.testing.kits.checks import name_of
-from tests.adapters.fragile import Interruption, TakenLock, UncontendedLock
 from tests.adapters.memory_commands import Clock, Put, ReadCommand, claim_of, values
+from tests.adapters.raising_locks import Interruption, TakenLock, UncontendedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

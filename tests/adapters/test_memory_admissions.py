@@ -20,8 +20,8 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.resilience.circuit import CircuitState, Outcome
 from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
 from moorage.domain.service.plan import Plan
-from tests.adapters.fragile import FragileLock, Interruption, TakenLock
 from tests.adapters.memory_commands import Clock, Put, ReadCommand
+from tests.adapters.raising_locks import FragileLock, Interruption, TakenLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

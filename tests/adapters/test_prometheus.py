@@ -36,7 +36,7 @@ from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.observers.prometheus import OTHER, PrometheusObserver, exemplar_of
 from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient, VirtualClock
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
-from tests.support.meanwhile import Meanwhile
+from tests.support.intervening_thread import Meanwhile
 
 if TYPE_CHECKING:
     from pathlib import Path

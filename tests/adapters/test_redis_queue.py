@@ -24,7 +24,7 @@ from moorage.testing.kits._state_commands import new_key
 from tests.adapters.in_flight import LIMIT, CustomRule, waits_of_the_next
 from tests.adapters.redis_modes import MODES, Count, SyncStore
 from tests.adapters.sqlite_harness import claim
-from tests.integration.laws import burst_of
+from tests.integration.history_measurements import burst_of
 from tests.support.redis_servers import PrivateRedis
 from tests.support.waiting import wait_until
 

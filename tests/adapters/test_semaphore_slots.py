@@ -23,7 +23,7 @@ from moorage.adapters.concurrency.semaphore_slots import (
     SlotHolders,
     Waiter,
 )
-from tests.adapters.fragile import FragileLock, Interruption
+from tests.adapters.raising_locks import FragileLock, Interruption
 
 # The syntax nodes allowed in a locked block: none that calls, loops or makes a container.
 HARMLESS = (

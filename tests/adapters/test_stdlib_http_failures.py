@@ -26,7 +26,7 @@ from moorage.errors import (
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.kits._http_harness import harness
 from tests.adapters.http_modes import GET, LONG, POST, SHORT_TIMEOUT, Make, with_both_clients
-from tests.support.striking import interrupt_while_waiting
+from tests.support.signals_while_waiting import interrupt_while_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -204,6 +204,6 @@ def test_value_built_from_an_unreadable_secret_is_not_reported_again() -> None:
 def test_tables_of_a_stored_tenant_name_no_secret_provider() -> None:
     """The error for a provider in a tenant's stored tables suggests only the built-in ones."""
     account = {"kind": "resend", "sender": "erp@acme.example", "credentials": "secret://vault/x"}
-    with pytest.raises(ConfigurationError, match="no secret provider named vault") as caught:
+    with pytest.raises(ConfigurationError, match="no secret provider named vault") as excinfo:
         read_tenant("acme", {"vendors": {"mail": account}}, ())
-    assert ["Use one of: env, file."] == [problem.remedy for problem in caught.value.problems]
+    assert ["Use one of: env, file."] == [problem.remedy for problem in excinfo.value.problems]

@@ -45,12 +45,12 @@ OPERATION = NamedOperation(
 )
 def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: str) -> None:
     """The error for wrong arguments names the operation, and shows no part of the arguments."""
-    with pytest.raises(InvalidData, match=problem) as caught:
+    with pytest.raises(InvalidData, match=problem) as excinfo:
         OPERATION.operation(arguments)
 
-    assert "'measure'" in caught.value.message
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-    assert "s3cret" not in repr(caught.value)
+    assert "'measure'" in excinfo.value.message
+    assert (None, None) == (excinfo.value.__cause__, excinfo.value.__context__)
+    assert "s3cret" not in repr(excinfo.value)
 
 
 @in_both_modes

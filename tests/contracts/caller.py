@@ -10,7 +10,7 @@ import pytest
 from moorage import Account, AsyncHub, Hub, Route
 from moorage.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.pigeon import PigeonServer, TextMessageVendor
+from tests.contracts.external_sms_vendor import PigeonServer, TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from moorage import Account, Hub, Route
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
-from tests.contracts.pigeon import PigeonServer, TextMessageVendor
+from tests.contracts.external_sms_vendor import PigeonServer, TextMessageVendor
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from moorage import ConfigurationError, UnsupportedByVendor
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.wiring.installed_vendors import names_with_capabilities, vendor_class, vendor_names
-from tests.contracts.pigeon import PigeonServer, TextMessageVendor
+from tests.contracts.external_sms_vendor import PigeonServer, TextMessageVendor
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home_directory.mkdir()
     (home_directory / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
     (home_directory / "entry_points.txt").write_text(
-        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\nowl = os:path\n"
+        "[moorage.vendors]\npigeon = tests.contracts.external_sms_vendor:TextMessageVendor\n"
+        "owl = os:path\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 

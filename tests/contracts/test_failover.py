@@ -29,7 +29,7 @@ from moorage.contracts.sms import SmsMessage
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from tests.contracts.caller import MODES, PigeonHubs, result_of
-from tests.contracts.pigeon import PigeonServer
+from tests.contracts.external_sms_vendor import PigeonServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

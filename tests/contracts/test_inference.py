@@ -74,11 +74,11 @@ def answer(text: str, **fields: Any) -> Generation:
 )
 def test_invalid_request_is_refused(make: Any, field: str) -> None:
     """The error for an invalid request names the field, and contains no text of the request."""
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         make()
 
-    assert field == caught.value.field
-    assert caught.value.remedy
+    assert field == excinfo.value.field
+    assert excinfo.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_json_answer_is_read_and_a_truncated_one_raises_an_error() -> None:
     """A JSON answer is parsed; a truncated one raises an error that states the cause."""
     assert {"kind": "invoice"} == answer('{"kind": "invoice"}').json()
     for text in ('{"kind": "inv', "", "[" * 100_000, '{"kind": NaN}', "-Infinity"):
-        with pytest.raises(InvalidData, match="it ended with length") as caught:
+        with pytest.raises(InvalidData, match="it ended with length") as excinfo:
             answer(text, finish=FinishReason.LENGTH).json()
-        assert "max_tokens" in str(caught.value.remedy)
+        assert "max_tokens" in str(excinfo.value.remedy)
 
 
 def test_maximum_of_tokens_counts_each_byte_of_text() -> None:

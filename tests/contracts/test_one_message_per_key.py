@@ -14,7 +14,7 @@ from moorage.contracts.routes import Account
 from moorage.contracts.sms import SmsMessage
 from moorage.testing.sandboxes.base import Lost
 from tests.contracts.caller import PigeonHubs
-from tests.contracts.pigeon import TextMessageVendor
+from tests.contracts.external_sms_vendor import TextMessageVendor
 from tests.support.examples import examples
 
 if TYPE_CHECKING:

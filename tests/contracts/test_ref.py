@@ -78,7 +78,7 @@ def test_path_traversal_ids_are_refused(step: str) -> None:
 @pytest.mark.parametrize("related", [7, "x", {"order": None}, {1: "o-1"}, {"order": "\udc80"}])
 def test_related_ids_must_be_texts(related: Any) -> None:
     """Related ids of another type are refused, instead of failing when the text is made."""
-    with pytest.raises(InvalidData, match="related ids of a reference") as caught:
+    with pytest.raises(InvalidData, match="related ids of a reference") as excinfo:
         Ref("stripe", "main", "ch_1", related)
 
-    assert caught.value.field == "related"
+    assert excinfo.value.field == "related"

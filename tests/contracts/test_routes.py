@@ -10,7 +10,7 @@ from moorage.contracts.routes import Directory, Prefer, RoutingRequest
 from moorage.contracts.sms import SmsCapability
 from moorage.vendors.payments.stripe import Stripe
 from moorage.vendors.sms.twilio import Twilio
-from tests.contracts.pigeon import TextMessageVendor
+from tests.contracts.external_sms_vendor import TextMessageVendor
 
 TWILIO = Twilio(account_sid="AC" + "0" * 32)
 
@@ -247,7 +247,7 @@ def test_names_of_a_route_must_be_texts(name: str, wrong: Any) -> None:
     """A route refuses a list of names that contains anything but texts."""
     options: dict[str, Any] = {"accounts": ["main"], name: wrong}
 
-    with pytest.raises(ConfigurationError, match=f"The {name} are not strings") as caught:
+    with pytest.raises(ConfigurationError, match=f"The {name} are not strings") as excinfo:
         Route("payments", **options)
 
-    assert caught.value.path == name
+    assert excinfo.value.path == name

@@ -202,10 +202,10 @@ def test_unknown_outcome_says_that_vendor_finds_no_label(finds: bool) -> None:
     vendor = SimpleNamespace(buy=buy, capabilities=capabilities, name="acme")
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, rate_request=RATES)
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(OutcomeUnknown) as excinfo:
         run_now(ShippingFlows(dispatcher, None).create_shipment(offer, idempotency_key="k"))
 
     first_sentence = (
         "" if finds else "acme does not find the label of a purchase with a lost response. "
     )
-    assert f"{first_sentence}Look up the label." == caught.value.remedy
+    assert f"{first_sentence}Look up the label." == excinfo.value.remedy

@@ -28,13 +28,18 @@ from moorage.errors import InvalidData
 from moorage.packing import pack, unpack
 
 DAY = date(2031, 5, 6)
-KAI = Address(name="Ada", line1="Am Kai 1", country="DE")
+HAMBURG = Address(name="Ada", line1="Am Kai 1", country="DE")
 LINE = TaxLine(id="1", amount=Money("10.00", "EUR"))
 
 
 def sale(**fields: Any) -> TaxableSale:
     """Return a sale with one line of 10.00 and with these fields."""
-    defaults: dict[str, Any] = {"reference": "INV-1", "day": DAY, "lines": [LINE], "ship_to": KAI}
+    defaults: dict[str, Any] = {
+        "reference": "INV-1",
+        "day": DAY,
+        "lines": [LINE],
+        "ship_to": HAMBURG,
+    }
     return TaxableSale(**defaults | fields)
 
 

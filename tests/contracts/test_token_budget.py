@@ -82,14 +82,14 @@ def test_budget_counts_used_tokens_and_then_refuses() -> None:
     with hub(sandbox, daily_tokens=MOST + 3 * used) as limited_hub:
         for _ in range(4):
             limited_hub.inference().generate(REQUEST)
-        with pytest.raises(RateLimitExceeded, match=f"may use up to {MOST} tokens") as caught:
+        with pytest.raises(RateLimitExceeded, match=f"may use up to {MOST} tokens") as excinfo:
             limited_hub.inference().generate(REQUEST)
 
     assert 4 == len(sandbox.requests)
-    assert caught.value.retry_at is not None
-    assert (0, 0) == (caught.value.retry_at.hour, caught.value.retry_at.minute)
-    assert not caught.value.by_vendor
-    assert caught.value.attempts == 0
+    assert excinfo.value.retry_at is not None
+    assert (0, 0) == (excinfo.value.retry_at.hour, excinfo.value.retry_at.minute)
+    assert not excinfo.value.by_vendor
+    assert excinfo.value.attempts == 0
 
 
 def test_monthly_budget_is_renewed_on_the_first() -> None:
@@ -97,21 +97,21 @@ def test_monthly_budget_is_renewed_on_the_first() -> None:
     sandbox = OpenAISandbox()
     with hub(sandbox, monthly_tokens=MOST, daily_tokens=10 * MOST) as limited_hub:
         limited_hub.inference().generate(REQUEST)
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             limited_hub.inference().generate(REQUEST)
 
-    assert caught.value.retry_at is not None
-    assert 1 == caught.value.retry_at.day
+    assert excinfo.value.retry_at is not None
+    assert 1 == excinfo.value.retry_at.day
 
 
 def test_request_beyond_the_whole_budget_is_invalid() -> None:
     """A request larger than the whole budget raises an error that says what to change."""
     sandbox = OpenAISandbox()
-    with hub(sandbox, daily_tokens=MOST - 1) as limited_hub, pytest.raises(InvalidData) as caught:
+    with hub(sandbox, daily_tokens=MOST - 1) as limited_hub, pytest.raises(InvalidData) as excinfo:
         limited_hub.inference().generate(REQUEST)
 
-    assert f"{MOST - 1} tokens" in str(caught.value)
-    assert "max_tokens" in str(caught.value.remedy)
+    assert f"{MOST - 1} tokens" in str(excinfo.value)
+    assert "max_tokens" in str(excinfo.value.remedy)
     assert [] == sandbox.requests
 
 
@@ -281,11 +281,11 @@ def test_an_absurd_count_uses_the_budgets_of_one_period() -> None:
     with hub(sandbox, daily_tokens=2 * MOST, monthly_tokens=3 * MOST) as limited_hub:
         sandbox.fail(answer_counting(10**30))
         limited_hub.inference().generate(REQUEST)
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             limited_hub.inference().generate(REQUEST)
 
-    assert caught.value.retry_at is not None
-    assert 1 == caught.value.retry_at.day
+    assert excinfo.value.retry_at is not None
+    assert 1 == excinfo.value.retry_at.day
 
 
 def test_negative_count_gives_back_no_more_than_was_taken() -> None:
@@ -383,12 +383,12 @@ def test_request_is_not_sent_again_without_tokens_for_the_retry() -> None:
     sandbox = OpenAISandbox()
     with retrying_hub(sandbox, 2 * MOST - 1) as limited_hub:
         sandbox.fail(Lost())
-        with pytest.raises(RateLimitExceeded) as caught:
+        with pytest.raises(RateLimitExceeded) as excinfo:
             limited_hub.inference().generate(REQUEST)
 
     assert 1 == len(sandbox.requests)
-    assert (1, True) == (caught.value.attempts, caught.value.may_have_been_processed)
-    assert isinstance(caught.value.__cause__, ConnectionFailed)
+    assert (1, True) == (excinfo.value.attempts, excinfo.value.may_have_been_processed)
+    assert isinstance(excinfo.value.__cause__, ConnectionFailed)
 
 
 def test_key_of_a_lost_answer_is_sent_again_once_the_budget_is_larger(tmp_path: Path) -> None:

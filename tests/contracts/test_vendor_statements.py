@@ -16,7 +16,7 @@ from moorage.contracts.effects import check_vendor, moves_money
 from moorage.contracts.payments import MOVING
 from moorage.contracts.vendor import RepeatedKey, UnknownOutcome, Vendor, VendorKeys
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
-from tests.contracts.pigeon import TextMessageVendor
+from tests.contracts.external_sms_vendor import TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ from moorage.hub.hub import AsyncHub, Hub
 from moorage.runtime.bridge import run_now
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.caller import MODES, PigeonHubs, result_of
-from tests.contracts.pigeon import PigeonServer, TextMessageVendor
+from tests.contracts.external_sms_vendor import PigeonServer, TextMessageVendor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

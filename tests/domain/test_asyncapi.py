@@ -238,9 +238,9 @@ def test_asyncapi_server_protocol_decides_kind_of_connector() -> None:
 def test_broken_reference_to_a_server_is_refused() -> None:
     """The error for a broken reference to a server has its place."""
     api = AsyncApi(events(servers={"main": {"$ref": "#/components/servers/main"}}))
-    with pytest.raises(DescriptionRefused) as caught:
+    with pytest.raises(DescriptionRefused) as excinfo:
         _ = api.servers
-    assert ["#/servers/main"] == [problem.path for problem in caught.value.problems]
+    assert ["#/servers/main"] == [problem.path for problem in excinfo.value.problems]
 
 
 @pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])

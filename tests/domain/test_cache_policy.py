@@ -9,7 +9,7 @@ import pytest
 
 from moorage import CachePolicy, ConfigurationError, InvalidData
 from moorage.domain.service import cache_policy
-from tests.support.anew import rerun_module
+from tests.support.module_copies import rerun_module
 
 
 def test_durations_may_be_timedeltas() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moorage.domain.values import crc32c as module
 from moorage.domain.values.crc32c import _folded_bytes, crc32c
 from tests.adapters.manager_harnesses import checksum
-from tests.support.anew import rerun_module
+from tests.support.module_copies import rerun_module
 
 EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_003)
 

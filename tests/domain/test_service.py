@@ -31,7 +31,7 @@ from moorage.domain.service.settings import (
     unless_inherited,
 )
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
-from tests.support.anew import rerun_module
+from tests.support.module_copies import rerun_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.entries.shop import Shop
-from tests.support.hearts import ManualHeartbeat
+from tests.support.manual_heartbeat import ManualHeartbeat
 from tests.support.virtual_tasks import run_plain
 
 if TYPE_CHECKING:

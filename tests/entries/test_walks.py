@@ -28,7 +28,7 @@ from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.entry_tracing import HostTracing
 from moorage.wiring.ports import Ports
 from tests.support.examples import examples
-from tests.support.hearts import ManualHeartbeat
+from tests.support.manual_heartbeat import ManualHeartbeat
 from tests.support.virtual_tasks import run_plain
 
 LEASE = 30.0

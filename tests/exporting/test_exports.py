@@ -232,7 +232,7 @@ def test_vendor_without_a_sandbox_account_is_named(
     install(
         tmp_path,
         monkeypatch,
-        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\n",
+        "[moorage.vendors]\npigeon = tests.contracts.external_sms_vendor:TextMessageVendor\n",
     )
     description = describe_requests(read_configuration({"vendors": {"pigeon": {}}}))
 
@@ -245,8 +245,8 @@ def test_vendor_of_another_package_is_listed(
 ) -> None:
     """A vendor of another package with a sandbox account is exported like a built-in one."""
     points = (
-        "[moorage.vendors]\npigeon = tests.contracts.pigeon:TextMessageVendor\n"
-        "[moorage.sandbox_fixtures]\npigeon = tests.contracts.pigeon:fixture\n"
+        "[moorage.vendors]\npigeon = tests.contracts.external_sms_vendor:TextMessageVendor\n"
+        "[moorage.sandbox_fixtures]\npigeon = tests.contracts.external_sms_vendor:fixture\n"
     )
     install(tmp_path, monkeypatch, points)
     description = describe_requests(read_configuration({"vendors": {"pigeon": {}}}))

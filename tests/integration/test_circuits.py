@@ -14,7 +14,7 @@ from moorage import (
     Service,
     VendorFailed,
 )
-from tests.integration.laws import most_at_once
+from tests.integration.history_measurements import most_at_once
 from tests.integration.worker_pool import calls
 from tests.integration.workers import Job
 

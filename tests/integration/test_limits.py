@@ -9,7 +9,7 @@ import pytest
 
 from moorage import RateLimitConfig, Service
 from moorage.testing import Behaviour
-from tests.integration.laws import SECOND, burst_of
+from tests.integration.history_measurements import SECOND, burst_of
 from tests.integration.store_locations import now
 from tests.integration.worker_pool import calls
 from tests.integration.workers import Job

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from moorage import AsyncConnectorManager, RateLimitConfig, Service
-from tests.integration.laws import burst_of
+from tests.integration.history_measurements import burst_of
 from tests.integration.store_locations import AsyncRecordingStore, now, trips
 
 if TYPE_CHECKING:

@@ -69,8 +69,8 @@ def test_unknown_position_is_not_the_beginning() -> None:
     """
     error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     group = Group([Answer("orders", 0, 7), Answer("orders", 1, -1001, error)])
-    with pytest.raises(KafkaException) as caught:
+    with pytest.raises(KafkaException) as excinfo:
         committed_positions(group, [("orders", 0), ("orders", 1)], 5)
-    assert caught.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    assert excinfo.value.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
     with pytest.raises(KafkaException):
         LatestStarts(group, ["orders"], 5).find_unread_partitions()

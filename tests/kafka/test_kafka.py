@@ -116,9 +116,9 @@ def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
     """A missing, forbidden or leaderless topic raises a typed error at once."""
     cluster.fail_topic(TOPIC, code)
     with KafkaHarness(cluster.servers, is_async=is_async) as harness:
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as excinfo:
             harness.publish(TOPIC, Message(b"1"))
-        assert not getattr(caught.value, "may_have_been_processed", False)
+        assert not getattr(excinfo.value, "may_have_been_processed", False)
         cluster.fail_topic(TOPIC, 0)
         harness.publish(TOPIC, Message(b"2"))
     assert [stored.value() for stored in cluster.messages(TOPIC, 1)] == [b"2"]
@@ -165,9 +165,9 @@ def test_message_in_flight_at_the_deadline_may_be_stored(
     with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         harness.publish(TOPIC, Message(b"1"))
         cluster.set_delay(2_000)
-        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
             harness.publish(TOPIC, Message(b"2"), timeout=0.5)
-        assert may_have_acted(caught.value)
+        assert may_have_acted(excinfo.value)
         cluster.set_delay(0)
         harness.publish(TOPIC, Message(b"3"))
         assert harness.connector.statistics().created == 2
@@ -181,9 +181,9 @@ def test_nothing_is_sent_after_a_call_has_ended(cluster: KafkaCluster, is_async:
     with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         harness.publish(TOPIC, Message(b"1"))
         cluster.set_down(is_down=True)
-        with pytest.raises((ConnectionFailed, DeadlineExceeded)) as caught:
+        with pytest.raises((ConnectionFailed, DeadlineExceeded)) as excinfo:
             harness.publish(TOPIC, Message(b"2"), timeout=0.7)
-        assert may_have_acted(caught.value)
+        assert may_have_acted(excinfo.value)
         cluster.set_down(is_down=False)
         harness.publish(TOPIC, Message(b"3"))
     values = sorted(stored.value() for stored in cluster.messages(TOPIC, 2))
@@ -197,10 +197,10 @@ def test_call_that_sent_nothing_during_an_outage_can_be_repeated(
     """If all brokers are down, nothing is sent and the error says so; a later call succeeds."""
     cluster.set_down(is_down=True)
     with KafkaHarness(cluster.servers, is_async=is_async) as harness:
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.publish(TOPIC, Message(b"1"))
-        assert not caught.value.may_have_been_processed
-        assert caught.value.retryable
+        assert not excinfo.value.may_have_been_processed
+        assert excinfo.value.retryable
         assert not harness.completed(harness.connector.health(5.0)).is_healthy
         cluster.set_down(is_down=False)
         harness.publish(TOPIC, Message(b"1"))
@@ -239,10 +239,10 @@ def test_clusters_that_cannot_be_reached_are_typed(
     """
     place = servers.format(port=free_port(), cluster=cluster.servers)
     with KafkaHarness(place, is_async=is_async, **settings) as harness:
-        with pytest.raises(kind, match=words) as caught:
+        with pytest.raises(kind, match=words) as excinfo:
             harness.completed(harness.connector.open(30.0))
-        assert "open-sesame" not in f"{caught.value!r} {vars(caught.value)} {harness.connector!r}"
-        assert not getattr(caught.value, "may_have_been_processed", False)
+        assert "open-sesame" not in f"{excinfo.value!r} {vars(excinfo.value)} {harness.connector!r}"
+        assert not getattr(excinfo.value, "may_have_been_processed", False)
 
 
 def test_silent_server_is_given_up_in_time() -> None:
@@ -250,10 +250,10 @@ def test_silent_server_is_given_up_in_time() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         KafkaHarness(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as harness,
-        pytest.raises(ConnectionFailed) as caught,
+        pytest.raises(ConnectionFailed) as excinfo,
     ):
         harness.connector.open(0.3)
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_messages_of_cancelled_call_are_not_sent_later(cluster: KafkaCluster) -> None:
@@ -321,9 +321,9 @@ def test_contradictory_or_weakening_settings_are_refused(
 ) -> None:
     """Contradictory settings, and those that weaken delivery or TLS, are refused."""
     make: Any = Kafka
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         make(**{"servers": "127.0.0.1:9092", **settings})
-    assert caught.value.path == path
+    assert excinfo.value.path == path
 
 
 def test_settings_become_options_of_the_client() -> None:
@@ -375,9 +375,9 @@ def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool
     with KafkaHarness(cluster.servers, is_async=is_async) as harness:
         harness.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(45)
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.publish(TOPIC, Message(b"2", key="k"))
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
         harness.publish(TOPIC, Message(b"3", key="k"))
         assert harness.connector.statistics().created == 2
 

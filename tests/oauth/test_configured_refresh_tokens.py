@@ -8,7 +8,7 @@ import pytest
 
 from moorage import OAuthCredentials, RefreshToken, Secret, TokenExchange
 from moorage.domain.oauth.question import TokenQuestion
-from tests.oauth.others import CUT_OFF, OtherProcess, error_of
+from tests.oauth.renewal_situations import CUT_OFF, OtherProcess, error_of
 from tests.oauth.world import OWNER, OAuthWorld, client, json_response, token, token_response
 from tests.support.modes import World, sync_and_async
 

@@ -24,7 +24,7 @@ from moorage import (
 from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
 from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
-from tests.oauth.others import CUT_OFF, PAST, UNSENT, error_of
+from tests.oauth.renewal_situations import CUT_OFF, PAST, UNSENT, error_of
 from tests.oauth.world import (
     OWNER,
     TOKENS,

@@ -15,7 +15,7 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.idempotency.claims import LEASE, Claim
-from tests.oauth.others import PAST, OtherProcess, error_of
+from tests.oauth.renewal_situations import PAST, OtherProcess, error_of
 from tests.oauth.world import OWNER, OAuthWorld, Vault, token, token_response
 from tests.support.modes import ASYNC, World, sync_and_async
 from tests.support.timed_store import TimedStorage

@@ -12,7 +12,7 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
-from tests.oauth.others import PAST, error_of
+from tests.oauth.renewal_situations import PAST, error_of
 from tests.oauth.world import OWNER, OAuthWorld, Vault, client, token, token_response
 from tests.support.modes import World, sync_and_async
 

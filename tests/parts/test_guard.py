@@ -340,7 +340,7 @@ def test_closed_generator_releases_its_slots() -> None:
 def test_many_interruptions_leave_no_leases_or_slots(kind: str) -> None:
     """After many real signals, all leases, slots and reservations are free again."""
     program = subprocess.run(
-        [sys.executable, "-m", "tests.parts.storm", kind],
+        [sys.executable, "-m", "tests.parts.signal_storm", kind],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=True,

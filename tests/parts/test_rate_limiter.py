@@ -23,7 +23,7 @@ from moorage.domain.resilience.admission import Admission
 from moorage.domain.state.commands import Command
 from moorage.parts.rate_limiter import Reservation
 from moorage.testing.fakes.clock import AsyncVirtualSleeper
-from tests.adapters.fragile import FragileLock, Interruption
+from tests.adapters.raising_locks import FragileLock, Interruption
 from tests.parts import interrupted
 from tests.parts.world import (
     START,

@@ -473,7 +473,7 @@ class StallingWire:
             await asyncio.Event().wait()
         return self._packets.pop(0)
 
-    def glance(self) -> None:
+    def read_available(self) -> None:
         """Return None, because no bytes have arrived."""
 
     def stale(self) -> bool:

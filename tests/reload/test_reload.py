@@ -33,7 +33,7 @@ from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import run_in_forked_child
 from tests.contracts.caller import MODES, PigeonHubs
-from tests.contracts.pigeon import TextMessageVendor
+from tests.contracts.external_sms_vendor import TextMessageVendor
 from tests.reload.world import ReloadWorld, result_of, services
 
 if TYPE_CHECKING:

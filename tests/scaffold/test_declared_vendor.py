@@ -15,7 +15,7 @@ from moorage.contracts.ref import Ref
 from moorage.scaffold import write
 from moorage.scaffold.declared_types import ValueField
 from moorage.scaffold.declared_vendor import annotation, sent_field
-from moorage.scaffold.making import vendor_from_declaration
+from moorage.scaffold.generation import vendor_from_declaration
 from tests.scaffold.test_scaffold import UNUSED_PLUGINS
 
 if TYPE_CHECKING:

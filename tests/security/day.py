@@ -18,8 +18,8 @@ from moorage import (
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.testing.fakes.http_server import VendorServer
-from tests.security.chapters import CARD, CHAPTERS, IBAN, script
 from tests.security.shared import await_if_needed
+from tests.security.simulated_calls import CARD, CHAPTERS, IBAN, script
 
 if TYPE_CHECKING:
     from pathlib import Path

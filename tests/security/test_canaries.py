@@ -16,8 +16,8 @@ from moorage import ConnectorError, Service, VendorFailed
 from moorage.domain.http.headers import Headers
 from moorage.domain.secrets.frames import without_frames
 from tests.security.canaries import Canaries, file_contents, revealed_texts
-from tests.security.chapters import ForeignError
 from tests.security.day import MODES, observed_calls
+from tests.security.simulated_calls import ForeignError
 from tests.security.watched import LoggedOutputs
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
-from tests.security.chapters import CARD, IBAN, charge, script, service_of
 from tests.security.day import MODES, Observations
 from tests.security.shared import await_if_needed
+from tests.security.simulated_calls import CARD, IBAN, charge, script, service_of
 from tests.security.stored_contents import STORES
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.steps import CallOperations
 from moorage.services.core.renewal import NoRenewals, Renewals
 from tests.services.one_effect import POST, bank, key_aware_bank
-from tests.support.hearts import ManualHeartbeat
+from tests.support.manual_heartbeat import ManualHeartbeat
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_tasks import run_plain
 

@@ -25,7 +25,7 @@ from moorage.services.entries.outbox import _digest as digest
 from moorage.services.entries.store import EntryStore
 from tests.simulation.scenario import LawBroken
 from tests.simulation.world import Faults, SchedulerStep, Worker, World
-from tests.support.hearts import ManualHeartbeat
+from tests.support.manual_heartbeat import ManualHeartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

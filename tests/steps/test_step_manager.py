@@ -34,7 +34,7 @@ from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
 from tests.adapters.forked import run_in_forked_child
-from tests.support.meanwhile import Meanwhile
+from tests.support.intervening_thread import Meanwhile
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ENDINGS = {
     name: (f"tests.support.endings:{name}", f"Does {name}.")
-    for name in ("crash", "refuse", "lose", "interrupt", "leave", "talk", "mumble", "wait")
+    for name in ("crash", "refuse", "lose", "interrupt", "leave", "talk", "return_word", "wait")
 }
 """Commands that end in every way."""
 

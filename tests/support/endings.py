@@ -41,7 +41,7 @@ def talk(*, context: Context) -> CommandResult:
     return CommandResult({}, ["word " * 20] * 100_000)
 
 
-def mumble(*, context: Context) -> CommandResult:
+def return_word(*, context: Context) -> CommandResult:
     """Return a single word of output."""
     return CommandResult({}, ["word"])
 

@@ -424,7 +424,7 @@ def _charge(order: str) -> Request:
     return Request.post("/charges", json={"order": order})
 
 
-def truth_of(run: FaultedRun) -> dict[str, Any]:
+def true_answers(run: FaultedRun) -> dict[str, Any]:
     """Return the true answers to the operator's questions, from vendors and callers."""
     waiting_counts = {name: _held_seconds(run.of(name)) for name in ("maps", "tiles")}
     by_tenant: defaultdict[str, float] = defaultdict(float)

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
-from tests.telemetry.faulted_run import FaultedRun, truth_of
+from tests.telemetry.faulted_run import FaultedRun, true_answers
 from tests.telemetry.operator_answers import answers
 
 NUMBER = 10_000 if os.environ.get("MOORAGE_LONG") else 1_000
@@ -44,7 +44,7 @@ def test_telemetry_answers_every_question(seed: int) -> None:
     reports = answers([span.to_json() for span in exporter.get_finished_spans()])
 
     assert NUMBER == len(run.records)
-    truth = truth_of(run)
+    truth = true_answers(run)
     assert {name: close(value) for name, value in truth.items()} == reports
     assert [] == [name for name, value in truth.items() if not value]
     assert {order for order, effects in _effect_counts(run).items() if effects > 1} <= {

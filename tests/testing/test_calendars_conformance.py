@@ -44,7 +44,7 @@ class _DropsTimeZoneVendor(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=key)
 
 
-class _FoldlessVendor(GoogleCalendar):
+class _NeverFoldsLinesVendor(GoogleCalendar):
     """A faulty vendor that always uses the first of two ambiguous local times."""
 
     async def create(
@@ -125,7 +125,7 @@ class _UnreadableIsEmptyVendor(GoogleCalendar):
     [
         (_KeylessVendor, "a_key_writes_once"),
         (_DropsTimeZoneVendor, "an_event_is_written"),
-        (_FoldlessVendor, "times_are_exact"),
+        (_NeverFoldsLinesVendor, "times_are_exact"),
         (_AlwaysInvitesVendor, "invitations_can_be_withheld"),
         (_IgnoresVersionsVendor, "a_version_is_compared"),
         (_RestartsChangesVendor, "changes_are_listed_once"),

@@ -321,11 +321,11 @@ COMMANDS: Final = {
         "Delete expired state, and old entries of the integration log; run it once a day.",
     ),
     "rearm": (
-        "moorage.cli.commands.fence:rearm",
+        "moorage.cli.commands.copied_database:rearm",
         "Allow this environment to use a store that belonged to another environment.",
     ),
     "neutralize": (
-        "moorage.cli.commands.fence:neutralize",
+        "moorage.cli.commands.copied_database:neutralize",
         "Delete what could cause calls from a copied store; keep its idempotency keys.",
     ),
     "export schema": (

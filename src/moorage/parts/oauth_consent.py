@@ -16,8 +16,8 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
 from moorage.runtime.bridge import run_now
-from moorage.services.oauth.asking import RequestLimits
 from moorage.services.oauth.consent import ConsentFlows
+from moorage.services.oauth.server_requests import RequestLimits
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import check_sync_or_async
 

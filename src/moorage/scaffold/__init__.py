@@ -10,6 +10,6 @@ The templates are files in the folder `templates` whose names end in `.txt`. The
 from __future__ import annotations
 
 from moorage.scaffold.files import write
-from moorage.scaffold.making import CONTRACTS, KINDS, PORTS, scaffold
+from moorage.scaffold.generation import CONTRACTS, KINDS, PORTS, scaffold
 
 __all__ = ["CONTRACTS", "KINDS", "PORTS", "scaffold", "write"]

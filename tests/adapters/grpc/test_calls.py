@@ -95,13 +95,13 @@ def test_each_status_code_raises_its_own_error(
     harness: Harness, code: str, kind: type[Exception]
 ) -> None:
     """Each gRPC status code raises a different moorage error without the server's text."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(kind) as excinfo:
         harness.call(do="fail", code=code, text="failed to connect to all addresses")
 
-    assert kind is type(caught.value)
-    assert "all addresses" not in str(caught.value)
-    if isinstance(caught.value, ConnectionFailed):
-        assert caught.value.may_have_been_processed
+    assert kind is type(excinfo.value)
+    assert "all addresses" not in str(excinfo.value)
+    if isinstance(excinfo.value, ConnectionFailed):
+        assert excinfo.value.may_have_been_processed
 
 
 def test_an_unknown_method_is_an_invalid_request(harness: Harness) -> None:
@@ -139,12 +139,12 @@ def test_server_pushback_metadata_delays_next_attempt(
     )
     limited = {"do": "fail", "code": "RESOURCE_EXHAUSTED"}
 
-    with pytest.raises(RateLimitExceeded) as caught:
+    with pytest.raises(RateLimitExceeded) as excinfo:
         harness.call(READ, trailers={"grpc-retry-pushback-ms": "3600000"}, **limited)
-    assert 3600.0 == caught.value.vendor_retry_after
-    with pytest.raises(RateLimitExceeded) as caught:
+    assert 3600.0 == excinfo.value.vendor_retry_after
+    with pytest.raises(RateLimitExceeded) as excinfo:
         harness.call(READ, trailers={"grpc-retry-pushback-ms": "-1"}, **limited)
-    assert (False, 1) == (caught.value.retryable, caught.value.attempts)
+    assert (False, 1) == (excinfo.value.retryable, excinfo.value.attempts)
 
 
 def test_a_silent_server_ends_with_the_deadline(harness: Harness) -> None:
@@ -152,9 +152,9 @@ def test_a_silent_server_ends_with_the_deadline(harness: Harness) -> None:
 
     The error says that the server may have executed it.
     """
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceeded) as excinfo:
         harness.perform(harness.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
@@ -162,12 +162,12 @@ def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
 ) -> None:
     """If the server is killed during a call, the outcome is unknown; later calls are not sent."""
     harness = harnesses(servers().address)
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         harness.call(do="die")
-    assert caught.value.may_have_been_processed
-    with pytest.raises(ConnectionFailed) as caught:
+    assert excinfo.value.may_have_been_processed
+    with pytest.raises(ConnectionFailed) as excinfo:
         harness.call()
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     assert HealthState.UNAVAILABLE is harness.run(harness.connector.health(2.0)).state
 
 
@@ -204,9 +204,9 @@ def test_a_restarted_server_serves_the_next_call(
     harness.call()
     first.kill()
     wait_until(lambda: harness.connector.connectivity != "ready", "the end of the server")
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         harness.call()
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     servers(port=first.port)
     policy = RetryPolicy(max_attempts=50, base_delay=0.1, max_delay=0.3)
     harness.protect(Service("harness", timeout=60.0, retry=policy, circuit=None))
@@ -229,9 +229,9 @@ def test_messages_above_the_size_limit_are_refused(
     harness = harnesses(server.address, max_request_bytes=1000, max_answer_bytes=1000)
     with pytest.raises(InvalidRequest, match="sends at most 1000"):
         harness.call(name="x" * 1000)
-    with pytest.raises(VendorFailed, match="larger than this connector accepts") as caught:
+    with pytest.raises(VendorFailed, match="larger than this connector accepts") as excinfo:
         harness.call(do="answer", size=5000)
-    assert not caught.value.retryable
+    assert not excinfo.value.retryable
     big = harnesses(server.address, max_request_bytes=10_000_000)
     with pytest.raises((InvalidRequest, VendorFailed), match="larger than"):
         big.call(name="x" * 6_000_000)
@@ -246,9 +246,9 @@ def test_write_whose_response_has_too_much_metadata_is_sent_once(
         server.address, service=Service("harness", timeout=20.0, retry=policy, circuit=None)
     )
     name = f"trail-{id(harness)}"
-    with pytest.raises(VendorFailed, match="metadata of the gRPC call is larger") as caught:
+    with pytest.raises(VendorFailed, match="metadata of the gRPC call is larger") as excinfo:
         harness.call(do="trail", name=name, size=40_000)
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
     assert 1 == harness.call(do="count", of=name)["count"]
 
 
@@ -279,9 +279,9 @@ def test_requests_that_fail_end_the_call(harness: Harness) -> None:
         harness.connector.call(COLLECT, FailingIterator()),
         harness.connector.stream(CHAT, [object()]),
     ):
-        with pytest.raises(LocalFailure, match="stream of requests") as caught:
+        with pytest.raises(LocalFailure, match="stream of requests") as excinfo:
             harness.perform(operation)
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
 
 
 def test_methods_are_used_as_they_are_declared(harness: Harness) -> None:

@@ -119,9 +119,9 @@ def test_an_untrusted_server_gets_no_request(
     harness = harnesses(
         server.address, plaintext=False, tls=tls, credentials=Credentials.bearer(TOKEN)
     )
-    with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+    with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
         harness.call()
-    assert (False, False) == (caught.value.may_have_been_processed, caught.value.retryable)
+    assert (False, False) == (excinfo.value.may_have_been_processed, excinfo.value.retryable)
     assert TOKEN not in repr(harness.connector)
 
 
@@ -133,9 +133,9 @@ def test_certificates_that_cannot_be_read(
     missing = Tls(certificate=str(certificate), key=str(tmp_path / "missing.key"))
     locked = Tls(certificate=str(certificate), key=str(key), password=Secret(TOKEN))
     for tls in (missing, locked):
-        with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        with pytest.raises(ConfigurationError, match="cannot be read") as excinfo:
             harnesses("127.0.0.1:1", plaintext=False, tls=tls).call()
-        assert TOKEN not in str(caught.value)
+        assert TOKEN not in str(excinfo.value)
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(harnesses: Callable[..., Harness]) -> None:
@@ -147,11 +147,11 @@ def test_no_server_is_a_failure_before_anything_is_sent(harnesses: Callable[...,
     }
     for address, (message, retryable) in cases.items():
         local = Credentials.bearer(TOKEN) if address.startswith("unix:") else None
-        with pytest.raises(ConnectionFailed, match=message) as caught:
+        with pytest.raises(ConnectionFailed, match=message) as excinfo:
             harnesses(address, credentials=local).call()
         assert (False, retryable) == (
-            caught.value.may_have_been_processed,
-            caught.value.retryable,
+            excinfo.value.may_have_been_processed,
+            excinfo.value.retryable,
         )
 
 
@@ -161,9 +161,9 @@ def test_a_silent_port_ends_with_the_time_for_connecting(harnesses: Callable[...
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         harness = harnesses(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.3)
-        with pytest.raises(ConnectionFailed, match="connection in time") as caught:
+        with pytest.raises(ConnectionFailed, match="connection in time") as excinfo:
             harness.call()
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         assert "gRPC" in harness.run(harness.connector.health(0.3)).text
 
 
@@ -183,9 +183,9 @@ def test_a_server_of_another_protocol_is_recognised(harnesses: Callable[..., Har
                 return
 
         Thread(target=answer, daemon=True).start()
-        with pytest.raises(ConnectionFailed, match="did not answer with gRPC") as caught:
+        with pytest.raises(ConnectionFailed, match="did not answer with gRPC") as excinfo:
             harnesses(f"127.0.0.1:{listener.getsockname()[1]}").call()
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -250,9 +250,9 @@ def test_caller_gets_that_attempt_error_if_attempt_after_credential_renewal_fail
     with pytest.raises(VendorRejected):
         harness.call(do="fail", code="UNAUTHENTICATED", then="NOT_FOUND", name=f"{name}-again")
     fixed = harnesses(server.address, credentials=Credentials.api_key(TOKEN, header="X-Token"))
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         fixed.call(do="fail", code="UNAUTHENTICATED", text=f"bad {TOKEN}")
-    assert "bad ***" == caught.value.vendor_message
+    assert "bad ***" == excinfo.value.vendor_message
     assert TOKEN == fixed.call()["metadata"]["x-token"]
 
 
@@ -282,10 +282,10 @@ def test_settings_that_cannot_work_are_refused(
     kind: Any, settings: dict[str, Any], path: str
 ) -> None:
     """Connector settings that cannot work are refused at construction, without showing secrets."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         kind(**{"address": "orders.example:443", **settings})
-    assert path == caught.value.path
-    assert TOKEN not in str(caught.value)
+    assert path == excinfo.value.path
+    assert TOKEN not in str(excinfo.value)
 
 
 def test_metadata_that_cannot_be_sent_are_refused(harness: Harness) -> None:

@@ -154,13 +154,13 @@ def test_error_is_both_a_grpcio_and_a_moorage_error(stubs: Callable[..., Stubs])
     """An error of a protected call is both a grpcio and a moorage error, even after pickling."""
     made = stubs()
     request = failing_request("both", "NOT_FOUND", text="no such order", trailers={"cost": "7"})
-    with pytest.raises(VendorRejected) as caught:
+    with pytest.raises(VendorRejected) as excinfo:
         made.call(ECHO, request)
 
-    assert isinstance(caught.value, grpc.RpcError)
-    assert made.is_async is isinstance(caught.value, grpc.aio.AioRpcError)
-    sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own pickle
-    for error in (caught.value, copy.copy(caught.value), sent):
+    assert isinstance(excinfo.value, grpc.RpcError)
+    assert made.is_async is isinstance(excinfo.value, grpc.aio.AioRpcError)
+    sent = pickle.loads(pickle.dumps(excinfo.value))  # noqa: S301 - our own pickle
+    for error in (excinfo.value, copy.copy(excinfo.value), sent):
         status: Any = error
         assert isinstance(error, VendorRejected)
         assert isinstance(error, grpc.RpcError)
@@ -180,9 +180,9 @@ def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs])
     made, other = stubs(safe=["harness.Harness/Echo"]), stubs(repeatable=["/harness.Harness/Count"])
     name = f"repeat-{id(made)}"
     assert name == made.call(ECHO, failing_request(name, times=2))["name"]
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         other.call(ECHO, failing_request(f"{name}-once", times=2))
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
     counts = [
         made.call(ECHO, {"do": "count", "of": key, "name": ""})["count"]
         for key in (name, f"{name}-once")
@@ -219,10 +219,10 @@ def test_call_is_not_sent_while_the_circuit_is_open(stubs: Callable[..., Stubs])
     name = f"circuit-{id(made)}"
     with pytest.raises(VendorFailed):
         made.call(ECHO, failing_request(name, "INTERNAL"))
-    with pytest.raises(CircuitBreakerOpen) as caught:
+    with pytest.raises(CircuitBreakerOpen) as excinfo:
         made.call(ECHO, {"name": name})
 
-    error: Any = caught.value
+    error: Any = excinfo.value
     assert grpc.StatusCode.UNAVAILABLE is error.code()
     assert "circuit" in error.details().lower()
     assert () == error.trailing_metadata() == error.initial_metadata()
@@ -232,9 +232,9 @@ def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
     """The timeout limits the wait for a call's only response, or for a stream's first response."""
     made = stubs()
     for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
-        with pytest.raises(ConnectorError) as caught:
+        with pytest.raises(ConnectorError) as excinfo:
             call({"do": "sleep", "seconds": 60, "at": 0}, timeout=0.3)
-        error: Any = caught.value
+        error: Any = excinfo.value
         assert grpc.StatusCode.DEADLINE_EXCEEDED is error.code()
 
 
@@ -243,9 +243,9 @@ def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> 
     made = stubs()
     broken = failing_request(f"later-{id(made)}", "INTERNAL", at=1)
     for path, request in ((COUNT, broken), (CHAT, iter([{"name": "x"}, broken]))):
-        with pytest.raises(VendorFailed) as caught:
+        with pytest.raises(VendorFailed) as excinfo:
             made.answers(path, request)
-        error: Any = caught.value
+        error: Any = excinfo.value
         assert grpc.StatusCode.INTERNAL is error.code()
 
 

@@ -81,10 +81,10 @@ def test_an_error_does_not_repeat_the_credential(
         "google.rpc.BadRequest", b"\x0a" + bytes([len(named) + 1]) + b"\x0a" + named
     )
     trailers = {"grpc-status-details-bin": (reason + fields).hex()}
-    with pytest.raises((AuthenticationFailed, VendorRejected)) as caught:
+    with pytest.raises((AuthenticationFailed, VendorRejected)) as excinfo:
         harness.call(do="fail", code=code, text=f"Bearer {secret} is bad", trailers=trailers)
 
-    error: Any = caught.value
+    error: Any = excinfo.value
     assert secret not in f"{error!r}{error.vendor_message}{error.vendor_code}"
     assert "***" == error.vendor_code
 
@@ -110,6 +110,6 @@ def test_retry_after_in_trailing_metadata_sets_retry_delay(
     harness.protect(
         Service("harness", timeout=20.0, retry=RetryPolicy(max_attempts=1), circuit=None)
     )
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         harness.call(do="fail", code="RESOURCE_EXHAUSTED", trailers=trailers)
-    assert pause == caught.value.vendor_retry_after
+    assert pause == excinfo.value.vendor_retry_after

@@ -91,12 +91,12 @@ def test_error_for_invalid_request_names_only_the_field(
     Nothing is sent.
     """
     connector = harnesses(server.address, descriptors=descriptors).connector
-    with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
+    with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as excinfo:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})
-    assert "4711" not in str(caught.value)
-    with pytest.raises(InvalidData, match="does not match the type") as caught:
+    assert "4711" not in str(excinfo.value)
+    with pytest.raises(InvalidData, match="does not match the type") as excinfo:
         connector.call_by_name(shop.GET, {"orderId": "secret-4711"})
-    assert "4711" not in str(caught.value)
+    assert "4711" not in str(excinfo.value)
     with pytest.raises(InvalidData, match="not a JSON object"):
         connector.call_by_name(shop.GET, [])
     with pytest.raises(InvalidData, match=r"no method 'shop.Orders/Nothing'.*shop.Orders/Get"):

@@ -242,10 +242,10 @@ def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
     """A wrong argument of an operation by name is refused, and nothing is sent."""
     connector = ImapConnector(Imap(url="imaps://mail.invalid", user="ada", password="x"))
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         connector.operations[operation].operation(arguments)
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
     assert "search" in repr(connector.search())
     assert "imap" in repr(connector)
     assert connector.search().translate_error(ValueError()) is None
@@ -271,10 +271,10 @@ def test_header_name_with_a_space_is_refused() -> None:
 def test_invalid_imap_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid IMAP settings are refused; the error contains the setting's name."""
     standard: dict[str, Any] = {"url": "imaps://mail.example", "user": "ada", "password": "x"}
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         ImapConnector(Imap(**{**standard, **settings}))
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 class ExpiredTokenProvider:

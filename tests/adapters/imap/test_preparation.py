@@ -19,9 +19,9 @@ FLOOD = b"* OK x\r\n" * 2_000_000
 def error_of_a_change(server: ScriptedImap, **options: Any) -> ConnectorError:
     """Perform a change that fails, and return its error."""
     manager = ConnectorManager([Service("imap", retry=None)])
-    with ImapConnector(server.settings()) as connector, pytest.raises(ConnectorError) as caught:
+    with ImapConnector(server.settings()) as connector, pytest.raises(ConnectorError) as excinfo:
         manager.perform("imap", connector.flag([1], add=["x"]), **options)
-    return caught.value
+    return excinfo.value
 
 
 @pytest.mark.parametrize("command", ["CAPABILITY", "AUTHENTICATE", "LOGIN", "SELECT"])

@@ -405,10 +405,10 @@ def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
     """A wrong argument of an operation by name is refused, and nothing is sent."""
     connector = LdapConnector(Ldap(url="ldap://directory.invalid"))
 
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         connector.operations[operation].operation(arguments)
 
-    assert field == caught.value.field
+    assert field == excinfo.value.field
 
 
 def test_deep_condition_is_refused() -> None:
@@ -440,10 +440,10 @@ def test_settings_that_contradict_each_other_or_lack_credentials_are_refused(
     settings: dict[str, Any], path: str
 ) -> None:
     """Settings that contradict each other or lack credentials are refused."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         LdapConnector(Ldap(**{**settings, "url": settings.get("url", "ldap://directory.example")}))
 
-    assert path == caught.value.path
+    assert path == excinfo.value.path
 
 
 def test_operation_names_its_target() -> None:

@@ -135,9 +135,9 @@ def test_topic_that_cannot_be_published_to(
 ) -> None:
     """A topic with wildcards or control characters is refused before anything is sent."""
     harness = mqtt(broker.url)
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         harness.publisher.publish(topic, Message(b"1"))
-    assert caught.value.field == "topic"
+    assert excinfo.value.field == "topic"
     assert harness.publisher.statistics().created == 0
 
 
@@ -147,9 +147,9 @@ def test_topic_that_cannot_be_published_to(
 def test_header_that_cannot_be_sent(mqtt: Callable[..., Harness], headers: dict[str, Any]) -> None:
     """A header that MQTT cannot carry is refused before anything is sent."""
     harness = mqtt("mqtt://mqtt.example")
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         harness.publisher.publish("orders", Message(b"1", headers=headers))
-    assert caught.value.field == "headers"
+    assert excinfo.value.field == "headers"
 
 
 def test_longest_header_arrives_unchanged(
@@ -213,9 +213,9 @@ def test_wrong_mqtt_password_is_refused(
     """A wrong MQTT password is refused, and no error text contains it."""
     url = broker_with_users.url.replace("//", f"//shop:{WRONG}@")
     harness = mqtt(url, protocol=protocol)
-    with pytest.raises(AuthenticationFailed, match="rejected the user") as caught:
+    with pytest.raises(AuthenticationFailed, match="rejected the user") as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    assert WRONG not in repr(excinfo.value) + str(excinfo.value.__cause__) + repr(harness.publisher)
     health = harness.finish(harness.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
 
@@ -228,10 +228,10 @@ def test_publishing_to_a_forbidden_topic_keeps_the_connection(
     for qos in (1, 2):
         harness = mqtt(url, password=Secret("open-sesame"), qos=qos)
         assert harness.publish("orders", Message(b"1"))
-        with pytest.raises(AuthenticationFailed, match="may not publish") as caught:
+        with pytest.raises(AuthenticationFailed, match="may not publish") as excinfo:
             harness.publish("invoices", Message(b"1"))
-        assert caught.value.vendor_code == "0x87"
-        assert publication_of(Result(error=caught.value)) is Publication.NONE
+        assert excinfo.value.vendor_code == "0x87"
+        assert publication_of(Result(error=excinfo.value)) is Publication.NONE
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def test_connection_that_cannot_be_opened(
     Each error says that nothing was sent.
     """
     harness = mqtt(url)
-    with pytest.raises(ConnectionFailed, match=words) as caught:
+    with pytest.raises(ConnectionFailed, match=words) as excinfo:
         harness.finish(harness.publisher.open(PATIENCE))
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Harness]) -> None:
@@ -275,9 +275,9 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
-                with pytest.raises(kind) as caught:
+                with pytest.raises(kind) as excinfo:
                     harness.publish("orders", Message(b"2"), **options)
-            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
             proxy.is_mute = False
         harness.publish("orders", Message(b"3"))
     assert subscriber.payloads() == [b"1", b"2", b"1", b"2", b"3"]
@@ -300,9 +300,9 @@ def test_silence_after_the_message_ends_with_the_attempt(
         harness = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
-        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
             harness.publish("orders", Message(b"2"), timeout=0.2)
-        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
         proxy.is_mute = False
         assert harness.publish("orders", Message(b"3"))
         assert harness.publisher.statistics().created == 2
@@ -316,9 +316,9 @@ def test_restarted_broker_is_used_again(mqtt: Callable[..., Harness], protocol: 
         harness = mqtt(broker.url, protocol=protocol)
         harness.publish("orders", Message(b"1"))
         broker.kill()
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.publish("orders", Message(b"2"))
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         broker.start()
         with Subscriber(broker.port) as subscriber:
             assert harness.publish("orders", Message(b"3"))
@@ -335,9 +335,9 @@ def test_messages_may_be_stored_if_the_broker_is_killed_during_a_batch(
         with ThreadPoolExecutor(1) as pool:
             proxy.received, proxy.is_mute = 0, True
             pool.submit(_kill_later, proxy, broker)
-            with pytest.raises(ConnectionFailed) as caught:
+            with pytest.raises(ConnectionFailed) as excinfo:
                 harness.publish_batch("orders", [Message(b"1")] * 50)
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
 
 
 def _kill_later(proxy: LossyProxy, broker: PrivateMosquitto) -> None:
@@ -437,9 +437,9 @@ def test_mqtt_over_tls_trusts_only_the_given_authority(
         assert harness.publish_batch("orders", [Message(b"2" * 100_000)] * 3)[2].ok
         for settings in (common, {"certificate": client, "key": client_key}):
             harness = mqtt(url, **settings)
-            with pytest.raises(ConnectionFailed) as caught:
+            with pytest.raises(ConnectionFailed) as excinfo:
                 harness.finish(harness.publisher.open(PATIENCE))
-            assert not caught.value.may_have_been_processed
+            assert not excinfo.value.may_have_been_processed
         harness = mqtt(url, authorities=str(tmp_path / "none.pem"))
         with pytest.raises(ConfigurationError, match="cannot be read"):
             harness.finish(harness.publisher.open(PATIENCE))
@@ -464,9 +464,9 @@ def test_mqtt_over_tls_trusts_only_the_given_authority(
 )
 def test_invalid_mqtt_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid MQTT settings are refused; the error contains the setting's name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Mqtt(**settings)
-    assert caught.value.path == path
+    assert excinfo.value.path == path
 
 
 def test_mqtt_url_may_contain_host_port_user_and_password() -> None:

@@ -46,9 +46,9 @@ def answering(*codes: int | None) -> Callable[[int, int], bytes]:
 
 def failure_of(harness: Harness, **options: Any) -> ConnectorError:
     """Return the error that publishing one message raises."""
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         harness.publish("orders", Message(b"1"), **options)
-    return caught.value
+    return excinfo.value
 
 
 @pytest.mark.parametrize("code", [None, 0x00, 0x10])
@@ -122,9 +122,9 @@ def test_receive_maximum_is_respected(mqtt: Callable[..., Harness], qos: int) ->
         silent = ScriptedBroker(greeting)
         with silent:
             harness = mqtt(silent.url, qos=qos)
-            with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
                 harness.publish_batch("orders", [Message(b"1")] * 5, timeout=0.3)
-            error = caught.value
+            error = excinfo.value
             assert publication_of(Result(error=error)) is Publication.POSSIBLE
             assert len(silent.published) == 2
         if qos == 1:

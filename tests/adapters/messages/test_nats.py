@@ -161,11 +161,11 @@ def test_stream_that_cannot_be_created(
     harnesses_of_nats: Callable[..., Harness], private_server: PrivateNats
 ) -> None:
     """If JetStream refuses a new stream or is unavailable, the error says nothing was stored."""
-    with pytest.raises(ConnectionFailed, match="no leader for the stream") as caught:
+    with pytest.raises(ConnectionFailed, match="no leader for the stream") as excinfo:
         harnesses_of_nats(private_server.url, creates_streams=True, replicas=3).publish(
             "x", Message(b"1")
         )
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     harness = harnesses_of_nats(private_server.url, creates_streams=True, domain="hub")
     with pytest.raises(TopicNotFound):
         harness.publish("x", Message(b"1"))
@@ -191,9 +191,9 @@ def test_full_stream_refuses_messages(
     private_server.add_stream("full", max_msgs=1, discard="new")
     harness = harnesses_of_nats(private_server.url)
     harness.publish("full", Message(b"1"))
-    with pytest.raises(ConnectionFailed, match="because a limit is reached") as caught:
+    with pytest.raises(ConnectionFailed, match="because a limit is reached") as excinfo:
         harness.publish("full", Message(b"2"))
-    assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
+    assert (3, False) == (excinfo.value.attempts, excinfo.value.may_have_been_processed)
     private_server.ask(lambda js: js.delete_stream("full"))
 
 
@@ -263,10 +263,10 @@ def test_connection_that_cannot_be_opened(
 ) -> None:
     """Each reason for a failed NATS connection raises its own error without the password."""
     harness = harnesses_of_nats(url.format(place=server_with_users.url.removeprefix("nats://")))
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=words) as excinfo:
         harness.finish(harness.publisher.open(5.0))
-    assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    assert getattr(excinfo.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(excinfo.value) + str(excinfo.value.__cause__) + repr(harness.publisher)
     health = harness.finish(harness.publisher.health(5.0))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
@@ -288,9 +288,9 @@ def test_server_that_does_not_speak_nats_is_reported(
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         harness = harnesses_of_nats(f"nats://127.0.0.1:{listener.getsockname()[1]}")
         pool.submit(_greet, listener, greeting)
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.finish(harness.publisher.open(5.0))
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def _greet(listener: socket.socket, greeting: bytes) -> None:
@@ -315,9 +315,9 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
         harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
             harness.publish("orders", Message(b"1"))
-            with _hanging_up(proxy), pytest.raises(kind) as caught:
+            with _hanging_up(proxy), pytest.raises(kind) as excinfo:
                 harness.publish("orders", Message(LOST), **options)
-            assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
+            assert Publication.POSSIBLE is publication_of(Result(error=excinfo.value))
     assert [b"1", LOST, b"1", LOST] == private_server.payloads("orders")
 
 
@@ -404,9 +404,9 @@ def test_silence_after_the_message_ends_with_the_attempt(
         harness = harnesses_of_nats(f"nats://127.0.0.1:{proxy.port}")
         harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
-        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
             harness.publish("orders", Message(b"2"), timeout=0.2)
-        assert Publication.POSSIBLE is publication_of(Result(error=caught.value))
+        assert Publication.POSSIBLE is publication_of(Result(error=excinfo.value))
         proxy.is_mute = False
         assert harness.publish("orders", Message(b"3"))
     assert [b"1", b"2", b"3"] == private_server.payloads("orders")
@@ -434,11 +434,11 @@ def test_restarted_server_is_used_again(harnesses_of_nats: Callable[..., Harness
         harness = harnesses_of_nats(server.url)
         harness.publish("orders", Message(b"1"))
         server.kill()
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.publish("orders", Message(b"2"))
         server.start()
         assert 2 == harness.publish("orders", Message(b"3")).offset
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         assert [b"1", b"3"] == server.payloads("orders")
 
 
@@ -451,9 +451,9 @@ def test_server_killed_before_its_reply(harnesses_of_nats: Callable[..., Harness
         proxy.received, proxy.mute_at = 0, LOST
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_kill_later, server, proxy)
-            with pytest.raises(ConnectionFailed) as caught:
+            with pytest.raises(ConnectionFailed) as excinfo:
                 harness.publish("orders", Message(LOST), timeout=600.0)
-        assert caught.value.may_have_been_processed
+        assert excinfo.value.may_have_been_processed
 
 
 def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
@@ -545,9 +545,9 @@ def test_nats_over_tls_trusts_only_the_given_authority(
         harness = harnesses_of_nats(url, creates_streams=True, **files)
         assert harness.publish("orders", Message(b"1"))
         harness = harnesses_of_nats(url, certificate=certificate, key=key)
-        with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+        with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
             harness.finish(harness.publisher.open(5.0))
-        assert not caught.value.retryable
+        assert not excinfo.value.retryable
         harness = harnesses_of_nats(url, authorities=certificate)
         with pytest.raises(ConnectionFailed):
             harness.finish(harness.publisher.open(5.0))
@@ -611,10 +611,10 @@ def test_telemetry_names_a_single_server() -> None:
 )
 def test_invalid_nats_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid NATS settings are refused; the error contains the setting's name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         Nats(**settings)
-    assert path == caught.value.path
-    assert WRONG not in str(caught.value)
+    assert path == excinfo.value.path
+    assert WRONG not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -637,6 +637,6 @@ def test_invalid_nats_settings_are_refused(settings: dict[str, Any], path: str) 
 def test_messages_that_nats_cannot_take(subject: str, message: Message, field: str) -> None:
     """A message that NATS would refuse or alter is refused before anything is sent."""
     publisher = Nats(url=Secret("nats://one.example")).publisher()
-    with pytest.raises(InvalidData) as caught:
+    with pytest.raises(InvalidData) as excinfo:
         publisher.publish(subject, message)
-    assert field == caught.value.field
+    assert field == excinfo.value.field

@@ -125,9 +125,9 @@ def test_message_for_a_stream_without_a_leader_is_retried(
     A subject that belongs to no stream is still refused at once.
     """
     publisher = harness(cluster[0].url)
-    with pytest.raises(ConnectionFailed, match="has no leader for the subject 'orders'") as caught:
+    with pytest.raises(ConnectionFailed, match="has no leader for the subject 'orders'") as excinfo:
         publisher.publish("orders", Message(b"1"))
-    assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
+    assert (3, False) == (excinfo.value.attempts, excinfo.value.may_have_been_processed)
     with pytest.raises(TopicNotFound):
         publisher.publish("nobody", Message(b"1"))
 
@@ -137,9 +137,9 @@ def test_user_that_may_not_create_streams(harness: Callable[..., Harness]) -> No
     users = '{user: shop, password: pw, permissions: {publish: "orders", subscribe: "_INBOX.>"}}'
     with PrivateNats(f"authorization {{ users: [{users}] }}") as server:
         made = harness(server.url.replace("://", "://shop:pw@"), creates_streams=True)
-        with pytest.raises(AuthenticationFailed) as caught:
+        with pytest.raises(AuthenticationFailed) as excinfo:
             made.publish("orders", Message(b"1"))
-    assert not getattr(caught.value, "may_have_been_processed", False)
+    assert not getattr(excinfo.value, "may_have_been_processed", False)
 
 
 def test_publisher_is_healthy_after_its_stream_was_deleted(

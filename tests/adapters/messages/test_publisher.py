@@ -59,9 +59,9 @@ def test_message_is_repeated_only_if_it_was_not_stored(
     broker.fail(UNSENT, times=2)
     assert harness.publish("orders", Message(b"1")).offset == 0
     broker.lose_acknowledgements()
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         harness.publish("orders", Message(b"2"))
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
     assert [stored.message.payload for stored in broker.messages] == [b"1", b"2"]
 
 
@@ -212,10 +212,10 @@ def test_publishing_fails_while_the_broker_is_down(memory_harness: Callable[...,
     harness = memory_harness(broker)
     assert harness.finish(harness.publisher.open(1.0)) is None
     broker.is_down = True
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert not caught.value.may_have_been_processed
-    assert caught.value.attempts == 3
+    assert not excinfo.value.may_have_been_processed
+    assert excinfo.value.attempts == 3
     with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
         harness.finish(harness.publisher.open(1.0))
     health = harness.finish(harness.publisher.health(1.0))
@@ -231,9 +231,9 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
     broker = MemoryBroker()
     link = MemoryLink(broker)
     broker.is_down = True
-    with pytest.raises(ConnectionFailed, match="before the message was sent") as caught:
+    with pytest.raises(ConnectionFailed, match="before the message was sent") as excinfo:
         link.publish(OutgoingMessage("orders", Message(b"1")), 1.0)
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
         link.ping(1.0)
     assert (broker.messages, broker.arrivals) == ((), 0)
@@ -259,9 +259,9 @@ def test_health_reports_a_problem(memory_harness: Callable[..., Harness]) -> Non
 def test_exceptions_of_the_library_become_moorage_errors(harnesses: Callable[..., Harness]) -> None:
     """Exceptions of a client library become moorage errors without the original text."""
     harness = harnesses(fragile_publishers(MemoryBroker(), b"1", KeyError("hunter2")))
-    with pytest.raises(AuthenticationFailed) as caught:
+    with pytest.raises(AuthenticationFailed) as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert excinfo.value.__cause__ is excinfo.value.__context__ is None
     assert harness.finish(harness.publisher.health(1.0)).text == "The user is refused."
     assert harness.publisher.publish("orders", Message(b"1")).translate_error(KeyError()) is REFUSED
 
@@ -269,9 +269,9 @@ def test_exceptions_of_the_library_become_moorage_errors(harnesses: Callable[...
 def test_exceeded_time_leaves_the_outcome_open(harnesses: Callable[..., Harness]) -> None:
     """If a connection raises TimeoutError, the error states that the message may have been sent."""
     harness = harnesses(fragile_publishers(MemoryBroker(), b"1", TimeoutError()))
-    with pytest.raises(AttemptTimeout, match="did not acknowledge the message in time") as caught:
+    with pytest.raises(AttemptTimeout, match="did not acknowledge the message in time") as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert caught.value.may_have_been_processed
+    assert excinfo.value.may_have_been_processed
 
 
 def test_unknown_exceptions_are_raised_unchanged(harnesses: Callable[..., Harness]) -> None:

@@ -117,9 +117,9 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
     harness = rabbit(broker.url, exchange=exchange)
     harness.publish("orders.new", Message(b"1"))
     broker.channel.exchange_delete(exchange)
-    with pytest.raises(ConnectionFailed, match="lost before the acknowledgement") as caught:
+    with pytest.raises(ConnectionFailed, match="lost before the acknowledgement") as excinfo:
         harness.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
-    assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+    assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
     assert broker.payloads() == [b"1"]
 
 
@@ -224,10 +224,10 @@ def test_full_queue_rejects_a_message_of_a_batch(
         Publication.CERTAIN,
         Publication.NONE,
     ]
-    with pytest.raises(ConnectionFailed, match="because a queue is full") as caught:
+    with pytest.raises(ConnectionFailed, match="because a queue is full") as excinfo:
         harness.publish(queue, Message(b"4"))
-    assert not caught.value.may_have_been_processed
-    assert caught.value.attempts == 3
+    assert not excinfo.value.may_have_been_processed
+    assert excinfo.value.attempts == 3
     broker.channel.queue_delete(queue)
 
 
@@ -263,10 +263,10 @@ def test_connection_that_cannot_be_opened(
         **change,
     }
     harness = rabbit("{scheme}://{user}:{password}@{host}:{port}{path}".format_map(place))
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=words) as excinfo:
         harness.finish(harness.publisher.open(PATIENCE))
-    assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    assert getattr(excinfo.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(excinfo.value) + str(excinfo.value.__cause__) + repr(harness.publisher)
     health = harness.finish(harness.publisher.health(PATIENCE))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
@@ -296,9 +296,9 @@ def test_lost_confirmation_leaves_the_outcome_open(
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
-                with pytest.raises(kind) as caught:
+                with pytest.raises(kind) as excinfo:
                     harness.publish(broker.queue, Message(LONG), **options)
-            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
             proxy.is_mute = False
         harness.publish(broker.queue, Message(b"3"))
     assert broker.payloads() == [b"1", LONG, b"1", LONG, b"3"]
@@ -321,9 +321,9 @@ def test_silence_after_the_message_ends_with_the_attempt(
         harness = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")
         harness.publish(broker.queue, Message(b"1"))
         proxy.is_mute = True
-        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
             harness.publish(broker.queue, Message(b"2"), timeout=0.2)
-        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
         proxy.is_mute = False
         proxy.hang_up()
         harness.finish(harness.publisher.health(2.0))  # an event loop notices the loss here
@@ -361,9 +361,9 @@ def test_tls_is_verified(rabbit: Callable[..., Harness], private_server: Private
     harness = rabbit(private_server.tls_url, authorities=private_server.authorities)
     assert harness.finish(harness.publisher.health(PATIENCE)).is_healthy
     harness = rabbit(private_server.tls_url)
-    with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+    with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
         harness.finish(harness.publisher.open(PATIENCE))
-    assert not caught.value.retryable
+    assert not excinfo.value.retryable
 
 
 @pytest.mark.parametrize("password", [None, "open sesame"])
@@ -408,9 +408,9 @@ def test_alarm_of_the_broker_is_reported(
             health = harness.finish(harness.publisher.health(PATIENCE))
             assert health.state is HealthState.DEGRADED
             assert "memory or its disk" in str(health.text)
-        with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
+        with pytest.raises(ConnectionFailed, match="memory or its disk") as excinfo:
             harness.publish(blocked.queue, Message(b"3"))
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         private_server.set_memory_watermark(0.4)
         wait_until(
             lambda: harness.finish(harness.publisher.health(PATIENCE)).is_healthy,
@@ -444,9 +444,9 @@ def test_connections_end_with_the_publisher(rabbit: Callable[..., Harness], brok
 )
 def test_wrong_settings_are_refused(settings: dict[str, str], path: str) -> None:
     """Invalid RabbitMQ settings are refused; the error contains the setting's name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RabbitMq(**settings)  # type: ignore[arg-type]  # the converter makes secrets
-    assert caught.value.path == path
+    assert excinfo.value.path == path
 
 
 def test_address_has_the_defaults_of_the_protocol() -> None:
@@ -473,11 +473,11 @@ def test_missing_library_is_named(mode: str) -> None:
     settings = RabbitMq(url=Secret("amqp://host"))
     search_path, sys.path = sys.path, []
     try:
-        with pytest.raises(ConfigurationError, match="pika, which is not installed") as caught:
+        with pytest.raises(ConfigurationError, match="pika, which is not installed") as excinfo:
             settings.publisher() if mode == "sync" else settings.async_publisher()
     finally:
         sys.path = search_path
-    assert "[rabbitmq]" in str(caught.value.remedy)
+    assert "[rabbitmq]" in str(excinfo.value.remedy)
 
 
 def test_configured_rabbitmq_connector_runs_operations_by_name(broker: Broker) -> None:

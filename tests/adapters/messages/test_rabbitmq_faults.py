@@ -85,10 +85,10 @@ def test_collected_connection_leaves_no_coroutine_behind() -> None:
     async def unopened_connection() -> BoundedConnection:
         return BoundedConnection("amqp://127.0.0.1:1/")
 
-    with asyncio.Runner() as runner, warnings.catch_warnings(record=True) as caught:
+    with asyncio.Runner() as runner, warnings.catch_warnings(record=True) as excinfo:
         warnings.simplefilter("always")
         connections = [runner.run(unopened_connection())]
         thread = Thread(target=connections.clear)
         thread.start()
         thread.join()
-    assert [] == [str(warning.message) for warning in caught]
+    assert [] == [str(warning.message) for warning in excinfo]

@@ -154,10 +154,10 @@ def test_synchronous_link_detects_its_lost_connection_before_it_sends_message(
     with proxy_before(broker) as proxy:
         link = connect_pika(RabbitMq(url=Secret(url_of(proxy))), 10.0)
         proxy.hang_up()
-        with pytest.raises(ConnectionFailed, match="before the message was sent") as caught:
+        with pytest.raises(ConnectionFailed, match="before the message was sent") as excinfo:
             link.publish(item, 5.0)
         link.close()
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
     assert broker.payloads() == []
 
 

@@ -40,7 +40,7 @@ from moorage.testing.fakes.http_tls import certificate_files
 from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.redis_servers import PrivateRedis
-from tests.support.striking import interrupt_while_waiting
+from tests.support.signals_while_waiting import interrupt_while_waiting
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -173,10 +173,10 @@ def test_full_server_refuses_messages(
     """
     harness = streams(private_server.url)
     server.config_set("maxmemory", "1")
-    with pytest.raises(ConnectionFailed, match="because a limit is reached") as caught:
+    with pytest.raises(ConnectionFailed, match="because a limit is reached") as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert caught.value.attempts == 3
-    assert not caught.value.may_have_been_processed
+    assert excinfo.value.attempts == 3
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_replica_refuses_messages(
@@ -186,9 +186,9 @@ def test_replica_refuses_messages(
     harness = streams(private_server.url)
     client: Any = server
     client.replicaof("127.0.0.1", "1")
-    with pytest.raises(ConnectionFailed, match="read-only replica") as caught:
+    with pytest.raises(ConnectionFailed, match="read-only replica") as excinfo:
         harness.publish("orders", Message(b"1"))
-    assert not caught.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_user_without_permission_cannot_publish(
@@ -230,10 +230,10 @@ def test_connection_that_cannot_be_opened(
     """For each cause, a failed Redis connection raises a specific error without the password."""
     address = private_server.url.removeprefix("redis://").partition("/")[0]
     harness = streams(place.format(place=address))
-    with pytest.raises(kind, match=words) as caught:
+    with pytest.raises(kind, match=words) as excinfo:
         harness.finish(harness.publisher.open(5.0))
-    assert getattr(caught.value, "may_have_been_processed", False) is False
-    assert WRONG not in repr(caught.value) + str(caught.value.__cause__) + repr(harness.publisher)
+    assert getattr(excinfo.value, "may_have_been_processed", False) is False
+    assert WRONG not in repr(excinfo.value) + str(excinfo.value.__cause__) + repr(harness.publisher)
     health = harness.finish(harness.publisher.health(5.0))
     assert health.state is HealthState.UNAVAILABLE
     assert words in str(health.text)
@@ -283,9 +283,9 @@ def test_lost_acknowledgement_leaves_the_outcome_open(
             with ThreadPoolExecutor(1) as pool:
                 proxy.received, proxy.is_mute = 0, True
                 pool.submit(_hang_up_later, proxy)
-                with pytest.raises(kind) as caught:
+                with pytest.raises(kind) as excinfo:
                     harness.publish("orders", Message(b"2"), **options)
-            assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+            assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
             proxy.is_mute = False
         harness.publish("orders", Message(b"3"))
     assert payloads(server, "orders") == [b"1", b"2", b"1", b"2", b"3"]
@@ -308,9 +308,9 @@ def test_silence_after_the_message_ends_with_the_attempt(
         harness = streams(_proxied_url(proxy))
         harness.publish("orders", Message(b"1"))
         proxy.is_mute = True
-        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as excinfo:
             harness.publish("orders", Message(b"2"), timeout=0.2)
-        assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
+        assert publication_of(Result(error=excinfo.value)) is Publication.POSSIBLE
         proxy.is_mute = False
         assert harness.publish("orders", Message(b"3"))
         assert harness.publisher.statistics().created == 2
@@ -323,9 +323,9 @@ def test_restarted_server_is_used_again(streams: Callable[..., Harness]) -> None
         harness = streams(private_server.url)
         harness.publish("orders", Message(b"1"))
         private_server.kill()
-        with pytest.raises(ConnectionFailed) as caught:
+        with pytest.raises(ConnectionFailed) as excinfo:
             harness.publish("orders", Message(b"2"))
-        assert not caught.value.may_have_been_processed
+        assert not excinfo.value.may_have_been_processed
         private_server.start()
         assert harness.publish("orders", Message(b"3"))
 
@@ -441,9 +441,9 @@ def test_tls_is_verified(streams: Callable[..., Harness], tmp_path: Path) -> Non
         assert harness.publish("orders", Message(b"1"))
         assert harness.finish(harness.publisher.health(5.0)).is_healthy
         harness = streams(f"rediss://127.0.0.1:{port}/0")
-        with pytest.raises(ConnectionFailed, match="TLS failed") as caught:
+        with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:
             harness.finish(harness.publisher.open(5.0))
-        assert not caught.value.retryable
+        assert not excinfo.value.retryable
         harness = streams(f"rediss://127.0.0.1:{port}/0", authorities=str(tmp_path / "none.pem"))
         with pytest.raises(ConfigurationError, match="cannot be read"):
             harness.finish(harness.publisher.open(5.0))
@@ -462,9 +462,9 @@ def test_tls_is_verified(streams: Callable[..., Harness], tmp_path: Path) -> Non
 )
 def test_invalid_redis_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """An invalid Redis URL or other setting is refused; the error contains the setting's name."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as excinfo:
         RedisStreams(**settings)
-    assert caught.value.path == path
+    assert excinfo.value.path == path
 
 
 def test_redis_url_may_contain_all_parts() -> None:

@@ -82,9 +82,9 @@ def _harness(mode: str, proxy: tuple[str, GarblingProxy]) -> Generator[Harness]:
 
 def error_of(act: Callable[[], Any]) -> ConnectorError:
     """Return the error of an operation, after checking that it is a moorage error."""
-    with pytest.raises(ConnectorError) as caught:
+    with pytest.raises(ConnectorError) as excinfo:
         act()
-    return caught.value
+    return excinfo.value
 
 
 def test_garbage_while_connecting(harness: Harness, proxy: tuple[str, GarblingProxy]) -> None:

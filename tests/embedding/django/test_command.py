@@ -19,8 +19,8 @@ from moorage_django.management.commands.moorage import Command
 from moorage_django.models import Credential
 from moorage_django.runtime import process
 from moorage_django.tenants import OrmTenants
+from tests.embedding.concurrent_requests import MeetingHttpClient
 from tests.embedding.django.shop import KEYS, Shop, open_shop, order
-from tests.embedding.meeting import MeetingHttpClient
 from tests.support.registered_charge import registered_charge
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from local_vendors.erp import EXAMPLES, Erp
 from local_vendors.sandboxes import VendorSandboxes
 
 from tests.embedding.erps.buyer import Buyer
+from tests.support.machine_speed import slowness
 from tests.support.ports import free_port
 from tests.support.servers import postgres_url
-from tests.support.slowness import slowness
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -13,9 +13,9 @@ from moorage.hub.copied_stores import rearm
 from moorage.hub.inbox import EntryQuery
 from moorage.testing.sandboxes.base import Lost
 from moorage.wiring.store_urls import open_storage
+from tests.embedding.concurrent_requests import MeetingHttpClient
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
-from tests.embedding.meeting import MeetingHttpClient
 from tests.support.registered_charge import registered_charge
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeGuard, TypeVar
 
 import attrs
 
-from moorage.domain.values.durations import is_switch
+from moorage.domain.values.durations import is_true_or_false
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ class GrpcMethod(Generic[Q, A]):
     serialize: Callable[[Q], bytes] = attrs.field(repr=False)
     deserialize: Callable[[bytes], A] = attrs.field(repr=False)
     name: str = attrs.field(default=attrs.Factory(_short_name, takes_self=True))
-    safe: bool = attrs.field(default=False, validator=is_switch)
+    safe: bool = attrs.field(default=False, validator=is_true_or_false)
     repeatable: bool = attrs.field(
-        default=attrs.Factory(_is_safe, takes_self=True), validator=is_switch
+        default=attrs.Factory(_is_safe, takes_self=True), validator=is_true_or_false
     )
-    streams_requests: bool = attrs.field(default=False, validator=is_switch)
-    streams_answers: bool = attrs.field(default=False, validator=is_switch)
+    streams_requests: bool = attrs.field(default=False, validator=is_true_or_false)
+    streams_answers: bool = attrs.field(default=False, validator=is_true_or_false)
 
     @classmethod
     def of(

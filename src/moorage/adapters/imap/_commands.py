@@ -45,7 +45,7 @@ class ImapCommands(AsyncWireLink):
         """Return whether the connection is open, and the server has not announced its closing."""
         if self._is_closed:
             return False
-        while received_bytes := self._wire.glance():
+        while received_bytes := self._wire.read_available():
             self._replies.add(received_bytes)
         if received_bytes is not None:
             return False

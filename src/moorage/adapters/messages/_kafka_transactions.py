@@ -126,7 +126,7 @@ class KafkaTransactions:
             pass
         raise options_error()
 
-    def carry_out(
+    def publish_and_commit(
         self,
         messages: Sequence[SourcedMessage[Partition]],
         positions: Mapping[Partition, int],

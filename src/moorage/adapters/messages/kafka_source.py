@@ -210,7 +210,7 @@ class KafkaSource:
         if self.transactional_id is None:
             link.reader.store(positions)
         else:
-            await link.carry_out((), positions)
+            await link.publish_and_commit((), positions)
 
     async def publish(self, messages: Sequence[SourcedMessage[Partition]], /) -> None:
         """Publish messages, and commit the positions of their records, in one transaction.
@@ -231,7 +231,7 @@ class KafkaSource:
                 remedy="Do not change the topic, the partition and the offset that the source"
                 " has set on a record.",
             )
-        await link.carry_out(messages, positions)
+        await link.publish_and_commit(messages, positions)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
@@ -325,7 +325,7 @@ class _Link:
         self._transacting = DaemonWorker("moorage-kafka-transactions")
         await self._transacting.run(transactions.begin)
 
-    async def carry_out(
+    async def publish_and_commit(
         self, messages: Sequence[SourcedMessage[Partition]], positions: dict[Partition, int]
     ) -> None:
         """Publish messages and move the group's positions in one transaction."""
@@ -333,7 +333,7 @@ class _Link:
         if self._transactions is None or self._transacting is None or membership is None:
             raise read_error(PublishFault.LOST, RULES)
         await self._transacting.run(
-            partial(self._transactions.carry_out, messages, positions, membership)
+            partial(self._transactions.publish_and_commit, messages, positions, membership)
         )
 
     def forget(self, places: Sequence[Partition]) -> None:

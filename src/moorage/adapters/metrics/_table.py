@@ -159,7 +159,7 @@ class MetricTable:
         Locks on the rows keep other processes from merging the same rows.
         """
         sql = self._sql
-        for step, longer_window, cutoff in retention.rolls(now):
+        for step, longer_window, cutoff in retention.rollups(now):
             (oldest_result,) = await execute((sql.oldest, (step, _seconds(cutoff))))
             start = oldest_result.rows[0][0]
             if start is None:

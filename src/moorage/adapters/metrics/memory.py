@@ -71,7 +71,7 @@ class MemoryMetrics(ContextClosable):
         """Merge old windows, delete expired ones, and return the number of rows removed."""
         end, removed_count = self._retention.end(now), 0
         with self._changing.current:
-            for step, longer_window, cutoff in self._retention.rolls(now):
+            for step, longer_window, cutoff in self._retention.rollups(now):
                 old_figures = {
                     identity: row
                     for identity, row in self._rows.items()

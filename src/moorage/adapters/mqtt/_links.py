@@ -136,7 +136,7 @@ class AsyncMqttLink:
         """Return whether the connection is open, and the client sent something recently enough."""
         if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
             return False
-        received_bytes = self._wire.glance()
+        received_bytes = self._wire.read_available()
         if received_bytes is not None:
             self.session.receive(received_bytes)
         return not self.session.is_ended

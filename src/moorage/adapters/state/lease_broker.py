@@ -189,14 +189,14 @@ class _TokenQueue:
         """Register a call that waits for a token, and return the broker's id for the call."""
         self._last_call = call = self._last_call + 1
         self._calls[call] = connection, question.number
-        self._carry_out(leases.after_call(self._lease, call, question.within, _now(), self._most))
+        self._apply_step(leases.after_call(self._lease, call, question.within, _now(), self._most))
         return call
 
     def leave(self, calls: frozenset[int]) -> None:
         """Withdraw the token requests of these calls."""
         for call in calls:
             self._calls.pop(call, None)
-        self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
+        self._apply_step(leases.after_leaving(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
         """Return whether no calls wait and no tokens are left for these limits."""
@@ -205,13 +205,13 @@ class _TokenQueue:
     def end(self) -> list[asyncio.Task[None]]:
         """Drop all calls; cancel the request to the store, and return its task."""
         self._calls.clear()
-        self._carry_out(leases.Step(TokenLease()))
+        self._apply_step(leases.Step(TokenLease()))
         tasks = [] if self._task is None else [self._task]
         for task in tasks:
             task.cancel()
         return tasks
 
-    def _carry_out(self, step: leases.Step) -> None:
+    def _apply_step(self, step: leases.Step) -> None:
         """Carry out a decision about tokens: answer calls, set a timer, and request more tokens."""
         self._lease = step.lease
         self._broker.handed_out += len(step.granted)
@@ -230,7 +230,7 @@ class _TokenQueue:
 
     def _after_timer(self) -> None:
         self._timer = None
-        self._carry_out(leases.next_step(self._lease, _now(), self._most))
+        self._apply_step(leases.next_step(self._lease, _now(), self._most))
 
     def _reply(self, call: int, *, granted: bool, wait: int | None = None) -> None:
         connection, number = self._calls.pop(call)
@@ -247,7 +247,7 @@ class _TokenQueue:
                 self._reply(call, granted=False)
             return
         self._task = None
-        self._carry_out(step)
+        self._apply_step(step)
 
     async def _step_after(self, number: int, within: int) -> leases.Step:
         """Request tokens, wait until they may be used, and return the next decision."""
@@ -271,7 +271,7 @@ class _TokenQueue:
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
         """Wait until tokens are due and confirm them; return the time and the remaining wait."""
-        self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
+        self._apply_step(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent_at = _now()
         _, remaining_wait = await self._broker.execute(Confirm(self._gates, tickets, None))

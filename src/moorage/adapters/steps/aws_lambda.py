@@ -25,7 +25,7 @@ from moorage.domain.steps.lambda_results import (
     event_of,
     result_of,
 )
-from moorage.domain.values.durations import is_switch
+from moorage.domain.values.durations import is_true_or_false
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
@@ -88,8 +88,8 @@ class LambdaInvocation:
 
     name: str
     act: Callable[[float], LambdaResult] = attrs.field(repr=False)
-    safe: bool = attrs.field(default=False, validator=is_switch)
-    repeatable: bool = attrs.field(default=False, validator=is_switch)
+    safe: bool = attrs.field(default=False, validator=is_true_or_false)
+    repeatable: bool = attrs.field(default=False, validator=is_true_or_false)
     system: str = "aws_lambda"
 
     def perform(self, attempt: OperationAttempt) -> LambdaResult:

@@ -22,7 +22,7 @@ from ipaddress import (
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.secrets.frames import with_careful_constructor
-from moorage.domain.values.durations import is_switch
+from moorage.domain.values.durations import is_true_or_false
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import brief_repr
@@ -143,7 +143,7 @@ class OutgoingGuard:
     hosts: tuple[str, ...] = field(default=(), converter=_hosts)
     networks: tuple[Network, ...] = field(default=(), converter=_networks)
     ports: tuple[int, ...] = field(default=(80, 443), converter=_ports, validator=_are_ports)
-    plain_http: bool = field(default=True, validator=is_switch)
+    plain_http: bool = field(default=True, validator=is_true_or_false)
 
     def objection(self, host: str, port: int, *, secure: bool) -> str | None:
         """Return the reason that a host must not be contacted, as the end of a sentence.

@@ -396,7 +396,7 @@ class Retention:
                 remedy="Keep minutes for at least a day, and hours and days at least as long.",
             )
 
-    def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
+    def rollups(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:
         """Return which window lengths to merge into longer ones, and before which time.
 
         Windows of the old length that begin before the time are added up.

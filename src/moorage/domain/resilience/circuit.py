@@ -41,7 +41,7 @@ from moorage.domain.values.durations import (
     is_count,
     is_seconds,
     is_share,
-    is_switch,
+    is_true_or_false,
     micros,
     plain_seconds,
 )
@@ -212,7 +212,7 @@ class CircuitBreakerConfig:
     probes: int = field(default=1, validator=_is_kept)
     successes: int = field(default=1, validator=is_count)
     quorum: int = field(default=1, validator=_is_kept)
-    shadow: bool = field(default=False, validator=is_switch)
+    shadow: bool = field(default=False, validator=is_true_or_false)
 
     def __attrs_post_init__(self) -> None:
         rules = (self.failures, self.failure_rate, self.consecutive_failures, self.slow_call)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from moorage.domain.secrets.frames import with_careful_constructor
-from moorage.domain.values.durations import is_switch
+from moorage.domain.values.durations import is_true_or_false
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class HttpOperation(Generic[T]):
     secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
     system: str = "http"
     safe: bool = attrs.field(
-        default=attrs.Factory(_safe_by_method, takes_self=True), validator=is_switch
+        default=attrs.Factory(_safe_by_method, takes_self=True), validator=is_true_or_false
     )
 
     @property

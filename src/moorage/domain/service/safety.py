@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
-from moorage.domain.values.durations import if_given, is_switch
+from moorage.domain.values.durations import if_given, is_true_or_false
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, Problem, RecipientRefused
@@ -79,9 +79,9 @@ class Safety:
         live: whether the credentials must be those of the vendors' live systems; None allows both.
     """
 
-    dry_run: bool = field(default=False, validator=is_switch)
+    dry_run: bool = field(default=False, validator=is_true_or_false)
     recipients: tuple[str, ...] = field(default=(), converter=_patterns)
-    live: bool | None = field(default=None, validator=if_given(is_switch))
+    live: bool | None = field(default=None, validator=if_given(is_true_or_false))
 
     def allows(self, recipient: str) -> bool:
         """Return whether messages may be sent to this recipient.

@@ -18,7 +18,7 @@ from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.signing.context import Target
-from moorage.domain.values.durations import is_switch
+from moorage.domain.values.durations import is_true_or_false
 from moorage.domain.values.frozen_values import Factory, field, frozen, optional
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.patterns import late_pattern
@@ -98,9 +98,13 @@ class AwsSigV4:
     region: str = field(validator=_is_word)
     service: str = field(validator=_is_word)
     session_token: Secret | None = field(default=None, converter=optional(as_secret), hash=False)
-    sign_session_token: bool = field(default=True, validator=is_switch)
-    normalise_path: bool = field(default=Factory(_not_s3, takes_self=True), validator=is_switch)
-    encode_path_twice: bool = field(default=Factory(_not_s3, takes_self=True), validator=is_switch)
+    sign_session_token: bool = field(default=True, validator=is_true_or_false)
+    normalise_path: bool = field(
+        default=Factory(_not_s3, takes_self=True), validator=is_true_or_false
+    )
+    encode_path_twice: bool = field(
+        default=Factory(_not_s3, takes_self=True), validator=is_true_or_false
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check that headers can carry the session token, and that temporary keys come with one."""

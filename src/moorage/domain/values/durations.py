@@ -118,7 +118,7 @@ def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     share(value, attribute.name)
 
 
-def is_switch(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def is_true_or_false(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Check that a field's value is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(

@@ -11,8 +11,8 @@ from moorage.errors import DescriptionRefused, Problem
 from moorage.scaffold.client.code import models_module, one_line
 from moorage.scaffold.client.message_code import messages_module
 from moorage.scaffold.client.messages import make_functions, read_function
-from moorage.scaffold.client.needed import needed_declarations, needed_names
 from moorage.scaffold.client.project import ROUND_TRIP_TEST, project_file
+from moorage.scaffold.client.referenced_classes import needed_declarations, needed_names
 from moorage.scaffold.client.schemas import Schemas
 from moorage.scaffold.naming import checked_name
 

@@ -11,8 +11,8 @@ from moorage.errors import DescriptionRefused, Problem
 from moorage.scaffold.client.calls import call_of
 from moorage.scaffold.client.code import models_module, one_line, operations_module
 from moorage.scaffold.client.layout import Group, laid_out, literal
-from moorage.scaffold.client.needed import needed_declarations, needed_names
 from moorage.scaffold.client.project import ROUND_TRIP_TEST, project_file
+from moorage.scaffold.client.referenced_classes import needed_declarations, needed_names
 from moorage.scaffold.client.schemas import Schemas, in_directions
 from moorage.scaffold.naming import checked_name
 

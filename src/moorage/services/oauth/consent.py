@@ -31,7 +31,7 @@ from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.values.kinds import checked_kind
 from moorage.errors import AuthorizationRequired, ConnectorError, DeadlineExceeded, VendorFailed
-from moorage.services.oauth.asking import AuthorizationServerRequests, ServerInquiry
+from moorage.services.oauth.server_requests import AuthorizationServerRequests, ServerInquiry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.pending import PendingConsent
     from moorage.domain.secrets.secret import Secret
     from moorage.services.core.core import Core
-    from moorage.services.oauth.asking import RequestLimits
+    from moorage.services.oauth.server_requests import RequestLimits
 
 _TOKENS: Final = "token_endpoint"
 _SECOND: Final = 10**9

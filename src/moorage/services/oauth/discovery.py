@@ -13,7 +13,7 @@ from moorage.domain.oauth.discovery import (
 )
 from moorage.domain.oauth.server import well_known
 from moorage.errors import ConnectorError
-from moorage.services.oauth.asking import fetch
+from moorage.services.oauth.server_requests import fetch
 
 if TYPE_CHECKING:
     from moorage.domain.oauth.server import AuthorizationServer

@@ -29,8 +29,8 @@ from moorage.domain.oauth.question import (
 from moorage.domain.oauth.revocation import as_expired, no_client_error
 from moorage.errors import ConnectorError, CredentialNotFound
 from moorage.services.core.core import seconds_left
-from moorage.services.oauth.asking import RequestLimits
 from moorage.services.oauth.consent import revoke_token
+from moorage.services.oauth.server_requests import RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,7 +40,7 @@ ADA: Final = Address(
 HARBOUR: Final = Address(
     line1="305 W Village Dr", city="Avenel", region="NJ", postal_code="07001", country="US"
 )
-KAI: Final = Address(line1="Am Kai 1", city="Hamburg", postal_code="20457", country="DE")
+HAMBURG: Final = Address(line1="Am Kai 1", city="Hamburg", postal_code="20457", country="DE")
 
 
 async def check(vendor: ScenarioVendor, **fields: Any) -> Any:
@@ -86,7 +86,7 @@ def sale(**fields: Any) -> TaxableSale:
 def german_sale(**fields: Any) -> TaxableSale:
     """Return a sale made today to a buyer in Germany."""
     lines = [TaxLine(id="1", amount=Money("119.00", "EUR"))]
-    return sale(lines=lines, ship_to=KAI, shipping=None, **fields)
+    return sale(lines=lines, ship_to=HAMBURG, shipping=None, **fields)
 
 
 async def calculate(vendor: ScenarioVendor, sold: TaxableSale | None = None) -> Any:

@@ -260,7 +260,7 @@ class LibraryExchange(ABC):
         """Return 1 if any byte was sent, otherwise 0; the library does not count bytes."""
         return int(self.sent)
 
-    def glance(self) -> bytes | None:
+    def read_available(self) -> bytes | None:
         """Return None, because bytes arrive only in `receive`."""
         return None
 

@@ -242,7 +242,7 @@ class Urllib3Wire:
             raise DeadlinePassed from None
         return data
 
-    def glance(self) -> bytes | None:
+    def read_available(self) -> bytes | None:
         """Return the bytes that have arrived; b"" at the end, None if none have arrived yet."""
         self._sock.settimeout(0)
         try:

@@ -113,9 +113,9 @@ class TlsWire:
             except ssl.SSLZeroReturnError:
                 return b""
 
-    def glance(self) -> bytes | None:
+    def read_available(self) -> bytes | None:
         """Return the bytes that have arrived; b"" at the end, None if no data arrived."""
-        data = self._wire.glance()
+        data = self._wire.read_available()
         if data:
             self._incoming.write(data)
         elif data is not None:
@@ -129,7 +129,7 @@ class TlsWire:
 
     def stale(self) -> bool:
         """Return whether an idle connection was closed or received unrequested bytes."""
-        return self.glance() is not None
+        return self.read_available() is not None
 
     def hang_up(self) -> None:
         """Shut the connection down in both directions, which wakes a waiting reader."""

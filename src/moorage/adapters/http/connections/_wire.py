@@ -113,10 +113,10 @@ class Wire(Protocol):
     """The interface of a connection that sends and receives bytes.
 
     `written` counts the bytes that the system accepted, whether or not they arrived. `receive`
-    returns b"" at the end. `glance` returns the bytes that have arrived, b"" at the end, or None if
-    none have arrived. `stale` returns whether the other side closed the idle connection or sent
-    something without a request. Neither `glance` nor `stale` waits. `hang_up` wakes a caller that
-    waits in `receive`; `close` may be called repeatedly.
+    returns b"" at the end. `read_available` returns the bytes that have arrived, b"" at the end, or
+    None if none have arrived. `stale` returns whether the other side closed the idle connection or
+    sent something without a request. Neither `read_available` nor `stale` waits. `hang_up` wakes a
+    caller that waits in `receive`; `close` may be called repeatedly.
     """
 
     @property
@@ -126,7 +126,7 @@ class Wire(Protocol):
 
     async def receive(self, until: float) -> bytes: ...
 
-    def glance(self) -> bytes | None: ...
+    def read_available(self) -> bytes | None: ...
 
     def stale(self) -> bool: ...
 
@@ -171,7 +171,7 @@ class SocketWire:
             except BlockingIOError:
                 self._expects_bytes = True
 
-    def glance(self) -> bytes | None:
+    def read_available(self) -> bytes | None:
         """Return the bytes that have arrived; b"" at the end, None if none have arrived yet."""
         try:
             return self._sock.recv(_READ_SIZE)
@@ -182,7 +182,7 @@ class SocketWire:
 
     def stale(self) -> bool:
         """Return whether an idle connection was closed or received unrequested bytes."""
-        return self.glance() is not None
+        return self.read_available() is not None
 
     def hang_up(self) -> None:
         """Shut the connection down in both directions, which wakes a waiting reader."""

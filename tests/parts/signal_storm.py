@@ -46,13 +46,13 @@ class SignalStorm:
         self.left = 0
         self._armed = False
         self._end = time.monotonic() + _SECONDS
-        signal.signal(signal.SIGALRM, self._strike)
+        signal.signal(signal.SIGALRM, self._raise_once)
 
     def is_running(self) -> bool:
         """Return whether the test's time has not run out yet."""
         return time.monotonic() < self._end
 
-    def _strike(self, *_: object) -> None:
+    def _raise_once(self, *_: object) -> None:
         if self._armed:
             self._armed = False
             self.struck += 1

@@ -14,7 +14,7 @@ import pytest
 
 from moorage import ConfigurationError
 from moorage.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
-from tests.support.anew import rerun_module
+from tests.support.module_copies import rerun_module
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import (
     ARN,
