@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 import pika
 import pytest
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from moorage import (
     AsyncConnectorManager,
@@ -29,6 +32,7 @@ from moorage import (
     TopicNotFound,
     UnsupportedByVendor,
 )
+from moorage.adapters.messages._rabbitmq_reader import RabbitMqReader
 from moorage.adapters.messages.rabbitmq import RabbitMq
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 from moorage.domain.messages.publish_failures import PublishFault
@@ -493,3 +497,44 @@ async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> 
     assert ["2"] == [record.text for record in await read_count(reader, 1)]
     assert [] == await reader.poll(PollLimits(10, 1_000, 0.2))
     await reader.close()
+
+
+class Wire:
+    """A channel of the AMQP client whose messages a test delivers."""
+
+    def __init__(self) -> None:
+        self.on_consumer_cancel_callbacks: set[object] = set()
+        self.closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_message: Any = None
+        self.channel: Any = None
+
+    async def queue_declare(self, *_: object, **__: object) -> None:
+        """Do nothing, because the queue exists."""
+
+    async def basic_qos(self, **_: object) -> None:
+        """Do nothing, because the test delivers a limited number of messages."""
+
+    async def basic_consume(self, _: str, on_message: Any, **__: object) -> None:
+        """Remember the function that receives messages."""
+        self.on_message = on_message
+
+    async def deliver(self, count: int) -> None:
+        """Deliver messages, one in each cycle of the event loop."""
+        for tag in range(1, count + 1):
+            delivery = Basic.Deliver("consumer", tag, False, "", "orders")
+            header = ContentHeader(properties=Basic.Properties())
+            await self.on_message(
+                DeliveredMessage(delivery=delivery, header=header, body=b"1", channel=self.channel)
+            )
+            await asyncio.sleep(0)
+
+
+async def test_messages_that_arrive_together_are_read_together() -> None:
+    """A poll returns all messages of a burst, although the client passes them on one by one."""
+    wire = Wire()
+    reader = RabbitMqReader(None, wire)
+    await reader.consume("orders", prefetch=10, exclusive=False)
+    delivering = asyncio.create_task(wire.deliver(10))
+    assert 4 == len(await reader.take(PollLimits(4, 1_000, 1.0)))
+    assert 6 == len(await reader.take(PollLimits(100, 1_000, 1.0)))
+    await delivering

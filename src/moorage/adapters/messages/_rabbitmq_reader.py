@@ -50,6 +50,12 @@ _ABOVE_ANY_TAG: Final = 2**64
 _SEND_TIMEOUT: Final = 10.0
 """Seconds in which acknowledgements must leave this process."""
 
+_MOST_CYCLES: Final = 100
+"""Cycles of the event loop for which a first message waits for others that arrive with it."""
+
+_IDLE_CYCLES: Final = 3
+"""Cycles of the event loop without a further message, after which none is on its way here."""
+
 
 async def connect_reader(
     settings: RabbitMq, queues: Sequence[str], *, prefetch: int, exclusive: bool
@@ -125,6 +131,8 @@ class RabbitMqReader:
             with suppress(TimeoutError):
                 async with asyncio.timeout(limits.wait):
                     await self._arrived.wait()
+        if self._buffer:
+            await self._receive_more(limits.records)
         self._check()
         taken_messages: list[tuple[str, Any]] = []
         size = 0
@@ -135,6 +143,19 @@ class RabbitMqReader:
         tags = [message.delivery_tag for _, message in taken_messages]
         self._unsettled.update(dict.fromkeys(tags))
         return _records(taken_messages, [f"{self._name}-{tag}" for tag in tags])
+
+    async def _receive_more(self, limit: int) -> None:
+        """Receive messages that have reached this process already, so that they are read together.
+
+        The client passes on a few messages in each cycle of the event loop.
+        """
+        count = idle_cycles = 0
+        for _ in range(_MOST_CYCLES):
+            idle_cycles = 0 if len(self._buffer) > count else idle_cycles + 1
+            count = len(self._buffer)
+            if idle_cycles > _IDLE_CYCLES or count >= limit or self._failure is not None:
+                break
+            await asyncio.sleep(0)
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
         """Acknowledge messages; one frame acknowledges all before the first unsettled one."""
