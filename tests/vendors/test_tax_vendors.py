@@ -193,6 +193,16 @@ def test_hmrc_without_a_consultation_number_is_no_success() -> None:
             hub.tax().check_vat_number("GB553557881", requester="GB146295999727")
 
 
+def test_hmrc_refuses_an_unregistered_requester() -> None:
+    """HMRC's code tells an unregistered requester from an application without permission."""
+    sandbox = HmrcSandbox()
+    vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    with Hub([Account("hmrc", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        sandbox.fail(tax_subjects.hmrc_error(403, "INVALID_REQUEST"))
+        with pytest.raises(InvalidRequest):
+            hub.tax().check_vat_number("GB553557881", requester="GB146295999727")
+
+
 def test_address_at_hmrc_has_six_lines() -> None:
     """An address at HMRC has up to five lines and the postal code, in this order."""
     sandbox = HmrcSandbox()
