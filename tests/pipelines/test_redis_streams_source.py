@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -499,6 +500,25 @@ async def test_lost_connection_for_acknowledgements_is_reopened(
     await reader.commit([record])
     assert pending(server) == 0
     assert await reader.poll(MANY) == []
+    await reader.close()
+
+
+async def test_lease_can_be_extended_while_the_source_opens_again(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """An extension that begins while the source reconnects succeeds, or fails temporarily."""
+    await publish(private_server, Message("0"))
+    reader = source(private_server)
+    await reader.open(fail_on_revocation)
+    records = await reader.poll(MANY)
+    opening = asyncio.create_task(reader.open(fail_on_revocation))
+    while not opening.done():
+        with suppress(ConnectionFailed):
+            await reader.extend(records)
+        await asyncio.sleep(0)
+    await opening
+    await reader.commit(records)
+    assert 0 == pending(server)
     await reader.close()
 
 

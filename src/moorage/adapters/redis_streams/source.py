@@ -116,16 +116,18 @@ class RedisStreamsSource:
     async def open(self, _: Revocation, /) -> None:
         """Connect to Redis, and create missing consumer groups."""
         await self.close()
+        links: list[AsyncRedisLink] = []
         try:
-            self._polling = await connect_async(self._settings, self._settings.connect_timeout)
-            self._acknowledging_link = await connect_async(
-                self._settings, self._settings.connect_timeout
-            )
+            while len(links) < 2:
+                links.append(await connect_async(self._settings, self._settings.connect_timeout))
             for stream in self.streams:
-                await self._create_group(stream)
+                await self._create_group(links[0], stream)
         except BaseException:
-            await self.close()
+            for link in links:
+                link.close()
             raise
+        # A commit or an extension may begin at any time, and a connection has one user at a time.
+        self._polling, self._acknowledging_link = links
         if not self._was_open:
             # Entries that an earlier member of the same name left; later they would look like our
             # own.
@@ -133,11 +135,11 @@ class RedisStreamsSource:
             self._was_open = True
         self._next_claim = monotonic()
 
-    async def _create_group(self, stream: str) -> None:
+    async def _create_group(self, link: AsyncRedisLink, stream: str) -> None:
         # If a stream is deleted while the source reads it, its entries are all new.
         start = "0" if self._was_open else self._start
         words = ["XGROUP", "CREATE", stream, self.group, start, "MKSTREAM"]
-        await self._request(self._acknowledging_link, words, harmless_prefix="BUSYGROUP")
+        await self._request(link, words, harmless_prefix="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
         """Return this consumer's unfinished entries, then abandoned ones, then new ones.
