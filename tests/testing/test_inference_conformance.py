@@ -13,6 +13,7 @@ from moorage.contracts.inference import (
     FinishReason,
     Generation,
     GenerationRequest,
+    OpenedGeneration,
     TokenUsage,
     Turn,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.wire import Wire
+    from moorage.domain.http.server_sent_events import ServerSentEvent
     from moorage.domain.service.settings import Service
 
 
@@ -204,6 +206,115 @@ class _MissingVectorVendor(OpenAI):
             return Embeddings(vectors=vectors, usage=TokenUsage(input=1), model="m")
 
 
+class _ChangesStreamVendor(OpenAI):
+    """A faulty vendor that reads streamed answers wrongly."""
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration:
+        opened = await super().stream(wire, request)
+        return attrs.evolve(opened, events=self.change(opened.events))
+
+    def change(self, events: Any) -> Any:
+        """Return the changed reader of events."""
+        return events
+
+
+class _WrappedEvents:
+    """Reads events with another reader."""
+
+    def __init__(self, events: Any) -> None:
+        self.events = events
+
+    @property
+    def generation(self) -> Generation | None:
+        """The complete answer of the other reader."""
+        answer: Generation | None = self.events.generation
+        return answer
+
+    def read(self, event: ServerSentEvent, /) -> str:
+        """Return the text of the other reader."""
+        text: str = self.events.read(event)
+        return text
+
+
+class _LosesLastPieceVendor(_ChangesStreamVendor):
+    """A faulty vendor that loses pieces that end a sentence or have no space."""
+
+    def change(self, events: Any) -> Any:
+        class Events(_WrappedEvents):
+            def read(self, event: ServerSentEvent, /) -> str:
+                text = super().read(event)
+                return text if text.endswith(" ") else ""
+
+        return Events(events)
+
+
+class _EndsBrokenStreamVendor(_ChangesStreamVendor):
+    """A faulty vendor that reports an answer as complete at its first word."""
+
+    def change(self, events: Any) -> Any:
+        class Events(_WrappedEvents):
+            @property
+            def generation(self) -> Generation | None:
+                usage = TokenUsage(input=1)
+                complete = FinishReason.COMPLETE
+                answer = Generation(id=None, text="", finish=complete, usage=usage, model="m")
+                return self.events.generation or answer
+
+        return Events(events)
+
+
+class _IgnoresErrorEventVendor(_ChangesStreamVendor):
+    """A faulty vendor that ignores an error in a stream."""
+
+    def change(self, events: Any) -> Any:
+        class Events(_WrappedEvents):
+            def read(self, event: ServerSentEvent, /) -> str:
+                return "" if "error" in event.data else super().read(event)
+
+        return Events(events)
+
+
+class _LosesStreamedUsageVendor(_ChangesStreamVendor):
+    """A faulty vendor that does not count the tokens of a streamed answer."""
+
+    def change(self, events: Any) -> Any:
+        class Events(_WrappedEvents):
+            @property
+            def generation(self) -> Generation | None:
+                answer = super().generation
+                return answer and attrs.evolve(answer, usage=TokenUsage(input=1))
+
+        return Events(events)
+
+
+class _LosesStreamedCallsVendor(_ChangesStreamVendor):
+    """A faulty vendor that loses the tool calls of a streamed answer."""
+
+    def change(self, events: Any) -> Any:
+        class Events(_WrappedEvents):
+            @property
+            def generation(self) -> Generation | None:
+                answer = super().generation
+                return answer and attrs.evolve(answer, tool_calls=())
+
+        return Events(events)
+
+
+class _StreamsOtherRequestVendor(OpenAI):
+    """A faulty vendor that drops the instructions of a streamed request."""
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration:
+        return await super().stream(wire, attrs.evolve(request, instructions=None))
+
+
+class _DeliversAtOnceVendor(OpenAI):
+    """A faulty vendor that asks for a whole answer in place of a stream."""
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration:
+        await self.generate(wire, request, key=None)
+        return await super().stream(wire, request)
+
+
 FAULTY_VENDORS: tuple[type[OpenAI], ...] = (
     _DropsImagesVendor,
     _DropsInstructionsVendor,
@@ -223,6 +334,13 @@ FAULTY_VENDORS: tuple[type[OpenAI], ...] = (
     _OneErrorClassVendor,
     _UnsortedVectorsVendor,
     _MissingVectorVendor,
+    _LosesLastPieceVendor,
+    _EndsBrokenStreamVendor,
+    _IgnoresErrorEventVendor,
+    _LosesStreamedUsageVendor,
+    _LosesStreamedCallsVendor,
+    _StreamsOtherRequestVendor,
+    _DeliversAtOnceVendor,
 )
 
 

@@ -234,6 +234,8 @@ def anthropic() -> InferenceSubject:
             "pause_turn": FinishReason.UNKNOWN,
         },
         finished=lambda word: message(stop_reason=word),
+        error_event=b"event: error\ndata: "
+        b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
     )
 
 
@@ -422,6 +424,7 @@ def openai() -> InferenceSubject:
             "content_filter": FinishReason.REFUSED,
         },
         finished=lambda word: completion(reason=word),
+        error_event=b'data: {"error": {"message": "No.", "type": "server_error"}}\n\n',
         vectors=vectors,
     )
 
@@ -485,6 +488,7 @@ def mistral() -> InferenceSubject:
             "error": FinishReason.UNKNOWN,
         },
         finished=lambda word: completion(reason=word),
+        error_event=b'data: {"error": {"message": "No.", "type": "server_error"}}\n\n',
         vectors=vectors,
     )
 

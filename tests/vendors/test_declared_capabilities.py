@@ -237,6 +237,7 @@ CAPABILITIES: Final[dict[str, dict[str, str]]] = {
         "tools": "all",
         "schema": "all",
         "embeddings": "mistral openai",
+        "streams": "all",
     },
 }
 """For each contract, the vendors that have each capability: their names, or all but these names."""

@@ -26,7 +26,10 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     import attrs
 
-    from moorage.contracts.wire import Wire
+    from moorage.contracts.wire import MeteredResponse, Wire
+    from moorage.domain.http.server_sent_events import (
+        ServerSentEvent as ServerSentEvent,  # noqa: PLC0414 - vendors import the type from here
+    )
 
 _NO_TOKENS: Final = 0
 _TOOL_NAME: Final = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -48,6 +51,7 @@ class InferenceCapability(StrEnum):
     TOOLS = "tools"
     SCHEMA = "schema"
     EMBEDDINGS = "embeddings"
+    STREAMS = "streams"
 
 
 class Speaker(StrEnum):
@@ -387,6 +391,36 @@ class Generation:
             ) from None
 
 
+class AnswerEvents(Protocol):
+    """Reads the events of a streamed answer in a vendor's words, and collects the whole answer."""
+
+    @property
+    def generation(self) -> Generation | None:
+        """The complete answer; None until its last event was read."""
+        ...
+
+    def read(self, event: ServerSentEvent, /) -> str:
+        """Return the text that an event adds to the answer; "" if it adds none.
+
+        Raises:
+            VendorFailed: the event is an error, or cannot be read.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class OpenedGeneration:
+    """An answer whose events are being received.
+
+    Attributes:
+        arriving: stream of the events.
+        events: reads the events.
+    """
+
+    arriving: MeteredResponse
+    events: AnswerEvents
+
+
 @frozen
 class EmbeddingRequest:
     """A request for the vectors of texts, by which texts of similar meaning are found.
@@ -465,3 +499,5 @@ class InferenceVendor(Protocol):
     ) -> Generation: ...
 
     async def embed(self, wire: Wire, request: EmbeddingRequest, /) -> Embeddings: ...
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration: ...

@@ -30,6 +30,17 @@ class StreamedResponse(Protocol):
     def settle(self) -> None: ...
 
 
+class MeteredResponse(StreamedResponse, Protocol):
+    """A streamed response that uses tokens of the account's budget.
+
+    Until `count_tokens` is called, the response counts with the most tokens that it may use.
+    """
+
+    def count_tokens(self, used: int, /) -> None:
+        """Count the tokens that the vendor counted, instead of the most."""
+        ...
+
+
 class Wire(Protocol):
     """The functions that a vendor's operation may await, in sync and async programs alike.
 
@@ -140,6 +151,10 @@ class Wire(Protocol):
         self, request: Request, *, to: str = "", endpoint: str | None = None
     ) -> StreamedResponse:
         """Send a request, and return as soon as the headers of the response arrive."""
+        ...
+
+    async def open_within_budget(self, request: Request, *, most: int) -> MeteredResponse:
+        """Send a request like `open` that uses at most this many tokens of the account's budget."""
         ...
 
     async def execute(

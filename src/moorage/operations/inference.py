@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.declared.inference import InferenceContract
-from moorage.domain.values.uncopyable import Uncopyable
+from moorage.operations._inference import (
+    AsyncGenerationStream,
+    AsyncInferenceMethods,
+    GenerationStream,
+    InferenceMethods,
+)
 from moorage.runtime.bridge import run_now
-from moorage.services.contracts.flows import Flows
+from moorage.services.contracts.inference import InferenceFlows
 from moorage.services.contracts.live_configuration import CurrentOperations
 
 if TYPE_CHECKING:
@@ -22,12 +26,10 @@ if TYPE_CHECKING:
     )
     from moorage.services.contracts.live_configuration import FindDispatcher
 
-
-class InferenceFlows(Flows, InferenceContract):
-    """The operations of one tenant."""
+__all__ = ["AsyncGenerationStream", "AsyncInference", "GenerationStream", "Inference"]
 
 
-class Inference(Uncopyable):
+class Inference(InferenceMethods):
     """Asks language models of the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -73,7 +75,7 @@ class Inference(Uncopyable):
         return run_now(self._flows.run(InferenceFlows.embed, request, timeout=timeout))
 
 
-class AsyncInference(Uncopyable):
+class AsyncInference(AsyncInferenceMethods):
     """The asynchronous version of `Inference`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from moorage.contracts import inference
-from moorage.contracts.declaration import Contract, Requirements, changes, reads
+from moorage.contracts.declaration import Contract, Effect, Requirements, changes, reads
 from moorage.contracts.inference import (
     EmbeddingRequest,
     GenerationRequest,
@@ -25,6 +25,8 @@ class InferenceContract(Contract):
     kind = "inference"
     capabilities = InferenceCapability
     values = (inference,)
+    flows = {"stream": Effect.IMMEDIATE}
+    flow_verbs = {"stream": InferenceCapability.STREAMS}
 
     @changes()
     def generate(

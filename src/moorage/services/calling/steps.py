@@ -276,7 +276,8 @@ class CallOperations(FastPathSteps):
     async def _observed_stream(self, call: Call, streaming: StreamingExchange) -> Stream:
         """Return an observed stream; if that fails, release its slots and raise the error."""
         try:
-            stream: Stream = value_of(await self._finish(call, None, streaming))
+            step = streaming if self._wrap is None else self._wrap(streaming)
+            stream: Stream = value_of(await self._finish(call, None, step))
             stream.handed_over = True
         except BaseException:
             streaming.release()

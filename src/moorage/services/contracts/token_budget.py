@@ -21,11 +21,13 @@ from moorage.services.calling.attempt_result import AttemptResult
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.domain.http.requests import Headers
     from moorage.domain.resilience.admission import Gates
     from moorage.domain.service.plan import Plan
     from moorage.domain.state.commands import Ticket
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.call import Call
+    from moorage.services.calling.streaming import Stream
     from moorage.services.core.core import Core
 
 BUDGET: Final = "budget"
@@ -42,7 +44,8 @@ class BudgetedAttempts:
         core: the ports.
         plan: plan of the budget.
         most: most tokens that an attempt may use.
-        count: returns the tokens that the vendor counted in an answer.
+        count: returns the tokens that the vendor counted in an answer; None if the answer is still
+            arriving, so that its tokens are settled later.
         inner_step: makes one attempt.
     """
 
@@ -53,7 +56,7 @@ class BudgetedAttempts:
         core: Core,
         plan: Plan,
         most: int,
-        count: Callable[[Any], int],
+        count: Callable[[Any, TakenTokens], int | None],
         inner_step: AttemptStep,
     ) -> None:
         self._core = core
@@ -77,7 +80,7 @@ class BudgetedAttempts:
         try:
             result = await self._inner(call)
             if result.error is None:
-                counted = self._count(result.value)
+                counted = self._count(result.value, tokens)
         finally:
             tokens.settle(billed_tokens(call.ledger.current, self._most, counted))
         return result
@@ -112,6 +115,43 @@ class TakenTokens:
                 for rule, item in zip(self._gates.limits, self._tickets, strict=True)
             )
             self._core.post(GiveBack(self._gates, tickets))
+
+
+class MeteredStream:
+    """A streamed response of a vendor that counts with the most tokens until it is complete.
+
+    Args:
+        stream: the response.
+        tokens: tokens that the request took; None if the account has no budget.
+    """
+
+    def __init__(self, stream: Stream, tokens: TakenTokens | None) -> None:
+        self._stream = stream
+        self._tokens = tokens
+
+    @property
+    def status(self) -> int:
+        """The status code of the response."""
+        return self._stream.status
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the response."""
+        return self._stream.headers
+
+    async def read(self) -> bytes:
+        """Read the next bytes of the response; b"" at the end."""
+        return await self._stream.read()
+
+    def settle(self) -> None:
+        """Close the response early, and drop the remaining bytes."""
+        self._stream.settle()
+
+    def count_tokens(self, used: int, /) -> None:
+        """Give back the tokens of the budget that the vendor did not count."""
+        if self._tokens is not None:
+            self._tokens.settle(max(0, used))
+            self._tokens = None
 
 
 async def take_tokens(

@@ -26,7 +26,7 @@ from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
 from moorage.services.contracts.consent_renewal import renewed_credentials
-from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts
+from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts, MeteredStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.call import Call
     from moorage.services.calling.steps import CallOperations, StepWrapper
     from moorage.services.calling.streaming import Stream
+    from moorage.services.contracts.token_budget import TakenTokens
     from moorage.services.core.core import Core
 
 R = TypeVar("R")
@@ -295,7 +296,7 @@ class VendorWire:
             return await self.send(request, parse=parse, key=key, reads=reads)  # type: ignore[no-any-return]  # the result of `parse`
         plan = self._calling.plans.find(name, self.tenant, None)
 
-        def count(response: Response) -> int:
+        def count(response: Response, _: TakenTokens) -> int:
             return used(parse(response))
 
         return await self._send(  # type: ignore[no-any-return]  # the result of `parse`
@@ -308,9 +309,39 @@ class VendorWire:
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send a request, and return as soon as the headers of the response arrive."""
+        return await self._open(request, to=to, endpoint=endpoint)
+
+    async def open_within_budget(self, request: Request, *, most: int) -> MeteredStream:
+        """Send a request like `open` that uses tokens of the account's budget, if it has one.
+
+        Raises:
+            RateLimitExceeded: the budget does not have the `most` tokens that the request may use.
+        """
+        name = service_name(self.account, BUDGET)
+        if name not in self._calling.plans.services:
+            return MeteredStream(await self._open(request), None)
+        plan = self._calling.plans.find(name, self.tenant, None)
+        taken: list[TakenTokens] = []
+
+        def count_later(_: Stream, tokens: TakenTokens) -> None:
+            taken.append(tokens)
+
+        wrap = partial(BudgetedAttempts, self._core, plan, most, count_later)
+        stream = await self._open(request, wrap=wrap)
+        return MeteredStream(stream, taken[-1])
+
+    async def _open(
+        self,
+        request: Request,
+        *,
+        to: str = "",
+        endpoint: str | None = None,
+        wrap: StepWrapper | None = None,
+    ) -> Stream:
         self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
-        return await self._calling.reading(None, self._sent, contract=self._contract).stream(
+        flows = self._calling.reading(None, self._sent, contract=self._contract, wrap=wrap)
+        return await flows.stream(
             service_name(self.account, to),
             request,
             tenant=self.tenant,

@@ -8,6 +8,8 @@ contain the checks of every contract.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -17,6 +19,7 @@ from moorage.contracts.inference import (
     FinishReason,
     GenerationRequest,
     InferenceCapability,
+    ModelTool,
 )
 from moorage.contracts.value_codec import pack, unpack
 from moorage.errors import ConnectionFailed, VendorFailed
@@ -24,7 +27,7 @@ from moorage.testing.kits import contract_conformance
 from moorage.testing.kits._contract_harness import through_async_hub, through_hub
 from moorage.testing.kits.checks import require
 from moorage.testing.kits.contract_conformance import ContractSubject, DeclaredHarness
-from moorage.testing.sandboxes.base import Lost
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +38,22 @@ __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "Inferenc
 
 _KEY: Final = "letter-17/kind"
 _QUESTION: Final = "Is this an invoice or a reminder?"
+_LAST_WORD: Final = "reminder"
+_WORDS: Final = f"an invoice or a {_LAST_WORD}"
+_CALLING: Final = GenerationRequest(
+    "Use find_order.",
+    tools=[
+        ModelTool(
+            "find_order",
+            "Find an order.",
+            {
+                "type": "object",
+                "properties": {"number": {"type": "string"}, "year": {"type": "integer"}},
+                "required": ["number", "year"],
+            },
+        )
+    ],
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +68,8 @@ class InferenceSubject(ContractSubject):
             arguments of a tool call that are not JSON.
         words: the vendor's words for the reason why a model stopped, with their meanings.
         finished: makes a successful response with one of these words.
+        error_event: an event by which the vendor ends a streamed answer with an error, as sent;
+            empty if the vendor has no streams.
         vectors: makes a successful response with these vectors, in this order of the texts'
             numbers; None if the vendor has no embeddings.
     """
@@ -59,6 +80,7 @@ class InferenceSubject(ContractSubject):
     unreadable: tuple[Response, ...]
     words: Mapping[str, FinishReason]
     finished: Callable[[str], Response]
+    error_event: bytes = b""
     vectors: Callable[[Mapping[int, list[float]]], Response] | None = None
 
 
@@ -72,6 +94,15 @@ class Harness(DeclaredHarness):
     ) -> Any:
         """Ask for the next turn of a conversation; by default of one question."""
         return await self("generate", request or GenerationRequest(_QUESTION), idempotency_key=key)
+
+    async def read(self, arriving: Any, *, pieces: list[str]) -> Any:
+        """Read a streamed answer to its end, collect its pieces, and return the complete answer."""
+        while True:
+            piece = arriving.read()
+            piece = await piece if isawaitable(piece) else piece
+            if not piece:
+                return arriving.generation
+            pieces.append(piece)
 
 
 Factory: TypeAlias = Callable[[], InferenceSubject]
@@ -170,6 +201,65 @@ async def a_lost_answer_is_requested_again(make: Open) -> None:
         require(len(harness.sandbox.requests) > sent_count, "A repeat sent nothing.")
 
 
+async def a_stream_has_the_same_answer(make: Open) -> None:
+    """A streamed answer is requested and read like a whole one, and its pieces are its text."""
+    async with make() as harness:
+        if InferenceCapability.STREAMS not in harness.capabilities:
+            return
+        for request, expected in (*harness.subject.requests, (_CALLING, {})):
+            pieces: list[str] = []
+            answer = await harness.read(await harness("stream", request), pieces=pieces)
+            body = harness.sandbox.requests[-1].json()
+            for name, value in expected.items():
+                require(
+                    body.get(name) == value,
+                    f"A streamed request has {body.get(name)!r} as {name}, not {value!r}.",
+                )
+            whole_answer = await harness.generate(request)
+            require(answer is not None, "A stream ended without an answer.")
+            require("".join(pieces) == answer.text, "The pieces of a stream are not its text.")
+            for name in ("text", "finish", "vendor_finish", "usage", "model"):
+                streamed, whole = getattr(answer, name), getattr(whole_answer, name)
+                require(streamed == whole, f"A stream has {streamed!r} as {name}, not {whole!r}.")
+            calls = [
+                [(call.name, call.arguments) for call in item.tool_calls]
+                for item in (answer, whole_answer)
+            ]
+            require(calls[0] == calls[1], f"A stream has the tool calls {calls[0]}.")
+            require(unpack(pack(answer)) == answer, "A streamed result cannot be stored.")
+
+
+async def a_broken_stream_is_a_failure(make: Open) -> None:
+    """If a stream breaks, the error is raised, the text is kept, and nothing is sent again."""
+    async with make() as harness:
+        if InferenceCapability.STREAMS not in harness.capabilities:
+            return
+        require(harness.subject.error_event, "The subject lacks an `error_event`.")
+        for ending, error in ((b"", ConnectionFailed), (harness.subject.error_event, VendorFailed)):
+            for is_begun in (True, False):
+                sent_count = len(harness.sandbox.requests)
+                harness.sandbox.fail(*[AlteredAnswer(partial(_cut, ending, is_begun=is_begun))] * 2)
+                pieces: list[str] = []
+                arriving = await harness("stream", GenerationRequest(_WORDS))
+                step = f"A stream that ends with {ending!r}"
+                await harness.refused(error, harness.read(arriving, pieces=pieces), step)
+                harness.sandbox.forget_faults()
+                require(arriving.generation is None, "A broken stream has a complete answer.")
+                require(arriving.text == "".join(pieces), "The text of a broken stream is lost.")
+                require(bool(pieces) == is_begun, f"A broken stream had {len(pieces)} pieces.")
+                require(
+                    len(harness.sandbox.requests) - sent_count == 1 + (not is_begun),
+                    "Only a stream without any text may be requested again.",
+                )
+
+
+def _cut(ending: bytes, response: Response, *, is_begun: bool) -> Response:
+    """Return a streamed response that breaks off within its text, or before its first text."""
+    position = response.body.index(_LAST_WORD.encode())
+    start = response.body.rfind(b"\n\n", 0, position) + 2 if is_begun else 0
+    return response.evolve(body=response.body[:start] + ending)
+
+
 async def nothing_shows_the_conversation(make: Open) -> None:
     """No repr of a request or a result shows a text of the conversation."""
     async with make() as harness:
@@ -186,6 +276,8 @@ _ALL_CHECKS: Final = (
     an_incomplete_answer_is_a_failure,
     vectors_belong_to_their_texts,
     a_lost_answer_is_requested_again,
+    a_stream_has_the_same_answer,
+    a_broken_stream_is_a_failure,
     nothing_shows_the_conversation,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.inference import (
@@ -59,6 +60,14 @@ async def embed(vendor: ScenarioVendor) -> Any:
     return len((await vendor("embed", EmbeddingRequest(["an invoice", "a reminder"]))).vectors)
 
 
+async def stream(vendor: ScenarioVendor) -> Any:
+    """Ask for an answer, and receive it in pieces."""
+    question = Turn("Use find_order to find order 1042.")
+    arriving = await vendor("stream", GenerationRequest([question], tools=[TOOL]))
+    generation = arriving.finish()
+    return (await generation if isawaitable(generation) else generation).finish
+
+
 BASIC: Final[dict[str, Scenario]] = {"generate": generate}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
@@ -67,4 +76,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     InferenceCapability.TOOLS: call_tool,
     InferenceCapability.SCHEMA: partial(generate, schema=SCHEMA),
     InferenceCapability.EMBEDDINGS: embed,
+    InferenceCapability.STREAMS: stream,
 }

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.inference import ToolCall
+from moorage.contracts.inference import OpenedGeneration, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.inference import ModelImage, TokenUsage
-    from moorage.vendor_sdk import Response, Service
+    from moorage.contracts.inference import (
+        AnswerEvents,
+        GenerationRequest,
+        ModelImage,
+        ServerSentEvent,
+        TokenUsage,
+    )
+    from moorage.vendor_sdk import Request, Response, Service, Wire
 
 _MOST_TOKENS: Final = 10**15
 """The largest budget, which a store counts exactly."""
@@ -53,6 +59,40 @@ class ModelAccount(sdk.ApiVendor):
         """Return the vendor's API, and the account's budget if it has one."""
         budget = sdk.token_budget(self.name, daily=self.daily_tokens, monthly=self.monthly_tokens)
         return {**super().services(), **budget}
+
+
+async def open_answer(
+    wire: Wire, sent_request: Request, request: GenerationRequest, events: AnswerEvents
+) -> OpenedGeneration:
+    """Send a request for an answer in pieces.
+
+    Args:
+        wire: sends the request.
+        sent_request: request in the vendor's words.
+        request: request of the caller.
+        events: reads the events of the answer.
+    """
+    response = await wire.open_within_budget(
+        sent_request.evolve(idempotent=True), most=request.most_tokens
+    )
+    return OpenedGeneration(arriving=response, events=events)
+
+
+def read_event(event: ServerSentEvent, vendor: str) -> tuple[Response, sdk.Answer]:
+    """The data of an event, as a response and as an answer.
+
+    Raises:
+        VendorFailed: the data is not a JSON object, or reports an error.
+    """
+    response = sdk.Response(200, body=event.data.encode())
+    answer = sdk.read_answer(response)
+    if answer.value("error"):
+        error = answer.object("error")
+        code = error.text("code") or error.text("type")
+        raise sdk.VendorFailed(
+            f"{vendor} ended its answer with an error before it was complete.", vendor_code=code
+        )
+    return response, answer
 
 
 def base64_text(image: ModelImage) -> str:

@@ -22,18 +22,28 @@ from moorage.contracts.inference import (
 from moorage.vendors.inference._accounts import (
     ModelAccount,
     base64_text,
+    open_answer,
     read_arguments,
+    read_event,
     read_tool_call,
     total_tokens,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from moorage.contracts.inference import EmbeddingRequest, GenerationRequest, ModelTool, Turn
+    from moorage.contracts.inference import (
+        EmbeddingRequest,
+        GenerationRequest,
+        ModelTool,
+        OpenedGeneration,
+        ServerSentEvent,
+        Turn,
+    )
     from moorage.vendor_sdk import Response, Wire
 
 _SCHEMA_NAME: Final = "answer"
+_END_OF_STREAM: Final = "[DONE]"
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +57,7 @@ class CompletionsAccount(ModelAccount):
         dimensions_field: name of the field with the length of vectors.
         cached_field: path of the number of cached tokens in the usage.
         finish_reasons: meanings of the vendor's words for the reason why a model stopped.
+        stream_options: fields of a request whose answer arrives in pieces.
         embedding_model: name of the model for embeddings.
     """
 
@@ -59,6 +70,7 @@ class CompletionsAccount(ModelAccount):
     dimensions_field: ClassVar[str]
     cached_field: ClassVar[str]
     finish_reasons: ClassVar[Mapping[str, FinishReason]]
+    stream_options: ClassVar[Mapping[str, Any]] = {"stream": True}
 
     embedding_model: str
 
@@ -70,12 +82,17 @@ class CompletionsAccount(ModelAccount):
         return await wire.send_within_budget(
             sent_request.evolve(idempotent=True),
             key=key,
-            parse=partial(
-                read_completion, reasons=self.finish_reasons, cached_field=self.cached_field
-            ),
+            parse=self._read,
             most=request.most_tokens,
             used=total_tokens,
         )
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration:
+        """Create a completion of a conversation, which arrives in pieces."""
+        body = {**self._body(request), **self.stream_options}
+        sent_request = sdk.Request.post(self.completions_path, json=body)
+        events = CompletionEvents(self.name, self._read)
+        return await open_answer(wire, sent_request, request, events)
 
     async def embed(self, wire: Wire, request: EmbeddingRequest, /) -> Embeddings:
         """Create the vectors of texts."""
@@ -95,6 +112,11 @@ class CompletionsAccount(ModelAccount):
             reads=True,
         )
 
+    def _read(self, response: Response) -> Generation:
+        return read_completion(
+            response, reasons=self.finish_reasons, cached_field=self.cached_field
+        )
+
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": request.model or self.model,
@@ -108,6 +130,78 @@ class CompletionsAccount(ModelAccount):
         if request.schema is not None:
             body["response_format"] = _response_format(request.schema)
         return sdk.merged(body, sdk.extra_for(self.name, request.extra))
+
+
+class CompletionEvents:
+    """Collects the chunks of a streamed completion.
+
+    Args:
+        vendor: name of the vendor, for errors.
+        read_answer: reads the complete answer.
+    """
+
+    def __init__(self, vendor: str, read_answer: Callable[[Response], Generation]) -> None:
+        self._vendor = vendor
+        self._read_answer = read_answer
+        self._fields: dict[str, Any] = {}
+        self._texts: dict[str, list[str]] = {"content": [], "refusal": []}
+        self._calls: dict[int, _ArrivingCall] = {}
+        self._reason: str | None = None
+        self.generation: Generation | None = None
+
+    def read(self, event: ServerSentEvent, /) -> str:
+        """Return the text of a chunk; the last event ends the answer."""
+        if event.data == _END_OF_STREAM:
+            self.generation = self._read_answer(self._response())
+            return ""
+        _, chunk = read_event(event, self._vendor)
+        for name in ("id", "model", "usage"):
+            if chunk.value(name) is not None:
+                self._fields[name] = chunk.value(name)
+        choice = next(iter(chunk.objects("choices")), None)
+        if choice is None:
+            return ""
+        self._reason = choice.text("finish_reason") or self._reason
+        delta = choice.object("delta")
+        for number, item in enumerate(delta.objects("tool_calls")):
+            index = item.integer("index")
+            self._calls.setdefault(number if index is None else index, _ArrivingCall()).add(item)
+        text, refusal = _text_of(delta), delta.text("refusal") or ""
+        self._texts["content"].append(text)
+        self._texts["refusal"].append(refusal)
+        return text or refusal
+
+    def _response(self) -> Response:
+        """The answer as if it had not been streamed."""
+        texts = {name: "".join(parts) or None for name, parts in self._texts.items()}
+        calls = [self._calls[index].body for index in sorted(self._calls)]
+        choice = {"finish_reason": self._reason, "message": {**texts, "tool_calls": calls}}
+        return sdk.Response(200, body=json.dumps({**self._fields, "choices": [choice]}).encode())
+
+
+class _ArrivingCall:
+    """A tool call whose parts arrive in several chunks."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._name: str | None = None
+        self._arguments: list[str] = []
+
+    def add(self, item: sdk.Answer) -> None:
+        """Add the part of the call that a chunk has; some vendors send an object as arguments."""
+        self._id = item.text("id") or self._id
+        self._name = item.text("function.name") or self._name
+        arguments = item.value("function.arguments")
+        if arguments is not None:
+            self._arguments.append(
+                arguments if isinstance(arguments, str) else json.dumps(arguments)
+            )
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The call as in an answer that is not streamed."""
+        function = {"name": self._name, "arguments": "".join(self._arguments)}
+        return {"id": self._id, "function": function}
 
 
 def _messages(request: GenerationRequest, instructions_role: str) -> list[dict[str, Any]]:

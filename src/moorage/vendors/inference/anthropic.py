@@ -6,6 +6,7 @@ request whose response was lost is sent again.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -22,7 +23,9 @@ from moorage.contracts.inference import (
 from moorage.vendors.inference._accounts import (
     ModelAccount,
     base64_text,
+    open_answer,
     read_arguments,
+    read_event,
     read_tool_call,
     total_tokens,
 )
@@ -30,7 +33,12 @@ from moorage.vendors.inference._accounts import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.inference import GenerationRequest, Turn
+    from moorage.contracts.inference import (
+        GenerationRequest,
+        OpenedGeneration,
+        ServerSentEvent,
+        Turn,
+    )
     from moorage.vendor_sdk import Response, Wire
 
 API_VERSION: Final = "2023-06-01"
@@ -117,6 +125,68 @@ def read_message(response: Response) -> Generation:
     )
 
 
+class MessageEvents:
+    """Collects the events of a streamed message."""
+
+    def __init__(self) -> None:
+        self._message: dict[str, Any] = {}
+        self._blocks: dict[int, _ArrivingBlock] = {}
+        self.generation: Generation | None = None
+
+    def read(self, event: ServerSentEvent, /) -> str:
+        """Return the text of an event; the event `message_stop` ends the answer."""
+        response, answer = read_event(event, "Anthropic")
+        kind, index = answer.text("type"), answer.integer("index") or 0
+        if kind == "message_start":
+            self._message = dict(answer.object("message").raw)
+        elif kind == "content_block_start":
+            block = self._blocks[index] = _ArrivingBlock(answer.object("content_block"))
+            return block.text
+        elif kind == "content_block_delta":
+            if index not in self._blocks:
+                raise sdk.malformed(response, "content_block_start")
+            return self._blocks[index].add(answer.object("delta"))
+        elif kind == "message_delta":
+            usage = {**(self._message.get("usage") or {}), **_present(answer.object("usage"))}
+            reason = answer.text("delta.stop_reason")
+            self._message = {**self._message, "usage": usage, "stop_reason": reason}
+        elif kind == "message_stop":
+            content = [self._blocks[index].body for index in sorted(self._blocks)]
+            body = json.dumps({**self._message, "content": content})
+            self.generation = read_message(sdk.Response(200, body=body.encode()))
+        return ""
+
+
+def _present(answer: sdk.Answer) -> dict[str, Any]:
+    """The fields of an answer that have a value."""
+    return {name: value for name, value in answer.raw.items() if value is not None}
+
+
+class _ArrivingBlock:
+    """A block of a message whose parts arrive in several events."""
+
+    def __init__(self, start: sdk.Answer) -> None:
+        self._start = start.raw
+        self.text = (start.text("text") or "") if start.text("type") == "text" else ""
+        self._texts = [self.text]
+        self._inputs: list[str] = []
+
+    def add(self, delta: sdk.Answer) -> str:
+        """Add a part of the block, and return its text."""
+        self._inputs.append(delta.text("partial_json") or "")
+        text = (delta.text("text") or "") if delta.text("type") == "text_delta" else ""
+        self._texts.append(text)
+        return text
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The block as in an answer that is not streamed."""
+        if self._start.get("type") == "text":
+            return {**self._start, "text": "".join(self._texts)}
+        arguments = "".join(self._inputs)
+        return {**self._start, **({"input": read_arguments(arguments)} if arguments else {})}
+
+
 @attrs.frozen(kw_only=True)
 class Anthropic(ModelAccount):
     """An account at Anthropic.
@@ -133,7 +203,7 @@ class Anthropic(ModelAccount):
     kinds = ("inference",)
     api_version = API_VERSION
     capabilities: ClassVar[frozenset[str]] = sdk.members_of(
-        InferenceCapability, "images tools schema"
+        InferenceCapability, "images tools schema streams"
     )
 
     auth = sdk.api_key("x-api-key")
@@ -161,6 +231,12 @@ class Anthropic(ModelAccount):
             most=request.most_tokens,
             used=total_tokens,
         )
+
+    async def stream(self, wire: Wire, request: GenerationRequest, /) -> OpenedGeneration:
+        """Create a message, which arrives in pieces."""
+        body = {**self._body(request), "stream": True}
+        sent_request = sdk.Request.post("/v1/messages", json=body)
+        return await open_answer(wire, sent_request, request, MessageEvents())
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         body: dict[str, Any] = {

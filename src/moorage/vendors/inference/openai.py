@@ -68,6 +68,10 @@ class OpenAI(CompletionsAccount):
     dimensions_field = "dimensions"
     cached_field = "prompt_tokens_details.cached_tokens"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = _FINISH
+    stream_options: ClassVar[Mapping[str, Any]] = {
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
 
     embedding_model: str = "text-embedding-3-small"
     organization: str | None = None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list
 from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.base import SandboxRequest, refusal, reply
 from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.inference.base import ModelSandbox, texts_in, tokens_of
+from moorage.testing.sandboxes.inference.base import (
+    ModelSandbox,
+    event_stream,
+    parts_of,
+    texts_in,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +35,7 @@ _REQUEST: Final[dict[str, Any]] = {
     "output_config": {"format": {"type!": words("json_schema"), "schema!": dict}, "effort": str},
     "service_tier": words("auto standard_only"),
     "stop_sequences": [str],
+    "stream": bool,
     "temperature": (int, float),
     "thinking": dict,
     "tool_choice": dict,
@@ -131,30 +139,54 @@ class AnthropicSandbox(ModelSandbox):
             call = {"id": f"toolu_{self.number():04}", "name": turn.tool, "input": turn.arguments}
             content.append({"type": "tool_use", **call, "caller": {"type": "direct"}})
         all_texts = [text for item in body["messages"] for text in texts_in(item["content"])]
-        return reply(
-            {
-                "id": f"msg_{self.number():04}",
-                "type": "message",
-                "role": "assistant",
-                "model": body["model"],
-                "content": content,
-                "container": None,
-                "stop_reason": reason,
-                "stop_sequence": None,
-                "stop_details": None,
-                "usage": {
-                    "input_tokens": tokens_of(*all_texts),
-                    "output_tokens": tokens_of(turn.text),
-                    "cache_creation_input_tokens": 0,
-                    "cache_read_input_tokens": 0,
-                    "cache_creation": None,
-                    "inference_geo": None,
-                    "output_tokens_details": None,
-                    "server_tool_use": None,
-                    "service_tier": "standard",
-                },
-            }
-        )
+        message: dict[str, Any] = {
+            "id": f"msg_{self.number():04}",
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "content": content,
+            "container": None,
+            "stop_reason": reason,
+            "stop_sequence": None,
+            "stop_details": None,
+            "usage": {
+                "input_tokens": tokens_of(*all_texts),
+                "output_tokens": tokens_of(turn.text),
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0,
+                "cache_creation": None,
+                "inference_geo": None,
+                "output_tokens_details": None,
+                "server_tool_use": None,
+                "service_tier": "standard",
+            },
+        }
+        return _streamed(message) if body.get("stream") else reply(message)
+
+
+def _streamed(message: dict[str, Any]) -> Response:
+    """Return a message as events: its blocks in parts, and at last the reason and the usage."""
+    usage = {**message["usage"], "output_tokens": 1}
+    start = {**message, "content": [], "stop_reason": None, "usage": usage}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": start},
+        {"type": "ping"},
+    ]
+    for index, block in enumerate(message["content"]):
+        is_text = block["type"] == "text"
+        text = block["text"] if is_text else json.dumps(block["input"])
+        head = {**block, "text": ""} if is_text else {**block, "input": {}}
+        name, kind = ("text", "text_delta") if is_text else ("partial_json", "input_json_delta")
+        events.append({"type": "content_block_start", "index": index, "content_block": head})
+        events += [
+            {"type": "content_block_delta", "index": index, "delta": {"type": kind, name: part}}
+            for part in parts_of(text)
+        ]
+        events.append({"type": "content_block_stop", "index": index})
+    delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    events.append({"type": "message_delta", "delta": delta, "usage": message["usage"]})
+    events.append({"type": "message_stop"})
+    return event_stream(*((event["type"], event) for event in events))
 
 
 def _check_body(body: Any) -> None:

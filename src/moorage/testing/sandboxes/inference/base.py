@@ -10,11 +10,13 @@ off.
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC
 from collections import deque
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.http.requests import Response
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
@@ -78,6 +80,25 @@ def vector_of(text: str, dimensions: int) -> list[float]:
     """Return a vector of a text; equal texts have equal vectors."""
     digest = sha256(text.encode()).digest()
     return [round(digest[number % len(digest)] / 255 - 0.5, 4) for number in range(dimensions)]
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the parts in which the model writes a text: words with the space after them."""
+    return re.findall(r"\S+\s*|\s+", text)
+
+
+def event_stream(*events: tuple[str | None, object]) -> Response:
+    """Return a response with server-sent events, each with its name and its data.
+
+    Data that is no text is sent as JSON. Without a name, an event has only data.
+    """
+    lines = [
+        ("" if name is None else f"event: {name}\n")
+        + f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
+        for name, data in events
+    ]
+    body = "".join(lines).encode()
+    return Response(200, {"Content-Type": "text/event-stream; charset=utf-8"}, body)
 
 
 class ModelSandbox(base.Sandbox, ABC):

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.base import reply
-from moorage.testing.sandboxes.inference.base import ModelSandbox, texts_in, tokens_of, vector_of
+from moorage.testing.sandboxes.inference.base import (
+    ModelSandbox,
+    event_stream,
+    parts_of,
+    texts_in,
+    tokens_of,
+    vector_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,21 +120,52 @@ class CompletionsSandbox(ModelSandbox, ABC):
             **self.choice_details(),
         }
         tokens_in, tokens_out = tokens_of(*texts), tokens_of(turn.text)
-        return reply(
-            {
-                "id": f"cmpl-{self.number():04}",
-                "object": "chat.completion",
-                "created": _CREATED,
-                "model": body["model"],
-                "choices": [choice],
-                "usage": {
-                    "prompt_tokens": tokens_in,
-                    "completion_tokens": tokens_out,
-                    "total_tokens": tokens_in + tokens_out,
-                    **self.usage_details(),
-                },
-            }
-        )
+        completion = {
+            "id": f"cmpl-{self.number():04}",
+            "object": "chat.completion",
+            "created": _CREATED,
+            "model": body["model"],
+            "choices": [choice],
+            "usage": {
+                "prompt_tokens": tokens_in,
+                "completion_tokens": tokens_out,
+                "total_tokens": tokens_in + tokens_out,
+                **self.usage_details(),
+            },
+        }
+        return self._streamed(completion, choice) if body.get("stream") else reply(completion)
+
+    def usage_chunks(self, usage: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the fields of the chunk that ends the answer, and of the chunk with the usage."""
+        return [{"usage": usage}]
+
+    def _streamed(self, completion: dict[str, Any], choice: dict[str, Any]) -> Response:
+        """Return a completion as chunks: each word of the text, and each tool call in parts."""
+        message: dict[str, Any] = choice["message"]
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        for name in ("content", "refusal"):
+            deltas += [{name: part} for part in parts_of(message.get(name) or "")]
+        for index, call in enumerate(message.get("tool_calls", ())):
+            arguments: str = call["function"]["arguments"]
+            head = {**call, "function": {**call["function"], "arguments": ""}}
+            deltas.append({"tool_calls": [{"index": index, **head}]})
+            deltas += [
+                {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
+                for part in parts_of(arguments)
+            ]
+        chunk = {
+            "id": completion["id"],
+            "object": "chat.completion.chunk",
+            "created": completion["created"],
+            "model": completion["model"],
+        }
+        choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        chunks = [{**chunk, "choices": [item]} for item in choices]
+        end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+        first, *others = self.usage_chunks(completion["usage"])
+        chunks.append({**chunk, "choices": [end], **first})
+        chunks += [{**chunk, "choices": [], **fields} for fields in others]
+        return event_stream(*((None, item) for item in chunks), (None, "[DONE]"))
 
     def choice_details(self) -> dict[str, Any]:
         """Return the vendor's further fields of a choice."""

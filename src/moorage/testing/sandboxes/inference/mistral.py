@@ -37,6 +37,7 @@ class MistralSandbox(CompletionsSandbox):
         "metadata": dict,
         "response_format": FORMAT,
         "stop": (str, list),
+        "stream": bool,
         "safe_prompt": bool,
         "tools": [TOOL],
         "tool_choice": (str, dict),

@@ -37,6 +37,8 @@ class OpenAISandbox(CompletionsSandbox):
         "response_format": FORMAT,
         "stop": (str, list),
         "store": bool,
+        "stream": bool,
+        "stream_options": {"include_usage": bool},
         "tools": [TOOL],
         "tool_choice": (str, dict),
         "parallel_tool_calls": bool,
@@ -75,6 +77,10 @@ class OpenAISandbox(CompletionsSandbox):
         if turn.is_refused:
             return {"content": None, "refusal": turn.text, "annotations": []}
         return {"refusal": None, "annotations": []}
+
+    def usage_chunks(self, usage: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the fields of the last chunks; the usage is in a chunk without choices."""
+        return [{"usage": None}, {"usage": usage}]
 
     def usage_details(self) -> dict[str, Any]:
         """Return OpenAI's further fields of the usage."""
