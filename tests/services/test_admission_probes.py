@@ -250,7 +250,7 @@ async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> No
     world.clock.advance(10)
 
     async def probe() -> None:
-        await manager.run("vat", gate.stand, timeout=100)
+        await manager.run("vat", gate.wait, timeout=100)
 
     running_probe = world.start(probe)
     await gate.reached()

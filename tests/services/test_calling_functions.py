@@ -50,7 +50,7 @@ async def test_function_that_probes_holds_its_slot_for_the_longer_timeout(
     gate = world.gate()
 
     async def probe() -> None:
-        await manager.run("vat", gate.stand, timeout=timeout)
+        await manager.run("vat", gate.wait, timeout=timeout)
 
     running_probe = world.start(probe)
     await gate.reached()

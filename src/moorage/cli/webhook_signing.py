@@ -98,8 +98,7 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
         for kind, argument, _ in _placeholders(timestamp_template)
         if kind == _MARK
     ]
-    headers_to_add = frozenset[str | bytes]([*headers, *(header.encode() for header in headers)])
-    delivery = Delivery(headers, parts.body, names=headers_to_add, url=parts.url)
+    delivery = Delivery(headers, parts.body, names=frozenset(headers), url=parts.url)
     content = scheme.signs[0].fill(TemplateValues(delivery, None, parts.parameters, marks))
     signature = digest(key, content, _HASHES[scheme.algorithm])
     encoded_signature = _encoded_body(signature, scheme.encoding)

@@ -25,7 +25,6 @@ from moorage.errors import (
 from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
-from moorage.services.contracts.consent_renewal import renewed_credentials
 from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts, MeteredStream
 
 if TYPE_CHECKING:
@@ -196,6 +195,10 @@ class VendorWire:
         /,
     ) -> Credentials | OAuthCredentials | None:
         """Return credentials that replace stale ones; one caller of all processes renews them."""
+        from moorage.services.contracts.consent_renewal import (  # noqa: PLC0415 - loads OpenSSL
+            renewed_credentials,
+        )
+
         self.require_consent_store()
         credentials = await renewed_credentials(
             self._core, self, consent, stale, renew, seconds_left=self._time_left
