@@ -59,7 +59,7 @@ class RecordingPorts:
         recent_credentials: Any,
         _use: Any = None,
         contract: Any = None,
-        _wrap: Any = None,
+        wrap: Any = None,
     ) -> RecordingPorts:
         """Record the parser and the contract, and return the fake core."""
         self.contracts.append(contract)

@@ -206,7 +206,8 @@ async def a_stream_has_the_same_answer(make: Open) -> None:
     async with make() as harness:
         if InferenceCapability.STREAMS not in harness.capabilities:
             return
-        for request, expected in (*harness.subject.requests, (_CALLING, {})):
+        no_fields: Mapping[str, Any] = {}
+        for request, expected in (*harness.subject.requests, (_CALLING, no_fields)):
             pieces: list[str] = []
             answer = await harness.read(await harness("stream", request), pieces=pieces)
             body = harness.sandbox.requests[-1].json()

@@ -147,7 +147,8 @@ class MessageEvents:
                 raise sdk.malformed(response, "content_block_start")
             return self._blocks[index].add(answer.object("delta"))
         elif kind == "message_delta":
-            usage = {**(self._message.get("usage") or {}), **_present(answer.object("usage"))}
+            earlier_usage = sdk.as_answer(self._message).object("usage").raw
+            usage = {**earlier_usage, **_present(answer.object("usage"))}
             reason = answer.text("delta.stop_reason")
             self._message = {**self._message, "usage": usage, "stop_reason": reason}
         elif kind == "message_stop":

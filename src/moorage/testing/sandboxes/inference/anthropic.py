@@ -167,7 +167,7 @@ class AnthropicSandbox(ModelSandbox):
 def _streamed(message: dict[str, Any]) -> Response:
     """Return a message as events: its blocks in parts, and at last the reason and the usage."""
     usage = {**message["usage"], "output_tokens": 1}
-    start = {**message, "content": [], "stop_reason": None, "usage": usage}
+    start: dict[str, Any] = {**message, "content": [], "stop_reason": None, "usage": usage}
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": start},
         {"type": "ping"},
@@ -175,7 +175,7 @@ def _streamed(message: dict[str, Any]) -> Response:
     for index, block in enumerate(message["content"]):
         is_text = block["type"] == "text"
         text = block["text"] if is_text else json.dumps(block["input"])
-        head = {**block, "text": ""} if is_text else {**block, "input": {}}
+        head: dict[str, Any] = {**block, **({"text": ""} if is_text else {"input": {}})}
         name, kind = ("text", "text_delta") if is_text else ("partial_json", "input_json_delta")
         events.append({"type": "content_block_start", "index": index, "content_block": head})
         events += [

@@ -161,7 +161,8 @@ class CompletionsSandbox(ModelSandbox, ABC):
         }
         choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
         chunks = [{**chunk, "choices": [item]} for item in choices]
-        end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+        reason = choice["finish_reason"]
+        end: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": reason}
         first, *others = self.usage_chunks(completion["usage"])
         chunks.append({**chunk, "choices": [end], **first})
         chunks += [{**chunk, "choices": [], **fields} for fields in others]
