@@ -21,7 +21,15 @@ from tests.scaffold.test_scaffold import UNUSED_PLUGINS
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINES = {"chat": 47, "einvoices": 79, "push": 56, "signatures": 104, "sms": 51, "tax": 62}
+LINES = {
+    "chat": 47,
+    "einvoices": 79,
+    "inference": 86,
+    "push": 56,
+    "signatures": 104,
+    "sms": 51,
+    "tax": 62,
+}
 """The contracts whose vendors follow from their declarations, and the length of each vendor."""
 COMPLEX = sorted(CONTRACTS.keys() - LINES.keys())
 """The contracts that the template cannot express."""
