@@ -215,7 +215,7 @@ def test_a_restarted_server_serves_the_next_call(
     # gRPC tells of a new connection in a thread or a task, perhaps only after the answer.
     def is_counted() -> bool:
         harness.call()
-        return harness.connector.statistics().created == 2
+        return bool(harness.connector.statistics().created == 2)
 
     wait_until(is_counted, "the count of the connection")
     statistics = harness.connector.statistics()
