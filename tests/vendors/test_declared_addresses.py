@@ -1,4 +1,4 @@
-"""Each vendor's addresses, API version, headers and webhooks are those of its documentation."""
+"""Each vendor's addresses, API version, headers and webhooks are those of written lists."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def default_options(vendor: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vendor", ADDRESSES)
 def test_services_have_the_addresses_of_the_vendor(vendor: str, tmp_path: Path) -> None:
-    """With the default options, requests go to the documented address of each service."""
+    """With the default options, requests go to the listed address of each service."""
     kind: Any = vendor_class(vendor)
     fixture = fixture_of(vendor, tmp_path)
     options = {
@@ -278,7 +278,7 @@ def test_services_have_the_addresses_of_the_vendor(vendor: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("vendor", OTHER_ADDRESSES)
 def test_other_addresses_are_those_of_the_vendor(vendor: str) -> None:
-    """By default, a login or download uses the documented address."""
+    """By default, a login or download uses the listed address."""
     options = default_options(vendor)
 
     assert OTHER_ADDRESSES[vendor] == {name: options[name] for name in OTHER_ADDRESSES[vendor]}
@@ -292,7 +292,7 @@ def test_vendor_declares_the_version_of_its_api(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", sorted(vendor_names()))
 def test_requests_have_the_headers_of_the_vendor(vendor: str) -> None:
-    """Each request names the version and the format that the vendor documents."""
+    """Each request names the version and the format that are listed for the vendor."""
     kind: Any = vendor_class(vendor)
 
     assert HEADERS.get(vendor, {}) == dict(getattr(kind, "headers", None) or {})
@@ -300,7 +300,7 @@ def test_requests_have_the_headers_of_the_vendor(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", sorted(vendor_names()))
 def test_webhooks_have_the_scheme_of_the_vendor(vendor: str) -> None:
-    """The webhooks of a vendor are verified by the scheme that the vendor documents."""
+    """The webhooks of a vendor are verified by the scheme that is listed for it."""
     assert WEBHOOKS.get(vendor) == vendor_class(vendor).webhook
 
 

@@ -1,4 +1,4 @@
-"""Each vendor declares exactly the capabilities that its documentation describes."""
+"""Each vendor declares exactly the capabilities that are listed for it."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def vendors_with(kind: str, capability: str) -> set[str]:
 
 @pytest.mark.parametrize("vendor", sorted(vendor_names()))
 def test_vendor_declares_its_capabilities(vendor: str) -> None:
-    """A vendor declares a capability if and only if its documentation describes the feature."""
+    """A vendor declares a capability if and only if the capability is listed for it."""
     kind = vendor_class(vendor).kinds[0]
 
     assert vendor_class(vendor).capabilities == {

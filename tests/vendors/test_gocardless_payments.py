@@ -520,7 +520,7 @@ def test_webhooks_of_a_failed_payment(shop: SandboxHub) -> None:
 def test_cause_of_a_failed_payment_has_a_reason(
     shop: SandboxHub, cause: str, reason: DeclineReason
 ) -> None:
-    """Each cause in GoCardless' documentation of failures is a reason of a decline."""
+    """Each listed cause of a failure at GoCardless is a reason of a decline."""
     payment = shop.collect()
     shop.time += 86_400
     shop.sandbox.fail_payment(payment.ref.id, cause)

@@ -136,7 +136,7 @@ def test_bad_key_is_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_ping_reads_a_documented_resource(name: str, tmp_path: Path) -> None:
-    """A ping is a GET of a resource that the vendor documents, at this account."""
+    """A ping is a GET of the resource that is listed for the vendor, at this account."""
     vendor, fixture = vendor_and_sandbox(name, tmp_path)
     request = vendor.ping()
     fixture.close()

@@ -1,4 +1,4 @@
-"""The error that each code of a vendor's documentation becomes, whatever the status."""
+"""The error that each listed code of a vendor becomes, whatever the status."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ CODES: Final[list[tuple[str, type[ConnectorError], str]]] = [
 def test_code_of_a_refusal_decides_the_error(
     vendor: str, kind: type[ConnectorError], codes: str
 ) -> None:
-    """Each code in a vendor's documentation becomes an error of its class."""
+    """Each listed code of a vendor becomes an error of its class."""
     classify = cast("Any", vendor_class(vendor)).refusals
     status = 409 if kind is VendorRejected and vendor == "berlin_group" else 400
     errors = {

@@ -177,7 +177,7 @@ STATUSES: Final = {
     "vonage": ("400 422", "401 403"),
     "woocommerce": ("400", "401 403"),
 }
-"""The statuses of wrong requests and of refused credentials in the vendors' documents."""
+"""The statuses that mean a wrong request or refused credentials, by vendor."""
 
 
 @pytest.mark.parametrize("name", STATUSES)
