@@ -171,7 +171,7 @@ def test_message_has_service_time_and_attempts() -> None:
     error = errors.RateLimitExceeded("too fast!", service="vat", retry_at=SOON, attempts=2)
 
     assert (
-        "vat: too fast! Come back at 2031-05-06T07:08:09.010+00:00. 2 attempts were made. "
+        "vat: too fast! Try again at 2031-05-06T07:08:09.010+00:00. 2 attempts were made. "
         "Reduce the rate of calls, or wait until `retry_at`, if the error states it."
     ) == str(error)
 
@@ -265,4 +265,4 @@ def test_retry_time_beyond_the_calendar_is_shown_as_its_last_time() -> None:
     error = errors.RateLimitExceeded("wait.")
     error.due = core.moment, 10**30
 
-    assert "Come back at 9999-12-31" in str(error)
+    assert "Try again at 9999-12-31" in str(error)

@@ -213,7 +213,7 @@ class ConnectorError(Exception):
         if not sentences[0].endswith((".", "!", "?")):
             sentences[0] += "."
         if self.retry_at is not None:
-            sentences.append(f"Come back at {self.retry_at.isoformat(timespec='milliseconds')}.")
+            sentences.append(f"Try again at {self.retry_at.isoformat(timespec='milliseconds')}.")
         if self.attempts > 1:
             sentences.append(f"{self.attempts} attempts were made.")
         sentences.append(_shortened(self.remedy))
@@ -334,7 +334,7 @@ class ConfigurationError(ConnectorError):
     def __str__(self) -> str:
         if len(self._others) > 1:
             place = self._source or "the configuration"
-            return _list_of(f"{len(self._others)} things are wrong in {place}:", self._others)
+            return _list_of(f"{len(self._others)} problems in {place}:", self._others)
         text = str(self._others[0]) if self._others else super().__str__()
         if self.path and not self._others:
             text = f"{self.path}: {text}"

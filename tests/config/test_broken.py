@@ -58,7 +58,7 @@ def test_all_mistakes_of_a_configuration_are_reported_together() -> None:
         "sms.prefer",
     } <= set(paths)
     first, *lines = str(excinfo.value).splitlines()
-    assert f"{len(paths)} things are wrong in the configuration:" == first
+    assert f"{len(paths)} problems in the configuration:" == first
     assert [f"  {problem}" for problem in excinfo.value.problems] == lines
     unpickled_error = pickle.loads(pickle.dumps(excinfo.value))  # noqa: S301 - our own
     assert excinfo.value.problems == unpickled_error.problems
@@ -75,7 +75,7 @@ def test_text_of_an_error_is_bounded() -> None:
     first, *lines, last = str(excinfo.value).splitlines()
     count = len(excinfo.value.problems)
     assert 150 <= count
-    assert f"{count} things are wrong in the configuration:" == first
+    assert f"{count} problems in the configuration:" == first
     assert [f"  {problem}" for problem in excinfo.value.problems[:100]] == lines
     assert f"  {count - 100} more are in `problems`." == last
 
@@ -101,7 +101,7 @@ def test_error_begins_with_the_configuration_file(count: int, tmp_path: Path) ->
     text = str(excinfo.value)
     beginnings = [
         f"{file}: services.a.retry.max_attempts (line 3): ",
-        f"2 things are wrong in {file}:\n",
+        f"2 problems in {file}:\n",
     ]
     assert text.startswith(beginnings[count - 1])
     assert text == str(pickle.loads(pickle.dumps(excinfo.value)))  # noqa: S301 - our own

@@ -43,7 +43,7 @@ def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
         (401, AuthenticationFailed, "not accepted"),
         (402, VendorRejected, "refused"),
         (403, AuthenticationFailed, "does not allow"),
-        (404, VendorRejected, "no such thing"),
+        (404, VendorRejected, "does not exist"),
         (408, VendorFailed, "failed"),
         (409, VendorRejected, "conflicts"),
         (412, VendorRejected, "condition"),

@@ -201,13 +201,13 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
     """If a file exists, nothing is written, unless `force` is set."""
     own_path = tmp_path / "b.txt"
     own_path.write_text("mine")
-    with pytest.raises(ConfigurationError, match="exists already") as excinfo:
+    with pytest.raises(ConfigurationError, match="already exists") as excinfo:
         write({"a.txt": "new", "b.txt": "new"}, tmp_path)
     assert "--into" == excinfo.value.path
     assert ("mine", [own_path]) == (own_path.read_text(), [*tmp_path.iterdir()])
     write({"b.txt": "new"}, tmp_path, force=True)
     assert "new" == own_path.read_text()
-    with pytest.raises(ConfigurationError, match=r"and so does 1 more file\."):
+    with pytest.raises(ConfigurationError, match=r"as does 1 more file"):
         write({"b.txt": "", ".": ""}, tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
     home_directory, other_path = tmp_path / "home", tmp_path / "elsewhere.txt"
     home_directory.mkdir()
     (home_directory / "a.txt").symlink_to(other_path)
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         write({"a.txt": "new"}, home_directory)
     assert not other_path.exists()
 

@@ -293,7 +293,11 @@ def _forgeable_subject() -> kit.AccountingSubject:
 
 
 WRONG = [
-    ("the_chart_and_the_taxes_are_read", as_quickbooks(_WithoutAccountClassVendor), "is no asset"),
+    (
+        "the_chart_and_the_taxes_are_read",
+        as_quickbooks(_WithoutAccountClassVendor),
+        "is not an asset",
+    ),
     ("a_contact_is_found", as_odoo(_UnfilteredContactsVendor), "contacts were found"),
     ("a_contact_is_found", as_quickbooks(_CreatesInsteadOfChangingVendor), "a different reference"),
     ("an_invoice_is_written", as_odoo(_CreatesTwiceVendor), "not written once each|twice"),

@@ -264,7 +264,7 @@ WRONG = [
     ("a_tenant_without_secrets_is_refused", _ShowsSecretsProvider, "A refusal shows a secret"),
     ("an_unknown_key_is_no_error", _RefusesKeyIdsProvider, "raised CredentialNotFound"),
     ("an_unknown_key_is_no_error", _IgnoresTenantOfKeyIdProvider, "belongs to another"),
-    ("a_requested_key_is_returned", _KeylessProvider, "k1 is not given"),
+    ("a_requested_key_is_returned", _KeylessProvider, "k1 was not returned"),
     ("nothing_shows_a_secret", _TextTableProvider, "is shown"),
     (
         "concurrent_callers_get_their_own_secrets",

@@ -121,7 +121,9 @@ def test_more_texts_than_openai_accepts_are_refused_before_sending() -> None:
     subject = openai()
     with hub_of(subject) as hub:
         hub.inference().embed(EmbeddingRequest(["a"] * 2_048))
-        with pytest.raises(InvalidData, match="2049 texts, but the vendor takes 2048") as excinfo:
+        with pytest.raises(
+            InvalidData, match="2049 texts, but the vendor accepts at most 2048"
+        ) as excinfo:
             hub.inference().embed(EmbeddingRequest(["a"] * 2_049))
 
     assert "texts" == excinfo.value.field

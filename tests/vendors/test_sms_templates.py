@@ -202,11 +202,26 @@ def test_infobip_reports_to_the_url_of_the_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "vendor, options, fields, words",
     [
-        ("twilio", {"whatsapp_sender": None}, {}, "over whatsapp needs a sender"),
-        ("twilio", {"rcs_sender": None}, {"channel": "rcs"}, "over rcs needs a sender"),
-        ("infobip", {"whatsapp_sender": None}, {}, "over whatsapp needs a sender"),
-        ("infobip", {"rcs_sender": None}, {"channel": "rcs"}, "over rcs needs a sender"),
-        ("infobip", {"sender": None}, {"sms_fallback": "Ready."}, "in place of a message"),
+        ("twilio", {"whatsapp_sender": None}, {}, "needs a sender for a message over whatsapp"),
+        (
+            "twilio",
+            {"rcs_sender": None},
+            {"channel": "rcs"},
+            "needs a sender for a message over rcs",
+        ),
+        ("infobip", {"whatsapp_sender": None}, {}, "needs a sender for a message over whatsapp"),
+        (
+            "infobip",
+            {"rcs_sender": None},
+            {"channel": "rcs"},
+            "needs a sender for a message over rcs",
+        ),
+        (
+            "infobip",
+            {"sender": None},
+            {"sms_fallback": "Ready."},
+            "replaces an undelivered message",
+        ),
         ("infobip", {}, {"variables": {"type": "Ada"}}, "which Infobip reserves"),
     ],
 )

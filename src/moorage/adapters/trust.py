@@ -93,7 +93,7 @@ def _problem(name: str, cause: str) -> Problem:
     return Problem(
         name,
         f"{cause}.",
-        "Pass PEM files, or their content; and the password of the key if it has one.",
+        "Pass PEM files or their content, and the password of the key if it has one.",
     )
 
 

@@ -36,7 +36,7 @@ def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
 def no_secrets_error() -> ConfigurationError:
     """Return the error for a missing or empty webhook secret."""
     return ConfigurationError(
-        "A webhook secret is unset, empty, or white space: it would accept any sender.",
+        "A webhook secret is unset, empty, or white space, so it would accept any sender.",
         path="webhook_secrets",
         remedy="Pass the secret that the vendor shows for this endpoint, as str or bytes.",
     )

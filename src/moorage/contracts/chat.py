@@ -162,15 +162,15 @@ def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
     for name, size in sizes.items():
         if size > limits.get(name, size):
             raise InvalidData(
-                f"The {_NAMES.get(name, name)} has {size} characters, but the vendor takes"
-                f" {limits[name]} at most.",
+                f"The {_NAMES.get(name, name)} has {size} characters, but the vendor accepts"
+                f" at most {limits[name]}.",
                 field=_FIELDS.get(name, name),
                 remedy="Shorten this text, and give a link to the rest.",
             )
     if len(message.buttons) > limits.get("buttons", len(message.buttons)):
         raise InvalidData(
-            f"The message has {len(message.buttons)} buttons, but the vendor takes"
-            f" {limits['buttons']} at most.",
+            f"The message has {len(message.buttons)} buttons, but the vendor accepts"
+            f" at most {limits['buttons']}.",
             field="buttons",
             remedy="Remove some buttons.",
         )

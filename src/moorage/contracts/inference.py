@@ -467,8 +467,8 @@ def check_batch(request: EmbeddingRequest, limits: Mapping[str, int]) -> None:
     most_texts = limits.get("texts", len(request.texts))
     if len(request.texts) > most_texts:
         raise InvalidData(
-            f"The request has {len(request.texts)} texts, but the vendor takes {most_texts} at"
-            " most.",
+            f"The request has {len(request.texts)} texts, but the vendor accepts at most"
+            f" {most_texts}.",
             field="texts",
             remedy="Send the texts in several requests.",
         )

@@ -28,7 +28,7 @@ def _is_name(_: object, attribute: attrs.Attribute[str], value: object) -> None:
         raise InvalidData(
             f"{str(value)[:80]!r} cannot be the {attribute.name} of a reference.",
             field=attribute.name,
-            remedy="Give a short name of small letters, digits, '-', '_' and '.'.",
+            remedy="Give a short name of lowercase letters, digits, '-', '_' and '.'.",
         )
 
 
@@ -120,7 +120,7 @@ class Ref:
 
 def _unreadable_error(text: str, field: str) -> InvalidData:
     return InvalidData(
-        f"{text} is not the text of a reference.",
+        f"{text} is not a reference in text form.",
         field=field,
-        remedy="Give the `ref` of an earlier result, or the text that str(ref) made.",
+        remedy="Give the `ref` of an earlier result, or the text that str(ref) returned.",
     )

@@ -152,7 +152,7 @@ def _pause(evidence: Evidence) -> Iterator[Violation]:
     outcome = evidence.faults.get("429")
     error = None if outcome is None else outcome.error
     if isinstance(error, RateLimitExceeded) and error.retry_at is None:
-        yield Violation("The error does not say when to try again.")
+        yield Violation("The error does not state when to try again.")
 
 
 def _sent_keys(evidence: Evidence) -> Iterator[Violation]:
@@ -347,8 +347,8 @@ RULES: Final = (
     _fault_rule(
         "lost answer",
         "lost",
-        "A lost answer is reported as such.",
-        "Let errors of the wire pass.",
+        "A lost answer is reported as ConnectionFailed or OutcomeUnknown.",
+        "Do not catch errors that the wire raises.",
         ConnectionFailed,
         OutcomeUnknown,
     ),
@@ -395,7 +395,7 @@ RULES: Final = (
     Rule(
         name="pause",
         tier=Tier.SILVER,
-        sentence="The error for HTTP 429 says when to try again.",
+        sentence="The error for HTTP 429 states when to try again.",
         remedy="Leave `retry_at` to the service, which reads Retry-After.",
         check=_pause,
         applies_to=at_a_sandbox,

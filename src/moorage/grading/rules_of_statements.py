@@ -140,7 +140,7 @@ def _refusals(evidence: Evidence) -> Iterator[Violation]:
     if evidence.services and all(
         service.classify is None for service in evidence.services.values()
     ):
-        yield Violation("No service reads the vendor's own words of a refusal.")
+        yield Violation("No service reads the vendor's own error messages.")
 
 
 def _ping(evidence: Evidence) -> Iterator[Violation]:
@@ -212,7 +212,7 @@ def _imports(evidence: Evidence) -> Iterator[Violation]:
                     is_own or name.startswith(_ALLOWED_PACKAGES)
                 ):
                     line = Line(shown_path(module.path), cast("ast.stmt", node).lineno)
-                    yield Violation(f"{name} is not promised to vendors.", line)
+                    yield Violation(f"{name} is not a stable name for vendors.", line)
 
 
 def _purity(evidence: Evidence) -> Iterator[Violation]:
@@ -255,7 +255,7 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
             for value in _defaults(node):
                 if isinstance(value, ast.Attribute) and value.attr in _SUCCESSES:
                     line = Line(shown_path(module.path), value.lineno)
-                    yield Violation(f"A word that the table lacks is read as {value.attr}.", line)
+                    yield Violation(f"A status that the table lacks is read as {value.attr}.", line)
 
 
 def _defaults(node: ast.AST) -> Iterator[ast.expr]:
@@ -397,7 +397,7 @@ RULES: Final = (
     Rule(
         name="purity",
         tier=Tier.BRONZE,
-        sentence="The modules use no clock, chance, thread, file or socket.",
+        sentence="The modules use no clock, random number, thread, file or socket.",
         remedy="Await the wire, which sends and waits.",
         check=_purity,
         applies_to=over_http,
@@ -453,7 +453,7 @@ RULES: Final = (
     Rule(
         name="refusals",
         tier=Tier.SILVER,
-        sentence="The vendor's own words of a refusal are read.",
+        sentence="The vendor's own error messages are read.",
         remedy="State `refusals`.",
         check=_refusals,
         applies_to=over_http,
@@ -469,8 +469,8 @@ RULES: Final = (
     Rule(
         name="unknown words",
         tier=Tier.SILVER,
-        sentence="A word that no table has is never a success.",
-        remedy="Let other words mean UNKNOWN.",
+        sentence="A status that no table has is never a success.",
+        remedy="Read other statuses as UNKNOWN.",
         check=_unknown_words,
         applies_to=applies_to_all,
     ),

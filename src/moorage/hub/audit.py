@@ -163,7 +163,7 @@ class AuditTrail(Uncopyable):
             raise ConfigurationError(
                 "This audit trail has no keys to seal it with.",
                 path="audit.keys",
-                remedy="Make keys with `generate_keys` and configure them, such as keys ="
+                remedy="Create keys with `generate_keys` and configure them, such as keys ="
                 " 'secret://env/AUDIT_KEYS'.",
             )
         sealed_at = self._clock.utc()

@@ -28,9 +28,9 @@ def write(texts: Mapping[str, str], folder: Path, *, force: bool = False) -> lis
     existing_paths = [path for path in paths if os.path.lexists(path)]
     if existing_paths and not force:
         others = len(existing_paths) - 1
-        more = f", and so {'does 1 more file' if others == 1 else f'do {others} more files'}"
+        more = f", as {'does 1 more file' if others == 1 else f'do {others} more files'}"
         raise ConfigurationError(
-            f"The file {existing_paths[0]} exists already{more if others else ''}.",
+            f"The file {existing_paths[0]} already exists{more if others else ''}.",
             path="--into",
             remedy="Use another folder, or overwrite the files with --force.",
         )

@@ -280,7 +280,7 @@ def test_unknown_exceptions_are_raised_unchanged(harnesses: Callable[..., Harnes
     with pytest.raises(ZeroDivisionError):
         harness.publish("orders", Message(b"1"))
     health = harness.finish(harness.publisher.health(1.0))
-    assert health.text == "MemoryBroker cannot be asked."
+    assert health.text == "The health of MemoryBroker cannot be read."
 
 
 def test_operations_can_be_run_by_name(memory_harness: Callable[..., Harness]) -> None:

@@ -189,7 +189,7 @@ def test_number_of_requests_is_bounded(harness: Harness, server: Server) -> None
     """A request beyond `max_pending` raises BulkheadFull, and is not sent."""
     connector = harness.connector(server.url, max_pending=1)
     subscription = harness.subscribe(connector, until=0)
-    with pytest.raises(BulkheadFull, match="use the WebSocket connection already"):
+    with pytest.raises(BulkheadFull, match="already use the WebSocket connection"):
         harness.request(connector, "echo")
     harness.finish(subscription.close())
 

@@ -34,7 +34,7 @@ def test_migrate_creates_missing_tables_and_leaves_existing_ones_alone(database_
     shop.close()
 
     assert [0, 0] == [item.exit_code for item in output]
-    assert "The tables are there.\n" == output[0].output
+    assert "The tables exist.\n" == output[0].output
 
 
 def test_error_for_missing_tables_names_the_command(any_database_url: str) -> None:
@@ -55,7 +55,7 @@ def test_check_command_fails_on_errors_without_a_traceback(sql_url: str) -> None
     bad_shop.close()
 
     assert [0, 1] == [item.exit_code for item in output]
-    assert "Nothing is amiss.\n" == output[0].output
+    assert "No problems were found.\n" == output[0].output
     assert output[1].output.startswith("configuration: paymets: ")
 
 

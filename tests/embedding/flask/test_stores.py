@@ -433,7 +433,7 @@ def test_missing_database_and_missing_tables_raise_different_errors(postgresql_u
     """A missing database is reported as unavailable; missing tables raise a different error."""
     stored_url = sqlalchemy.engine.make_url(postgresql_url)
     missing_url = stored_url.set(database="nobody_made_this").render_as_string(hide_password=False)
-    for url, message in ((missing_url, "did not do it"), (postgresql_url, "no tables")):
+    for url, message in ((missing_url, "could not be reached"), (postgresql_url, "lacks a table")):
         with closing(Database(url)) as database, pytest.raises(StorageUnavailable, match=message):
             log_in(database).find(LogQuery())
 

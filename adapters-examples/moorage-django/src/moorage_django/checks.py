@@ -79,7 +79,8 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
 
 def _missing_log_message(names: Sequence[str]) -> checks.CheckMessage:
     return checks.Warning(
-        f"moorage-django does not store {', '.join(names)} in the log, because moorage is newer.",
+        f"moorage-django does not store {', '.join(names)} in the log, because the installed"
+        " moorage is newer.",
         hint="Upgrade moorage-django, and run its migrations.",
         id="moorage.W010",
     )
@@ -117,7 +118,7 @@ def _of_databases(picked: ProjectSettings) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS, so a request that fails"
             " would undo the records of its calls.",
-            hint=f'Set it to moorage_django.beside(DATABASES["{DEFAULT_DB_ALIAS}"]).',
+            hint=f'Set the database to moorage_django.beside(DATABASES["{DEFAULT_DB_ALIAS}"]).',
             id="moorage.E006",
         )
 
@@ -143,8 +144,8 @@ def _of_stores(picked: ProjectSettings, url: str | None) -> Iterator[checks.Chec
         )
     if isinstance(picked.state, str) and has_password(picked.state):
         yield checks.Warning(
-            "MOORAGE['STATE'] has a password in it, and Django shows it with every error that it"
-            " reports.",
+            "MOORAGE['STATE'] contains a password, and Django shows the setting with every error"
+            " that it reports.",
             hint='Leave STATE out, and set [state] url = "${STATE_URL}" in the configuration.',
             id="moorage.W009",
         )

@@ -53,8 +53,8 @@ def meaning(error: Exception) -> ConnectorError:
         return ConfigurationError(
             "Tables of moorage are missing in the database, or lack columns.",
             path="MOORAGE.DATABASE",
-            remedy="Run manage.py migrate moorage_django for each database: manage.py check"
-            " --database … says which.",
+            remedy="Run manage.py migrate moorage_django for each database that manage.py check"
+            " --database … lists.",
         )
     return StorageUnavailable(
         f"The database could not be used ({type(error).__name__}).",

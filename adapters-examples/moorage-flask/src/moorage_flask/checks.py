@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage_flask.objects import MoorageObjects
 
 _URLS: Final = {
-    "database": "Give an engine or a session of SQLAlchemy, or a URL that its make_url(…) made.",
+    "database": "Give an engine or a session of SQLAlchemy, or a URL object from its make_url(…).",
     "state": "Wrap it: moorage.Secret(…).",
     "aside": "Give the path of a SQLite file.",
 }
@@ -108,7 +108,7 @@ def _inline_findings(objects: MoorageObjects) -> Iterator[Finding]:
         if isinstance(value, str) and has_password(value):
             yield Finding(
                 "secret-in-settings",
-                f"MOORAGE.{name.upper()} has a password in it. Debuggers and error trackers show"
+                f"MOORAGE.{name.upper()} contains a password. Debuggers and error trackers show"
                 " app.config.",
                 remedy,
             )
@@ -131,9 +131,10 @@ def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:
         if account.vendor.webhook is not None and not account.webhook_secrets:
             yield Finding(
                 "webhook-without-secret",
-                f"The webhooks of {account.name} are all refused: there is no secret to verify"
+                f"All webhooks of {account.name} are refused, because there is no secret to verify"
                 " them with.",
-                f"Set vendors.{account.name}.webhook_secrets, or ignore this if it sends none.",
+                f"Set vendors.{account.name}.webhook_secrets, or ignore this if the vendor sends"
+                " none.",
             )
 
 
@@ -141,8 +142,8 @@ def _keys(objects: MoorageObjects) -> Iterator[Finding]:
     if objects.stores.forgets_credentials:
         yield Finding(
             "credentials-in-memory",
-            "Stored credentials and OAuth tokens are lost when a process ends: storing them in a"
-            " database server requires SQLAlchemy 2.",
+            "Stored credentials and OAuth tokens are lost when a process ends, because storing them"
+            " in a database server requires SQLAlchemy 2.",
             "Set ASIDE to a SQLite file, or install SQLAlchemy 2.",
         )
     if objects.stores.cipher is not None:

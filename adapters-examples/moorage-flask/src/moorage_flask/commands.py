@@ -67,7 +67,7 @@ def _passed_on(name: str) -> click.Command:
 def migrate() -> None:
     """Create missing tables and files."""
     current_moorage.migrate()
-    click.echo("The tables are there.")
+    click.echo("The tables exist.")
 
 
 @click.command
@@ -80,11 +80,11 @@ def check() -> None:
     if any(single_finding.severe for single_finding in problems):
         sys.exit(_UNWELL)
     if not problems:
-        click.echo("Nothing is amiss.")
+        click.echo("No problems were found.")
 
 
 @click.command
-@click.option("--once", is_flag=True, help="Do what is due, and end.")
+@click.option("--once", is_flag=True, help="Do everything that is due, then stop.")
 @click.option(
     "--pause", default=1.0, show_default=True, help="Seconds to wait when nothing is due."
 )
@@ -142,7 +142,7 @@ def export(name: str, *, tenant: bool) -> None:
 @click.argument("name")
 @_tenant
 @click.confirmation_option(
-    prompt="Erase the data permanently, including calls and webhooks that still wait?"
+    prompt="Erase the data permanently, including waiting calls and webhooks?"
 )
 @with_appcontext
 def erase(name: str, *, tenant: bool) -> None:

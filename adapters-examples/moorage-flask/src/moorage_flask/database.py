@@ -138,13 +138,13 @@ class Database:
         """Return the moorage error for an error of SQLAlchemy."""
         if isinstance(error, DataError):
             return InvalidData(
-                f"{self.where} cannot hold a value.",
-                remedy="Compare the tables with those of this release of moorage_flask.",
+                f"{self.where} cannot store a value.",
+                remedy="Compare the tables with the tables of this release of moorage_flask.",
             )
         driver_message = str(getattr(error, "orig", "")).lower()
         if "column" in driver_message and any(words in driver_message for words in _LACKS_COLUMN):
             return ConfigurationError(
-                f"A table in {self.where} lacks a column of this release.",
+                f"A table in {self.where} lacks a column that this release needs.",
                 path="MOORAGE.DATABASE",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
             )
@@ -154,12 +154,13 @@ class Database:
             is_missing and isinstance(error, ProgrammingError)
         ):
             return StorageUnavailable(
-                f"{self.where} has no tables for this.",
+                f"{self.where} lacks a table of moorage.",
                 remedy="Run `flask moorage migrate`, or your own migrations.",
             )
         return StorageUnavailable(
-            f"{self.where} did not do it ({type(error).__name__}).",
-            remedy="Check that it is up, and that its user may read and write moorage's tables.",
+            f"{self.where} refused a statement or could not be reached ({type(error).__name__}).",
+            remedy="Check that it is running, and that its user may read and write moorage's"
+            " tables.",
         )
 
     def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:

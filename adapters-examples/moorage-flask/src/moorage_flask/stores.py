@@ -200,7 +200,7 @@ class Stores:
     def _beside_host(self) -> StateStorage:
         """Return a store of shared state in the application's database, on separate connections."""
         if not MODERN:
-            raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
+            raise _needs_modern("the state", "STATE", "Set STATE, such as to redis://localhost/0")
         from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
 
         return SqlStorage(_reachable(self._database))

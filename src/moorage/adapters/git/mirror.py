@@ -384,9 +384,7 @@ def _refusal(refused_updates: Sequence[_Update]) -> ConnectorError:
         f"{update.ref} {update.text}" for update in refused_updates[:_MOST_SHOWN_REFS]
     )
     texts = " ".join(update.text for update in refused_updates)
-    message = f"The target did not take {len(refused_updates)} refs: {list_text}"[
-        :_SHOWN_CHARACTERS
-    ]
+    message = f"The target refused {len(refused_updates)} refs: {list_text}"[:_SHOWN_CHARACTERS]
     if any(word in texts for word in ("non-fast-forward", "fetch first", "stale info")):
         return ChangedMeanwhile(
             message,

@@ -37,7 +37,7 @@ def health_of(
             text=text,
             remedy=remedy,
         )
-    text, remedy = f"{title} cannot be asked.", "Read the log of the program."
+    text, remedy = f"The health of {title} cannot be read.", "Read the log of the program."
     if isinstance(error, ConnectorError):
         text, remedy = error.message, error.remedy
     return ConnectorHealth(

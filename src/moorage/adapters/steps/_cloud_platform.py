@@ -99,13 +99,15 @@ class CloudRuns:
         """
         if step.workspace.gives_files or step.workspace.takes_files:
             raise InvalidData(
-                f"The step {step.name!r} has files; a cloud neither provides nor collects files.",
+                f"The step {step.name!r} has files, but a cloud platform neither provides nor"
+                " collects files.",
                 field="workspace",
                 remedy="Leave the files in a storage that the step reads and writes itself.",
             )
         if step.resources.processes is not None:
             raise InvalidData(
-                f"The step {step.name!r} limits its processes, but no cloud can limit them.",
+                f"The step {step.name!r} limits its processes, but a cloud platform cannot limit"
+                " them.",
                 field="resources.processes",
                 remedy="Leave the limit out.",
             )
@@ -240,7 +242,7 @@ def check_command_length(step: Step, length: int, most: int, cloud: str) -> None
     if length > most:
         raise InvalidData(
             f"The command and the environment of the step {step.name!r} are longer than the"
-            f" {most:,} characters that {cloud} takes.",
+            f" {most:,} characters that {cloud} accepts.",
             field="command",
             remedy="Leave long texts in a storage that the step reads itself.",
         )
@@ -250,8 +252,8 @@ def check_no_secrets(step: Step, cloud: str, remedy: str) -> None:
     """Refuse a step with secrets, because the cloud would show them in plain text."""
     if step.secrets:
         raise InvalidData(
-            f"The step {step.name!r} has secrets, which {cloud} would show to everybody who sees"
-            " the run.",
+            f"The step {step.name!r} has secrets, which {cloud} would show to everybody who can"
+            " see the run.",
             field="secrets",
             remedy=remedy,
         )

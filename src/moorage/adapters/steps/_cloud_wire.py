@@ -186,14 +186,14 @@ class CloudApi:
             now = self.now(answer)
             pause = parse_retry_after(answer.header("retry-after"), now)
             return RateLimitExceeded(
-                f"{self.name} asks for a pause: {message or code}",
+                f"{self.name} limits the rate of requests: {message or code}",
                 by_vendor=True,
                 retry_at=now + timedelta(seconds=_PAUSE if pause is None else pause),
                 **facts,
             )
         if answer.status in {401, 403} or kind is AuthenticationFailed:
             return AuthenticationFailed(
-                f"{self.name} does not permit this: {message or code}",
+                f"{self.name} refused the credentials or the permission: {message or code}",
                 remedy=self._remedy,
                 **facts,
             )
@@ -212,7 +212,7 @@ class CloudApi:
         try:
             return read(*args, **options)
         except InvalidData:
-            problem: ConnectorError = VendorFailed(f"{self.name} answered without JSON.")
+            problem: ConnectorError = VendorFailed(f"{self.name} sent a response that is not JSON.")
         except Exception as error:
             failure = unreadable_answer_error(self.name, error)
             if failure is None:

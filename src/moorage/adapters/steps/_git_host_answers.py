@@ -60,7 +60,7 @@ class Answer(NamedTuple):
             return json.loads(self.data or b"null")
         except (ValueError, RecursionError):
             raise VendorFailed(
-                "The git host answered with something that is not JSON.", status=self.status
+                "The git host sent a response that is not JSON.", status=self.status
             ) from None
 
 
@@ -72,26 +72,26 @@ def refusal(name: str, answer: Answer) -> ConnectorError:
     is_spent = headers.get("X-RateLimit-Remaining") == "0"
     if status == 429 or (status == 403 and (is_spent or pause is not None)):
         return RateLimitExceeded(
-            f"{name} asks for a pause: {message}",
+            f"{name} limits the rate of requests: {message}",
             status=status,
             retry_at=_end_of_pause(answer.now, pause, headers),
         )
     facts: dict[str, Any] = {"status": status, "vendor_message": message}
     if status in {401, 403}:
         return AuthenticationFailed(
-            f"{name} does not permit this: {message}",
-            remedy="Check that the token is current, and that it has the rights that the page on"
-            " steps on git hosts names.",
+            f"{name} refused the token or the permission: {message}",
+            remedy="Check that the token has not expired, and that it has the permissions that"
+            " the documentation of steps on git hosts lists.",
             **facts,
         )
     if status == NOT_FOUND:
         return VendorRejected(
-            f"{name} has no such object: {message}",
-            remedy="Check the names, and that the token may see the object.",
+            f"{name} does not have the requested object: {message}",
+            remedy="Check the names, and that the token has permission to read the object.",
             **facts,
         )
     if status in {400, 422}:
-        return InvalidRequest(f"{name} refuses the request: {message}", **facts)
+        return InvalidRequest(f"{name} refused the request: {message}", **facts)
     kind = VendorFailed if status >= 500 else VendorRejected
     return kind(f"{name} answered with the status {status}: {message}", **facts)
 
@@ -150,7 +150,7 @@ def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | Non
     if isinstance(error, ConnectorError) or not isinstance(error, _UNREADABLE_ERRORS):
         return None
     return VendorFailed(
-        f"{host} answered with something that cannot be read ({type(error).__name__})."
+        f"{host} sent a response that moorage cannot read ({type(error).__name__})."
     )
 
 

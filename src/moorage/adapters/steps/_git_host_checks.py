@@ -21,7 +21,9 @@ def checked_commit(commit: str) -> str:
     Raises:
         InvalidData: the value is not the full id of a commit.
     """
-    return _check_text(commit, "commit", _COMMIT, "Give all digits of the commit.")
+    return _check_text(
+        commit, "commit", _COMMIT, "Give the full id of the commit, with all its digits."
+    )
 
 
 def checked_tag(tag: str) -> str:

@@ -125,12 +125,14 @@ class GitHostRuns:
         """
         problem = None
         if step.image is not None:
-            problem = ("image", "names an image", "Name it in the file of the pipeline.")
+            problem = ("image", "names an image", "Name the image in the pipeline file.")
         elif step.secrets:
-            remedy = "Store them at the git host, which shows inputs to everybody who sees the run."
+            remedy = (
+                "Store them at the git host, which shows inputs to everybody who can see a run."
+            )
             problem = ("secrets", "has secrets", remedy)
         elif step.workspace.gives_files:
-            problem = ("workspace", "is given files", "Let it fetch them, or commit them.")
+            problem = ("workspace", "has files", "Let the step fetch them, or commit them.")
         elif step.resources != type(step.resources)():
             problem = ("resources", "limits its resources", "Choose a runner with these limits.")
         if problem is not None:

@@ -101,9 +101,9 @@ class GitHostApi:
         origin = _origin(url)
         if origin is None or "@" in url:
             raise ConfigurationError(
-                f"The URL of {name}'s API is not a URL with https, or contains a name.",
+                f"The URL of {name}'s API is not an https:// URL, or contains a user name.",
                 path="api",
-                remedy="Give it such as 'https://git.example.com/api'.",
+                remedy="Give a URL such as 'https://git.example.com/api'.",
             )
         self.name = name
         self.url = url.rstrip("/")
@@ -156,7 +156,7 @@ class GitHostApi:
         if query:
             url = f"{url}?{urlencode(query)}"
         if _origin(url) not in {self._origin, *filter(None, map(_origin, further_origins))}:
-            raise VendorFailed(f"{self.name} named a URL of another host.")
+            raise VendorFailed(f"The response of {self.name} contains a URL of another host.")
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         fields = dict(self._headers)
         if content is not None:
@@ -199,7 +199,7 @@ class GitHostApi:
             )
             document = answer.json()
             if not isinstance(document, (list, dict)):
-                raise VendorFailed(f"{self.name} answered with something that is not a list.")
+                raise VendorFailed(f"{self.name} sent a response that is not a list.")
             yield document
             fields = cast(
                 "dict[str, object]", {"": document} if isinstance(document, list) else document
@@ -228,7 +228,9 @@ class GitHostApi:
                 return answer
             url = _url_at(url, answer.headers.get("Location", ""))
             if _origin(url) is None:
-                raise VendorFailed(f"{self.name} redirects to a URL without https.")
+                raise VendorFailed(
+                    f"{self.name} redirects to a URL that does not begin with https://."
+                )
             time_left = max(0.1, deadline - monotonic())
             answer = self._send("GET", url, {"User-Agent": "moorage"}, time_left)
             if answer.status >= 400 and answer.status not in allowed:
@@ -284,7 +286,8 @@ class GitHostApi:
                         raise http.client.IncompleteRead(data, response.length)
                     return Answer(response.status, response.headers, data, now)
             problem = VendorFailed(
-                f"{self.name} answered with more than {LARGEST_ANSWER:,} bytes.", retryable=False
+                f"{self.name} sent a response of more than {LARGEST_ANSWER:,} bytes.",
+                retryable=False,
             )
         except TimeoutError:
             problem = AttemptTimeout(

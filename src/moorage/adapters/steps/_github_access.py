@@ -76,7 +76,7 @@ class AppAccess:
             raise ConfigurationError(
                 "The private key of the GitHub app is not an RSA key in PEM.",
                 path="private_key",
-                remedy="Give the file that GitHub made when the key was generated.",
+                remedy="Give the file that GitHub offered when you generated the key.",
             )
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
@@ -90,7 +90,7 @@ class AppAccess:
         lock = self._lock.current
         if not lock.acquire(timeout=max(0.0, min(timeout, TIMEOUT_MAX))):
             raise AttemptTimeout(
-                "GitHub has not yet issued the token that another call asked for.",
+                "GitHub has not yet issued the token that another call requested.",
                 may_have_been_processed=False,
             )
         try:
@@ -126,7 +126,7 @@ class AppAccess:
             problem = error
         if problem is not None:
             raise CredentialRefreshFailed(
-                f"GitHub issues no token for the app's installation: {problem.message}",
+                f"GitHub issued no token for the app's installation: {problem.message}",
                 remedy="Check app_id, installation_id and the private key, and that the app is"
                 " installed for the repository.",
             )

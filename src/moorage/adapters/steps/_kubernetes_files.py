@@ -57,8 +57,8 @@ def file_in_log(log: bytes, number: int) -> bytes | None:
     """
     if not log.startswith(_PART_END) or not log.endswith(b"\n" + _PART_END):
         raise VendorFailed(
-            "The log of their container does not contain all files of the step.",
-            remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
+            "The log of the container that reads the files does not contain all files of the step.",
+            remedy="Check the time limit of the pod, and the size limit of logs on the nodes.",
             retryable=False,
         )
     _, is_there, remainder = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)

@@ -150,13 +150,13 @@ def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorE
         now = datetime.now(UTC)
         seconds = parse_retry_after(pause, now)
         return RateLimitExceeded(
-            "The Kubernetes API asks for a pause.",
+            "The Kubernetes API limits the rate of requests.",
             status=status,
             retry_at=now + timedelta(seconds=1.0 if seconds is None else seconds),
         )
     if status in {401, 403}:
         return AuthenticationFailed(
-            f"The Kubernetes API does not permit this: {message}",
+            f"The Kubernetes API refused the token or the permission: {message}",
             status=status,
             vendor_message=message,
             remedy="Check the token, and the role that is bound to its account.",
@@ -170,7 +170,11 @@ def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorE
             remedy="Give the URL of the API itself as `server`.",
         )
     kind = VendorFailed if status >= 500 else VendorRejected
-    return kind(f"The Kubernetes API answered: {message}", status=status, vendor_message=message)
+    return kind(
+        f"The Kubernetes API answered with the status {status}: {message}",
+        status=status,
+        vendor_message=message,
+    )
 
 
 class Entry(NamedTuple):

@@ -200,7 +200,7 @@ class _Connection:
             output += self._received(deadline)
             if len(output) > _LONGEST_GREETING:
                 raise ConnectionFailed(
-                    f"The response of {self._target.host} begins with text that is not moorage's.",
+                    f"The response of {self._target.host} begins with text of another program.",
                     may_have_been_processed=False,
                     remedy="Let the account's shell print nothing when it runs a command.",
                 )
@@ -266,7 +266,7 @@ def failure_of(target: Target, code: int | None, text: str, *, is_greeted: bool)
     where = f"{target.host}, port {target.port}"
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:
         return HostKeyRefused(
-            f"The host key of {where} is not one of the known ones, so nothing was sent."
+            f"The host key of {where} is not a known host key, so nothing was sent."
         )
     if "Permission denied (" in text:
         return AuthenticationFailed(

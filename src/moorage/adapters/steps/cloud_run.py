@@ -100,7 +100,7 @@ class CloudRunSettings:
                 raise ConfigurationError(
                     f"{value[:80]!r} cannot be the {name} of a Cloud Run platform.",
                     path=name,
-                    remedy="Write small letters, digits and hyphens, such as 'europe-west1'.",
+                    remedy="Use lowercase letters, digits and hyphens, such as 'europe-west1'.",
                 )
 
 

@@ -285,8 +285,9 @@ class DockerPlatform:
             status = self.status(name, timeout)
         if status is None and tombstone:
             raise DeadlineExceeded(
-                f"The time for stopping {name} is over. Its container was removed before its start,"
-                " and it is not known whether another caller starts the step again.",
+                f"The time limit for stopping {name} has passed. Its container was removed before"
+                " its"
+                " start, and another caller may start the step again.",
                 may_have_been_processed=True,
                 remedy="Stop the run again, or check whether it is still running.",
             )

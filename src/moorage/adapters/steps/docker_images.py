@@ -159,7 +159,7 @@ class DockerImages:
 def _check(is_right: bool, field: str, remedy: str) -> None:  # noqa: FBT001 - a condition
     if not is_right:
         raise InvalidData(
-            f"The {field} of an image is of a wrong type.", field=field, remedy=remedy
+            f"The {field} of an image has the wrong type.", field=field, remedy=remedy
         )
 
 
@@ -227,7 +227,7 @@ def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
             f"The registry refuses further pulls of {image} for now: {excerpt}",
             by_vendor=True,
             vendor_message=excerpt,
-            remedy="Try again later, or give the login of an account with more pulls.",
+            remedy="Try again later, or give the login of an account that may pull more often.",
         )
     if failure.needs_login:
         return AuthenticationFailed(
@@ -302,7 +302,8 @@ def _pack(folder: Path, dockerfile: str, file: IO[bytes], until: float) -> None:
                 if monotonic() >= until:
                     raise AttemptTimeout(
                         "The context of the image could not be packed in time.",
-                        remedy="Leave files out by a .dockerignore, or give a longer timeout.",
+                        remedy="Leave files out with a .dockerignore file, or set a longer"
+                        " timeout.",
                     )
                 if not rules.ignores(name):
                     archive.add(path, name, recursive=False, filter=_owned_by_root)

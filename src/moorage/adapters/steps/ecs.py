@@ -194,7 +194,8 @@ class _Ecs:
         """Refuse a step with an image or secrets, or with a command that is too long."""
         if step.image is not None:
             raise InvalidData(
-                f"The step {step.name!r} names an image; ECS takes it from the task definition.",
+                f"The step {step.name!r} names an image, but ECS reads the image from the task"
+                " definition.",
                 field="image",
                 remedy="Name the image in the task definition, and leave it out here.",
             )
@@ -328,10 +329,10 @@ class _Ecs:
         failures = parts_of(document, "failures")
         reason = str(failures[0]["reason"])[:200]
         raise VendorRejected(
-            f"ECS did not place the task: {reason}",
+            f"ECS could not place the task: {reason}",
             vendor_code=reason,
             retryable=is_capacity(reason),
-            remedy="Try again later, ask for less, or give the cluster more room.",
+            remedy="Try again later, request fewer resources, or add capacity to the cluster.",
         )
 
     def _listed(self, filters: dict[str, str], left: Callable[[], float]) -> list[str]:

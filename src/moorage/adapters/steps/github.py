@@ -104,23 +104,23 @@ class _GitHub:
             raise InvalidData(
                 f"The command of the step {step.name!r} names no workflow.",
                 field="command",
-                remedy="Give the file name of a workflow, such as ['report.yml'], and a branch or"
-                " tag after it if it is another than that of the platform.",
+                remedy="Give the file name of a workflow, such as ['report.yml']. Add a branch or"
+                " tag if it differs from that of the platform.",
             )
         names = [self._settings.run_input]
         names += [self._settings.minutes_input] if self._settings.minutes_input is not None else []
         repeated_names = sorted(set(names) & set(step.environment))
         if repeated_names or len(step.environment) + len(names) > _INPUTS:
             text = (
-                f"sets the input {repeated_names[0]!r} itself"
+                f"sets the input {repeated_names[0]!r}, which moorage sets"
                 if repeated_names
                 else "has too many inputs"
             )
             raise InvalidData(
                 f"The step {step.name!r} {text}.",
                 field="environment",
-                remedy=f"A workflow has at most {_INPUTS} inputs, and moorage gives it"
-                f" {' and '.join(names)}.",
+                remedy=f"Rename or remove variables: a workflow has at most {_INPUTS} inputs, and"
+                f" moorage sets {' and '.join(names)}.",
             )
 
     def target(self, step: Step, /) -> str:
@@ -187,7 +187,7 @@ class _GitHub:
             if answer.status not in _TAKEN_STATUSES:
                 return Claim(note, answer.now, sha)
         raise VendorFailed(
-            f"GitHub did not accept a change of the claim {name} in {_CHANGES} tries."
+            f"GitHub did not accept a change of the claim {name} in {_CHANGES} attempts."
         )
 
     def give_back(self, name: str, timeout: float, /) -> None:
@@ -207,7 +207,7 @@ class _GitHub:
             answer = self._ask("POST", path, timeout, body=body)
         except InvalidRequest as error:
             error.remedy = (
-                f"Give {step.command[0]} `on: workflow_dispatch` with the inputs"
+                f"Add `on: workflow_dispatch` to {step.command[0]} with the inputs"
                 f" {', '.join(sorted(inputs))}, on the branch {self._ref(step)}."
             )
             raise

@@ -78,7 +78,7 @@ class GitHubSettings:
                 raise ConfigurationError(
                     f"{value[:80]!r} cannot be the {name} of a GitHub platform.",
                     path=name,
-                    remedy="Write letters, digits and hyphens; the repository such as 'acme/erp'.",
+                    remedy="Use letters, digits and hyphens. Write the repository as 'acme/erp'.",
                 )
         app = (self.app_id, self.installation_id, self.private_key)
         is_app = None not in app

@@ -97,7 +97,7 @@ class GitLabSettings:
                 raise ConfigurationError(
                     f"{value[:80]!r} cannot be the {name} of a GitLab platform.",
                     path=name,
-                    remedy="Write the project such as 'acme/erp', and a scope such as 'reports'.",
+                    remedy="Write a project such as 'acme/erp', and a scope such as 'reports'.",
                 )
         if not self.token:
             raise ConfigurationError(
@@ -159,9 +159,9 @@ class _GitLab:
         variable = self._settings.run_variable
         if variable in step.environment:
             raise InvalidData(
-                f"The step {step.name!r} sets the variable {variable} itself.",
+                f"The step {step.name!r} sets the variable {variable}, which moorage sets.",
                 field="environment",
-                remedy="Leave it out; moorage gives it the name of the run.",
+                remedy="Leave the variable out, because moorage sets it to the name of the run.",
             )
 
     def target(self, step: Step, /) -> str:
@@ -233,8 +233,8 @@ class _GitLab:
             number: int = self._ask("POST", "/pipeline", timeout, body=body).json()["id"]
         except InvalidRequest as error:
             error.remedy = (
-                f"See that {spec.step.command[0]} exists and has jobs for pipelines of the API,"
-                " and that the project lets the token's role set pipeline variables."
+                f"Check that {spec.step.command[0]} exists and has jobs for pipelines of the API,"
+                " and that the token's role may set pipeline variables in the project."
             )
             raise
         return number

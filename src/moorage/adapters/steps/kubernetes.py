@@ -146,13 +146,17 @@ class KubernetesPlatform:
         """
         problem = None
         if step.image is None:
-            problem = ("image", "names no image for its pod", "Name one.")
+            problem = ("image", "names no image for its pod", "Name an image.")
         elif step.workspace.takes_files and self._settings.files_image is None:
-            remedy = "Set `files_image`, or let the step upload them to a signed URL."
-            problem = ("workspace", "leaves files, but no image to read them is set", remedy)
+            remedy = "Set `files_image`, or let the step upload its files to a signed URL."
+            problem = ("workspace", "has output files, but `files_image` is not set", remedy)
         elif step.resources.processes is not None:
-            remedy = "Leave the limit to the cluster."
-            problem = ("resources.processes", "limits its processes, which no pod can", remedy)
+            remedy = "Leave the limit out, and set it in the cluster."
+            problem = (
+                "resources.processes",
+                "limits its processes, but Kubernetes cannot limit them",
+                remedy,
+            )
         if problem is not None:
             field, text, remedy = problem
             raise InvalidData(f"The step {step.name!r} {text}.", field=field, remedy=remedy)
@@ -179,9 +183,10 @@ class KubernetesPlatform:
             if not json.loads(content)["status"]["allowed"]:
                 resource_path = f"{resource}/{part}" if part else resource
                 raise ConfigurationError(
-                    f"The account may not {verb} {resource_path} in {self._settings.namespace!r}.",
+                    f"The service account may not {verb} {resource_path} in"
+                    f" {self._settings.namespace!r}.",
                     path="namespace",
-                    remedy="Bind a role with this right to the account.",
+                    remedy="Bind a role with this permission to the service account.",
                 )
 
     def manifest(self, spec: RunSpec) -> dict[str, Any]:
@@ -481,9 +486,9 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
     if sum(map(len, contents.values())) > _LARGEST_SECRET:
         raise InvalidData(
             f"The files of the step {spec.step.name!r} have more than {_LARGEST_SECRET:,} bytes,"
-            " which is the most that a Secret of Kubernetes keeps.",
+            " the maximum size of a Kubernetes Secret.",
             field="workspace",
-            remedy="Mount a volume with `claims`, or let the step download them by a signed URL.",
+            remedy="Mount a volume with `claims`, or let the step download them from a signed URL.",
         )
     return {name: base64.b64encode(content).decode() for name, content in contents.items()}
 

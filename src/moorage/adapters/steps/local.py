@@ -82,7 +82,8 @@ class LocalPlatform:
     ) -> None:
         if sys.platform != "linux":
             raise ConfigurationError(  # pragma: no cover - only on other systems
-                "Local steps need Linux: only Linux ends a step with its supervisor.",
+                "Local steps need Linux, because only Linux ends a step together with its"
+                " supervisor.",
                 path="type",
                 remedy="Run the step in a container instead.",
             )
@@ -100,14 +101,15 @@ class LocalPlatform:
         """
         if step.image is not None:
             raise InvalidData(
-                f"The step {step.name!r} names an image, and a local process has none.",
+                f"The step {step.name!r} names an image, but a local process cannot use an image.",
                 field="image",
                 remedy="Leave the image out, or choose another type of connector.",
             )
         for name in ("cpus", "processes"):
             if getattr(step.resources, name) is not None:
                 raise InvalidData(
-                    f"The step {step.name!r} limits its {name}, which a local process cannot.",
+                    f"The step {step.name!r} limits its {name}, but moorage cannot limit those of"
+                    " a process.",
                     field=f"resources.{name}",
                     remedy="Leave the limit out, or run the step in a container.",
                 )

@@ -90,7 +90,8 @@ class SshPlatform:
                 raise ConfigurationError(
                     f"{value[:80]!r} cannot be the {name} of steps over SSH.",
                     path=name,
-                    remedy="Give a plain name, without spaces, quotes or a hyphen in front.",
+                    remedy="Give a name without spaces and quotes that does not begin with a"
+                    " hyphen.",
                 )
         self._far = RemoteHost(Target(host, user, port, known_hosts, identity, python, program))
         self._folder = folder
@@ -104,14 +105,15 @@ class SshPlatform:
         """
         if step.image is not None:
             raise InvalidData(
-                f"The step {step.name!r} names an image, and a process has none.",
+                f"The step {step.name!r} names an image, but a process cannot use an image.",
                 field="image",
                 remedy="Leave the image out, or choose another type of connector.",
             )
         for name in ("cpus", "processes"):
             if getattr(step.resources, name) is not None:
                 raise InvalidData(
-                    f"The step {step.name!r} limits its {name}, which a process cannot.",
+                    f"The step {step.name!r} limits its {name}, but moorage cannot limit those of"
+                    " a process.",
                     field=f"resources.{name}",
                     remedy="Leave the limit out, or run the step in a container.",
                 )

@@ -237,10 +237,12 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
     if "no such table" in text:
         return _missing_table_error(f"There is no table {table} in {path}.")
     if "no such column" in text or "has no column" in text:
-        return _missing_table_error(f"The table {table} in {path} lacks a column of this release.")
+        return _missing_table_error(
+            f"The table {table} in {path} lacks a column that this release needs."
+        )
     if _code(error) in _BUSY_CODES:
         return StorageUnavailable(
-            f"Others wrote to {path} for too long.",
+            f"Other processes wrote to {path} for too long.",
             slow=True,
             remedy="Keep your own transactions short, or set a longer `timeout` of the store.",
         )

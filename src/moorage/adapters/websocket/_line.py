@@ -130,7 +130,7 @@ class Line:
             return None
         if session.load >= self._max_pending:
             raise BulkheadFull(
-                f"{session.load} requests and subscriptions use the WebSocket connection already.",
+                f"{session.load} requests and subscriptions already use the WebSocket connection.",
                 remedy="Raise `max_pending`, or use a second connector.",
             )
         self._reused += 1
@@ -163,7 +163,7 @@ class Line:
             error = ConnectionFailed(
                 "The WebSocket connection was lost, and is opened again only after a pause.",
                 may_have_been_processed=False,
-                remedy="Come back after the pause; look at the server if that persists.",
+                remedy="Try again after the pause. If the error persists, check the server.",
             )
             error.vendor_retry_after = pause
             raise error
@@ -268,7 +268,9 @@ class Line:
 
     def _check_open(self) -> None:
         if self.is_closed:
-            raise LocalFailure("The WebSocket connector is closed.", remedy="Make a new connector.")
+            raise LocalFailure(
+                "The WebSocket connector is closed.", remedy="Create a new connector."
+            )
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -277,7 +279,7 @@ class Line:
         if self._loop is not None and not self._loop.is_closed():
             raise LocalFailure(
                 "The connector belongs to another event loop.",
-                remedy="Make a connector for each event loop.",
+                remedy="Create a connector for each event loop.",
             )
         self._loop = loop
         self._session = None

@@ -288,8 +288,8 @@ def _no_reply() -> VendorFailed:
 
 def _too_slow() -> LocalFailure:
     return LocalFailure(
-        "The messages of the subscription filled its buffer, because they were taken too slowly.",
+        "The messages of the subscription filled its buffer, because they were read too slowly.",
         may_have_been_processed=False,
-        remedy="Take messages faster, or raise `buffer_bytes`. A subscription whose messages have"
+        remedy="Read messages faster, or raise `buffer_bytes`. A subscription whose messages have"
         " positions continues by itself.",
     )

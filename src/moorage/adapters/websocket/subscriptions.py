@@ -92,7 +92,7 @@ class AsyncSubscription:
             raise AttemptTimeout(
                 "No message of the subscription arrived in time.",
                 may_have_been_processed=False,
-                remedy="Wait longer, or go on without a message.",
+                remedy="Wait longer, or continue without a message.",
             ) from None
 
     async def close(self) -> None:
@@ -146,7 +146,7 @@ class AsyncSubscription:
         if not (self._has_position or self._gaps):
             self._is_over = True
             raise ConnectionFailed(
-                f"The subscription cannot go on without a gap. {failure.message}",
+                f"The subscription cannot continue without losing messages. {failure.message}",
                 may_have_been_processed=False,
                 remedy="Give `position_of`, or `gaps=True` if missing messages do not matter.",
             )

@@ -322,8 +322,8 @@ def check_fits(request: SignatureRequest, limits: Mapping[str, int]) -> None:
         size = len(document.content)
         if size > limits.get("document_bytes", size):
             raise InvalidData(
-                f"The document {document.name} has {size} bytes, but the vendor takes"
-                f" {limits['document_bytes']} at most.",
+                f"The document {document.name} has {size} bytes, but the vendor accepts"
+                f" at most {limits['document_bytes']}.",
                 field=f"documents[{number}].content",
                 remedy="Make the document smaller, or split it into several documents.",
             )

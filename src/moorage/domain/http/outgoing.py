@@ -65,9 +65,9 @@ _PUBLIC_IPV6: Final = IPv6Network("2000::/3")
 _SPECIAL_NETWORKS: Final = tuple(
     (IPv6Network(network), description)
     for network, description in (
-        ("2001::/23", "of a protocol's own"),  # Teredo and ORCHID among them
+        ("2001::/23", "reserved for protocols"),  # Teredo and ORCHID among them
         ("2001:db8::/32", "for documentation"),
-        ("2002::/16", "an address of version 4 in disguise"),
+        ("2002::/16", "an embedded IPv4 address"),
         ("3fff::/20", "for documentation"),
     )
 )
@@ -151,7 +151,7 @@ class OutgoingGuard:
         Return None if the host may be contacted.
         """
         if not secure and not self.plain_http:
-            return "would be asked without TLS"
+            return "would be contacted without TLS"
         if port not in self.ports:
             return f"would be contacted at port {port}, which is not allowed"
         host = host.lower().rstrip(".")
@@ -206,9 +206,9 @@ def _special_address_kind(address: Address) -> str | None:
     if address.is_loopback:
         return "this machine"
     if address not in _PUBLIC_IPV6:
-        return "no public one"
+        return "not public"
     if int(address) >> 32 & 0xFFFF_FFFF in _TUNNELS:
-        return "an address of version 4 in disguise"
+        return "an embedded IPv4 address"
     return next(
         (description for network, description in _SPECIAL_NETWORKS if address in network), None
     )

@@ -32,7 +32,7 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     400: (InvalidRequest, "the request is wrong"),
     401: (AuthenticationFailed, "the credential is not accepted"),
     403: (AuthenticationFailed, "the credential does not allow this"),
-    404: (VendorRejected, "there is no such thing"),
+    404: (VendorRejected, "the requested object does not exist"),
     409: (VendorRejected, "the request conflicts with what the vendor has"),
     412: (VendorRejected, "a condition of the request, such as If-Match, is not met"),
     422: (InvalidRequest, "the request is wrong"),

@@ -42,7 +42,7 @@ def violations(document: Document) -> Iterator[Violation]:
             if fault.missing
             else f"The schema does not allow this text in {fault.element}."
         )
-        yield Violation("00200", fault.field, problem, "Give a value as the schema wants it.")
+        yield Violation("00200", fault.field, problem, "Give a value that the schema allows.")
     for check in CHECKS:
         for field in check.search(document):
             yield Violation(check.code, field, check.problem, check.remedy)

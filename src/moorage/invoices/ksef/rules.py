@@ -63,7 +63,7 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
             if fault.missing
             else f"The schema does not allow this text in {fault.element}."
         )
-        yield Violation(name, fault.field, problem, "Give a value as the schema wants it.")
+        yield Violation(name, fault.field, problem, "Give a value that the schema allows.")
     yield from _characters(document)
     yield from _parties(document)
     yield from _buyer(document.buyer)
@@ -139,7 +139,7 @@ def _buyer(buyer: FaPerson | None) -> Iterator[Violation]:
                 element,
                 f"buyer.{name}",
                 f"The element Podmiot2/{element} is missing.",
-                "Give a value as the schema wants it.",
+                "Give a value that the schema allows.",
             )
     if (buyer.address or buyer.city) is not None and buyer.country is None:
         yield Violation(

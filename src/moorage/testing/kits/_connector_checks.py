@@ -125,7 +125,7 @@ def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
     require(min(numbers) >= 0, f"A number of the pool is negative: {statistics!r}.")
     require(
         0 <= statistics.active <= callers and 0 <= statistics.waiting <= callers,
-        f"{callers} callers are there at most, and the pool says {statistics!r}.",
+        f"There are at most {callers} callers, but the pool reports {statistics!r}.",
     )
     maximum = statistics.maximum
     require(
@@ -337,7 +337,7 @@ def _child(harness: Harness, connector: Any) -> None:  # pragma: no cover - runs
     if statistics is not None:
         require(
             (statistics.active, statistics.idle) == (0, 0),
-            f"it has the connections of its parent: {statistics!r}.",
+            f"it uses the connections of its parent: {statistics!r}.",
         )
     for _ in range(3):
         asyncio.run(harness.read(connector))

@@ -89,7 +89,7 @@ class Checks:
         self._require_equal(
             stored_entry,
             attrs.evolve(changed_entry, number=stored_entry.number),
-            "After `swap` there is",
+            "After `swap`, the store has",
         )
         minimal_entry = attrs.evolve(self._entry(0), id=self._full_entry().id)
         await store.swap(minimal_entry, self._full_entry().fence)
@@ -97,7 +97,7 @@ class Checks:
         self._require_equal(
             stored_entry,
             attrs.evolve(minimal_entry, number=stored_entry.number),
-            "After `swap` there is",
+            "After `swap`, the store has",
         )
 
     async def times_come_from_the_store(self, factory: Factory) -> None:
@@ -150,10 +150,14 @@ class Checks:
         await store.swap(attrs.evolve(first_entry, fence=1, error="later"), 0)
         repeated_entry = await store.add(attrs.evolve(self._full_entry(), id=first_entry.id))
         self._require_equal(
-            repeated_entry, attrs.evolve(first_entry, fence=1, error="later"), "A repeat was given"
+            repeated_entry,
+            attrs.evolve(first_entry, fence=1, error="later"),
+            "A repeated `add` returned",
         )
         self._require_equal(
-            await _single_entry(store, first_entry.id), repeated_entry, "After the repeat there is"
+            await _single_entry(store, first_entry.id),
+            repeated_entry,
+            "After the repeated `add`, the store has",
         )
 
     async def numbers_grow(self, factory: Factory) -> None:
@@ -573,7 +577,7 @@ class Checks:
     def _require_single(self, added: list[Any], stored: tuple[Any, ...]) -> None:
         require(len(stored) == 1, f"{len(stored)} entries with the same id are stored.")
         for entry in added:
-            self._require_equal(entry, stored[0], "Somebody was given")
+            self._require_equal(entry, stored[0], "A concurrent `add` returned")
 
     def _require_one_winner(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
         winners = [claim.error for claim, is_won in zip(claims, wrote, strict=True) if is_won]
@@ -652,5 +656,5 @@ def _of_tenant(tenant: str) -> EntryQuery:
 
 async def _single_entry(store: Any, id: str) -> Any:
     items = (await store.find(EntryQuery(id=id))).items
-    require(len(items) == 1, f"{len(items)} entries of the id {id} are there.")
+    require(len(items) == 1, f"The store has {len(items)} entries with the id {id}.")
     return items[0]

@@ -73,14 +73,15 @@ _DRIPPING: Final[dict[str, Behaviour]] = {
 _NOT_HTTP: Final[dict[str, bytes]] = {
     "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "no status": b"HTTP/1.1 OK\r\n\r\n",
-    "a status that is none": b"HTTP/1.1 2x0 OK\r\n\r\n",
+    "a status that is not a number": b"HTTP/1.1 2x0 OK\r\n\r\n",
     "a field without a name": _OK + b": x\r\n\r\n",
     "a field with a NUL": _OK + b"A: \x00\r\n\r\n",
     "two lengths": _OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
-    "a length that is none": _OK + b"Content-Length: x\r\n\r\n",
+    "a length that is not a number": _OK + b"Content-Length: x\r\n\r\n",
     "a chunk without a size": _OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
     "a chunk longer than its size": _OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n",
-    "a coding that it is not in": _OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
+    "a coding that the body does not have": _OK
+    + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
 }
 
 
@@ -194,7 +195,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
     """A host name that cannot be resolved raises a connection error."""
     client = clients()
     for host in ("moorage..invalid", f"{'a' * 64}.invalid"):
-        reason = f"{host} is not a name"
+        reason = f"{host} is not a host name"
         call = client.send(Request.get("/"), f"http://{host}/", PATIENT)
         failed_error = await failure_of(call, ConnectionFailed, because=reason)
         _require_failure(failed_error, processed=False, because=reason)

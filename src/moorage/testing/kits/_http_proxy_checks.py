@@ -166,7 +166,7 @@ _REFUSALS: Final[dict[str, bytes]] = {
     "it answered 502": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
     "it hung up": b"",
     "it hung up in its answer": b"HTTP/1.1 200 ",
-    "it is no proxy": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "it is not a proxy": b"SSH-2.0-OpenSSH_9.6\r\n",
 }
 
 
@@ -195,7 +195,7 @@ async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
         ):
             url = f"http://{server.address[0]}:{server.address[1]}"
             proxy = Proxy(url=url, username=_USER, password=_PASSWORD)
-            reason = f"its proxy was {'silent' if server is silent_server else 'not there'}"
+            reason = f"its proxy was {'silent' if server is silent_server else 'unreachable'}"
             for timeouts in (Timeouts(connect=BRIEFLY), Timeouts(total=BRIEFLY)):
                 async with _client_through_proxy(clients, proxy) as client:
                     call = client.send(Request.get("/"), f"https://{_NAME}/", timeouts)
@@ -214,7 +214,7 @@ async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
         for scheme in ("http", "https"):
             async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
                 call = client.send(Request.get("/"), f"{scheme}://{_NAME}/", PATIENT)
-                reason = f"its proxy did not know us ({scheme})"
+                reason = f"its proxy refused the credentials ({scheme})"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 _check_unsent(failed_error, reason)
         require(vendor.connections == 0, "A request was sent to the vendor.")

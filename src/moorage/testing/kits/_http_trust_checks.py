@@ -124,7 +124,7 @@ async def older_tls_versions_are_refused(clients: Trusting) -> None:
                 vendor.always(Behaviour(204))
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
                 if is_spoken:
-                    require((await call).status == 204, f"TLS {minimum} was not spoken.")
+                    require((await call).status == 204, f"TLS {minimum} was not used.")
                     continue
                 reason = f"it does not speak TLS {minimum}"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
@@ -190,7 +190,10 @@ async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
                 client = clients(Tls(**tls_options))
             except ConfigurationError as error:
                 secret = files.key.split()[4].decode()
-                require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")
+                require(
+                    secret not in f"{error} {error!r}",
+                    f"The error shows the key, which was passed as {kinds}.",
+                )
                 continue
             await client.close()
             raise AssertionError(f"A client was created that can never connect, with {kinds}.")

@@ -200,7 +200,10 @@ def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
         statuses = [start.result() for start in starts]
     platform = subject.make()
     wait_for_end(platform, spec.name)
-    require({status.name for status in statuses} == {spec.name}, "Starts have other names.")
+    require(
+        {status.name for status in statuses} == {spec.name},
+        "The runs of the starts have other names.",
+    )
     stored_files = subject.written(output(platform, spec.name))
     require(stored_files == b"once\n", "The step ran more than once.")
     run_list = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
@@ -233,7 +236,7 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
                 dict(run_status.labels),
             )
             expected = (spec.step.fingerprint, spec.step.name, dict(spec.labels))
-            require(facts == expected, f"A run says {facts}, not {expected}.")
+            require(facts == expected, f"A run has {facts}, not {expected}.")
     finally:
         platform.stop(spec.name, 0.0, _TIMEOUT)
 

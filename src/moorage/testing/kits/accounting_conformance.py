@@ -94,7 +94,7 @@ async def the_chart_and_the_taxes_are_read(make: Open) -> None:
         bank = accounts.get(harness.subject.bank)
         require(bank is not None, "The bank account is not in the chart of accounts.")
         is_asset = bank is not None and bank.account_class is AccountClass.ASSET
-        require(is_asset, "The bank account is no asset.")
+        require(is_asset, "The bank account is not an asset.")
         raw_values = nested_values("", bank and bank.raw)
         read_classes: set[AccountClass] = set()
         for word in {value for _, value in raw_values if isinstance(value, str)}:
@@ -104,7 +104,7 @@ async def the_chart_and_the_taxes_are_read(make: Open) -> None:
                 item.account_class for item in changed_accounts if item.id == harness.subject.bank
             }
         is_known = read_classes == {AccountClass.ASSET, AccountClass.UNKNOWN}
-        require(is_known, f"With an unknown word an account is {sorted(read_classes)}.")
+        require(is_known, f"With an unknown type, an account is {sorted(read_classes)}.")
         classes = {
             accounts[name].account_class for name in harness.subject.ledger if name in accounts
         }

@@ -233,7 +233,7 @@ async def _require_entries(cache: AsyncResponseCache, key: str, *expected: Cache
     expected_ageless = tuple(attrs.evolve(entry, age=0.0) for entry in expected)
     require(
         ageless == expected_ageless,
-        f"{len(expected_ageless)} answers are to be found, and {ageless!r} are.",
+        f"{len(expected_ageless)} answers were stored, and {ageless!r} were found.",
     )
     for entry, stored_entry in zip(lookup.entries, expected, strict=True):
         require(

@@ -132,12 +132,13 @@ async def whole_days_are_kept(make: Open) -> None:
             )
         changed_event = await harness("update", event.ref, EventChanges(start=START, end=END))
         require(
-            (changed_event.start, changed_event.end) == (START, END), "Days did not become times."
+            (changed_event.start, changed_event.end) == (START, END),
+            "A whole-day event was not changed to times.",
         )
         changed_event = await harness("update", event.ref, EventChanges(**days))
         require(
             changed_event.all_day and changed_event.start == days["start"],
-            "Times did not become days.",
+            "An event with times was not changed to whole days.",
         )
 
 

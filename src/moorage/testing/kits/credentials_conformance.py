@@ -82,7 +82,7 @@ class Renewals:
             await self.may_end.wait()
         if self.error is not None:
             raise self.error
-        require(stale == OLD, f"{stale!r} is to be renewed, though it was not stale.")
+        require(stale == OLD, f"{stale!r} was renewed, although it was not stale.")
         return NEW
 
 

@@ -43,7 +43,7 @@ AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 _BRIEFLY: Final = 0.02
 _NAME: Final = "payments"
 _STUCK: Final = "A thread still waits for a slot, though no thread holds one for long."
-_NOT_LET_IN: Final = "A caller that a slot was free for was not let in."
+_NOT_LET_IN: Final = "A caller was refused although a slot was free."
 
 
 def _view(factory: Factory) -> AsyncLocks:
@@ -112,7 +112,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
         acquisition = locks.acquire(_NAME, object(), slots=1, queue=queue, timeout=timeout)
         is_refused = not await wait_soon(
-            acquisition, f"Waited, with a line of {queue} and {timeout} s."
+            acquisition, f"A caller waited with a queue of {queue} and {timeout} s."
         )
         require(is_refused, "A slot was granted twice.")
 

@@ -433,7 +433,9 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
 async def another_account_takes_over(make: Open) -> None:
     """A payment fails over to a second account only if the first certainly charged nothing."""
     async with make() as harness:
-        connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+        connection_failure = ConnectionFailed(
+            "The vendor cannot be reached.", may_have_been_processed=False
+        )
         harness.sandbox.fail(connection_failure)
         payment: Payment = await harness("charge", harness.order(), idempotency_key="k-1")
         require(payment.ref.account == SECOND, "No other account took over.")

@@ -234,8 +234,14 @@ async def an_address_is_checked(make: Open) -> None:
         refused_result: AddressResult = await harness(
             "validate_address", harness.address(city=harness.subject.nowhere)
         )
-        require(refused_result.verdict is AddressVerdict.INVALID, "Nowhere is somewhere.")
-        require(refused_result.suggested is None and refused_result.messages, "Nobody says why.")
+        require(
+            refused_result.verdict is AddressVerdict.INVALID,
+            "An address that does not exist is reported as valid.",
+        )
+        require(
+            refused_result.suggested is None and refused_result.messages,
+            "The result for an invalid address has no message, or suggests an address.",
+        )
 
 
 async def options_arrive(make: Open) -> None:
@@ -280,7 +286,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             )
             require(
                 event.tracking == await harness("track_shipment", bought_shipment.ref),
-                "News is other.",
+                "The event and the look-up report different tracking.",
             )
         strange_verifier = harness.hub.webhooks(
             ACCOUNT, secrets=harness.subject.wrong_secret, replay_guard=False

@@ -362,7 +362,7 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
     counted = await store.execute(CountRecords(tenant))
     require(
         (sum(grants), counted) == (_TENANT_BOUND, _TENANT_BOUND),
-        f"Of {_TENANT_BOUND} places, {sum(grants)} were granted, and {counted} are counted.",
+        f"Of {_TENANT_BOUND} records, {sum(grants)} were granted, and {counted} are counted.",
     )
     other_reservation = Reserve(new_key(), bound=1, number=1, life=DAY)
     require(

@@ -126,7 +126,7 @@ async def stored_bytes_come_back(factory: Factory) -> None:
         require(
             head.etag and head.etag == uploaded_object.etag, f"{name!r} has another ETag at once."
         )
-        require(head.last_modified is not None, f"{name!r} was put at no time.")
+        require(head.last_modified is not None, f"{name!r} has no time of its last change.")
 
 
 async def an_object_may_be_empty(factory: Factory) -> None:
@@ -197,7 +197,7 @@ async def a_deleted_object_is_gone(factory: Factory) -> None:
     remaining_keys = [
         key for key in (first_key, second_key, third_key) if await storage.exists(key)
     ]
-    require(not remaining_keys, f"{len(remaining_keys)} objects outlived their deletion.")
+    require(not remaining_keys, f"{len(remaining_keys)} objects still exist after their deletion.")
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
@@ -435,7 +435,7 @@ async def folders_are_listed_once(factory: Factory) -> None:
         cursor = page.next_cursor
         if cursor is None:
             break
-    require(names == sorted(keys + folders, key=str.encode), f"Page by page: {names!r}.")
+    require(names == sorted(keys + folders, key=str.encode), f"The pages contain {names!r}.")
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
@@ -490,8 +490,11 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     if subject.fetch is None:
         return
     status, _ = subject.fetch(to_put, b"by URL")
-    require(status in {200, 201, 204}, f"Putting answers {status}.")
-    require(subject.fetch(to_get, b"") == (200, b"by URL"), "Getting did not.")
+    require(status in {200, 201, 204}, f"The signed URL for an upload returned {status}.")
+    require(
+        subject.fetch(to_get, b"") == (200, b"by URL"),
+        "The signed URL for a download did not return the uploaded bytes.",
+    )
     misused_url = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
     require(subject.fetch(misused_url, b"evil")[0] == 403, "A URL for downloads accepts an upload.")
     other_object_url = attrs.evolve(

@@ -150,7 +150,8 @@ async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
         require(
-            key in await _requested_secrets(provider, None, name), f"The key {name} is not given."
+            key in await _requested_secrets(provider, None, name),
+            f"The key {name} was not returned.",
         )
 
 

@@ -70,7 +70,7 @@ def type_at(ref: sdk.Ref, *types: str) -> str:
     raise sdk.InvalidData(
         f"The reference does not name a record of the type {' or '.join(types)}.",
         field="ref",
-        remedy="Pass the `ref` of a record or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a record or an event, or the text that str(ref) returned.",
     )
 
 
@@ -94,7 +94,7 @@ def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
     """
     if record.total is None:
         raise sdk.VendorFailed(
-            "The vendor states no total or no currency of the invoice, so moorage cannot tell"
+            "The vendor returned no total or no currency of the invoice, so moorage cannot tell"
             " whether the payment is in its currency, and did not record it.",
             remedy="Record the payment at the vendor.",
         )
@@ -126,7 +126,7 @@ def check_unpaid(record: InvoiceRecord, total: str, due: str) -> None:
     amounts = [fields.decimal(name) for name in (total, due)]
     if None in amounts:
         raise sdk.VendorFailed(
-            f"The vendor states no {total} or no {due} of the invoice, so moorage cannot tell"
+            f"The vendor returned no {total} or no {due} of the invoice, so moorage cannot tell"
             " whether it has payments, and did not void it.",
             remedy="Void the invoice at the vendor.",
         )

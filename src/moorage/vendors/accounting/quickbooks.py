@@ -363,5 +363,5 @@ def _id_of(ref: sdk.Ref) -> str:
     raise sdk.InvalidData(
         "The reference does not contain the id of a record at QuickBooks Online.",
         field="ref",
-        remedy="Pass the `ref` of a record or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a record or an event, or the text that str(ref) returned.",
     )

@@ -38,5 +38,5 @@ def channel_at(ref: sdk.Ref) -> str:
     raise sdk.InvalidData(
         "The reference does not contain the message's channel.",
         field="ref",
-        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) returned.",
     )

@@ -141,5 +141,5 @@ def number_of(ref: sdk.Ref) -> int:
     raise sdk.InvalidData(
         "The reference does not contain the number of a Telegram message.",
         field="ref",
-        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) returned.",
     )

@@ -85,7 +85,7 @@ async def _duplicated_details(
 
 def _unknown_error() -> sdk.OutcomeUnknown:
     return sdk.OutcomeUnknown(
-        f"{VENDOR} refused this request as equal to an earlier one, and does not tell the outcome"
-        " of that one.",
+        f"{VENDOR} refused this request as a duplicate of an earlier request, but did not return"
+        " the outcome of the earlier request.",
         remedy="Look for the transaction in the Merchant Interface before you repeat the call.",
     )

@@ -104,8 +104,8 @@ def minor_units(amount: sdk.Money) -> int:
     """
     if not _has_documented_unit(amount.currency):
         raise sdk.InvalidData(
-            f"{VENDOR} documents amounts only in currencies with two decimals and in XOF, not in"
-            f" {amount.currency}.",
+            f"{VENDOR} documents only amounts in currencies with two decimals and in XOF, not"
+            f" amounts in {amount.currency}.",
             field="amount",
             remedy="Give the amount in a currency of your Paystack account, such as NGN or KES.",
         )

@@ -61,7 +61,7 @@ def _buyer_fields(charge: Charge) -> dict[str, Any]:
     email = None if charge.customer is None else charge.customer.email
     if email is None:
         raise sdk.InvalidData(
-            f"{VENDOR} takes no payment without the buyer's email address.",
+            f"{VENDOR} needs the buyer's email address for a payment.",
             field="customer.email",
             remedy="Pass Customer(email=...).",
         )
@@ -102,8 +102,8 @@ async def earlier_result(look_up: Awaitable[V | None], unknown: sdk.OutcomeUnkno
 def lost_charge() -> sdk.OutcomeUnknown:
     """The error for a charge whose reference exists, if its transaction cannot be looked up."""
     return sdk.OutcomeUnknown(
-        f"{VENDOR} has a transaction with the reference of this charge, and does not tell its"
-        " state.",
+        f"{VENDOR} has a transaction with the reference of this charge, but did not return"
+        " its state.",
         remedy="Look for the transaction in Paystack's dashboard before you repeat the call.",
     )
 

@@ -74,7 +74,7 @@ def payment_body(vendor: MercadoPago, charge: Charge, *, capture: bool) -> dict[
     email = None if charge.customer is None else charge.customer.email
     if email is None:
         raise sdk.InvalidData(
-            f"{VENDOR} takes no payment without the buyer's email address.",
+            f"{VENDOR} needs the buyer's email address for a payment.",
             field="customer.email",
             remedy="Pass Customer(email=...).",
         )

@@ -54,9 +54,9 @@ def template_sender(message: TemplateMessage, usual: str | None, vendor: str) ->
     if sender:
         return sender
     raise sdk.InvalidData(
-        f"A message by {vendor} over {message.channel} needs a sender.",
+        f"{vendor} needs a sender for a message over {message.channel}.",
         field="sender",
-        remedy=f"Give the message a sender, or the account a {message.channel}_sender.",
+        remedy=f"Set the sender of the message, or the {message.channel}_sender of the account.",
     )
 
 

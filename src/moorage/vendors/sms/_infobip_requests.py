@@ -107,9 +107,9 @@ def _sms_step(vendor: Infobip, text: str) -> dict[str, Any]:
     """The SMS that Infobip sends if a message from a template does not reach its recipient."""
     if vendor.sender is None:
         raise sdk.InvalidData(
-            "The SMS in place of a message by Infobip needs a sender.",
+            "Infobip needs a sender for the SMS that replaces an undelivered message.",
             field="sms_fallback",
-            remedy="Give the account a sender, or the message no sms_fallback.",
+            remedy="Set the sender of the account, or remove sms_fallback from the message.",
         )
     body = {_TYPE: "TEXT", "text": text}
     return {

@@ -68,7 +68,7 @@ def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
         raise sdk.InvalidData(
             "The reference does not name a recorded sale.",
             field="ref",
-            remedy="Pass the `ref` of a record, or the text that str(ref) made.",
+            remedy="Pass the `ref` of a record, or the text that str(ref) returned.",
         )
     if any(part.amount.currency != currency for part in reversal.parts):
         raise sdk.InvalidData(

@@ -29,15 +29,15 @@ class Command(BaseCommand):
     """Runs this package's commands, and passes all others to moorage's command line."""
 
     help = (
-        "Look after the calls to vendors: deliver, export, erase, housekeep; and what the command"
-        " line of moorage has besides, such as check."
+        "Manage the calls to vendors with deliver, export, erase and housekeep. All other"
+        " commands of `moorage`, such as check, work too."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command's arguments."""
         commands: Any = parser.add_subparsers(dest="command", required=True, metavar="command")
         delivering = commands.add_parser(
-            "deliver", help="handle webhooks and make stored calls until interrupted"
+            "deliver", help="handle webhooks and make stored calls until Ctrl-C or SIGTERM"
         )
         delivering.add_argument("--once", action="store_true", help="only what is due now")
         delivering.add_argument(
