@@ -25,7 +25,7 @@ from moorage import (
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
-from tests.parts.world import AsyncSleeper, Clock
+from tests.parts.ways_of_use import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -34,7 +34,7 @@ from moorage import (
 )
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.operation_target import MessageTarget
-from tests.parts.world import AsyncSleeper, Clock
+from tests.parts.ways_of_use import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -46,7 +46,7 @@ from tests.fast_path_settings import (
     Setting,
     SyncClient,
 )
-from tests.parts.world import AsyncSleeper, Clock
+from tests.parts.ways_of_use import AsyncSleeper, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

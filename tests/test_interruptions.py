@@ -20,7 +20,7 @@ from moorage import (
     Service,
 )
 from tests.parts import interrupted
-from tests.parts.world import Clock, FunctionFailure
+from tests.parts.ways_of_use import Clock, FunctionFailure
 
 pytestmark = pytest.mark.untraced
 

@@ -30,7 +30,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from tests.support.modes import ASYNC, SYNC, World, sync_and_async
+from tests.support.modes import ASYNC, SYNC, Harness, sync_and_async
 from tests.support.virtual_tasks import SyncPort
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ SERVICE = Service(
 
 def clients() -> tuple[Any, Any]:
     """Return a fake vendor for sync mode and one for async mode, each used as an HTTP client."""
-    return SyncPort(World(SYNC).vendor), World(ASYNC).vendor
+    return SyncPort(Harness(SYNC).vendor), Harness(ASYNC).vendor
 
 
 def test_sync_manager_with_defaults() -> None:
@@ -278,14 +278,14 @@ FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 
 # Here instead of with the services, because mutants are called through frames of their own.
 @sync_and_async
-async def test_error_leaves_no_cycle(world: World) -> None:
+async def test_error_leaves_no_cycle(harness: Harness) -> None:
     """An error is freed as soon as nobody refers to it, as no traceback frame keeps it."""
-    manager = world.manager(SERVICE)
+    manager = harness.manager(SERVICE)
     gc.collect()
     gc.disable()
     try:
         for answer in (404, 422, *FOREIGN):
-            world.vendor.otherwise = answer
+            harness.vendor.otherwise = answer
             error_references: list[Any] = []
             try:
                 await manager.call("vat", GET)

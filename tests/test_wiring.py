@@ -36,7 +36,7 @@ from moorage.wiring.ports import Ports
 from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import run_in_forked_child
 from tests.support.caching import FaultyCache
-from tests.support.modes import ASYNC, SYNC, World, sync_and_async
+from tests.support.modes import ASYNC, SYNC, Harness, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import SyncPort
 
@@ -59,16 +59,16 @@ class Provider:
         """Return nothing."""
 
 
-def port(world: World, name: str) -> Any:
+def port(harness: Harness, name: str) -> Any:
     """Return the asynchronous adapter for the port with the given name."""
     return {
-        "http": world.vendor,
-        "state": world.store,
-        "cache": FaultyCache(world),
+        "http": harness.vendor,
+        "state": harness.store,
+        "cache": FaultyCache(harness),
         "credentials": Provider(),
-        "sleeper": world.sleeper,
-        "locks": world.locks,
-        "gather": world.gather,
+        "sleeper": harness.sleeper,
+        "locks": harness.locks,
+        "gather": harness.gather,
     }[name]
 
 
@@ -76,7 +76,7 @@ def port(world: World, name: str) -> Any:
 def test_async_port_in_a_sync_manager(name: str) -> None:
     """A synchronous manager refuses an asynchronous port; the error contains the port's name."""
     with pytest.raises(ConfigurationError, match="needs synchronous ports") as excinfo:
-        ConnectorManager([SERVICE], **{name: port(World(ASYNC), name)})
+        ConnectorManager([SERVICE], **{name: port(Harness(ASYNC), name)})
 
     assert name == excinfo.value.path
     assert "AsyncConnectorManager" in excinfo.value.remedy
@@ -85,7 +85,7 @@ def test_async_port_in_a_sync_manager(name: str) -> None:
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
     """An asynchronous manager refuses a synchronous port; the error contains the port's name."""
-    options: dict[str, Any] = {name: SyncPort(port(World(SYNC), name))}
+    options: dict[str, Any] = {name: SyncPort(port(Harness(SYNC), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)
 
@@ -152,13 +152,13 @@ class UnverifiedClient:
 )
 @sync_and_async
 async def test_disabled_verification_is_reported_at_start(
-    world: World, unverified: object, reasons: list[str]
+    harness: Harness, unverified: object, reasons: list[str]
 ) -> None:
     """An HTTP client without certificate verification emits an event when a manager starts."""
     reports: list[Event] = []
     for _ in range(2):
-        world.manager(
-            SERVICE, http=world.of_mode(UnverifiedClient(unverified)), observers=[reports.append]
+        harness.manager(
+            SERVICE, http=harness.of_mode(UnverifiedClient(unverified)), observers=[reports.append]
         )
     expected = [TlsUnverified(at=START, service="http", because=reason) for reason in reasons * 2]
 
@@ -182,9 +182,9 @@ class ProviderWithoutRenewal:
 
 
 @sync_and_async
-async def test_client_without_streams_fails_when_a_stream_is_opened(world: World) -> None:
+async def test_client_without_streams_fails_when_a_stream_is_opened(harness: Harness) -> None:
     """A client that cannot stream causes an error only when a stream is first opened."""
-    manager = world.manager(SERVICE, http=world.of_mode(ClientWithoutStreams()))
+    manager = harness.manager(SERVICE, http=harness.of_mode(ClientWithoutStreams()))
 
     assert 200 == (await manager.call("vat", GET)).status
     with pytest.raises(ConfigurationError, match="has no `open`") as excinfo:
@@ -193,11 +193,13 @@ async def test_client_without_streams_fails_when_a_stream_is_opened(world: World
 
 
 @sync_and_async
-async def test_provider_without_refresh_works_until_a_credential_is_refused(world: World) -> None:
+async def test_provider_without_refresh_works_until_a_credential_is_refused(
+    harness: Harness,
+) -> None:
     """A credential provider without `refresh` works until a credential is refused."""
-    world.vendor.answers(200, 401)
+    harness.vendor.answers(200, 401)
     service = Service("vat", base_url="https://vat.example", needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_mode(ProviderWithoutRenewal()))
+    manager = harness.manager(service, credentials=harness.of_mode(ProviderWithoutRenewal()))
 
     await manager.call("vat", GET)
     with pytest.raises((ConfigurationError, CredentialRefreshFailed), match="has no `refresh`"):
@@ -301,8 +303,8 @@ def test_default_http_client() -> None:
         client = ports.http.get()
         assert is_async is inspect.iscoroutinefunction(client.send)
         assert client is ports.end_default_http()
-    world = World(ASYNC)
-    assert async_core(Ports(http=world.vendor)).end_default_http() is None
+    harness = Harness(ASYNC)
+    assert async_core(Ports(http=harness.vendor)).end_default_http() is None
 
 
 def test_closed_manager_opens_no_http_client() -> None:
@@ -325,24 +327,24 @@ def test_closed_manager_opens_no_http_client() -> None:
 
 def test_store_in_memory_serves_both_modes() -> None:
     """A memory store works in sync and async mode; any other store works in only one mode."""
-    world = World(ASYNC)
+    harness = Harness(ASYNC)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store
     memory = MemoryStorage()
     assert memory is sync_and_async_store(memory, None)[1].shared
     assert memory is sync_and_async_store(AsyncMemoryStorage(memory), None)[0]
-    assert (None, world.store) == sync_and_async_store(world.store, None)
-    distant_store = SyncPort(world.store)
+    assert (None, harness.store) == sync_and_async_store(harness.store, None)
+    distant_store = SyncPort(harness.store)
     assert (distant_store, None) == sync_and_async_store(distant_store, None)
 
 
 def test_only_store_that_never_blocks_gets_direct_calls() -> None:
     """Only a store that never blocks gets commands through the direct call `ask`."""
-    world = World(ASYNC)
+    harness = Harness(ASYNC)
 
     assert async_core(Ports()).core.ask is not None
     assert async_core(Ports(state=AsyncMemoryStorage())).core.ask is not None
-    assert async_core(Ports(state=world.store)).core.ask is None
+    assert async_core(Ports(state=harness.store)).core.ask is None
     assert sync_core(Ports()).core.ask is not None
 
 

@@ -22,7 +22,7 @@ from moorage.adapters.mongodb.connector_sync import MongoConnector
 from moorage.adapters.state._broker_channels import AsyncChannels
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.adapters.state.shards import AsyncShardedStorage
-from tests.parts.world import run_threads
+from tests.parts.ways_of_use import run_threads
 from tests.support.intervening_thread import Meanwhile
 
 if TYPE_CHECKING:

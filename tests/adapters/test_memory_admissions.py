@@ -111,7 +111,7 @@ class StoreUnderTest:
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
     """Prepared admissions return the same results as `execute`, even if the clock goes back."""
     generator = Random(f"{protections} {cost}")
-    worlds = [StoreUnderTest(protections, cost, prepared=prepared) for prepared in (True, False)]
+    harnesses = [StoreUnderTest(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
     answers: set[int] = set()
     for _ in range(400):
@@ -119,9 +119,9 @@ def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) 
         size = generator.choice([0, 0.0001, 0.4, 1.5, 70, -0.5, -5])
         if kind == "pause":
             size = abs(size) / 20
-        prepared, full_result = (world.step(kind, size) for world in worlds)
+        prepared, full_result = (harness.step(kind, size) for harness in harnesses)
         assert prepared == full_result
-        states = [world.states() for world in worlds]
+        states = [harness.states() for harness in harnesses]
         assert states[0] == states[1]
         if isinstance(prepared, tuple):
             answers.add(prepared[0])

@@ -29,7 +29,7 @@ from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.vendors.sms.twilio import Twilio
 from moorage.wiring import store_urls as opening
 from tests.connectors.connector_harness import AsyncRecordingConnector, RecordingConnector
-from tests.reload.world import result_of
+from tests.reload.harness import result_of
 
 if TYPE_CHECKING:
     from pathlib import Path

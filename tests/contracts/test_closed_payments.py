@@ -33,14 +33,14 @@ from moorage.errors import (
 from moorage.testing import VirtualSleeper
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import (
+from tests.contracts.unsettled_harness import (
     KEY,
     ORDER,
     WAIT,
     DyingStore,
     KeylessStripe,
     KilledError,
-    PaymentsWorld,
+    PaymentsHarness,
     UnlistedStripe,
 )
 
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("value", ["id", "ref", "payment", None])
 def test_person_closes_a_payment_as_done(value: str | None) -> None:
     """If a payment is closed with a receipt, a repeat returns the receipt and sends nothing."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        (intent_id,) = world.stripe.intents
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        (intent_id,) = harness.stripe.intents
         payment = hub.payments().get(f"stripe:till:{intent_id}")
         receipts = {"id": intent_id, "ref": payment.ref, "payment": payment, None: None}
         closed_payment = hub.close_payment(KEY, done=True, receipt=receipts[value])
-        count = len(world.stripe.requests)
+        count = len(harness.stripe.requests)
         repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert KEY == closed_payment.idempotency_key
@@ -67,16 +67,16 @@ def test_person_closes_a_payment_as_done(value: str | None) -> None:
             repeated_payment.state,
             repeated_payment.replayed,
         )
-        assert count == len(world.stripe.requests)
+        assert count == len(harness.stripe.requests)
         assert [] == hub.unsettled_payments()
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
     """If a payment was closed as done, using its key with another amount is a conflict."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
         hub.close_payment(KEY, done=True)
         with pytest.raises(IdempotencyConflict):
             hub.payments().charge(
@@ -86,9 +86,9 @@ def test_closed_payment_is_replayed_to_its_own_request_only() -> None:
 
 def test_person_closes_a_payment_as_not_done() -> None:
     """A payment can be closed as not done only if no request can still be running."""
-    world = PaymentsWorld(UnlistedStripe)
-    with world.hub() as hub:
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness = PaymentsHarness(UnlistedStripe)
+    with harness.hub() as hub:
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(OutcomeUnknown):
             hub.payments().charge(ORDER, idempotency_key=KEY)
         with pytest.raises(
@@ -96,24 +96,24 @@ def test_person_closes_a_payment_as_not_done() -> None:
         ) as excinfo:
             hub.close_payment(KEY, done=False)
         assert excinfo.value.retry_at is not None
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
         receipt = hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert not receipt.replayed
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
     """If a payment's stored response says that it succeeded, it cannot be closed as not done."""
-    world = PaymentsWorld(UnlistedStripe)
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
-    with world.hub() as hub:
+    harness = PaymentsHarness(UnlistedStripe)
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+            harness.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        harness.clock.advance(WAIT)
         with pytest.raises(
             InvalidData, match=("The vendor's stored response confirms that this")
         ) as excinfo:
@@ -124,23 +124,23 @@ def test_completed_payment_cannot_be_closed_as_not_done() -> None:
 
 def test_declined_payment_may_be_closed_as_not_done() -> None:
     """A payment that the vendor declined can be closed as not done."""
-    world = PaymentsWorld(UnlistedStripe)
+    harness = PaymentsHarness(UnlistedStripe)
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
-    with world.hub() as hub:
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_store).payments().charge(declined_charge, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+            harness.hub(state=dying_store).payments().charge(declined_charge, idempotency_key=KEY)
+        harness.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
 
 
 def test_receipt_without_a_look_up() -> None:
     """If a closed payment cannot be looked up, its receipt is pending with the requested amount."""
-    world = PaymentsWorld(UnlistedStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(UnlistedStripe)
+    with harness.hub() as hub:
         payments = hub.payments()
-        world.lose(hub)
+        harness.lose(hub)
         hub.close_payment(KEY, done=True, receipt="pi_1")
         payment = payments.charge(ORDER, idempotency_key=KEY)
         assert ("pi_1", PaymentState.PENDING, ORDER.amount) == (
@@ -158,7 +158,7 @@ def test_receipt_without_a_look_up() -> None:
             ("v", lambda: payments.void(other_ref, idempotency_key="v")),
         ]
         for key, step in steps:
-            world.stripe.fail(Lost())
+            harness.stripe.fail(Lost())
             with pytest.raises(OutcomeUnknown):
                 step()
             hub.close_payment(key, done=True, receipt=f"x_{key}")
@@ -172,16 +172,16 @@ def test_refund_is_closed_with_refund_own_id() -> None:
 
     A refund that was closed without its id cannot be found by the id.
     """
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
         payments = hub.payments()
         charge = payments.charge(ORDER, idempotency_key="a")
-        world.stripe.fail(Lost())
+        harness.stripe.fail(Lost())
         with pytest.raises(OutcomeUnknown):
             payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
         with pytest.raises(InvalidData, match="cannot be looked up by the payment's"):
             hub.close_payment("r", done=True)
-        (refund,) = world.stripe.refunds
+        (refund,) = harness.stripe.refunds
         hub.close_payment("r", done=True, receipt=refund)
         repeated_refund = payments.refund(charge.ref, ORDER.amount, idempotency_key="r")
 
@@ -206,8 +206,8 @@ def test_refund_is_closed_with_refund_own_id() -> None:
 )
 def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: str) -> None:
     """A payment cannot be closed with the receipt of another payment."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
         payments = hub.payments()
         wrong_charges = {
             "other": attrs.evolve(ORDER, amount=Money("5.00", "EUR"), reference="INV-8"),
@@ -218,7 +218,7 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
             for name, charge in wrong_charges.items()
         }
         payments.charge(ORDER, idempotency_key="another attempt")
-        world.lose(hub)
+        harness.lose(hub)
         with pytest.raises(InvalidData, match=problem):
             hub.close_payment(key, done=True, receipt=ids.get(receipt, receipt))
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
@@ -227,49 +227,49 @@ def test_receipt_of_another_payment_is_refused(key: str, receipt: Any, problem: 
 class PaymentClosingClient(SandboxHttpClient):
     """An HTTP client that closes a payment while the payment's look-up is sent."""
 
-    def __init__(self, world: PaymentsWorld) -> None:
-        super().__init__(world.stripe)
-        self._world = world
+    def __init__(self, harness: PaymentsHarness) -> None:
+        super().__init__(harness.stripe)
+        self._harness = harness
 
     def send(self, *args: Any) -> Any:
         """Close the payment, and send the request."""
         receipt = Payment(ref=Ref("stripe", "till", "pi_1"), state=PaymentState.CAPTURED)
-        with self._world.hub() as other_hub:
+        with self._harness.hub() as other_hub:
             other_hub.close_payment(KEY, done=True, receipt=receipt)
         return super().send(*args)
 
 
 def test_payment_closed_during_its_look_up() -> None:
     """If an operator closes a payment during its look-up, it is not looked up again."""
-    world = PaymentsWorld(KeylessStripe)
+    harness = PaymentsHarness(KeylessStripe)
     lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
-    with world.hub(http=PaymentClosingClient(world)) as hub:
-        world.stripe.fail(Lost())
+    with harness.hub(http=PaymentClosingClient(harness)) as hub:
+        harness.stripe.fail(Lost())
         (result,) = hub.payments().settle([lost_payment])
         assert isinstance(result.error, OutcomeUnknown)
-        assert 1 == len(world.stripe.requests)
+        assert 1 == len(harness.stripe.requests)
         assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
 
 
 def test_tenants_are_listed_and_closed_separately() -> None:
     """Payments of two tenants with the same idempotency key are listed and closed separately."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
         for tenant in ("acme", None):
-            world.stripe.fail(Lost())
+            harness.stripe.fail(Lost())
             with pytest.raises(OutcomeUnknown):
                 hub.payments(tenant).charge(ORDER, idempotency_key=KEY)
         assert {"acme", None} == {payment.tenant for payment in hub.unsettled_payments()}
-        hub.close_payment(KEY, done=True, receipt=next(iter(world.stripe.intents)), tenant="acme")
+        hub.close_payment(KEY, done=True, receipt=next(iter(harness.stripe.intents)), tenant="acme")
         assert [None] == [payment.tenant for payment in hub.unsettled_payments()]
 
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
     """A payment's idempotency key cannot be resolved with a value that is not a receipt."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
         with pytest.raises(InvalidData, match="The answer for an idempotency key") as excinfo:
             hub.manager.resolve_key("till", KEY, done=True, answer=answer)
         assert "hub.close_payment" in excinfo.value.remedy
@@ -287,14 +287,14 @@ def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_do
     was looked up, that key's outcome is still unknown, and only the payment's record prevents a
     repeat.
     """
-    world = PaymentsWorld(kind)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness(kind)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         assert [SettledAs.DONE] == [settlement.outcome for settlement in hub.settle_payments()]
         assert (kind is KeylessStripe) == hub.manager.resolve_key("till", KEY, done=False)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 class UnclaimableStore:
@@ -316,11 +316,11 @@ class UnclaimableStore:
 
 def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
     """While the store is unavailable, a payment cannot be closed as not done."""
-    world = PaymentsWorld(UnlistedStripe)
-    absent_store: Any = UnclaimableStore(world.state)
-    with world.hub() as hub, world.hub(state=absent_store) as other_hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness(UnlistedStripe)
+    absent_store: Any = UnclaimableStore(harness.state)
+    with harness.hub() as hub, harness.hub(state=absent_store) as other_hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         with pytest.raises(StorageUnavailable):
             other_hub.close_payment(KEY, done=False)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
@@ -328,24 +328,24 @@ def test_payment_is_not_closed_as_not_done_while_the_store_is_away() -> None:
 
 def test_payment_that_was_never_sent_may_be_closed_as_not_done() -> None:
     """A payment without a stored answer is closed without a request to the vendor."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "Claim", "key")
-    with world.hub() as hub:
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, "Claim", "key")
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+            harness.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        harness.clock.advance(WAIT)
         hub.close_payment(KEY, done=False)
-        assert [] == world.stripe.requests
+        assert [] == harness.stripe.requests
         assert [] == hub.unsettled_payments()
         assert not hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
 
 def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
     """If a payment is closed as not done, the log has no entry for reading its stored answer."""
-    world, log = PaymentsWorld(KeylessStripe), MemoryIntegrationLogger()
-    with world.hub(log=log) as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness, log = PaymentsHarness(KeylessStripe), MemoryIntegrationLogger()
+    with harness.hub(log=log) as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         calls = log.find(LogQuery()).items
         hub.close_payment(KEY, done=False)
         assert calls == log.find(LogQuery()).items
@@ -357,26 +357,26 @@ def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
 @pytest.mark.parametrize("lost", [False, True], ids=["settled", "unknown"])
 def test_payment_of_a_removed_account_is_listed_only_if_it_is_unknown(lost: bool) -> None:
     """A repeat after the account was removed lists a payment only if its outcome is unknown."""
-    world = PaymentsWorld(Stripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(Stripe)
+    with harness.hub() as hub:
         if lost:
-            world.lose(hub)
+            harness.lose(hub)
         else:
             hub.payments().charge(ORDER, idempotency_key=KEY)
 
     other_account = Account(
-        "booth", Stripe(credentials=world.stripe.api_key), settings=world.settings
+        "booth", Stripe(credentials=harness.stripe.api_key), settings=harness.settings
     )
     with Hub(
         [other_account],
-        http=SandboxHttpClient(world.stripe),
-        state=world.state,
-        clock=world.clock,
-        sleeper=VirtualSleeper(world.clock),
+        http=SandboxHttpClient(harness.stripe),
+        state=harness.state,
+        clock=harness.clock,
+        sleeper=VirtualSleeper(harness.clock),
     ) as hub:
         with pytest.raises(ConfigurationError, match="'till', which is no longer") as excinfo:
             hub.payments().charge(ORDER, idempotency_key=KEY)
 
         assert lost is ("hub.unsettled_payments()" in excinfo.value.remedy)
         assert [KEY] * lost == [payment.idempotency_key for payment in hub.unsettled_payments()]
-    assert 1 == len(world.stripe.charges)
+    assert 1 == len(harness.stripe.charges)

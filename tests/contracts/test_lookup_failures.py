@@ -11,12 +11,12 @@ from moorage.contracts.payments import Inconclusive, NextStep, VendorQuestion
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import (
+from tests.contracts.unsettled_harness import (
     KEY,
     ORDER,
     WAIT,
     KeylessStripe,
-    PaymentsWorld,
+    PaymentsHarness,
     UnlistedStripe,
 )
 
@@ -31,43 +31,43 @@ _LISTED = Stripe.listed_within
 _UNREACHABLE = ConnectionFailed("no route", may_have_been_processed=False)
 
 
-def _question(world: PaymentsWorld) -> VendorQuestion | None:
-    with world.hub() as hub:
+def _question(harness: PaymentsHarness) -> VendorQuestion | None:
+    with harness.hub() as hub:
         (payment,) = hub.unsettled_payments()
         return payment.last_question
 
 
 def test_vendor_that_cannot_be_reached_gave_no_answer() -> None:
     """If the vendor cannot be reached, the error, the time and the look-up count are recorded."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        assert _question(world) is None
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        assert _question(harness) is None
         for _ in range(2):
-            world.stripe.fail(_UNREACHABLE)
+            harness.stripe.fail(_UNREACHABLE)
             assert hub.settle_payment(KEY) is None
-            world.clock.advance(1)
-        question = _question(world)
+            harness.clock.advance(1)
+        question = _question(harness)
         assert question is not None
         assert (2, Inconclusive.NO_ANSWER, "ConnectionFailed") == (
             question.count,
             question.result,
             question.error,
         )
-        assert 1 == (world.clock.utc() - question.at).total_seconds()
+        assert 1 == (harness.clock.utc() - question.at).total_seconds()
 
 
 @pytest.mark.parametrize("error", [_UNREACHABLE, Response(503), Response(401)])
 def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Response) -> None:
     """If the repeat of a payment fails, the outcome stays unknown and the error is recorded."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        world.stripe.fail(*[error] * 3)
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(*[error] * 3)
         assert hub.settle_payment(KEY) is None
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert Inconclusive.NO_ANSWER is question.result
         assert question.error is not None
@@ -75,14 +75,14 @@ def test_failed_repeat_leaves_the_outcome_unknown(error: ConnectionFailed | Resp
 
 def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
     """If the vendor does not list the payment, this is recorded, without an error."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        world.stripe.intents.clear()
-        world.stripe.charges.clear()
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        harness.stripe.intents.clear()
+        harness.stripe.charges.clear()
         assert [] == hub.settle_payments()
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert (1, Inconclusive.NOT_LISTED, None) == (
             question.count,
@@ -93,16 +93,16 @@ def test_payment_that_is_not_listed_is_recorded_as_such() -> None:
 
 def test_several_listed_payments_are_recorded_as_such() -> None:
     """If the vendor lists several matching payments, none is chosen, and this is recorded."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
         hub.payments().charge(ORDER, idempotency_key="another attempt")
-        world.lose(hub)
-        world.clock.advance(WAIT)
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         assert hub.settle_payment(KEY) is None
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert (Inconclusive.SEVERAL_LISTED, None) == (question.result, question.error)
-        world.clock.advance(_LISTED)
+        harness.clock.advance(_LISTED)
         assert [] == hub.settle_payments()
         (payment,) = hub.unsettled_payments()
         assert (NextStep.PERSON, False) == (payment.next, payment.is_proven_absent)
@@ -110,19 +110,19 @@ def test_several_listed_payments_are_recorded_as_such() -> None:
 
 def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
     """A look-up proves that a payment is absent only after the vendor's listing time."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.stripe.intents.clear()
-        world.stripe.charges.clear()
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.stripe.intents.clear()
+        harness.stripe.charges.clear()
         (payment,) = hub.unsettled_payments()
         listed_by = payment.listed_by
         assert listed_by is not None
-        waiting_seconds = (listed_by - world.clock.utc()).total_seconds()
+        waiting_seconds = (listed_by - harness.clock.utc()).total_seconds()
         assert (_LISTED, ("stripe",)) == (payment.listed_within, payment.vendors)
         assert pytest.approx(payment.wait + _LISTED) == waiting_seconds
         for seconds, is_proven in ((waiting_seconds - 1, False), (2, True)):
-            world.clock.advance(seconds)
+            harness.clock.advance(seconds)
             assert hub.settle_payment(KEY) is None
             (payment,) = hub.unsettled_payments()
             assert (listed_by, is_proven) == (payment.listed_by, payment.is_proven_absent)
@@ -130,9 +130,9 @@ def test_payment_that_is_not_listed_in_time_is_proven_absent() -> None:
 
 def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
     """Without a list (as for refunds), a look-up never proves that an operation is absent."""
-    world = PaymentsWorld(UnlistedStripe)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(UnlistedStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
         (payment,) = hub.unsettled_payments()
         assert (None, None) == (payment.listed_by, payment.listed_within)
         assert not payment.is_proven_absent
@@ -140,27 +140,27 @@ def test_vendor_without_a_list_has_no_time_to_list_a_payment() -> None:
 
 def test_refused_question_is_recorded_as_refused() -> None:
     """If the vendor refuses to list payments, this is recorded."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        world.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
         assert hub.settle_payment(KEY) is None
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert Inconclusive.REFUSED is question.result
 
 
 def test_look_ups_are_counted_until_the_outcome_is_known() -> None:
     """Look-ups are counted until the payment's outcome is known."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.lose(hub)
         for _ in range(2):
-            world.clock.advance(WAIT)
-            world.stripe.fail(_UNREACHABLE)
+            harness.clock.advance(WAIT)
+            harness.stripe.fail(_UNREACHABLE)
             assert hub.settle_payment(KEY) is None
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert 2 == question.count
         hub.payments().charge(ORDER, idempotency_key=KEY)
@@ -169,13 +169,13 @@ def test_look_ups_are_counted_until_the_outcome_is_known() -> None:
 
 def test_lost_repeat_at_a_vendor_without_a_list_gave_no_answer() -> None:
     """If the repeat is lost and the vendor cannot list payments, "no answer" is recorded."""
-    world = PaymentsWorld(_UnlistedStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        world.stripe.fail(Lost())
+    harness = PaymentsHarness(_UnlistedStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(Lost())
         assert hub.settle_payment(KEY) is None
-        question = _question(world)
+        question = _question(harness)
         assert question is not None
         assert (Inconclusive.NO_ANSWER, "ConnectionFailed") == (
             question.result,

@@ -58,7 +58,7 @@ from moorage.vendors.shipping.ups import Ups
 from moorage.vendors.storage.local_files import LocalFiles
 from moorage.wiring.installed_vendors import vendor_class
 from tests.contracts.caller import MODES, PigeonHubs, result_of
-from tests.reload.world import ReloadWorld
+from tests.reload.harness import ReloadHarness
 from tests.storage.harnesses import s3_account, sandbox
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ async def test_rehearsal_of_transports_and_signed_urls(
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 async def test_manager_in_a_rehearsal_sends_only_safe_requests(is_async: bool) -> None:
     """During a rehearsal a manager sends only safe requests without an idempotency key."""
-    town = ReloadWorld()
+    town = ReloadHarness()
     reports: list[Any] = []
     make: Any = AsyncConnectorManager if is_async else ConnectorManager
     manager = make(
@@ -232,7 +232,7 @@ async def _answer_later() -> int:
 @MODES
 async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     """During a rehearsal, a hub's plain services send nothing, either."""
-    town = ReloadWorld()
+    town = ReloadHarness()
     hub = hub_class(
         [],
         services=[Service("a", "https://a.example", retry=None)],

@@ -19,7 +19,14 @@ from moorage.errors import (
 )
 from moorage.hub.audit import AuditTrail
 from moorage.testing.sandboxes.base import Lost
-from tests.contracts.unsettled_world import KEY, ORDER, WAIT, DyingStore, KilledError, PaymentsWorld
+from tests.contracts.unsettled_harness import (
+    KEY,
+    ORDER,
+    WAIT,
+    DyingStore,
+    KilledError,
+    PaymentsHarness,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +36,11 @@ ANOTHER = Charge(Money("30.00", "EUR"), "pm_card_visa", reference="INV-8")
 
 def test_sealed_payments_need_their_cipher() -> None:
     """An encrypted payment can be read and settled only with its cipher."""
-    world = PaymentsWorld()
+    harness = PaymentsHarness()
     cipher = AesGcmCipher(generate_keys())
-    with world.hub(cipher=cipher) as hub, world.hub() as other_hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    with harness.hub(cipher=cipher) as hub, harness.hub() as other_hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         (seen_payment,) = hub.unsettled_payments()
         (sealed_payment,) = other_hub.unsettled_payments()
         assert (NextStep.ASK_AGAIN, "INV-7") == (seen_payment.next, seen_payment.reference)
@@ -57,13 +64,13 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
     cipher: AesGcmCipher | None, done: bool
 ) -> None:
     """An encrypted payment cannot be closed without its cipher, and the error names the remedy."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys())}
-    with world.hub(**writer) as hub, world.hub(cipher=cipher) as other_hub:
+    with harness.hub(**writer) as hub, harness.hub(cipher=cipher) as other_hub:
         with pytest.raises(KilledError):
-            world.hub(**writer, state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+            harness.hub(**writer, state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+        harness.clock.advance(WAIT)
         with pytest.raises(ConfigurationError, match="cannot be read here") as excinfo:
             other_hub.close_payment(KEY, done=done, receipt="pi_1" if done else None)
         assert ("cipher", True) == (excinfo.value.path, "[cipher]" in excinfo.value.remedy)
@@ -75,17 +82,17 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
 
 def test_payment_with_a_sealed_answer_is_not_closed_without_its_cipher() -> None:
     """A readable payment with an encrypted answer cannot be closed without the cipher."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
     cipher = AesGcmCipher(generate_keys())
-    with world.hub() as hub:
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(cipher=cipher, state=dying_store).payments().charge(
+            harness.hub(cipher=cipher, state=dying_store).payments().charge(
                 ORDER, idempotency_key=KEY
             )
         with pytest.raises(ConfigurationError, match="no cipher"):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         with pytest.raises(ConfigurationError, match="no cipher"):
             hub.close_payment(KEY, done=False)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
@@ -108,19 +115,19 @@ class PartialCipher:
 
 def test_payment_whose_answer_was_not_stored_is_not_closed_as_not_done() -> None:
     """A completed payment cannot be closed as not done, even if its receipt was not stored."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
     cipher: Any = PartialCipher()
-    with world.hub(cipher=cipher) as hub:
+    with harness.hub(cipher=cipher) as hub:
         with pytest.raises(KilledError):
-            world.hub(cipher=cipher, state=dying_store).payments().charge(
+            harness.hub(cipher=cipher, state=dying_store).payments().charge(
                 ORDER, idempotency_key=KEY
             )
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         with pytest.raises(InvalidData, match="succeeded earlier"):
             hub.close_payment(KEY, done=False)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 REASON = "The disk with the keys burnt; looked up on the vendor's page."
@@ -131,17 +138,17 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
     cipher: AesGcmCipher | None, tmp_path: Path
 ) -> None:
     """With `keys_lost` a payment is closed as done, and repeats with its key get the receipt."""
-    world = PaymentsWorld()
+    harness = PaymentsHarness()
     trail = AuditTrail(FileAudit(tmp_path / "trail"))
     with (
-        world.hub(cipher=AesGcmCipher(generate_keys())) as writer,
-        world.hub(cipher=cipher, audit=trail) as hub,
+        harness.hub(cipher=AesGcmCipher(generate_keys())) as writer,
+        harness.hub(cipher=cipher, audit=trail) as hub,
     ):
-        world.lose(writer)
-        world.clock.advance(WAIT)
+        harness.lose(writer)
+        harness.clock.advance(WAIT)
         (payment,) = hub.unsettled_payments()
         assert (NextStep.CIPHER, False) == (payment.next, payment.is_readable)
-        (vendor_id,) = world.stripe.intents
+        (vendor_id,) = harness.stripe.intents
         with pytest.raises(ConfigurationError, match="cannot be read here") as excinfo:
             hub.close_payment(KEY, done=True, receipt=vendor_id)
         assert "keys_lost=True" in excinfo.value.remedy
@@ -152,7 +159,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
         hub.close_payment(KEY, done=True, receipt=vendor_id, keys_lost=True, reason=REASON)
         repeated = hub.payments().charge(ORDER, idempotency_key=KEY)
         assert (vendor_id, True) == (repeated.ref.id, repeated.replayed)
-        assert ([], 1) == (hub.unsettled_payments(), len(world.stripe.charges))
+        assert ([], 1) == (hub.unsettled_payments(), len(harness.stripe.charges))
         with pytest.raises(IdempotencyConflict):
             hub.payments().charge(ANOTHER, idempotency_key=KEY)
         (record,) = trail.find(AuditQuery(act="payment.close")).items
@@ -161,29 +168,29 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
 
 def test_payment_whose_keys_are_lost_is_closed_as_not_done() -> None:
     """With `keys_lost` a payment closed as not done can be sent again with the same key."""
-    world = PaymentsWorld()
-    with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
-        world.lose(writer)
+    harness = PaymentsHarness()
+    with harness.hub(cipher=AesGcmCipher(generate_keys())) as writer, harness.hub() as hub:
+        harness.lose(writer)
         with pytest.raises(IdempotencyInProgress):
             hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)
         receipt = hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert (False, 1) == (receipt.replayed, len(world.stripe.charges))
+        assert (False, 1) == (receipt.replayed, len(harness.stripe.charges))
 
 
 @pytest.mark.parametrize("operation", ["capture", "void", "refund"])
 def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: str) -> None:
     """With `keys_lost`, a capture or void is closed by the payment's id, a refund by its own id."""
-    world = PaymentsWorld()
-    with world.hub(cipher=AesGcmCipher(generate_keys())) as writer, world.hub() as hub:
+    harness = PaymentsHarness()
+    with harness.hub(cipher=AesGcmCipher(generate_keys())) as writer, harness.hub() as hub:
         begin = writer.payments().charge if operation == "refund" else writer.payments().authorize
         ref = begin(ORDER, idempotency_key=KEY).ref
-        world.stripe.fail(Lost())
+        harness.stripe.fail(Lost())
         with pytest.raises(ConnectionFailed):
             getattr(writer.payments(), operation)(ref, idempotency_key="second")
-        world.clock.advance(WAIT)
-        receipt = ref.id if operation != "refund" else next(iter(world.stripe.refunds))
+        harness.clock.advance(WAIT)
+        receipt = ref.id if operation != "refund" else next(iter(harness.stripe.refunds))
         hub.close_payment("second", done=True, receipt=receipt, keys_lost=True, reason=REASON)
         repeated = getattr(hub.payments(), operation)(ref, idempotency_key="second")
         assert (receipt, ref.id, True) == (
@@ -196,10 +203,10 @@ def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: s
 @pytest.mark.parametrize("done", [True, False])
 def test_payment_that_can_be_decrypted_cannot_be_closed_with_keys_lost(done: bool) -> None:
     """A payment that can be decrypted cannot be closed with `keys_lost`."""
-    world = PaymentsWorld()
-    with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness()
+    with harness.hub(cipher=AesGcmCipher(generate_keys())) as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         with pytest.raises(InvalidData, match="its keys are not lost"):
             hub.close_payment(KEY, done=done, keys_lost=True, reason=REASON)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
@@ -207,15 +214,15 @@ def test_payment_that_can_be_decrypted_cannot_be_closed_with_keys_lost(done: boo
 
 def test_payment_with_a_lost_answer_is_closed_as_not_done() -> None:
     """A payment whose encrypted response is lost can be closed as not done."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys()), "state": dying_store}
-    with world.hub() as hub:
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(**writer).payments().charge(ORDER, idempotency_key=KEY)
+            harness.hub(**writer).payments().charge(ORDER, idempotency_key=KEY)
         with pytest.raises(ConfigurationError, match="no cipher"):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         (payment,) = hub.unsettled_payments()
         assert (True, "20.00 EUR") == (payment.is_readable, str(payment.amount))
         hub.close_payment(KEY, done=False, keys_lost=True, reason=REASON)

@@ -13,22 +13,22 @@ from moorage.errors import IdempotencyInProgress, InvalidData, OutcomeUnknown
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import (
+from tests.contracts.unsettled_harness import (
     KEY,
     ORDER,
     WAIT,
     KeylessStripe,
-    PaymentsWorld,
+    PaymentsHarness,
     UnlistedStripe,
 )
 
 
 def test_payment_is_settled_when_a_person_asks() -> None:
     """If the vendor lists the payment, repeats with its key return the receipt from then on."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         settled_payment = hub.settle_payment(KEY)
         assert settled_payment is not None
         assert SettledAs.DONE is settled_payment.outcome
@@ -39,15 +39,15 @@ def test_payment_is_settled_when_a_person_asks() -> None:
 
 def test_person_can_settle_a_payment_before_the_job() -> None:
     """A person can settle a payment at once, before the job's next look-up is due."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        charges = dict(world.stripe.charges)
-        world.stripe.charges.clear()
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        charges = dict(harness.stripe.charges)
+        harness.stripe.charges.clear()
         assert [] == hub.settle_payments()
         assert None is hub.settle_payment(KEY)
-        world.stripe.charges.update(charges)
+        harness.stripe.charges.update(charges)
         assert [] == hub.settle_payments()
         settled_payment = hub.settle_payment(KEY)
         assert settled_payment is not None
@@ -55,19 +55,19 @@ def test_person_can_settle_a_payment_before_the_job() -> None:
 
 def test_payment_is_not_looked_up_while_its_first_request_may_still_be_running() -> None:
     """A payment is not looked up while its first request may still be running."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
         with pytest.raises(IdempotencyInProgress, match="Ask again in"):
             hub.settle_payment(KEY)
 
 
 def test_error_refers_operator_to_vendor_website_if_vendor_cannot_list_payments() -> None:
     """If the vendor cannot list payments, the error refers the operator to the vendor's website."""
-    world = PaymentsWorld(UnlistedStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness(UnlistedStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         with pytest.raises(InvalidData, match="on the vendor's website"):
             hub.settle_payment(KEY)
 

@@ -21,14 +21,14 @@ from moorage.domain.idempotency.unsettled import (
 )
 from moorage.errors import ConnectionFailed, IdempotencyConflict, OutcomeUnknown, VendorRejected
 from moorage.testing import VirtualClock
-from tests.contracts.unsettled_world import (
+from tests.contracts.unsettled_harness import (
     KEY,
     ORDER,
     WAIT,
     DyingStore,
     KeylessStripe,
     KilledError,
-    PaymentsWorld,
+    PaymentsHarness,
 )
 
 if TYPE_CHECKING:
@@ -37,33 +37,33 @@ if TYPE_CHECKING:
 
 def test_repeat_without_a_request_delays_no_settlement() -> None:
     """Repeating an idempotency key without a request does not delay the payment's settlement."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub, world.hub() as other_hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub, harness.hub() as other_hub:
+        harness.lose(hub)
         (previous_payment,) = hub.unsettled_payments()
-        world.clock.advance(20)
+        harness.clock.advance(20)
         for repeating in (hub, other_hub):
             with pytest.raises(OutcomeUnknown):
                 repeating.payments().charge(ORDER, idempotency_key=KEY)
         (later_payment,) = hub.unsettled_payments()
         assert previous_payment.wait - 20 == later_payment.wait
-        world.clock.advance(previous_payment.wait - 20)
+        harness.clock.advance(previous_payment.wait - 20)
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
 
 
 def test_repeat_with_another_amount_is_not_sent() -> None:
     """A repeat with another amount is not sent, and does not change the registered payment."""
-    world = PaymentsWorld(KeylessStripe)
-    dying_store: Any = DyingStore(world.state, "Claim", "key")
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    dying_store: Any = DyingStore(harness.state, "Claim", "key")
+    with harness.hub() as hub:
         with pytest.raises(KilledError):
-            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+            harness.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         (previous_payment,) = hub.unsettled_payments()
         other_charge = attrs.evolve(ORDER, amount=Money("30.00", "EUR"))
         with pytest.raises(IdempotencyConflict):
             hub.payments().charge(other_charge, idempotency_key=KEY)
         assert [previous_payment] == hub.unsettled_payments()
-    assert not world.stripe.requests
+    assert not harness.stripe.requests
 
 
 def test_only_last_caller_that_registered_payment_can_end_its_waiting_time() -> None:
@@ -103,66 +103,66 @@ def test_only_last_caller_that_registered_payment_can_end_its_waiting_time() -> 
 
 def test_payment_is_found_although_our_clock_is_ahead() -> None:
     """A lost payment is found even if this process's clock is an hour ahead."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=1))
-        with world.hub(clock=earlier_clock) as other_hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        earlier_clock = VirtualClock(harness.clock.utc() + timedelta(hours=1))
+        with harness.hub(clock=earlier_clock) as other_hub:
             assert [SettledAs.DONE] == [payment.outcome for payment in other_hub.settle_payments()]
 
 
-def _lose_request(world: PaymentsWorld, hub: Hub) -> None:
+def _lose_request(harness: PaymentsHarness, hub: Hub) -> None:
     """Charge with a request that never arrives, and wait until the payment may be looked up."""
-    world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
     with pytest.raises(OutcomeUnknown):
         hub.payments().charge(ORDER, idempotency_key=KEY)
     (unsettled_payment,) = hub.unsettled_payments()
-    world.clock.advance(unsettled_payment.wait)
+    harness.clock.advance(unsettled_payment.wait)
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
     """A payment that the vendor does not list in time is left for an operator to decide."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        _lose_request(world, hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        _lose_request(harness, hub)
         assert [] == hub.settle_payments()
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
-        world.clock.advance(KeylessStripe.listed_within - 1e-3)
+        harness.clock.advance(KeylessStripe.listed_within - 1e-3)
         assert [] == hub.settle_payments()
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
-        world.clock.advance(KeylessStripe.listed_within)
+        harness.clock.advance(KeylessStripe.listed_within)
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
         assert [] == hub.settle_payments()
         assert NextStep.PERSON is hub.unsettled_payments()[0].next
-        assert 0 == len(world.stripe.charges)
+        assert 0 == len(harness.stripe.charges)
 
         hub.payments().charge(ORDER, idempotency_key="by another way")
-        world.clock.advance(KeylessStripe.listed_within)
+        harness.clock.advance(KeylessStripe.listed_within)
         assert [SettledAs.DONE] == [payment.outcome for payment in hub.settle_payments()]
         assert [] == hub.unsettled_payments()
 
 
 def test_listing_time_uses_the_stores_clock() -> None:
     """A clock that is hours ahead does not shorten the time until a look-up is given up."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        _lose_request(world, hub)
-        earlier_clock = VirtualClock(world.clock.utc() + timedelta(hours=9))
-        with world.hub(clock=earlier_clock) as other_hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        _lose_request(harness, hub)
+        earlier_clock = VirtualClock(harness.clock.utc() + timedelta(hours=9))
+        with harness.hub(clock=earlier_clock) as other_hub:
             assert [] == other_hub.settle_payments()
             assert NextStep.LOOK_UP is other_hub.unsettled_payments()[0].next
 
 
 def test_repeat_restarts_the_listing_time() -> None:
     """If a request is repeated during a look-up, the vendor's listing time starts again."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
-        world.stripe.fail(OutcomeUnknown("No answer."))
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(OutcomeUnknown("No answer."))
         assert [] == hub.settle_payments()
         (unsettled_payment,) = hub.unsettled_payments()
         assert NextStep.WAIT is unsettled_payment.next
@@ -171,16 +171,16 @@ def test_repeat_restarts_the_listing_time() -> None:
 @pytest.mark.parametrize("final", [True, False])
 def test_refused_list_is_left_to_a_person(*, final: bool) -> None:
     """After a refused list of payments an operator must decide; an outage is retried."""
-    world = PaymentsWorld(KeylessStripe)
+    harness = PaymentsHarness(KeylessStripe)
     error = (
         VendorRejected("This key may not list payments.")
         if final
         else ConnectionFailed("Down for maintenance.")
     )
-    with world.hub() as hub:
-        world.lose(hub)
-        world.clock.advance(WAIT + KeylessStripe.listed_within)
-        world.stripe.fail(error)
+    with harness.hub() as hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT + KeylessStripe.listed_within)
+        harness.stripe.fail(error)
         assert [] == hub.settle_payments()
         expected = NextStep.PERSON if final else NextStep.LOOK_UP
         assert expected is hub.unsettled_payments()[0].next

@@ -24,14 +24,14 @@ from moorage.testing import VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import (
+from tests.contracts.unsettled_harness import (
     KEY,
     ORDER,
     WAIT,
     DyingStore,
     KeylessStripe,
     KilledError,
-    PaymentsWorld,
+    PaymentsHarness,
     UnlistedStripe,
     UnrepeatedStripe,
 )
@@ -40,9 +40,9 @@ HOUR = 3_600.0
 
 
 @pytest.fixture(params=[Stripe, KeylessStripe, UnlistedStripe])
-def payments_world(request: pytest.FixtureRequest) -> PaymentsWorld:
-    """Yield a test world for each way in which a vendor's payments can be looked up."""
-    return PaymentsWorld(request.param)
+def payments_harness(request: pytest.FixtureRequest) -> PaymentsHarness:
+    """Yield a harness for each way in which a vendor's payments can be looked up."""
+    return PaymentsHarness(request.param)
 
 
 NEXT_STEPS = {
@@ -52,14 +52,14 @@ NEXT_STEPS = {
 }
 
 
-def test_lost_payment_is_listed_in_every_process(payments_world: PaymentsWorld) -> None:
+def test_lost_payment_is_listed_in_every_process(payments_harness: PaymentsHarness) -> None:
     """Every process lists unsettled payments with their request, time, and way to settle them."""
-    with payments_world.hub() as hub, payments_world.hub() as other_hub:
+    with payments_harness.hub() as hub, payments_harness.hub() as other_hub:
         hub.payments().charge(ORDER, idempotency_key="fine")
         assert [] == other_hub.unsettled_payments()
-        payments_world.lose(hub)
+        payments_harness.lose(hub)
         (unsettled_payment,) = other_hub.unsettled_payments()
-        payments_world.clock.advance(WAIT)
+        payments_harness.clock.advance(WAIT)
         (later_payment,) = other_hub.unsettled_payments()
 
         assert (KEY, "charge", ("till",)) == (
@@ -74,19 +74,19 @@ def test_lost_payment_is_listed_in_every_process(payments_world: PaymentsWorld) 
         )
         assert NextStep.WAIT is unsettled_payment.next
         assert 30 < unsettled_payment.wait < WAIT
-        assert NEXT_STEPS[payments_world.kind] is later_payment.next
+        assert NEXT_STEPS[payments_harness.kind] is later_payment.next
         assert unsettled_payment.since == later_payment.since
 
 
-def test_settlement_job_waits_for_running_callers(payments_world: PaymentsWorld) -> None:
+def test_settlement_job_waits_for_running_callers(payments_harness: PaymentsHarness) -> None:
     """The settlement job waits for running callers, then looks up the payment and settles it."""
-    with payments_world.hub() as hub, payments_world.hub() as worker:
-        payments_world.lose(hub)
+    with payments_harness.hub() as hub, payments_harness.hub() as worker:
+        payments_harness.lose(hub)
         assert [] == worker.settle_payments()
-        payments_world.clock.advance(WAIT)
+        payments_harness.clock.advance(WAIT)
         settled_payments = worker.settle_payments()
 
-        if payments_world.kind is UnlistedStripe:
+        if payments_harness.kind is UnlistedStripe:
             assert [] == settled_payments
             assert 1 == len(worker.unsettled_payments())
             return
@@ -99,7 +99,7 @@ def test_settlement_job_waits_for_running_callers(payments_world: PaymentsWorld)
         repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
         assert repeated_payment.replayed
         assert "captured" == repeated_payment.state
-        assert 1 == len(payments_world.stripe.charges)
+        assert 1 == len(payments_harness.stripe.charges)
 
 
 @pytest.mark.parametrize(
@@ -115,29 +115,29 @@ def test_payment_of_a_dead_process_is_settled(
     dies_at: tuple[str, str], outcome: SettledAs, charges: int
 ) -> None:
     """If a process dies while charging, the payment is settled and charged at most once."""
-    world = PaymentsWorld()
-    dying_store: Any = DyingStore(world.state, *dies_at)
-    with world.hub() as worker:
+    harness = PaymentsHarness()
+    dying_store: Any = DyingStore(harness.state, *dies_at)
+    with harness.hub() as worker:
         with pytest.raises(KilledError):
-            world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
+            harness.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         assert [KEY] == [payment.idempotency_key for payment in worker.unsettled_payments()]
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         (settlement,) = worker.settle_payments()
 
         assert outcome is settlement.outcome
-        assert charges == len(world.stripe.charges)
+        assert charges == len(harness.stripe.charges)
         assert [] == worker.unsettled_payments()
         assert (charges == 1) is worker.payments().charge(ORDER, idempotency_key=KEY).replayed
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 def test_lost_payment_that_the_vendor_declined_is_settled_as_refused() -> None:
     """If a look-up finds a declined payment, the job and a repeated charge report the decline."""
     declined_order = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub, declined_order)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub, declined_order)
+        harness.clock.advance(WAIT)
         (settlement,) = hub.settle_payments()
 
         assert (SettledAs.REFUSED, None) == (settlement.outcome, settlement.receipt)
@@ -146,15 +146,15 @@ def test_lost_payment_that_the_vendor_declined_is_settled_as_refused() -> None:
         with pytest.raises(PaymentDeclined) as repeated:
             hub.payments().charge(declined_order, idempotency_key=KEY)
         assert repeated.value.replayed
-        assert 1 == len(world.stripe.intents)
+        assert 1 == len(harness.stripe.intents)
 
 
 def test_look_up_raises_the_decline_of_a_lost_payment() -> None:
     """A look-up that finds a declined payment raises the decline, and does not return it."""
     declined_order = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub, declined_order)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub, declined_order)
         (unsettled_payment,) = hub.unsettled_payments()
         lost_payment = Unsettled(
             charge=declined_order, idempotency_key=KEY, since=unsettled_payment.since
@@ -167,12 +167,12 @@ def test_look_up_raises_the_decline_of_a_lost_payment() -> None:
 
 def test_lost_answer_names_the_settlement_job() -> None:
     """The error of a payment that may have been made states how to find its outcome."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed) as lost:
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=False))
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=False))
         with pytest.raises(ConnectionFailed) as unsent:
             hub.payments().charge(ORDER, idempotency_key="other")
 
@@ -183,29 +183,29 @@ def test_lost_answer_names_the_settlement_job() -> None:
 
 def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
     """If the vendor honours idempotency keys, the settlement job repeats a lost request once."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
-        world.stripe.fail(Lost())
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(Lost())
         assert [] == hub.settle_payments()
         assert [] == hub.settle_payments()
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         (settlement,) = hub.settle_payments()
 
         assert SettledAs.DONE is settlement.outcome
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 def test_declined_payment_is_settled_as_refused() -> None:
     """A lost payment that the vendor declined is settled as declined, also for repeats."""
-    world = PaymentsWorld()
+    harness = PaymentsHarness()
     declined_charge = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
-    with world.hub() as hub:
-        world.lose(hub, declined_charge)
-        world.clock.advance(WAIT)
+    with harness.hub() as hub:
+        harness.lose(hub, declined_charge)
+        harness.clock.advance(WAIT)
         (settlement,) = hub.settle_payments()
 
         assert SettledAs.REFUSED is settlement.outcome
@@ -218,8 +218,8 @@ def test_declined_payment_is_settled_as_refused() -> None:
 
 def test_each_step_on_a_payment_is_listed_and_settled() -> None:
     """Captures, refunds and voids whose response is lost are looked up and settled like charges."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
         payments = hub.payments()
         authorization = payments.authorize(ORDER, idempotency_key="a")
         other_payment = payments.authorize(ORDER, idempotency_key="b")
@@ -232,24 +232,24 @@ def test_each_step_on_a_payment_is_listed_and_settled() -> None:
             ("void", lambda: payments.void(other_payment.ref, idempotency_key="v")),
         ]
         for name, step in steps:
-            world.stripe.fail(Lost())
+            harness.stripe.fail(Lost())
             with pytest.raises(ConnectionFailed):
                 step()
             (unsettled_payment,) = hub.unsettled_payments()
             assert name == unsettled_payment.operation
             assert unsettled_payment.payment in {authorization.ref, other_payment.ref}
-            world.clock.advance(WAIT)
+            harness.clock.advance(WAIT)
             (settlement,) = hub.settle_payments()
             assert SettledAs.DONE is settlement.outcome
             assert step().replayed
-        assert 1 == len(world.stripe.refunds)
+        assert 1 == len(harness.stripe.refunds)
 
 
 def test_settle_needs_no_since_and_settles_the_key() -> None:
     """A payment and its key can be settled without the time of the first request."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
+        harness.lose(hub)
         (result,) = hub.payments().settle([Unsettled(charge=ORDER, idempotency_key=KEY)])
         repeated_payment = hub.payments().charge(ORDER, idempotency_key=KEY)
 
@@ -263,41 +263,41 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
 
 def test_payment_that_is_still_unknown_when_its_key_expires_is_not_charged_again() -> None:
     """A payment that is still unknown when its key expires is not charged again."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
-        world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
+        harness.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))
         with pytest.raises(ConnectionFailed):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(3 * 86_400)
+        harness.clock.advance(3 * 86_400)
         with pytest.raises(OutcomeUnknown, match="key is no longer stored"):
             hub.payments().charge(ORDER, idempotency_key=KEY)
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
         assert [] == hub.settle_payments()
-        assert 0 == len(world.stripe.charges)
+        assert 0 == len(harness.stripe.charges)
         hub.close_payment(KEY, done=False)
         hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert 1 == len(world.stripe.charges)
+        assert 1 == len(harness.stripe.charges)
 
 
 def test_operation_that_is_looked_up_is_never_sent_twice() -> None:
     """If a vendor allows no automatic repeat, an operation of unknown outcome is not sent again."""
-    world = PaymentsWorld(UnrepeatedStripe, retry=RetryPolicy(max_attempts=3))
-    with world.hub() as hub:
-        world.lose(hub)
-        count = len(world.stripe.requests)
+    harness = PaymentsHarness(UnrepeatedStripe, retry=RetryPolicy(max_attempts=3))
+    with harness.hub() as hub:
+        harness.lose(hub)
+        count = len(harness.stripe.requests)
         with pytest.raises(OutcomeUnknown):
             hub.payments().charge(ORDER, idempotency_key=KEY)
-        assert count == len(world.stripe.requests) == 1
+        assert count == len(harness.stripe.requests) == 1
 
 
 def test_unsettled_payments_are_listed_in_order_up_to_a_limit() -> None:
     """Unsettled payments are listed oldest first, up to the requested number."""
-    world = PaymentsWorld()
-    with world.hub() as hub:
+    harness = PaymentsHarness()
+    with harness.hub() as hub:
         for number in range(3):
-            world.lose(hub, attrs.evolve(ORDER, reference=f"INV-{number}"), f"k{number}")
-            world.clock.advance(1)
-        world.clock.advance(WAIT)
+            harness.lose(hub, attrs.evolve(ORDER, reference=f"INV-{number}"), f"k{number}")
+            harness.clock.advance(1)
+        harness.clock.advance(WAIT)
         assert ["k0"] == [
             payment.payment.idempotency_key for payment in hub.settle_payments(limit=1)
         ]
@@ -327,10 +327,10 @@ async def _settle_later() -> None:
 
 def test_unsettled_payments_of_removed_account_are_left_to_operator() -> None:
     """Unsettled payments of a removed account are left to an operator."""
-    world = PaymentsWorld()
-    with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare_hub:
-        world.lose(hub)
-        world.clock.advance(WAIT)
+    harness = PaymentsHarness()
+    with harness.hub() as hub, Hub([], state=harness.state, clock=harness.clock) as bare_hub:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
         (unsettled_payment,) = bare_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == bare_hub.settle_payments()
@@ -348,20 +348,20 @@ def test_repeat_after_a_change_of_route_keeps_the_account_of_the_lost_request(
 
     Otherwise the payment would be looked up in vain at the vendor of the new account.
     """
-    world = PaymentsWorld(kind)
-    with world.hub() as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(kind)
+    with harness.hub() as hub:
+        harness.lose(hub)
     accounts = [
-        Account(name, kind(credentials=world.stripe.api_key), settings=world.settings)
+        Account(name, kind(credentials=harness.stripe.api_key), settings=harness.settings)
         for name in ("new", "till")
     ]
     with Hub(
         accounts,
         routes=[Route("payments", "new")],
-        http=SandboxHttpClient(world.stripe),
-        state=world.state,
-        clock=world.clock,
-        sleeper=VirtualSleeper(world.clock),
+        http=SandboxHttpClient(harness.stripe),
+        state=harness.state,
+        clock=harness.clock,
+        sleeper=VirtualSleeper(harness.clock),
     ) as later_hub:
         for _ in range(2):
             with pytest.raises(OutcomeUnknown):
@@ -369,7 +369,7 @@ def test_repeat_after_a_change_of_route_keeps_the_account_of_the_lost_request(
         (unsettled_payment,) = later_hub.unsettled_payments()
 
     assert ("till", "new") == unsettled_payment.accounts
-    assert 1 == len(world.stripe.charges)
+    assert 1 == len(harness.stripe.charges)
 
 
 class ContestedStore:
@@ -388,23 +388,23 @@ class ContestedStore:
 
 def test_payment_of_another_worker_is_skipped() -> None:
     """If two workers start at the same moment, only one of the two looks up the payment."""
-    world = PaymentsWorld()
-    slower_store: Any = ContestedStore(world.state)
-    with world.hub() as hub, world.hub(state=slower_store) as worker:
-        world.lose(hub)
-        world.clock.advance(WAIT)
-        count = len(world.stripe.requests)
+    harness = PaymentsHarness()
+    slower_store: Any = ContestedStore(harness.state)
+    with harness.hub() as hub, harness.hub(state=slower_store) as worker:
+        harness.lose(hub)
+        harness.clock.advance(WAIT)
+        count = len(harness.stripe.requests)
         assert [] == worker.settle_payments()
-        assert count == len(world.stripe.requests)
+        assert count == len(harness.stripe.requests)
 
 
 def test_unstorable_options_leave_the_payment_to_a_person() -> None:
     """A payment whose options cannot be stored cannot be repeated, so an operator must decide."""
-    world = PaymentsWorld()
+    harness = PaymentsHarness()
     charge = attrs.evolve(ORDER, extra={"other": {"a": object()}})
-    with world.hub() as hub:
-        world.lose(hub, charge)
-        world.clock.advance(WAIT)
+    with harness.hub() as hub:
+        harness.lose(hub, charge)
+        harness.clock.advance(WAIT)
         (unsettled_payment,) = hub.unsettled_payments()
         assert (NextStep.PERSON, None) == (unsettled_payment.next, unsettled_payment.reference)
         assert [] == hub.settle_payments()
@@ -412,12 +412,12 @@ def test_unstorable_options_leave_the_payment_to_a_person() -> None:
 
 def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
     """While a tenant's accounts are unavailable, its payments are listed but not settled."""
-    world = PaymentsWorld()
-    with world.hub() as hub, world.hub() as other_hub:
-        world.stripe.fail(Lost())
+    harness = PaymentsHarness()
+    with harness.hub() as hub, harness.hub() as other_hub:
+        harness.stripe.fail(Lost())
         with pytest.raises(ConnectionFailed):
             hub.payments("acme").charge(ORDER, idempotency_key=KEY)
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
 
         class UnavailableDirectory:
             """A directory of tenant configurations that cannot be reached."""
@@ -436,14 +436,14 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
 def test_lost_payment_is_listed_and_settled_with_a_separate_store_of_keys() -> None:
     """A lost payment is also found if the idempotency keys have a store of their own."""
-    world = PaymentsWorld(KeylessStripe)
-    keys = MemoryStorage(world.clock)
-    with world.hub(claims=keys) as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    keys = MemoryStorage(harness.clock)
+    with harness.hub(claims=keys) as hub:
+        harness.lose(hub)
 
-    with world.hub(claims=keys) as worker:
+    with harness.hub(claims=keys) as worker:
         (lost_payment,) = worker.unsettled_payments()
-        world.clock.advance(2 * HOUR)
+        harness.clock.advance(2 * HOUR)
         (settled_payment,) = worker.settle_payments()
         assert [] == worker.unsettled_payments()
 
@@ -463,13 +463,13 @@ class ClaimsOnlyStorage(MemoryStorage):
 
 def test_lost_payment_is_in_the_state_store_if_the_other_holds_only_claims() -> None:
     """If the store of keys holds only claims, lost payments are listed in the state store."""
-    world = PaymentsWorld(KeylessStripe)
-    keys = ClaimsOnlyStorage(world.clock)
-    with world.hub(claims=keys) as hub:
-        world.lose(hub)
+    harness = PaymentsHarness(KeylessStripe)
+    keys = ClaimsOnlyStorage(harness.clock)
+    with harness.hub(claims=keys) as hub:
+        harness.lose(hub)
 
-    with world.hub(claims=keys) as worker:
-        world.clock.advance(2 * HOUR)
+    with harness.hub(claims=keys) as worker:
+        harness.clock.advance(2 * HOUR)
         (settled_payment,) = worker.settle_payments()
 
     assert SettledAs.DONE is settled_payment.outcome

@@ -15,7 +15,7 @@ from moorage.dashboard.server import Server
 from moorage.domain.entries.queue import EntryState
 from moorage.domain.monitoring.objectives import Objective
 from moorage.domain.observation.integration_log import IntegrationStatus
-from tests.dashboard.world import SECRET, WAIT, World
+from tests.dashboard.harness import SECRET, WAIT, Harness
 from tests.support.browser import ENTER, TAB, Browser, open_browser
 
 if TYPE_CHECKING:
@@ -44,25 +44,25 @@ PAGES: Final = (
 )
 
 
-def make_trouble(world: World) -> None:
+def make_trouble(harness: Harness) -> None:
     """Bring services, queues and payments into the states that the pages show as trouble."""
-    world.break_circuit()
-    world.lose()
-    world.clock.advance(WAIT)
-    world.put_outbox_entry(
+    harness.break_circuit()
+    harness.lose()
+    harness.clock.advance(WAIT)
+    harness.put_outbox_entry(
         tenant="acme", error="VendorFailed: The vendor answered 503 three times."
     )
-    world.put_outbox_entry("02", operation="send_transactional", target="email")
-    world.put_outbox_entry("03", EntryState.UNKNOWN)
-    world.dead_webhook(error="ValueError")
-    world.fail(tenant="acme", operation="lookup")
-    world.fail(id="req-2", status=IntegrationStatus.TIMEOUT, error="AttemptTimeout")
-    world.hub.objectives = (
+    harness.put_outbox_entry("02", operation="send_transactional", target="email")
+    harness.put_outbox_entry("03", EntryState.UNKNOWN)
+    harness.dead_webhook(error="ValueError")
+    harness.fail(tenant="acme", operation="lookup")
+    harness.fail(id="req-2", status=IntegrationStatus.TIMEOUT, error="AttemptTimeout")
+    harness.hub.objectives = (
         Objective(name="vat answers", service="vat", availability=0.999),
         Objective(name="all quick", latency=0.8),
     )
-    world.metrics.flush()
-    world.fail(id="req-3", status=IntegrationStatus.SUCCESS, error=None, http_status=200)
+    harness.metrics.flush()
+    harness.fail(id="req-3", status=IntegrationStatus.SUCCESS, error=None, http_status=200)
 
 
 def screenshot_name(page: str) -> str:
@@ -71,15 +71,15 @@ def screenshot_name(page: str) -> str:
 
 
 @contextmanager
-def serve_dashboard(world: World) -> Generator[str]:
+def serve_dashboard(harness: Harness) -> Generator[str]:
     """Serve the operations page with logins on this machine."""
     page = Dashboard(
-        world.hub,
+        harness.hub,
         secret=SECRET,
-        outbox=world.outbox,
-        inbox=world.inbox,
-        log=world.log,
-        metrics=world.metrics,
+        outbox=harness.outbox,
+        inbox=harness.inbox,
+        log=harness.log,
+        metrics=harness.metrics,
         name="moorage in production",
     )
     with Server("127.0.0.1", 0) as server:
@@ -105,14 +105,14 @@ def log_in(window: Browser, url: str, name: str) -> None:
 
 def test_operator_repairs_by_mouse_keyboard_and_phone(tmp_path: Path) -> None:
     """An operator repairs a circuit, dead letters and a payment by mouse, keyboard and phone."""
-    with World() as world, serve_dashboard(world) as url:
-        make_trouble(world)
+    with Harness() as harness, serve_dashboard(harness) as url:
+        make_trouble(harness)
         with open_browser() as window:
             window.look()
             log_in(window, url, "ann")
             window.keep(PICTURES / "now.png")
-            _by_mouse(world, window, url)
-            _by_keyboard(world, window, url)
+            _by_mouse(harness, window, url)
+            _by_keyboard(harness, window, url)
             _on_a_phone(window, url)
             window.look()
             window.open(f"{url}payment?key=INV-7%2F1")
@@ -134,10 +134,10 @@ def test_operator_repairs_by_mouse_keyboard_and_phone(tmp_path: Path) -> None:
             window.click("button", "Confirm")
             assert window.reads("is closed as done")
             window.keep(PICTURES / "closed.png")
-        assert [] == world.hub.unsettled_payments()
+        assert [] == harness.hub.unsettled_payments()
 
 
-def _by_mouse(world: World, window: Browser, url: str) -> None:
+def _by_mouse(harness: Harness, window: Browser, url: str) -> None:
     window.click("a", "vat")
     assert window.reads("Calls are refused")
     window.keep(PICTURES / "service.png")
@@ -150,7 +150,7 @@ def _by_mouse(world: World, window: Browser, url: str) -> None:
     window.press(*"the vendor is back")
     window.click("button", "Reset")
     assert window.reads("is closed now")
-    assert CircuitState.CLOSED is world.hub.manager.circuit_state("vat").state
+    assert CircuitState.CLOSED is harness.hub.manager.circuit_state("vat").state
     window.keep(PICTURES / "service-reset.png")
     window.open(url)
     window.click("a", "Dead letters")
@@ -163,7 +163,7 @@ def _by_mouse(world: World, window: Browser, url: str) -> None:
     window.keep(PICTURES / "dead-replayed.png")
 
 
-def _by_keyboard(world: World, window: Browser, url: str) -> None:
+def _by_keyboard(harness: Harness, window: Browser, url: str) -> None:
     window.open(url)
     window.press(TAB)
     assert "Skip to the content" == window.focused
@@ -175,14 +175,14 @@ def _by_keyboard(world: World, window: Browser, url: str) -> None:
     window.press(ENTER)
     assert window.reads("1. The evidence")
     window.keep(PICTURES / "desk.png")
-    intents = dict(world.stripe.intents)
-    world.stripe.intents.clear()
+    intents = dict(harness.stripe.intents)
+    harness.stripe.intents.clear()
     window.tab_to("Ask the vendor")
     window.press(ENTER)
     window.tab_to("Ask the vendor")
     window.press(ENTER)
     assert window.reads("is still unknown. The vendor was asked, and lists no")
-    world.stripe.intents.update(intents)
+    harness.stripe.intents.update(intents)
 
 
 def _on_a_phone(window: Browser, url: str) -> None:

@@ -13,7 +13,7 @@ from moorage.dashboard import Dashboard, DashboardApp
 from moorage.dashboard.charts import calls_chart, durations_chart
 from moorage.domain.observation.sketch import Sketch, SketchRecorder
 from moorage.testing import VirtualClock
-from tests.dashboard.world import ANN, SECRET, Visitor
+from tests.dashboard.harness import ANN, SECRET, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage import CredentialRefreshFailed, Credentials, Hub, Service
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.dashboard import Dashboard, DashboardApp, Group, Person
-from tests.dashboard.world import ANN, SECRET, Trail, Visitor
+from tests.dashboard.harness import ANN, SECRET, Trail, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

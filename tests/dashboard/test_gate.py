@@ -23,7 +23,7 @@ from moorage.dashboard.gate import Gate, members_of
 from moorage.dashboard.server import Server
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.wiring.store_urls import open_audit, open_inbox, open_log, open_metrics, open_outbox
-from tests.dashboard.world import ANN, Visitor, World, form_of
+from tests.dashboard.harness import ANN, Harness, Visitor, form_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,18 +42,18 @@ class TickClock:
         return self.now
 
 
-def visitor_at(world: World, gate: Gate) -> Visitor:
+def visitor_at(harness: Harness, gate: Gate) -> Visitor:
     """Return a visitor of the dashboard who must log in."""
-    return Visitor(DashboardApp(world.dashboard, gate.identify))
+    return Visitor(DashboardApp(harness.dashboard, gate.identify))
 
 
 def test_printed_link_starts_one_session() -> None:
     """The token in the printed link starts one session, and is invalid afterwards."""
-    with World() as world:
+    with Harness() as harness:
         ticks = TickClock()
         gate = Gate(ticks, guest=ANN)
         token = gate.token
-        visitor = visitor_at(world, gate)
+        visitor = visitor_at(harness, gate)
         assert 401 == visitor.get("/").status
         assert 401 == visitor.get("/?token=wrong").status
         assert 401 == visitor.get(f"/?token={token}&token={token}").status
@@ -62,25 +62,25 @@ def test_printed_link_starts_one_session() -> None:
         assert re.search("HttpOnly; SameSite=Lax$", login_response.header("Set-Cookie"))
         assert token not in visitor.get("/").text
         assert 200 == visitor.get("/").status
-        assert 401 == visitor_at(world, gate).get(f"/?token={token}").status
+        assert 401 == visitor_at(harness, gate).get(f"/?token={token}").status
         ticks.now = 12 * 3_600.0
         assert 401 == visitor.get("/").status
 
 
 def test_session_of_https_is_sent_by_https_only() -> None:
     """If the browser used HTTPS, its session cookie is sent over HTTPS only."""
-    with World() as world:
+    with Harness() as harness:
         gate = Gate(TickClock(), guest=ANN)
-        visitor = visitor_at(world, gate)
+        visitor = visitor_at(harness, gate)
         login_response = visitor.get(f"/?token={gate.token}", **{"wsgi.url_scheme": "https"})
         assert login_response.header("Set-Cookie").endswith("; Secure")
 
 
 def test_requests_that_name_another_host_are_refused() -> None:
     """Requests with another host name are refused, so that other sites cannot reach the page."""
-    with World() as world:
+    with Harness() as harness:
         gate = Gate(TickClock(), guest=ANN, hosts=["127.0.0.1:8741"])
-        visitor = visitor_at(world, gate)
+        visitor = visitor_at(harness, gate)
         url = f"/?token={gate.token}"
         assert 421 == visitor.get(url, HTTP_HOST="evil.example").status
         assert 303 == visitor.get(url, HTTP_HOST="127.0.0.1:8741").status
@@ -88,14 +88,14 @@ def test_requests_that_name_another_host_are_refused() -> None:
 
 def test_people_log_in_with_their_roles() -> None:
     """Logging in with name and password starts a session with the person's role."""
-    with World() as world:
+    with Harness() as harness:
         gate = Gate(TickClock(), members=members_of(PEOPLE))
-        visitor = visitor_at(world, gate)
+        visitor = visitor_at(harness, gate)
         assert "Password" in visitor.get("/calls").text
         login = {"name": "ann", "password": "password-of-ann"}
         assert 303 == visitor.post("/login", login).status
         assert "ann" in visitor.get("/").text
-        other_visitor = visitor_at(world, gate)
+        other_visitor = visitor_at(harness, gate)
         assert (
             303
             == other_visitor.post("/login", {"name": "BEN", "password": "password:of-ben"}).status
@@ -116,8 +116,8 @@ def test_people_log_in_with_their_roles() -> None:
 )
 def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str]) -> None:
     """A login with a wrong name, password, form or origin of the request starts no session."""
-    with World() as world:
-        visitor = visitor_at(world, Gate(TickClock(), members=members_of(PEOPLE)))
+    with Harness() as harness:
+        visitor = visitor_at(harness, Gate(TickClock(), members=members_of(PEOPLE)))
         answer = visitor.post("/login", form, **environ)
         assert (401, True) == (answer.status, "is wrong" in answer.text)
         assert "password-of" not in answer.text
@@ -125,9 +125,9 @@ def test_wrong_logins_are_refused(form: dict[str, str], environ: dict[str, str])
 
 def test_ten_wrong_passwords_block_all_logins_for_a_minute() -> None:
     """After ten wrong passwords, all logins are rejected for a minute, right passwords included."""
-    with World() as world:
+    with Harness() as harness:
         ticks = TickClock()
-        visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
+        visitor = visitor_at(harness, Gate(ticks, members=members_of(PEOPLE)))
         form = {"name": "ann", "password": "password-of-ann"}
         for _ in range(10):
             assert 401 == visitor.post("/login", {"name": "ann", "password": "guess"}).status
@@ -157,9 +157,9 @@ def test_malformed_list_of_people_is_refused(text: str) -> None:
 
 def test_people_with_permission_to_act_can_only_read_with_read_only() -> None:
     """With --read-only, people with permission to act can only read."""
-    with World() as world:
+    with Harness() as harness:
         gate = Gate(TickClock(), guest=Person("ann", ALL_ACTS), read_only=True)
-        visitor = visitor_at(world, gate)
+        visitor = visitor_at(harness, gate)
         visitor.get(f"/?token={gate.token}")
         assert "ann (read only)" in visitor.get("/").text
     assert not READ_ONLY
@@ -185,8 +185,8 @@ def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: Sequence[bytes | Non
 
 def test_asgi_application_answers_like_the_wsgi_one() -> None:
     """WSGI and ASGI respond in the same way, also below a root path; large bodies are cut off."""
-    with World() as world:
-        app = DashboardApp(world.dashboard, lambda _: ANN)
+    with Harness() as harness:
+        app = DashboardApp(harness.dashboard, lambda _: ANN)
         scope: dict[str, Any] = {
             "type": "http",
             "method": "GET",
@@ -201,7 +201,7 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
         assert b'href="/ops/unknown"' in body["body"]
         assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
         cookies = [(b"cookie", b"x=y"), (b"cookie", b"who=vera"), (b"cookie", b"z=1")]
-        start, _ = _asgi(world.app, {**scope, "headers": cookies}, [b""])
+        start, _ = _asgi(harness.app, {**scope, "headers": cookies}, [b""])
         assert 200 == start["status"]
         _, head = _asgi(app, {**scope, "method": "HEAD"}, [b""])
         assert b"" == head["body"]
@@ -214,21 +214,21 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
 @pytest.mark.parametrize("length", ["-1", "x", "\u00b2"])
 def test_invalid_content_length_means_no_form(length: str) -> None:
     """A form with an invalid Content-Length is ignored."""
-    with World() as world:
+    with Harness() as harness:
         environ = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": length}
-        bare_visitor = Visitor(world.app, {"who": "ann"})
-        bare_visitor._app = world.app  # noqa: SLF001 - without the validator
+        bare_visitor = Visitor(harness.app, {"who": "ann"})
+        bare_visitor._app = harness.app  # noqa: SLF001 - without the validator
         assert 403 == bare_visitor.send("POST", "/acts/circuit-open", b"x=y", **environ).status
 
 
 def test_incomplete_form_is_not_acted_upon() -> None:
     """A form whose sender disconnects before its end changes nothing, over WSGI and ASGI."""
-    with World() as world:
-        confirmation = world.visitor().get("/acts/circuit-open?service=vat").text
+    with Harness() as harness:
+        confirmation = harness.visitor().get("/acts/circuit-open?service=vat").text
         body = urlencode({**form_of(confirmation), "reason": "maintenance"}).encode()
         kind = "application/x-www-form-urlencoded"
         environ = {"CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body) + 1)}
-        visitor = world.visitor()
+        visitor = harness.visitor()
         assert 403 == visitor.send("POST", "/acts/circuit-open", body, **environ).status
         scope: dict[str, Any] = {
             "type": "http",
@@ -236,12 +236,12 @@ def test_incomplete_form_is_not_acted_upon() -> None:
             "path": "/acts/circuit-open",
             "headers": [(b"content-type", kind.encode()), (b"cookie", b"who=ann")],
         }
-        start, _ = _asgi(world.app, scope, [body, None])
+        start, _ = _asgi(harness.app, scope, [body, None])
         assert 403 == start["status"]
-        assert CircuitState.CLOSED is world.hub.manager.circuit_state("vat").state
-        start, _ = _asgi(world.app, scope, [body])
+        assert CircuitState.CLOSED is harness.hub.manager.circuit_state("vat").state
+        start, _ = _asgi(harness.app, scope, [body])
         assert 303 == start["status"]
-        assert CircuitState.FORCED_OPEN is world.hub.manager.circuit_state("vat").state
+        assert CircuitState.FORCED_OPEN is harness.hub.manager.circuit_state("vat").state
 
 
 class SilentBody(io.BytesIO):
@@ -254,13 +254,13 @@ class SilentBody(io.BytesIO):
 
 def test_form_of_a_silent_client_is_refused() -> None:
     """A form whose sender goes silent is refused, and the server reports no error."""
-    with World() as world:
+    with Harness() as harness:
         environ = {
             "CONTENT_TYPE": "application/x-www-form-urlencoded",
             "CONTENT_LENGTH": "9",
             "wsgi.input": SilentBody(),
         }
-        response = world.visitor().send("POST", "/acts/circuit-open", b"", **environ)
+        response = harness.visitor().send("POST", "/acts/circuit-open", b"", **environ)
         assert 403 == response.status
 
 
@@ -382,7 +382,7 @@ def test_error_names_the_taken_port() -> None:
 def test_slow_client_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is closing does not wait for a client that never ends its request."""
     monkeypatch.setattr("moorage.dashboard.request_stream.CLIENT_TIMEOUT", 3_600.0)
-    with World() as world, Server("127.0.0.1", 0, world.app) as server:
+    with Harness() as harness, Server("127.0.0.1", 0, harness.app) as server:
         client = socket.create_connection(("127.0.0.1", server.server_port))
         client.sendall(b"GET / HT")
         server.handle_request()
@@ -392,6 +392,6 @@ def test_slow_client_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -
 
 def test_client_that_leaves_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     """A connection that is closed at once causes no output and no error."""
-    with World() as world, Server("127.0.0.1", 0, world.app) as server:
+    with Harness() as harness, Server("127.0.0.1", 0, harness.app) as server:
         server.handle_error(None, None)
     assert "" == capsys.readouterr().err

@@ -15,8 +15,8 @@ from moorage.domain.observation.audit import AuditQuery
 from moorage.hub.audit import AuditTrail
 from moorage.hub.outbox import Outbox
 from moorage.wiring.store_urls import open_audit, open_outbox
+from tests.dashboard.harness import ANN, SECRET, Harness, Visitor, form_of
 from tests.dashboard.test_gate import PrintedText, send
-from tests.dashboard.world import ANN, SECRET, Visitor, World, form_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
     """If an outbox has no audit trail, the hub's trail records each of its changed entries."""
-    with World() as world:
-        world.put_outbox_entry()
-        world.put_outbox_entry("02")
-        bare_outbox = Outbox(world.outbox_store)
-        page = Dashboard(world.hub, secret=SECRET, outbox=bare_outbox)
+    with Harness() as harness:
+        harness.put_outbox_entry()
+        harness.put_outbox_entry("02")
+        bare_outbox = Outbox(harness.outbox_store)
+        page = Dashboard(harness.hub, secret=SECRET, outbox=bare_outbox)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=01", reason="old").text
-        world.clock.advance(2)
-        end_time = world.clock.utc().isoformat().replace("+", "%2B")
+        harness.clock.advance(2)
+        end_time = harness.clock.utc().isoformat().replace("+", "%2B")
         batch = f"/acts/entries-replay?box=outbox&until={end_time}"
         assert "1 entry due again." in visitor.act(batch, reason="vendor is back").text
         assert [
             ("ann", "outbox.drop", "entry 01", "old"),
             ("ann", "outbox.replay", "entry 02", "vendor is back"),
-        ] == world.trail.records
+        ] == harness.trail.records
 
 
 def test_webhook_is_recorded_with_the_person() -> None:
     """A person's action on a webhook in the inbox is recorded with their name."""
-    with World() as world:
-        world.dead_webhook()
-        world.visitor().act("/acts/entry-replay?box=inbox&id=01", reason="mended")
-        assert [("ann", "inbox.replay", "entry 01", "mended")] == world.trail.records
+    with Harness() as harness:
+        harness.dead_webhook()
+        harness.visitor().act("/acts/entry-replay?box=inbox&id=01", reason="mended")
+        assert [("ann", "inbox.replay", "entry 01", "mended")] == harness.trail.records
 
 
 def serve_and_act(

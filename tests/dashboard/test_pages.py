@@ -26,7 +26,7 @@ from moorage.domain.resilience.gate_commands import Pause
 from moorage.errors import OutcomeUnknown, StorageUnavailable
 from moorage.hub.internals import flows_of
 from moorage.runtime.bridge import run_now
-from tests.dashboard.world import ANN, SECRET, VIEWER, WAIT, Visitor, World
+from tests.dashboard.harness import ANN, SECRET, VIEWER, WAIT, Harness, Visitor
 from tests.security.canaries import Canaries
 
 EVIL: Final = "<script>x</script><img src=x onerror=x>'\"`&\u202e\u0000{{7*7}}"
@@ -93,28 +93,28 @@ def parse_page(text: str) -> StrictHtmlParser:
     return parser
 
 
-def pause_service(world: World) -> None:
+def pause_service(harness: Harness) -> None:
     """Pause the service's limits, as if the vendor had requested a pause."""
-    flows = flows_of(world.hub.manager)
+    flows = flows_of(harness.hub.manager)
     gates = flows.plans.find("vat", None, None).gates
     run_now(flows.core.execute(Pause(gates, 40_000_000), None))
 
 
 def test_first_page_says_what_needs_a_person() -> None:
     """The first page lists any open circuits, pauses, dead letters and unknown outcomes."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         quiet_page = visitor.get("/").text
         assert "Nothing needs attention." in quiet_page
         assert "No failures." in quiet_page
-        world.break_circuit()
-        pause_service(world)
-        world.lose()
-        world.put_outbox_entry()
-        world.put_outbox_entry("02")
-        world.put_outbox_entry("03", EntryState.UNKNOWN)
-        world.dead_webhook()
-        world.fail()
+        harness.break_circuit()
+        pause_service(harness)
+        harness.lose()
+        harness.put_outbox_entry()
+        harness.put_outbox_entry("02")
+        harness.put_outbox_entry("03", EntryState.UNKNOWN)
+        harness.dead_webhook()
+        harness.fail()
         text = visitor.get("/").text
     for words in (
         "1 payment with an unknown outcome",
@@ -163,14 +163,14 @@ def test_calls_left_of_a_quota_are_shown() -> None:
 
 def test_service_is_explained_in_every_state_of_its_circuit() -> None:
     """A service's page explains each circuit state, and lists refused calls as history."""
-    with World() as world:
-        visitor, manager = world.visitor(), world.hub.manager
+    with Harness() as harness:
+        visitor, manager = harness.visitor(), harness.hub.manager
         assert "Calls are sent." in visitor.get("/service?service=vat").text
-        world.break_circuit()
+        harness.break_circuit()
         open_page = visitor.get("/service?service=vat").text
         assert "Calls are refused, because too many earlier calls failed." in open_page
         assert "Periods in which the circuit refused calls" in open_page
-        world.clock.advance(30)
+        harness.clock.advance(30)
         assert "The next probe may be sent now" in visitor.get("/service?service=vat").text
         probe_pages: list[str] = []
         manager.run("vat", lambda: probe_pages.append(visitor.get("/service?service=vat").text))
@@ -196,12 +196,12 @@ def test_service_is_explained_in_every_state_of_its_circuit() -> None:
 
 def test_queue_pages_show_entries_without_their_contents() -> None:
     """Queue pages show, filter and count entries, but never their contents."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         for number in range(120):
             tenant = "acme" if number % 2 else "globex"
-            world.put_outbox_entry(f"{number:03}", tenant=tenant, content=b"a private content")
-        world.put_outbox_entry("w", EntryState.WAITING)
+            harness.put_outbox_entry(f"{number:03}", tenant=tenant, content=b"a private content")
+        harness.put_outbox_entry("w", EntryState.WAITING)
         counts = visitor.get("/queues").text
         assert "100+" in counts
         first = visitor.get("/queues?box=outbox&state=dead&tenant=acme").text
@@ -228,12 +228,12 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
 
 def test_calls_are_filtered_and_paged() -> None:
     """Every filter of the log page narrows the list, and each page continues the previous one."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         for number in range(70):
             status = IntegrationStatus.SUCCESS if number % 7 else IntegrationStatus.HELD_BACK
-            world.fail(id=f"id-{number}", status=status, tenant="acme", operation="look")
-        world.fail(
+            harness.fail(id=f"id-{number}", status=status, tenant="acme", operation="look")
+        harness.fail(
             id="other", tenant="globex", subject="buyer-1", service="bare", request="POST /<b>"
         )
         first = visitor.get("/calls?tenant=acme").text
@@ -265,11 +265,11 @@ def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If a search for calls stopped at its limit, the page does not say that no call matches."""
-    with World() as world:
-        scanned_to = world.clock.utc() - timedelta(hours=2)
+    with Harness() as harness:
+        scanned_to = harness.clock.utc() - timedelta(hours=2)
         page = LogPage(items=(), next="7.8", scanned=50_000, scanned_to=scanned_to)
-        monkeypatch.setattr(world.log, "find", lambda _: page)
-        text = world.visitor().get("/calls?text=zebra").text
+        monkeypatch.setattr(harness.log, "find", lambda _: page)
+        text = harness.visitor().get("/calls?text=zebra").text
 
         assert "None of the searched calls matches the filter." in text
         assert "Searched 50000 calls, back to" in text
@@ -297,29 +297,31 @@ def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -
     def fail() -> None:
         raise ValueError
 
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         assert "No call of the last 7 days" in visitor.get("/unknown").text
         for expected_error in (ValueError, OutcomeUnknown):
             with pytest.raises(expected_error):
-                world.hub.manager.run("bare", fail, idempotency_key="INV-3/1", request_id="call-9")
+                harness.hub.manager.run(
+                    "bare", fail, idempotency_key="INV-3/1", request_id="call-9"
+                )
         assert "1 idempotency key with an unknown outcome" in visitor.get("/").text
         page = visitor.get("/unknown").text
         assert ("<code>INV-3/1</code>" in page, "/call?id=call-9" in page) == (True, True)
 
-        assert world.hub.manager.resolve_key("bare", "INV-3/1", done=False)
+        assert harness.hub.manager.resolve_key("bare", "INV-3/1", done=False)
         assert "Nothing needs attention." in visitor.get("/").text
         assert "INV-3/1" not in visitor.get("/unknown").text
 
 
 def test_unknown_entries_of_each_queue_are_filtered_and_paged_alone() -> None:
     """On the page of unknown outcomes, each queue has its own filter and its own next page."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         for number in range(60):
             tenant = "acme" if number else "globex"
-            world.put_outbox_entry(f"o{number:02}", EntryState.UNKNOWN, tenant=tenant)
-        world.unknown_webhook("i1", tenant="globex")
+            harness.put_outbox_entry(f"o{number:02}", EntryState.UNKNOWN, tenant=tenant)
+        harness.unknown_webhook("i1", tenant="globex")
         page = parse_page(visitor.get("/unknown").text)
         older_link = next(link for link in page.links if "after=" in link)
         older = visitor.get(older_link).text
@@ -330,10 +332,10 @@ def test_unknown_entries_of_each_queue_are_filtered_and_paged_alone() -> None:
 
 def test_payments_of_the_contract_are_listed_once() -> None:
     """A payment of the payments contract is not listed again among the other calls."""
-    with World() as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        page = world.visitor().get("/unknown").text
+    with Harness() as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        page = harness.visitor().get("/unknown").text
 
         assert "No call of the last 7 days" in page
         assert 1 == page.count("/payment?")
@@ -375,10 +377,10 @@ def test_unavailable_store_hides_only_its_section() -> None:
 
 def test_each_payment_has_its_own_page() -> None:
     """Each payment has its own page; without an integration log the page shows no calls."""
-    with World() as world:
-        world.lose()
-        world.lose(reference="INV-8", key="INV-8/1", amount="30.00")
-        page = Dashboard(world.hub, secret=SECRET)
+    with Harness() as harness:
+        harness.lose()
+        harness.lose(reference="INV-8", key="INV-8/1", amount="30.00")
+        page = Dashboard(harness.hub, secret=SECRET)
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         for key, amount in (("INV-7/1", "20.00 EUR"), ("INV-8/1", "30.00 EUR")):
             text = visitor.get(f"/payment?key={key}").text
@@ -388,25 +390,25 @@ def test_each_payment_has_its_own_page() -> None:
 
 def test_hostile_texts_are_only_texts() -> None:
     """HTML in any displayed field is shown as text, on every page and in every confirmation."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         name = EVIL.replace("\0", "").replace("\u202e", "")
-        world.lose(reference=EVIL.replace("\0", "")[:180], key="k<b>")
-        world.clock.advance(WAIT)
+        harness.lose(reference=EVIL.replace("\0", "")[:180], key="k<b>")
+        harness.clock.advance(WAIT)
         fields: Any = dict.fromkeys(
             ("tenant", "operation", "error", "subject", "target", "lane"), EVIL
         )
-        world.put_outbox_entry(**fields)
-        world.put_outbox_entry("02<b>", EntryState.UNKNOWN, **fields)
-        world.dead_webhook(**fields)
+        harness.put_outbox_entry(**fields)
+        harness.put_outbox_entry("02<b>", EntryState.UNKNOWN, **fields)
+        harness.dead_webhook(**fields)
         log: Any = dict.fromkeys(
             ("tenant", "operation", "error", "subject", "vendor_code", "idempotency_key", "region"),
             EVIL,
         )
-        world.fail(id=EVIL, **log)
-        world.fail(service=EVIL)
+        harness.fail(id=EVIL, **log)
+        harness.fail(service=EVIL)
         person = Person(name, ALL_ACTS)
-        hostile = Visitor(DashboardApp(world.dashboard, lambda _: person))
+        hostile = Visitor(DashboardApp(harness.dashboard, lambda _: person))
         typed_text = EVIL.replace("\0", "")
         hostile.act("/acts/payment-done?key=k%3Cb%3E", reason=typed_text, receipt=typed_text)
         seen_urls: set[str] = set()
@@ -429,26 +431,26 @@ def test_hostile_texts_are_only_texts() -> None:
 @pytest.mark.parametrize("url", PLACES)
 def test_pages_are_wellformed_and_locked_down(url: str) -> None:
     """Every page is well-formed, has one style and no script, and may not be framed or cached."""
-    with World() as world:
-        answer = world.visitor().get(url)
+    with Harness() as harness:
+        answer = harness.visitor().get(url)
         parse_page(answer.text)
         policy = answer.header("Content-Security-Policy")
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert "no-store" == answer.header("Cache-Control")
-        head = world.visitor().send("HEAD", url, b"")
+        head = harness.visitor().send("HEAD", url, b"")
         assert ("", answer.header("Content-Length")) == (head.text, head.header("Content-Length"))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_pages_accept_no_other_method(method: str) -> None:
     """Pages answer methods other than GET and HEAD with 405; only action forms accept POST."""
-    with World() as world:
-        answer = world.visitor().send(method, "/calls", b"")
+    with Harness() as harness:
+        answer = harness.visitor().send(method, "/calls", b"")
         assert (405, "GET, HEAD") == (answer.status, answer.header("Allow"))
         if method != "POST":
-            act = world.visitor().send(method, "/acts/circuit-open", b"")
+            act = harness.visitor().send(method, "/acts/circuit-open", b"")
             assert (405, "GET, HEAD, POST") == (act.status, act.header("Allow"))
 
 
@@ -469,8 +471,8 @@ def test_pages_accept_no_other_method(method: str) -> None:
 )
 def test_unknown_paths_are_not_found(url: str) -> None:
     """Only the exact paths of pages exist; all other paths return 404."""
-    with World() as world:
-        answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)
+    with Harness() as harness:
+        answer = harness.visitor().send("GET", "/", b"", PATH_INFO=url)
         assert 404 == answer.status
         parse_page(answer.text)
 
@@ -486,9 +488,9 @@ def test_unknown_paths_are_not_found(url: str) -> None:
 )
 def test_malformed_queries_are_refused(query: str) -> None:
     """A query with a repeated field, too many fields, or the character NUL is refused."""
-    with World() as world:
-        assert 400 == world.visitor().get(f"/?{query}").status
-        assert 400 == world.visitor().get(f"/acts/circuit-open?{query}").status
+    with Harness() as harness:
+        assert 400 == harness.visitor().get(f"/?{query}").status
+        assert 400 == harness.visitor().get(f"/acts/circuit-open?{query}").status
 
 
 @pytest.mark.parametrize(
@@ -496,19 +498,19 @@ def test_malformed_queries_are_refused(query: str) -> None:
 )
 def test_garbage_in_queries_breaks_nothing(query: str) -> None:
     """Arbitrary queries still return a page."""
-    with World() as world:
+    with Harness() as harness:
         for path in ("/", "/calls", "/dead", "/payment", "/acts/payment-ask"):
-            answer = world.visitor().get(f"{path}?{query}")
+            answer = harness.visitor().get(f"{path}?{query}")
             assert answer.status in {200, 400, 404}
             parse_page(answer.text)
 
 
 def test_address_without_a_slash_leads_to_the_first_page() -> None:
     """The root without a slash redirects to the first page."""
-    with World() as world:
-        redirect = Visitor(world.app, {"who": "ann"}, root="/ops").get("")
+    with Harness() as harness:
+        redirect = Visitor(harness.app, {"who": "ann"}, root="/ops").get("")
         assert (303, "/ops/") == (redirect.status, redirect.header("Location"))
-        page = Visitor(world.app, {"who": "ann"}, root="/ops").get("/")
+        page = Visitor(harness.app, {"who": "ann"}, root="/ops").get("/")
         links = [link for link in parse_page(page.text).links if not link.startswith("#")]
         assert all(link.startswith("/ops/") for link in links)
 
@@ -517,13 +519,13 @@ def test_no_secret_is_on_any_page() -> None:
     """Credentials and the page's own secret appear in no page and no response."""
     canaries = Canaries()
     secret = canaries.plant("page-secret")
-    with World() as world:
-        canaries.plant("api-key", world.stripe.api_key)
-        world.lose()
-        world.put_outbox_entry(content=canaries.plant("content").encode())
-        world.fail()
+    with Harness() as harness:
+        canaries.plant("api-key", harness.stripe.api_key)
+        harness.lose()
+        harness.put_outbox_entry(content=canaries.plant("content").encode())
+        harness.fail()
         dashboard = Dashboard(
-            world.hub, secret=secret, outbox=world.outbox, inbox=world.inbox, log=world.log
+            harness.hub, secret=secret, outbox=harness.outbox, inbox=harness.inbox, log=harness.log
         )
         person = Person("ann", ALL_ACTS, canaries.plant("session"))
         visitor = Visitor(DashboardApp(dashboard, lambda _: person))
@@ -535,12 +537,12 @@ def test_no_secret_is_on_any_page() -> None:
 
 def test_viewer_sees_everything_and_no_button() -> None:
     """A person who may only read sees every page, without any buttons for actions."""
-    with World() as world:
-        world.break_circuit()
-        world.lose()
-        world.clock.advance(WAIT)
-        world.put_outbox_entry()
-        visitor = world.visitor(VIEWER)
+    with Harness() as harness:
+        harness.break_circuit()
+        harness.lose()
+        harness.clock.advance(WAIT)
+        harness.put_outbox_entry()
+        visitor = harness.visitor(VIEWER)
         for url in ("/", "/service?service=vat", "/dead", "/payment?key=INV-7/1", "/unknown"):
             answer = visitor.get(url)
             assert 200 == answer.status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moorage.domain.entries.queue import EntryQuery, EntryState
-from tests.dashboard.world import VIEWER, World
+from tests.dashboard.harness import VIEWER, Harness
 
 ALL = "/acts/queue-pause?box=outbox"
 STRIPE = "/acts/queue-pause?box=inbox&target=stripe&subject=ada"
@@ -13,8 +13,8 @@ STRIPE = "/acts/queue-pause?box=inbox&target=stripe&subject=ada"
 
 def test_queue_is_paused_and_resumed() -> None:
     """A person can pause and resume a queue; the page shows the reason, the trail records it."""
-    with World() as world:
-        visitor = world.visitor()
+    with Harness() as harness:
+        visitor = harness.visitor()
         assert "all) until somebody resumes them" in visitor.get(ALL).text
         page = visitor.act(ALL, reason="incident 7").text
         assert "Workers take no more entries of the outbox (all)." in page
@@ -28,15 +28,15 @@ def test_queue_is_paused_and_resumed() -> None:
         assert [
             ("ann", "outbox.pause", "outbox all", "incident 7"),
             ("ann", "outbox.resume", "outbox all", ""),
-        ] == world.trail.records
+        ] == harness.trail.records
 
 
 def test_person_and_account_are_paused() -> None:
     """A pause of one person's webhooks of one account names the person and the account."""
-    with World() as world:
-        page = world.visitor().act(STRIPE, reason="erasure").text
+    with Harness() as harness:
+        page = harness.visitor().act(STRIPE, reason="erasure").text
         assert "the inbox (target stripe, subject ada)" in page
-        (pause,) = world.inbox.pauses()
+        (pause,) = harness.inbox.pauses()
         assert ("stripe", None, "ada") == (pause.target, pause.tenant, pause.subject)
 
 
@@ -45,12 +45,12 @@ def test_paused_entry_shows_pause_reason() -> None:
 
     The entry of a pause itself offers no actions.
     """
-    with World() as world:
-        visitor = world.visitor()
-        world.put_outbox_entry("07", EntryState.WAITING, subject="ada")
+    with Harness() as harness:
+        visitor = harness.visitor()
+        harness.put_outbox_entry("07", EntryState.WAITING, subject="ada")
         assert "incident 7" not in visitor.get("/entry?box=outbox&id=07").text
         visitor.act(ALL, reason="incident 7")
-        (pause,) = world.outbox.find(EntryQuery(states={EntryState.PAUSED})).items
+        (pause,) = harness.outbox.find(EntryQuery(states={EntryState.PAUSED})).items
 
         page = visitor.get("/entry?box=outbox&id=07").text
         assert all(words in page for words in ("incident 7", "Pause payments", "Pause ada"))
@@ -62,16 +62,16 @@ def test_paused_entry_shows_pause_reason() -> None:
 @pytest.mark.parametrize("url", [ALL, "/acts/queue-resume?box=outbox"])
 def test_read_only_person_cannot_pause(url: str) -> None:
     """A person with a read-only role sees no button for a pause; a request for one is refused."""
-    with World() as world:
-        visitor = world.visitor(VIEWER)
+    with Harness() as harness:
+        visitor = harness.visitor(VIEWER)
         assert "queue-pause" not in visitor.get("/queues").text
         assert 403 == visitor.get(url).status
-        assert () == world.outbox.pauses()
+        assert () == harness.outbox.pauses()
 
 
 def test_pause_needs_a_reason() -> None:
     """A pause without a reason is refused, and nothing is paused."""
-    with World() as world:
-        page = world.visitor().act(ALL, reason=" ")
+    with Harness() as harness:
+        page = harness.visitor().act(ALL, reason=" ")
         assert "The reason is missing" in page.text
-        assert () == world.outbox.pauses()
+        assert () == harness.outbox.pauses()

@@ -13,14 +13,14 @@ from moorage.errors import StorageUnavailable
 from moorage.hub.audit import AuditPage, AuditQuery, AuditTrail
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.vendors.payments.stripe import Stripe
+from tests.dashboard.harness import BEN, WAIT, Harness
 from tests.dashboard.test_acts import lose_sealed_payment
 from tests.dashboard.test_ten_unknowns import facts_of, link_of, make_unknown_payment
-from tests.dashboard.world import BEN, WAIT, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.dashboard.world import Visitor
+    from tests.dashboard.harness import Visitor
 
 PAYMENT = "?key=INV-7/1"
 PAGE = f"/payment{PAYMENT}"
@@ -31,15 +31,15 @@ def text_of(visitor: Visitor, url: str = PAGE) -> str:
     return unescape(visitor.get(url).text)
 
 
-def audited_world(path: Path, *, four_eyes: bool = True) -> World:
-    """Return a world whose audit trail can be searched."""
-    return World(audit=FileAudit(path / "trail"), four_eyes=four_eyes)
+def audited_harness(path: Path, *, four_eyes: bool = True) -> Harness:
+    """Return a harness whose audit trail can be searched."""
+    return Harness(audit=FileAudit(path / "trail"), four_eyes=four_eyes)
 
 
-def forget_payments(world: World) -> None:
+def forget_payments(harness: Harness) -> None:
     """Make the vendor forget all payments."""
-    world.stripe.intents.clear()
-    world.stripe.charges.clear()
+    harness.stripe.intents.clear()
+    harness.stripe.charges.clear()
 
 
 def decision_order(page: str) -> list[str]:
@@ -50,13 +50,13 @@ def decision_order(page: str) -> list[str]:
 
 def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
     """A payment's page shows when "not done" is safe to choose, and warns before that time."""
-    with World() as world:
-        world.lose()
-        forget_payments(world)
-        world.clock.advance(WAIT)
-        (payment,) = world.hub.unsettled_payments()
+    with Harness() as harness:
+        harness.lose()
+        forget_payments(harness)
+        harness.clock.advance(WAIT)
+        (payment,) = harness.hub.unsettled_payments()
         assert payment.listed_by is not None
-        visitor = world.visitor()
+        visitor = harness.visitor()
         page = text_of(visitor)
         assert (
             "First ask the vendor (2). Only if the answer does not settle the outcome, look" in page
@@ -74,7 +74,7 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
         visitor.act(f"/acts/payment-ask{PAYMENT}")
         assert "ask the vendor (asked: not listed)" in text_of(visitor, "/unknown")
 
-        world.clock.advance((payment.listed_by - world.clock.utc()).total_seconds() + 1)
+        harness.clock.advance((payment.listed_by - harness.clock.utc()).total_seconds() + 1)
         page = text_of(visitor)
         assert (
             "If you ask now and the vendor does not list the payment, the payment counts as" in page
@@ -94,11 +94,11 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
 
 def test_refused_look_ups_leave_the_decision_to_an_operator() -> None:
     """If the vendor still refuses look-ups after its listing time, an operator must decide."""
-    with World() as world:
-        world.lose()
-        visitor = world.visitor()
-        world.clock.advance(WAIT + Stripe.listed_within)
-        world.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
+    with Harness() as harness:
+        harness.lose()
+        visitor = harness.visitor()
+        harness.clock.advance(WAIT + Stripe.listed_within)
+        harness.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
         visitor.act(f"/acts/payment-ask{PAYMENT}")
         page = text_of(visitor)
         assert "Stripe has not given a clear answer, although the time" in page
@@ -109,12 +109,12 @@ def test_refused_look_ups_leave_the_decision_to_an_operator() -> None:
 
 def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
     """If the vendor lists several matching payments, the page shows their number and their ids."""
-    with World(four_eyes=False) as world:
+    with Harness(four_eyes=False) as harness:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
-        world.hub.payments().charge(order, idempotency_key="another attempt")
-        world.lose()
-        world.clock.advance(WAIT)
-        visitor = world.visitor()
+        harness.hub.payments().charge(order, idempotency_key="another attempt")
+        harness.lose()
+        harness.clock.advance(WAIT)
+        visitor = harness.visitor()
         answer = unescape(visitor.act(f"/acts/payment-ask{PAYMENT}").text)
         assert "lists several payments with the reference INV-7 and the amount 20.00 EUR" in answer
         assert "counts as not done" not in answer
@@ -122,15 +122,15 @@ def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
         assert "ask the vendor (asked: several listed)" in text_of(visitor, "/unknown")
         refusal = visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen").text
         assert "The vendor lists 2 payments" in refusal
-        assert all(intent in refusal for intent in world.stripe.intents)
+        assert all(intent in refusal for intent in harness.stripe.intents)
 
 
 def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
     """If the vendor honours idempotency keys, the page advises to ask the vendor first."""
-    with World(Stripe) as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        visitor = world.visitor()
+    with Harness(Stripe) as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        visitor = harness.visitor()
         page = text_of(visitor)
         assert "lists a payment within" not in page
         assert "Ask stripe first: the answer settles the outcome" in page
@@ -140,19 +140,19 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
 
 def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
     """A refund's page says that the vendor cannot be asked about it, and requests its id."""
-    with World() as world:
-        payments = world.hub.payments()
+    with Harness() as harness:
+        payments = harness.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
         taken_payment = payments.charge(order, idempotency_key="INV-7")
         make_unknown_payment(
-            world,
+            harness,
             lambda: payments.refund(
                 taken_payment.ref, Money("8.00", "EUR"), idempotency_key="INV-7/1"
             ),
             done=True,
         )
-        world.clock.advance(WAIT)
-        visitor = world.visitor()
+        harness.clock.advance(WAIT)
+        visitor = harness.visitor()
         page = text_of(visitor)
         assert "Stripe cannot be asked about this refund from this page. Look at" in page
         assert "First look for this refund on the web page of stripe." in page
@@ -164,9 +164,9 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
         assert "Reason (required)" in form
         refusal = unescape(visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen").text)
         assert "The vendor's id of the refund is missing" in refusal
-        (refund_id,) = world.stripe.refunds
+        (refund_id,) = harness.stripe.refunds
         visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt=refund_id)
-        ben = world.visitor(BEN)
+        ben = harness.visitor(BEN)
         page = text_of(ben)
         assert "Confirm this only if you have looked at the web page of stripe yourself." in page
         confirmation = link_of(page, "payment-confirm")
@@ -178,19 +178,19 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
 
 def test_charge_may_be_looked_for_by_its_reference() -> None:
     """The form that closes a charge shows that the vendor's id is optional."""
-    with World() as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
+    with Harness() as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        form = text_of(harness.visitor(), f"/acts/payment-done{PAYMENT}")
         assert "The payment's own id at stripe (at Stripe it looks like pi_…); leave this" in form
 
 
 def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> None:
     """The page of a closed payment shows the vendor's id, both people, times and reasons."""
-    with audited_world(tmp_path) as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        ann, ben = world.visitor(), world.visitor(BEN)
+    with audited_harness(tmp_path) as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        ann, ben = harness.visitor(), harness.visitor(BEN)
         ann.act(f"/acts/payment-not-done{PAYMENT}", reason="a slip")
         ann.act(f"/acts/payment-withdraw{PAYMENT}")
         ann.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
@@ -200,7 +200,7 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
         assert confirmation is not None
         ben.act(confirmation, reason="me too")
         page = text_of(ben)
-        (intent_id,) = world.stripe.intents
+        (intent_id,) = harness.stripe.intents
         facts = facts_of(page)
         assert "ago" in facts["Settled"]
         assert ("done", intent_id, "INV-7") == (
@@ -226,20 +226,20 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
     tmp_path: Path,
 ) -> None:
     """A payment closed as not done stays closed until the program sends it again."""
-    with audited_world(tmp_path, four_eyes=False) as world:
-        world.lose()
-        forget_payments(world)
-        world.clock.advance(WAIT)
-        visitor = world.visitor()
+    with audited_harness(tmp_path, four_eyes=False) as harness:
+        harness.lose()
+        forget_payments(harness)
+        harness.clock.advance(WAIT)
+        visitor = harness.visitor()
         visitor.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
         page = text_of(visitor)
         assert "closed as not done" == facts_of(page)["Outcome"]
         assert (
             "Your program's next call with this idempotency key carries out the operation." in page
         )
-        world.clock.advance(1)
+        harness.clock.advance(1)
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
-        world.hub.payments().charge(order, idempotency_key="INV-7/1")
+        harness.hub.payments().charge(order, idempotency_key="INV-7/1")
         page = text_of(visitor)
         assert "not unknown" == facts_of(page)["Outcome"]
         assert "next call with this idempotency key" not in page
@@ -248,16 +248,16 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
 
 def test_failed_attempt_to_close_is_not_the_outcome_of_the_payment(tmp_path: Path) -> None:
     """A failed attempt to close a payment is shown as failed, and not as the payment's outcome."""
-    with audited_world(tmp_path, four_eyes=False) as world:
-        world.lose()
-        trail = world.hub.audit
+    with audited_harness(tmp_path, four_eyes=False) as harness:
+        harness.lose()
+        trail = harness.hub.audit
         assert isinstance(trail, AuditTrail)
         subject = "payment INV-7/1"
         trail.record("payment.close", subject, actor="zoe", after={"done": True})
         trail.record("payment.close.failed", subject, actor="zoe", after={"error": "Oops"})
-        world.clock.advance(WAIT)
-        world.hub.settle_payment("INV-7/1", actor="zoe")
-        page = text_of(world.visitor())
+        harness.clock.advance(WAIT)
+        harness.hub.settle_payment("INV-7/1", actor="zoe")
+        page = text_of(harness.visitor())
         assert "asked the vendor" in page
         assert "close failed (Oops)" in page
         assert "closed as" not in page
@@ -265,24 +265,24 @@ def test_failed_attempt_to_close_is_not_the_outcome_of_the_payment(tmp_path: Pat
 
 def test_page_of_key_without_unknown_outcome_links_to_calls_with_that_key() -> None:
     """The page of a key without an unknown outcome links to the calls with that key."""
-    with World() as world:
+    with Harness() as harness:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
-        world.hub.payments().charge(order, idempotency_key="INV-7/1")
-        page = text_of(world.visitor())
+        harness.hub.payments().charge(order, idempotency_key="INV-7/1")
+        page = text_of(harness.visitor())
         assert "No call with this idempotency key has an unknown outcome." in page
         assert "Calls under this key" in page
-        assert 404 == world.visitor().get(f"{PAGE}&tenant=acme").status
+        assert 404 == harness.visitor().get(f"{PAGE}&tenant=acme").status
 
 
 def test_settled_payments_with_the_same_reference_stay_on_the_page(tmp_path: Path) -> None:
     """A payment's page lists other payments with the same reference, even settled ones."""
-    with audited_world(tmp_path) as world:
-        world.lose()
-        world.lose(key="INV-7/2", amount="21.00")
-        world.lose(key="INV-8/1", amount="22.00", reference="INV-8")
-        world.clock.advance(WAIT)
-        first_id, second_id, _ = world.stripe.intents
-        visitor = world.visitor()
+    with audited_harness(tmp_path) as harness:
+        harness.lose()
+        harness.lose(key="INV-7/2", amount="21.00")
+        harness.lose(key="INV-8/1", amount="22.00", reference="INV-8")
+        harness.clock.advance(WAIT)
+        first_id, second_id, _ = harness.stripe.intents
+        visitor = harness.visitor()
         assert (
             "charge of 21.00 EUR (INV-7): unknown" in facts_of(text_of(visitor))["Same reference"]
         )
@@ -304,69 +304,69 @@ class BrokenAudit(FileAudit):
 
 def test_unreadable_trail_does_not_hide_a_payment(tmp_path: Path) -> None:
     """If the audit trail cannot be read, the page of a payment shows this, and stays usable."""
-    with World(audit=BrokenAudit(tmp_path / "trail")) as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        page = world.visitor().get(PAGE)
+    with Harness(audit=BrokenAudit(tmp_path / "trail")) as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        page = harness.visitor().get(PAGE)
         assert 200 == page.status
         assert "Settled payments cannot be read" in facts_of(page.text)["Same reference"]
-        world.hub.close_payment("INV-7/1", done=True)
-        assert 503 == world.visitor().get(PAGE).status
+        harness.hub.close_payment("INV-7/1", done=True)
+        assert 503 == harness.visitor().get(PAGE).status
 
 
 def test_lost_answer_of_a_vendor_that_is_away_is_marked() -> None:
     """The list of payments shows if the vendor was asked and did not respond."""
-    with World() as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        world.stripe.fail(Lost())
-        world.visitor().act(f"/acts/payment-ask{PAYMENT}")
-        assert "ask the vendor (asked: no answer)" in text_of(world.visitor(), "/unknown")
+    with Harness() as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        harness.stripe.fail(Lost())
+        harness.visitor().act(f"/acts/payment-ask{PAYMENT}")
+        assert "ask the vendor (asked: no answer)" in text_of(harness.visitor(), "/unknown")
 
 
 def test_void_is_named_in_the_form_for_its_id() -> None:
     """If an operation's ids have no well-known form, the page's id field shows no example."""
-    with World() as world:
-        payments = world.hub.payments()
+    with Harness() as harness:
+        payments = harness.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
         held_payment = payments.authorize(order, idempotency_key="INV-7")
         make_unknown_payment(
-            world, lambda: payments.void(held_payment.ref, idempotency_key="INV-7/1"), done=False
+            harness, lambda: payments.void(held_payment.ref, idempotency_key="INV-7/1"), done=False
         )
-        world.clock.advance(WAIT)
-        form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
+        harness.clock.advance(WAIT)
+        form = text_of(harness.visitor(), f"/acts/payment-done{PAYMENT}")
         assert "The void's own id at stripe, not that of the payment<input" in form
 
 
 def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
     """Without the cipher, the page of a settled payment shows its outcome but not its id."""
-    with audited_world(tmp_path) as world:
+    with audited_harness(tmp_path) as harness:
         cipher = AesGcmCipher(generate_keys())
-        lose_sealed_payment(world, cipher)
-        ports: Any = {"http": SandboxHttpClient(world.stripe), "state": world.state}
-        with Hub([world.account()], **ports, cipher=cipher, clock=world.clock) as other_hub:
+        lose_sealed_payment(harness, cipher)
+        ports: Any = {"http": SandboxHttpClient(harness.stripe), "state": harness.state}
+        with Hub([harness.account()], **ports, cipher=cipher, clock=harness.clock) as other_hub:
             other_hub.close_payment("INV-7/1", done=True)
-        facts = facts_of(text_of(world.visitor()))
+        facts = facts_of(text_of(harness.visitor()))
         assert ("done", False) == (facts["Outcome"], "Its id at the vendor" in facts)
 
 
 def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference() -> None:
     """Closing by reference fails if the vendor lists no payment with the reference."""
-    with World(four_eyes=False) as world:
-        world.lose()
-        forget_payments(world)
-        world.clock.advance(WAIT)
-        answer = world.visitor().act(f"/acts/payment-done{PAYMENT}", reason="seen").text
+    with Harness(four_eyes=False) as harness:
+        harness.lose()
+        forget_payments(harness)
+        harness.clock.advance(WAIT)
+        answer = harness.visitor().act(f"/acts/payment-done{PAYMENT}", reason="seen").text
         assert "The vendor lists no payment with this" in answer
-        assert 1 == len(world.hub.unsettled_payments())
+        assert 1 == len(harness.hub.unsettled_payments())
 
 
 def test_second_person_is_warned_of_an_early_proposal() -> None:
     """If "not done" is confirmed too early, a warning is shown; "done" never shows this warning."""
-    with World() as world:
-        world.lose()
-        world.clock.advance(WAIT)
-        ann, ben = world.visitor(), world.visitor(BEN)
+    with Harness() as harness:
+        harness.lose()
+        harness.clock.advance(WAIT)
+        ann, ben = harness.visitor(), harness.visitor(BEN)
         for action, is_warned in (("payment-not-done", True), ("payment-done", False)):
             ann.act(f"/acts/{action}{PAYMENT}", reason="seen")
             page = text_of(ben)

@@ -12,7 +12,7 @@ from moorage.adapters.metrics.memory import MemoryMetrics
 from moorage.dashboard import Dashboard, DashboardApp
 from moorage.domain.monitoring.objectives import Objective
 from moorage.testing import VirtualClock
-from tests.dashboard.world import ANN, SECRET, Visitor
+from tests.dashboard.harness import ANN, SECRET, Visitor
 
 OBJECTIVES = (
     Objective(name="vat answers", service="vat", availability=0.9),

@@ -12,12 +12,12 @@ import pytest
 from moorage import ConnectorError
 from moorage.contracts.payments import Charge, Money
 from moorage.testing.sandboxes.base import Lost
-from tests.dashboard.world import BEN, WAIT, World
+from tests.dashboard.harness import BEN, WAIT, Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.dashboard.world import Visitor
+    from tests.dashboard.harness import Visitor
 
 CHARGES = (
     ("INV-1", "20.00", "EUR", True),
@@ -31,26 +31,26 @@ CHARGES = (
 """Reference, amount and currency of each charge, and whether the vendor carried it out."""
 
 
-def make_unknown_payment(world: World, call: Callable[[], Any], *, done: bool) -> None:
+def make_unknown_payment(harness: Harness, call: Callable[[], Any], *, done: bool) -> None:
     """Make a call whose response is lost; unless `done`, its request is lost as well."""
-    state_before = deepcopy({k: v for k, v in vars(world.stripe).items() if isinstance(v, dict)})
-    world.stripe.fail(Lost())
+    state_before = deepcopy({k: v for k, v in vars(harness.stripe).items() if isinstance(v, dict)})
+    harness.stripe.fail(Lost())
     with pytest.raises(ConnectorError):
         call()
     if not done:
-        vars(world.stripe).update(state_before)
+        vars(harness.stripe).update(state_before)
 
 
-def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
+def make_unknown_payments(harness: Harness) -> dict[str, tuple[Callable[[], Any], bool]]:
     """Make ten payments with unknown outcomes; return whether the vendor has each of them."""
-    payments = world.hub.payments()
+    payments = harness.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 
     def add(key: str, call: Callable[..., Any], *values: Any, done: bool) -> None:
         def repeat() -> Any:
             return call(*values, idempotency_key=key)
 
-        make_unknown_payment(world, repeat, done=done)
+        make_unknown_payment(harness, repeat, done=done)
         truth[key] = repeat, done
 
     for number, (reference, amount, currency, is_done) in enumerate(CHARGES):
@@ -66,7 +66,7 @@ def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bo
             Money("8.00", "EUR"),
             done=is_done,
         )
-    shop = world.hub.payments("acme")
+    shop = harness.hub.payments("acme")
     order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="ACME-1")
     add("acme-1", shop.charge, order, done=True)
     return truth
@@ -84,11 +84,11 @@ def link_of(page: str, act: str) -> str | None:
     return None if match is None else unescape(match[1])
 
 
-def matching_payment_at_vendor(world: World, facts: dict[str, str]) -> str | None:
+def matching_payment_at_vendor(harness: Harness, facts: dict[str, str]) -> str | None:
     """Return the id of the matching payment at the vendor; None if the vendor has no match."""
     amount, currency = facts["Amount"].split()
     minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
-    vendor_tables = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
+    vendor_tables = [value for value in vars(harness.stripe).values() if isinstance(value, dict)]
     objects = [item for values in vendor_tables for item in values.values()]
     object_type = "refund" if facts["Operation"] == "refund" else "payment_intent"
     for item in objects:
@@ -104,7 +104,7 @@ def matching_payment_at_vendor(world: World, facts: dict[str, str]) -> str | Non
     return None
 
 
-def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
+def decide(harness: Harness, first: Visitor, second: Visitor, address: str) -> str:
     """Decide about one payment from what its page shows, and return the decision."""
     page = first.get(address).text
     ask = link_of(page, "payment-ask")
@@ -112,7 +112,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
         answer = first.act(ask).text
         if "It is settled" in answer:
             return "asked"
-    receipt = matching_payment_at_vendor(world, facts_of(page))
+    receipt = matching_payment_at_vendor(harness, facts_of(page))
     action = "payment-not-done" if receipt is None else "payment-done"
     link = link_of(page, action)
     assert link is not None
@@ -131,20 +131,20 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
 
 def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
     """An operator without experience can decide all payments without repeating or losing one."""
-    with World() as world:
-        truth = make_unknown_payments(world)
-        assert 10 == len(world.hub.unsettled_payments())
-        world.clock.advance(WAIT)
-        ann, ben = world.visitor(), world.visitor(BEN)
+    with Harness() as harness:
+        truth = make_unknown_payments(harness)
+        assert 10 == len(harness.hub.unsettled_payments())
+        harness.clock.advance(WAIT)
+        ann, ben = harness.visitor(), harness.visitor(BEN)
         addresses = [
             unescape(link)
             for link in re.findall(r'href="(/payment\?[^"]*)"', ann.get("/unknown").text)
         ]
         assert 10 == len(set(addresses))
-        ways = [decide(world, ann, ben, address) for address in addresses]
+        ways = [decide(harness, ann, ben, address) for address in addresses]
 
         assert {"asked", "decided"} == set(ways)
-        assert [] == world.hub.unsettled_payments()
+        assert [] == harness.hub.unsettled_payments()
         assert "every payment of the payments contract is known." in ann.get("/unknown").text
         for key, (repeat, is_done) in truth.items():
             assert is_done is repeat().replayed, key

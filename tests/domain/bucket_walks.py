@@ -15,7 +15,7 @@ from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
-from tests.domain.state_world import NOON, World, long_lists
+from tests.domain.state_store import NOON, StateStore, long_lists
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Ticket
@@ -131,7 +131,7 @@ class BucketWalk:
             rule = RateLimitConfig(rate, period, burst).rule
             assert isinstance(rule, TokenBucket)
             self.rules.append(rule)
-        self.world = World()
+        self.store = StateStore()
         self.real = 0
         self.ahead = NOON
         self.seen: dict[int, int] = {}
@@ -165,13 +165,13 @@ class BucketWalk:
 
         A bucket can use only the times that were stored in its state.
         """
-        self.world.now = self.real + self.ahead
+        self.store.now = self.real + self.ahead
         for index in which:
-            seen_at = self.world.cells.get(str(index), (self.world.now,))[0]
-            if seen_at - self.world.now > SMALL_STEP:
-                self.lost[index] += seen_at - self.world.now
-                seen_at = self.world.now
-            self.seen[index] = max(seen_at, self.world.now)
+            seen_at = self.store.cells.get(str(index), (self.store.now,))[0]
+            if seen_at - self.store.now > SMALL_STEP:
+                self.lost[index] += seen_at - self.store.now
+                seen_at = self.store.now
+            self.seen[index] = max(seen_at, self.store.now)
 
     def time(self, index: int) -> int:
         """Return the time that a bucket uses for its decisions.
@@ -185,7 +185,7 @@ class BucketWalk:
         bucket_numbers = self.some_buckets(bits)
         cost = min(cost, *(self.rules[index].burst for index in bucket_numbers))
         self.ask(bucket_numbers)
-        answer, wait, _, tickets = self.world.execute(
+        answer, wait, _, tickets = self.store.execute(
             Admission(
                 self.gates(bucket_numbers),
                 within=within,
@@ -201,7 +201,7 @@ class BucketWalk:
         assert Answer.GO is answer
         assert bool(tickets) is (ticketed or wait > 0)
         remaining_wait = wait and wait - max(
-            self.seen[index] - self.world.now for index in bucket_numbers
+            self.seen[index] - self.store.now for index in bucket_numbers
         )
         starts = {index: self.time(index) + remaining_wait for index in bucket_numbers}
         self.callers += 1
@@ -216,7 +216,7 @@ class BucketWalk:
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
             self.ask(caller.which)
-            self.world.execute(GiveBack(self.gates(caller.which), caller.tickets))
+            self.store.execute(GiveBack(self.gates(caller.which), caller.tickets))
             self.check_levels()
 
     def pause(self, bits: int, span: int) -> None:
@@ -232,7 +232,7 @@ class BucketWalk:
                 for caller in self.queue:
                     if caller.since.get(index, time) > time:
                         caller.since[index] += longer_wait
-        self.world.execute(Pause(self.gates(bucket_numbers), span))
+        self.store.execute(Pause(self.gates(bucket_numbers), span))
         self.check_levels()
 
     def step(self, back: int) -> None:
@@ -254,7 +254,7 @@ class BucketWalk:
             caller = min(due_callers, key=lambda caller: (caller.due, caller.number))
             self.real = max(self.real, caller.due + self.late)
             self.ask(caller.which)
-            answer, wait = self.world.execute(
+            answer, wait = self.store.execute(
                 Confirm(self.gates(caller.which), caller.tickets, None)
             )
             assert Answer.GO is answer
@@ -283,7 +283,7 @@ class BucketWalk:
     def check_levels(self) -> None:
         """Check that no bucket has fewer than zero tokens, or more than its size."""
         for index, rule in enumerate(self.rules):
-            state = self.world.cells.get(str(index))
+            state = self.store.cells.get(str(index))
             if state is not None:
                 assert 0 <= state[3] <= rule.room
                 assert len(state[7]) <= RUNS

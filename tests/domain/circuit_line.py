@@ -14,7 +14,7 @@ from moorage.domain.resilience.circuit import (
 )
 from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCircuit
 from moorage.domain.values.durations import SECOND
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
@@ -29,16 +29,16 @@ class Line:
     def __init__(self, **config: Any) -> None:
         self.rule = CircuitRule(CircuitBreakerConfig(**config))
         self.gates = Gates(circuit=self.rule, circuit_key="k")
-        self.world = World()
+        self.store = StateStore()
         self.tokens = 0
 
     def ask(self) -> tuple[Answer, int, Permit | None]:
         """Ask the circuit for admission, with a token if one is needed."""
         question = Admission(self.gates, within=0, lease=LEASE)
-        answer, wait, permit, _ = self.world.execute(question)
+        answer, wait, permit, _ = self.store.execute(question)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1
-            answer, wait, permit, _ = self.world.execute(question.evolve(token=self.tokens))
+            answer, wait, permit, _ = self.store.execute(question.evolve(token=self.tokens))
         return answer, wait, permit
 
     def enter(self) -> Permit:
@@ -52,7 +52,7 @@ class Line:
         self, permit: Permit, outcome: Outcome = Outcome.FAILED, reporter: str = "a"
     ) -> CircuitState | None:
         """Report to the circuit how a call has ended."""
-        return self.world.execute(Report(self.gates, permit, outcome, reporter))
+        return self.store.execute(Report(self.gates, permit, outcome, reporter))
 
     def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
         """Make a complete call; if the circuit is closed, a success is not reported."""
@@ -63,13 +63,13 @@ class Line:
 
     def wait(self, span: float) -> None:
         """Advance the clock by this many seconds."""
-        self.world.now += round(span * SECOND)
+        self.store.now += round(span * SECOND)
 
     def set(self, mode: CircuitState) -> None:
         """Set the circuit's state by hand."""
-        self.world.execute(SetCircuit(self.rule, "k", mode))
+        self.store.execute(SetCircuit(self.rule, "k", mode))
 
     @property
     def state(self) -> CircuitBreakerState:
         """Return the circuit's state as the store reports it."""
-        return self.world.execute(ReadCircuit(self.rule, "k"))
+        return self.store.execute(ReadCircuit(self.rule, "k"))

@@ -10,7 +10,7 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule,
 from moorage.domain.resilience.gate_commands import Confirm, Report
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from tests.domain.circuit_line import LEASE
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
@@ -44,13 +44,13 @@ class Caller:
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates
-        self.world = World()
+        self.store = StateStore()
         self.tokens = 0
 
     def ask(self, **details: Any) -> Admitted:
         """Ask once for admission, and return the answer."""
         details = {"within": 0, "lease": LEASE} | details
-        return self.world.execute(Admission(self.gates, **details))
+        return self.store.execute(Admission(self.gates, **details))
 
     def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
         """Get admission; a caller that must wait gets a ticket."""
@@ -64,18 +64,18 @@ class Caller:
 
     def fail(self, permit: Permit) -> None:
         """Report to the circuit that the call failed."""
-        self.world.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
+        self.store.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
 
     def confirm(self, tickets: tuple[Ticket, ...], permit: Permit | None) -> tuple[Answer, int]:
         """Ask for admission again, after waiting."""
-        return self.world.execute(Confirm(self.gates, tickets, permit))
+        return self.store.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:
         """Request admission, check that it is refused without a change, and return the reply."""
         self.ask(**details)
-        previous_cells = dict(self.world.cells)
+        previous_cells = dict(self.store.cells)
         answer, wait, permit, tickets = self.ask(**details)
         assert (None, ()) == (permit, tickets)
-        assert all(state is self.world.cells[key] for key, state in previous_cells.items())
-        assert previous_cells.keys() == self.world.cells.keys()
+        assert all(state is self.store.cells[key] for key, state in previous_cells.items())
+        assert previous_cells.keys() == self.store.cells.keys()
         return answer, wait

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.idempotency.claims import Claim, Renew, Settle, Verdict
 from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.values.durations import DAY, HOUR, SECOND
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import ClaimResult, SettleResult
@@ -30,7 +30,7 @@ class KeyCaller:
     """An idempotency key with a short method for each of its commands."""
 
     def __init__(self) -> None:
-        self.world = World()
+        self.store = StateStore()
         self.owner = 0
 
     def claim(
@@ -38,12 +38,12 @@ class KeyCaller:
     ) -> ClaimResult:
         """Claim the idempotency key, and return the answer."""
         self.owner += 1
-        return self.world.execute(claim(self.owner, target, payload, **changes))
+        return self.store.execute(claim(self.owner, target, payload, **changes))
 
     def mark(self, fence: int, target: str = "honours") -> bool:
         """Mark the current claim as sent, if that is possible."""
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
-        return self.world.execute(question)[0] is Answer.GO
+        return self.store.execute(question)[0] is Answer.GO
 
     def claim_and_send(self, target: str = "honours", **changes: Any) -> int:
         """Claim the idempotency key, and mark the claim as sent."""
@@ -54,9 +54,9 @@ class KeyCaller:
 
     def renew(self, fence: int, lease: int = LEASE) -> bool:
         """Renew the lease of the current claim, if that is possible."""
-        (renewal,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
+        (renewal,) = self.store.execute(Renew([(KEY, fence, TTL)], lease=lease))
         return renewal
 
     def settle(self, command: Settle) -> SettleResult:
         """Settle the idempotency key with an outcome."""
-        return self.world.execute(command)
+        return self.store.execute(command)

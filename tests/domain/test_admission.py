@@ -57,7 +57,7 @@ def test_admitted_call_is_counted_and_takes_a_token() -> None:
         caller.enter()
     assert (Answer.LIMITED, 333_334) == caller.refused_answer()
     assert caller.gates.circuit is not None
-    assert 3 == caller.world.execute(ReadCircuit(caller.gates.circuit, "circuit")).calls
+    assert 3 == caller.store.execute(ReadCircuit(caller.gates.circuit, "circuit")).calls
 
 
 def test_circuit_does_not_count_limited_calls() -> None:
@@ -72,7 +72,7 @@ def test_probe_is_leased_only_if_limits_admit() -> None:
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
+    caller.store.now += 10 * SECOND
     assert (Answer.LIMITED, 50 * SECOND) == caller.refused_answer()
     assert (Answer.LIMITED, 50 * SECOND) == caller.refused_answer(token=7)
     assert (Answer.NEEDS_TOKEN, 0) == caller.refused_answer(within=HOUR)
@@ -84,7 +84,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
+    caller.store.now += 10 * SECOND
     wait, _, _ = caller.enter(within=HOUR)
     assert 50 * SECOND == wait
     assert (Answer.PROBES_TAKEN, wait + LEASE) == caller.refused_answer(within=2 * HOUR)
@@ -96,7 +96,7 @@ def test_first_attempts_earn_retries_that_a_budget_spends() -> None:
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
     assert Answer.GO is caller.ask(retry=True)[0]
-    period_left = 10 * SECOND - caller.world.now % (10 * SECOND)
+    period_left = 10 * SECOND - caller.store.now % (10 * SECOND)
     assert (Answer.NO_BUDGET, period_left) == caller.refused_answer(retry=True)
 
 
@@ -109,18 +109,18 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
-    fencing_token = caller.world.execute(claim).fence
+    fencing_token = caller.store.execute(claim).fence
     assert Answer.GO is caller.ask(claim=(KEY, fencing_token, "vendor"))[0]
-    sent_state = caller.world.cells[KEY]
+    sent_state = caller.store.cells[KEY]
     assert (Answer.LIMITED, SECOND) == caller.refused_answer(claim=(KEY, fencing_token, "vendor"))
-    caller.world.now += SECOND
+    caller.store.now += SECOND
     assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fencing_token + 1, "vendor"))
-    assert sent_state is caller.world.cells[KEY]
-    caller.world.now += LEASE
+    assert sent_state is caller.store.cells[KEY]
+    caller.store.now += LEASE
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fencing_token, "vendor"))[:2]
-    caller.world.now += 2 * DAY
+    caller.store.now += 2 * DAY
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fencing_token, "vendor"))[:2]
-    assert KEY in caller.world.cells
+    assert KEY in caller.store.cells
 
 
 def test_claim_alone_decides_without_circuit_limits_and_budget() -> None:
@@ -129,7 +129,7 @@ def test_claim_alone_decides_without_circuit_limits_and_budget() -> None:
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
-    fencing_token = caller.world.execute(claim).fence
+    fencing_token = caller.store.execute(claim).fence
     assert (Answer.GO, 0, None, ()) == caller.ask(claim=(KEY, fencing_token, "vendor"))
     assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fencing_token + 1, "vendor"))
 
@@ -229,7 +229,7 @@ def test_quorum_counts_failures_of_one_process_once() -> None:
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [
-        caller.world.execute(Report(caller.gates, permit, Outcome.FAILED, reporter))
+        caller.store.execute(Report(caller.gates, permit, Outcome.FAILED, reporter))
         for permit, reporter in zip(permits, "aab", strict=True)
     ]
     assert [None, None, CircuitState.OPEN] == changes

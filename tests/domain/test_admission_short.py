@@ -24,7 +24,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import THREE_A_SECOND, TRIPS, Caller, gates
-from tests.domain.state_world import World, long_lists
+from tests.domain.state_store import StateStore, long_lists
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -69,40 +69,40 @@ acts = [
 ]
 
 
-def ask_both_paths(admission: Admission, world: World) -> Admitted:
+def ask_both_paths(admission: Admission, store: StateStore) -> Admitted:
     """Ask for admission, and check that the fast path decides like the full rule."""
-    states = tuple(map(world.cells.get, admission.keys))
-    assert admission.decide(states, world.now) == admission.apply(states, world.now)
-    return world.execute(admission)
+    states = tuple(map(store.cells.get, admission.keys))
+    assert admission.decide(states, store.now) == admission.apply(states, store.now)
+    return store.execute(admission)
 
 
 @examples(300)
 @given(all_gates, long_lists(acts))
 def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
     """In every reachable state, an admission's `apply` stores and returns what `decide` does."""
-    world = World()
+    store = StateStore()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
         if name in {"ask", "retry"}:
             cost = (max(1, number),) * len(gates.limits)
             retry = name == "retry"
             question = Admission(gates, within=detail, lease=LEASE, costs=cost, retry=retry)
-            answer, _, permit, _ = ask_both_paths(question, world)
+            answer, _, permit, _ = ask_both_paths(question, store)
             if answer is Answer.NEEDS_TOKEN:
-                answer, _, permit, _ = ask_both_paths(question.evolve(token=token), world)
+                answer, _, permit, _ = ask_both_paths(question.evolve(token=token), store)
             permits += [permit] if permit else []
         elif name == "report" and permits:
             permit = permits.pop(-1 - number % len(permits))
-            world.execute(Report(gates, permit, detail, "a"))
+            store.execute(Report(gates, permit, detail, "a"))
         elif name == "advance":
-            world.now += number
+            store.now += number
         elif name == "back":
-            world.now -= number
+            store.now -= number
         elif name == "pause":
-            world.execute(Pause(gates, number))
+            store.execute(Pause(gates, number))
         elif name == "set" and gates.circuit:
             state = list(CircuitState)[(0, 3, 4)[number % 3]] if number < 6 else CircuitState.CLOSED
-            world.execute(SetCircuit(gates.circuit, "circuit", state))
+            store.execute(SetCircuit(gates.circuit, "circuit", state))
 
 
 @examples(300)
@@ -111,7 +111,7 @@ def test_apply_agrees_with_decide_under_a_claim(
     gates: Gates, walk: list[tuple[str, int, Any]]
 ) -> None:
     """For an admission with a claim, `apply` stores and returns the same values as `decide`."""
-    world = World()
+    store = StateStore()
     fencing_token = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)
     for owner, (name, number, detail) in enumerate(walk, start=1):
@@ -125,7 +125,7 @@ def test_apply_agrees_with_decide_under_a_claim(
                 target="a",
                 remembered=DAY if detail else 0,
             )
-            fencing_token = world.execute(claim).fence or fencing_token
+            fencing_token = store.execute(claim).fence or fencing_token
         elif name == "ask":
             claim_reference = ("claim", fencing_token - number % 2, "ab"[number % 2])
             question = plain_admission.under_claim(
@@ -134,21 +134,21 @@ def test_apply_agrees_with_decide_under_a_claim(
             evolved = plain_admission.evolve(
                 claim=claim_reference, within=detail, retry=bool(number)
             )
-            states = tuple(map(world.cells.get, question.keys))
+            states = tuple(map(store.cells.get, question.keys))
             assert evolved.keys == question.keys
-            assert question.decide(states, world.now) == evolved.apply(states, world.now)
-            _, _, permit, _ = ask_both_paths(question, world)
+            assert question.decide(states, store.now) == evolved.apply(states, store.now)
+            _, _, permit, _ = ask_both_paths(question, store)
             if permit and number == 3:
-                world.execute(Report(gates, permit, Outcome.FAILED, "a"))
+                store.execute(Report(gates, permit, Outcome.FAILED, "a"))
         elif name == "advance":
-            world.now += number
+            store.now += number
         elif name == "back":
-            world.now -= number
+            store.now -= number
         elif name == "pause":
-            world.execute(Pause(gates, number))
+            store.execute(Pause(gates, number))
         elif name == "set" and gates.circuit:
             state = list(CircuitState)[(0, 3, 4)[number % 3]] if number < 6 else CircuitState.CLOSED
-            world.execute(SetCircuit(gates.circuit, "circuit", state))
+            store.execute(SetCircuit(gates.circuit, "circuit", state))
 
 
 class FastPathBucket(TokenBucket):
@@ -187,14 +187,14 @@ def test_first_attempt_that_is_admitted_at_once_is_always_decided_on_fast_path(
         budget=FastPathBudget(BUDGET) if budgets else None,
         budget_key="budget",
     )
-    world = World()
+    store = StateStore()
     usual_gates = gates(CIRCUITS[0], budget=BUDGET)
     assert usual_gates.circuit is not None
-    world.execute(Admission(usual_gates, within=0, lease=LEASE))
-    world.execute(SetCircuit(usual_gates.circuit, "circuit", mode))
-    world.now += 1
+    store.execute(Admission(usual_gates, within=0, lease=LEASE))
+    store.execute(SetCircuit(usual_gates.circuit, "circuit", mode))
+    store.now += 1
     is_refused = circuits and mode is not CircuitState.CLOSED
-    answer = world.execute(Admission(simple, within=0, lease=LEASE))[0]
+    answer = store.execute(Admission(simple, within=0, lease=LEASE))[0]
     assert (Answer.CIRCUIT_OPEN if is_refused else Answer.GO) is answer
 
 
@@ -202,7 +202,7 @@ def test_rate_limit_state_still_records_time_if_open_circuit_refuses_attempt() -
     """If an open circuit refuses an attempt, the state of the rate limit still records the time."""
     caller = Caller(gates(TRIPS, THREE_A_SECOND))
     _, permit, _ = caller.enter()
-    caller.world.now += 3 * SECOND
+    caller.store.now += 3 * SECOND
     caller.fail(permit)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.ask()[:2]
-    assert caller.world.now == caller.world.cells["limit0"][0]
+    assert caller.store.now == caller.store.cells["limit0"][0]

@@ -24,11 +24,11 @@ def test_waiter_is_refused_by_a_circuit_that_opened() -> None:
     assert (Answer.GO, SECOND) == caller.confirm(tickets, queue_permit)
     caller.fail(permit)
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queue_permit)
-    caller.world.now += 11 * SECOND
+    caller.store.now += 11 * SECOND
     assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queue_permit)
     caller.enter(within=HOUR)
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queue_permit)
-    caller.world.now += LEASE
+    caller.store.now += LEASE
     assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queue_permit)
 
 
@@ -48,8 +48,8 @@ def test_waiter_follows_a_circuit_that_was_set(
     caller.enter()
     _, queue_permit, tickets = caller.enter(within=HOUR)
     assert caller.gates.circuit is not None
-    caller.world.execute(SetCircuit(caller.gates.circuit, "circuit", state))
-    caller.world.now += SECOND
+    caller.store.execute(SetCircuit(caller.gates.circuit, "circuit", state))
+    caller.store.now += SECOND
     assert expected == caller.confirm(tickets, queue_permit)
 
 
@@ -59,11 +59,11 @@ def test_setting_the_circuit_ends_no_probe() -> None:
     rule = caller.gates.circuit
     assert rule is not None
     caller.fail(caller.enter()[1])
-    caller.world.now += 10 * SECOND
+    caller.store.now += 10 * SECOND
     caller.enter()
     for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
-        caller.world.execute(SetCircuit(rule, "circuit", state))
-        assert 1 == caller.world.execute(ReadCircuit(rule, "circuit")).probes_under_way
+        caller.store.execute(SetCircuit(rule, "circuit", state))
+        assert 1 == caller.store.execute(ReadCircuit(rule, "circuit")).probes_under_way
 
 
 def test_shadow_circuit_refuses_no_waiter() -> None:
@@ -80,14 +80,14 @@ def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
     caller = Caller(gates(TRIPS, ONE_A_SECOND))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
-    caller.world.execute(Pause(caller.gates, SECOND))
+    caller.store.now += 10 * SECOND
+    caller.store.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    caller.world.now += wait
+    caller.store.now += wait
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    caller.world.execute(Pause(caller.gates, 20 * SECOND))
+    caller.store.execute(Pause(caller.gates, 20 * SECOND))
     assert (Answer.GO, 20 * SECOND) == caller.confirm(tickets, probe)
-    caller.world.now += 20 * SECOND
+    caller.store.now += 20 * SECOND
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
     assert (Answer.PROBES_TAKEN, LEASE) == caller.ask(within=HOUR)[:2]
 
@@ -98,11 +98,11 @@ def test_pause_extends_only_the_queued_probes_lease() -> None:
     caller = Caller(gates(config, WIDE_LIMIT))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
+    caller.store.now += 10 * SECOND
     caller.enter()
-    caller.world.execute(Pause(caller.gates, SECOND))
+    caller.store.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    caller.world.execute(Pause(caller.gates, 20 * SECOND))
+    caller.store.execute(Pause(caller.gates, 20 * SECOND))
     _, longer_lease = caller.confirm(tickets, probe)
     assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer_lease)
     assert (Answer.PROBES_TAKEN, LEASE) == caller.ask(within=HOUR)[:2]
@@ -113,10 +113,10 @@ def test_late_probe_loses_its_lease() -> None:
     caller = Caller(gates(TRIPS, ONE_A_SECOND))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
-    caller.world.execute(Pause(caller.gates, SECOND))
+    caller.store.now += 10 * SECOND
+    caller.store.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    caller.world.now += wait + LEASE
+    caller.store.now += wait + LEASE
     assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, probe)
     caller.enter(within=HOUR)
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, probe)
@@ -128,7 +128,7 @@ def test_caller_without_a_circuit_waits_only_for_rate_limits() -> None:
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
     assert permit is None
-    caller.world.now += 400_000
+    caller.store.now += 400_000
     assert (Answer.GO, 600_000) == caller.confirm(tickets, None)
 
 
@@ -137,9 +137,9 @@ def test_queued_caller_that_is_not_a_probe_writes_no_state() -> None:
     caller = Caller(gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
-    previous_states = dict(caller.world.cells)
+    previous_states = dict(caller.store.cells)
     assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
-    assert all(state is caller.world.cells[key] for key, state in previous_states.items())
+    assert all(state is caller.store.cells[key] for key, state in previous_states.items())
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
@@ -147,18 +147,18 @@ def test_waiting_probe_writes_only_the_circuit() -> None:
     caller = Caller(gates(TRIPS, ONE_A_SECOND, WIDE_LIMIT))
     _, permit, _ = caller.enter()
     caller.fail(permit)
-    caller.world.now += 10 * SECOND
-    caller.world.execute(Pause(caller.gates, SECOND))
+    caller.store.now += 10 * SECOND
+    caller.store.execute(Pause(caller.gates, SECOND))
     wait, probe, tickets = caller.enter(within=HOUR)
-    previous_states = dict(caller.world.cells)
+    previous_states = dict(caller.store.cells)
     assert (Answer.GO, wait) == caller.confirm(tickets, probe)
     assert ["limit0", "limit1"] == [
-        key for key in previous_states if previous_states[key] is caller.world.cells[key]
+        key for key in previous_states if previous_states[key] is caller.store.cells[key]
     ]
-    caller.world.now += wait
-    previous_states = dict(caller.world.cells)
+    caller.store.now += wait
+    previous_states = dict(caller.store.cells)
     assert (Answer.GO, 0) == caller.confirm(tickets, probe)
-    assert previous_states == caller.world.cells
+    assert previous_states == caller.store.cells
 
 
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
@@ -166,9 +166,9 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
     caller = Caller(gates(None, ONE_A_SECOND))
     caller.ask()
     tickets = caller.ask(within=HOUR)[3]
-    caller.world.cells.clear()
-    caller.world.execute(GiveBack(caller.gates, tickets))
-    assert {} == caller.world.cells
+    caller.store.cells.clear()
+    caller.store.execute(GiveBack(caller.gates, tickets))
+    assert {} == caller.store.cells
 
 
 def test_immediate_grant_can_be_given_back() -> None:
@@ -177,7 +177,7 @@ def test_immediate_grant_can_be_given_back() -> None:
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
     assert Answer.LIMITED is caller.ask()[0]
-    caller.world.execute(GiveBack(caller.gates, tickets))
+    caller.store.execute(GiveBack(caller.gates, tickets))
     assert Answer.GO is caller.ask()[0]
 
 
@@ -185,7 +185,7 @@ def test_immediate_grant_has_no_ticket() -> None:
     """A rate-limit grant has a ticket only if its caller must wait."""
     caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     assert (Answer.GO, 0, None, ()) == caller.ask()
-    caller.world.now += SECOND - 1
+    caller.store.now += SECOND - 1
     answer, wait, _, tickets = caller.ask(within=1)
     assert (Answer.GO, 1, 2) == (answer, wait, len(tickets))
 
@@ -194,7 +194,7 @@ def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
     """Returning one rate-limit token does not affect any other token."""
     caller = Caller(gates(None, THREE_A_SECOND))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
-    caller.world.execute(GiveBack(caller.gates, tickets[-1]))
+    caller.store.execute(GiveBack(caller.gates, tickets[-1]))
     assert Answer.GO is caller.ask()[0]
     assert Answer.LIMITED is caller.ask()[0]
 
@@ -203,11 +203,11 @@ def test_wait_includes_a_small_step_back() -> None:
     """If the store's clock stepped back, the wait for a grant includes the size of the step."""
     caller = Caller(gates(None, ONE_A_SECOND, WIDE_LIMIT))
     caller.ask()
-    caller.world.now -= SECOND
+    caller.store.now -= SECOND
     _, wait, _, tickets = caller.ask(within=HOUR)
     assert 2 * SECOND == wait
     assert (Answer.GO, wait) == caller.confirm(tickets, None)
-    caller.world.now += wait
+    caller.store.now += wait
     assert (Answer.GO, 0) == caller.confirm(tickets, None)
 
 
@@ -217,22 +217,22 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1), budget=RetryBudget(floor=0)))
     _, permit, _ = caller.enter()
     for seconds_left in (60, 57, 54):
-        caller.world.now -= back
+        caller.store.now -= back
         assert (Answer.LIMITED, seconds_left * SECOND) == caller.ask()[:2]
-        caller.world.now += 3 * SECOND
+        caller.store.now += 3 * SECOND
         assert (Answer.LIMITED, (seconds_left - 3) * SECOND) == caller.ask()[:2]
     caller.fail(permit)
     for seconds_left in (10, 7, 4):
-        caller.world.now -= back
+        caller.store.now -= back
         assert (Answer.CIRCUIT_OPEN, seconds_left * SECOND) == caller.ask()[:2]
-        caller.world.now += 3 * SECOND
+        caller.store.now += 3 * SECOND
         caller.ask()
-    caller.world.now += 4 * SECOND
+    caller.store.now += 4 * SECOND
     assert Answer.NO_BUDGET is caller.ask(retry=True, within=HOUR, token=1)[0]
     for _ in range(3):
-        caller.world.now -= back
+        caller.store.now -= back
         assert Answer.NO_BUDGET is caller.ask(retry=True, within=HOUR, token=1)[0]
-        assert {caller.world.now} == {state[0] for state in caller.world.cells.values()}
+        assert {caller.store.now} == {state[0] for state in caller.store.cells.values()}
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
@@ -242,10 +242,10 @@ def test_refusals_note_the_time_now_and_then() -> None:
     caller.fail(permit)
     writes = 0
     for _ in range(99):
-        previous_state = caller.world.cells["circuit"]
-        caller.world.now += SECOND // 10
+        previous_state = caller.store.cells["circuit"]
+        caller.store.now += SECOND // 10
         caller.ask()
-        writes += caller.world.cells["circuit"] is not previous_state
+        writes += caller.store.cells["circuit"] is not previous_state
     assert 4 == writes
-    caller.world.now -= HOUR
+    caller.store.now -= HOUR
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND - 84 * SECOND // 10) == caller.ask()[:2]

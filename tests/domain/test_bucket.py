@@ -34,7 +34,7 @@ from tests.domain.bucket_walks import (
     walk_bucket,
     walks,
 )
-from tests.domain.state_world import NOON, World, long_lists
+from tests.domain.state_store import NOON, StateStore, long_lists
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -131,16 +131,16 @@ def test_clock_step_back_adds_no_wait(
     state.step(0)
     bucket_numbers = state.some_buckets(bits)
     question = Admission(state.gates(bucket_numbers), within=0, lease=0)
-    cells = tuple(map(state.world.cells.get, question.keys))
-    _, (_, wait_before, _, _) = question.decide(cells, state.world.now)
-    _, (_, wait_after, _, _) = question.decide(cells, state.world.now - back)
+    cells = tuple(map(state.store.cells.get, question.keys))
+    _, (_, wait_before, _, _) = question.decide(cells, state.store.now)
+    _, (_, wait_after, _, _) = question.decide(cells, state.store.now - back)
     ignored_step = back if back <= SMALL_STEP else 0
     assert wait_before + (wait_before and ignored_step) == wait_after
     for caller in state.queue:
         confirm = Confirm(state.gates(caller.which), caller.tickets, None)
-        cells = tuple(map(state.world.cells.get, confirm.keys))
-        _, (_, wait_before) = confirm.apply(cells, state.world.now)
-        _, (_, wait_after) = confirm.apply(cells, state.world.now - back)
+        cells = tuple(map(state.store.cells.get, confirm.keys))
+        _, (_, wait_before) = confirm.apply(cells, state.store.now)
+        _, (_, wait_after) = confirm.apply(cells, state.store.now - back)
         assert wait_before + (wait_before and ignored_step) == wait_after
 
 
@@ -170,7 +170,7 @@ def test_abandoned_queue_leaves_no_trace(
 
     def waits_by_cost() -> list[int]:
         return [
-            state.world.execute(
+            state.store.execute(
                 Admission(gates, within=-1, lease=0, costs=(cost,) * 3, ticketed=True)
             )[1]
             for cost in range(1, min(burst, 5) + 1)
@@ -183,21 +183,21 @@ def test_abandoned_queue_leaves_no_trace(
         question = Admission(
             gates, within=FOREVER, lease=0, costs=(min(cost, burst),) * 3, ticketed=True
         )
-        taken_tickets.append(state.world.execute(question)[3])
+        taken_tickets.append(state.store.execute(question)[3])
     taken_tickets.sort(key=lambda _: next(order))
     for tickets in taken_tickets:
-        state.world.execute(GiveBack(gates, tickets))
+        state.store.execute(GiveBack(gates, tickets))
     assert waits_before == waits_by_cost()
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
     """A caller that stops waiting for many tokens leaves no gap in the bucket's queue."""
     rule = RateLimitConfig.per_second(1, burst=100).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
 
     def request_tokens(cost: int) -> tuple[int, tuple[Ticket, ...]]:
-        _, wait, _, tickets = world.execute(
+        _, wait, _, tickets = store.execute(
             Admission(gates, within=FOREVER, lease=0, costs=(cost,))
         )
         return wait, tickets
@@ -205,7 +205,7 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
     request_tokens(100)
     bulk, tickets = request_tokens(100)
     assert 100 * SECOND == bulk
-    world.execute(GiveBack(gates, tickets))
+    store.execute(GiveBack(gates, tickets))
     assert SECOND == request_tokens(1)[0]
 
 
@@ -213,43 +213,43 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
 @pytest.mark.parametrize("burst", [1, 12])
 def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
     """After all callers of a long queue gave up, the next caller finds an empty queue."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    taken_tickets = [world.execute(question)[3] for _ in range(burst + 60)][burst:]
+    taken_tickets = [store.execute(question)[3] for _ in range(burst + 60)][burst:]
     if order == "mixed":
         random.Random(1).shuffle(taken_tickets)
     for tickets in taken_tickets if order != "last" else reversed(taken_tickets):
-        world.execute(GiveBack(gates, tickets))
-    assert SECOND // 20 == world.execute(question)[1]
+        store.execute(GiveBack(gates, tickets))
+    assert SECOND // 20 == store.execute(question)[1]
 
 
 def test_freed_slot_serves_the_next_arrival() -> None:
     """With a burst of one, the next arrival gets the slot of a caller that gave up."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    _, _, _, first = world.execute(question)
-    _, _, _, second = world.execute(question)
-    world.execute(GiveBack(gates, first))
-    assert [SECOND, 3 * SECOND] == [world.execute(question)[1] for _ in range(2)]
-    assert (Answer.GO, 2 * SECOND) == world.execute(Confirm(gates, second, None))
+    store.execute(question)
+    _, _, _, first = store.execute(question)
+    _, _, _, second = store.execute(question)
+    store.execute(GiveBack(gates, first))
+    assert [SECOND, 3 * SECOND] == [store.execute(question)[1] for _ in range(2)]
+    assert (Answer.GO, 2 * SECOND) == store.execute(Confirm(gates, second, None))
 
 
 def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limit() -> None:
     """A caller that waits for its own rate limit takes only one token of a shared limit."""
-    world = World()
+    store = StateStore()
     rule = RateLimitConfig.per_second(100, burst=10).rule
     slow_rule = RateLimitConfig.per_minute(1).rule
     both_gates = Admission(
         Gates(limits=[rule, slow_rule], limit_keys=["shared", "slow"]), within=FOREVER, lease=0
     )
     one = Admission(Gates(limits=[rule], limit_keys=["shared"]), within=FOREVER, lease=0)
-    assert [0, 60 * SECOND] == [world.execute(both_gates)[1] for _ in range(2)]
-    assert [0] * 9 == [world.execute(one)[1] for _ in range(9)]
-    world.now += 30 * SECOND
-    assert [0] * 10 == [world.execute(one)[1] for _ in range(10)]
+    assert [0, 60 * SECOND] == [store.execute(both_gates)[1] for _ in range(2)]
+    assert [0] * 9 == [store.execute(one)[1] for _ in range(9)]
+    store.now += 30 * SECOND
+    assert [0] * 10 == [store.execute(one)[1] for _ in range(10)]
 
 
 @pytest.mark.untraced
@@ -267,7 +267,7 @@ def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
     run(state, walk)
     state.step(0)
     gates = state.gates((0,))
-    stored_world, fresh_world = state.world, World()
+    stored_world, fresh_world = state.store, StateStore()
     fresh_world.cells = dict(stored_world.cells)
     stored_world.now = fresh_world.now = sum(fresh_world.cells["0"][:2]) + idle
     fresh_world.forget()
@@ -284,8 +284,8 @@ def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
                 return
             tickets += [(one[3], fresh_answer[3])] if one[3] else []
         elif name == "pause":
-            for world in (stored_world, fresh_world):
-                world.execute(Pause(gates, cost))
+            for store in (stored_world, fresh_world):
+                store.execute(Pause(gates, cost))
         elif name == "advance":
             stored_world.now = fresh_world.now = stored_world.now + number
         elif tickets:
@@ -299,34 +299,34 @@ def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
 
 def test_ticket_expires_with_its_bucket() -> None:
     """A ticket from an expired token bucket returns no tokens to the bucket that replaced it."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    _, _, _, old_wait = world.execute(question)
-    world.now += 10 * SECOND
-    world.forget()
-    assert {} == world.cells
-    world.execute(GiveBack(gates, old_wait))
-    world.execute(question)
-    world.execute(question)
-    world.execute(GiveBack(gates, old_wait))
-    assert 2 * SECOND == world.execute(question)[1]
+    store.execute(question)
+    _, _, _, old_wait = store.execute(question)
+    store.now += 10 * SECOND
+    store.forget()
+    assert {} == store.cells
+    store.execute(GiveBack(gates, old_wait))
+    store.execute(question)
+    store.execute(question)
+    store.execute(GiveBack(gates, old_wait))
+    assert 2 * SECOND == store.execute(question)[1]
 
 
 def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
     """A ticket from before a large clock step back is admitted at once if its bucket expired."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    world.now -= 3_600 * SECOND
-    _, wait, _, tickets = world.execute(question)
+    store.execute(question)
+    store.now -= 3_600 * SECOND
+    _, wait, _, tickets = store.execute(question)
     assert SECOND == wait
-    world.now += 10 * SECOND
-    world.forget()
-    world.execute(question)
-    assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
+    store.now += 10 * SECOND
+    store.forget()
+    store.execute(question)
+    assert (Answer.GO, 0) == store.execute(Confirm(gates, tickets, None))
 
 
 @pytest.mark.parametrize(
@@ -339,42 +339,42 @@ def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
 )
 def test_next_token_comes_on_time_to_the_microsecond(config: RateLimitConfig, span: int) -> None:
     """A token bucket's next token comes on time to the microsecond, at any rate."""
-    world = World()
+    store = StateStore()
     question = Admission(
         Gates(limits=[config.rule], limit_keys=["k"]), within=0, lease=0, costs=(1,)
     )
-    assert (Answer.GO, 0) == world.execute(question)[:2]
-    world.now += span - 1
-    assert (Answer.LIMITED, 1) == world.execute(question)[:2]
-    world.now += 1
-    assert (Answer.GO, 0) == world.execute(question)[:2]
+    assert (Answer.GO, 0) == store.execute(question)[:2]
+    store.now += span - 1
+    assert (Answer.LIMITED, 1) == store.execute(question)[:2]
+    store.now += 1
+    assert (Answer.GO, 0) == store.execute(question)[:2]
 
 
 def test_token_bucket_grants_one_call_in_every_microsecond_at_million_calls_second() -> None:
     """At a million calls a second, a token bucket grants one call in every microsecond."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1_000_000, burst=1).rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0)
     granted_calls = 0
     for _ in range(10_000):
-        granted_calls += world.execute(question)[0] is Answer.GO
-        world.now += 1
+        granted_calls += store.execute(question)[0] is Answer.GO
+        store.now += 1
     assert 10_000 == granted_calls
 
 
 def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
     """A paused token bucket grants nothing, drops spare tokens, and keeps its queue's order."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1, burst=5).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    world.execute(Pause(gates, 10 * SECOND))
-    _, wait, _, first = world.execute(question)
+    store.execute(question)
+    store.execute(Pause(gates, 10 * SECOND))
+    _, wait, _, first = store.execute(question)
     assert 11 * SECOND == wait
-    world.now += 9 * SECOND
-    world.execute(Pause(gates, 10 * SECOND))
-    world.execute(Pause(gates, SECOND))
-    assert (Answer.GO, 11 * SECOND) == world.execute(Confirm(gates, first, None))
+    store.now += 9 * SECOND
+    store.execute(Pause(gates, 10 * SECOND))
+    store.execute(Pause(gates, SECOND))
+    assert (Answer.GO, 11 * SECOND) == store.execute(Confirm(gates, first, None))
 
 
 @given(
@@ -416,10 +416,10 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
 
 def test_huge_pause_is_clamped() -> None:
     """After a pause of any length, a token bucket has an exact state of limited size."""
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
-    world.execute(Pause(gates, 10**30))
-    answer, wait, _, _ = world.execute(Admission(gates, within=0, lease=0))
+    store.execute(Pause(gates, 10**30))
+    answer, wait, _, _ = store.execute(Admission(gates, within=0, lease=0))
     assert (Answer.LIMITED, FOREVER + SECOND) == (answer, wait)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from moorage.domain.resilience.bucket import RUNS, TokenBucket
 from moorage.domain.values.durations import HOUR, SECOND
-from tests.domain.state_world import NOON
+from tests.domain.state_store import NOON
 
 if TYPE_CHECKING:
     from moorage.domain.resilience.bucket import Bucket

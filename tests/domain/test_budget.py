@@ -17,7 +17,7 @@ from moorage.domain.resilience.gate_commands import UncountAttempt
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError
-from tests.domain.state_world import NOON, has_remedy, long_lists
+from tests.domain.state_store import NOON, has_remedy, long_lists
 from tests.support.examples import examples
 
 budgets = st.builds(

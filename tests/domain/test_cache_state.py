@@ -19,91 +19,93 @@ from moorage.domain.cache.state import (
     unpack_entries,
 )
 from moorage.domain.state.packing import pack_values
-from tests.domain.state_world import NOON, World
+from tests.domain.state_store import NOON, StateStore
 
 SECOND = 1_000_000
 
 
-def store_response(world: World, content: bytes = b"kept", *, version: int | None = None) -> bool:
+def store_response(
+    store: StateStore, content: bytes = b"kept", *, version: int | None = None
+) -> bool:
     """Store a response in the cache for ten seconds."""
-    known_version = world.execute(ReadCachedAnswers("key")).version if version is None else version
-    return world.execute(StoreCachedAnswers("key", known_version, content, 10 * SECOND))
+    known_version = store.execute(ReadCachedAnswers("key")).version if version is None else version
+    return store.execute(StoreCachedAnswers("key", known_version, content, 10 * SECOND))
 
 
-def look_up(world: World) -> CachedAnswers:
+def look_up(store: StateStore) -> CachedAnswers:
     """Return the result of looking up the cache key."""
-    return world.execute(ReadCachedAnswers("key"))
+    return store.execute(ReadCachedAnswers("key"))
 
 
 def test_unknown_cache_key_has_no_entry() -> None:
     """A lookup with an unknown cache key finds no entry, and writes nothing."""
-    world = World()
-    assert CachedAnswers(0) == look_up(world)
-    assert {} == world.cells
+    store = StateStore()
+    assert CachedAnswers(0) == look_up(store)
+    assert {} == store.cells
 
 
 def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
     """A cache entry is returned with its age until it expires."""
-    world = World()
-    assert store_response(world)
-    assert CachedAnswers(NOON, 0, b"kept") == look_up(world)
-    world.now += 10 * SECOND - 1
-    assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look_up(world)
-    world.now += 1
-    assert CachedAnswers(0) == look_up(world)
-    assert store_response(world, b"again")
+    store = StateStore()
+    assert store_response(store)
+    assert CachedAnswers(NOON, 0, b"kept") == look_up(store)
+    store.now += 10 * SECOND - 1
+    assert CachedAnswers(NOON, 10 * SECOND - 1, b"kept") == look_up(store)
+    store.now += 1
+    assert CachedAnswers(0) == look_up(store)
+    assert store_response(store, b"again")
 
 
 def test_marker_of_a_removed_key_outlives_running_requests() -> None:
     """The marker of a removed cache key outlives any request that is still running."""
-    world = World()
-    store_response(world)
-    first_version = look_up(world).version
-    world.execute(RemoveCachedAnswers("key"))
-    assert CachedAnswers(first_version + 1, 0, None) == look_up(world)
+    store = StateStore()
+    store_response(store)
+    first_version = look_up(store).version
+    store.execute(RemoveCachedAnswers("key"))
+    assert CachedAnswers(first_version + 1, 0, None) == look_up(store)
 
-    world.now += round(LONGEST_FLIGHT * SECOND) - 1
+    store.now += round(LONGEST_FLIGHT * SECOND) - 1
     for version in (0, first_version):
-        assert not store_response(world, version=version)
-    world.now += 1
-    assert CachedAnswers(0) == look_up(world)
-    assert not store_response(world, version=first_version)
-    assert store_response(world, version=0)
+        assert not store_response(store, version=version)
+    store.now += 1
+    assert CachedAnswers(0) == look_up(store)
+    assert not store_response(store, version=first_version)
+    assert store_response(store, version=0)
 
 
 def test_only_the_latest_mark_may_replace() -> None:
     """Only a writer with the latest version replaces a cache entry."""
-    world = World()
-    store_response(world)
-    first_version = look_up(world).version
+    store = StateStore()
+    store_response(store)
+    first_version = look_up(store).version
 
-    assert store_response(world, b"other")
-    assert CachedAnswers(first_version + 1, 0, b"other") == look_up(world)
-    assert not store_response(world, b"late", version=first_version)
+    assert store_response(store, b"other")
+    assert CachedAnswers(first_version + 1, 0, b"other") == look_up(store)
+    assert not store_response(store, b"late", version=first_version)
 
 
 def test_repeated_command_has_the_same_answer() -> None:
     """A cache command that is repeated after a lost reply gets the same reply."""
-    world = World()
+    store = StateStore()
     command = StoreCachedAnswers("key", 0, b"kept", 10 * SECOND)
-    assert world.execute(command)
-    assert world.execute(command)
-    world.execute(RemoveCachedAnswers("key"))
-    assert not world.execute(command)
+    assert store.execute(command)
+    assert store.execute(command)
+    store.execute(RemoveCachedAnswers("key"))
+    assert not store.execute(command)
 
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
 def test_small_clock_step_back_ages_no_cache_entry(back: int) -> None:
     """A small backward step of the clock does not age cache entries; a large step removes them."""
-    world = World()
-    store_response(world)
-    world.now -= back
+    store = StateStore()
+    store_response(store)
+    store.now -= back
 
     is_small = back <= SECOND
-    assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look_up(world)
-    assert is_small is not store_response(world, b"other", version=0)
-    world.execute(RemoveCachedAnswers("key"))
-    assert world.cells["key"][2] > NOON
+    assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look_up(store)
+    assert is_small is not store_response(store, b"other", version=0)
+    store.execute(RemoveCachedAnswers("key"))
+    assert store.cells["key"][2] > NOON
 
 
 @given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
@@ -111,19 +113,19 @@ def test_response_requested_before_a_change_is_not_stored_after_it(
     steps: list[tuple[str, int]],
 ) -> None:
     """A response that was requested before a cache change is not stored after the change."""
-    world = World()
+    store = StateStore()
     version, is_changed, versions = 0, False, set[int]()
     for step, seconds in steps:
-        world.now += seconds * SECOND
+        store.now += seconds * SECOND
         if step == "l":
-            version, is_changed = look_up(world).version, False
+            version, is_changed = look_up(store).version, False
         elif step == "f":
-            world.execute(RemoveCachedAnswers("key"))
+            store.execute(RemoveCachedAnswers("key"))
             is_changed = True
-        elif world.execute(StoreCachedAnswers("key", version, b"%d" % len(versions), 10 * SECOND)):
+        elif store.execute(StoreCachedAnswers("key", version, b"%d" % len(versions), 10 * SECOND)):
             # An entry may be stored after a change only if there was no entry before or after.
             assert not is_changed or version == 0
-            new_value = world.cells["key"][2]
+            new_value = store.cells["key"][2]
             assert new_value not in versions
             versions.add(new_value)
             is_changed = True

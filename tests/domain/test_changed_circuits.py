@@ -29,7 +29,7 @@ WINDOWS: list[dict[str, Any]] = [
 def line_with_rules(line: Line, **config: Any) -> Line:
     """Return the same circuit as a process with other settings uses it."""
     other_line = Line(**config)
-    other_line.world, other_line.tokens = line.world, 1_000
+    other_line.store, other_line.tokens = line.store, 1_000
     return other_line
 
 
@@ -130,7 +130,7 @@ def test_alternating_rules_keep_the_state_small() -> None:
         line = generator.choice(lines)
         first_line.wait(generator.choice((0, 0.1, 1, 5)))
         line.call(generator.choice((Outcome.GOOD, Outcome.GOOD, Outcome.GOOD, Outcome.FAILED)))
-        highest = max(highest, len(first_line.world.cells["k"][7].past))
+        highest = max(highest, len(first_line.store.cells["k"][7].past))
     assert 28 * 20 >= highest
 
 
@@ -140,12 +140,12 @@ def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
     line.call(Outcome.GOOD)
     long_line = line_with_rules(line, window=86_400.0)
     long_line.call(Outcome.GOOD)
-    assert long_line.rule.keep_for == line.world.cells["k"][1]
+    assert long_line.rule.keep_for == line.store.cells["k"][1]
 
 
 def test_clock_step_moves_the_times_of_the_former_rule() -> None:
     """If settings change while the clock steps back, a circuit stays open as long as before."""
     line = Line(failures=1, open_for=60.0, window=60.0)
     line.call()
-    line.world.now -= 3_600 * SECOND
+    line.store.now -= 3_600 * SECOND
     assert (Answer.CIRCUIT_OPEN, 60 * SECOND, None) == line_with_rules(line, window_calls=10).ask()

@@ -17,7 +17,7 @@ from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import FOREVER, SECOND
 from tests.domain.bucket_walks import RATES, spans
-from tests.domain.state_world import NOON, World, long_lists
+from tests.domain.state_store import NOON, StateStore, long_lists
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RollOut:
     def __init__(self, rules: list[TokenBucket]) -> None:
         self.rules = rules
         self.gates = [Gates(limits=[rule], limit_keys=["limit"]) for rule in rules]
-        self.world = World()
+        self.store = StateStore()
         self.queue: list[Caller] = []
         self.left: list[tuple[int, int]] = []
         self.was_paused = False
@@ -56,42 +56,42 @@ class RollOut:
         """Request tokens from the bucket of one process; return whether the bucket granted them."""
         gates = self.gates[which % len(self.gates)]
         cost = min(cost, gates.limits[0].burst)
-        answer, wait, _, tickets = self.world.execute(
+        answer, wait, _, tickets = self.store.execute(
             Admission(gates, within=within, lease=0, costs=(cost,), ticketed=ticketed)
         )
         if answer is Answer.GO:
-            caller = Caller(gates, cost, self.world.now + wait, tickets)
+            caller = Caller(gates, cost, self.store.now + wait, tickets)
             if wait:
                 self.queue.append(caller)
             else:
-                self.left.append((self.world.now, cost))
+                self.left.append((self.store.now, cost))
         return answer is Answer.GO
 
     def refund(self, number: int) -> None:
         """Make a waiting caller stop waiting."""
         if self.queue:
             caller = self.queue.pop(number % len(self.queue))
-            self.world.execute(GiveBack(caller.gates, caller.tickets))
+            self.store.execute(GiveBack(caller.gates, caller.tickets))
 
     def pause(self, which: int, span: int) -> None:
         """Pause the rate limit through the bucket of one process."""
         self.was_paused = True
-        self.world.execute(Pause(self.gates[which % len(self.gates)], span))
+        self.store.execute(Pause(self.gates[which % len(self.gates)], span))
 
     def advance(self, span: int) -> None:
         """Advance the time; callers whose wait is over leave, or wait longer during a pause."""
-        end_time = self.world.now + span
+        end_time = self.store.now + span
         while due_callers := [caller for caller in self.queue if caller.promised <= end_time]:
             caller = min(due_callers, key=lambda caller: caller.promised)
-            self.world.now = max(self.world.now, caller.promised)
-            _, wait = self.world.execute(Confirm(caller.gates, caller.tickets, None))
+            self.store.now = max(self.store.now, caller.promised)
+            _, wait = self.store.execute(Confirm(caller.gates, caller.tickets, None))
             if wait:
                 assert self.was_paused, "nobody is granted later than was promised"
-                caller.promised = self.world.now + wait
+                caller.promised = self.store.now + wait
             else:
                 self.queue.remove(caller)
-                self.left.append((self.world.now, caller.cost))
-        self.world.now = end_time
+                self.left.append((self.store.now, caller.cost))
+        self.store.now = end_time
 
     def check_windows(self) -> None:
         """Check that no window has more than the larger burst plus the larger rate times t."""

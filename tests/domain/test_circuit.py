@@ -17,7 +17,7 @@ from moorage.domain.resilience.circuit import (
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import FORCED_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import NOON
+from tests.domain.state_store import NOON
 
 
 def test_five_failures_in_a_minute_open_the_circuit_for_a_minute() -> None:
@@ -47,7 +47,7 @@ def test_failure_as_old_as_circuit_window_does_not_count(
     """
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
-    line.world.now += 10 * SECOND + over
+    line.store.now += 10 * SECOND + over
     assert expected is line.call()
 
 
@@ -129,14 +129,14 @@ def test_old_slots_leave_the_window() -> None:
     line.enter()
     line.wait(11)
     line.enter()
-    assert b"" == line.world.cells["k"][7].past
+    assert b"" == line.store.cells["k"][7].past
     assert 1 == line.state.calls
     line = Line(window=0.000_015)
     line.enter()
-    line.world.now += 16
+    line.store.now += 16
     line.enter()
     assert 2 == line.state.calls
-    line.world.now += 1
+    line.store.now += 1
     assert 1 == line.state.calls
 
 
@@ -146,7 +146,7 @@ def test_clock_steps_do_not_change_a_window_of_calls() -> None:
     line.call()
     for _ in range(19):
         line.call(Outcome.GOOD)
-        line.world.now -= HOUR
+        line.store.now -= HOUR
     assert (20, 1) == (line.state.calls, line.state.failures)
     for _ in range(3):
         line.call(Outcome.GOOD)
@@ -176,7 +176,7 @@ def test_fast_path_of_an_open_circuit_needs_a_recent_state() -> None:
     """An open circuit's fast path refuses a call only if the state was written recently."""
     line = Line(failures=1)
     line.enter()
-    cells = line.world.cells
+    cells = line.store.cells
     assert [0, 0] == [line.rule.refusal_time(state, NOON) for state in (None, cells["k"])]
     line.call()
     times = [-1, 0, SMALL_STEP, SMALL_STEP + 1]
@@ -374,7 +374,7 @@ def test_quorum_survives_a_clock_step_back() -> None:
         for wait, expected in ((9, OPEN), (10, None)):
             line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
             line.call(reporter="a")
-            line.world.now -= back
+            line.store.now -= back
             line.call(Outcome.GOOD)
             line.wait(wait)
             assert expected is line.call(reporter="b")
@@ -385,7 +385,7 @@ def test_old_failures_do_not_count_after_a_step_back(back: int) -> None:
     """After a clock step back, an expired failure does not count towards a circuit's quorum."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     line.call(reporter="a")
-    line.world.now -= back
+    line.store.now -= back
     line.call(Outcome.GOOD)
     line.wait(10)
     assert [None, None] == [line.call(reporter="b") for _ in range(2)]

@@ -20,7 +20,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import has_remedy
+from tests.domain.state_store import has_remedy
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
@@ -31,7 +31,7 @@ def test_clock_step_back_keeps_the_open_time(back: int) -> None:
     for _ in range(20):
         line.wait(1)
         line.ask()
-    line.world.now -= back
+    line.store.now -= back
     line.ask()
     line.wait(39)
     assert Answer.CIRCUIT_OPEN is line.ask()[0]
@@ -46,7 +46,7 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
     line.call()
     line.wait(60)
     old_permit = line.enter()
-    line.world.now += ahead
+    line.store.now += ahead
     probe = line.enter()
     assert line.leave(old_permit) is None
     assert CLOSED is line.leave(probe, Outcome.GOOD)
@@ -60,7 +60,7 @@ def test_window_survives_a_clock_step_back(back: int) -> None:
         line.call(outcome)
         line.wait(2)
     early_permit = line.enter()
-    line.world.now -= back
+    line.store.now -= back
     line.call(Outcome.GOOD)
     assert (4, 1) == (line.state.calls, line.state.failures)
     line.leave(early_permit, Outcome.NEUTRAL)
@@ -78,11 +78,11 @@ def test_lease_survives_a_clock_step_back(back: int) -> None:
     line.call()
     line.wait(10)
     line.enter()
-    line.world.now -= back
+    line.store.now -= back
     assert (Answer.PROBES_TAKEN, LEASE, None) == line.ask()
-    line.world.now += LEASE - 1
+    line.store.now += LEASE - 1
     assert (Answer.PROBES_TAKEN, 1, None) == line.ask()
-    line.world.now += 1
+    line.store.now += 1
     assert Answer.GO is line.ask()[0]
 
 
@@ -92,7 +92,7 @@ def test_failures_move_with_their_clock(back: int, wait: int, expected: object) 
     """A circuit's remembered failures expire after the same time, even if the clock steps back."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
-    line.world.now -= back
+    line.store.now -= back
     line.call(Outcome.GOOD)
     line.wait(wait)
     assert expected is line.call()
@@ -102,8 +102,8 @@ def test_a_slot_holds_any_number_of_calls() -> None:
     """Each slot of a circuit's window counts up to 2^32 calls."""
     line = Line(failures=None, failure_rate=0.5)
     line.enter()
-    seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
-    line.world.cells["k"] = (seen_at, quiet_span, mode, gen, slot, 2**40, base, record)
+    seen_at, quiet_span, mode, gen, slot, _, base, record = line.store.cells["k"]
+    line.store.cells["k"] = (seen_at, quiet_span, mode, gen, slot, 2**40, base, record)
     line.wait(7)
     line.enter()
     assert 2**32 == line.state.calls
@@ -187,9 +187,9 @@ def test_state_of_an_idle_circuit_takes_250_bytes(span: int, most: int) -> None:
     """A circuit's state needs some 250 bytes without its key, and 500 more with a call window."""
     line = Line()
     for _ in range(300):
-        line.world.now += span
+        line.store.now += span
         line.call(Outcome.GOOD)
-    state = line.world.cells["k"]
+    state = line.store.cells["k"]
     shared_ids = {id(0), id(()), id(b""), id(line.rule.keep_for), id(line.rule.empty_record)}
     assert _size(state, shared_ids) <= most
 
@@ -207,10 +207,10 @@ def test_state_returned_as_plain_tuples_works() -> None:
     """A circuit state that a store returns as plain tuples works like the original."""
     line = Line(failures=2)
     line.call()
-    state = line.world.cells["k"]
+    state = line.store.cells["k"]
     plain_state = (*state[:7], tuple(state[7]))
     assert type(plain_state[7]) is tuple
-    for now in (line.world.now, line.world.now + 7 * SECOND, line.world.now - HOUR):
+    for now in (line.store.now, line.store.now + 7 * SECOND, line.store.now - HOUR):
         present_state = line.rule.present(plain_state, now)
         assert line.rule.present(state, now) == present_state
         assert type(state[7]) is type(present_state[7])
@@ -233,8 +233,8 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
         line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
         line.enter()
-        seen_at, quiet_span, mode, gen, slot, _, base, record = line.world.cells["k"]
-        line.world.cells["k"] = (seen_at, quiet_span, mode, gen, slot, calls, base, record)
+        seen_at, quiet_span, mode, gen, slot, _, base, record = line.store.cells["k"]
+        line.store.cells["k"] = (seen_at, quiet_span, mode, gen, slot, calls, base, record)
         assert expected is line.call(outcome)
 
 
@@ -245,7 +245,7 @@ def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
         line.call()
         line.wait(10)
         probe = line.enter()
-        line.world.now += LEASE - lead_time
+        line.store.now += LEASE - lead_time
         assert expected is line.leave(probe, Outcome.GOOD)
 
 
@@ -266,7 +266,7 @@ def test_call_window_remembers_failures_for_a_day(
     """A circuit that counts calls remembers a failure, and its process, for a day."""
     line = Line(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
-    line.world.now += wait
+    line.store.now += wait
     assert expected is line.call(reporter=reporters[1])
 
 
@@ -302,17 +302,17 @@ def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
     waiting, failing_permit = line.enter(), line.enter()
     line.leave(failing_permit)
     confirm = Confirm(line.gates, (), waiting)
-    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == line.world.execute(confirm)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == line.store.execute(confirm)
     line.wait(10)
-    assert (Answer.CIRCUIT_OPEN, 1) == line.world.execute(confirm)
+    assert (Answer.CIRCUIT_OPEN, 1) == line.store.execute(confirm)
     line.enter()
-    assert (Answer.CIRCUIT_OPEN, LEASE) == line.world.execute(confirm)
-    line.world.now += LEASE
-    assert (Answer.CIRCUIT_OPEN, 1) == line.world.execute(confirm)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == line.store.execute(confirm)
+    line.store.now += LEASE
+    assert (Answer.CIRCUIT_OPEN, 1) == line.store.execute(confirm)
     line.set(FORCED_OPEN)
-    assert (Answer.CIRCUIT_OPEN, FOREVER) == line.world.execute(confirm)
+    assert (Answer.CIRCUIT_OPEN, FOREVER) == line.store.execute(confirm)
     line.set(CLOSED)
-    assert (Answer.GO, 0) == line.world.execute(confirm)
+    assert (Answer.GO, 0) == line.store.execute(confirm)
 
 
 def test_failure_is_forgotten_after_two_more_calls_with_window_of_one_call() -> None:

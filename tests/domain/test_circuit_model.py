@@ -24,7 +24,7 @@ from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCirc
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ class CircuitMachine(RuleBasedStateMachine):
         """Begin with a circuit that has no state."""
         self.rule = CircuitRule(config)
         self.gates = Gates(circuit=self.rule, circuit_key="k")
-        self.world = World()
+        self.store = StateStore()
         self.model = Model(config)
         self.lost = 0
         self.tokens = 0
@@ -322,8 +322,8 @@ class CircuitMachine(RuleBasedStateMachine):
 
     def judge(self) -> None:
         """Set the model's clock to the circuit's time before each command."""
-        state = self.world.cells.get("k")
-        now = self.world.now
+        state = self.store.cells.get("k")
+        now = self.store.now
         seen_at = now if state is None else state[0]
         if seen_at - now > SMALL_STEP:
             self.lost += seen_at - now
@@ -339,18 +339,18 @@ class CircuitMachine(RuleBasedStateMachine):
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
-        answer, wait, permit, _ = self.world.execute(question)
+        answer, wait, permit, _ = self.store.execute(question)
         assert expected == (answer, wait)
         if answer is Answer.NEEDS_TOKEN:
             self.tokens += 1
             question = question.evolve(token=self.tokens)
             self.judge()
             assert (Answer.GO, 0) == self.model.ask(self.tokens)
-            answer, _, permit, _ = self.world.execute(question)
+            answer, _, permit, _ = self.store.execute(question)
             assert Answer.GO is answer
             if again:
                 self.judge()
-                assert (Answer.GO, 0, permit, ()) == self.world.execute(question)
+                assert (Answer.GO, 0, permit, ()) == self.store.execute(question)
         if answer is Answer.GO:
             assert permit is not None
             self.under_way.append(self.model.enter(permit, lease))
@@ -366,7 +366,7 @@ class CircuitMachine(RuleBasedStateMachine):
         self.judge()
         # Opening the circuit begins a new generation, and resets `crowded`.
         mode_before, was_crowded = self.model.mode, self.model.crowded
-        changed_mode = self.world.execute(Report(self.gates, call.permit, outcome, reporter))
+        changed_mode = self.store.execute(Report(self.gates, call.permit, outcome, reporter))
         expected = self.model.leave(call, outcome, reporter)
         if (was_crowded or self.model.crowded) and changed_mode is None and expected is OPEN:
             reject()
@@ -379,7 +379,7 @@ class CircuitMachine(RuleBasedStateMachine):
         for ending, span in work:
             calls_before = len(self.under_way)
             self.call(LEASE, again=False)
-            self.world.now += span
+            self.store.now += span
             if len(self.under_way) > calls_before:
                 self.end(0, ending)
 
@@ -403,7 +403,7 @@ class CircuitMachine(RuleBasedStateMachine):
         if report and call.permit[2]:
             self.judge()
             unheard = Report(self.gates, (0, 0, call.permit[2]), Outcome.NEUTRAL, "a")
-            assert self.world.execute(unheard) is None
+            assert self.store.execute(unheard) is None
             self.model.leases.pop(call.permit[2], None)
 
     @rule(
@@ -413,14 +413,14 @@ class CircuitMachine(RuleBasedStateMachine):
     )
     def wait(self, span: int) -> None:
         """Advance the time."""
-        self.world.now += span
+        self.store.now += span
 
     @precondition(lambda self: self.model.mode is OPEN)
     @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
     def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
         """Make a call shortly before or after the end of the circuit's open time."""
         self.judge()
-        self.world.now += max(0, self.model.until - self.model.time - early)
+        self.store.now += max(0, self.model.until - self.model.time - early)
         self.call(LEASE, again=False)
         if early <= 0 and self.model.mode is HALF_OPEN:
             self.end(0, ending)
@@ -431,7 +431,7 @@ class CircuitMachine(RuleBasedStateMachine):
     )
     def sleep(self, span: int, seldom: int) -> None:
         """Advance the time by a long span without calls."""
-        self.world.now += 0 if seldom else span
+        self.store.now += 0 if seldom else span
 
     @rule(
         back=st.one_of(st.integers(1, SMALL_STEP), st.integers(SMALL_STEP + 1, 3 * DAY)),
@@ -439,7 +439,7 @@ class CircuitMachine(RuleBasedStateMachine):
     )
     def step(self, back: int, seldom: int) -> None:
         """Set the store's clock back."""
-        self.world.now -= 0 if seldom else back
+        self.store.now -= 0 if seldom else back
 
     @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))
     def force(self, mode: CircuitState, seldom: int) -> None:
@@ -447,21 +447,21 @@ class CircuitMachine(RuleBasedStateMachine):
         if seldom and self.model.mode not in (FORCED_OPEN, DISABLED):
             return
         self.judge()
-        self.world.execute(SetCircuit(self.rule, "k", mode))
+        self.store.execute(SetCircuit(self.rule, "k", mode))
         self.model.force(mode)
 
-    @precondition(lambda self: self.world.cells)
+    @precondition(lambda self: self.store.cells)
     @rule()
     def forget(self) -> None:
         """Drop expired states, without changing the circuit's behaviour."""
         self.judge()
-        self.world.forget()
+        self.store.forget()
 
     @invariant()
     def reads_alike(self) -> None:
         """The state that the circuit reports equals the model's state."""
         self.judge()
-        actual = self.world.execute(ReadCircuit(self.rule, "k"))
+        actual = self.store.execute(ReadCircuit(self.rule, "k"))
         expected = self.model.read()
         if self.model.crowded:
             expected = attrs.evolve(expected, consecutive_failures=actual.consecutive_failures)

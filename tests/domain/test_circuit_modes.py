@@ -15,7 +15,7 @@ from moorage.domain.resilience.circuit import (
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
-from tests.domain.state_world import NOON, has_remedy
+from tests.domain.state_store import NOON, has_remedy
 
 
 def test_open_time_grows_until_a_window_without_opening() -> None:
@@ -25,12 +25,12 @@ def test_open_time_grows_until_a_window_without_opening() -> None:
     times = []
     for _ in range(4):
         times.append(line.state.retry_after)
-        line.world.now += line.ask()[1]
+        line.store.now += line.ask()[1]
         line.call(Outcome.GOOD)
         line.wait(19)
         line.call()
     assert [10.0, 30.0, 50.0, 50.0] == times
-    line.world.now += line.ask()[1]
+    line.store.now += line.ask()[1]
     line.call(Outcome.GOOD)
     line.wait(20)
     line.call()
@@ -43,13 +43,13 @@ def test_growth_reset_survives_a_clock_step_back() -> None:
     line.call()
     line.wait(10)
     line.call(Outcome.GOOD)
-    line.world.now -= HOUR
+    line.store.now -= HOUR
     line.wait(19)
     line.call()
     assert 20.0 == line.state.retry_after
     line.wait(20)
     line.call(Outcome.GOOD)
-    line.world.now -= HOUR
+    line.store.now -= HOUR
     line.call(Outcome.GOOD)
     line.wait(20)
     line.call()
@@ -63,7 +63,7 @@ def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
     line.call()
     openings = 40 if growth < 2 else 400
     for _ in range(openings):
-        line.world.now += line.ask()[1]
+        line.store.now += line.ask()[1]
         line.call()
     assert math.isclose(longest, line.state.retry_after or 0, rel_tol=1e-5)
     assert openings + 1 == line.state.openings
@@ -96,9 +96,9 @@ def test_repeated_probe_request_counts_once() -> None:
     line.call()
     line.wait(60)
     question = Admission(line.gates, within=0, lease=LEASE, token=7)
-    first = line.world.execute(question)
+    first = line.store.execute(question)
     line.wait(1)
-    assert first == line.world.execute(question)
+    assert first == line.store.execute(question)
     assert 1 == line.state.probes_under_way
     line.enter()
     assert (Answer.PROBES_TAKEN, 29 * SECOND, None) == line.ask()
@@ -159,15 +159,15 @@ def test_state_outlives_its_leases() -> None:
     line.call()
     line.wait(60)
     question = Admission(line.gates, within=0, lease=3 * DAY)
-    line.world.execute(question.evolve(token=7))
-    end_time = line.world.now + 3 * DAY
-    assert end_time == sum(line.world.cells["k"][:2])
+    line.store.execute(question.evolve(token=7))
+    end_time = line.store.now + 3 * DAY
+    assert end_time == sum(line.store.cells["k"][:2])
     line.leave(line.enter(), Outcome.GOOD)
-    assert end_time == sum(line.world.cells["k"][:2])
+    assert end_time == sum(line.store.cells["k"][:2])
     line.set(CLOSED)
-    assert end_time == sum(line.world.cells["k"][:2])
+    assert end_time == sum(line.store.cells["k"][:2])
     line.set(FORCED_OPEN)
-    assert line.world.now + FOREVER == sum(line.world.cells["k"][:2])
+    assert line.store.now + FOREVER == sum(line.store.cells["k"][:2])
 
 
 def test_reset_circuit_expires_normally() -> None:
@@ -175,7 +175,7 @@ def test_reset_circuit_expires_normally() -> None:
     line = Line(failures=1)
     line.call()
     line.set(CLOSED)
-    assert line.rule.keep_for == line.world.cells["k"][1] == 66 * SECOND + HOUR
+    assert line.rule.keep_for == line.store.cells["k"][1] == 66 * SECOND + HOUR
 
 
 def test_each_mode_change_begins_a_new_generation() -> None:
@@ -184,14 +184,14 @@ def test_each_mode_change_begins_a_new_generation() -> None:
     gens = [line.enter()[0]]
     for _ in range(3):
         line.call()
-        gens.append(line.world.cells["k"][3])
+        gens.append(line.store.cells["k"][3])
         line.wait(1)
         probe = line.enter()
         gens.append(probe[0])
         line.leave(probe, Outcome.GOOD)
-        gens.append(line.world.cells["k"][3])
+        gens.append(line.store.cells["k"][3])
         line.set(CLOSED)
-        gens.append(line.world.cells["k"][3])
+        gens.append(line.store.cells["k"][3])
     assert list(range(NOON, NOON + len(gens))) == gens
 
 
@@ -212,7 +212,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
     line = Line(failures=1)
     old_permit = line.enter()
     line.wait(2 * 86_400)
-    line.world.forget()
+    line.store.forget()
     line.enter()
     assert line.leave(old_permit) is None
     assert CLOSED is line.state.state
@@ -223,7 +223,7 @@ def test_failure_after_an_hour_still_counts() -> None:
     line = Line(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)
-    line.world.forget()
+    line.store.forget()
     assert OPEN is line.leave(permit)
 
 
@@ -234,7 +234,7 @@ def test_forced_open_lasts_until_reset() -> None:
     late_permit = line.enter()
     line.set(FORCED_OPEN)
     line.wait(86_400 * 3_000)
-    line.world.forget()
+    line.store.forget()
     assert (Answer.CIRCUIT_OPEN, FOREVER, None) == line.ask()
     line.set(CLOSED)
     assert line.leave(late_permit) is None

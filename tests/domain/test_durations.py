@@ -29,7 +29,7 @@ from moorage.domain.values.durations import (
     share,
 )
 from moorage.errors import ConfigurationError
-from tests.domain.state_world import has_remedy
+from tests.domain.state_store import has_remedy
 
 NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1), 1j, [1]]
 

@@ -19,7 +19,7 @@ from moorage.domain.idempotency.payload import compared_payload, payload_fingerp
 from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, digest_of
 from moorage.domain.values.plain import DEEPEST, copy_function, is_plain
 from moorage.errors import InvalidData
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 KEYS = st.text(max_size=3)
 VALUES = st.recursive(
@@ -129,7 +129,7 @@ def test_repeated_request_that_differs_in_white_space_is_replayed() -> None:
 
     Other content raises a conflict.
     """
-    world = World()
+    store = StateStore()
 
     def claim(body: bytes) -> Claim:
         request = Request.post("/a", body=body, headers={"Content-Type": "application/json"})
@@ -143,10 +143,10 @@ def test_repeated_request_that_differs_in_white_space_is_replayed() -> None:
             remembered=0,
         )
 
-    claim_answer = world.execute(claim(b'{"a":1}'))
-    world.execute(store_answer("key", claim_answer.fence, "answer", ttl=99))
+    claim_answer = store.execute(claim(b'{"a":1}'))
+    store.execute(store_answer("key", claim_answer.fence, "answer", ttl=99))
     verdicts = [
-        world.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
+        store.execute(claim(body)).verdict for body in (b'{"a":1}', b'{ "a": 1 }', b'{"a":2}')
     ]
     assert [Verdict.REPLAY, Verdict.REPLAY, Verdict.CONFLICT] == verdicts
 

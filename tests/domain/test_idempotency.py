@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def state_name(key: KeyCaller) -> str:
     """Return the name of an idempotency key's state, as in the documented table of transitions."""
-    entry = unexpired(key.world.cells.get(KEY), key.world.now)
+    entry = unexpired(key.store.cells.get(KEY), key.store.now)
     if entry is None:
         return "absent"
     name = ("claimed", "sent", "done", "free")[entry[2]]
@@ -65,10 +65,10 @@ def test_claim_makes_exactly_the_documented_transitions() -> None:
         for owner, target in ((1, "honours"), (2, "honours"), (2, "ignores")):
             key = KeyCaller()
             prepare_key(key)
-            key.world.now += lateness
+            key.store.now += lateness
             state = state_name(key)
-            assert (state == "unknown") is key.world.execute(ReadUnknown(KEY))
-            verdict = key.world.execute(claim(owner, target)).verdict
+            assert (state == "unknown") is key.store.execute(ReadUnknown(KEY))
+            verdict = key.store.execute(claim(owner, target)).verdict
             seen_transitions.add((state, event(state, owner, target), state_name(key), verdict))
     assert set(TABLE) == seen_transitions
 
@@ -85,7 +85,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     if ending == "free":
         key.settle(release_claim(KEY, fencing_token, ttl=TTL))
     if ending in {"unknown", "none"}:
-        key.world.now += LEASE
+        key.store.now += LEASE
     assert (Verdict.CONFLICT, 0, 0, None) == key.claim(payload=b"two")
 
 
@@ -94,9 +94,9 @@ def test_expired_unsent_claim_is_taken_over() -> None:
     key = KeyCaller()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
-    key.world.now += LEASE - 1
+    key.store.now += LEASE - 1
     assert 1 == key.claim().wait
-    key.world.now += 1
+    key.store.now += 1
     second = key.claim()
     assert (Verdict.RUN, first.fence + 1) == (second.verdict, second.fence)
     assert not key.mark(first.fence)
@@ -111,38 +111,38 @@ def test_repeated_claim_has_the_same_answer() -> None:
     """A caller that repeats its claim of a key gets the same reply and the same fencing token."""
     key = KeyCaller()
     first = key.claim()
-    assert first == key.world.execute(claim(1))
+    assert first == key.store.execute(claim(1))
     assert key.mark(first.fence)
-    assert (Verdict.ASK_AGAIN, first.fence) == key.world.execute(claim(1))[:2]
-    key.world.now += LEASE
+    assert (Verdict.ASK_AGAIN, first.fence) == key.store.execute(claim(1))[:2]
+    key.store.now += LEASE
     repeated_claim = key.claim()
     assert (Verdict.ASK_AGAIN, first.fence + 1) == repeated_claim[:2]
-    assert repeated_claim == key.world.execute(claim(2))
+    assert repeated_claim == key.store.execute(claim(2))
 
 
 def test_refused_claim_changes_only_the_recorded_time() -> None:
     """A refused claim of an idempotency key changes nothing, except the recorded time."""
     key = KeyCaller()
     fencing_token = key.claim().fence
-    state = key.world.cells[KEY]
-    key.world.now += SMALL_STEP
+    state = key.store.cells[KEY]
+    key.store.now += SMALL_STEP
     key.claim()
     key.claim(payload=b"two")
-    key.world.execute(Resolve(KEY, done=True, ttl=TTL))
-    key.world.execute(Withdraw(KEY, 9, ttl=TTL))
+    key.store.execute(Resolve(KEY, done=True, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 9, ttl=TTL))
     key.settle(store_answer(KEY, fencing_token + 1, "other", ttl=TTL))
-    assert state is key.world.cells[KEY]
-    key.world.now += 1
+    assert state is key.store.cells[KEY]
+    key.store.now += 1
     key.claim()
-    assert (key.world.now, state[1] - SMALL_STEP - 1) == key.world.cells[KEY][:2]
-    assert state[2:] == key.world.cells[KEY][2:]
+    assert (key.store.now, state[1] - SMALL_STEP - 1) == key.store.cells[KEY][:2]
+    assert state[2:] == key.store.cells[KEY][2:]
 
 
 def test_expired_claim_cannot_be_marked_sent() -> None:
     """A claim whose lease has ended cannot be marked as sent."""
     key = KeyCaller()
     fencing_token = key.claim().fence
-    key.world.now += LEASE
+    key.store.now += LEASE
     assert not key.mark(fencing_token)
     assert not KeyCaller().mark(fencing_token)
 
@@ -152,7 +152,7 @@ def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str
     """A key with an unknown outcome is retried only at the same vendor, if it honours keys."""
     key = KeyCaller()
     key.claim_and_send()
-    key.world.now += LEASE
+    key.store.now += LEASE
     assert Verdict.UNKNOWN is key.claim(target).verdict
     assert Verdict.ASK_AGAIN is key.claim().verdict
 
@@ -162,13 +162,13 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
     """A retry is allowed only if the vendor will remember the key until the retry's lease ends."""
     key = KeyCaller()
     key.claim()
-    key.world.now += LEASE
+    key.store.now += LEASE
     fencing_token = key.claim().fence
-    key.world.now += SECOND
+    key.store.now += SECOND
     assert key.mark(fencing_token)
-    key.world.now += SECOND
+    key.store.now += SECOND
     assert key.mark(fencing_token)
-    key.world.now += 2 * LEASE - SECOND + over
+    key.store.now += 2 * LEASE - SECOND + over
     assert verdict is key.claim(remembered=3 * LEASE).verdict
 
 
@@ -212,7 +212,7 @@ def test_a_stored_answer_never_changes() -> None:
         abandon_claim(KEY, fencing_token, ttl=TTL),
     ):
         assert (False, True, "answer") == key.settle(command)
-    assert not key.world.execute(Resolve(KEY, done=True, ttl=TTL, answer="other"))
+    assert not key.store.execute(Resolve(KEY, done=True, ttl=TTL, answer="other"))
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim("ignores")
 
 
@@ -223,12 +223,12 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     """A person can resolve an unknown idempotency key with an answer or as never done."""
     key = KeyCaller()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
-    assert not key.world.execute(resolve)
+    assert not key.store.execute(resolve)
     fencing_token = key.claim_and_send("ignores")
-    assert not key.world.execute(resolve)
-    key.world.now += LEASE
-    assert key.world.execute(resolve)
-    assert not key.world.execute(resolve)
+    assert not key.store.execute(resolve)
+    key.store.now += LEASE
+    assert key.store.execute(resolve)
+    assert not key.store.execute(resolve)
     assert not key.renew(fencing_token)
     assert not key.mark(fencing_token)
     claim_answer = key.claim("ignores")
@@ -239,17 +239,17 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
 def test_caller_can_withdraw_only_its_own_claim() -> None:
     """A caller that lost the reply to its claim can withdraw this claim, and no other claim."""
     key = KeyCaller()
-    key.world.execute(Withdraw(KEY, 1, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
-    key.world.execute(Withdraw(KEY, 2, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 2, ttl=TTL))
     assert Verdict.BUSY is key.claim().verdict
-    key.world.execute(Withdraw(KEY, 1, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 1, ttl=TTL))
     fencing_token = key.claim("ignores").fence
     assert key.mark(fencing_token)
-    key.world.execute(Withdraw(KEY, 3, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 3, ttl=TTL))
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
     key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
-    key.world.execute(Withdraw(KEY, 3, ttl=TTL))
+    key.store.execute(Withdraw(KEY, 3, ttl=TTL))
     assert "answer" == key.claim().answer
 
 
@@ -257,17 +257,17 @@ def test_mark_sent_marks_only_the_claim_of_its_owner() -> None:
     """MarkSent marks a claim as sent, as an admission does, and only for the claim's owner."""
     key, other_key = KeyCaller(), KeyCaller()
     fencing_token, other_token = key.claim().fence, other_key.claim().fence
-    assert key.world.execute(MarkSent(KEY, fencing_token, "honours"))
+    assert key.store.execute(MarkSent(KEY, fencing_token, "honours"))
     assert other_key.mark(other_token)
-    assert other_key.world.cells == key.world.cells
+    assert other_key.store.cells == key.store.cells
 
-    previous_state = key.world.cells[KEY]
-    assert not key.world.execute(MarkSent(KEY, fencing_token + 1, "honours"))
-    assert previous_state is key.world.cells[KEY]
-    key.world.now -= HOUR
-    assert not key.world.execute(MarkSent(KEY, fencing_token + 1, "honours"))
-    assert key.world.now == key.world.cells[KEY][0]
-    assert not KeyCaller().world.execute(MarkSent(KEY, fencing_token, "honours"))
+    previous_state = key.store.cells[KEY]
+    assert not key.store.execute(MarkSent(KEY, fencing_token + 1, "honours"))
+    assert previous_state is key.store.cells[KEY]
+    key.store.now -= HOUR
+    assert not key.store.execute(MarkSent(KEY, fencing_token + 1, "honours"))
+    assert key.store.now == key.store.cells[KEY][0]
+    assert not KeyCaller().store.execute(MarkSent(KEY, fencing_token, "honours"))
 
 
 def test_retry_goes_to_the_last_target() -> None:
@@ -276,7 +276,7 @@ def test_retry_goes_to_the_last_target() -> None:
     fencing_token = key.claim("forgets").fence
     assert key.mark(fencing_token, "forgets")
     assert key.mark(fencing_token, "honours")
-    key.world.now += LEASE
+    key.store.now += LEASE
 
     assert Verdict.UNKNOWN is key.claim("forgets", remembered=HOUR).verdict
     assert Verdict.ASK_AGAIN is key.claim("honours").verdict
@@ -290,10 +290,10 @@ def test_renewal_extends_the_lease() -> None:
     key = KeyCaller()
     fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
-        key.world.now += SHORT - 1
+        key.store.now += SHORT - 1
         assert key.renew(fencing_token, SHORT)
         assert (Verdict.BUSY, 0, SHORT, None) == key.claim()
-    key.world.now += SHORT
+    key.store.now += SHORT
     assert Verdict.RUN is key.claim().verdict
 
 
@@ -311,7 +311,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
     key = KeyCaller()
     fencing_token = key.claim("ignores", lease=SHORT, term=LEASE).fence
     assert not sent or key.mark(fencing_token, "ignores")
-    key.world.now += SHORT
+    key.store.now += SHORT
     assert not sent or Verdict.UNKNOWN is key.claim("ignores").verdict
     assert key.renew(fencing_token, SHORT)
     assert (Verdict.BUSY, SHORT) == (key.claim("ignores").verdict, key.claim("ignores").wait)
@@ -322,11 +322,11 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     """If a claim was taken over, a renewal by its former owner has no effect."""
     key = KeyCaller()
     fencing_token = key.claim_and_send(lease=SHORT, term=LEASE)
-    key.world.now += SHORT
+    key.store.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
-    previous_state = key.world.cells[KEY]
+    previous_state = key.store.cells[KEY]
     assert not key.renew(fencing_token, SHORT)
-    assert previous_state is key.world.cells[KEY]
+    assert previous_state is key.store.cells[KEY]
 
 
 @pytest.mark.parametrize("ending", [store_answer, release_claim, abandon_claim])
@@ -344,7 +344,7 @@ def test_several_claims_are_renewed_at_once() -> None:
     """One command can renew several claims, and returns whether each claim is still owned."""
     key = KeyCaller()
     first, other_token = (
-        key.world.execute(
+        key.store.execute(
             Claim(
                 name,
                 fingerprint=b"one",
@@ -357,10 +357,10 @@ def test_several_claims_are_renewed_at_once() -> None:
         ).fence
         for name in ("first", "other")
     )
-    key.world.now += SHORT
+    key.store.now += SHORT
     renewals = [("absent", 1, TTL), ("first", first, TTL), ("other", other_token + 1, TTL)]
-    assert (False, True, False) == key.world.execute(Renew(renewals, lease=SHORT))
-    assert {"first", "other"} == key.world.cells.keys()
+    assert (False, True, False) == key.store.execute(Renew(renewals, lease=SHORT))
+    assert {"first", "other"} == key.store.cells.keys()
 
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
@@ -368,7 +368,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
     key = KeyCaller()
     fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
-        key.world.now += LEASE + TTL - 1
+        key.store.now += LEASE + TTL - 1
         assert key.renew(fencing_token)
     assert Verdict.BUSY is key.claim().verdict
 
@@ -380,7 +380,7 @@ def test_first_holder_answer_becomes_key_answer() -> None:
     """The first owner's response becomes the key's stored response, even after a takeover."""
     key = KeyCaller()
     first = key.claim_and_send()
-    key.world.now += LEASE
+    key.store.now += LEASE
     second = key.claim().fence
     for _ in range(2):
         assert key.settle(store_answer(KEY, first, "answer", ttl=TTL)).held
@@ -394,8 +394,8 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     """A late answer of a key resolved as never done is stored, and the new holder cannot send."""
     key = KeyCaller()
     fencing_token = key.claim_and_send("ignores")
-    key.world.now += LEASE
-    assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
+    key.store.now += LEASE
+    assert key.store.execute(Resolve(KEY, done=False, ttl=TTL))
     later_fence = key.claim("ignores").fence
     assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
     assert not key.mark(later_fence, "ignores")
@@ -406,7 +406,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
     """A response from before an idempotency key expired does not settle the key's new use."""
     key = KeyCaller()
     fencing_token = key.claim_and_send()
-    key.world.now += LEASE + TTL
+    key.store.now += LEASE + TTL
     later_fence = key.claim(payload=b"two").fence
     assert (False, False, None) == key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     assert key.settle(store_answer(KEY, later_fence, "other", ttl=TTL)).held
@@ -419,25 +419,25 @@ def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_a
     never, done_claim = (
         Resolve(KEY, done=is_finished, ttl=TTL, answer="found") for is_finished in (False, True)
     )
-    key.world.now += SHORT
+    key.store.now += SHORT
     assert (Verdict.UNKNOWN, 0, LEASE - SHORT, None) == key.claim("ignores")
-    key.world.now += LEASE - SHORT - 1
-    assert not key.world.execute(never)
-    key.world.now += 1
+    key.store.now += LEASE - SHORT - 1
+    assert not key.store.execute(never)
+    key.store.now += 1
     assert (Verdict.UNKNOWN, 0, 0, None) == key.claim("ignores")
-    assert key.world.execute(never)
+    assert key.store.execute(never)
 
     other_key = KeyCaller()
     other_key.claim_and_send("ignores", lease=SHORT, term=LEASE)
-    other_key.world.now += SHORT
-    assert other_key.world.execute(done_claim)
+    other_key.store.now += SHORT
+    assert other_key.store.execute(done_claim)
 
 
 def test_key_is_retried_only_while_the_vendor_remembers_it() -> None:
     """A key is retried only if the vendor will remember it until the retry must have ended."""
     key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)
-    key.world.now += SHORT
+    key.store.now += SHORT
     term_options: dict[str, Any] = {"lease": SHORT, "term": LEASE}
     assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **term_options).verdict
     assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **term_options).verdict

@@ -17,14 +17,14 @@ def test_claim_lease_lasts_as_long_as_before_after_clock_step_back(back: int) ->
     """If the clock steps back, a claim's lease lasts for the same time, or up to 2 s longer."""
     key = KeyCaller()
     fencing_token = key.claim().fence
-    key.world.now += 30 * SECOND
+    key.store.now += 30 * SECOND
     key.claim()
-    key.world.now -= back
+    key.store.now -= back
     assert 5 * SECOND == key.claim().wait
     assert key.mark(fencing_token)
-    key.world.now += 5 * SECOND - 1
+    key.store.now += 5 * SECOND - 1
     assert Verdict.BUSY is key.claim().verdict
-    key.world.now += 1 + SMALL_STEP
+    key.store.now += 1 + SMALL_STEP
     assert Verdict.ASK_AGAIN is key.claim().verdict
 
 
@@ -36,9 +36,9 @@ def test_clock_step_back_leaves_remaining_time_of_vendor_memory_of_keys_unchange
     """A clock step back does not change how long a vendor still remembers an idempotency key."""
     key = KeyCaller()
     key.claim_and_send()
-    key.world.now -= back
+    key.store.now -= back
     key.claim()
-    key.world.now += 2 * LEASE + over
+    key.store.now += 2 * LEASE + over
     assert verdict is key.claim(remembered=3 * LEASE).verdict
 
 
@@ -46,12 +46,12 @@ def test_key_expires_after_its_time_to_live() -> None:
     """After its time to live, a key has no answer any more, and can be used again."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
-    key.world.now += TTL - 1
-    key.world.forget()
+    key.store.now += TTL - 1
+    key.store.forget()
     assert Verdict.REPLAY is key.claim().verdict
-    key.world.now += 1
+    key.store.now += 1
     first_claim = key.claim()
-    key.world.cells.clear()
+    key.store.cells.clear()
     assert first_claim == key.claim()
     assert Verdict.RUN is first_claim.verdict
 
@@ -61,13 +61,13 @@ def test_clock_step_back_leaves_rest_of_answer_time_to_live_unchanged(back: int)
     """If the clock steps back, the remaining lifetime of a stored response does not change."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
-    key.world.now += HOUR
+    key.store.now += HOUR
     key.claim()
-    key.world.now -= back
+    key.store.now -= back
     key.claim()
-    key.world.now += TTL - HOUR - 1
+    key.store.now += TTL - HOUR - 1
     assert Verdict.REPLAY is key.claim().verdict
-    key.world.now += 1
+    key.store.now += 1
     assert Verdict.RUN is key.claim().verdict
 
 
@@ -75,7 +75,7 @@ def test_fencing_token_of_an_expired_state_is_refused() -> None:
     """A holder from before an idempotency key expired cannot change the next use of the key."""
     key = KeyCaller()
     old_claim = key.claim_and_send()
-    key.world.now += LEASE + TTL
+    key.store.now += LEASE + TTL
     assert (False, False, None) == key.settle(store_answer(KEY, old_claim, "late", ttl=TTL))
     assert key.claim().fence > old_claim
     assert (False, False, None) == key.settle(store_answer(KEY, old_claim, "late", ttl=TTL))
@@ -100,9 +100,9 @@ def test_refused_commands_record_the_clock(
     """An idempotency command that changes nothing still records a clock step."""
     key = KeyCaller()
     key.claim()
-    previous_state = key.world.cells[KEY]
-    key.world.now += away
-    key.world.execute(command)
-    later_state = key.world.cells[KEY]
-    assert key.world.now == later_state[0]
+    previous_state = key.store.cells[KEY]
+    key.store.now += away
+    key.store.execute(command)
+    later_state = key.store.cells[KEY]
+    assert key.store.now == later_state[0]
     assert previous_state[2:6] == later_state[2:6]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from moorage.domain.idempotency.claims import checked_key
 from moorage.errors import InvalidData
-from tests.domain.state_world import has_remedy
+from tests.domain.state_store import has_remedy
 
 
 @pytest.mark.parametrize("key", ["a", "INV-2041/1", "x" * 255, "with space", "~!"])

@@ -26,7 +26,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.domain.values.fingerprints import digest_of
 from tests.domain.key_caller import KEY, LEASE, MEMORY, SHORT, TTL, claim
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.store = StateStore()
         self.real = self.lost = 0
         self.owners = 0
         self.holders: list[Holder] = []
@@ -91,8 +91,8 @@ class KeyMachine(RuleBasedStateMachine):
 
     def judge(self) -> int:
         """Return the time that the store should use, regardless of its clock."""
-        now = self.world.now
-        seen_at, quiet_span = self.world.cells.get(KEY, (now, DAY))[:2]
+        now = self.store.now
+        seen_at, quiet_span = self.store.cells.get(KEY, (now, DAY))[:2]
         if seen_at - now > SMALL_STEP:
             self.aside += seen_at - now
             seen_at = now
@@ -108,7 +108,7 @@ class KeyMachine(RuleBasedStateMachine):
     def wait(self, span: int) -> None:
         """Advance the time by a few seconds."""
         self.real += span
-        self.world.now += span
+        self.store.now += span
 
     @rule(span=st.integers(0, 2 * DAY), seldom=st.integers(0, 5))
     def sleep(self, span: int, seldom: int) -> None:
@@ -122,7 +122,7 @@ class KeyMachine(RuleBasedStateMachine):
     def step(self, back: int, seldom: int) -> None:
         """Set the store's clock back."""
         if not seldom:
-            self.world.now -= back
+            self.store.now -= back
             self.lost += back
 
     # --- the key ----------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class KeyMachine(RuleBasedStateMachine):
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
         for _ in range(2 if again else 1):
             time = self.judge()
-            self.compare_claim(command, self.world.execute(command), time)
+            self.compare_claim(command, self.store.execute(command), time)
 
     def compare_claim(self, command: Claim, claimed: ClaimResult, time: int) -> None:
         """Compare the store's reply to a claim with the model's."""
@@ -207,7 +207,7 @@ class KeyMachine(RuleBasedStateMachine):
         """Withdraw a claim whose reply was lost."""
         owner = self.unheard.pop(-1 - number % len(self.unheard))
         time = self.judge()
-        self.world.execute(Withdraw(KEY, owner, ttl=TTL))
+        self.store.execute(Withdraw(KEY, owner, ttl=TTL))
         if self.owner == owner and self.stage == "claimed":
             self.stage, self.ends = "free", time
         elif self.owner == owner and self.stage == "sent":
@@ -230,7 +230,7 @@ class KeyMachine(RuleBasedStateMachine):
         if not self.holders:
             return
         question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence, holder.target))
-        answer, _, _, _ = self.world.execute(question)
+        answer, _, _, _ = self.store.execute(question)
         is_allowed = self.is_holding(holder) and time < self.until
         assert (Answer.GO if is_allowed else Answer.FENCED) is answer
         if is_allowed:
@@ -249,7 +249,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     def renew_claim(self, holder: Holder, time: int) -> bool:
         """Renew a claim, and return whether its caller still owns it."""
-        (renewal,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
+        (renewal,) = self.store.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
         assert self.is_holding(holder) is renewal
         if renewal:
             self.until = max(self.until, time + SHORT)
@@ -300,7 +300,7 @@ class KeyMachine(RuleBasedStateMachine):
             self.judge()
             if holder not in self.holders:
                 return
-            settlement = self.world.execute(store_answer(KEY, holder.fence, holder.answer, ttl=TTL))
+            settlement = self.store.execute(store_answer(KEY, holder.fence, holder.answer, ttl=TTL))
             if self.stage != "done":
                 self.stage = "done"
                 self.final = holder
@@ -333,7 +333,7 @@ class KeyMachine(RuleBasedStateMachine):
             time = self.judge()
             if holder not in self.holders:
                 return
-            settlement = self.world.execute(command)
+            settlement = self.store.execute(command)
             if self.is_holding(holder):
                 self.ends = time
                 if certain or self.stage == "claimed":
@@ -358,7 +358,7 @@ class KeyMachine(RuleBasedStateMachine):
         answer = self.effects[0] if done_count else None
         command = Resolve(KEY, done=done_count, ttl=TTL, answer=answer)
         is_settled = self.state_name(time) == "unknown" and (done_count or time >= self.ends)
-        assert is_settled is self.world.execute(command)
+        assert is_settled is self.store.execute(command)
         if is_settled:
             self.stage, self.owner, self.ends = ("done" if done_count else "free"), 0, time
             self.final = None
@@ -368,8 +368,8 @@ class KeyMachine(RuleBasedStateMachine):
     @rule()
     def forget(self) -> None:
         """Drop states that have expired."""
-        self.world.forget()
-        if not self.world.cells:
+        self.store.forget()
+        if not self.store.cells:
             self.begin()
 
     # --- laws -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import SECOND
 from moorage.errors import StateUnavailable
 from tests.domain.key_caller import KEY, TTL, KeyCaller, claim
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 TERM = 40 * SECOND
 CIRCUIT = CircuitRule(CircuitBreakerConfig(failures=1, open_for=10))
@@ -48,9 +48,9 @@ def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> K
     return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
 
 
-def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
+def one_after_another(store: StateStore, gates: Gates, payload: bytes) -> Any:
     """Claim a key, then request admission; return the reply, or None after a refusal."""
-    claim_result = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
+    claim_result = store.execute(claim(9, payload=payload, lease=TERM, term=TERM))
     if claim_result.verdict is Verdict.REPLAY:
         return 0, (GO, 0, None, ()), claim_result.answer
     if claim_result.verdict is not Verdict.RUN:
@@ -58,20 +58,20 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
     question = Admission(gates, within=SECOND, lease=SECOND).under_claim(
         (KEY, claim_result.fence, "honours"), within=SECOND, lease=SECOND, retry=False
     )
-    admission = world.execute(question)
+    admission = store.execute(question)
     return (claim_result.fence, admission, None) if admission[:2] == (GO, 0) else None
 
 
 def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
     """Change the state of the key, of a circuit or of a limit, or the clock."""
-    world = key.world
-    entry = world.cells.get(KEY)
+    store = key.store
+    entry = store.cells.get(KEY)
     fencing_token = 0 if entry is None else entry[4]
     if event == "admit" and gates.rules:
-        world.execute(Admission(gates, within=SECOND, lease=SECOND))
+        store.execute(Admission(gates, within=SECOND, lease=SECOND))
     elif event in {"open", "close"} and gates.circuit:
         state = CircuitState.FORCED_OPEN if event == "open" else CircuitState.CLOSED
-        world.execute(SetCircuit(gates.circuit, gates.circuit_key, state))
+        store.execute(SetCircuit(gates.circuit, gates.circuit_key, state))
     elif event == "claim":
         key.claim()
     elif event == "send":
@@ -79,13 +79,13 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
     elif event == "complete":
         key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     elif event == "free":
-        world.execute(WithdrawUnsent(KEY, 0 if entry is None else entry[5], ttl=TTL))
+        store.execute(WithdrawUnsent(KEY, 0 if entry is None else entry[5], ttl=TTL))
     elif event == "wait":
-        world.now += 60 * SECOND
+        store.now += 60 * SECOND
     elif event == "expire":
-        world.now += 2 * TTL
+        store.now += 2 * TTL
     elif event == "back":
-        world.now -= 3 * SMALL_STEP
+        store.now -= 3 * SMALL_STEP
 
 
 @given(
@@ -100,18 +100,18 @@ def test_claim_with_admission_is_both_commands(
     key = KeyCaller()
     for event in events:
         apply_event(key, gates, event)
-    before = dict(key.world.cells)
-    world = World(key.world.now)
-    world.cells = dict(before)
+    before = dict(key.store.cells)
+    store = StateStore(key.store.now)
+    store.cells = dict(before)
 
-    answer = key.world.execute(claim_and_ask(gates, payload=payload))
+    answer = key.store.execute(claim_and_ask(gates, payload=payload))
 
     if answer is None:
-        assert before == key.world.cells
-        assert KEY in before or one_after_another(world, gates, payload) is None
+        assert before == key.store.cells
+        assert KEY in before or one_after_another(store, gates, payload) is None
     else:
-        assert one_after_another(world, gates, payload) == answer
-        assert world.cells == key.world.cells
+        assert one_after_another(store, gates, payload) == answer
+        assert store.cells == key.store.cells
 
 
 @pytest.mark.parametrize("gates", GATES)
@@ -119,9 +119,9 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     """One command claims a new key, marks it as sent, and admits its attempt."""
     key = KeyCaller()
 
-    fencing_token, admission, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
+    fencing_token, admission, _ = key.store.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
 
-    assert (key.world.now, GO, 0) == (fencing_token, *admission[:2])
+    assert (key.store.now, GO, 0) == (fencing_token, *admission[:2])
     assert Verdict.BUSY is key.claim().verdict
     assert not key.mark(fencing_token - 1)
     assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
@@ -130,15 +130,15 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 def test_stored_response_needs_neither_tokens_nor_a_closed_circuit() -> None:
     """A stored response is returned even if the rate limit is used up and the circuit is open."""
     key, gates = KeyCaller(), GATES[3]
-    fencing_token, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
+    fencing_token, _, _ = key.store.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     apply_event(key, gates, "open")
-    cells = dict(key.world.cells)
+    cells = dict(key.store.cells)
 
-    answer = key.world.execute(claim_and_ask(gates))
+    answer = key.store.execute(claim_and_ask(gates))
 
     assert (0, "answer") == (answer[0], answer[2])  # type: ignore[index]  # not None
-    assert cells == key.world.cells
+    assert cells == key.store.cells
 
 
 @pytest.mark.parametrize("event", ["admit", "open"])
@@ -148,33 +148,33 @@ def test_refused_attempt_does_not_claim_its_key(event: str) -> None:
     for _ in range(2):
         apply_event(key, gates, event)
 
-    assert key.world.execute(claim_and_ask(gates)) is None
-    assert KEY not in key.world.cells
+    assert key.store.execute(claim_and_ask(gates)) is None
+    assert KEY not in key.store.cells
 
 
 def test_unsent_key_is_free_again() -> None:
     """A caller that has sent nothing can free its own idempotency key, but no other."""
     key = KeyCaller()
-    key.world.execute(claim_and_ask(GATES[0], owner=9))
+    key.store.execute(claim_and_ask(GATES[0], owner=9))
 
-    key.world.execute(WithdrawUnsent(KEY, 8, ttl=TTL))
+    key.store.execute(WithdrawUnsent(KEY, 8, ttl=TTL))
     assert Verdict.BUSY is key.claim().verdict
-    key.world.execute(WithdrawUnsent(KEY, 9, ttl=TTL))
+    key.store.execute(WithdrawUnsent(KEY, 9, ttl=TTL))
     assert Verdict.RUN is key.claim().verdict
-    key.world.execute(WithdrawUnsent("other key", 9, ttl=TTL))
-    assert "other key" not in key.world.cells
+    key.store.execute(WithdrawUnsent("other key", 9, ttl=TTL))
+    assert "other key" not in key.store.cells
 
 
 def test_error_names_the_unreadable_state() -> None:
     """The error for a state that another release stored names the state."""
     for position, name in enumerate(("circuit", "limit", KEY)):
-        world = World()
+        store = StateStore()
         if name != KEY:
-            world.execute(claim_and_ask(GATES[3]))
-            del world.cells[KEY]
-        world.cells[name] = (world.now, SECOND, *["?"] * (position + 1))
+            store.execute(claim_and_ask(GATES[3]))
+            del store.cells[KEY]
+        store.cells[name] = (store.now, SECOND, *["?"] * (position + 1))
 
         with pytest.raises(StateUnavailable) as excinfo:
-            world.execute(claim_and_ask(GATES[3]))
+            store.execute(claim_and_ask(GATES[3]))
 
         assert name == excinfo.value.key

@@ -14,7 +14,7 @@ from moorage import Service
 from moorage.domain.service.plan import Plan
 from moorage.domain.state.keys import LONGEST, checked_name, class_of, own_key, state_key, tag_of
 from moorage.errors import InvalidData
-from tests.domain.state_world import has_remedy
+from tests.domain.state_store import has_remedy
 
 names = st.one_of(
     st.text(max_size=6),

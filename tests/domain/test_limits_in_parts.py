@@ -47,7 +47,7 @@ from moorage.hub.audit import AuditTrail
 from moorage.hub.service_status import service_statuses
 from moorage.testing import VirtualClock
 from moorage.testing.fakes.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,24 +91,24 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
     """All parts together grant at most burst + rate · t tokens, even if callers leave the queue."""
-    generator, world = Random(seed), World()
+    generator, state_store = Random(seed), StateStore()
     limit = RateLimitConfig(50, 1.0, 11, parts=4)
     gates, grants = gates_of(limit), list[tuple[int, int]]()
     for _ in range(300):
-        world.now += generator.choice([0, 1_000, 20_000, 300_000])
+        state_store.now += generator.choice([0, 1_000, 20_000, 300_000])
         part, cost, patience = (
             generator.choice(gates),
             generator.randint(1, 2),
             generator.choice([0, SECOND]),
         )
-        answer, wait, _, tickets = world.execute(
+        answer, wait, _, tickets = state_store.execute(
             Admission(part, within=patience, lease=0, costs=(cost,))
         )
         if answer is Answer.GO:
             if wait and generator.random() < 0.3:
-                world.execute(GiveBack(part, tickets))
+                state_store.execute(GiveBack(part, tickets))
             else:
-                grants.append((world.now + wait, cost))
+                grants.append((state_store.now + wait, cost))
 
     assert largest_excess(limit, grants) <= 0
     assert len(grants) > 100
@@ -117,17 +117,17 @@ def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
 @pytest.mark.parametrize("fewer", [4, 1])
 def test_no_window_has_more_than_limit_after_change_from_eight_parts_to_fewer(fewer: int) -> None:
     """After a change from eight parts to fewer, no window has more than the limit."""
-    generator, world = Random(fewer), World()
+    generator, state_store = Random(fewer), StateStore()
     before = RateLimitConfig(80, 1.0, 40, parts=8)
     after = RateLimitConfig(80, 1.0, 40, parts=fewer)
     grants: list[tuple[int, int]] = []
     for limit in (before, after):
         gates = gates_of(limit)
         for _ in range(200):
-            world.now += 3_000
+            state_store.now += 3_000
             command = Admission(generator.choice(gates), within=0, lease=0, costs=(1,))
-            if world.execute(command)[0] is Answer.GO:
-                grants.append((world.now, 1))
+            if state_store.execute(command)[0] is Answer.GO:
+                grants.append((state_store.now, 1))
 
     assert largest_excess(before, grants) <= 0
 

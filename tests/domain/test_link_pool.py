@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from moorage.domain.connectors import link_pool
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.errors import ConfigurationError, LocalFailure, PoolExhausted
-from tests.domain.link_pool_world import PoolWorld
+from tests.domain.link_pool_harness import PoolHarness
 
 
 def test_returned_connection_is_reused_by_the_next_caller() -> None:
     """A returned connection is reused by the next caller."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     first = pool.take("a")
     pool.give("a")
 
@@ -27,7 +27,7 @@ def test_returned_connection_is_reused_by_the_next_caller() -> None:
 
 def test_most_recently_used_link_is_reused_first() -> None:
     """The pool reuses the most recently used connection first, so that unused ones expire."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     _, second = pool.take("a"), pool.take("b")
     pool.give("a")
     pool.give("b")
@@ -37,7 +37,7 @@ def test_most_recently_used_link_is_reused_first() -> None:
 
 def test_waiting_callers_get_links_in_order_of_arrival() -> None:
     """A returned connection goes to the first caller in the pool's queue."""
-    pool = PoolWorld(maximum=1)
+    pool = PoolHarness(maximum=1)
     link = pool.take("a")
     assert [None, None] == [pool.ask("b"), pool.ask("c")]
 
@@ -47,7 +47,7 @@ def test_waiting_callers_get_links_in_order_of_arrival() -> None:
 
 def test_slot_of_a_broken_link_goes_to_the_first_waiting_caller() -> None:
     """The first caller in the pool's queue opens a new connection in place of a broken one."""
-    pool = PoolWorld(maximum=1)
+    pool = PoolHarness(maximum=1)
     link = pool.take("a")
     pool.ask("b")
 
@@ -59,7 +59,7 @@ def test_slot_of_a_broken_link_goes_to_the_first_waiting_caller() -> None:
 
 def test_caller_that_stopped_waiting_for_pooled_connection_is_passed_over() -> None:
     """A caller that stopped waiting for a pooled connection is passed over."""
-    pool = PoolWorld(maximum=1)
+    pool = PoolHarness(maximum=1)
     pool.take("a")
     pool.ask("b")
     pool.ask("c")
@@ -70,7 +70,7 @@ def test_caller_that_stopped_waiting_for_pooled_connection_is_passed_over() -> N
 
 def test_caller_that_gets_connection_just_as_it_stops_waiting_passes_it_to_next_one() -> None:
     """A caller that gets a connection just as it stops waiting passes it to the next caller."""
-    pool = PoolWorld(maximum=1)
+    pool = PoolHarness(maximum=1)
     link = pool.take("a")
     pool.ask("b")
     pool.ask("c")
@@ -82,7 +82,7 @@ def test_caller_that_gets_connection_just_as_it_stops_waiting_passes_it_to_next_
 
 def test_ending_a_lease_twice_changes_nothing() -> None:
     """A caller that was interrupted can return its pooled connection twice without harm."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     pool.take("a")
     pool.give("a")
     before = pool.state
@@ -93,7 +93,7 @@ def test_ending_a_lease_twice_changes_nothing() -> None:
 
 def test_link_is_not_reused_after_its_lifetime() -> None:
     """An idle connection is closed after its lifetime, and the next caller opens a new one."""
-    pool = PoolWorld(lifetime=100.0, idle_time=1e6)
+    pool = PoolHarness(lifetime=100.0, idle_time=1e6)
     first = pool.take("a")
     pool.now = 99.0
     pool.give("a")
@@ -107,7 +107,7 @@ def test_link_is_not_reused_after_its_lifetime() -> None:
 
 def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() -> None:
     """A connection in use is closed when it is returned after its lifetime."""
-    pool = PoolWorld(lifetime=100.0)
+    pool = PoolHarness(lifetime=100.0)
     link = pool.take("a")
     pool.now = 200.0
     assert [] == pool.retired
@@ -118,7 +118,7 @@ def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() ->
 
 def test_lifetimes_differ_by_a_tenth() -> None:
     """Lifetimes of pooled connections differ by up to a tenth, so they end at different times."""
-    pool = PoolWorld(lifetime=100.0)
+    pool = PoolHarness(lifetime=100.0)
     pool.ask("a")
     early_link = pool.open("a", draw=1.0)
     pool.now = 89.0
@@ -132,7 +132,7 @@ def test_lifetimes_differ_by_a_tenth() -> None:
 
 def test_idle_links_end_down_to_the_minimum() -> None:
     """Connections that were idle for too long are closed, but the pool's minimum stays open."""
-    pool = PoolWorld(minimum=1, idle_time=60.0, lifetime=1e6)
+    pool = PoolHarness(minimum=1, idle_time=60.0, lifetime=1e6)
     links = [pool.take(holder) for holder in "abc"]
     for holder in "abc":
         pool.give(holder)
@@ -148,7 +148,7 @@ def test_idle_links_end_down_to_the_minimum() -> None:
 
 def test_idle_links_end_while_others_are_in_use() -> None:
     """Returning a connection also closes those that have been idle for too long."""
-    pool = PoolWorld(idle_time=60.0)
+    pool = PoolHarness(idle_time=60.0)
     idle, _ = pool.take("a"), pool.take("b")
     pool.give("a")
     pool.now = 61.0
@@ -159,7 +159,7 @@ def test_idle_links_end_while_others_are_in_use() -> None:
 
 def test_lifetime_ends_links_of_the_minimum_too() -> None:
     """An expired connection is closed even if the pool then has less than its minimum."""
-    pool = PoolWorld(minimum=1, lifetime=100.0)
+    pool = PoolHarness(minimum=1, lifetime=100.0)
     link = pool.take("a")
     pool.give("a")
     pool.now = 100.0
@@ -170,7 +170,7 @@ def test_lifetime_ends_links_of_the_minimum_too() -> None:
 
 def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
     """A pooled connection is tested only if it has been idle for a while."""
-    pool = PoolWorld(validate_after=5.0)
+    pool = PoolHarness(validate_after=5.0)
     pool.take("a")
     pool.give("a")
     pool.now = 4.9
@@ -185,7 +185,7 @@ def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
 
 def test_one_broken_link_makes_the_others_suspect() -> None:
     """After a connection breaks, connections that were idle at that time are tested before use."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     pool.take("a")
     pool.take("b")
     pool.now = 1.0
@@ -203,7 +203,7 @@ def test_one_broken_link_makes_the_others_suspect() -> None:
 
 def test_idle_connection_that_fails_its_test_is_replaced_by_another() -> None:
     """If an idle connection fails its test, the caller gets another idle one."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     first, second = pool.take("a"), pool.take("b")
     pool.give("a")
     pool.give("b")
@@ -219,7 +219,7 @@ def test_idle_connection_that_fails_its_test_is_replaced_by_another() -> None:
 
 def test_pool_opens_as_many_connections_in_advance_as_its_minimum() -> None:
     """A pool opens as many connections in advance as its minimum."""
-    pool = PoolWorld(minimum=2)
+    pool = PoolHarness(minimum=2)
     assert [True, True, False] == [pool.reserve(holder) for holder in "abc"]
     pool.open("a")
     pool.give("a")
@@ -229,7 +229,7 @@ def test_pool_opens_as_many_connections_in_advance_as_its_minimum() -> None:
 
 def test_discarded_links_are_closed_when_they_are_returned() -> None:
     """`discard` closes idle connections at once, and connections in use when they are returned."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     idle, used_link = pool.take("a"), pool.take("b")
     pool.give("a")
     pool.discard()
@@ -244,7 +244,7 @@ def test_discarded_links_are_closed_when_they_are_returned() -> None:
 
 def test_closed_pool_wakes_waiting_callers_and_closes_connections() -> None:
     """Closing a pool wakes waiting callers, and closes connections as they are returned."""
-    pool = PoolWorld(maximum=1)
+    pool = PoolHarness(maximum=1)
     link = pool.take("a")
     pool.ask("b")
     state, decision = link_pool.close(pool.state, pool.config, 0.0)
@@ -261,7 +261,7 @@ def test_closed_pool_wakes_waiting_callers_and_closes_connections() -> None:
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
     """A connection is closed if the lease for which it was opened is gone, as after a fork."""
-    pool = PoolWorld()
+    pool = PoolHarness()
     link = pool.open("nobody")
 
     assert [link] == pool.retired
@@ -269,7 +269,7 @@ def test_link_for_a_lease_that_is_gone_is_closed() -> None:
 
 def test_exhaustion_names_who_holds_connections() -> None:
     """The error of an exhausted pool lists which operations hold connections, and since when."""
-    pool = PoolWorld(maximum=7, max_waiting=0)
+    pool = PoolHarness(maximum=7, max_waiting=0)
     for number in range(7):
         pool.now = float(number)
         pool.take(number, f"orders.{number}")
@@ -287,7 +287,7 @@ def test_exhaustion_names_who_holds_connections() -> None:
 
 def test_exhaustion_of_a_small_pool_names_every_holder() -> None:
     """The error of a small exhausted pool names every holder."""
-    pool = PoolWorld(maximum=1, max_waiting=1)
+    pool = PoolHarness(maximum=1, max_waiting=1)
     pool.take("a", "orders.report")
     pool.ask("b")
     with pytest.raises(PoolExhausted, match=r"in use: orders\.report for 0\.0 s\."):
@@ -321,7 +321,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = PoolWorld(
+        self.pool = PoolHarness(
             minimum=1, maximum=3, max_waiting=4, lifetime=50.0, idle_time=20.0, validate_after=5.0
         )
         self.closed = False

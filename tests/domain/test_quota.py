@@ -14,7 +14,7 @@ from moorage.domain.resilience.gate_commands import Confirm, GiveBack, Pause
 from moorage.domain.resilience.quota import LATER, CalendarQuota, civil_month, first_day
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
-from tests.domain.state_world import NOON, World, long_lists
+from tests.domain.state_store import NOON, StateStore, long_lists
 from tests.support.examples import examples
 
 if TYPE_CHECKING:
@@ -112,17 +112,17 @@ def test_quota_answers_like_the_simple_model(
     rule: CalendarQuota, start: int, walk: list[Act]
 ) -> None:
     """For any admissions, refunds and pauses, a quota answers like the simple model."""
-    world, naive = World(start), SimpleQuota(rule)
+    store, naive = StateStore(start), SimpleQuota(rule)
     gates = Gates(limits=[rule], limit_keys=["k"])
     queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
     granted_counts: dict[date, int] = {}
     for name, number, patience in walk:
         if name == "admit":
             cost = min(number, rule.burst)
-            time = naive.earliest(world.now, cost)
+            time = naive.earliest(store.now, cost)
             question = Admission(gates, within=patience, lease=0, costs=(cost,), ticketed=True)
-            answer, wait, _, tickets = world.execute(question)
-            assert time - world.now == wait
+            answer, wait, _, tickets = store.execute(question)
+            assert time - store.now == wait
             assert (Answer.GO if wait <= patience else Answer.LIMITED) is answer
             if answer is Answer.GO:
                 naive.grant(time, cost)
@@ -131,18 +131,18 @@ def test_quota_answers_like_the_simple_model(
                 granted_counts[period] = granted_counts.get(period, 0) + cost
         elif name == "refund" and queue:
             time, cost, tickets = queue.pop(number % len(queue))
-            naive.refund(world.now, time, cost)
-            world.execute(GiveBack(gates, tickets))
+            naive.refund(store.now, time, cost)
+            store.execute(GiveBack(gates, tickets))
             granted_counts[naive.period(time)] -= cost
         elif name == "pause":
-            naive.pause(world.now, number)
-            world.execute(Pause(gates, number))
+            naive.pause(store.now, number)
+            store.execute(Pause(gates, number))
         elif name == "advance":
-            world.now += number
+            store.now += number
     assert all(used_units <= rule.burst for used_units in granted_counts.values())
     for time, _, tickets in queue:
         confirm = Confirm(gates, tickets, None)
-        assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
+        assert max(0, time - store.now, naive.frozen - store.now) == store.execute(confirm)[1]
 
 
 @pytest.mark.untraced
@@ -152,15 +152,15 @@ def test_fresh_calendar_quota_decides_exactly_like_stored_one_after_its_time_to_
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """A stored quota whose time to live has passed decides exactly like a new one."""
-    stored_world, fresh_world = World(start), World()
+    stored_world, fresh_world = StateStore(start), StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for round_number in range(2):
         for name, number, patience in walk:
-            for world in (stored_world, fresh_world)[: round_number + 1]:
+            for store in (stored_world, fresh_world)[: round_number + 1]:
                 if name == "pause":
-                    world.execute(Pause(gates, number))
+                    store.execute(Pause(gates, number))
                 elif name == "advance":
-                    world.now += number
+                    store.now += number
             if name == "admit":
                 question = Admission(
                     gates, within=patience, lease=0, costs=(min(number, rule.burst),)
@@ -179,63 +179,63 @@ def test_fresh_calendar_quota_decides_exactly_like_stored_one_after_its_time_to_
 def test_used_quota_counts_only_in_period_of_new_time_after_clock_step_back(back: int) -> None:
     """After a clock step back, a used quota counts only in the period of the new time."""
     rule = RateLimitConfig.per_calendar_day(2).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0, costs=(2,))
-    assert Answer.GO is world.execute(question)[0]
-    world.now -= back
-    assert (Answer.LIMITED, -world.now % DAY) == world.execute(question)[:2]
-    world.now += -world.now % DAY - 1
-    assert (Answer.LIMITED, 1) == world.execute(question)[:2]
-    world.now += 1
-    assert Answer.GO is world.execute(question)[0]
+    assert Answer.GO is store.execute(question)[0]
+    store.now -= back
+    assert (Answer.LIMITED, -store.now % DAY) == store.execute(question)[:2]
+    store.now += -store.now % DAY - 1
+    assert (Answer.LIMITED, 1) == store.execute(question)[:2]
+    store.now += 1
+    assert Answer.GO is store.execute(question)[0]
 
 
 def test_clock_step_back_does_not_lengthen_the_wait_for_a_quota() -> None:
     """After a clock step back, a caller waiting for the quota's next day waits no longer."""
     rule = RateLimitConfig.per_calendar_day(1).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    _, wait, _, tickets = world.execute(question)
+    store.execute(question)
+    _, wait, _, tickets = store.execute(question)
     assert DAY // 2 == wait
-    world.now -= HOUR
-    assert (Answer.GO, wait) == world.execute(Confirm(gates, tickets, None))
-    world.now += wait
-    assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
-    world.now += SECOND
-    assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
+    store.now -= HOUR
+    assert (Answer.GO, wait) == store.execute(Confirm(gates, tickets, None))
+    store.now += wait
+    assert (Answer.GO, 0) == store.execute(Confirm(gates, tickets, None))
+    store.now += SECOND
+    assert (Answer.GO, 0) == store.execute(Confirm(gates, tickets, None))
 
 
 def test_grant_can_be_returned_after_a_clock_step() -> None:
     """A quota's grant can be returned after a clock step, back or ahead."""
     rule = RateLimitConfig.per_calendar_day(1).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
     question = Admission(gates, within=0, lease=0, ticketed=True)
     for _ in range(2):
-        tickets = world.execute(question)[3]
-        world.now -= 3 * DAY
-        world.execute(GiveBack(gates, tickets))
-        tickets = world.execute(question)[3]
-        world.execute(GiveBack(gates, tickets))
-        assert Answer.GO is world.execute(question)[0]
-        assert Answer.LIMITED is world.execute(question)[0]
-        world.now += DAY
+        tickets = store.execute(question)[3]
+        store.now -= 3 * DAY
+        store.execute(GiveBack(gates, tickets))
+        tickets = store.execute(question)[3]
+        store.execute(GiveBack(gates, tickets))
+        assert Answer.GO is store.execute(question)[0]
+        assert Answer.LIMITED is store.execute(question)[0]
+        store.now += DAY
 
 
 def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
     """If the clock steps back over midnight, the new day's quota is whole again."""
     rule = RateLimitConfig.per_calendar_day(5).rule
-    world = World(NOON + DAY // 2 + HOUR)
+    store = StateStore(NOON + DAY // 2 + HOUR)
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0, costs=(5,))
-    assert Answer.GO is world.execute(question)[0]
-    world.now -= 2 * HOUR
-    assert (Answer.LIMITED, HOUR) == world.execute(question)[:2]
-    world.now += HOUR
-    assert Answer.GO is world.execute(question)[0]
-    assert Answer.LIMITED is world.execute(question)[0]
+    assert Answer.GO is store.execute(question)[0]
+    store.now -= 2 * HOUR
+    assert (Answer.LIMITED, HOUR) == store.execute(question)[:2]
+    store.now += HOUR
+    assert Answer.GO is store.execute(question)[0]
+    assert Answer.LIMITED is store.execute(question)[0]
 
 
 def test_ended_pause_returns_no_quota() -> None:
@@ -254,15 +254,15 @@ def test_ended_pause_returns_no_quota() -> None:
 def test_pause_over_a_period_end_keeps_queue_order() -> None:
     """If a pause skips a day, callers that queued for that day go first on the next day's quota."""
     rule = RateLimitConfig.per_calendar_day(2).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
-    world.execute(question)
-    world.execute(question)
-    _, wait, _, tickets = world.execute(question)
-    world.execute(Pause(gates, 2 * DAY))
-    assert (Answer.GO, 2 * DAY) == world.execute(Confirm(gates, tickets, None))
-    assert [2 * DAY, 2 * DAY + DAY // 2] == [world.execute(question)[1] for _ in range(2)]
+    store.execute(question)
+    store.execute(question)
+    _, wait, _, tickets = store.execute(question)
+    store.execute(Pause(gates, 2 * DAY))
+    assert (Answer.GO, 2 * DAY) == store.execute(Confirm(gates, tickets, None))
+    assert [2 * DAY, 2 * DAY + DAY // 2] == [store.execute(question)[1] for _ in range(2)]
     assert DAY // 2 == wait
 
 
@@ -302,10 +302,10 @@ def test_monthly_quota_waits_for_first_day_of_next_month() -> None:
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0)
     for year, month, days in ((2028, 2, 29), (2100, 2, 28), (2026, 12, 31)):
         begin = datetime(year, month, 1, tzinfo=UTC) - EPOCH
-        world = World(begin // timedelta(microseconds=1))
-        assert Answer.GO is world.execute(question)[0]
-        world.now += SECOND
-        assert (Answer.LIMITED, days * DAY - SECOND) == world.execute(question)[:2]
+        store = StateStore(begin // timedelta(microseconds=1))
+        assert Answer.GO is store.execute(question)[0]
+        store.now += SECOND
+        assert (Answer.LIMITED, days * DAY - SECOND) == store.execute(question)[:2]
 
 
 def test_caller_that_queues_for_quota_after_clock_step_waits_by_new_time() -> None:
@@ -354,11 +354,11 @@ def test_stored_state_is_exact_after_each_step() -> None:
 def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> None:
     """After queued callers gave up, the rest of each day's quota is available."""
     rule = RateLimitConfig.per_calendar_day(5).rule
-    world = World()
+    store = StateStore()
     gates = Gates(limits=[rule], limit_keys=["k"])
 
     def request_tokens(cost: int) -> tuple[int, tuple[Ticket, ...]]:
-        _, wait, _, tickets = world.execute(
+        _, wait, _, tickets = store.execute(
             Admission(gates, within=FOREVER, lease=0, costs=(cost,))
         )
         return wait, tickets
@@ -367,7 +367,7 @@ def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> N
     queued_answers = [request_tokens(cost) for cost in (3, 4, 5, 5)]
     assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in queued_answers]
     for _, tickets in queued_answers[:3]:
-        world.execute(GiveBack(gates, tickets))
+        store.execute(GiveBack(gates, tickets))
     assert [0, DAY // 2, 3 * DAY // 2] == [request_tokens(cost)[0] for cost in (1, 5, 5)]
 
 

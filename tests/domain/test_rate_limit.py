@@ -25,7 +25,7 @@ from moorage.domain.resilience.rate_limit import (
 from moorage.domain.state.commands import EXACT, State
 from moorage.domain.values.durations import DAY, FOREVER, SECOND
 from moorage.errors import ConfigurationError, InvalidData
-from tests.domain.state_world import NOON, has_remedy
+from tests.domain.state_store import NOON, has_remedy
 
 
 def tokens_per_microsecond(config: RateLimitConfig) -> Fraction:

@@ -20,7 +20,7 @@ from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.state.sharding import location_of
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import InvalidData, StateUnavailable
-from tests.domain.state_world import has_remedy
+from tests.domain.state_store import has_remedy
 
 OLD, NEW = ("a", "b"), ("a", "b", "c")
 NOW = 1_772_366_400_000_000

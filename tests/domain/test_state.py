@@ -22,7 +22,7 @@ from moorage.domain.state.commands import (
 )
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import StateUnavailable
-from tests.domain.state_world import NOON
+from tests.domain.state_store import NOON
 
 times = st.one_of(
     st.integers(NOON - 400 * DAY, NOON + 400 * DAY),

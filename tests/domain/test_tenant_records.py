@@ -22,22 +22,22 @@ from moorage.domain.idempotency.tenant_records import (
 )
 from moorage.domain.state.packing import pack_values
 from moorage.domain.values.durations import DAY, HOUR, SECOND
-from tests.domain.state_world import World
+from tests.domain.state_store import StateStore
 from tests.support.examples import examples
 
 KEY = records_key("acme")
 
 
 def reserve(
-    world: World, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
+    store: StateStore, *, bound: int = 10, number: int = 1, life: int = DAY, forced: bool = False
 ) -> Reservation:
     """Reserve slots for the records of one tenant."""
-    return world.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
+    return store.execute(Reserve("acme", bound=bound, number=number, life=life, forced=forced))
 
 
-def slots_used(world: World) -> int:
+def slots_used(store: StateStore) -> int:
     """Return the number of slots in use."""
-    return world.execute(CountRecords("acme"))
+    return store.execute(CountRecords("acme"))
 
 
 def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
@@ -47,12 +47,12 @@ def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
 
 def test_tenant_gets_as_many_slots_as_its_limit_allows() -> None:
     """A tenant gets as many slots as its limit allows, and no more."""
-    world = World()
+    store = StateStore()
 
-    granted = [reserve(world).granted for _ in range(12)]
+    granted = [reserve(store).granted for _ in range(12)]
 
     assert [1] * 10 + [0] * 2 == granted
-    assert 10 == slots_used(world)
+    assert 10 == slots_used(store)
 
 
 def test_large_responses_take_further_slots() -> None:
@@ -66,105 +66,105 @@ def test_large_responses_take_further_slots() -> None:
 
 def test_tenants_are_counted_separately() -> None:
     """A tenant at its limit does not take slots away from other tenants."""
-    world = World()
-    reserve(world, bound=1)
+    store = StateStore()
+    reserve(store, bound=1)
 
-    other = world.execute(Reserve("other", bound=1, number=1, life=DAY))
+    other = store.execute(Reserve("other", bound=1, number=1, life=DAY))
 
-    assert (0, 1) == (reserve(world, bound=1).granted, other.granted)
+    assert (0, 1) == (reserve(store, bound=1).granted, other.granted)
 
 
 def test_slot_is_counted_until_its_record_expires() -> None:
     """A slot is counted until its record expires, or up to 1/16 of its lifetime longer."""
-    world = World()
-    answer = reserve(world, bound=1)
-    start = world.now
+    store = StateStore()
+    answer = reserve(store, bound=1)
+    start = store.now
 
-    world.now = start + DAY + answer.lasts
-    assert 1 == slots_used(world)
-    world.now = start + DAY + DAY // 16
-    assert 0 == slots_used(world)
-    assert 1 == reserve(world, bound=1).granted
+    store.now = start + DAY + answer.lasts
+    assert 1 == slots_used(store)
+    store.now = start + DAY + DAY // 16
+    assert 0 == slots_used(store)
+    assert 1 == reserve(store, bound=1).granted
 
 
 def test_refused_reservation_says_when_next_slot_becomes_free() -> None:
     """A rejected reservation contains the time at which the next slot becomes free."""
-    world = World()
-    end = reserve(world, bound=1).end
+    store = StateStore()
+    end = reserve(store, bound=1).end
 
-    answer = reserve(world, bound=1)
+    answer = reserve(store, bound=1)
 
-    assert (0, 1, end - world.now) == (answer.granted, answer.used, answer.wait)
+    assert (0, 1, end - store.now) == (answer.granted, answer.used, answer.wait)
 
 
 def test_first_reservation_has_no_wait() -> None:
     """The result of a first reservation does not state when the next slot becomes free."""
-    assert 0 == reserve(World()).wait
+    assert 0 == reserve(StateStore()).wait
 
 
 def test_reservation_may_take_fewer_slots_than_requested() -> None:
     """A reservation gets at most 1/512 of the free slots, but at least one slot."""
-    world = World()
+    store = StateStore()
 
-    assert 100 == reserve(world, bound=100_000, number=100).granted
-    assert 195 == reserve(world, bound=100_000, number=256).granted
-    assert 1 == reserve(world, bound=1_000, number=256).granted
+    assert 100 == reserve(store, bound=100_000, number=100).granted
+    assert 195 == reserve(store, bound=100_000, number=256).granted
+    assert 1 == reserve(store, bound=1_000, number=256).granted
 
 
 def test_forced_reservation_exceeds_the_bound() -> None:
     """A forced reservation, made for an existing record, may exceed the limit, and is counted."""
-    world = World()
-    reserve(world, bound=1)
+    store = StateStore()
+    reserve(store, bound=1)
 
-    answer = reserve(world, bound=1, forced=True)
+    answer = reserve(store, bound=1, forced=True)
 
-    assert (1, 2) == (answer.granted, slots_used(world))
-    assert 0 == reserve(world, bound=1).granted
+    assert (1, 2) == (answer.granted, slots_used(store))
+    assert 0 == reserve(store, bound=1).granted
 
 
 def test_returned_slot_is_free_again() -> None:
     """A returned slot is free again; returning an expired slot has no effect."""
-    world = World()
-    answer = reserve(world, bound=1)
+    store = StateStore()
+    answer = reserve(store, bound=1)
 
-    world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == slots_used(world)
-    assert 1 == reserve(world, bound=1).granted
+    store.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    assert 0 == slots_used(store)
+    assert 1 == reserve(store, bound=1).granted
 
-    world.now += 2 * DAY
-    world.execute(ReturnPlaces("acme", number=1, end=answer.end))
-    assert 0 == slots_used(world)
+    store.now += 2 * DAY
+    store.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    assert 0 == slots_used(store)
 
 
 def test_expired_state_counts_as_missing() -> None:
     """A state whose slots have all expired is treated as empty, and may be deleted."""
-    world = World()
-    reserve(world)
-    world.now += 2 * DAY
+    store = StateStore()
+    reserve(store)
+    store.now += 2 * DAY
 
-    assert 0 == slots_used(world)
-    world.forget()
-    assert {} == world.cells
+    assert 0 == slots_used(store)
+    store.forget()
+    assert {} == store.cells
 
 
 def test_slots_are_counted_for_as_long_as_before_after_clock_step_back() -> None:
     """After a clock step back, slots are counted for as long as before."""
-    world = World()
-    reserve(world, bound=1)
-    world.now -= HOUR
+    store = StateStore()
+    reserve(store, bound=1)
+    store.now -= HOUR
 
-    assert 0 == reserve(world, bound=1).granted  # the refusal stores the new times
-    world.now += DAY + DAY // 16
-    assert 1 == reserve(world, bound=1).granted
+    assert 0 == reserve(store, bound=1).granted  # the refusal stores the new times
+    store.now += DAY + DAY // 16
+    assert 1 == reserve(store, bound=1).granted
 
 
 def test_state_without_slots_grants_next_reservation() -> None:
     """A state without slots grants the next reservation at any time."""
-    world = World()
-    reserve(world, bound=1)
-    world.now += 3 * DAY
+    store = StateStore()
+    reserve(store, bound=1)
+    store.now += 3 * DAY
 
-    assert 1 == reserve(world, bound=1).granted
+    assert 1 == reserve(store, bound=1).granted
 
 
 @examples(30)
@@ -177,14 +177,14 @@ def test_there_are_never_fewer_counted_slots_than_unexpired_records(
     moments: list[tuple[int, int]],
 ) -> None:
     """There are never fewer counted slots than unexpired records."""
-    world = World()
+    store = StateStore()
     end_events: list[int] = []
     for pause, drawn_life in moments:
-        world.now += pause
+        store.now += pause
         life = rounded_life(drawn_life)
-        answer = reserve(world, bound=10**6, life=life)
-        end_events.append(world.now + answer.lasts + life)
-        assert sum(end > world.now for end in end_events) <= slots_used(world)
+        answer = reserve(store, bound=10**6, life=life)
+        end_events.append(store.now + answer.lasts + life)
+        assert sum(end > store.now for end in end_events) <= slots_used(store)
 
 
 def test_state_has_a_bounded_number_of_expiry_times() -> None:
@@ -192,17 +192,17 @@ def test_state_has_a_bounded_number_of_expiry_times() -> None:
 
     Further slots may expire later than their time, never earlier.
     """
-    world = World()
+    store = StateStore()
     lives = [2**power + part * 2**power // 32 for power in range(22, 36) for part in range(32)]
     for life in lives:
-        reserve(world, bound=10_000, life=life)
+        reserve(store, bound=10_000, life=life)
 
-    assert 256 == len(world.cells[KEY][2])
-    assert len(lives) == slots_used(world)
-    start = world.now
+    assert 256 == len(store.cells[KEY][2])
+    assert len(lives) == slots_used(store)
+    start = store.now
     for life in lives:
-        world.now = start + life
-        assert sum(other > life for other in lives) <= slots_used(world)
+        store.now = start + life
+        assert sum(other > life for other in lives) <= slots_used(store)
 
 
 def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_value() -> None:
@@ -214,16 +214,16 @@ def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_va
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:
     """A claim for existing records returns ABSENT if there is none; otherwise it works as usual."""
-    world = World()
+    store = StateStore()
     command = claim()
     (key,) = command.keys
 
-    assert Verdict.ABSENT is world.execute(for_existing_record(command)).verdict
-    assert key not in world.cells
+    assert Verdict.ABSENT is store.execute(for_existing_record(command)).verdict
+    assert key not in store.cells
 
-    fencing_token = world.execute(command).fence
-    world.execute(release_claim(key, fencing_token, ttl=DAY))
-    claim_result = world.execute(for_existing_record(command))
+    fencing_token = store.execute(command).fence
+    store.execute(release_claim(key, fencing_token, ttl=DAY))
+    claim_result = store.execute(for_existing_record(command))
     assert (Verdict.RUN, fencing_token + 1) == (claim_result.verdict, claim_result.fence)
 
 

@@ -41,7 +41,7 @@ from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
-from tests.contracts.unsettled_world import WAIT, KeylessStripe
+from tests.contracts.unsettled_harness import WAIT, KeylessStripe
 from tests.support.servers import postgres_url
 from tests.support.virtual_tasks import run_plain
 

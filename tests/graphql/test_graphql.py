@@ -34,7 +34,7 @@ from moorage.domain.graphql.answers import (
     refusal_of_mutation,
 )
 from moorage.domain.resilience.classify import classify
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 SHOP = GraphQL("/graphql")
 ORDERS = "query Orders($after: String) { orders(first: 2, after: $after) { nodes { id } } }"
@@ -70,12 +70,12 @@ def problem(code: str | None, **members: Any) -> dict[str, Any]:
 
 
 @sync_and_async
-async def test_query_is_sent_as_json(world: World) -> None:
+async def test_query_is_sent_as_json(harness: Harness) -> None:
     """A query is a POST with document, operation name and variables; its data is returned."""
-    world.vendor.answers(answer({"orders": {"nodes": []}}))
-    result = await world.manager(shop()).perform("shop", SHOP.query(ORDERS, {"after": "c1"}))
+    harness.vendor.answers(answer({"orders": {"nodes": []}}))
+    result = await harness.manager(shop()).perform("shop", SHOP.query(ORDERS, {"after": "c1"}))
 
-    (request,) = world.vendor.requests
+    (request,) = harness.vendor.requests
     assert ("POST", "/graphql") == (str(request.request.method), request.path)
     assert {"query": ORDERS, "operationName": "Orders", "variables": {"after": "c1"}} == json.loads(
         bytes(request.request.body)  # type: ignore[arg-type]  # JSON is sent as bytes
@@ -86,23 +86,25 @@ async def test_query_is_sent_as_json(world: World) -> None:
 
 @pytest.mark.parametrize("failure", [503, answer(None, problem("INTERNAL_SERVER_ERROR"))])
 @sync_and_async
-async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, failure: Any) -> None:
+async def test_failed_query_is_repeated_and_a_mutation_is_not(
+    harness: Harness, failure: Any
+) -> None:
     """A failed query is retried; a failed mutation is not, since it may have been carried out."""
-    world.vendor.answers(failure, answer({"orders": 1}), failure)
-    manager = world.manager(shop())
+    harness.vendor.answers(failure, answer({"orders": 1}), failure)
+    manager = harness.manager(shop())
 
     assert 1 == (await manager.perform("shop", SHOP.query(ORDERS))).data["orders"]
     with pytest.raises(VendorFailed):
         await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}))
-    assert 3 == len(world.vendor.requests)
+    assert 3 == len(harness.vendor.requests)
 
 
 @sync_and_async
-async def test_mutation_with_key_that_service_honours_is_retried(world: World) -> None:
+async def test_mutation_with_key_that_service_honours_is_retried(harness: Harness) -> None:
     """A mutation with a key that the service honours is retried; a repeat gets its response."""
-    world.vendor.answers(503, answer({"add": {"id": "7"}}))
+    harness.vendor.answers(503, answer({"add": {"id": "7"}}))
     service = shop(idempotency_header="Idempotency-Key", idempotency_memory=3600.0)
-    manager = world.manager(service)
+    manager = harness.manager(service)
     results = [
         await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="order-7")
         for _ in range(2)
@@ -111,16 +113,16 @@ async def test_mutation_with_key_that_service_honours_is_retried(world: World) -
     assert [False, True] == [result.replayed for result in results]
     assert [{"add": {"id": "7"}}] * 2 == [result.data for result in results]
     assert ["order-7"] * 2 == [
-        request.header("Idempotency-Key") for request in world.vendor.requests
+        request.header("Idempotency-Key") for request in harness.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_failed_mutation_with_a_key_has_an_unknown_outcome(world: World) -> None:
+async def test_failed_mutation_with_a_key_has_an_unknown_outcome(harness: Harness) -> None:
     """A failed mutation with a key has an unknown outcome, and a rejected one a known outcome."""
     failure, refusal = problem("INTERNAL_SERVER_ERROR"), problem("BAD_USER_INPUT")
-    world.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
-    manager = world.manager(shop())
+    harness.vendor.answers(answer(None, failure), answer({"add": None}, refusal))
+    manager = harness.manager(shop())
     with pytest.raises(OutcomeUnknown):
         await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="one")
     with pytest.raises(InvalidRequest):
@@ -214,12 +216,12 @@ def test_http_status_decides_if_the_body_is_not_graphql(body: bytes) -> None:
 
 
 @sync_and_async
-async def test_refused_mutation_did_not_happen(world: World) -> None:
+async def test_refused_mutation_did_not_happen(harness: Harness) -> None:
     """A mutation rejected with status 400 was not executed; after a 500 this is unknown."""
     refusal = Response(400, body=answer(None, problem("BAD_USER_INPUT")).body)
     failure = Response(500, body=answer(None, problem("BAD_USER_INPUT")).body)
-    world.vendor.answers(refusal, failure)
-    manager = world.manager(shop())
+    harness.vendor.answers(refusal, failure)
+    manager = harness.manager(shop())
     with pytest.raises(InvalidRequest, match="GraphQL service answered"):
         await manager.perform("shop", SHOP.mutation(ADD, {"id": "7"}), idempotency_key="one")
     with pytest.raises(OutcomeUnknown):
@@ -413,12 +415,12 @@ def test_operation_name_is_from_caller_else_document_else_its_kind() -> None:
 
 
 @sync_and_async
-async def test_credential_that_the_service_repeats_is_removed_from_errors(world: World) -> None:
+async def test_credential_that_the_service_repeats_is_removed_from_errors(harness: Harness) -> None:
     """A credential that the service repeats in its error messages is removed from raised errors."""
     echo = {"message": f"bad token {TOKEN}", "extensions": {"code": "UNAUTHENTICATED"}}
-    world.vendor.answers(answer(None, echo))
+    harness.vendor.answers(answer(None, echo))
     with pytest.raises(AuthenticationFailed) as excinfo:
-        await world.manager(shop()).perform("shop", SHOP.query(ORDERS))
+        await harness.manager(shop()).perform("shop", SHOP.query(ORDERS))
 
     error = excinfo.value
     assert TOKEN not in f"{error!r} {error.vendor_message} {error.response} {vars(error)}"

@@ -17,7 +17,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from tests.support.virtual_ports import SentRequest
@@ -71,12 +71,12 @@ def shop(**options: Any) -> Service:
 @pytest.mark.parametrize("code", ["PERSISTED_QUERY_NOT_FOUND", None])
 @sync_and_async
 async def test_unknown_document_hash_is_sent_again_with_the_text(
-    world: World, status: int, code: str | None
+    harness: Harness, status: int, code: str | None
 ) -> None:
     """Only a document's hash is sent; if the service does not know it, the text is sent once."""
     store = DocumentStore(status, code)
-    world.vendor.answers(*[store.function()] * 3)
-    manager = world.watched(shop())
+    harness.vendor.answers(*[store.function()] * 3)
+    manager = harness.watched(shop())
     for after in ("c1", "c2"):
         result = await manager.perform("shop", AUTOMATIC.query(ORDERS, {"after": after}))
         assert {"document": ORDERS} == result.data
@@ -84,17 +84,17 @@ async def test_unknown_document_hash_is_sent_again_with_the_text(
     assert [False, True, False] == ["query" in body for body in store.bodies]
     assert ["c1", "c1", "c2"] == [body["variables"]["after"] for body in store.bodies]
     assert ["Orders"] * 3 == [body["operationName"] for body in store.bodies]
-    assert 2 == world.event_names().count("CallFinished")
+    assert 2 == harness.event_names().count("CallFinished")
 
 
 @sync_and_async
 async def test_mutation_whose_hash_service_did_not_know_is_sent_again_with_its_text(
-    world: World,
+    harness: Harness,
 ) -> None:
     """If the service does not know a mutation's hash, it is sent again with its text."""
     store = DocumentStore()
-    world.vendor.answers(store.function(), store.function())
-    manager = world.manager(shop())
+    harness.vendor.answers(store.function(), store.function())
+    manager = harness.manager(shop())
     mutation = AUTOMATIC.mutation(ADD, {"id": "7"})
     results = [await manager.perform("shop", mutation, idempotency_key="order-7") for _ in range(2)]
 
@@ -108,16 +108,16 @@ async def test_mutation_whose_hash_service_did_not_know_is_sent_again_with_its_t
 
 @sync_and_async
 async def test_call_fails_if_the_service_refuses_a_document_even_with_its_text(
-    world: World,
+    harness: Harness,
 ) -> None:
     """If the service rejects a document even with its text, the call fails after two requests."""
     refusal = _answer(200, {"errors": [{"message": "PersistedQueryNotSupported"}]})
-    world.vendor.answers(refusal, refusal)
+    harness.vendor.answers(refusal, refusal)
     with pytest.raises(InvalidRequest) as excinfo:
-        await world.manager(shop()).perform("shop", AUTOMATIC.query(ORDERS))
+        await harness.manager(shop()).perform("shop", AUTOMATIC.query(ORDERS))
 
     assert "PERSISTED_QUERY_NOT_SUPPORTED" == excinfo.value.vendor_code
-    assert 2 == len(world.vendor.requests)
+    assert 2 == len(harness.vendor.requests)
 
 
 @pytest.mark.parametrize(
@@ -129,19 +129,21 @@ async def test_call_fails_if_the_service_refuses_a_document_even_with_its_text(
 )
 @sync_and_async
 async def test_registered_document_is_sent_by_its_id_alone(
-    world: World, ids: Any, field: str, expected: str
+    harness: Harness, ids: Any, field: str, expected: str
 ) -> None:
     """A registered document is sent by its id alone; an unknown id is refused."""
     persisted = PersistedDocuments.registered(ids, field=field)
     service = GraphQL("/graphql", persisted=persisted)
     unknown = {"message": "no", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
-    world.vendor.answers(_answer(200, {"data": {"orders": 1}}), _answer(400, {"errors": [unknown]}))
-    manager = world.manager(shop())
+    harness.vendor.answers(
+        _answer(200, {"data": {"orders": 1}}), _answer(400, {"errors": [unknown]})
+    )
+    manager = harness.manager(shop())
     await manager.perform("shop", service.query(ORDERS))
     with pytest.raises(InvalidRequest) as excinfo:
         await manager.perform("shop", service.query(ORDERS))
 
     assert "Register the document" in (excinfo.value.remedy or "")
-    for request in world.vendor.requests:
+    for request in harness.vendor.requests:
         body = json.loads(bytes(request.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
         assert {field: expected, "operationName": "Orders"} == body

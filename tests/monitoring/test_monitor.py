@@ -58,7 +58,7 @@ from moorage.hub.outbox import AsyncOutbox
 from moorage.testing import Behaviour, VendorServer, VirtualClock
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import WAIT, KeylessStripe, PaymentsWorld
+from tests.contracts.unsettled_harness import WAIT, KeylessStripe, PaymentsHarness
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -493,12 +493,12 @@ def test_last_count_of_records_is_kept_while_store_is_unavailable() -> None:
 
 def test_unsettled_payments_are_counted() -> None:
     """A payment with an unknown outcome is reported as soon as no caller works on it."""
-    world = PaymentsWorld(KeylessStripe)
-    with world.hub() as hub:
+    harness = PaymentsHarness(KeylessStripe)
+    with harness.hub() as hub:
         monitor = HealthMonitor(hub)
-        world.lose(hub)
+        harness.lose(hub)
         assert HealthConcern.UNKNOWN_OUTCOMES not in concerns(monitor)
-        world.clock.advance(WAIT)
+        harness.clock.advance(WAIT)
         assert HealthConcern.UNKNOWN_OUTCOMES in concerns(monitor)
 
 

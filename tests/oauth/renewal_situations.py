@@ -13,10 +13,10 @@ from moorage import (
 )
 from moorage.domain.idempotency.claims import Claim, MarkSent
 from moorage.domain.oauth.question import claim_key
-from tests.oauth.world import OWNER, TOKENS, client, token
+from tests.oauth.refresher_harness import OWNER, TOKENS, client, token
 
 if TYPE_CHECKING:
-    from tests.support.modes import World
+    from tests.support.modes import Harness
 
 PAST = token(1, ago=7200)
 CUT_OFF = ConnectionFailed("It was cut off.", may_have_been_processed=True)
@@ -28,13 +28,13 @@ class OtherProcess:
 
     def __init__(
         self,
-        world: World,
+        harness: Harness,
         stale: OAuthCredentials = PAST,
         *,
         again: bool = False,
         lease: int = 21_000_000,
     ) -> None:
-        self._store = world.store.memory
+        self._store = harness.store.memory
         self._key = claim_key(OWNER, client(), stale, use="again" if again else "first")
         claim = Claim(
             self._key,

@@ -27,7 +27,7 @@ from moorage.adapters.credentials.memory import (
 )
 from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
 from tests.adapters.forked import run_in_forked_child
-from tests.oauth.world import OWNER, client, token, token_response
+from tests.oauth.refresher_harness import OWNER, client, token, token_response
 from tests.support.threads import no_new_threads
 
 SERVICE = Service("crm", base_url="https://crm.example", needs_credentials=True)

@@ -29,10 +29,10 @@ from moorage import (
 )
 from moorage.domain.oauth.freshness import Freshness, Span
 from moorage.services.oauth.token_refresher import CachedToken
-from tests.oauth.world import (
+from tests.oauth.refresher_harness import (
     OWNER,
     TOKENS,
-    OAuthWorld,
+    OAuthHarness,
     Vault,
     client,
     form_fields,
@@ -40,7 +40,7 @@ from tests.oauth.world import (
     token,
     token_response,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,151 +53,151 @@ CLIENTS_WITHOUT_CONSENT = {"crm": client(grant=ClientCredentials(), scope="read"
 
 
 @sync_and_async
-async def test_a_first_token_is_obtained(world: World) -> None:
+async def test_a_first_token_is_obtained(harness: Harness) -> None:
     """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
-    oauth_world = OAuthWorld(world)
-    refresher = oauth_world.refresher(CLIENTS_WITHOUT_CONSENT)
-    oauth_world.vendor.answers(token_response(1))
+    oauth_harness = OAuthHarness(harness)
+    refresher = oauth_harness.refresher(CLIENTS_WITHOUT_CONSENT)
+    oauth_harness.vendor.answers(token_response(1))
 
     first = await refresher.get(*OWNER)
-    reads = oauth_world.vault.reads
+    reads = oauth_harness.vault.reads
     second = await refresher.get(*OWNER)
 
-    assert first == second == oauth_world.kept
+    assert first == second == oauth_harness.kept
     assert Secret("at-1") == first.access_token
-    assert reads == oauth_world.vault.reads
-    assert [{"grant_type": "client_credentials", "scope": "read"}] == oauth_world.token_requests()
-    assert ["TokenRenewed"] == world.event_names()
+    assert reads == oauth_harness.vault.reads
+    assert [{"grant_type": "client_credentials", "scope": "read"}] == oauth_harness.token_requests()
+    assert ["TokenRenewed"] == harness.event_names()
 
 
 @sync_and_async
-async def test_fresh_token_is_used(world: World) -> None:
+async def test_fresh_token_is_used(harness: Harness) -> None:
     """A stored token that is still fresh is used without a token request."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher()
 
     assert token(1) == await refresher.get(*OWNER)
-    assert [] == oauth_world.token_requests()
+    assert [] == oauth_harness.token_requests()
 
 
 @sync_and_async
-async def test_expired_token_is_renewed(world: World) -> None:
+async def test_expired_token_is_renewed(harness: Harness) -> None:
     """An expired token is renewed by one request, and the new token is stored before it is used."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    oauth_world.vendor.answers(token_response(2))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    oauth_harness.vendor.answers(token_response(2))
 
-    result = await oauth_world.refresher().get(*OWNER)
+    result = await oauth_harness.refresher().get(*OWNER)
 
     assert Secret("at-2") == result.access_token
-    assert result == oauth_world.kept
+    assert result == oauth_harness.kept
     assert [
         {"grant_type": "refresh_token", "refresh_token": "rt-1"}
-    ] == oauth_world.token_requests()
-    assert world.clock.utc() == result.issued_at
+    ] == oauth_harness.token_requests()
+    assert harness.clock.utc() == result.issued_at
 
 
 @sync_and_async
-async def test_one_caller_renews_an_expiring_token_while_others_use_it(world: World) -> None:
+async def test_one_caller_renews_an_expiring_token_while_others_use_it(harness: Harness) -> None:
     """If a token expires soon, one caller renews it while others still use the old token."""
     stored_credentials = token(1, ago=3560)
-    oauth_world = OAuthWorld(world, stored_credentials)
-    refresher = oauth_world.refresher()
-    gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(token_response(2)))
+    oauth_harness = OAuthHarness(harness, stored_credentials)
+    refresher = oauth_harness.refresher()
+    gate = harness.gate()
+    oauth_harness.vendor.answers(gate.answering(token_response(2)))
 
-    renewing = world.start(lambda: refresher.get(*OWNER))
+    renewing = harness.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     assert stored_credentials == await refresher.get(*OWNER)
-    oauth_world.vault.kept["crm", "beta"] = token(5, ago=3560)
-    oauth_world.vendor.answers(token_response(6))
+    oauth_harness.vault.kept["crm", "beta"] = token(5, ago=3560)
+    oauth_harness.vendor.answers(token_response(6))
     assert Secret("at-6") == (await refresher.get("crm", "beta")).access_token
     gate.open()
 
     assert Secret("at-2") == (await renewing.result()).access_token
-    reads = oauth_world.vault.reads
+    reads = oauth_harness.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert reads == oauth_world.vault.reads
-    assert ["rt-1", "rt-5"] == oauth_world.shown_refresh_tokens()
+    assert reads == oauth_harness.vault.reads
+    assert ["rt-1", "rt-5"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
+async def test_refused_caller_waits_for_an_early_renewal(harness: Harness) -> None:
     """A caller whose token the service refused waits for a renewal that is already running."""
-    oauth_world = OAuthWorld(world, token(1, ago=3560))
-    refresher = oauth_world.refresher()
-    gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(token_response(2)))
-    ahead = world.start(lambda: refresher.get(*OWNER))
+    oauth_harness = OAuthHarness(harness, token(1, ago=3560))
+    refresher = oauth_harness.refresher()
+    gate = harness.gate()
+    oauth_harness.vendor.answers(gate.answering(token_response(2)))
+    ahead = harness.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    refused_caller = world.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
-    await world.wait(world.locks.arrived)
+    refused_caller = harness.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
+    await harness.wait(harness.locks.arrived)
     gate.open()
 
     assert await ahead.result() == await refused_caller.result()
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_early_renewal_may_fail(world: World) -> None:
+async def test_early_renewal_may_fail(harness: Harness) -> None:
     """If an early renewal fails, the valid token is used, and the next call does not try again."""
     stored_credentials = token(1, ago=3550)
-    oauth_world = OAuthWorld(world, stored_credentials)
-    refresher = oauth_world.refresher(retry=None)
-    oauth_world.vendor.otherwise = 503
+    oauth_harness = OAuthHarness(harness, stored_credentials)
+    refresher = oauth_harness.refresher(retry=None)
+    oauth_harness.vendor.otherwise = 503
 
     assert stored_credentials == await refresher.get(*OWNER)
-    count = len(oauth_world.token_requests())
+    count = len(oauth_harness.token_requests())
     assert stored_credentials == await refresher.get(*OWNER)
-    assert count == len(oauth_world.token_requests()) == 3
-    assert ["TokenNotRenewed"] == world.event_names()
+    assert count == len(oauth_harness.token_requests()) == 3
+    assert ["TokenNotRenewed"] == harness.event_names()
     assert [
         TokenNotRenewed(
-            at=world.clock.utc(),
+            at=harness.clock.utc(),
             service="crm",
             tenant="acme",
             error="CredentialRefreshFailed",
             still_works=True,
         )
-    ] == world.events
+    ] == harness.events
 
-    world.clock.advance(6)
-    oauth_world.vendor.otherwise = token_response(2)
+    harness.clock.advance(6)
+    oauth_harness.vendor.otherwise = token_response(2)
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
 @sync_and_async
-async def test_early_renewal_respects_retry_after(world: World) -> None:
+async def test_early_renewal_respects_retry_after(harness: Harness) -> None:
     """While the token is still valid, early renewal waits for the server's `Retry-After`."""
     stored_credentials = token(1, ago=3530)
-    oauth_world = OAuthWorld(world, stored_credentials)
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.otherwise = json_response({}, 429, Retry_After="61")
+    oauth_harness = OAuthHarness(harness, stored_credentials)
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.otherwise = json_response({}, 429, Retry_After="61")
 
     for _ in range(3):
         assert stored_credentials == await refresher.get(*OWNER)
-        world.clock.advance(6)
-    assert 1 == len(oauth_world.token_requests())
+        harness.clock.advance(6)
+    assert 1 == len(oauth_harness.token_requests())
 
 
 @sync_and_async
-async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
+async def test_postponed_renewal_holds_for_concurrent_readers(harness: Harness) -> None:
     """If an early renewal is postponed, a caller that is just reading the store obeys that too."""
     stored_credentials = token(1, ago=3530)
-    oauth_world = OAuthWorld(world, stored_credentials)
+    oauth_harness = OAuthHarness(harness, stored_credentials)
     pending_owners = [OWNER]
-    read = oauth_world.vault.get
+    read = oauth_harness.vault.get
 
     async def read_slowly(service: str, tenant: str | None, /) -> Any:
         if pending_owners:
             await refresher.get(*pending_owners.pop())
         return await read(service, tenant)
 
-    oauth_world.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.otherwise = json_response({}, 429, Retry_After="61")
+    oauth_harness.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.otherwise = json_response({}, 429, Retry_After="61")
 
     assert stored_credentials == await refresher.get(*OWNER)
-    assert 1 == len(oauth_world.token_requests())
+    assert 1 == len(oauth_harness.token_requests())
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
@@ -213,11 +213,11 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 
 
 @sync_and_async
-async def test_refused_token_is_renewed_once(world: World) -> None:
+async def test_refused_token_is_renewed_once(harness: Harness) -> None:
     """A 401 response renews a token regardless of its expiry; later callers get the new token."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher, other_refresher = oauth_harness.refresher(), oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
     stale_token = await refresher.get(*OWNER)
     assert stale_token == await other_refresher.get(*OWNER)
 
@@ -226,16 +226,16 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
     assert new_value == await other_refresher.refresh(*OWNER, stale_token)
 
     assert Secret("at-2") == new_value.access_token
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_refused_token_is_not_used_again(world: World) -> None:
+async def test_refused_token_is_not_used_again(harness: Harness) -> None:
     """A token that the service refused is not used again, even if no new one is available."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher()
     stale_token = await refresher.get(*OWNER)
-    oauth_world.vault.is_away = StorageUnavailable("It is away.")
+    oauth_harness.vault.is_away = StorageUnavailable("It is away.")
 
     for token_request in (refresher.refresh(*OWNER, stale_token), refresher.get(*OWNER)):
         with pytest.raises(StorageUnavailable):
@@ -243,88 +243,90 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
 
 
 @sync_and_async
-async def test_newer_stored_token_is_used_at_once(world: World) -> None:
+async def test_newer_stored_token_is_used_at_once(harness: Harness) -> None:
     """If the store already has a newer token, a caller uses it without waiting for a renewal."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(token_response(2)))
-    renewing = world.start(lambda: refresher.get(*OWNER))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    gate = harness.gate()
+    oauth_harness.vendor.answers(gate.answering(token_response(2)))
+    renewing = harness.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    oauth_world.vault.kept[OWNER] = token(5)
-    world.impatient = True
+    oauth_harness.vault.kept[OWNER] = token(5)
+    harness.impatient = True
 
     assert token(5) == await refresher.refresh(*OWNER, token(1, ago=7200))
-    reads = oauth_world.vault.reads
+    reads = oauth_harness.vault.reads
     assert token(5) == await refresher.get(*OWNER)
-    assert reads == oauth_world.vault.reads
+    assert reads == oauth_harness.vault.reads
     gate.open()
     await renewing.result()
 
 
 @sync_and_async
-async def test_stored_refresh_token_is_used(world: World) -> None:
+async def test_stored_refresh_token_is_used(harness: Harness) -> None:
     """A renewal sends the stored refresh token, not that of the caller's refused credentials."""
     stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
-    oauth_world = OAuthWorld(world, stored_credentials)
-    oauth_world.vendor.answers(token_response(2))
-    await oauth_world.refresher().refresh(*OWNER, token(1))
+    oauth_harness = OAuthHarness(harness, stored_credentials)
+    oauth_harness.vendor.answers(token_response(2))
+    await oauth_harness.refresher().refresh(*OWNER, token(1))
 
-    assert ["rt-9"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-9"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_client_without_consent_gets_a_token_although_the_store_is_empty(
-    world: World,
+    harness: Harness,
 ) -> None:
     """A client that needs no user consent gets a new token if the credential store is empty."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vendor.answers(token_response(2, refresh_token=None))
-    new_value = await oauth_world.refresher(CLIENTS_WITHOUT_CONSENT).refresh(*OWNER, token(1))
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vendor.answers(token_response(2, refresh_token=None))
+    new_value = await oauth_harness.refresher(CLIENTS_WITHOUT_CONSENT).refresh(*OWNER, token(1))
 
     assert (Secret("at-2"), Secret("rt-1")) == (new_value.access_token, new_value.refresh_token)
-    oauth_world.vault.kept.clear()
+    oauth_harness.vault.kept.clear()
     with pytest.raises(CredentialNotFound):
-        await oauth_world.refresher().refresh(*OWNER, token(1))
+        await oauth_harness.refresher().refresh(*OWNER, token(1))
 
 
 @sync_and_async
-async def test_concurrent_callers_send_one_refresh_request(world: World) -> None:
+async def test_concurrent_callers_send_one_refresh_request(harness: Harness) -> None:
     """Concurrent callers with an expired token cause one refresh request."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
 
-    results = await world.run_together(*[lambda: refresher.get(*OWNER)] * 7)
+    results = await harness.run_together(*[lambda: refresher.get(*OWNER)] * 7)
 
     assert [Secret("at-2")] * 7 == [result.access_token for result in results]
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_waiting_callers_share_the_failure(world: World) -> None:
+async def test_waiting_callers_share_the_failure(harness: Harness) -> None:
     """Callers that wait for a token renewal get its error, without another request."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
     for times in (1, 2):
-        gate = world.gate()
-        oauth_world.vendor.answers(gate.answering(json_response({"error": "invalid_client"}, 401)))
-        first = world.start(lambda: refresher.get(*OWNER))
+        gate = harness.gate()
+        oauth_harness.vendor.answers(
+            gate.answering(json_response({"error": "invalid_client"}, 401))
+        )
+        first = harness.start(lambda: refresher.get(*OWNER))
         await gate.reached()
-        world.locks.arrived.clear()
-        second = world.start(lambda: refresher.get(*OWNER))
-        await world.wait(world.locks.arrived)
+        harness.locks.arrived.clear()
+        second = harness.start(lambda: refresher.get(*OWNER))
+        await harness.wait(harness.locks.arrived)
         gate.open()
 
         raised_errors = [await _raised_error(item.result()) for item in (first, second)]
 
-        assert times == len(oauth_world.token_requests())
+        assert times == len(oauth_harness.token_requests())
         assert [True, True] == ["invalid_client" in str(error) for error in raised_errors]
     reports = ("CredentialRefreshFailed", False)
-    assert [reports, reports] == [(event.error, event.still_works) for event in world.events]
+    assert [reports, reports] == [(event.error, event.still_works) for event in harness.events]
     assert raised_errors[0] is not raised_errors[1]
-    assert ["TokenNotRenewed"] * 2 == world.event_names()
-    oauth_world.vendor.answers(token_response(2))
+    assert ["TokenNotRenewed"] * 2 == harness.event_names()
+    oauth_harness.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -335,144 +337,146 @@ async def _raised_error(pending: Any) -> CredentialRefreshFailed:
 
 
 @sync_and_async
-async def test_retry_after_holds_for_every_caller(world: World) -> None:
+async def test_retry_after_holds_for_every_caller(harness: Harness) -> None:
     """Until a `Retry-After` has passed, every caller gets the error, without a token request."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(json_response({}, 503, Retry_After="120"))
 
     first = await _raised_error(refresher.get(*OWNER))
     second = await _raised_error(refresher.get(*OWNER))
 
-    assert 1 == len(oauth_world.token_requests())
-    assert world.clock.utc() + timedelta(seconds=120) == first.retry_at == second.retry_at
+    assert 1 == len(oauth_harness.token_requests())
+    assert harness.clock.utc() + timedelta(seconds=120) == first.retry_at == second.retry_at
     assert first.retryable
-    world.clock.advance(120)
-    oauth_world.vendor.answers(token_response(2))
+    harness.clock.advance(120)
+    oauth_harness.vendor.answers(token_response(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
 @sync_and_async
-async def test_success_clears_an_earlier_retry_after(world: World) -> None:
+async def test_success_clears_an_earlier_retry_after(harness: Harness) -> None:
     """A successful renewal clears an earlier `Retry-After`, even if the clock steps back."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(
         json_response({}, 503, Retry_After="120"), token_response(2), token_response(3)
     )
     await _raised_error(refresher.get(*OWNER))
-    world.clock.advance(120)
+    harness.clock.advance(120)
     second = await refresher.get(*OWNER)
-    world.clock.advance(-60)
+    harness.clock.advance(-60)
 
     assert Secret("at-3") == (await refresher.refresh(*OWNER, second)).access_token
 
 
 @sync_and_async
-async def test_token_of_30_seconds_is_not_renewed_at_every_call(world: World) -> None:
+async def test_token_of_30_seconds_is_not_renewed_at_every_call(harness: Harness) -> None:
     """A token with a lifetime of 30 seconds is not renewed at every call."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2, expires_in=30), token_response(3, expires_in="30"))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(
+        token_response(2, expires_in=30), token_response(3, expires_in="30")
+    )
 
     for _ in range(19):
         await refresher.get(*OWNER)
-        world.clock.advance(1)
-    assert 1 == len(oauth_world.token_requests())
+        harness.clock.advance(1)
+    assert 1 == len(oauth_harness.token_requests())
     for _ in range(4):
-        world.clock.advance(1)
+        harness.clock.advance(1)
         await refresher.get(*OWNER)
-    assert ["rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1", "rt-2"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_token_without_a_lifetime_is_used_until_refused(world: World) -> None:
+async def test_token_without_a_lifetime_is_used_until_refused(harness: Harness) -> None:
     """A token without a stated lifetime is used until the service refuses it."""
-    oauth_world = OAuthWorld(world, token(1, life=None))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2, expires_in=None))
+    oauth_harness = OAuthHarness(harness, token(1, life=None))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2, expires_in=None))
 
-    world.clock.advance(10**7)
+    harness.clock.advance(10**7)
     stale_token = await refresher.get(*OWNER)
     assert token(1, life=None) == stale_token
     await refresher.refresh(*OWNER, stale_token)
-    world.clock.advance(10**7)
+    harness.clock.advance(10**7)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert 1 == len(oauth_world.token_requests())
+    assert 1 == len(oauth_harness.token_requests())
 
 
 @sync_and_async
-async def test_token_renewed_by_another_process_is_found(world: World) -> None:
+async def test_token_renewed_by_another_process_is_found(harness: Harness) -> None:
     """The credential store is read again after a minute, and returns another process's token."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher()
     await refresher.get(*OWNER)
-    oauth_world.vault.kept[OWNER] = token(2)
+    oauth_harness.vault.kept[OWNER] = token(2)
 
     assert token(1) == await refresher.get(*OWNER)
-    world.clock.advance(61)
+    harness.clock.advance(61)
     assert token(2) == await refresher.get(*OWNER)
-    assert [] == oauth_world.token_requests()
+    assert [] == oauth_harness.token_requests()
 
 
 @sync_and_async
-async def test_valid_token_survives_a_store_outage(world: World) -> None:
+async def test_valid_token_survives_a_store_outage(harness: Harness) -> None:
     """If the credential store is unavailable, a valid token is used; an expired one is not."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher()
     await refresher.get(*OWNER)
-    oauth_world.vault.is_away = StorageUnavailable("It is away.")
-    world.clock.advance(61)
+    oauth_harness.vault.is_away = StorageUnavailable("It is away.")
+    harness.clock.advance(61)
 
-    reads = oauth_world.vault.reads
+    reads = oauth_harness.vault.reads
     assert token(1) == await refresher.get(*OWNER)
     assert token(1) == await refresher.get(*OWNER)
-    assert reads + 1 == oauth_world.vault.reads
-    world.clock.advance(6)
+    assert reads + 1 == oauth_harness.vault.reads
+    harness.clock.advance(6)
     assert token(1) == await refresher.get(*OWNER)
-    assert reads + 2 == oauth_world.vault.reads
-    world.clock.advance(3600)
+    assert reads + 2 == oauth_harness.vault.reads
+    harness.clock.advance(3600)
     with pytest.raises(StorageUnavailable):
         await refresher.get(*OWNER)
     with pytest.raises(StorageUnavailable):
-        await oauth_world.refresher().get(*OWNER)
+        await oauth_harness.refresher().get(*OWNER)
 
 
 @sync_and_async
-async def test_missing_consent_is_credential_not_found(world: World) -> None:
+async def test_missing_consent_is_credential_not_found(harness: Harness) -> None:
     """A call without the user's consent raises CredentialNotFound."""
-    oauth_world = OAuthWorld(world)
-    refresher = oauth_world.refresher()
+    oauth_harness = OAuthHarness(harness)
+    refresher = oauth_harness.refresher()
 
     with pytest.raises(CredentialNotFound):
         await refresher.get(*OWNER)
     assert not await refresher.has(*OWNER)
-    assert await oauth_world.refresher(CLIENTS_WITHOUT_CONSENT).has(*OWNER)
+    assert await oauth_harness.refresher(CLIENTS_WITHOUT_CONSENT).has(*OWNER)
 
 
 @sync_and_async
-async def test_new_consent_is_used_at_once(world: World) -> None:
+async def test_new_consent_is_used_at_once(harness: Harness) -> None:
     """After the user consents again, the new tokens are used, and an earlier failure is cleared."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(json_response({"error": "invalid_grant"}, 400))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(json_response({"error": "invalid_grant"}, 400))
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
 
     await refresher.rotate(*OWNER, token(5))
 
     assert await refresher.has(*OWNER)
-    assert token(5) == await refresher.get(*OWNER) == oauth_world.kept
-    assert 1 == len(oauth_world.token_requests())
+    assert token(5) == await refresher.get(*OWNER) == oauth_harness.kept
+    assert 1 == len(oauth_harness.token_requests())
 
 
 @sync_and_async
-async def test_new_consent_is_renewed_at_once(world: World) -> None:
+async def test_new_consent_is_renewed_at_once(harness: Harness) -> None:
     """After a new consent, a token is renewed at once, despite the old grant's `Retry-After`."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"), token_response(6))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(json_response({}, 503, Retry_After="120"), token_response(6))
     await _raised_error(refresher.get(*OWNER))
 
     await refresher.rotate(*OWNER, token(5, ago=7200))
@@ -481,20 +485,20 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_revocation_sends_token_and_type(world: World) -> None:
+async def test_revocation_sends_token_and_type(harness: Harness) -> None:
     """Revoking a token sends the token and its type to the server, and ends its use."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
-    oauth_world.vendor.answers(json_response({}, 503, Retry_After="120"), json_response({}))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher({OWNER: GIVING_BACK})
+    oauth_harness.vendor.answers(json_response({}, 503, Retry_After="120"), json_response({}))
     await _raised_error(refresher.get(*OWNER))
-    oauth_world.vendor.requests.clear()
+    oauth_harness.vendor.requests.clear()
 
     await refresher.revoke(*OWNER)
 
-    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_world.token_requests()
+    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_harness.token_requests()
     with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
         await refresher.get(*OWNER)
-    result = world.events[-2]
+    result = harness.events[-2]
     assert isinstance(result, ConsentNeeded)
     assert "the authorisation has ended" == result.reason
     with pytest.raises(ConfigurationError):
@@ -502,22 +506,22 @@ async def test_revocation_sends_token_and_type(world: World) -> None:
 
 
 @sync_and_async
-async def test_revocation_waits_for_a_later_use_of_the_token(world: World) -> None:
+async def test_revocation_waits_for_a_later_use_of_the_token(harness: Harness) -> None:
     """After two lost token responses, a token is only revoked once no renewal may send it."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher({OWNER: GIVING_BACK}, patience=5.0)
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher({OWNER: GIVING_BACK}, patience=5.0)
     cut_off = ConnectionFailed("reset", may_have_been_processed=True)
-    oauth_world.vendor.answers(cut_off, cut_off, json_response({}))
+    oauth_harness.vendor.answers(cut_off, cut_off, json_response({}))
     await _raised_error(refresher.get(*OWNER))
-    oauth_world.vendor.requests.clear()
+    oauth_harness.vendor.requests.clear()
 
     with pytest.raises(CredentialRefreshFailed, match="Another process is renewing the token"):
         await refresher.revoke(*OWNER)
-    assert [] == oauth_world.token_requests()
-    world.clock.advance(22)
+    assert [] == oauth_harness.token_requests()
+    harness.clock.advance(22)
     await refresher.revoke(*OWNER)
 
-    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_world.token_requests()
+    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_harness.token_requests()
     with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
         await refresher.get(*OWNER)
 
@@ -525,8 +529,8 @@ async def test_revocation_waits_for_a_later_use_of_the_token(world: World) -> No
 class ChangingVault(Vault):
     """A credential store that changes after its first read."""
 
-    def __init__(self, world: World, change: Callable[[Vault], None]) -> None:
-        super().__init__(world)
+    def __init__(self, harness: Harness, change: Callable[[Vault], None]) -> None:
+        super().__init__(harness)
         self.kept[OWNER] = token(1)
         self._change = change
 
@@ -541,89 +545,91 @@ class ChangingVault(Vault):
 @pytest.mark.parametrize("stored_meanwhile", [token(5), None], ids=["consent", "nothing"])
 @sync_and_async
 async def test_consent_during_a_revocation_stays(
-    world: World, stored_meanwhile: OAuthCredentials | None
+    harness: Harness, stored_meanwhile: OAuthCredentials | None
 ) -> None:
     """The token of a consent that ends during a revocation is not replaced by an expired one."""
-    oauth_world = OAuthWorld(world, token(1))
-    gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(Response(200, {}, b"")))
-    revoking = world.start(lambda: oauth_world.refresher({OWNER: GIVING_BACK}).revoke(*OWNER))
+    oauth_harness = OAuthHarness(harness, token(1))
+    gate = harness.gate()
+    oauth_harness.vendor.answers(gate.answering(Response(200, {}, b"")))
+    revoking = harness.start(lambda: oauth_harness.refresher({OWNER: GIVING_BACK}).revoke(*OWNER))
     await gate.reached()
     if stored_meanwhile is None:
-        del oauth_world.vault.kept[OWNER]
+        del oauth_harness.vault.kept[OWNER]
     else:
-        oauth_world.vault.kept[OWNER] = stored_meanwhile
+        oauth_harness.vault.kept[OWNER] = stored_meanwhile
     gate.open()
     await revoking.result()
 
-    assert stored_meanwhile == oauth_world.vault.kept.get(OWNER)
-    assert ["rt-1"] == [request["token"] for request in oauth_world.token_requests()]
+    assert stored_meanwhile == oauth_harness.vault.kept.get(OWNER)
+    assert ["rt-1"] == [request["token"] for request in oauth_harness.token_requests()]
 
 
 @sync_and_async
-async def test_token_renewed_just_before_revocation_is_revoked(world: World) -> None:
+async def test_token_renewed_just_before_revocation_is_revoked(harness: Harness) -> None:
     """If another process renews a token just before it is revoked, the new token is revoked."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vault = ChangingVault(world, lambda vault: vault.kept.update({OWNER: token(2)}))
-    oauth_world.vendor.otherwise = 200
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vault = ChangingVault(harness, lambda vault: vault.kept.update({OWNER: token(2)}))
+    oauth_harness.vendor.otherwise = 200
 
-    await oauth_world.refresher({OWNER: GIVING_BACK}).revoke(*OWNER)
+    await oauth_harness.refresher({OWNER: GIVING_BACK}).revoke(*OWNER)
 
-    assert ["rt-2"] == [request["token"] for request in oauth_world.token_requests()]
-    assert Secret("rt-2") == oauth_world.kept.refresh_token
-    assert oauth_world.kept.expires_at < world.clock.utc()
+    assert ["rt-2"] == [request["token"] for request in oauth_harness.token_requests()]
+    assert Secret("rt-2") == oauth_harness.kept.refresh_token
+    assert oauth_harness.kept.expires_at < harness.clock.utc()
 
 
 @sync_and_async
-async def test_revocation_succeeds_after_the_store_recovers(world: World) -> None:
+async def test_revocation_succeeds_after_the_store_recovers(harness: Harness) -> None:
     """If the store fails after a token was claimed, the token can be revoked once it works again.
 
     Nothing was sent, so no caller waits until the claim expires.
     """
-    oauth_world = OAuthWorld(world)
+    oauth_harness = OAuthHarness(harness)
     failure = StorageUnavailable("The store is away.")
-    oauth_world.vault = ChangingVault(world, lambda vault: setattr(vault, "is_away", failure))
-    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
-    oauth_world.vendor.otherwise = 200
+    oauth_harness.vault = ChangingVault(harness, lambda vault: setattr(vault, "is_away", failure))
+    refresher = oauth_harness.refresher({OWNER: GIVING_BACK})
+    oauth_harness.vendor.otherwise = 200
     with pytest.raises(StorageUnavailable):
         await refresher.revoke(*OWNER)
-    assert [] == oauth_world.token_requests()
-    oauth_world.vault.is_away = None
+    assert [] == oauth_harness.token_requests()
+    oauth_harness.vault.is_away = None
 
     await refresher.revoke(*OWNER)
 
-    assert ["rt-1"] == [request["token"] for request in oauth_world.token_requests()]
-    assert [] == world.sleeper.slept
+    assert ["rt-1"] == [request["token"] for request in oauth_harness.token_requests()]
+    assert [] == harness.sleeper.slept
 
 
 @sync_and_async
-async def test_refused_revocation_reports_retry_after(world: World) -> None:
+async def test_refused_revocation_reports_retry_after(harness: Harness) -> None:
     """If the server refuses a revocation with a `Retry-After`, the error has that time."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
-    oauth_world.vendor.answers(json_response({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher({OWNER: GIVING_BACK})
+    oauth_harness.vendor.answers(
+        json_response({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT")
+    )
 
     with pytest.raises(VendorFailed) as excinfo:
         await refresher.revoke(*OWNER)
 
     assert "crm" == excinfo.value.service
-    assert world.clock.utc() + timedelta(seconds=120) == excinfo.value.retry_at
+    assert harness.clock.utc() + timedelta(seconds=120) == excinfo.value.retry_at
 
 
 @sync_and_async
-async def test_other_credentials_come_from_the_vault(world: World) -> None:
+async def test_other_credentials_come_from_the_vault(harness: Harness) -> None:
     """Credentials of other kinds, or of services without an OAuth client, are not changed."""
-    oauth_world = OAuthWorld(world)
+    oauth_harness = OAuthHarness(harness)
     key = Credentials.api_key("k")
-    oauth_world.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
-    refresher = oauth_world.refresher()
+    oauth_harness.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
+    refresher = oauth_harness.refresher()
 
     assert key == await refresher.get(*OWNER)
     assert token(9, ago=7200) == await refresher.get("vat", None)
     assert ("refreshed", "vat", None, token(9)) == await refresher.refresh("vat", None, token(9))
     assert ("refreshed", *OWNER, key) == await refresher.refresh(*OWNER, key)
     assert await refresher.has("vat", None)
-    assert [] == oauth_world.token_requests()
+    assert [] == oauth_harness.token_requests()
 
 
 @pytest.mark.parametrize(
@@ -631,24 +637,24 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
 )
 @sync_and_async
 async def test_refused_token_was_replaced_by_a_key(
-    world: World, clients: dict[str, OAuthClient]
+    harness: Harness, clients: dict[str, OAuthClient]
 ) -> None:
     """If an operator stored an API key after a token was read, it replaces the refused token."""
-    oauth_world = OAuthWorld(world, token(1))
-    refresher = oauth_world.refresher(clients)
+    oauth_harness = OAuthHarness(harness, token(1))
+    refresher = oauth_harness.refresher(clients)
     stale_token = await refresher.get(*OWNER)
     key = Credentials.api_key("k")
-    oauth_world.vault.kept[OWNER] = key
+    oauth_harness.vault.kept[OWNER] = key
 
     assert key == await refresher.refresh(*OWNER, stale_token)
     assert key == await refresher.get(*OWNER)
-    assert [] == oauth_world.token_requests()
+    assert [] == oauth_harness.token_requests()
 
 
 @sync_and_async
-async def test_clients_may_differ_by_tenant(world: World) -> None:
+async def test_clients_may_differ_by_tenant(harness: Harness) -> None:
     """An OAuth client is found by service and tenant, or else by service, or by a function."""
-    oauth_world = OAuthWorld(world)
+    oauth_harness = OAuthHarness(harness)
     own_client, foreign_client = (
         client(grant=ClientCredentials(), client_id=name) for name in "ab"
     )
@@ -656,25 +662,25 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
         {"crm": foreign_client, OWNER: own_client},
         lambda service, tenant: own_client if (service, tenant) == OWNER else foreign_client,
     ):
-        oauth_world.vault.kept.clear()
-        oauth_world.vendor.requests.clear()
-        oauth_world.vendor.answers(token_response(1), token_response(2))
-        refresher = oauth_world.refresher(clients)
+        oauth_harness.vault.kept.clear()
+        oauth_harness.vendor.requests.clear()
+        oauth_harness.vendor.answers(token_response(1), token_response(2))
+        refresher = oauth_harness.refresher(clients)
         await refresher.get(*OWNER)
         await refresher.get("crm", None)
 
         names = [
-            sent_request.header("Authorization") for sent_request in oauth_world.vendor.requests
+            sent_request.header("Authorization") for sent_request in oauth_harness.vendor.requests
         ]
         assert ["Basic YTpodXNo", "Basic YjpodXNo"] == names
 
 
 @sync_and_async
-async def test_all_operations_use_the_tenants_oauth_client(world: World) -> None:
+async def test_all_operations_use_the_tenants_oauth_client(harness: Harness) -> None:
     """Refreshing a token, and checking that one exists, use the tenant's own OAuth client."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vendor.answers(token_response(2))
-    refresher = oauth_world.refresher({OWNER: client(grant=ClientCredentials())})
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vendor.answers(token_response(2))
+    refresher = oauth_harness.refresher({OWNER: client(grant=ClientCredentials())})
 
     assert await refresher.has(*OWNER)
     assert not await refresher.has("crm", None)
@@ -692,12 +698,12 @@ def test_clients_must_be_oauth_clients() -> None:
 
 
 @sync_and_async
-async def test_a_token_is_exchanged(world: World) -> None:
+async def test_a_token_is_exchanged(harness: Harness) -> None:
     """A token exchange sends another service's current OAuth token, renewed if needed."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vault.kept["idp", "acme"] = token(1, ago=7200)
-    oauth_world.vendor.answers(token_response(2), token_response(7))
-    refresher = oauth_world.refresher(
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vault.kept["idp", "acme"] = token(1, ago=7200)
+    oauth_harness.vendor.answers(token_response(2), token_response(7))
+    refresher = oauth_harness.refresher(
         {
             "idp": client(client_id="idp"),
             "crm": client(grant=TokenExchange(subject="idp"), authentication="client_secret_post"),
@@ -705,45 +711,45 @@ async def test_a_token_is_exchanged(world: World) -> None:
     )
 
     assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1", None] == oauth_world.shown_refresh_tokens()
-    assert "at-2" == oauth_world.token_requests()[1]["subject_token"]
+    assert ["rt-1", None] == oauth_harness.shown_refresh_tokens()
+    assert "at-2" == oauth_harness.token_requests()[1]["subject_token"]
 
 
 @sync_and_async
-async def test_bearer_token_can_be_exchanged(world: World) -> None:
+async def test_bearer_token_can_be_exchanged(harness: Harness) -> None:
     """A plain bearer token can be the subject token of a token exchange."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vault.kept["idp", "acme"] = Credentials.bearer("plain")
-    oauth_world.vendor.answers(token_response(7))
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vault.kept["idp", "acme"] = Credentials.bearer("plain")
+    oauth_harness.vendor.answers(token_response(7))
 
-    await oauth_world.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
+    await oauth_harness.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
 
-    assert "plain" == oauth_world.token_requests()[0]["subject_token"]
+    assert "plain" == oauth_harness.token_requests()[0]["subject_token"]
 
 
 @sync_and_async
-async def test_errors_and_events_show_no_secret(world: World) -> None:
+async def test_errors_and_events_show_no_secret(harness: Harness) -> None:
     """No error or event of a token refresher shows a token or secret that the server repeats."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    oauth_world.vendor.answers(
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    oauth_harness.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
         json_response({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
     )
 
-    error = await _raised_error(oauth_world.refresher().get(*OWNER))
+    error = await _raised_error(oauth_harness.refresher().get(*OWNER))
 
-    for shown_error in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
+    for shown_error in (str(error), repr(error), repr(harness.events), repr(error.__cause__)):
         assert "rt-1" not in shown_error
         assert "hush" not in shown_error
     assert isinstance(error, AuthorizationRequired)
 
 
 @sync_and_async
-async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> None:
+async def test_refresher_hides_secrets_and_needs_no_observers(harness: Harness) -> None:
     """A token refresher's repr shows no secret, and its observers are optional."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher(observers=None, vault=None)
-    oauth_world.vendor.otherwise = 503
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher(observers=None, vault=None)
+    oauth_harness.vendor.otherwise = 503
 
     assert "hush" not in repr(refresher.manager)
     assert repr(refresher.manager).startswith("<")
@@ -754,22 +760,22 @@ async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> N
     await refresher.rotate(*OWNER, token(1, ago=7200))
     with pytest.raises(CredentialRefreshFailed):
         await refresher.get(*OWNER)
-    oauth_world.vendor.otherwise = json_response({"error": "invalid_grant"}, 400)
+    oauth_harness.vendor.otherwise = json_response({"error": "invalid_grant"}, 400)
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
-    assert form_fields(oauth_world.vendor.requests[-1].request.body)
+    assert form_fields(oauth_harness.vendor.requests[-1].request.body)
 
 
 @sync_and_async
-async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
+async def test_wait_for_a_renewal_is_bounded(harness: Harness) -> None:
     """A caller that cannot wait for a running token renewal gets a retryable error in time."""
-    oauth_world = OAuthWorld(world, token(1, ago=7200))
-    refresher = oauth_world.refresher(patience=3)
-    gate = world.gate()
-    oauth_world.vendor.answers(gate.answering(token_response(2)))
-    first = world.start(lambda: refresher.get(*OWNER))
+    oauth_harness = OAuthHarness(harness, token(1, ago=7200))
+    refresher = oauth_harness.refresher(patience=3)
+    gate = harness.gate()
+    oauth_harness.vendor.answers(gate.answering(token_response(2)))
+    first = harness.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    world.impatient = True
+    harness.impatient = True
 
     error = await _raised_error(refresher.get(*OWNER))
 

@@ -12,9 +12,9 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
+from tests.oauth.refresher_harness import OWNER, OAuthHarness, Vault, client, token, token_response
 from tests.oauth.renewal_situations import PAST, error_of
-from tests.oauth.world import OWNER, OAuthWorld, Vault, client, token, token_response
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 
 @sync_and_async
-async def test_storing_is_tried_again(world: World) -> None:
+async def test_storing_is_tried_again(harness: Harness) -> None:
     """If the credential store is unavailable, a renewal retries storing with growing delays."""
-    oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
-    oauth_world.vendor.answers(token_response(2))
+    oauth_harness = OAuthHarness(harness, PAST)
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
+    oauth_harness.vendor.answers(token_response(2))
 
-    result = await oauth_world.refresher().get(*OWNER)
+    result = await oauth_harness.refresher().get(*OWNER)
 
-    assert result == oauth_world.kept
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
-    assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == world.sleeper.slept
+    assert result == oauth_harness.kept
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
+    assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == harness.sleeper.slept
 
 
 @sync_and_async
-async def test_unstored_token_is_not_used(world: World) -> None:
+async def test_unstored_token_is_not_used(harness: Harness) -> None:
     """A renewed token is used only once it is stored; storing it later needs no new request."""
-    oauth_world = OAuthWorld(world, PAST)
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_harness = OAuthHarness(harness, PAST)
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
     error = await error_of(refresher.get(*OWNER))
 
@@ -50,40 +50,40 @@ async def test_unstored_token_is_not_used(world: World) -> None:
     assert error.remedy.startswith("Check the credential store. moorage stores the")
     assert ("crm", True) == (error.service, error.retryable)
     assert isinstance(error.__cause__, StorageUnavailable)
-    assert PAST == oauth_world.kept
-    oauth_world.vault.failures.clear()
-    reads = oauth_world.vault.reads
+    assert PAST == oauth_harness.kept
+    oauth_harness.vault.failures.clear()
+    reads = oauth_harness.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert reads + 1 == oauth_world.vault.reads
-    assert Secret("at-2") == oauth_world.kept.access_token
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+    assert reads + 1 == oauth_harness.vault.reads
+    assert Secret("at-2") == oauth_harness.kept.access_token
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
 
 
 @sync_and_async
-async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
+async def test_storing_is_tried_while_the_claim_lasts(harness: Harness) -> None:
     """Storing a renewed token is retried until the renewal's claim expires, and no longer."""
-    oauth_world = OAuthWorld(world, PAST)
-    oauth_world.vendor.answers(world.answer_after(0.2, token_response(2)))
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_harness = OAuthHarness(harness, PAST)
+    oauth_harness.vendor.answers(harness.answer_after(0.2, token_response(2)))
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
-    await error_of(oauth_world.refresher(request_timeout=10).get(*OWNER))
+    await error_of(oauth_harness.refresher(request_timeout=10).get(*OWNER))
 
-    assert 20.0 == world.clock.now
+    assert 20.0 == harness.clock.now
 
 
 @sync_and_async
-async def test_unstored_token_is_stored_once(world: World) -> None:
+async def test_unstored_token_is_stored_once(harness: Harness) -> None:
     """A renewed token that could not be stored at once never replaces newer credentials."""
-    oauth_world = OAuthWorld(world, PAST)
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_harness = OAuthHarness(harness, PAST)
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    oauth_world.vault.failures.clear()
+    oauth_harness.vault.failures.clear()
     await refresher.get(*OWNER)
-    oauth_world.vault.kept[OWNER] = PAST
-    world.clock.advance(100)
-    oauth_world.vendor.answers(token_response(3))
+    oauth_harness.vault.kept[OWNER] = PAST
+    harness.clock.advance(100)
+    oauth_harness.vendor.answers(token_response(3))
 
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
 
@@ -91,8 +91,8 @@ async def test_unstored_token_is_stored_once(world: World) -> None:
 class ContestedVault(Vault):
     """A credential store in which another process writes just before each write."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, harness: Harness) -> None:
+        super().__init__(harness)
         self.meanwhile: list[Callable[[], Awaitable[object]]] = []
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
@@ -103,13 +103,13 @@ class ContestedVault(Vault):
 
 
 @sync_and_async
-async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
+async def test_two_callers_may_store_a_waiting_token(harness: Harness) -> None:
     """Two callers can store the same pending token at once, and both can use it."""
-    oauth_world = OAuthWorld(world)
-    oauth_world.vault = vault = ContestedVault(world)
+    oauth_harness = OAuthHarness(harness)
+    oauth_harness.vault = vault = ContestedVault(harness)
     vault.kept[OWNER] = PAST
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
     vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     vault.failures.clear()
@@ -118,35 +118,35 @@ async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     assert (
         Secret("at-2")
         == (await refresher.get(*OWNER)).access_token
-        == oauth_world.kept.access_token
+        == oauth_harness.kept.access_token
     )
     assert [] == vault.meanwhile
-    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_harness.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("by_consent", [False, True])
 @sync_and_async
-async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bool) -> None:
+async def test_newer_token_replaces_an_unstored_one(harness: Harness, by_consent: bool) -> None:
     """A newer token, in the store or from a new consent, replaces one that could not be stored."""
-    oauth_world = OAuthWorld(world, PAST)
-    refresher = oauth_world.refresher()
-    oauth_world.vendor.answers(token_response(2))
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_harness = OAuthHarness(harness, PAST)
+    refresher = oauth_harness.refresher()
+    oauth_harness.vendor.answers(token_response(2))
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    oauth_world.vault.failures.clear()
+    oauth_harness.vault.failures.clear()
     newer_credentials = token(7)
     if by_consent:
         await refresher.rotate(*OWNER, newer_credentials)
         # If the unstored token were still kept, it would replace this one.
-        oauth_world.vault.kept[OWNER] = PAST
-        world.clock.advance(100)
-        oauth_world.vendor.answers(token_response(7))
+        oauth_harness.vault.kept[OWNER] = PAST
+        harness.clock.advance(100)
+        oauth_harness.vendor.answers(token_response(7))
         assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
         return
-    oauth_world.vault.kept[OWNER] = newer_credentials
+    oauth_harness.vault.kept[OWNER] = newer_credentials
 
-    assert newer_credentials == await refresher.get(*OWNER) == oauth_world.kept
-    world.clock.advance(100)
+    assert newer_credentials == await refresher.get(*OWNER) == oauth_harness.kept
+    harness.clock.advance(100)
     assert newer_credentials == await refresher.get(*OWNER)
 
 
@@ -155,19 +155,19 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 )
 @sync_and_async
 async def test_a_first_token_that_cannot_be_stored_waits_in_memory(
-    world: World, grant: Grant
+    harness: Harness, grant: Grant
 ) -> None:
     """If a client's first token cannot be stored, the next call stores it without a new request."""
-    oauth_world = OAuthWorld(world)
-    refresher = oauth_world.refresher({"crm": client(grant=grant)})
-    oauth_world.vendor.answers(token_response(1))
-    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_harness = OAuthHarness(harness)
+    refresher = oauth_harness.refresher({"crm": client(grant=grant)})
+    oauth_harness.vendor.answers(token_response(1))
+    oauth_harness.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    oauth_world.vault.failures.clear()
-    world.clock.advance(30)
+    oauth_harness.vault.failures.clear()
+    harness.clock.advance(30)
 
     result = await refresher.get(*OWNER)
 
     assert Secret("at-1") == result.access_token
-    assert result == oauth_world.kept
-    assert 1 == len(oauth_world.token_requests())
+    assert result == oauth_harness.kept
+    assert 1 == len(oauth_harness.token_requests())

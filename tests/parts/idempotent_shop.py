@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moorage import Idempotency
-from tests.parts.world import AsyncSleeper, Clock, as_async, run
+from tests.parts.ways_of_use import AsyncSleeper, Clock, as_async, run
 
 
 class Shop:

@@ -29,7 +29,7 @@ from moorage import (
 )
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.concurrency.semaphore_slots import SlotHolders
-from tests.parts.world import Clock, FunctionFailure
+from tests.parts.ways_of_use import Clock, FunctionFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from moorage import (
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.observation.events import Event
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     AsyncSleeper,
     Clock,
     DistantStore,

@@ -15,7 +15,7 @@ from moorage import AdaptiveLimit, Bulkhead, BulkheadFull, BulkheadShrank, Confi
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from tests.parts import interrupted
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     PATIENCE,
     USES,
     Clock,

@@ -26,7 +26,7 @@ from moorage import (
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.resilience.gate_commands import Report
 from tests.parts import interrupted
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     PATIENCE,
     START,
     USES,

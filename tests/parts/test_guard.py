@@ -23,7 +23,7 @@ from moorage import (
     RateLimiter,
     RetryHandler,
 )
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     SYNC,
     USES,
     FunctionFailure,

@@ -21,7 +21,7 @@ from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.idempotency.claims import WriteRecordOnce
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, call_once, keeper
-from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_async, run
+from tests.parts.ways_of_use import Clock, EventLog, FunctionFailure, PlainStore, as_async, run
 
 
 @EVERY_USE

@@ -8,7 +8,7 @@ import pytest
 
 from moorage import ConfigurationError, Idempotency, IdempotencyConflict, OutcomeUnknown
 from tests.parts.idempotent_shop import Shop, keeper
-from tests.parts.world import as_async, run
+from tests.parts.ways_of_use import as_async, run
 
 
 class CashRegister:

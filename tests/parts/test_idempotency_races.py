@@ -9,7 +9,7 @@ import pytest
 
 from moorage import Idempotency, IdempotencyInProgress, OutcomeUnknown
 from tests.parts.idempotent_shop import BOTH, Shop, keeper
-from tests.parts.world import PATIENCE, Clock, DistantStore, run_threads
+from tests.parts.ways_of_use import PATIENCE, Clock, DistantStore, run_threads
 
 
 def test_silent_holders_key_becomes_unknown() -> None:

@@ -21,7 +21,7 @@ from tests.parts.idempotent_shop import (
     keeper,
     value_of_answer,
 )
-from tests.parts.world import Clock, DistantStore, FunctionFailure, run
+from tests.parts.ways_of_use import Clock, DistantStore, FunctionFailure, run
 
 
 @EVERY_USE

@@ -14,7 +14,7 @@ import pytest
 from moorage import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.parts.leases import HeldTokens, Leases
-from tests.parts.world import AsyncSleeper, Clock, run
+from tests.parts.ways_of_use import AsyncSleeper, Clock, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from moorage.domain.oauth.pending import PendingConsent
 from moorage.domain.oauth.token_answer import LARGEST
 from moorage.domain.signing.dpop import thumbprint
 from tests.domain.oauth.test_id_token import id_token
-from tests.parts.world import Clock
+from tests.parts.ways_of_use import Clock
 from tests.support.authorization_faults import (
     failing_answer,
     huge_answer,

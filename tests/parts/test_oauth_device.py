@@ -18,7 +18,7 @@ from moorage import (
     VendorRejected,
 )
 from tests.domain.oauth.test_id_token import id_token
-from tests.parts.world import AsyncSleeper, Clock
+from tests.parts.ways_of_use import AsyncSleeper, Clock
 from tests.support.authorization_faults import (
     failing_answer,
     late_answer,

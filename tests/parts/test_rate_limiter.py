@@ -25,7 +25,7 @@ from moorage.parts.rate_limiter import Reservation
 from moorage.testing.fakes.clock import AsyncVirtualSleeper
 from tests.adapters.raising_locks import FragileLock, Interruption
 from tests.parts import interrupted
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     START,
     USES,
     AsyncSleeper,

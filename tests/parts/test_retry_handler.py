@@ -25,7 +25,7 @@ from moorage import (
     VendorRejected,
 )
 from tests.parts import interrupted
-from tests.parts.world import (
+from tests.parts.ways_of_use import (
     PATIENCE,
     START,
     AsyncSleeper,

@@ -22,7 +22,7 @@ from moorage import (
     RetryPolicy,
 )
 from moorage.adapters.state.memory import MemoryStorage
-from tests.parts.world import AsyncSleeper, Clock, FunctionFailure
+from tests.parts.ways_of_use import AsyncSleeper, Clock, FunctionFailure
 from tests.support.examples import examples
 
 if TYPE_CHECKING:

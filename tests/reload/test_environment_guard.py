@@ -44,7 +44,7 @@ from moorage.hub.hub import AsyncHub
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing import VirtualClock
 from moorage.wiring.store_urls import aopen_storage, open_storage
-from tests.reload.world import ReloadWorld, result_of
+from tests.reload.harness import ReloadHarness, result_of
 from tests.support.servers import mariadb_url, postgres_url, redis_url
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: bool) -> Any:
+def hub(town: ReloadHarness, storage: Any, environment: str | None, *, is_async: bool) -> Any:
     """Return a hub that belongs to an environment and has one service."""
     make: Any = AsyncHub if is_async else Hub
     return make(
@@ -78,13 +78,13 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: b
 @EACH_MODE
 async def test_first_environment_that_uses_store_owns_it(is_async: bool) -> None:
     """The first environment that uses a store owns it; calls in other environments are refused."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if is_async else memory
-    await result_of(hub(world, storage, "", is_async=is_async).manager.call("vat", GET))
-    await result_of(hub(world, storage, "production", is_async=is_async).manager.call("vat", GET))
-    await result_of(hub(world, storage, "production", is_async=is_async).manager.call("vat", GET))
+    await result_of(hub(harness, storage, "", is_async=is_async).manager.call("vat", GET))
+    await result_of(hub(harness, storage, "production", is_async=is_async).manager.call("vat", GET))
+    await result_of(hub(harness, storage, "production", is_async=is_async).manager.call("vat", GET))
     for name, environment_words in (("staging", "'staging'"), ("", "not named")):
-        copied_hub = hub(world, storage, name, is_async=is_async)
+        copied_hub = hub(harness, storage, name, is_async=is_async)
         for call in (copied_hub.manager.call, copied_hub.manager.stream):
             with pytest.raises(
                 CopiedStore, match=f"but this environment is {environment_words}."
@@ -100,7 +100,7 @@ async def test_first_environment_that_uses_store_owns_it(is_async: bool) -> None
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
         assert "read" == excinfo.value.operation
 
-    assert 3 == len(world.sent)
+    assert 3 == len(harness.sent)
 
 
 def _now() -> int:
@@ -114,11 +114,11 @@ async def _return_one() -> int:
 @EACH_MODE
 async def test_rearm_allows_the_environment(is_async: bool) -> None:
     """After `rearm`, the owner and a second environment may send, but a third may not."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if is_async else memory
-    first = hub(world, storage, "production", is_async=is_async)
+    first = hub(harness, storage, "production", is_async=is_async)
     await result_of(first.manager.call("vat", GET))
-    copied_hub = hub(world, storage, "staging", is_async=is_async)
+    copied_hub = hub(harness, storage, "staging", is_async=is_async)
     with pytest.raises(CopiedStore):
         await result_of(copied_hub.manager.call("vat", GET))
 
@@ -127,17 +127,17 @@ async def test_rearm_allows_the_environment(is_async: bool) -> None:
     await result_of(copied_hub.manager.call("vat", GET))
     await result_of(first.manager.call("vat", GET))
     with pytest.raises(CopiedStore):
-        await result_of(hub(world, storage, "third", is_async=is_async).manager.call("vat", GET))
+        await result_of(hub(harness, storage, "third", is_async=is_async).manager.call("vat", GET))
     assert (
         "production" == previous_owner == await result_of((aowner if is_async else owner)(storage))
     )
-    assert 3 == len(world.sent)
+    assert 3 == len(harness.sent)
 
 
 @EACH_MODE
 async def test_environment_is_checked_once(is_async: bool) -> None:
     """A process checks its environment before its first call only, and never without a name."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
     claims: list[Any] = []
 
     class RecordingState(MemoryStorage):
@@ -151,7 +151,7 @@ async def test_environment_is_checked_once(is_async: bool) -> None:
         claims.clear()
         if name == "":
             memory = MemoryStorage()
-        guarded_hub = hub(world, storage, name, is_async=is_async)
+        guarded_hub = hub(harness, storage, name, is_async=is_async)
         for _ in range(3):
             await result_of(guarded_hub.manager.call("vat", GET))
         assert request == len(claims)
@@ -160,10 +160,10 @@ async def test_environment_is_checked_once(is_async: bool) -> None:
 @EACH_MODE
 async def test_status_does_not_rearm(is_async: bool) -> None:
     """Reading the status of a copied store does not allow the copy to send."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
     storage: Any = AsyncMemoryStorage(memory) if is_async else memory
     await result_of((arearm if is_async else rearm)(storage, "production"))
-    manager = hub(world, storage, "staging", is_async=is_async).manager
+    manager = hub(harness, storage, "staging", is_async=is_async).manager
 
     await result_of(manager.circuit_state("vat"))
 
@@ -172,13 +172,13 @@ async def test_status_does_not_rearm(is_async: bool) -> None:
             await result_of(manager.call("vat", GET))
         with pytest.raises(CopiedStore):
             await result_of(manager.run("vat", _return_one if is_async else _now))
-    assert [] == world.sent
+    assert [] == harness.sent
 
 
 @EACH_MODE
 async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None:
     """Calls continue while the store is unreadable, and stop once it names another owner."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
 
     class FailingState(MemoryStorage):
         is_away = True
@@ -191,24 +191,24 @@ async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None
     failing_state = FailingState()
     storage: Any = AsyncMemoryStorage(failing_state) if is_async else failing_state
     rearm(memory, "production")
-    manager = hub(world, storage, "staging", is_async=is_async).manager
+    manager = hub(harness, storage, "staging", is_async=is_async).manager
     for _ in range(2):
         await result_of(manager.call("vat", GET))
-    assert 2 == len(world.sent)
+    assert 2 == len(harness.sent)
 
     failing_state.is_away = False
 
     async def until_known() -> None:
         # After a failed check, the store is not checked again for some time.
-        while len(world.sent) < 100_000:
+        while len(harness.sent) < 100_000:
             await result_of(manager.call("vat", GET))
 
     with pytest.raises(CopiedStore):
         await until_known()
-    sent_before = len(world.sent)
+    sent_before = len(harness.sent)
     with pytest.raises(CopiedStore):
         await result_of(manager.call("vat", GET))
-    assert sent_before == len(world.sent)
+    assert sent_before == len(harness.sent)
 
 
 class _VirtualCore:
@@ -332,7 +332,7 @@ async def test_failed_checks_take_a_tenth_of_the_time() -> None:
 @EACH_MODE
 async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
     """The check may take half of a call's timeout, which is subtracted from the call's time."""
-    world, memory = ReloadWorld(), MemoryStorage()
+    harness, memory = ReloadHarness(), MemoryStorage()
     reports: list[float | None] = []
 
     class RecordingState(MemoryStorage):
@@ -342,10 +342,10 @@ async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
 
     for timeout, check_time in ((None, 15.0), (3.0, 1.5)):
         storage: Any = AsyncMemoryStorage(RecordingState()) if is_async else RecordingState()
-        manager = hub(world, storage, "production", is_async=is_async).manager
+        manager = hub(harness, storage, "production", is_async=is_async).manager
         await result_of(manager.call("vat", GET, timeout=timeout))
         assert check_time == pytest.approx(reports.pop(), abs=0.5)
-        fresh_manager = hub(world, storage, "production", is_async=is_async).manager
+        fresh_manager = hub(harness, storage, "production", is_async=is_async).manager
         with pytest.raises(ConfigurationError) as excinfo:
             await result_of(fresh_manager.call("vat", GET, timeout=-1))
         assert "timeout" == excinfo.value.path
@@ -368,8 +368,8 @@ async def test_environment_in_the_configuration_reveals_a_copied_database(
         fields: dict[str, Any] = {"production": {}, "staging": {}}
         return {"state": {"url": state_url, **more}, "services": services, "environments": fields}
 
-    world = ReloadWorld()
-    live_hub = world.open(source("live.db"), is_async=is_async, environment="production")
+    harness = ReloadHarness()
+    live_hub = harness.open(source("live.db"), is_async=is_async, environment="production")
     await result_of(live_hub.manager.call("vat", GET))
     shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
     for suffix in ("-wal", "-shm"):
@@ -381,15 +381,15 @@ async def test_environment_in_the_configuration_reveals_a_copied_database(
         (None, {}),
         (None, {"environment_id": "x"}),
     ):
-        guarded_hub = world.open(
+        guarded_hub = harness.open(
             source("copy.db", **state_options), is_async=is_async, environment=environment
         )
         with pytest.raises(CopiedStore):
             await result_of(guarded_hub.manager.call("vat", GET))
-    named_hub = world.open(source("copy.db", environment_id="production"), is_async=is_async)
+    named_hub = harness.open(source("copy.db", environment_id="production"), is_async=is_async)
     await result_of(named_hub.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
-    await result_of(world.open(memory, is_async=is_async).manager.call("vat", GET))
+    await result_of(harness.open(memory, is_async=is_async).manager.call("vat", GET))
 
 
 @EACH_MODE
@@ -398,7 +398,7 @@ async def test_store_of_keys_alone_belongs_to_an_environment(
     tmp_path: Path, state: dict[str, str], is_async: bool
 ) -> None:
     """A separate store of keys is guarded even if limits and circuits are in memory."""
-    world = ReloadWorld()
+    harness = ReloadHarness()
 
     def source(environment: str) -> dict[str, Any]:
         keys_url = f"sqlite:///{tmp_path}/keys.db"
@@ -407,9 +407,9 @@ async def test_store_of_keys_alone_belongs_to_an_environment(
             "services": {"vat": {"base_url": "https://vat.example"}},
         }
 
-    live_hub = world.open(source("production"), is_async=is_async)
+    live_hub = harness.open(source("production"), is_async=is_async)
     await result_of(live_hub.manager.call("vat", GET))
-    copied_hub = world.open(source("staging"), is_async=is_async)
+    copied_hub = harness.open(source("staging"), is_async=is_async)
 
     with pytest.raises(CopiedStore, match="production"):
         await result_of(copied_hub.manager.call("vat", GET))
@@ -518,16 +518,16 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) ->
 @EACH_MODE
 async def test_configured_environment_applies_to_a_store_of_the_host(*, is_async: bool) -> None:
     """The configuration's environment also applies to a store that the host passes in."""
-    world = ReloadWorld()
+    harness = ReloadHarness()
     state: Any = AsyncMemoryStorage() if is_async else MemoryStorage()
     fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
     make: Any = moorage.aopen if is_async else moorage.open
     for environment in ("production", None):
         guarded_hub = make(
-            fields, environment=environment, state=state, http=world.client(is_async=is_async)
+            fields, environment=environment, state=state, http=harness.client(is_async=is_async)
         )
         await result_of(guarded_hub.manager.call("vat", GET))
 
-    copy = make(fields, environment="staging", state=state, http=world.client(is_async=is_async))
+    copy = make(fields, environment="staging", state=state, http=harness.client(is_async=is_async))
     with pytest.raises(CopiedStore, match="production"):
         await result_of(copy.manager.call("vat", GET))

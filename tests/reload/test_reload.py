@@ -34,7 +34,7 @@ from moorage.vendors.storage.local_files import LocalFiles
 from tests.adapters.forked import run_in_forked_child
 from tests.contracts.caller import MODES, PigeonHubs
 from tests.contracts.external_sms_vendor import TextMessageVendor
-from tests.reload.world import ReloadWorld, result_of, services
+from tests.reload.harness import ReloadHarness, result_of, services
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,8 @@ async def test_next_call_uses_the_new_configuration(
     is_async: bool,
 ) -> None:
     """After a reload the next call through the same manager uses the new file."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=is_async)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=is_async)
     manager = hub.manager
     await result_of(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
@@ -71,13 +71,17 @@ async def test_next_call_uses_the_new_configuration(
 
     await result_of(manager.call("vat", GET))
     await result_of(manager.call("new", GET))
-    assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == world.sent
+    assert [
+        "https://one.example/a",
+        "https://two.example/a",
+        "https://new.example/a",
+    ] == harness.sent
     assert (("services.new",), (), ("services.vat",)) == (
         result.added,
         result.removed,
         result.changed,
     )
-    assert [result] == world.kinds(Reloaded)
+    assert [result] == harness.kinds(Reloaded)
     assert hub.manager is manager
     await result_of(hub.close())
 
@@ -88,8 +92,8 @@ async def test_invalid_file_is_not_applied(
     is_async: bool,
 ) -> None:
     """A reload refuses an invalid file and names it; calls continue with the old configuration."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=is_async)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=is_async)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -100,15 +104,15 @@ async def test_invalid_file_is_not_applied(
 
     await result_of(hub.manager.call("vat", GET))
     assert excinfo.value.path == "services.vat.speed"
-    assert ["https://one.example/a"] == world.sent
-    assert [] == world.kinds(Reloaded)
+    assert ["https://one.example/a"] == harness.sent
+    assert [] == harness.kinds(Reloaded)
 
 
 @EACH_MODE
 async def test_reload_can_name_another_file_or_mapping(tmp_path: Path, is_async: bool) -> None:
     """A reload may use another file or mapping, which later reloads then read."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=is_async)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=is_async)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")
 
     await result_of(hub.reload(other_path))
@@ -150,10 +154,10 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
 @EACH_MODE
 async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
     """A reload with another store is refused, as that store lacks the keys used so far."""
-    world = ReloadWorld()
+    harness = ReloadHarness()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
     other_state = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
-    hub = world.open(first, is_async=is_async)
+    hub = harness.open(first, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload(other_state))
@@ -166,14 +170,14 @@ async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
 async def test_limit_of_tenant_records_comes_from_the_configuration(is_async: bool) -> None:
     """The configuration limits tenants' records unless the program does; reloads keep the limit."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
-    hub = ReloadWorld().open(bounded, is_async=is_async)
+    hub = ReloadHarness().open(bounded, is_async=is_async)
     assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload({"state": {"url": "memory:"}}))
 
     assert "state.records_per_tenant" == excinfo.value.path
-    other = ReloadWorld().open(bounded, is_async=is_async, records_per_tenant=8)
+    other = ReloadHarness().open(bounded, is_async=is_async, records_per_tenant=8)
     assert 8 == other.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
 
@@ -209,7 +213,7 @@ async def test_monitoring_cannot_change(
         "services": {"vat": {"base_url": "https://vat.example"}},
         "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"},
     }
-    hub = ReloadWorld().open({**base, **first}, is_async=is_async)
+    hub = ReloadHarness().open({**base, **first}, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload({**base, **other}))
@@ -238,7 +242,7 @@ async def test_environment_cannot_change(
 ) -> None:
     """A reload with another environment is refused, as the store was checked for the first."""
     url = {"url": f"sqlite:///{tmp_path}/one.db"}
-    hub = ReloadWorld().open({"state": {**url, **first}}, is_async=is_async)
+    hub = ReloadHarness().open({"state": {**url, **first}}, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload({"state": {**url, **other}}))
@@ -246,11 +250,11 @@ async def test_environment_cannot_change(
     assert path == excinfo.value.path
     assert path in excinfo.value.remedy
     await result_of(hub.reload({"state": {**url, **first}}))
-    opened_hub = ReloadWorld().open(
+    opened_hub = ReloadHarness().open(
         {"state": {**url, **first}}, is_async=is_async, environment_id="mine"
     )
     await result_of(opened_hub.reload({"state": {**url, **other}}))
-    memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, is_async=is_async)
+    memory = ReloadHarness().open({"state": {"url": "memory:", **first}}, is_async=is_async)
     await result_of(memory.reload({"state": {"url": "memory:", **other}}))
 
 
@@ -276,14 +280,14 @@ async def test_tenant_source_cannot_change(
         {} if other is None else {"tenants_from": other},
     )
     for source, changed_source in ((first, later_source), (later_source, first)):
-        hub = ReloadWorld().open(source, is_async=is_async)
+        hub = ReloadHarness().open(source, is_async=is_async)
         with pytest.raises(ConfigurationError) as excinfo:
             await result_of(hub.reload(changed_source))
         assert paths == [
             problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
         await result_of(hub.reload(source))
-    opened_hub = ReloadWorld().open(first, is_async=is_async, tenants=None, tenants_every=None)
+    opened_hub = ReloadHarness().open(first, is_async=is_async, tenants=None, tenants_every=None)
     await result_of(opened_hub.reload(later_source))
 
 
@@ -298,7 +302,7 @@ async def test_connectors_are_usable_during_a_reload(is_async: bool) -> None:
             assert may_end.wait(30)
             return super().items()
 
-    hub = ReloadWorld().open({}, is_async=is_async)
+    hub = ReloadHarness().open({}, is_async=is_async)
     with ThreadPoolExecutor() as pool:
         reloading = pool.submit(lambda: run_reload(hub, SlowSource(), is_async=is_async))
         assert is_reading.wait(30)
@@ -321,7 +325,7 @@ async def test_store_of_keys_cannot_change(tmp_path: Path, is_async: bool) -> No
     first, other = (
         {"state": {"keys_url": f"sqlite:///{tmp_path}/{name}.db"}} for name in ("one", "two")
     )
-    hub = ReloadWorld().open(first, is_async=is_async)
+    hub = ReloadHarness().open(first, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload(other))
@@ -339,7 +343,7 @@ async def test_reload_accepts_the_hosts_tenants(is_async: bool) -> None:
         "metrics": {"url": "memory:"},
     }
     tenants = AsyncMemoryTenants() if is_async else MemoryTenants()
-    hub = ReloadWorld().open(source, is_async=is_async, tenants=tenants)
+    hub = ReloadHarness().open(source, is_async=is_async, tenants=tenants)
 
     assert () == (await result_of(hub.reload(source))).changed
 
@@ -347,7 +351,7 @@ async def test_reload_accepts_the_hosts_tenants(is_async: bool) -> None:
 @EACH_MODE
 async def test_hosts_tenant_refresh_wins(is_async: bool) -> None:
     """A refresh interval that the host passes overrides that of the file."""
-    hub = ReloadWorld().open({"tenants_from": TENANTS}, is_async=is_async, tenants_every=10.0)
+    hub = ReloadHarness().open({"tenants_from": TENANTS}, is_async=is_async, tenants_every=10.0)
 
     assert () == (await result_of(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
 
@@ -356,7 +360,7 @@ def test_hosts_store_wins() -> None:
     """If the host passes a store, a reload ignores the store in the configuration."""
     from moorage.adapters.state.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
-    hub = ReloadWorld().open({"state": {"url": "memory:"}}, is_async=False, state=MemoryStorage())
+    hub = ReloadHarness().open({"state": {"url": "memory:"}}, is_async=False, state=MemoryStorage())
 
     assert () == hub.reload({"state": {"url": "redis://elsewhere"}}).changed
 
@@ -364,7 +368,7 @@ def test_hosts_store_wins() -> None:
 @EACH_MODE
 async def test_service_state_survives_a_reload(is_async: bool) -> None:
     """The states of circuits, limits and keys survive a reload."""
-    world = ReloadWorld()
+    harness = ReloadHarness()
 
     def source(timeout: float) -> dict[str, Any]:
         limits = [{"rate": 2, "per": "day", "burst": 2}]
@@ -377,7 +381,7 @@ async def test_service_state_survives_a_reload(is_async: bool) -> None:
             }
         }
 
-    hub = world.open(source(5.0), is_async=is_async)
+    hub = harness.open(source(5.0), is_async=is_async)
     manager = hub.manager
     await result_of(manager.call("limited", GET))
     await result_of(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
@@ -393,13 +397,13 @@ async def test_service_state_survives_a_reload(is_async: bool) -> None:
     with pytest.raises(CircuitBreakerOpen):
         await result_of(manager.call("broken", GET))
     assert (await result_of(manager.call("keyed", post, idempotency_key="k"))).replayed
-    assert 3 == len(world.sent)
+    assert 3 == len(harness.sent)
 
 
 def test_thousand_calls_during_reloads() -> None:
     """During continuous reloads, calls from threads are neither lost nor repeated."""
-    world = ReloadWorld()
-    hub = world.open(_service_at("https://v0.example"), is_async=False)
+    harness = ReloadHarness()
+    hub = harness.open(_service_at("https://v0.example"), is_async=False)
     stop, loads = threading.Event(), 0
 
     def change() -> int:
@@ -420,7 +424,7 @@ def test_thousand_calls_during_reloads() -> None:
         loads = changing.result()
 
     assert 1 <= loads
-    assert sorted(answers) == sorted(world.sent)
+    assert sorted(answers) == sorted(harness.sent)
     assert [str(number) for number in range(1_000)] == [
         answer.rsplit("/", 1)[1] for answer in answers
     ]
@@ -430,22 +434,22 @@ def test_thousand_tasks_get_their_responses() -> None:
     """Calls in progress get their responses even if a reload removes their services."""
 
     async def main() -> list[str]:
-        world = ReloadWorld()
-        world.gate.clear()
-        hub = world.open(_service_at("https://old.example"), is_async=True)
+        harness = ReloadHarness()
+        harness.gate.clear()
+        hub = harness.open(_service_at("https://old.example"), is_async=True)
         calls = [
             asyncio.ensure_future(hub.manager.call("vat", Request.post(f"/{number}", json={})))
             for number in range(1_000)
         ]
-        while len(world.sent) < 1_000:  # noqa: ASYNC110 - a list says when
+        while len(harness.sent) < 1_000:  # noqa: ASYNC110 - a list says when
             await asyncio.sleep(0)
         for number in range(5):
             await hub.reload({"services": {f"other{number}": {"base_url": "https://o.example"}}})
-        world.gate.set()
+        harness.gate.set()
         answers = await asyncio.gather(*calls)
         with pytest.raises(ConfigurationError):
             await hub.manager.call("vat", GET)
-        assert 1_000 == len(world.sent)
+        assert 1_000 == len(harness.sent)
         return [answer.body.decode() for answer in answers]
 
     assert [f"https://old.example/{number}" for number in range(1_000)] == asyncio.run(main())
@@ -513,9 +517,9 @@ def test_changes_are_listed_by_path() -> None:
 
 def test_manager_replaces_its_services() -> None:
     """A manager without a hub accepts new services; if they are invalid, it keeps the old ones."""
-    world = ReloadWorld()
+    harness = ReloadHarness()
     manager = ConnectorManager(
-        [Service("a", "https://a.example")], http=world.client(is_async=False)
+        [Service("a", "https://a.example")], http=harness.client(is_async=False)
     )
     manager.call("a", GET)
     manager.reload([Service("b", "https://b.example", limits=RateLimitConfig(5))])
@@ -524,7 +528,7 @@ def test_manager_replaces_its_services() -> None:
         manager.reload([Service("c"), Service("c")])
 
     manager.call("b", GET)
-    assert ["https://a.example/a", "https://b.example/a"] == world.sent
+    assert ["https://a.example/a", "https://b.example/a"] == harness.sent
     with pytest.raises(ConfigurationError):
         manager.call("a", GET)
 
@@ -533,14 +537,14 @@ def test_manager_replaces_its_services() -> None:
 def test_child_forked_during_a_reload_can_reload(tmp_path: Path) -> None:
     """A child forked while its parent reloads can itself reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
-    world = ReloadWorld()
-    hub = world.open(path, is_async=False)
+    harness = ReloadHarness()
+    hub = harness.open(path, is_async=False)
     services(path, vat="https://two.example")
 
     def call_after_reload() -> list[str]:
         hub.reload()
         hub.manager.call("vat", GET)
-        return world.sent
+        return harness.sent
 
     held_event, finished_event = threading.Event(), threading.Event()
 
@@ -556,7 +560,7 @@ def test_child_forked_during_a_reload_can_reload(tmp_path: Path) -> None:
     finished_event.set()
     reading.join()
     hub.manager.call("vat", GET)
-    assert ["https://one.example/a"] == world.sent
+    assert ["https://one.example/a"] == harness.sent
 
 
 def _service_at(url: str) -> dict[str, Any]:

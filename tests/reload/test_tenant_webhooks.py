@@ -17,8 +17,8 @@ from moorage import (
 from moorage.adapters.entries.memory import AsyncMemoryInbox, MemoryInbox
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.reload.test_tenants import EACH_MODE, TenantWorld
-from tests.reload.world import result_of
+from tests.reload.harness import result_of
+from tests.reload.test_tenants import EACH_MODE, TenantHarness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Processes(TenantWorld):
+class Processes(TenantHarness):
     """Processes that share tenants, an inbox, and a vendor at which a tenant has an account.
 
     Attributes:

@@ -24,7 +24,7 @@ from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpCl
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.testing.sandboxes.sms.vonage import VonageSandbox
 from moorage.wiring.store_urls import aopen_tenants, open_tenants
-from tests.reload.world import result_of
+from tests.reload.harness import result_of
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class TenantWorld:
+class TenantHarness:
     """A hub that looks up its tenants, and the vendors that it calls.
 
     Attributes:
@@ -97,7 +97,7 @@ class TenantWorld:
 
 
 class _SyncPort:
-    def __init__(self, landlord: TenantWorld) -> None:
+    def __init__(self, landlord: TenantHarness) -> None:
         self.landlord = landlord
 
     def version(self, tenant: str, /) -> Any:
@@ -111,7 +111,7 @@ class _SyncPort:
 
 
 class _AsyncPort:
-    def __init__(self, landlord: TenantWorld) -> None:
+    def __init__(self, landlord: TenantHarness) -> None:
         self.landlord = landlord
 
     async def version(self, tenant: str, /) -> Any:
@@ -129,72 +129,72 @@ async def test_secret_that_becomes_readable_is_used_without_a_restart(
     tmp_path: Path, is_async: bool
 ) -> None:
     """A tenant whose secret could not be read works seconds after the secret can be read."""
-    world = TenantWorld(is_async=is_async)
+    harness = TenantHarness(is_async=is_async)
     secret = tmp_path / "vonage-key"
-    account = {**world.a_vonage(), "credentials": f"secret://file/{secret}"}
-    world.tenants.put("acme", {"vendors": {"vonage": account}, "sms": {"vendor": "vonage"}})
+    account = {**harness.a_vonage(), "credentials": f"secret://file/{secret}"}
+    harness.tenants.put("acme", {"vendors": {"vonage": account}, "sms": {"vendor": "vonage"}})
 
     with pytest.raises(ConfigurationError) as refused:
-        await world.send("acme")
+        await harness.send("acme")
     assert refused.value.retryable
-    secret.write_text(world.vonage.api_secret)
-    world.clock.advance(10)
+    secret.write_text(harness.vonage.api_secret)
+    harness.clock.advance(10)
 
-    assert "acme.vonage" == (await world.send("acme")).ref.account
+    assert "acme.vonage" == (await harness.send("acme")).ref.account
 
 
 @EACH_MODE
 async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None:
     """A tenant's changed account is used within seconds; data at the old one stays reachable."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put(
-        "acme", {"vendors": {"twilio": world.a_twilio()}, "sms": {"vendor": "twilio"}}
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put(
+        "acme", {"vendors": {"twilio": harness.a_twilio()}, "sms": {"vendor": "twilio"}}
     )
-    first = await world.send("acme")
-    world.tenants.put(
+    first = await harness.send("acme")
+    harness.tenants.put(
         "acme",
         {
-            "vendors": {"twilio": world.a_twilio(), "vonage": world.a_vonage()},
+            "vendors": {"twilio": harness.a_twilio(), "vonage": harness.a_vonage()},
             "sms": {"vendor": "vonage"},
         },
     )
 
-    assert "acme.twilio" == (await world.send("acme")).ref.account
-    world.clock.advance(10.0)
-    assert "acme.vonage" == (await world.send("acme")).ref.account
-    assert first.ref == (await result_of(world.hub.sms("acme").get(first.ref))).ref
+    assert "acme.twilio" == (await harness.send("acme")).ref.account
+    harness.clock.advance(10.0)
+    assert "acme.vonage" == (await harness.send("acme")).ref.account
+    assert first.ref == (await result_of(harness.hub.sms("acme").get(first.ref))).ref
 
-    world.tenants.put(
-        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    harness.tenants.put(
+        "acme", {"vendors": {"vonage": harness.a_vonage()}, "sms": {"vendor": "vonage"}}
     )
-    world.clock.advance(10.0)
+    harness.clock.advance(10.0)
     with pytest.raises(InvalidData, match="account configured while"):
-        await result_of(world.hub.sms("acme").get(first.ref))
+        await result_of(harness.hub.sms("acme").get(first.ref))
 
 
 @EACH_MODE
 async def test_look_ups_are_cached(is_async: bool) -> None:
     """Known and unknown tenants are looked up once per refresh interval."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put("acme", {})
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put("acme", {})
     for _ in range(3):
-        assert "twilio" == (await world.send("acme")).ref.account
-    await world.send(None)
-    assert 1 == world.asked
+        assert "twilio" == (await harness.send("acme")).ref.account
+    await harness.send(None)
+    assert 1 == harness.asked
 
-    world.clock.advance(10.0)
-    await world.send("acme")
-    await world.send("acme")
-    assert 2 == world.asked
+    harness.clock.advance(10.0)
+    await harness.send("acme")
+    await harness.send("acme")
+    assert 2 == harness.asked
 
 
 @EACH_MODE
 async def test_unknown_or_invalid_tenant_raises_error_with_its_path(is_async: bool) -> None:
     """An unknown or invalid tenant raises an error with the tenant's path; other tenants work."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put("fine", {})
-    world.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
-    world.tenants.put("none", {"sms": {"vendor": "nobody"}})
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put("fine", {})
+    harness.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
+    harness.tenants.put("none", {"sms": {"vendor": "nobody"}})
     for tenant, path in (
         ("stranger", "tenants.stranger"),
         ("acme", "tenants.acme.vendors.twilio"),
@@ -202,51 +202,53 @@ async def test_unknown_or_invalid_tenant_raises_error_with_its_path(is_async: bo
     ):
         for _ in range(2):
             with pytest.raises(ConfigurationError) as excinfo:
-                await world.send(tenant)
+                await harness.send(tenant)
             assert str(excinfo.value.path).startswith(path)
-    assert "The tenant is not configured." == (await _refusal_of(world, "stranger")).message
-    assert "Correct the tenant's name, or store a" in (await _refusal_of(world, "stranger")).remedy
+    assert "The tenant is not configured." == (await _refusal_of(harness, "stranger")).message
+    assert (
+        "Correct the tenant's name, or store a" in (await _refusal_of(harness, "stranger")).remedy
+    )
     with pytest.raises(InvalidData) as unnamed_excinfo:
-        await world.send("\n")
+        await harness.send("\n")
     assert "tenant" == unnamed_excinfo.value.field
 
-    assert "twilio" == (await world.send("fine")).ref.account
-    assert "twilio" == (await world.send(None)).ref.account
-    world.tenants.put("acme", {})
-    world.clock.advance(10.0)
-    assert "twilio" == (await world.send("acme")).ref.account
-    world.tenants.remove("acme")
-    world.clock.advance(10.0)
+    assert "twilio" == (await harness.send("fine")).ref.account
+    assert "twilio" == (await harness.send(None)).ref.account
+    harness.tenants.put("acme", {})
+    harness.clock.advance(10.0)
+    assert "twilio" == (await harness.send("acme")).ref.account
+    harness.tenants.remove("acme")
+    harness.clock.advance(10.0)
     with pytest.raises(ConfigurationError):
-        await world.send("acme")
+        await harness.send("acme")
 
 
-async def _refusal_of(world: TenantWorld, tenant: str) -> ConfigurationError:
+async def _refusal_of(harness: TenantHarness, tenant: str) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as excinfo:
-        await world.send(tenant)
+        await harness.send(tenant)
     return excinfo.value
 
 
 @EACH_MODE
 async def test_data_of_a_person_can_be_exported_and_erased_at_a_tenant(is_async: bool) -> None:
     """A person's data can be exported and erased at a tenant's own account."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put(
-        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put(
+        "acme", {"vendors": {"vonage": harness.a_vonage()}, "sms": {"vendor": "vonage"}}
     )
 
-    receipt = await result_of(world.hub.sms("acme", subject="customer-ada").send(MESSAGE))
+    receipt = await result_of(harness.hub.sms("acme", subject="customer-ada").send(MESSAGE))
 
     assert "acme.vonage" == receipt.ref.account
     with pytest.raises(InvalidData) as excinfo:
-        world.hub.sms("acme", subject="")
+        harness.hub.sms("acme", subject="")
     assert "subject" == excinfo.value.field
 
 
 @EACH_MODE
 async def test_result_of_the_tenant_port_that_is_no_table_is_refused(is_async: bool) -> None:
     """A result of the tenant port that is not a table is refused."""
-    world = TenantWorld(is_async=is_async)
+    harness = TenantHarness(is_async=is_async)
 
     class InvalidTenants(MemoryTenants):
         def version(self, tenant: str, /) -> int | None:
@@ -255,107 +257,109 @@ async def test_result_of_the_tenant_port_that_is_no_table_is_refused(is_async: b
         def tables(self, tenant: str, /) -> Any:
             return ["none"]
 
-    world.tenants = InvalidTenants()
+    harness.tenants = InvalidTenants()
     with pytest.raises(ConfigurationError, match="The value is a list, not a table"):
-        await world.send("acme")
+        await harness.send("acme")
 
 
 @EACH_MODE
 async def test_cached_tenants_keep_their_accounts_during_an_outage(is_async: bool) -> None:
     """During an outage cached tenants keep their accounts; others get an error with the reason."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put(
-        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put(
+        "acme", {"vendors": {"vonage": harness.a_vonage()}, "sms": {"vendor": "vonage"}}
     )
-    await world.send("acme")
-    world.broken = OSError("the database of password hunter2")
-    world.clock.advance(10.0)
+    await harness.send("acme")
+    harness.broken = OSError("the database of password hunter2")
+    harness.clock.advance(10.0)
 
-    assert "acme.vonage" == (await world.send("acme")).ref.account
+    assert "acme.vonage" == (await harness.send("acme")).ref.account
     with pytest.raises(StorageUnavailable) as excinfo:
-        await world.send("other")
+        await harness.send("other")
     assert "hunter2" not in str(excinfo.value)
 
 
 @EACH_MODE
 async def test_looked_up_tenant_takes_precedence_over_the_configuration(is_async: bool) -> None:
     """A tenant may be in the configuration; its looked-up accounts take precedence."""
-    world = TenantWorld(is_async=is_async)
-    fields = {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
-    source = {"vendors": {"twilio": world.a_twilio()}, "tenants": {"acme": fields}}
-    await result_of(world.hub.reload(source))
+    harness = TenantHarness(is_async=is_async)
+    fields = {"vendors": {"vonage": harness.a_vonage()}, "sms": {"vendor": "vonage"}}
+    source = {"vendors": {"twilio": harness.a_twilio()}, "tenants": {"acme": fields}}
+    await result_of(harness.hub.reload(source))
 
-    assert "acme.vonage" == (await world.send("acme")).ref.account
-    world.tenants.put("acme", {"sms": {"vendor": "twilio"}})
-    world.clock.advance(10.0)
-    assert "twilio" == (await world.send("acme")).ref.account
-    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
-    world.clock.advance(10.0)
-    assert "acme.vonage" == (await world.send("acme")).ref.account
+    assert "acme.vonage" == (await harness.send("acme")).ref.account
+    harness.tenants.put("acme", {"sms": {"vendor": "twilio"}})
+    harness.clock.advance(10.0)
+    assert "twilio" == (await harness.send("acme")).ref.account
+    harness.tenants.put("acme", {"vendors": {"vonage": harness.a_vonage()}})
+    harness.clock.advance(10.0)
+    assert "acme.vonage" == (await harness.send("acme")).ref.account
 
 
 @EACH_MODE
 async def test_shared_configuration_changes_for_tenants(is_async: bool) -> None:
     """A reload applies to tenants in the cache without another look-up."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put("acme", {})
-    await world.send("acme")
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put("acme", {})
+    await harness.send("acme")
     await result_of(
-        world.hub.reload({"vendors": {"other": {"kind": "twilio", **world.a_twilio()}}})
+        harness.hub.reload({"vendors": {"other": {"kind": "twilio", **harness.a_twilio()}}})
     )
 
-    assert "other" == (await world.send("acme")).ref.account
-    assert 1 == world.asked
+    assert "other" == (await harness.send("acme")).ref.account
+    assert 1 == harness.asked
 
 
 @EACH_MODE
 async def test_accounts_of_tenants_are_found(is_async: bool) -> None:
     """After a look-up, the hub finds a tenant's account by its name."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put("acme", {"vendors": {"vonage": harness.a_vonage()}})
 
-    await result_of(world.hub.look_up("acme"))
+    await result_of(harness.hub.look_up("acme"))
 
-    assert "vonage" == world.hub.account("acme.vonage").vendor.name
+    assert "vonage" == harness.hub.account("acme.vonage").vendor.name
     with pytest.raises(ConfigurationError):
-        await result_of(world.hub.look_up("stranger"))
+        await result_of(harness.hub.look_up("stranger"))
 
 
 async def test_accounts_stay_available_during_a_refresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """During a refresh, a webhook in another thread still finds its account."""
-    world = TenantWorld(is_async=False)
-    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
-    world.hub.look_up("acme")
-    previous_account = world.hub.account("acme.vonage")
+    harness = TenantHarness(is_async=False)
+    harness.tenants.put("acme", {"vendors": {"vonage": harness.a_vonage()}})
+    harness.hub.look_up("acme")
+    previous_account = harness.hub.account("acme.vonage")
     results: list[Any] = []
     make: Any = HubRuntime.dispatcher_of_tenant
 
     def dispatcher_of_tenant(*value: Any) -> Any:
-        results.append(world.hub.account("acme.vonage"))
+        results.append(harness.hub.account("acme.vonage"))
         return make(*value)
 
     monkeypatch.setattr(HubRuntime, "dispatcher_of_tenant", dispatcher_of_tenant)
-    world.tenants.put("acme", {"vendors": {"vonage": {**world.a_vonage(), "sender": "OTHER"}}})
-    world.clock.advance(10.0)
-    world.hub.look_up("acme")
+    harness.tenants.put("acme", {"vendors": {"vonage": {**harness.a_vonage(), "sender": "OTHER"}}})
+    harness.clock.advance(10.0)
+    harness.hub.look_up("acme")
 
     assert [previous_account] == results
-    assert "OTHER" == world.hub.account("acme.vonage").vendor.sender
+    assert "OTHER" == harness.hub.account("acme.vonage").vendor.sender
 
 
 @EACH_MODE
 async def test_account_names_are_unambiguous(is_async: bool) -> None:
     """An account name with a dot is refused, as it could be another tenant's account."""
-    world = TenantWorld(is_async=is_async)
-    world.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **world.a_vonage()}}})
-    world.tenants.put("acme.fr", {"vendors": {"vonage": world.a_vonage()}})
+    harness = TenantHarness(is_async=is_async)
+    harness.tenants.put(
+        "acme", {"vendors": {"fr.vonage": {"kind": "vonage", **harness.a_vonage()}}}
+    )
+    harness.tenants.put("acme.fr", {"vendors": {"vonage": harness.a_vonage()}})
     with pytest.raises(ConfigurationError, match="The name contains a dot") as excinfo:
-        await result_of(world.hub.look_up("acme"))
+        await result_of(harness.hub.look_up("acme"))
     assert 'tenants.acme.vendors."fr.vonage"' == excinfo.value.path
-    await result_of(world.hub.look_up("acme.fr"))
-    assert {"acme.fr"} == world.hub.account("acme.fr.vonage").tenants
+    await result_of(harness.hub.look_up("acme.fr"))
+    assert {"acme.fr"} == harness.hub.account("acme.fr.vonage").tenants
 
 
 async def test_all_threads_share_one_token_refresher_per_hub(tmp_path: Path) -> None:
@@ -394,11 +398,11 @@ async def test_all_threads_share_one_token_refresher_per_hub(tmp_path: Path) -> 
 async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of cached tenants is bounded."""
     monkeypatch.setattr("moorage.services.contracts.tenants._MOST_TENANTS", 2)
-    world = TenantWorld(is_async=is_async)
+    harness = TenantHarness(is_async=is_async)
     for number in range(5):
-        world.tenants.put(f"t{number}", {})
-        await world.send(f"t{number}")
-    tenants_by_name = world.hub._live.tenants.cached_dispatcher  # noqa: SLF001 - nothing else tells
+        harness.tenants.put(f"t{number}", {})
+        await harness.send(f"t{number}")
+    tenants_by_name = harness.hub._live.tenants.cached_dispatcher  # noqa: SLF001 - nothing else tells
     assert [3, 4] == [number for number in range(5) if tenants_by_name(f"t{number}") is not None]
 
 
@@ -549,13 +553,15 @@ _made = _NewTenants
 
 def test_another_tenants_account_is_not_available() -> None:
     """A tenant cannot use an account that belongs to other tenants only."""
-    world = TenantWorld(is_async=False)
-    other_tenant = {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
-    world.hub.reload({"vendors": {"twilio": world.a_twilio()}, "tenants": {"other": other_tenant}})
-    world.tenants.put("acme", {})
-    world.hub.look_up("acme")
+    harness = TenantHarness(is_async=False)
+    other_tenant = {"vendors": {"vonage": harness.a_vonage()}, "sms": {"vendor": "vonage"}}
+    harness.hub.reload(
+        {"vendors": {"twilio": harness.a_twilio()}, "tenants": {"other": other_tenant}}
+    )
+    harness.tenants.put("acme", {})
+    harness.hub.look_up("acme")
 
-    dispatcher = world.hub._live.tenants.cached_dispatcher("acme")  # noqa: SLF001 - nothing else tells
+    dispatcher = harness.hub._live.tenants.cached_dispatcher("acme")  # noqa: SLF001 - nothing else tells
 
     assert ["twilio"] == list(dispatcher.directory.accounts)
     assert HubConfiguration().changes(HubConfiguration()).changed == ()

@@ -27,7 +27,7 @@ from moorage.hub.audit import AuditTrail
 from moorage.hub.origin import Origin
 from moorage.hub.reloading import AsyncConfigurationWatch, ConfigurationWatch
 from tests.adapters.forked import run_in_forked_child
-from tests.reload.world import ReloadWorld, result_of, services
+from tests.reload.harness import ReloadHarness, result_of, services
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class EventRecorder:
 @EITHER
 async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
     """A check does not read an unchanged configuration file, and reports an invalid one once."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=is_async)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=is_async)
     watch = hub.watch()
 
     assert await result_of(watch.check()) is None
@@ -86,28 +86,28 @@ async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
     path.write_text("[services.vat]\nspeed = 1\n")
     assert await result_of(watch.check()) is None
     assert await result_of(watch.check()) is None
-    (failed_event,) = world.kinds(ReloadFailed)
+    (failed_event,) = harness.kinds(ReloadFailed)
     path.unlink()
     assert await result_of(watch.check()) is None
     assert ("configuration", "services.vat.speed") == (
         failed_event.service,
         vars_of(failed_event)["path"],
     )
-    assert 2 == len(world.kinds(ReloadFailed))
+    assert 2 == len(harness.kinds(ReloadFailed))
 
     services(path, vat="https://three.example")
     assert ("services.vat",) == (await result_of(watch.check())).changed
     assert () == (await result_of(watch.check(anyway=True))).changed
     await result_of(hub.manager.call("vat", Request.get("/a")))
-    assert ["https://three.example/a"] == world.sent
+    assert ["https://three.example/a"] == harness.sent
 
 
 @EITHER
 async def test_watch_follows_the_hub_to_another_file(tmp_path: Path, is_async: bool) -> None:
     """After a reload from another file, the watch looks at that file."""
-    world, first_path = ReloadWorld(), services(tmp_path / "a.toml", vat="https://one.example")
+    harness, first_path = ReloadHarness(), services(tmp_path / "a.toml", vat="https://one.example")
     second_path = services(tmp_path / "b.toml", vat="https://two.example")
-    hub = world.open(first_path, is_async=is_async)
+    hub = harness.open(first_path, is_async=is_async)
     watch = hub.watch()
 
     await result_of(hub.reload(second_path))
@@ -117,7 +117,7 @@ async def test_watch_follows_the_hub_to_another_file(tmp_path: Path, is_async: b
     services(second_path, vat="https://four.example")
     assert ("services.vat",) == (await result_of(watch.check())).changed
     await result_of(hub.manager.call("vat", Request.get("/a")))
-    assert ["https://four.example/a"] == world.sent
+    assert ["https://four.example/a"] == harness.sent
 
 
 @EITHER
@@ -127,7 +127,7 @@ async def test_file_stays_the_same_in_another_working_directory(
     """A process that changes its working directory goes on reading the file that it opened."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     monkeypatch.chdir(tmp_path)
-    hub = ReloadWorld().open("moorage.toml", is_async=is_async)
+    hub = ReloadHarness().open("moorage.toml", is_async=is_async)
     watch = hub.watch()
     monkeypatch.chdir("/")
 
@@ -139,16 +139,16 @@ async def test_file_stays_the_same_in_another_working_directory(
 @EITHER
 async def test_reload_is_tried_again_after_an_outage(tmp_path: Path, is_async: bool) -> None:
     """A change that the audit trail could not record is applied once the trail is back."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
     storage = _AuditWithOutage(tmp_path / "audit.jsonl")
-    hub = world.open(path, is_async=is_async, audit=AuditTrail(storage))
+    hub = harness.open(path, is_async=is_async, audit=AuditTrail(storage))
     watch = hub.watch()
     services(path, vat="https://two.example")
 
     storage.is_away = True
     assert await result_of(watch.check()) is None
     assert await result_of(watch.check()) is None
-    assert 2 == len(world.kinds(ReloadFailed))
+    assert 2 == len(harness.kinds(ReloadFailed))
     storage.is_away = False
 
     assert ("services.vat",) == (await result_of(watch.check())).changed
@@ -160,15 +160,15 @@ async def test_reload_is_tried_again_after_an_unreadable_secret(
     tmp_path: Path, is_async: bool
 ) -> None:
     """A file whose secret is not readable yet is read again at each check until it is."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=is_async)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=is_async)
     watch = hub.watch()
     content = path.read_text()
     path.write_text(f'{content}\ncredentials = "secret://file/vat-key"\n')
 
     assert await result_of(watch.check()) is None
     assert await result_of(watch.check()) is None
-    assert 2 == len(world.kinds(ReloadFailed))
+    assert 2 == len(harness.kinds(ReloadFailed))
     (tmp_path / "vat-key").write_text("a-key-of-the-vat-service")
 
     assert ("services.vat",) == (await result_of(watch.check())).changed
@@ -296,7 +296,7 @@ async def test_signal_that_is_listed_twice_gets_its_handler_back(
 ) -> None:
     """If a watch lists a signal twice, its end still restores the handler from before the watch."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = ReloadWorld().open(path, is_async=is_async).watch(signals=[signal.SIGHUP] * 2)
+    watch = ReloadHarness().open(path, is_async=is_async).watch(signals=[signal.SIGHUP] * 2)
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     if is_async:
@@ -312,7 +312,7 @@ async def test_signal_that_is_listed_twice_gets_its_handler_back(
 def test_watch_without_a_thread_is_refused(tmp_path: Path) -> None:
     """If the system refuses the thread of a watch, the previous handler of its signal stays."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = ReloadWorld().open(path, is_async=False).watch(signals=[signal.SIGHUP])
+    watch = ReloadHarness().open(path, is_async=False).watch(signals=[signal.SIGHUP])
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     with no_new_threads(), pytest.raises(LocalFailure, match="another thread"), watch:
@@ -322,8 +322,8 @@ def test_watch_without_a_thread_is_refused(tmp_path: Path) -> None:
 
 async def test_reload_without_a_thread_happens_neither_now_nor_later(tmp_path: Path) -> None:
     """If the system refuses the thread of a reload, no later thread performs the reload."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, is_async=True)
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = harness.open(path, is_async=True)
     services(path, vat="https://two.example")
 
     # A pool without a free thread, as in a process that has just started.
@@ -333,7 +333,7 @@ async def test_reload_without_a_thread_happens_neither_now_nor_later(tmp_path: P
     await asyncio.to_thread(int)
 
     await hub.manager.call("vat", Request.get("/a"))
-    assert ["https://one.example/a"] == world.sent
+    assert ["https://one.example/a"] == harness.sent
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
@@ -356,8 +356,8 @@ async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unusable", [signal.SIGKILL, 999, "HUP"])
 async def test_unusable_signal_is_refused(tmp_path: Path, is_async: bool, unusable: Any) -> None:
     """An unusable signal is refused, and the previous handlers are restored."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGHUP, unusable])
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = harness.open(path, is_async=is_async).watch(signals=[signal.SIGHUP, unusable])
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -374,8 +374,8 @@ async def test_signal_handled_outside_python_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal whose handler is not Python's is refused, as the handler could not be restored."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = harness.open(path, is_async=is_async).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     previous_handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
     with monkeypatch.context() as around:
@@ -390,8 +390,8 @@ async def test_signal_handled_outside_python_is_refused(
 
 async def test_cancellation_while_watching_ends_raises_cancelled_error(tmp_path: Path) -> None:
     """A task cancelled while it waits for the end of watching raises CancelledError."""
-    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, is_async=True).watch()
+    harness, path = ReloadHarness(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = harness.open(path, is_async=True).watch()
     await watch.__aenter__()
     leaving_task = asyncio.ensure_future(watch.__aexit__(None, None, None))
     await asyncio.sleep(0)

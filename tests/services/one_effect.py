@@ -13,7 +13,7 @@ from moorage import (
 from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
-    from tests.support.modes import AwaitedManager, World
+    from tests.support.modes import AwaitedManager, Harness
 
 LEASE = 35.0
 """The lease of a claim in seconds: a call's deadline plus five."""
@@ -41,22 +41,22 @@ async def charge(
 
 
 async def crash(
-    world: World, manager: AwaitedManager, *, sent: bool, request: Request = POST
+    harness: Harness, manager: AwaitedManager, *, sent: bool, request: Request = POST
 ) -> None:
     """Simulate a process that dies before or after its request is sent, without any clean-up."""
-    world.store.is_deaf = True
+    harness.store.is_deaf = True
     if sent:
-        world.vendor.answers(Interruption())
+        harness.vendor.answers(Interruption())
         died_class: type[BaseException] = Interruption
     else:
         # The admission with the sent mark is the second trip.
-        world.store.fails_at[len(world.store.commands) + 2] = Interruption()
+        harness.store.fails_at[len(harness.store.commands) + 2] = Interruption()
         died_class = Interruption
     with pytest.raises(died_class):
         await charge(manager, request)
-    world.store.is_deaf = False
+    harness.store.is_deaf = False
 
 
-def over_one_store(world: World, *services: Service, **ports: Any) -> AwaitedManager:
+def over_one_store(harness: Harness, *services: Service, **ports: Any) -> AwaitedManager:
     """Return a manager, sync or async, whose store records the commands that it gets."""
-    return world.watched(*services, state=world.of_mode(world.store), **ports)
+    return harness.watched(*services, state=harness.of_mode(harness.store), **ports)

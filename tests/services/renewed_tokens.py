@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage import Credentials, Service
 
 if TYPE_CHECKING:
-    from tests.support.modes import World
+    from tests.support.modes import Harness
 
 
 def vat(**options: object) -> Service:
@@ -19,8 +19,8 @@ def vat(**options: object) -> Service:
 class Provider:
     """A credential provider whose bearer token is `token-0`, then `token-1`, and so on."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self.number = 0
         self.asked: list[tuple[str, str | None]] = []
         self.refreshed: list[str] = []
@@ -43,8 +43,8 @@ class Provider:
         assert (service, tenant) in self.asked
         assert stale.secret is not None
         self.refreshed.append(stale.secret.reveal())
-        await self._world.yield_to_tasks()
-        self._world.clock.advance(self.slow)
+        await self._harness.yield_to_tasks()
+        self._harness.clock.advance(self.slow)
         if self.fails is not None:
             raise self.fails
         self.number += 1

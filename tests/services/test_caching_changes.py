@@ -28,7 +28,7 @@ from tests.support.caching import (
     Provider,
     vat,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ from tests.support.modes import World, sync_and_async
 @pytest.mark.parametrize("status", [200, 201, 204, 303])
 @sync_and_async
 async def test_write_removes_the_cached_response(
-    world: World, request_: Request, status: int
+    harness: Harness, request_: Request, status: int
 ) -> None:
     """A write that succeeded or may have succeeded removes the cached response of its URL."""
-    world.vendor.answers(FRESH_RESPONSE, status, NEWER)
-    manager = world.manager(vat(classify=None))
+    harness.vendor.answers(FRESH_RESPONSE, status, NEWER)
+    manager = harness.manager(vat(classify=None))
     await manager.call("vat", GET)
 
     try:
@@ -59,19 +59,19 @@ async def test_write_removes_the_cached_response(
 
 
 @sync_and_async
-async def test_write_removes_urls_that_its_response_names(world: World) -> None:
+async def test_write_removes_urls_that_its_response_names(harness: Harness) -> None:
     """A write also removes cached responses of same-origin URLs that its response headers name."""
     location_headers = {
         "Location": "rates/7",
         "Content-Location": "https://vat.example/v1/rates/8",
     }
-    world.vendor.otherwise = FRESH_RESPONSE
-    manager = world.manager(vat())
+    harness.vendor.otherwise = FRESH_RESPONSE
+    manager = harness.manager(vat())
     paths = ("/rates/7", "/rates/8", "/rates/9")
     for path in paths:
         await manager.call("vat", Request.get(path))
 
-    world.vendor.answers(Response(201, location_headers))
+    harness.vendor.answers(Response(201, location_headers))
     await manager.call("vat", Request.post("/rates", json={}))
     cached_flags = [(await manager.call("vat", Request.get(path))).cached for path in paths]
 
@@ -79,23 +79,23 @@ async def test_write_removes_urls_that_its_response_names(world: World) -> None:
 
 
 @sync_and_async
-async def test_write_removes_its_content_location(world: World) -> None:
+async def test_write_removes_its_content_location(harness: Harness) -> None:
     """A write whose response has only `Content-Location` removes that URL's cached response."""
-    world.vendor.otherwise = FRESH_RESPONSE
-    manager = world.manager(vat())
+    harness.vendor.otherwise = FRESH_RESPONSE
+    manager = harness.manager(vat())
     await manager.call("vat", Request.get("/rates/8"))
 
-    world.vendor.answers(Response(200, {"Content-Location": "/v1/rates/8"}))
+    harness.vendor.answers(Response(200, {"Content-Location": "/v1/rates/8"}))
     await manager.call("vat", Request.post("/rates", json={}))
 
     assert not (await manager.call("vat", Request.get("/rates/8"))).cached
 
 
 @sync_and_async
-async def test_reading_stream_keeps_the_cache(world: World) -> None:
+async def test_reading_stream_keeps_the_cache(harness: Harness) -> None:
     """A GET that is read as a stream does not invalidate cached responses."""
-    world.vendor.otherwise = FRESH_RESPONSE
-    manager = world.manager(vat())
+    harness.vendor.otherwise = FRESH_RESPONSE
+    manager = harness.manager(vat())
     await manager.call("vat", GET)
 
     async with await manager.stream("vat", GET) as stream:
@@ -108,12 +108,12 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
     "location", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
 )
 @sync_and_async
-async def test_write_keeps_foreign_urls(world: World, location: str) -> None:
+async def test_write_keeps_foreign_urls(harness: Harness, location: str) -> None:
     """A write to one origin does not remove cached responses of another origin."""
-    cache = FaultyCache(world)
-    world.vendor.answers(Response(201, {"Location": location}))
+    cache = FaultyCache(harness)
+    harness.vendor.answers(Response(201, {"Location": location}))
 
-    await world.manager(vat(), cache=world.of_mode(cache)).call("vat", Request.post("/rates"))
+    await harness.manager(vat(), cache=harness.of_mode(cache)).call("vat", Request.post("/rates"))
 
     assert ["delete"] == cache.asked
 
@@ -129,11 +129,11 @@ async def test_write_keeps_foreign_urls(world: World, location: str) -> None:
 )
 @sync_and_async
 async def test_possible_write_removes_the_cached_response(
-    world: World, answer: Any, forgets: object
+    harness: Harness, answer: Any, forgets: object
 ) -> None:
     """A write whose response is lost removes the cached response; a rejected write does not."""
-    world.vendor.answers(FRESH_RESPONSE, answer, NEWER)
-    manager = world.manager(vat())
+    harness.vendor.answers(FRESH_RESPONSE, answer, NEWER)
+    manager = harness.manager(vat())
     await manager.call("vat", GET)
 
     with pytest.raises((ConnectionFailed, VendorFailed, VendorRejected)):
@@ -143,13 +143,13 @@ async def test_possible_write_removes_the_cached_response(
 
 
 @sync_and_async
-async def test_any_write_removes_the_cached_response(world: World) -> None:
+async def test_any_write_removes_the_cached_response(harness: Harness) -> None:
     """Streamed and hedged writes, and writes to an uncached endpoint, remove cached responses."""
     read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
     write = Endpoint("write", "PUT", "/rates", idempotent=True)
-    world.vendor.otherwise = FRESH_RESPONSE
+    harness.vendor.otherwise = FRESH_RESPONSE
     service = vat(cache=None, endpoints=(read, write), hedge=HedgeConfig(5.0))
-    manager = world.manager(service)
+    manager = harness.manager(service)
 
     async def call() -> None:
         await manager.call("vat", Request.put("/rates", body=b""))
@@ -168,15 +168,15 @@ async def test_any_write_removes_the_cached_response(world: World) -> None:
 
 
 @sync_and_async
-async def test_unsent_write_keeps_the_cache(world: World) -> None:
+async def test_unsent_write_keeps_the_cache(harness: Harness) -> None:
     """A write that was not sent removes nothing from the cache."""
-    cache = FaultyCache(world)
-    provider = Provider(world)
+    cache = FaultyCache(harness)
+    provider = Provider(harness)
     provider.missing = True
-    manager = world.manager(
+    manager = harness.manager(
         vat(needs_credentials=True),
-        credentials=world.of_mode(provider),
-        cache=world.of_mode(cache),
+        credentials=harness.of_mode(provider),
+        cache=harness.of_mode(cache),
     )
 
     with pytest.raises(CredentialNotFound):
@@ -186,16 +186,16 @@ async def test_unsent_write_keeps_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_rejected_repeat_of_a_possible_write_is_raised(world: World) -> None:
+async def test_rejected_repeat_of_a_possible_write_is_raised(harness: Harness) -> None:
     """If a write's outcome is unknown and its repeat is rejected, the rejection is raised."""
-    world.vendor.answers(ConnectionFailed("cut off"))
+    harness.vendor.answers(ConnectionFailed("cut off"))
     service = vat(
         idempotency_header="Idempotency-Key",
         idempotency_memory=86_400,
         limits=RateLimitConfig(1),
         max_limit_wait=0,
     )
-    manager = world.manager(service)
+    manager = harness.manager(service)
     post = Request.post("/rates", json={})
 
     for kind in (ConnectionFailed, RateLimitExceeded):
@@ -204,13 +204,13 @@ async def test_rejected_repeat_of_a_possible_write_is_raised(world: World) -> No
 
 
 @sync_and_async
-async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
+async def test_read_overtaken_by_a_write_is_not_cached(harness: Harness) -> None:
     """A response to a read that was in flight during a write is not cached."""
-    gate = world.gate()
-    world.vendor.answers(gate.answering(FRESH_RESPONSE), 204, NEWER)
-    manager = world.manager(vat())
+    gate = harness.gate()
+    harness.vendor.answers(gate.answering(FRESH_RESPONSE), 204, NEWER)
+    manager = harness.manager(vat())
 
-    reading = world.start(lambda: manager.call("vat", GET))
+    reading = harness.start(lambda: manager.call("vat", GET))
     await gate.reached()
     await manager.call("vat", Request.put("/rates", json={}))
     gate.open()
@@ -220,20 +220,20 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 
 @sync_and_async
-async def test_response_slower_than_the_record_of_writes_is_not_cached(world: World) -> None:
+async def test_response_slower_than_the_record_of_writes_is_not_cached(harness: Harness) -> None:
     """A response is not cached if it takes so long that the cache has forgotten recent writes."""
-    world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
-    manager = world.manager(vat(timeout=200))
+    harness.vendor.otherwise = harness.answer_after(121, FRESH_RESPONSE)
+    manager = harness.manager(vat(timeout=200))
 
     for _ in range(2):
         assert not (await manager.call("vat", GET)).cached
 
 
 @sync_and_async
-async def test_replayed_key_bypasses_the_cache(world: World) -> None:
+async def test_replayed_key_bypasses_the_cache(harness: Harness) -> None:
     """A repeated idempotency key gets its stored response and removes no cached response."""
-    world.vendor.answers(201, FRESH_RESPONSE)
-    manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
+    harness.vendor.answers(201, FRESH_RESPONSE)
+    manager = harness.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
     post = Request.post("/rates", json={})
     await manager.call("vat", post, idempotency_key="k")
     await manager.call("vat", GET)
@@ -243,10 +243,10 @@ async def test_replayed_key_bypasses_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_request_with_a_stream_bypasses_the_cache(world: World) -> None:
+async def test_request_with_a_stream_bypasses_the_cache(harness: Harness) -> None:
     """A request with a single-use body bypasses the cache."""
-    world.vendor.otherwise = FRESH_RESPONSE
-    manager = world.manager(vat())
+    harness.vendor.otherwise = FRESH_RESPONSE
+    manager = harness.manager(vat())
     stream = BodyStream(lambda: iter([b"q"]), length=1)
 
     for _ in range(2):

@@ -33,7 +33,7 @@ from tests.support.caching import (
     response_by_request,
     vat,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from tests.support.virtual_ports import SentRequest
@@ -53,13 +53,13 @@ def respond_with_credentials(one: SentRequest) -> Any:
 
 
 @sync_and_async
-async def test_tenants_share_no_cached_responses(world: World) -> None:
+async def test_tenants_share_no_cached_responses(harness: Harness) -> None:
     """A tenant never gets another tenant's cached response, even with the same credential."""
-    world.vendor.otherwise = response_by_request(respond_with_credentials)
-    provider = world.of_mode(Provider(world))
+    harness.vendor.otherwise = response_by_request(respond_with_credentials)
+    provider = harness.of_mode(Provider(harness))
     custom_service = vat(needs_credentials=True)
     same_service = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
-    manager = world.manager(custom_service, same_service, credentials=provider)
+    manager = harness.manager(custom_service, same_service, credentials=provider)
 
     for service in ("vat", "same"):
         bodies = [
@@ -70,17 +70,17 @@ async def test_tenants_share_no_cached_responses(world: World) -> None:
     assert [b"Bearer a-0", b"Bearer b-0", b"Bearer None-0"] == [
         (await manager.call("vat", GET, tenant=tenant)).body for tenant in ("a", "b", None)
     ]
-    assert 6 == count_requests(world)
+    assert 6 == count_requests(harness)
 
 
 @sync_and_async
-async def test_services_share_no_cached_responses(world: World) -> None:
+async def test_services_share_no_cached_responses(harness: Harness) -> None:
     """Two services at the same address share no cached responses."""
-    world.vendor.answers(FRESH_RESPONSE, NEWER)
+    harness.vendor.answers(FRESH_RESPONSE, NEWER)
     other_service = Service(
         "other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy()
     )
-    manager = world.manager(vat(), other_service)
+    manager = harness.manager(vat(), other_service)
 
     assert b"first" == (await manager.call("vat", GET)).body
     assert b"second" == (await manager.call("other", GET)).body
@@ -99,28 +99,30 @@ async def test_services_share_no_cached_responses(world: World) -> None:
 )
 @sync_and_async
 async def test_credentials_share_no_cached_responses(
-    world: World, one: Credentials, other: Credentials | None
+    harness: Harness, one: Credentials, other: Credentials | None
 ) -> None:
     """Services that share a cache never return a response fetched with another credential."""
-    world.vendor.answers(FRESH_RESPONSE, NEWER)
-    cache = world.of_mode(FaultyCache(world))
+    harness.vendor.answers(FRESH_RESPONSE, NEWER)
+    cache = harness.of_mode(FaultyCache(harness))
     managers = [
-        world.manager(vat(credentials=existing_credentials), cache=cache)
+        harness.manager(vat(credentials=existing_credentials), cache=cache)
         for existing_credentials in (one, other)
     ]
 
     for _ in range(2):
         assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
-    assert 2 == count_requests(world)
+    assert 2 == count_requests(harness)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
 @sync_and_async
-async def test_credentials_in_headers_share_no_cached_responses(world: World, name: str) -> None:
+async def test_credentials_in_headers_share_no_cached_responses(
+    harness: Harness, name: str
+) -> None:
     """Different credentials in a header, even one set by a transform, share no cached response."""
-    world.vendor.answers(FRESH_RESPONSE, NEWER)
+    harness.vendor.answers(FRESH_RESPONSE, NEWER)
     user = ["a"]
-    manager = world.manager(
+    manager = harness.manager(
         vat(request_transforms=lambda request: request.with_header(name, user[0]))
     )
 
@@ -133,53 +135,53 @@ async def test_credentials_in_headers_share_no_cached_responses(world: World, na
 
 @sync_and_async
 async def test_responses_cached_for_the_old_credential_are_not_used_after_renewal(
-    world: World,
+    harness: Harness,
 ) -> None:
     """After a credential is renewed, responses cached for the old one are not used."""
-    provider = Provider(world)
-    ports = {"credentials": world.of_mode(provider)}
-    world.vendor.answers(FRESH_RESPONSE)
-    manager = world.manager(vat(needs_credentials=True), **ports)
+    provider = Provider(harness)
+    ports = {"credentials": harness.of_mode(provider)}
+    harness.vendor.answers(FRESH_RESPONSE)
+    manager = harness.manager(vat(needs_credentials=True), **ports)
     await manager.call("vat", GET)
 
     provider.number = 1
-    world.vendor.answers(NEWER)
+    harness.vendor.answers(NEWER)
     assert b"second" == (await manager.call("vat", GET)).body
-    assert world.vendor.requests[1].header("if-none-match") is None
+    assert harness.vendor.requests[1].header("if-none-match") is None
 
 
 @sync_and_async
-async def test_response_cached_for_the_old_credential_is_not_revalidated(world: World) -> None:
+async def test_response_cached_for_the_old_credential_is_not_revalidated(harness: Harness) -> None:
     """After a renewal, a response cached for the old credential is not revalidated."""
-    provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
-    world.vendor.answers(FRESH_RESPONSE)
+    provider = Provider(harness)
+    manager = harness.manager(vat(needs_credentials=True), credentials=harness.of_mode(provider))
+    harness.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
-    world.clock.advance(60)
+    harness.clock.advance(60)
 
-    world.vendor.answers(401, NEWER)
+    harness.vendor.answers(401, NEWER)
     assert b"second" == (await manager.call("vat", GET)).body
-    world.vendor.answers(FRESH_RESPONSE)
+    harness.vendor.answers(FRESH_RESPONSE)
     assert b"first" == (await manager.call("vat", GET)).body
 
     assert [None, '"1"', None, None] == [
-        request.header("if-none-match") for request in world.vendor.requests
+        request.header("if-none-match") for request in harness.vendor.requests
     ]
     assert (await manager.call("vat", GET)).cached
 
 
 @sync_and_async
-async def test_response_to_a_stale_credential_is_not_cached(world: World) -> None:
+async def test_response_to_a_stale_credential_is_not_cached(harness: Harness) -> None:
     """The response to a request whose credential was renewed during the request is not cached."""
 
     def refuse_response(_: Request, response: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
 
-    provider = Provider(world)
-    manager = world.manager(
-        vat(needs_credentials=True, classify=refuse_response), credentials=world.of_mode(provider)
+    provider = Provider(harness)
+    manager = harness.manager(
+        vat(needs_credentials=True, classify=refuse_response), credentials=harness.of_mode(provider)
     )
-    world.vendor.answers(FRESH_RESPONSE, NEWER, NEWER)
+    harness.vendor.answers(FRESH_RESPONSE, NEWER, NEWER)
 
     assert b"second" == (await manager.call("vat", GET)).body
     provider.number = 0
@@ -187,47 +189,47 @@ async def test_response_to_a_stale_credential_is_not_cached(world: World) -> Non
 
 
 @sync_and_async
-async def test_hook_may_refuse_a_cached_response(world: World) -> None:
+async def test_hook_may_refuse_a_cached_response(harness: Harness) -> None:
     """If a hook refuses a cached response, the error says that no request was sent."""
     refusals: list[bool] = []
 
     def refuse_response(_: Request, __: Response) -> Any:
         return AuthenticationFailed("stale.", status=401) if refusals else None
 
-    provider = world.of_mode(Provider(world))
-    manager = world.manager(
+    provider = harness.of_mode(Provider(harness))
+    manager = harness.manager(
         vat(needs_credentials=True, classify=refuse_response), credentials=provider
     )
-    world.vendor.answers(FRESH_RESPONSE)
+    harness.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
     refusals.append(True)
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("vat", GET)
 
-    assert 1 == count_requests(world)
+    assert 1 == count_requests(harness)
     assert vars(excinfo.value)["_acted"] is False
 
 
 @sync_and_async
-async def test_own_credentials_need_no_provider(world: World) -> None:
+async def test_own_credentials_need_no_provider(harness: Harness) -> None:
     """A service with its own credentials uses the cache without calling the credential provider."""
-    provider = Provider(world)
+    provider = Provider(harness)
     provider.missing = True
-    world.vendor.answers(FRESH_RESPONSE)
-    manager = world.manager(
+    harness.vendor.answers(FRESH_RESPONSE)
+    manager = harness.manager(
         vat(needs_credentials=True, credentials=Credentials.bearer("own")),
-        credentials=world.of_mode(provider),
+        credentials=harness.of_mode(provider),
     )
 
     assert [False, True] == [(await manager.call("vat", GET)).cached for _ in range(2)]
 
 
 @sync_and_async
-async def test_no_cached_response_without_credentials(world: World) -> None:
+async def test_no_cached_response_without_credentials(harness: Harness) -> None:
     """Without a credential the caller gets an error, even if a response is cached."""
-    provider = Provider(world)
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_mode(provider))
-    world.vendor.answers(FRESH_RESPONSE)
+    provider = Provider(harness)
+    manager = harness.manager(vat(needs_credentials=True), credentials=harness.of_mode(provider))
+    harness.vendor.answers(FRESH_RESPONSE)
     await manager.call("vat", GET)
     provider.missing = True
 
@@ -236,11 +238,11 @@ async def test_no_cached_response_without_credentials(world: World) -> None:
 
 
 @sync_and_async
-async def test_response_to_a_request_changed_by_a_transform_is_not_cached(world: World) -> None:
+async def test_response_to_a_request_changed_by_a_transform_is_not_cached(harness: Harness) -> None:
     """If a transform changes the request after the cache look-up, the response is not cached."""
     paths = iter(["/a", "/b", "/a", "/a", "/a"])
-    world.vendor.answers(FRESH_RESPONSE, NEWER)
-    manager = world.manager(
+    harness.vendor.answers(FRESH_RESPONSE, NEWER)
+    manager = harness.manager(
         vat(request_transforms=lambda request: request.evolve(path=next(paths)))
     )
 
@@ -248,28 +250,28 @@ async def test_response_to_a_request_changed_by_a_transform_is_not_cached(world:
     bodies = [(await manager.call("vat", GET)).body for _ in range(3)]
 
     assert [b"first", b"second", b"second"] == bodies
-    assert ["/b", "/a"] == [request.path for request in world.vendor.requests]
+    assert ["/b", "/a"] == [request.path for request in harness.vendor.requests]
 
 
 @sync_and_async
-async def test_request_that_a_transform_makes_uncacheable_is_sent(world: World) -> None:
+async def test_request_that_a_transform_makes_uncacheable_is_sent(harness: Harness) -> None:
     """A request that a transform makes uncacheable is sent without using the cache."""
     header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
-    world.vendor.otherwise = FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60"})
-    manager = world.manager(
+    harness.vendor.otherwise = FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60"})
+    manager = harness.manager(
         vat(request_transforms=lambda request: request.with_header(next(header), "1"))
     )
 
     # Stored; requested in part although it is fresh; stale, and stored anew; requested in part.
     cached_flags = [(await manager.call("vat", GET)).cached for _ in range(2)]
-    world.clock.advance(60)
+    harness.clock.advance(60)
     cached_flags += [(await manager.call("vat", GET)).cached for _ in range(2)]
 
     assert [False, False, False, False] == cached_flags
 
 
 @sync_and_async
-async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> None:
+async def test_transform_errors_are_raised_as_without_a_cache(harness: Harness) -> None:
     """A failing transform raises the same error whether or not the service is cached."""
 
     def answer_wrongly(request: Request) -> Any:
@@ -279,14 +281,14 @@ async def test_transform_errors_are_raised_as_without_a_cache(world: World) -> N
         return request.evolve(path="https://elsewhere.example/")
 
     for transform, kind in ((answer_wrongly, ConfigurationError), (other_host, InvalidData)):
-        manager = world.manager(vat(request_transforms=transform))
+        manager = harness.manager(vat(request_transforms=transform))
         with pytest.raises(kind):
             await manager.call("vat", GET)
-    assert 0 == count_requests(world)
+    assert 0 == count_requests(harness)
 
 
 @sync_and_async
-async def test_variants_are_cached_separately(world: World) -> None:
+async def test_variants_are_cached_separately(harness: Harness) -> None:
     """Responses with `Vary` are cached side by side, each for the requests that match it."""
 
     async def by_language(one: SentRequest) -> Response:
@@ -296,8 +298,8 @@ async def test_variants_are_cached_separately(world: World) -> None:
             body=language.encode(),
         )
 
-    world.vendor.otherwise = response_by_request(by_language)
-    manager = world.manager(vat(cache=CachePolicy(max_variants=2)))
+    harness.vendor.otherwise = response_by_request(by_language)
+    manager = harness.manager(vat(cache=CachePolicy(max_variants=2)))
 
     async def get_response(language: str) -> tuple[bytes, bool]:
         answer = await manager.call("vat", GET.with_header("Content-Language", language))
@@ -312,36 +314,36 @@ async def test_variants_are_cached_separately(world: World) -> None:
 
 
 @sync_and_async
-async def test_variants_age_independently_of_use(world: World) -> None:
+async def test_variants_age_independently_of_use(harness: Harness) -> None:
     """A cached variant gets older whether or not it is requested."""
     vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
     answer = Response(200, vary)
-    world.vendor.answers(answer, world.answer_after(25, answer), answer)
-    manager = world.manager(vat())
+    harness.vendor.answers(answer, harness.answer_after(25, answer), answer)
+    manager = harness.manager(vat())
     await manager.call("vat", GET)
 
-    world.clock.advance(30)
+    harness.clock.advance(30)
     await manager.call("vat", GET.with_header("Content-Language", "de"))
-    world.clock.advance(5)
+    harness.clock.advance(5)
 
     assert not (await manager.call("vat", GET)).cached
 
 
 @sync_and_async
-async def test_validators_match_the_sent_request(world: World) -> None:
+async def test_validators_match_the_sent_request(harness: Harness) -> None:
     """A validator is sent only with a request that matches the cached response's `Vary` headers."""
     language = iter(["de", "de", "de", "fr", "de"])
     vary = {"Cache-Control": "max-age=60", "ETag": '"1"', "Vary": "Content-Language"}
-    world.vendor.otherwise = FRESH_RESPONSE.evolve(headers=vary)
-    manager = world.manager(
+    harness.vendor.otherwise = FRESH_RESPONSE.evolve(headers=vary)
+    manager = harness.manager(
         vat(request_transforms=lambda one: one.with_header("Content-Language", next(language)))
     )
     await manager.call("vat", GET)
-    world.clock.advance(60)
+    harness.clock.advance(60)
 
     # Looked up in German, but sent in French.
     assert not (await manager.call("vat", GET)).cached
-    assert [None, None] == [request.header("if-none-match") for request in world.vendor.requests]
+    assert [None, None] == [request.header("if-none-match") for request in harness.vendor.requests]
 
 
 REGIONS = (
@@ -351,12 +353,12 @@ REGIONS = (
 
 
 @sync_and_async
-async def test_regions_share_the_cache(world: World) -> None:
+async def test_regions_share_the_cache(harness: Harness) -> None:
     """A response cached from one region is used for all regions of the service."""
-    world.vendor.answers(ConnectionFailed("away"), FRESH_RESPONSE, 204)
-    manager = world.manager(
+    harness.vendor.answers(ConnectionFailed("away"), FRESH_RESPONSE, 204)
+    manager = harness.manager(
         vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
-        credentials=world.of_mode(Provider(world)),
+        credentials=harness.of_mode(Provider(harness)),
     )
 
     await manager.call("vat", GET)
@@ -368,17 +370,19 @@ async def test_regions_share_the_cache(world: World) -> None:
     assert [True, True, False] == [
         item.cached for item in (second_response, absolute, other_region_response)
     ]
-    assert ["one", "two", "one", "one"] == [request.url[8:11] for request in world.vendor.requests]
+    assert ["one", "two", "one", "one"] == [
+        request.url[8:11] for request in harness.vendor.requests
+    ]
 
 
 @sync_and_async
-async def test_region_credentials_separate_the_cache(world: World) -> None:
+async def test_region_credentials_separate_the_cache(harness: Harness) -> None:
     """Services whose regions have different credentials share no cached responses."""
-    world.vendor.answers(FRESH_RESPONSE, NEWER)
-    cache = world.of_mode(FaultyCache(world))
+    harness.vendor.answers(FRESH_RESPONSE, NEWER)
+    cache = harness.of_mode(FaultyCache(harness))
     other_regions = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
     managers = [
-        world.manager(vat(base_url=None, regions=regions), cache=cache)
+        harness.manager(vat(base_url=None, regions=regions), cache=cache)
         for regions in (REGIONS, other_regions)
     ]
 
@@ -386,9 +390,9 @@ async def test_region_credentials_separate_the_cache(world: World) -> None:
 
 
 @sync_and_async
-async def test_foreign_urls_are_refused(world: World) -> None:
+async def test_foreign_urls_are_refused(harness: Harness) -> None:
     """A request for another service's URL is refused, with or without a cache."""
-    manager = world.manager(vat(base_url=None, regions=REGIONS))
+    manager = harness.manager(vat(base_url=None, regions=REGIONS))
 
     for request in (Request.get("https://three.example/"), Request.put("https://three.example/")):
         with pytest.raises(InvalidData):
@@ -396,14 +400,14 @@ async def test_foreign_urls_are_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_credentials_of_requests_are_not_remembered(world: World) -> None:
+async def test_credentials_of_requests_are_not_remembered(harness: Harness) -> None:
     """The cache remembers a request's digest only if its headers contain no credential."""
-    world.vendor.otherwise = response_by_request(respond_with_credentials)
-    manager = world.manager(vat())
+    harness.vendor.otherwise = response_by_request(respond_with_credentials)
+    manager = harness.manager(vat())
     inquiries = core_of(manager.manager).cache.inquiries
     for headers, remembered in (({}, 1), ({"Authorization": "z"}, 1), ({"Accept": "a/b"}, 2)):
         request = Request.get(GET.path, headers=headers)
         for _ in range(2):
             await manager.call("vat", request)
         assert remembered == len(inquiries)
-    assert 3 == count_requests(world)
+    assert 3 == count_requests(harness)

@@ -11,7 +11,7 @@ from tests.services.test_interruptions import all_slots_are_free, every_interrup
 from tests.support.caching import GET, NEWER, FaultyCache, vat
 
 if TYPE_CHECKING:
-    from tests.support.modes import AwaitedManager, World
+    from tests.support.modes import AwaitedManager, Harness
 
 SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalidate=600"}, b"first")
 
@@ -25,26 +25,26 @@ def test_interrupted_read_releases_the_cache(
 ) -> None:
     """An interrupted read releases its bulkhead slot, and the probe of an unavailable cache."""
 
-    def prepare_calls(world: World) -> tuple[AwaitedManager, Any]:
-        cache = FaultyCache(world)
-        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_mode(cache))
-        world.vendor.answers(SERVED_STALE)
-        world.drive(manager.call("vat", GET))
-        world.clock.advance(61)
-        world.vendor.otherwise = NEWER
+    def prepare_calls(harness: Harness) -> tuple[AwaitedManager, Any]:
+        cache = FaultyCache(harness)
+        manager = harness.manager(vat(cache=CachePolicy(max_wait=9)), cache=harness.of_mode(cache))
+        harness.vendor.answers(SERVED_STALE)
+        harness.drive(manager.call("vat", GET))
+        harness.clock.advance(61)
+        harness.vendor.otherwise = NEWER
         if away:
             cache.fails = StorageUnavailable("away.")
-            world.drive(manager.call("vat", GET))
+            harness.drive(manager.call("vat", GET))
             cache.fails = None
-            world.clock.advance(2)
+            harness.clock.advance(2)
         return manager, lambda: manager.call("vat", GET)
 
     places = every_interruption(mode, error, prepare_calls)
-    for world, manager, _ in places:
-        assert all_slots_are_free(world)
-        world.drive(manager.call("vat", GET))
-        assert world.drive(manager.call("vat", GET)).cached
-        assert b"second" == world.drive(manager.call("vat", GET)).body
+    for harness, manager, _ in places:
+        assert all_slots_are_free(harness)
+        harness.drive(manager.call("vat", GET))
+        assert harness.drive(manager.call("vat", GET)).cached
+        assert b"second" == harness.drive(manager.call("vat", GET)).body
     assert "before the cache is asked to find" in {place for _, _, place in places}
     assert "before the cache is asked to store" in {place for _, _, place in places}
 
@@ -53,15 +53,15 @@ def test_interrupted_read_releases_the_cache(
 def test_interrupted_write_releases_the_cache(mode: str, error: type[BaseException]) -> None:
     """A write interrupted before sending, or while it clears the cache, frees its bulkhead slot."""
 
-    def prepare_calls(world: World) -> tuple[AwaitedManager, Any]:
-        manager = world.manager(vat(), cache=world.of_mode(FaultyCache(world)))
-        world.vendor.otherwise = NEWER
-        world.drive(manager.call("vat", GET))
+    def prepare_calls(harness: Harness) -> tuple[AwaitedManager, Any]:
+        manager = harness.manager(vat(), cache=harness.of_mode(FaultyCache(harness)))
+        harness.vendor.otherwise = NEWER
+        harness.drive(manager.call("vat", GET))
         return manager, lambda: manager.call("vat", Request.put("/rates"))
 
     places = every_interruption(mode, error, prepare_calls)
-    for world, manager, _ in places:
-        assert all_slots_are_free(world)
-        world.drive(manager.call("vat", Request.put("/rates")))
-        assert not world.drive(manager.call("vat", GET)).cached
+    for harness, manager, _ in places:
+        assert all_slots_are_free(harness)
+        harness.drive(manager.call("vat", Request.put("/rates")))
+        assert not harness.drive(manager.call("vat", GET)).cached
     assert "before the cache is asked to delete" in {place for _, _, place in places}

@@ -16,7 +16,7 @@ from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.resilience.ledger import BLANK, Ledger
 from moorage.domain.service.plan import Plan
 from moorage.services.calling.call import Call, attempt_timeout_error
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 from tests.support.virtual_ports import START
 
 CALL = Path("services/calling/call.py")
@@ -33,13 +33,13 @@ LEDGER = Path("domain/resilience/ledger.py")
 )
 @sync_and_async
 async def test_attempt_timeout_is_capped_by_the_rest_of_the_calls_time(
-    world: World, custom: float | None, bound: float
+    harness: Harness, custom: float | None, bound: float
 ) -> None:
     """An attempt may take its configured time, but no longer than the rest of the call's time."""
-    flows = world.manager(Service("vat", attempt_timeout=custom)).manager._flows
+    flows = harness.manager(Service("vat", attempt_timeout=custom)).manager._flows
     plan = flows.plans.find("vat", None, None)
     call = Call(plan, flows.core.nanoseconds(), plan.span)
-    world.clock.advance(4)
+    harness.clock.advance(4)
 
     assert bound == call.bound(flows.core)
     error = attempt_timeout_error()
@@ -49,9 +49,9 @@ async def test_attempt_timeout_is_capped_by_the_rest_of_the_calls_time(
 
 @pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
 @sync_and_async
-async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: int) -> None:
+async def test_wall_time_is_rounded_up(harness: Harness, after: int, microseconds: int) -> None:
     """A monotonic time in nanoseconds is converted to wall time and rounded up to microseconds."""
-    core = world.manager().manager._flows.core
+    core = harness.manager().manager._flows.core
 
     assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)
 

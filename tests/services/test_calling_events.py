@@ -23,7 +23,7 @@ from moorage import (
 from moorage.domain.observation.call_events import CallFinished
 from moorage.domain.observation.events import Event, ObserverFailed
 from tests.services.vat import GET, POST, vat
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import Interruption
 
@@ -48,35 +48,35 @@ def summaries(events: list[Event]) -> list[str]:
 
 
 @sync_and_async
-async def test_successful_call_emits_start_attempt_and_end_events(world: World) -> None:
+async def test_successful_call_emits_start_attempt_and_end_events(harness: Harness) -> None:
     """A successful call emits a start, an attempt and an end event with the same call id."""
-    manager = world.watched(vat(circuit=CircuitBreakerConfig()))
+    manager = harness.watched(vat(circuit=CircuitBreakerConfig()))
 
     await manager.call("vat", GET, tenant="acme")
 
-    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == summaries(world.events)
-    finished_event: Any = world.events[-1]
+    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == summaries(harness.events)
+    finished_event: Any = harness.events[-1]
     assert (False, False, False) == (
         finished_event.fallback,
         finished_event.cancelled,
         finished_event.replayed,
     )
     assert {("vat", "acme", "id-1", START)} == {
-        (event.service, event.tenant, event.request_id, event.at) for event in world.events
+        (event.service, event.tenant, event.request_id, event.at) for event in harness.events
     }
 
 
 @sync_and_async
-async def test_retried_call_emits_events_for_attempt_pause_and_circuit(world: World) -> None:
+async def test_retried_call_emits_events_for_attempt_pause_and_circuit(harness: Harness) -> None:
     """A retried call emits events for the failed attempt, the pause and the circuit's change."""
-    world.vendor.answers(world.answer_after(2.0, Response(503, {"Retry-After": "3"})))
+    harness.vendor.answers(harness.answer_after(2.0, Response(503, {"Retry-After": "3"})))
     service = vat(
         circuit=CircuitBreakerConfig(failures=1, shadow=True),
         limits=RateLimitConfig(1000),
         retry=RetryPolicy(2, 1.0, jitter=Jitter.NONE),
     )
 
-    await world.watched(service).call("vat", GET)
+    await harness.watched(service).call("vat", GET)
 
     assert [
         "CallStarted",
@@ -87,24 +87,24 @@ async def test_retried_call_emits_events_for_attempt_pause_and_circuit(world: Wo
         "RateLimitWaited",
         "AttemptFinished 2 200",
         "CallFinished 200",
-    ] == summaries(world.events)
-    finished_event: Any = world.events[-1]
+    ] == summaries(harness.events)
+    finished_event: Any = harness.events[-1]
     assert (2, 5.001, START) == (
         finished_event.attempts,
         finished_event.duration,
         finished_event.started_at,
     )
-    paused_event, rested_event = world.events[3], world.events[4]
+    paused_event, rested_event = harness.events[3], harness.events[4]
     assert (3.0, 3.0) == (paused_event.delay, rested_event.delay)
-    assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]
+    assert [2.0, 0.0] == [e.duration for e in harness.events if "Attempt" in type(e).__name__]
 
 
 @sync_and_async
-async def test_refused_call_emits_its_reason_and_no_attempt_event(world: World) -> None:
+async def test_refused_call_emits_its_reason_and_no_attempt_event(harness: Harness) -> None:
     """A refused call emits an event with the reason, and no attempt event."""
-    manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
+    manager = harness.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await manager.call("vat", GET)
-    world.events.clear()
+    harness.events.clear()
 
     with pytest.raises(RateLimitExceeded):
         await manager.call("vat", GET)
@@ -113,23 +113,23 @@ async def test_refused_call_emits_its_reason_and_no_attempt_event(world: World) 
         "CallStarted",
         "CallRefused RateLimitExceeded",
         "CallFinished RateLimitExceeded",
-    ] == summaries(world.events)
-    refusal_event: Any = world.events[1]
+    ] == summaries(harness.events)
+    refusal_event: Any = harness.events[1]
     assert 60.0 == refusal_event.retry_after
 
 
 @sync_and_async
-async def test_replayed_call_emits_a_replay_event_and_no_attempt_event(world: World) -> None:
+async def test_replayed_call_emits_a_replay_event_and_no_attempt_event(harness: Harness) -> None:
     """A call with a repeated idempotency key emits a replay event, and no attempt event."""
-    manager = world.watched(vat())
+    manager = harness.watched(vat())
     await manager.call("vat", POST, idempotency_key="k")
-    world.events.clear()
+    harness.events.clear()
 
     await manager.call("vat", POST, idempotency_key="k")
 
-    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(world.events)
-    finished_event: Any = world.events[-1]
-    assert "k" == world.events[1].idempotency_key
+    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == summaries(harness.events)
+    finished_event: Any = harness.events[-1]
+    assert "k" == harness.events[1].idempotency_key
     assert ("k", True, 0) == (
         finished_event.idempotency_key,
         finished_event.replayed,
@@ -139,18 +139,18 @@ async def test_replayed_call_emits_a_replay_event_and_no_attempt_event(world: Wo
 
 @pytest.mark.parametrize("duration, slow", [(1.0, False), (1.001, True)])
 @sync_and_async
-async def test_slow_attempt_is_reported(world: World, duration: float, slow: bool) -> None:
+async def test_slow_attempt_is_reported(harness: Harness, duration: float, slow: bool) -> None:
     """An attempt's event says whether the attempt was slow, as the circuit's settings define it."""
-    world.vendor.answers(world.answer_after(duration, 200))
-    manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
+    harness.vendor.answers(harness.answer_after(duration, 200))
+    manager = harness.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
 
     await manager.call("vat", GET)
 
-    assert [slow] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]
+    assert [slow] == [e.slow for e in harness.events if type(e).__name__ == "AttemptFinished"]
 
 
 @sync_and_async
-async def test_failing_observer_is_isolated(world: World) -> None:
+async def test_failing_observer_is_isolated(harness: Harness) -> None:
     """If an observer raises an error, no call fails, and other observers get an event about it."""
 
     def broken_observer(_: Event) -> None:
@@ -163,7 +163,7 @@ async def test_failing_observer_is_isolated(world: World) -> None:
 
     seen_events: list[Event] = []
     service = vat(endpoints=Endpoint("rates", path="/rates"))
-    manager = world.manager(
+    manager = harness.manager(
         service, observers=[broken_observer, FailingObserver(), seen_events.append]
     )
 
@@ -186,7 +186,9 @@ async def test_failing_observer_is_isolated(world: World) -> None:
 
 
 @sync_and_async
-async def test_integration_log_is_observer_that_records_result_of_each_call(world: World) -> None:
+async def test_integration_log_is_observer_that_records_result_of_each_call(
+    harness: Harness,
+) -> None:
     """The integration log is an observer that records the result of each call."""
     entries: list[Any] = []
 
@@ -194,8 +196,8 @@ async def test_integration_log_is_observer_that_records_result_of_each_call(worl
         def write(self, entry: object, /) -> None:
             entries.append(entry)
 
-    world.vendor.answers(200, 503)
-    manager = world.manager(vat(), log=Log())
+    harness.vendor.answers(200, 503)
+    manager = harness.manager(vat(), log=Log())
 
     await manager.call("vat", GET)
     with pytest.raises(VendorFailed):
@@ -205,15 +207,15 @@ async def test_integration_log_is_observer_that_records_result_of_each_call(worl
 
 
 @sync_and_async
-async def test_final_event_has_status_and_code(world: World) -> None:
+async def test_final_event_has_status_and_code(harness: Harness) -> None:
     """A call's last event has the vendor's error code and the status of the last response."""
-    world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
-    manager = world.watched(vat())
+    harness.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
+    manager = harness.watched(vat())
 
     with pytest.raises(InvalidRequest):
         await manager.call("vat", GET)
 
-    finished_event = world.events[-1]
+    finished_event = harness.events[-1]
     assert isinstance(finished_event, CallFinished)
     assert ("E1", 422, 1) == (
         finished_event.vendor_code,
@@ -224,13 +226,15 @@ async def test_final_event_has_status_and_code(world: World) -> None:
 
 @pytest.mark.parametrize("healthy", [True, False])
 @sync_and_async
-async def test_function_that_becomes_asynchronous_is_refused(world: World, healthy: bool) -> None:
+async def test_function_that_becomes_asynchronous_is_refused(
+    harness: Harness, healthy: bool
+) -> None:
     """A function that returns an awaitable only at its second attempt is refused at that time."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
-    manager = world.manager(service)
-    await manager.run("vat", world.do_nothing)
+    manager = harness.manager(service)
+    await manager.run("vat", harness.do_nothing)
     if healthy:
-        world.clock.advance(9)
+        harness.clock.advance(9)
     remaining_errors = [OSError()]
 
     async def run_later() -> int:
@@ -240,7 +244,7 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
         for error in remaining_errors:
             remaining_errors.remove(error)
             raise error
-        return 1 if world.is_awaited else run_later()
+        return 1 if harness.is_awaited else run_later()
 
     with pytest.raises(ConfigurationError) as excinfo:
         await manager.call_as_is("run", "vat", run_function)
@@ -249,26 +253,26 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
 
 
 @sync_and_async
-async def test_interrupted_function_uses_its_token(world: World) -> None:
+async def test_interrupted_function_uses_its_token(harness: Harness) -> None:
     """If a function with a rate limit but no circuit is interrupted, its token is spent."""
-    manager = world.manager(vat(limits=RateLimitConfig(1)))
+    manager = harness.manager(vat(limits=RateLimitConfig(1)))
 
     async def run_function() -> None:
         raise Interruption
 
-    await manager.run("vat", world.do_nothing)
-    world.clock.advance(1)
+    await manager.run("vat", harness.do_nothing)
+    harness.clock.advance(1)
     for _ in range(2):
         with pytest.raises(Interruption):
             await manager.run("vat", run_function)
 
-    assert [1.0] == world.sleeper.slept
+    assert [1.0] == harness.sleeper.slept
 
 
 @sync_and_async
-async def test_only_repeats_report_an_unstorable_result_without_observers(world: World) -> None:
+async def test_only_repeats_report_an_unstorable_result_without_observers(harness: Harness) -> None:
     """Without observers, only callers that repeat the key learn that its result was not stored."""
-    manager = world.manager(vat())
+    manager = harness.manager(vat())
 
     async def run_function() -> object:
         return threading.Lock()

@@ -22,7 +22,7 @@ from moorage import (
 )
 from moorage.services.calling.plans import Plans
 from tests.services.vat import GET, vat
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 # --- errors before anything ---
 
@@ -52,16 +52,16 @@ from tests.support.modes import World, sync_and_async
 @pytest.mark.parametrize("method", ["call", "stream", "run"])
 @sync_and_async
 async def test_wrong_arguments_are_named(
-    world: World, method: str, options: dict[str, Any], expected: tuple[str, str]
+    harness: Harness, method: str, options: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     """In every kind of call, a wrong argument raises an error with its name and a remedy."""
-    manager = world.watched(vat(endpoints=Endpoint("rates")))
+    manager = harness.watched(vat(endpoints=Endpoint("rates")))
     fields: dict[str, Any] = {"service": "vat"} | options
     service = fields.pop("service")
-    for unwatched in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
+    for unwatched in (manager, harness.manager(vat(endpoints=Endpoint("rates")))):
         with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
             await getattr(unwatched, method)(
-                service, world.do_nothing if method == "run" else GET, **fields
+                service, harness.do_nothing if method == "run" else GET, **fields
             )
 
         attribute, name = expected
@@ -72,64 +72,64 @@ async def test_wrong_arguments_are_named(
         assert (endpoint if isinstance(endpoint, str) else None) == excinfo.value.operation
         assert (service if isinstance(service, str) else None) == excinfo.value.service
 
-    assert ([], []) == (world.events, world.vendor.requests)
+    assert ([], []) == (harness.events, harness.vendor.requests)
 
 
 @pytest.mark.parametrize("subject", [7, "", "a\nb", "\ud800"])
 @sync_and_async
-async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any) -> None:
+async def test_wrong_subject_is_refused_by_every_call(harness: Harness, subject: Any) -> None:
     """The fast path, too, refuses an invalid `subject` argument."""
-    manager = world.manager(vat(circuit=None, retry=None))
+    manager = harness.manager(vat(circuit=None, retry=None))
     for _ in range(3):
         await manager.call("vat", GET)
         with pytest.raises(InvalidData) as excinfo:
             await manager.call("vat", GET, subject=subject)
         assert "subject" == excinfo.value.field
         with pytest.raises(InvalidData):
-            await manager.run("vat", world.do_nothing, subject=subject)
+            await manager.run("vat", harness.do_nothing, subject=subject)
 
 
 @sync_and_async
-async def test_error_raised_before_call_starts_has_caller_correlation_id(world: World) -> None:
+async def test_error_raised_before_call_starts_has_caller_correlation_id(harness: Harness) -> None:
     """An error raised before a call starts has the caller's correlation id."""
     with pytest.raises(ConfigurationError) as excinfo:
-        await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
+        await harness.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
 
     assert "mine" == excinfo.value.request_id
 
 
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
 @sync_and_async
-async def test_other_values_than_a_request_are_refused(world: World, request_: Any) -> None:
+async def test_other_values_than_a_request_are_refused(harness: Harness, request_: Any) -> None:
     """A value that is not a Request is refused, and the error shows how to make one."""
     kind = type(request_).__name__
     with pytest.raises(InvalidData, match=f"must be a Request, not an? {kind}") as excinfo:
-        await world.manager(vat()).call("vat", request_)
+        await harness.manager(vat()).call("vat", request_)
 
     assert ("request", "vat") == (excinfo.value.field, excinfo.value.service)
     assert "Request.get" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_error_for_unknown_service_lists_known_names(world: World) -> None:
+async def test_error_for_unknown_service_lists_known_names(harness: Harness) -> None:
     """The error for an unknown service lists the known names."""
     with pytest.raises(ConfigurationError, match="'tax'") as excinfo:
-        await world.manager(vat(), Service("fx")).call("tax", GET)
+        await harness.manager(vat(), Service("fx")).call("tax", GET)
     assert "fx, vat" in excinfo.value.remedy
 
     with pytest.raises(ConfigurationError, match="none"):
-        await world.manager().call("tax", GET)
+        await harness.manager().call("tax", GET)
 
 
 @sync_and_async
-async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
+async def test_duplicate_and_invalid_services_are_refused(harness: Harness) -> None:
     """A manager refuses two services with one name, and values that are not a Service."""
     with pytest.raises(ConfigurationError, match="'vat'") as repeated_excinfo:
-        world.manager(vat(), vat())
+        harness.manager(vat(), vat())
     with pytest.raises(ConfigurationError, match="but contains a str") as no_service:
-        world.manager("vat")
+        harness.manager("vat")
     with pytest.raises(ConfigurationError, match="must be a list of Service") as no_series:
-        Plans(world.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point
+        Plans(harness.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point
 
     for excinfo in (repeated_excinfo, no_service, no_series):
         assert "services" == excinfo.value.path
@@ -137,32 +137,32 @@ async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
 
 
 @sync_and_async
-async def test_unknown_endpoint_is_refused(world: World) -> None:
+async def test_unknown_endpoint_is_refused(harness: Harness) -> None:
     """A call with an unknown endpoint name is refused, also by a service without endpoints."""
     with pytest.raises(InvalidData) as excinfo:
-        await world.manager(vat()).call("vat", GET, endpoint="rates")
+        await harness.manager(vat()).call("vat", GET, endpoint="rates")
 
     assert "endpoint" == excinfo.value.field
-    assert [] == world.vendor.requests
+    assert [] == harness.vendor.requests
 
 
 @sync_and_async
-async def test_cost_above_the_burst_is_refused(world: World) -> None:
+async def test_cost_above_the_burst_is_refused(harness: Harness) -> None:
     """A cost above a limit's burst is refused when the manager is created."""
     service = vat(limits=RateLimitConfig(1), endpoints=Endpoint("bulk", cost=2))
 
     with pytest.raises(InvalidData, match="cost of 2"):
-        world.manager(service)
+        harness.manager(service)
 
 
 @sync_and_async
-async def test_errors_name_their_call(world: World) -> None:
+async def test_errors_name_their_call(harness: Harness) -> None:
     """Every error contains the call's id, the service, the number of attempts and a remedy."""
-    world.vendor.otherwise = 503
+    harness.vendor.otherwise = 503
     service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
 
     with pytest.raises(VendorFailed) as excinfo:
-        await world.manager(service).call("vat", GET, request_id="mine")
+        await harness.manager(service).call("vat", GET, request_id="mine")
 
     error = excinfo.value
     assert ("vat", "rates", 2, "mine") == (
@@ -176,10 +176,10 @@ async def test_errors_name_their_call(world: World) -> None:
 
 
 @sync_and_async
-async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
+async def test_error_of_a_nested_call_keeps_its_service(harness: Harness) -> None:
     """If a function calls another service, an error of that service keeps that service's name."""
-    world.vendor.otherwise = 503
-    manager = world.manager(vat(), Service("outer", retry=None))
+    harness.vendor.otherwise = 503
+    manager = harness.manager(vat(), Service("outer", retry=None))
 
     async def make_call() -> None:
         await manager.call("vat", GET)
@@ -193,7 +193,7 @@ async def test_error_of_a_nested_call_keeps_its_service(world: World) -> None:
 @pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
 @sync_and_async
 async def test_connector_errors_of_functions_get_the_calls_details(
-    world: World, service: Service
+    harness: Harness, service: Service
 ) -> None:
     """A connector error raised by a function gets the service's name and call id."""
 
@@ -201,7 +201,7 @@ async def test_connector_errors_of_functions_get_the_calls_details(
         raise VendorFailed("broken", retryable=False)
 
     with pytest.raises(VendorFailed) as excinfo:
-        await world.manager(service).run("vat", raise_error)
+        await harness.manager(service).run("vat", raise_error)
 
     assert ("vat", 1, "id-1") == (
         excinfo.value.service,
@@ -211,14 +211,14 @@ async def test_connector_errors_of_functions_get_the_calls_details(
 
 
 @sync_and_async
-async def test_refusal_of_a_function_has_the_calls_details(world: World) -> None:
+async def test_refusal_of_a_function_has_the_calls_details(harness: Harness) -> None:
     """The error of a refused function has the service's name and call id."""
-    manager = world.manager(vat(circuit=CircuitBreakerConfig()))
-    await manager.run("vat", world.do_nothing)
+    manager = harness.manager(vat(circuit=CircuitBreakerConfig()))
+    await manager.run("vat", harness.do_nothing)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
 
     with pytest.raises(CircuitBreakerOpen) as excinfo:
-        await manager.run("vat", world.do_nothing)
+        await manager.run("vat", harness.do_nothing)
 
     assert ("vat", 0, "id-1") == (
         excinfo.value.service,

@@ -22,7 +22,7 @@ from moorage.domain.auth.digest import DigestChallenge, digest_response
 from moorage.domain.http.challenges import read_parameters
 from moorage.domain.http.headers import Headers
 from moorage.services.core.digests import DigestChallenges
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 from tests.support.virtual_ports import PiecewiseBody
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def digest_fields(sent: SentRequest) -> dict[str, str]:
     return read_parameters((sent.header("Authorization") or "").removeprefix("Digest "))
 
 
-def nonce_uses(world: World) -> list[tuple[str, str] | None]:
+def nonce_uses(harness: Harness) -> list[tuple[str, str] | None]:
     """Return the nonce and the count that each request used, in order."""
-    requests = map(digest_fields, world.vendor.requests)
+    requests = map(digest_fields, harness.vendor.requests)
     return [(part["nonce"], part["nc"].lstrip("0")) if part else None for part in requests]
 
 
@@ -79,14 +79,14 @@ class RenewingProvider:
 
 
 @sync_and_async
-async def test_challenge_is_responded_to_at_once(world: World) -> None:
+async def test_challenge_is_responded_to_at_once(harness: Harness) -> None:
     """The first request gets a challenge, and is repeated with a valid response to it."""
-    world.vendor.answers(challenge("n-1"), 200)
+    harness.vendor.answers(challenge("n-1"), 200)
 
-    await world.manager(digest_service()).call("gate", GET)
+    await harness.manager(digest_service()).call("gate", GET)
 
-    assert [None, ("n-1", "1")] == nonce_uses(world)
-    requests = digest_fields(world.vendor.requests[1])
+    assert [None, ("n-1", "1")] == nonce_uses(harness)
+    requests = digest_fields(harness.vendor.requests[1])
     expected = digest_response(
         "erp",
         Secret("secret-0"),
@@ -96,60 +96,60 @@ async def test_challenge_is_responded_to_at_once(world: World) -> None:
         count=1,
         client_nonce=requests["cnonce"],
     )
-    assert expected == world.vendor.requests[1].header("Authorization")
-    assert [] == world.sleeper.slept
+    assert expected == harness.vendor.requests[1].header("Authorization")
+    assert [] == harness.sleeper.slept
 
 
 @sync_and_async
-async def test_later_requests_use_the_same_nonce(world: World) -> None:
+async def test_later_requests_use_the_same_nonce(harness: Harness) -> None:
     """Each later request uses the nonce with the next count, and needs no further challenge."""
-    world.vendor.answers(challenge("n-1"), 200, 200)
-    manager = world.manager(digest_service())
+    harness.vendor.answers(challenge("n-1"), 200, 200)
+    manager = harness.manager(digest_service())
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(world)
-    assert 2 == len({digest_fields(requests)["cnonce"] for requests in world.vendor.requests[1:]})
+    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(harness)
+    assert 2 == len({digest_fields(requests)["cnonce"] for requests in harness.vendor.requests[1:]})
 
 
 @pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
 @sync_and_async
-async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
+async def test_expired_nonce_is_replaced(harness: Harness, refusal: Response) -> None:
     """If the vendor sends a new nonce, or calls the old one stale, the nonce count is one again."""
-    world.vendor.answers(challenge("n-1"), 200, refusal, 200)
-    manager = world.manager(digest_service(limits=RateLimitConfig.per_second(9)))
+    harness.vendor.answers(challenge("n-1"), 200, refusal, 200)
+    manager = harness.manager(digest_service(limits=RateLimitConfig.per_second(9)))
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
     latest_nonce = "n-2" if "n-2" in str(refusal.headers["www-authenticate"]) else "n-1"
-    assert [None, ("n-1", "1"), ("n-1", "2"), (latest_nonce, "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1"), ("n-1", "2"), (latest_nonce, "1")] == nonce_uses(harness)
 
 
 @sync_and_async
-async def test_next_nonce_of_a_success_is_used(world: World) -> None:
+async def test_next_nonce_of_a_success_is_used(harness: Harness) -> None:
     """A successful response may name the nonce for the next request."""
     info = Headers({"Authentication-Info": 'nextnonce="n-2"'})
-    world.vendor.answers(challenge("n-1"), Response(200, info), 200)
-    manager = world.manager(digest_service())
+    harness.vendor.answers(challenge("n-1"), Response(200, info), 200)
+    manager = harness.manager(digest_service())
 
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(harness)
 
 
 @sync_and_async
-async def test_wrong_password_is_refused_after_one_response(world: World) -> None:
+async def test_wrong_password_is_refused_after_one_response(harness: Harness) -> None:
     """After two 401 responses in a row, the password counts as wrong, and the call ends."""
-    world.vendor.answers(challenge("n-1"), challenge("n-2"))
-    manager = world.manager(digest_service(retry=RetryPolicy(5, 0)))
+    harness.vendor.answers(challenge("n-1"), challenge("n-2"))
+    manager = harness.manager(digest_service(retry=RetryPolicy(5, 0)))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
         await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(harness)
     assert (401, 2, False) == (
         excinfo.value.status,
         excinfo.value.attempts,
@@ -159,61 +159,61 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
 
 
 @sync_and_async
-async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
+async def test_refused_known_nonce_is_a_wrong_password(harness: Harness) -> None:
     """If the vendor refuses a nonce without calling it stale, the call fails: wrong password."""
-    world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
-    manager = world.manager(digest_service())
+    harness.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
+    manager = harness.manager(digest_service())
     await manager.call("gate", GET)
 
     with pytest.raises(AuthenticationFailed):
         await manager.call("gate", GET)
 
-    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(world)
+    assert [None, ("n-1", "1"), ("n-1", "2")] == nonce_uses(harness)
 
 
 @sync_and_async
-async def test_refused_password_is_renewed(world: World) -> None:
+async def test_refused_password_is_renewed(harness: Harness) -> None:
     """The provider renews a refused password, and the same request succeeds with it."""
-    world.vendor.answers(challenge("n-1"), challenge("n-2"), 200)
+    harness.vendor.answers(challenge("n-1"), challenge("n-2"), 200)
     provider = RenewingProvider()
     service = digest_service(credentials=None, needs_credentials=True)
-    manager = world.manager(service, credentials=world.of_mode(provider))
+    manager = harness.manager(service, credentials=harness.of_mode(provider))
 
     assert 200 == (await manager.call("gate", GET)).status
 
     assert 1 == provider.number
-    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1"), ("n-2", "1")] == nonce_uses(harness)
 
 
 @sync_and_async
-async def test_challenge_of_another_scheme_is_a_refusal(world: World) -> None:
+async def test_challenge_of_another_scheme_is_a_refusal(harness: Harness) -> None:
     """A 401 without a Digest challenge is an ordinary error response."""
-    world.vendor.answers(Response(401, Headers({"WWW-Authenticate": "Basic realm=gate"})))
+    harness.vendor.answers(Response(401, Headers({"WWW-Authenticate": "Basic realm=gate"})))
 
     with pytest.raises(AuthenticationFailed) as excinfo:
-        await world.manager(digest_service()).call("gate", GET)
+        await harness.manager(digest_service()).call("gate", GET)
 
-    assert ([None], 1) == (nonce_uses(world), excinfo.value.attempts)
+    assert ([None], 1) == (nonce_uses(harness), excinfo.value.attempts)
 
 
 @sync_and_async
-async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
+async def test_credentials_of_the_request_are_not_sent(harness: Harness) -> None:
     """An Authorization header set by the caller is sent instead of the service's credentials."""
-    world.vendor.answers(challenge("n-1"), 200)
+    harness.vendor.answers(challenge("n-1"), 200)
     request = Request.get("/plates", headers={"Authorization": "Basic stray"})
 
-    await world.manager(digest_service()).call("gate", request)
+    await harness.manager(digest_service()).call("gate", request)
 
-    assert [None, ("n-1", "1")] == nonce_uses(world)
-    assert world.vendor.requests[0].header("Authorization") is None
+    assert [None, ("n-1", "1")] == nonce_uses(harness)
+    assert harness.vendor.requests[0].header("Authorization") is None
 
 
 @sync_and_async
-async def test_write_is_repeated_after_a_challenge(world: World) -> None:
+async def test_write_is_repeated_after_a_challenge(harness: Harness) -> None:
     """A digest challenge proves that the payment was not made, so it is sent again with its key."""
-    world.vendor.answers(challenge("n-1"), 201)
+    harness.vendor.answers(challenge("n-1"), 201)
     service = digest_service(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
-    manager = world.manager(service)
+    manager = harness.manager(service)
 
     answer = await manager.call("gate", Request.post("/open", json={}), idempotency_key="k")
     replayed_response = await manager.call(
@@ -221,7 +221,9 @@ async def test_write_is_repeated_after_a_challenge(world: World) -> None:
     )
 
     assert (201, True) == (answer.status, replayed_response.replayed)
-    assert ["k", "k"] == [requests.header("Idempotency-Key") for requests in world.vendor.requests]
+    assert ["k", "k"] == [
+        requests.header("Idempotency-Key") for requests in harness.vendor.requests
+    ]
 
 
 def body() -> Iterator[bytes]:
@@ -230,46 +232,46 @@ def body() -> Iterator[bytes]:
 
 
 @sync_and_async
-async def test_single_use_body_is_sent_with_the_next_call(world: World) -> None:
+async def test_single_use_body_is_sent_with_the_next_call(harness: Harness) -> None:
     """A call with a single-use body fails at the challenge; the next call uses the nonce."""
-    world.vendor.answers(challenge("n-1"), 200)
-    manager = world.manager(digest_service())
+    harness.vendor.answers(challenge("n-1"), 200)
+    manager = harness.manager(digest_service())
 
     with pytest.raises(AuthenticationFailed, match="a response to its Digest challenge") as excinfo:
         await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
     await manager.call("gate", Request.post("/files", body=BodyStream.of(body())))
 
     assert excinfo.value.retryable
-    assert [None, ("n-1", "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(harness)
 
 
 @sync_and_async
-async def test_streamed_answer_follows_a_challenge(world: World) -> None:
+async def test_streamed_answer_follows_a_challenge(harness: Harness) -> None:
     """After a digest challenge, a streamed request is sent again with an Authorization header."""
     refusal = PiecewiseBody(401, challenge("n-1").headers, b"")
-    world.vendor.answers(refusal, PiecewiseBody(200, {}, b"all"))
+    harness.vendor.answers(refusal, PiecewiseBody(200, {}, b"all"))
 
-    async with await world.manager(digest_service()).stream("gate", GET) as stream:
+    async with await harness.manager(digest_service()).stream("gate", GET) as stream:
         assert [b"all"] == await stream.all()
 
-    assert [None, ("n-1", "1")] == nonce_uses(world)
+    assert [None, ("n-1", "1")] == nonce_uses(harness)
 
 
 @sync_and_async
 async def test_session_hashes_the_password_with_the_nonces_of_its_first_request(
-    world: World,
+    harness: Harness,
 ) -> None:
     """With a `-sess` algorithm, all requests of a session use its first two nonces in the hash."""
     session = Headers(
         {"WWW-Authenticate": 'Digest realm="gate", nonce="n-1", qop="auth", algorithm=SHA-256-sess'}
     )
     announcement = Response(200, Headers({"Authentication-Info": 'nextnonce="n-2"'}))
-    world.vendor.answers(Response(401, session), 200, announcement, 200)
-    manager = world.manager(digest_service())
+    harness.vendor.answers(Response(401, session), 200, announcement, 200)
+    manager = harness.manager(digest_service())
     for _ in range(3):
         await manager.call("gate", GET)
 
-    sent = [digest_fields(request) for request in world.vendor.requests[1:]]
+    sent = [digest_fields(request) for request in harness.vendor.requests[1:]]
     client_nonce = sent[0]["cnonce"]
     assert [client_nonce] * 3 == [part["cnonce"] for part in sent]
     assert [("n-1", "00000001"), ("n-1", "00000002"), ("n-2", "00000001")] == [
@@ -287,7 +289,7 @@ async def test_session_hashes_the_password_with_the_nonces_of_its_first_request(
 
 
 @sync_and_async
-async def test_new_challenge_begins_a_new_session(world: World) -> None:
+async def test_new_challenge_begins_a_new_session(harness: Harness) -> None:
     """With a `-sess` algorithm, the first request after a new challenge has a new client nonce."""
     more = Headers(
         {"WWW-Authenticate": 'Digest realm="gate", nonce="n-2", qop="auth", algorithm=MD5-sess'}
@@ -295,12 +297,12 @@ async def test_new_challenge_begins_a_new_session(world: World) -> None:
     first = Headers(
         {"WWW-Authenticate": 'Digest realm="gate", nonce="n-1", qop="auth", algorithm=MD5-sess'}
     )
-    world.vendor.answers(Response(401, first), 200, Response(401, more), 200)
-    manager = world.manager(digest_service())
+    harness.vendor.answers(Response(401, first), 200, Response(401, more), 200)
+    manager = harness.manager(digest_service())
     await manager.call("gate", GET)
     await manager.call("gate", GET)
 
-    nonces = [digest_fields(request).get("cnonce") for request in world.vendor.requests]
+    nonces = [digest_fields(request).get("cnonce") for request in harness.vendor.requests]
     assert nonces[1] == nonces[2] != nonces[3]
 
 

@@ -36,7 +36,7 @@ from tests.support.virtual_ports import PiecewiseBody
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.modes import World
+    from tests.support.modes import Harness
 
 # Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
@@ -101,13 +101,13 @@ def echoing_response(echo: str, status: int) -> Response:
 
 @pytest.mark.parametrize("kind", KINDS)
 @sync_and_async
-async def test_echoed_credentials_are_masked(world: World, kind: str) -> None:
+async def test_echoed_credentials_are_masked(harness: Harness, kind: str) -> None:
     """A credential that the vendor echoes, in any notation, is masked in errors."""
     service = vat(credentials=KINDS[kind])
-    manager = world.manager(service)
+    manager = harness.manager(service)
     for status in (302, 400, 401, 404, 429, 503):
         for echo in secret_notations(SECRET):
-            world.vendor.answers(echoing_response(echo, status))
+            harness.vendor.answers(echoing_response(echo, status))
             with pytest.raises(ConnectorError) as excinfo:
                 await manager.call("vat", GET)
 
@@ -146,11 +146,11 @@ REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={
     ids=str,
 )
 @sync_and_async
-async def test_echoed_request_secrets_are_masked(world: World, request_: Request) -> None:
+async def test_echoed_request_secrets_are_masked(harness: Harness, request_: Request) -> None:
     """Secrets that a request sent in fields with sensitive names are masked in errors."""
-    manager = world.manager(vat(redaction=REDACTION))
+    manager = harness.manager(vat(redaction=REDACTION))
     for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
-        world.vendor.answers(echoing_response(echo, 400))
+        harness.vendor.answers(echoing_response(echo, 400))
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", request_)
 
@@ -172,10 +172,10 @@ def find_decline(_: Request, response: Response) -> PaymentDeclined | None:
 
 
 @sync_and_async
-async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
+async def test_echoes_in_classified_errors_are_masked(harness: Harness) -> None:
     """Errors that a classifier creates are masked in all their fields."""
-    manager = world.manager(vat(credentials=KINDS["bearer"], classify=find_decline))
-    world.vendor.answers(echoing_response(SECRET, 200))
+    manager = harness.manager(vat(credentials=KINDS["bearer"], classify=find_decline))
+    harness.vendor.answers(echoing_response(SECRET, 200))
     with pytest.raises(PaymentDeclined) as excinfo:
         await manager.call("vat", GET)
 
@@ -184,11 +184,11 @@ async def test_echoes_in_classified_errors_are_masked(world: World) -> None:
 
 
 @sync_and_async
-async def test_secrets_in_adapter_errors_are_masked(world: World) -> None:
+async def test_secrets_in_adapter_errors_are_masked(harness: Harness) -> None:
     """A secret in the text of an HTTP client's error is masked."""
-    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    manager = harness.manager(vat(credentials=KINDS["bearer"]))
     for _ in range(2):
-        world.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))
+        harness.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))
         with pytest.raises(ConnectionFailed) as excinfo:
             await manager.call("vat", GET)
 
@@ -197,7 +197,7 @@ async def test_secrets_in_adapter_errors_are_masked(world: World) -> None:
 
 @pytest.mark.parametrize("easy", [True, False])
 @sync_and_async
-async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> None:
+async def test_echoed_tokens_in_urls_are_masked(harness: Harness, easy: bool) -> None:
     """A token in a service's URL or a request's path is masked like any credential."""
     bot = "AAHdqTcvCH1vGWJxfSeofSAs0K5"
     changes: dict[str, Any] = {} if easy else {"request_transforms": [lambda request: request]}
@@ -207,8 +207,8 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
         ("https://x.example", f"/bot110201543:{bot}/getMe", bot),
         ("https://x.example/token/c4n4ry-1", "/rates", "c4n4ry-1"),
     ):
-        manager = world.manager(vat(base_url=base, **changes))
-        world.vendor.answers(echoing_response(secret, 400))
+        manager = harness.manager(vat(base_url=base, **changes))
+        harness.vendor.answers(echoing_response(secret, 400))
         with pytest.raises(ConnectorError) as excinfo:
             await manager.call("vat", Request.get(path))
 
@@ -216,11 +216,11 @@ async def test_echoed_tokens_in_urls_are_masked(world: World, easy: bool) -> Non
 
 
 @sync_and_async
-async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
+async def test_echoes_in_refused_streams_are_masked(harness: Harness) -> None:
     """If a stream is refused before its body begins, the error is masked."""
-    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    manager = harness.manager(vat(credentials=KINDS["bearer"]))
     for answer in (echoing_response(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
-        world.vendor.answers(answer)
+        harness.vendor.answers(answer)
         with pytest.raises(ConnectorError) as excinfo:
             await manager.stream("vat", GET)
 
@@ -229,12 +229,12 @@ async def test_echoes_in_refused_streams_are_masked(world: World) -> None:
 
 
 @sync_and_async
-async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
+async def test_echoes_in_broken_streams_are_masked(harness: Harness) -> None:
     """The error of a broken response body shows no secret to its reader or to observers."""
-    manager = world.watched(vat(credentials=KINDS["bearer"]))
+    manager = harness.watched(vat(credentials=KINDS["bearer"]))
     broken_error = ConnectionFailed(f"cut off after {SECRET}.")
     broken_error.__cause__ = VendorFailed(f"no {SECRET}.", vendor_message=SECRET)
-    world.vendor.answers(PiecewiseBody(200, (), b"a", broken_error))
+    harness.vendor.answers(PiecewiseBody(200, (), b"a", broken_error))
     stream = await manager.stream("vat", GET)
     await stream.read()
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -242,15 +242,15 @@ async def test_echoes_in_broken_streams_are_masked(world: World) -> None:
 
     assert f"cut off after {MASK}." == excinfo.value.message
     assert SECRET not in shown_texts(excinfo.value) + shown_texts(excinfo.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
-    (finished_event,) = [event for event in world.events if isinstance(event, CallFinished)]
+    (finished_event,) = [event for event in harness.events if isinstance(event, CallFinished)]
     assert SECRET not in repr(finished_event)
 
 
 @sync_and_async
-async def test_echoes_after_retries_are_masked(world: World) -> None:
+async def test_echoes_after_retries_are_masked(harness: Harness) -> None:
     """After several attempts, the last error is masked like a first one."""
-    manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
-    world.vendor.answers(*[echoing_response(SECRET, 503)] * 3)
+    manager = harness.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
+    harness.vendor.answers(*[echoing_response(SECRET, 503)] * 3)
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("vat", GET)
 
@@ -258,11 +258,11 @@ async def test_echoes_after_retries_are_masked(world: World) -> None:
 
 
 @sync_and_async
-async def test_masked_json_is_still_json(world: World) -> None:
+async def test_masked_json_is_still_json(harness: Harness) -> None:
     """A masked number in JSON becomes a string, so the JSON stays valid."""
-    manager = world.manager(vat(credentials=Credentials.bearer("4711081547110815")))
+    manager = harness.manager(vat(credentials=Credentials.bearer("4711081547110815")))
     body = b'{"message": "no", "key": 4711081547110815, "list": [4711081547110815]}'
-    world.vendor.answers(Response(400, {"Content-Type": "application/json"}, body))
+    harness.vendor.answers(Response(400, {"Content-Type": "application/json"}, body))
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("vat", GET)
 
@@ -271,11 +271,11 @@ async def test_masked_json_is_still_json(world: World) -> None:
 
 
 @sync_and_async
-async def test_long_error_bodies_are_truncated(world: World) -> None:
+async def test_long_error_bodies_are_truncated(harness: Harness) -> None:
     """An error keeps only the start of a long body, and is never cut within a secret."""
-    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    manager = harness.manager(vat(credentials=KINDS["bearer"]))
     body = b" " * (LARGEST_BODY - 5) + SECRET.encode() + b" " * 9000
-    world.vendor.answers(Response(400, {}, body))
+    harness.vendor.answers(Response(400, {}, body))
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("vat", GET)
 
@@ -285,9 +285,9 @@ async def test_long_error_bodies_are_truncated(world: World) -> None:
 
 
 @sync_and_async
-async def test_successful_responses_are_not_masked(world: World) -> None:
+async def test_successful_responses_are_not_masked(harness: Harness) -> None:
     """A successful response is returned unchanged."""
-    manager = world.manager(vat(credentials=KINDS["bearer"]))
-    world.vendor.answers(echoing_response(SECRET, 200))
+    manager = harness.manager(vat(credentials=KINDS["bearer"]))
+    harness.vendor.answers(echoing_response(SECRET, 200))
 
     assert SECRET in (await manager.call("vat", GET)).text

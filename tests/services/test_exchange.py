@@ -27,34 +27,36 @@ from moorage import (
 )
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 # --- where it goes ---
 
 
 @sync_and_async
-async def test_url_joins_service_and_request(world: World) -> None:
+async def test_url_joins_service_and_request(harness: Harness) -> None:
     """The URL of a request is the service's base URL with the request's path and query."""
-    await world.manager(vat()).call("vat", Request.get("/rates", query={"country": "DE"}))
+    await harness.manager(vat()).call("vat", Request.get("/rates", query={"country": "DE"}))
 
-    assert ["https://vat.example/v1/rates?country=DE"] == [s.url for s in world.vendor.requests]
+    assert ["https://vat.example/v1/rates?country=DE"] == [s.url for s in harness.vendor.requests]
 
 
 @sync_and_async
-async def test_default_headers_fill_gaps(world: World) -> None:
+async def test_default_headers_fill_gaps(harness: Harness) -> None:
     """A service's headers are sent unless the request has headers of the same name."""
     service = vat(headers={"Accept": "application/json", "X-App": "erp"})
 
-    await world.manager(service).call("vat", Request.get("/", headers={"accept": "text/csv"}))
+    await harness.manager(service).call("vat", Request.get("/", headers={"accept": "text/csv"}))
 
-    assert {"accept": "text/csv", "X-App": "erp"} == dict(world.vendor.requests[0].request.headers)
+    assert {"accept": "text/csv", "X-App": "erp"} == dict(
+        harness.vendor.requests[0].request.headers
+    )
 
 
 @sync_and_async
-async def test_missing_base_url_raises_an_error(world: World) -> None:
+async def test_missing_base_url_raises_an_error(harness: Harness) -> None:
     """A request to a service without a base URL raises an error."""
     with pytest.raises(ConfigurationError) as excinfo:
-        await world.manager(Service("vat")).call("vat", GET)
+        await harness.manager(Service("vat")).call("vat", GET)
 
     assert ("base_url", "vat") == (excinfo.value.path, excinfo.value.service)
     assert "'vat' has no base_url" in excinfo.value.message
@@ -62,26 +64,26 @@ async def test_missing_base_url_raises_an_error(world: World) -> None:
 
 
 @sync_and_async
-async def test_foreign_origin_is_refused(world: World) -> None:
+async def test_foreign_origin_is_refused(harness: Harness) -> None:
     """A request to another host than the service's is refused before anything is sent."""
-    manager = world.manager(vat(request_transforms=lambda request: request))
+    manager = harness.manager(vat(request_transforms=lambda request: request))
 
     with pytest.raises(InvalidData, match="origin"):
         await manager.call("vat", Request.get("https://evil.example/rates"))
 
-    assert [] == world.vendor.requests
+    assert [] == harness.vendor.requests
 
 
 @sync_and_async
-async def test_foreign_origin_takes_no_token(world: World) -> None:
+async def test_foreign_origin_takes_no_token(harness: Harness) -> None:
     """A request that cannot be sent is refused before it uses a token."""
-    manager = world.manager(vat(limits=RateLimitConfig(1)))
+    manager = harness.manager(vat(limits=RateLimitConfig(1)))
 
     with pytest.raises(InvalidData, match="origin"):
         await manager.call("vat", Request.get("https://evil.example/rates"))
     await manager.call("vat", GET)
 
-    assert [] == world.sleeper.slept
+    assert [] == harness.sleeper.slept
 
 
 # --- what an answer means ---
@@ -103,26 +105,26 @@ async def test_foreign_origin_takes_no_token(world: World) -> None:
 )
 @sync_and_async
 async def test_status_codes_have_error_classes(
-    world: World, status: int, kind: type[Exception]
+    harness: Harness, status: int, kind: type[Exception]
 ) -> None:
     """Each error status raises its own error class, with the status and the response."""
-    world.vendor.answers(status)
+    harness.vendor.answers(status)
 
     with pytest.raises(kind) as excinfo:
-        await world.manager(vat()).call("vat", GET)
+        await harness.manager(vat()).call("vat", GET)
 
     assert (status, status) == (excinfo.value.status, excinfo.value.response.status)  # type: ignore[attr-defined]  # each kind has both
 
 
 @sync_and_async
-async def test_redirects_are_not_followed(world: World) -> None:
+async def test_redirects_are_not_followed(harness: Harness) -> None:
     """A redirect raises an error and is not followed, so no credential reaches another host."""
-    world.vendor.answers(Response(307, {"Location": "https://evil.example/"}))
+    harness.vendor.answers(Response(307, {"Location": "https://evil.example/"}))
 
     with pytest.raises(VendorRejected, match="redirect"):
-        await world.manager(vat(credentials=Credentials.bearer("t"))).call("vat", GET)
+        await harness.manager(vat(credentials=Credentials.bearer("t"))).call("vat", GET)
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 def classify_declined(request: Request, response: Response) -> PaymentDeclined | None:
@@ -132,10 +134,10 @@ def classify_declined(request: Request, response: Response) -> PaymentDeclined |
 
 
 @sync_and_async
-async def test_classifier_precedes_the_status(world: World) -> None:
+async def test_classifier_precedes_the_status(harness: Harness) -> None:
     """A service's classifier runs before the status is checked, so it can reject a 200 response."""
-    world.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
-    manager = world.manager(vat(classify=classify_declined))
+    harness.vendor.answers(Response(200, body=b"no"), Response(404, body=b"no"), 404, 200)
+    manager = harness.manager(vat(classify=classify_declined))
 
     for kind in (PaymentDeclined, PaymentDeclined, VendorRejected):
         with pytest.raises(kind):
@@ -144,39 +146,41 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 
 
 @sync_and_async
-async def test_wrong_result_of_a_classifier_is_named(world: World) -> None:
+async def test_wrong_result_of_a_classifier_is_named(harness: Harness) -> None:
     """If a classifier returns something else than an error of moorage, its type is named."""
 
     def agree(*_: object) -> Any:
         return True
 
     with pytest.raises(ConfigurationError, match="agree returned a bool") as excinfo:
-        await world.manager(vat(classify=agree)).call("vat", GET)
+        await harness.manager(vat(classify=agree)).call("vat", GET)
 
     assert "classify" == excinfo.value.path
     assert "Correct the function so that it returns" in excinfo.value.remedy
 
 
 @sync_and_async
-async def test_classifier_gets_no_credential(world: World) -> None:
+async def test_classifier_gets_no_credential(harness: Harness) -> None:
     """A classifier gets the request without its credentials."""
     seen_requests: list[Request] = []
 
     def observe(request: Request, _: Response) -> None:
         seen_requests.append(request)
 
-    await world.manager(vat(classify=observe, credentials=Credentials.bearer("t"))).call("vat", GET)
+    await harness.manager(vat(classify=observe, credentials=Credentials.bearer("t"))).call(
+        "vat", GET
+    )
 
     assert [GET] == seen_requests
 
 
 @sync_and_async
-async def test_foreign_http_errors_become_connection_failed(world: World) -> None:
+async def test_foreign_http_errors_become_connection_failed(harness: Harness) -> None:
     """An unexpected exception of an HTTP client becomes ConnectionFailed, without its text."""
-    world.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
+    harness.vendor.otherwise = ValueError("https://vat.example/?key=hunter2")
 
     with pytest.raises(ConnectionFailed, match="ValueError") as excinfo:
-        await world.manager(vat()).call("vat", GET)
+        await harness.manager(vat()).call("vat", GET)
 
     assert excinfo.value.may_have_been_processed
     assert "hunter2" not in repr(excinfo.value)
@@ -184,14 +188,14 @@ async def test_foreign_http_errors_become_connection_failed(world: World) -> Non
 
 
 @sync_and_async
-async def test_attempt_without_response_has_no_status_in_its_event(world: World) -> None:
+async def test_attempt_without_response_has_no_status_in_its_event(harness: Harness) -> None:
     """An attempt that got no response has no status in its event, even if an earlier one had."""
-    world.vendor.answers(503, AttemptTimeout("late"), 200)
-    manager = world.watched(vat(retry=RetryPolicy(3, 0)))
+    harness.vendor.answers(503, AttemptTimeout("late"), 200)
+    manager = harness.watched(vat(retry=RetryPolicy(3, 0)))
 
     await manager.call("vat", GET)
 
-    reports = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
+    reports = [event for event in harness.events if type(event).__name__ == "AttemptFinished"]
     assert [(1, 503), (2, None), (3, 200)] == [(e.attempt, e.status) for e in reports]
 
 
@@ -221,19 +225,19 @@ ENDPOINTS = (
 )
 @sync_and_async
 async def test_request_uses_its_named_or_first_matching_endpoint(
-    world: World, request_: Request, name: str | None, timeout: float
+    harness: Harness, request_: Request, name: str | None, timeout: float
 ) -> None:
     """A request uses its named endpoint, or the first endpoint that matches method and path."""
-    await world.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
+    await harness.manager(vat(endpoints=ENDPOINTS)).call("vat", request_, endpoint=name)
 
-    assert [timeout] == [requests.timeouts.total for requests in world.vendor.requests]
+    assert [timeout] == [requests.timeouts.total for requests in harness.vendor.requests]
 
 
 @sync_and_async
-async def test_functions_have_no_matched_endpoint(world: World) -> None:
+async def test_functions_have_no_matched_endpoint(harness: Harness) -> None:
     """An endpoint that matched a request's path does not apply to a function called later."""
     service = vat(endpoints=Endpoint("rates", path="/rates", retry=RetryPolicy(5, 0)))
-    manager = world.manager(service)
+    manager = harness.manager(service)
     await manager.call("vat", GET)
     calls: list[int] = []
 

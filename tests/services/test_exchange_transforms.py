@@ -21,11 +21,11 @@ from moorage import (
 from moorage.services.calling.steps import CallOperations
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 
 @sync_and_async
-async def test_request_transforms_run_in_order(world: World) -> None:
+async def test_request_transforms_run_in_order(harness: Harness) -> None:
     """The service's transforms run before the endpoint's, and these before the credentials."""
 
     def add(letter: str) -> Any:
@@ -41,25 +41,25 @@ async def test_request_transforms_run_in_order(world: World) -> None:
         endpoints=Endpoint("rates", path="/rates", request_transforms=add("c")),
     )
 
-    await world.manager(service).call("vat", GET)
+    await harness.manager(service).call("vat", GET)
 
-    assert "abc" == world.vendor.requests[0].header("x-order")
+    assert "abc" == harness.vendor.requests[0].header("x-order")
 
 
 @sync_and_async
-async def test_transform_may_change_the_url(world: World) -> None:
+async def test_transform_may_change_the_url(harness: Harness) -> None:
     """A request is sent to the URL that the transforms have set."""
     service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
 
-    await world.manager(service).call("vat", GET)
+    await harness.manager(service).call("vat", GET)
 
     assert ["https://vat.example/v1/v2/rates"] == [
-        requests.url for requests in world.vendor.requests
+        requests.url for requests in harness.vendor.requests
     ]
 
 
 @sync_and_async
-async def test_response_transforms_run_in_reverse(world: World) -> None:
+async def test_response_transforms_run_in_reverse(harness: Harness) -> None:
     """An endpoint's response transforms run before the service's."""
 
     def add(letter: bytes) -> Any:
@@ -70,29 +70,29 @@ async def test_response_transforms_run_in_reverse(world: World) -> None:
         endpoints=Endpoint("rates", path="/rates", response_transforms=[add(b"b"), add(b"c")]),
     )
 
-    assert b"bca" == (await world.manager(service).call("vat", GET)).body
+    assert b"bca" == (await harness.manager(service).call("vat", GET)).body
 
 
 @sync_and_async
-async def test_transforms_may_be_asynchronous(world: World) -> None:
+async def test_transforms_may_be_asynchronous(harness: Harness) -> None:
     """Asynchronous calls accept asynchronous transforms; synchronous calls refuse them."""
 
     async def stamp(message: Any) -> Any:
-        await world.yield_to_tasks()
+        await harness.yield_to_tasks()
         return message
 
     service = vat(request_transforms=stamp, response_transforms=stamp)
 
-    if world.is_awaited:
-        assert 200 == (await world.manager(service).call("vat", GET)).status
+    if harness.is_awaited:
+        assert 200 == (await harness.manager(service).call("vat", GET)).status
     else:
         with pytest.raises(ConfigurationError, match="stamp is asynchronous") as excinfo:
-            world.manager(service)
+            harness.manager(service)
         assert "services.vat.request_transforms" == excinfo.value.path
 
 
 @sync_and_async
-async def test_synchronous_transform_that_returns_an_awaitable_is_refused(world: World) -> None:
+async def test_synchronous_transform_that_returns_an_awaitable_is_refused(harness: Harness) -> None:
     """A synchronous transform that returns an awaitable is refused when it runs."""
 
     async def stamp(message: Any) -> Any:
@@ -101,9 +101,9 @@ async def test_synchronous_transform_that_returns_an_awaitable_is_refused(world:
     def return_awaitable(request: Request) -> Any:
         return stamp(request)
 
-    manager = world.manager(vat(request_transforms=return_awaitable))
+    manager = harness.manager(vat(request_transforms=return_awaitable))
 
-    if world.is_awaited:
+    if harness.is_awaited:
         assert 200 == (await manager.call("vat", GET)).status
     else:
         with pytest.raises(ConfigurationError, match="awaitable"):
@@ -117,11 +117,11 @@ def _count(_: object) -> int:
 
 @pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
 @sync_and_async
-async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -> None:
+async def test_transform_with_a_wrong_result_is_named(harness: Harness, kind: str) -> None:
     """The error for a transform that returns a wrong type names its configuration field."""
     description = kind.partition("_")[0]
     with pytest.raises(ConfigurationError) as excinfo:
-        await world.manager(vat(**{kind: _count})).call("vat", GET)
+        await harness.manager(vat(**{kind: _count})).call("vat", GET)
 
     assert f"_count returned an int, not a {description}." == excinfo.value.message
     assert (
@@ -134,13 +134,13 @@ async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -
 
 
 @sync_and_async
-async def test_transform_errors_pass_through(world: World) -> None:
+async def test_transform_errors_pass_through(harness: Harness) -> None:
     """An exception of a transform is raised unchanged, reported, and not retried."""
 
     def fail_to_transform(_: object) -> Any:
         raise KeyError("rates")
 
-    manager = world.watched(
+    manager = harness.watched(
         vat(
             response_transforms=fail_to_transform,
             retry=RetryPolicy(3, 0),
@@ -151,13 +151,13 @@ async def test_transform_errors_pass_through(world: World) -> None:
     with pytest.raises(KeyError):
         await manager.call("vat", GET)
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
     assert 0 == (await manager.circuit_state("vat")).failures
-    assert ("KeyError", False) == (world.events[-1].error, world.events[-1].cancelled)
+    assert ("KeyError", False) == (harness.events[-1].error, harness.events[-1].cancelled)
 
 
 @sync_and_async
-async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> None:
+async def test_asynchronous_hooks_are_bounded_by_the_deadline(harness: Harness) -> None:
     """Asynchronous transforms and providers are stopped at the call's deadline."""
     bounds: list[float] = []
 
@@ -166,11 +166,11 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
         return await pending
 
     def advance_clock(message: Any) -> Any:
-        world.clock.advance(4)
+        harness.clock.advance(4)
         return message
 
     service = vat(request_transforms=[advance_clock, lambda request: request])
-    core = attrs.evolve(world.manager().manager._flows.core, within=wait_within)
+    core = attrs.evolve(harness.manager().manager._flows.core, within=wait_within)
 
     await CallOperations(core, [service]).call("vat", GET, timeout=10)
 
@@ -178,15 +178,15 @@ async def test_asynchronous_hooks_are_bounded_by_the_deadline(world: World) -> N
 
 
 @sync_and_async
-async def test_no_request_is_sent_if_a_transform_uses_up_the_time(world: World) -> None:
+async def test_no_request_is_sent_if_a_transform_uses_up_the_time(harness: Harness) -> None:
     """If a transform uses up the call's time, no request is sent."""
 
     def advance_clock(request: Request) -> Request:
-        world.clock.advance(30)
+        harness.clock.advance(30)
         return request
 
     with pytest.raises(DeadlineExceeded) as excinfo:
-        await world.manager(vat(request_transforms=advance_clock)).call("vat", GET)
+        await harness.manager(vat(request_transforms=advance_clock)).call("vat", GET)
 
     assert not excinfo.value.may_have_been_processed
-    assert [] == world.vendor.requests
+    assert [] == harness.vendor.requests

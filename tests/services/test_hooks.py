@@ -18,7 +18,7 @@ from moorage import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,15 +56,15 @@ def raising_hook(make: Callable[[], Exception]) -> Callable[..., Any]:
 )
 @sync_and_async
 async def test_failing_response_transform_repeats_no_effect(
-    world: World, make: Callable[[], Exception]
+    harness: Harness, make: Callable[[], Exception]
 ) -> None:
     """If a response transform raises an error, the POST request is not sent again."""
-    manager = world.manager(payment_service(response_transforms=raising_hook(make)))
+    manager = harness.manager(payment_service(response_transforms=raising_hook(make)))
 
     with pytest.raises(type(make())):
         await manager.call("pay", POST)
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 @pytest.mark.parametrize(
@@ -77,22 +77,22 @@ async def test_failing_response_transform_repeats_no_effect(
     ],
 )
 @sync_and_async
-async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str, Any]) -> None:
+async def test_failing_hook_leaves_the_key_unknown(harness: Harness, hook: dict[str, Any]) -> None:
     """If a hook fails after the response, the outcome of the idempotency key is unknown."""
-    manager = world.manager(payment_service(**hook))
+    manager = harness.manager(payment_service(**hook))
 
     for _ in range(2):
         with pytest.raises(OutcomeUnknown):
             await manager.call("pay", POST, idempotency_key="INV-1")
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 @sync_and_async
-async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
+async def test_error_of_a_nested_call_proves_nothing(harness: Harness) -> None:
     """If a function acts and a nested call fails, the outcome of the idempotency key is unknown."""
-    world.vendor.otherwise = other_calls_error()
-    manager = world.manager(
+    harness.vendor.otherwise = other_calls_error()
+    manager = harness.manager(
         payment_service(), Service("other", "https://other.example", retry=None)
     )
     effects: list[int] = []
@@ -109,9 +109,9 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
+async def test_function_may_prove_that_nothing_was_sent(harness: Harness) -> None:
     """If an error proves that nothing was sent, the function is retried, even with a key."""
-    manager = world.manager(payment_service())
+    manager = harness.manager(payment_service())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
     async def charge() -> str:
@@ -123,23 +123,23 @@ async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
 
 
 @sync_and_async
-async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
+async def test_failing_fallback_keeps_the_first_error(harness: Harness) -> None:
     """If a fallback fails, its error has the call's error as its cause, also in events."""
-    world.vendor.otherwise = 503
-    manager = world.watched(payment_service(retry=None, fallback=raising_hook(ZeroDivisionError)))
+    harness.vendor.otherwise = 503
+    manager = harness.watched(payment_service(retry=None, fallback=raising_hook(ZeroDivisionError)))
 
     with pytest.raises(ZeroDivisionError) as excinfo:
         await manager.call("pay", Request.get("/"))
 
     assert isinstance(excinfo.value.__context__, VendorFailed)
-    finished_event = world.events[-1]
+    finished_event = harness.events[-1]
     assert ("ZeroDivisionError", False) == (finished_event.error, finished_event.fallback)
 
 
 @sync_and_async
-async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
+async def test_text_is_not_a_sequence_of_keys(harness: Harness) -> None:
     """A string is refused as the keys of a batch; an unknown service is named in its error."""
-    manager = world.manager(payment_service())
+    manager = harness.manager(payment_service())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):
         await manager.call_many("pay", [POST, POST], idempotency_keys="ab")

@@ -31,7 +31,7 @@ from moorage import (
     VendorFailed,
     VendorRejected,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,29 +88,29 @@ def json_response(**body: Any) -> Response:
 
 
 @sync_and_async
-async def test_operation_returns_value_read_from_response(world: World) -> None:
+async def test_operation_returns_value_read_from_response(harness: Harness) -> None:
     """An operation returns the value read from the response; events have its name and system."""
-    world.vendor.answers(json_response(total=7))
-    manager = world.watched(erp())
+    harness.vendor.answers(json_response(total=7))
+    manager = harness.watched(erp())
 
     assert 7 == await manager.perform("erp", operation(), subject="person-1")
-    assert ["/rpc"] == [request.path for request in world.vendor.requests]
-    (end,) = [event for event in world.events if isinstance(event, CallFinished)]
+    assert ["/rpc"] == [request.path for request in harness.vendor.requests]
+    (end,) = [event for event in harness.events if isinstance(event, CallFinished)]
     assert ("orders.add", "rpc", "person-1") == (end.operation, end.vendor, end.subject)
 
 
 @pytest.mark.parametrize("key", [None, "k"])
 @sync_and_async
-async def test_answer_is_read_once(world: World, key: str | None) -> None:
+async def test_answer_is_read_once(harness: Harness, key: str | None) -> None:
     """Each response is parsed only once, and the caller gets the parsed value."""
-    world.vendor.answers(json_response(total=1), json_response(total=2))
+    harness.vendor.answers(json_response(total=1), json_response(total=2))
     answers: list[dict[str, Any]] = []
 
     def read(response: Response) -> dict[str, Any]:
         answers.append(response.json())
         return answers[-1]
 
-    manager = world.manager(erp(idempotency_header="Key", idempotency_memory=60.0))
+    manager = harness.manager(erp(idempotency_header="Key", idempotency_memory=60.0))
     first = await manager.perform("erp", operation(read=read), idempotency_key=key)
     second = await manager.perform("erp", operation(read=read))
 
@@ -129,68 +129,68 @@ async def test_answer_is_read_once(world: World, key: str | None) -> None:
     ids=["secrets", "a body for each attempt", "a stream"],
 )
 @sync_and_async
-async def test_requests_that_need_preparation(world: World, changes: dict[str, Any]) -> None:
+async def test_requests_that_need_preparation(harness: Harness, changes: dict[str, Any]) -> None:
     """An operation's request may have secrets, a body made anew per attempt, or a stream."""
-    world.vendor.answers(json_response(total=1))
-    manager = world.manager(erp(retry=None))
+    harness.vendor.answers(json_response(total=1))
+    manager = harness.manager(erp(retry=None))
 
     assert 1 == await manager.perform("erp", operation(**changes))
 
 
 @sync_and_async
-async def test_operation_waits_for_a_slot(world: World) -> None:
+async def test_operation_waits_for_a_slot(harness: Harness) -> None:
     """A service's bulkhead limits its HTTP operations too."""
-    world.vendor.answers(json_response(total=1))
-    manager = world.manager(erp(bulkhead=BulkheadConfig(max_concurrent=1)))
+    harness.vendor.answers(json_response(total=1))
+    manager = harness.manager(erp(bulkhead=BulkheadConfig(max_concurrent=1)))
 
     assert 1 == await manager.perform("erp", operation())
 
 
 @sync_and_async
-async def test_operation_uses_one_part_of_a_divided_limit(world: World) -> None:
+async def test_operation_uses_one_part_of_a_divided_limit(harness: Harness) -> None:
     """When a limit is split into parts, an operation uses the share of only one part."""
-    world.vendor.answers(*[json_response(total=1)] * 2)
-    manager = world.manager(erp(limits=RateLimitConfig(1000, parts=2)))
+    harness.vendor.answers(*[json_response(total=1)] * 2)
+    manager = harness.manager(erp(limits=RateLimitConfig(1000, parts=2)))
 
     assert [1, 1] == [await manager.perform("erp", operation()) for _ in range(2)]
 
 
 @sync_and_async
-async def test_invalid_endpoint_name_is_refused(world: World) -> None:
+async def test_invalid_endpoint_name_is_refused(harness: Harness) -> None:
     """An endpoint with an invalid name is refused before anything is sent."""
     wrong_name: Any = []
     with pytest.raises(InvalidData, match="no endpoint"):
-        await world.manager(erp()).perform("erp", operation(), endpoint=wrong_name)
-    assert [] == world.vendor.requests
+        await harness.manager(erp()).perform("erp", operation(), endpoint=wrong_name)
+    assert [] == harness.vendor.requests
 
 
 @pytest.mark.parametrize("word", ["busy", "throttled", "no"])
 @sync_and_async
-async def test_error_in_a_body_acts_like_an_error_status(world: World, word: str) -> None:
+async def test_error_in_a_body_acts_like_an_error_status(harness: Harness, word: str) -> None:
     """An error in a response body has the same effect as an error status."""
-    world.vendor.answers(*[json_response(error=word)] * 3)
-    manager = world.manager(erp())
+    harness.vendor.answers(*[json_response(error=word)] * 3)
+    manager = harness.manager(erp())
     with pytest.raises(ConnectorError) as excinfo:
         await manager.perform("erp", operation())
 
     error = excinfo.value
-    assert 1 == len(world.vendor.requests) == error.attempts
+    assert 1 == len(harness.vendor.requests) == error.attempts
     assert ("erp", "orders.add", "rpc") == (error.service, error.operation, error.vendor)
 
 
 @pytest.mark.parametrize("word", ["busy", "throttled"])
 @sync_and_async
-async def test_safe_operation_is_retried(world: World, word: str) -> None:
+async def test_safe_operation_is_retried(harness: Harness, word: str) -> None:
     """A safe operation is retried if the response body reports a failure."""
-    world.vendor.answers(json_response(error=word), json_response(total=2))
+    harness.vendor.answers(json_response(error=word), json_response(total=2))
 
-    assert 2 == await world.manager(erp()).perform("erp", reading_operation())
+    assert 2 == await harness.manager(erp()).perform("erp", reading_operation())
 
 
 @sync_and_async
-async def test_pause_requested_in_a_body_is_respected(world: World) -> None:
+async def test_pause_requested_in_a_body_is_respected(harness: Harness) -> None:
     """A pause that the response body asks for is respected like a `Retry-After` header."""
-    world.vendor.answers(json_response(error="throttled"), json_response(total=2))
+    harness.vendor.answers(json_response(error="throttled"), json_response(total=2))
 
     def pause(response: Response) -> ConnectorError | None:
         error = refusal_of(response)
@@ -198,15 +198,15 @@ async def test_pause_requested_in_a_body_is_respected(world: World) -> None:
             error.vendor_retry_after = 4.0
         return error
 
-    assert 2 == await world.manager(erp()).perform("erp", reading_operation(refusal=pause))
-    assert 4.0 == sum(world.sleeper.slept)
+    assert 2 == await harness.manager(erp()).perform("erp", reading_operation(refusal=pause))
+    assert 4.0 == sum(harness.sleeper.slept)
 
 
 @sync_and_async
-async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
+async def test_failures_in_bodies_open_the_circuit(harness: Harness) -> None:
     """Errors in response bodies count in the circuit, whatever the HTTP status is."""
-    world.vendor.answers(*[json_response(error="busy")] * 30)
-    manager = world.manager(erp(retry=None))
+    harness.vendor.answers(*[json_response(error="busy")] * 30)
+    manager = harness.manager(erp(retry=None))
     for _ in range(30):
         with pytest.raises(ConnectorError):
             await manager.perform("erp", reading_operation())
@@ -218,90 +218,90 @@ async def test_failures_in_bodies_open_the_circuit(world: World) -> None:
 @pytest.mark.parametrize("word, unknown", [("busy", True), ("no", False)])
 @sync_and_async
 async def test_rejection_of_a_keyed_operation_is_raised_unchanged(
-    world: World, word: str, unknown: bool
+    harness: Harness, word: str, unknown: bool
 ) -> None:
     """A keyed operation's rejection is raised unchanged; after a failure the outcome is unknown."""
-    world.vendor.answers(json_response(error=word), json_response(total=3))
-    manager = world.manager(erp())
+    harness.vendor.answers(json_response(error=word), json_response(total=3))
+    manager = harness.manager(erp())
     with pytest.raises(OutcomeUnknown if unknown else VendorRejected):
         await manager.perform("erp", operation(), idempotency_key="order-1")
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 @sync_and_async
 async def test_repeated_key_of_http_operation_returns_first_result_and_sends_nothing(
-    world: World,
+    harness: Harness,
 ) -> None:
     """A repeated key of an HTTP operation returns the first result and sends nothing."""
-    world.vendor.answers(json_response(total=3))
-    manager = world.manager(erp())
+    harness.vendor.answers(json_response(total=3))
+    manager = harness.manager(erp())
     results = [
         await manager.perform("erp", operation(), idempotency_key="order-1") for _ in range(2)
     ]
 
     assert [3, 3] == results
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 @sync_and_async
-async def test_unreadable_response_counts_as_lost(world: World) -> None:
+async def test_unreadable_response_counts_as_lost(harness: Harness) -> None:
     """An unreadable response counts as lost, and is not stored under its idempotency key."""
-    world.vendor.answers(json_response(unexpected=1))
-    manager = world.manager(erp())
+    harness.vendor.answers(json_response(unexpected=1))
+    manager = harness.manager(erp())
     with pytest.raises(OutcomeUnknown):
         await manager.perform("erp", operation(), idempotency_key="order-1")
 
 
 @sync_and_async
-async def test_hedged_question_reads_every_answer(world: World) -> None:
+async def test_hedged_question_reads_every_answer(harness: Harness) -> None:
     """A hedged operation classifies the response to each of its requests."""
-    world.vendor.answers(*[json_response(error="no")] * 2)
-    manager = world.manager(erp(hedge=HedgeConfig(0.01)))
+    harness.vendor.answers(*[json_response(error="no")] * 2)
+    manager = harness.manager(erp(hedge=HedgeConfig(0.01)))
     with pytest.raises(VendorRejected):
         await manager.perform("erp", reading_operation())
 
 
 @sync_and_async
-async def test_operation_is_sent_to_the_region_of_its_service(world: World) -> None:
+async def test_operation_is_sent_to_the_region_of_its_service(harness: Harness) -> None:
     """An HTTP operation is sent to the region that its service chooses."""
-    world.vendor.answers(json_response(total=1))
-    manager = world.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
+    harness.vendor.answers(json_response(total=1))
+    manager = harness.manager(erp(base_url=None, regions=[Region("eu", "https://eu.example")]))
 
     assert 1 == await manager.perform("erp", operation())
-    assert ["https://eu.example/rpc"] == [request.url for request in world.vendor.requests]
+    assert ["https://eu.example/rpc"] == [request.url for request in harness.vendor.requests]
 
 
 @sync_and_async
-async def test_endpoint_with_the_name_of_the_operation_applies(world: World) -> None:
+async def test_endpoint_with_the_name_of_the_operation_applies(harness: Harness) -> None:
     """The endpoint with the operation's name applies, whatever the request's path."""
-    world.vendor.answers(*[json_response(total=1)] * 2)
+    harness.vendor.answers(*[json_response(total=1)] * 2)
     endpoints = [Endpoint("orders.add", limits=[RateLimitConfig(1)])]
-    manager = world.manager(erp(endpoints=endpoints))
+    manager = harness.manager(erp(endpoints=endpoints))
     for _ in range(2):
         await manager.perform("erp", operation())
 
-    assert [1.0] == world.sleeper.slept
+    assert [1.0] == harness.sleeper.slept
 
 
 @pytest.mark.parametrize("safe", [True, False])
 @sync_and_async
-async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) -> None:
+async def test_rehearsal_sends_only_safe_operations(harness: Harness, safe: bool) -> None:
     """A rehearsal (`dry_run`) sends only safe operations."""
-    world.vendor.answers(json_response(total=1))
-    manager = world.manager(erp(), dry_run=True)
+    harness.vendor.answers(json_response(total=1))
+    manager = harness.manager(erp(), dry_run=True)
     if safe:
         assert 1 == await manager.perform("erp", reading_operation())
         return
     with pytest.raises(DryRun, match="POST /rpc was not sent"):
         await manager.perform("erp", operation())
-    assert [] == world.vendor.requests
+    assert [] == harness.vendor.requests
 
 
 @sync_and_async
-async def test_http_operation_accepts_no_payload(world: World) -> None:
+async def test_http_operation_accepts_no_payload(harness: Harness) -> None:
     """An HTTP operation accepts no payload; repeats of an idempotency key compare the requests."""
-    manager = world.manager(erp())
+    manager = harness.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
         await manager.perform("erp", operation(), idempotency_key="k", payload={"a": 1})
 
@@ -309,10 +309,10 @@ async def test_http_operation_accepts_no_payload(world: World) -> None:
 
 
 @sync_and_async
-async def test_refusal_hook_must_return_an_error(world: World) -> None:
+async def test_refusal_hook_must_return_an_error(harness: Harness) -> None:
     """If a `refusal` hook returns anything but an error of moorage, an error is raised."""
-    world.vendor.answers(json_response(total=1))
-    manager = world.manager(erp())
+    harness.vendor.answers(json_response(total=1))
+    manager = harness.manager(erp())
     with pytest.raises(ConfigurationError, match="refusal"):
         await manager.perform("erp", operation(refusal=lambda _: "no"))
 

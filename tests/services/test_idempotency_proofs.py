@@ -20,7 +20,7 @@ from tests.services.one_effect import (
     bank,
     over_one_store,
 )
-from tests.support.modes import AwaitedManager, World, sync_and_async
+from tests.support.modes import AwaitedManager, Harness, sync_and_async
 
 # --- what proves that nothing was done ---
 
@@ -51,9 +51,9 @@ async def make_keyed_call(manager: AwaitedManager, *errors: Exception, **options
 
 
 @sync_and_async
-async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
+async def test_some_errors_prove_that_nothing_was_done(harness: Harness) -> None:
     """After an error, a key is free only if the error proves that nothing was done."""
-    manager = over_one_store(world, bank())
+    manager = over_one_store(harness, bank())
 
     for _ in range(2):
         with pytest.raises(KeyError):
@@ -66,10 +66,10 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
-    world: World,
+    harness: Harness,
 ) -> None:
     """The error of a retry does not prove that the attempt before it did nothing."""
-    manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
+    manager = over_one_store(harness, bank(retry=RetryPolicy(2, 0)))
 
     with pytest.raises(KeyError):
         await make_keyed_call(manager, OSError(), KeyError())
@@ -78,9 +78,9 @@ async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
 
 
 @sync_and_async
-async def test_another_target_does_not_know_the_key(world: World) -> None:
+async def test_another_target_does_not_know_the_key(harness: Harness) -> None:
     """A call whose outcome at one account is unknown is not repeated at another account."""
-    manager = over_one_store(world, bank())
+    manager = over_one_store(harness, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
         await make_keyed_call(manager, OSError(), remembered=600.0)
@@ -90,10 +90,10 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_repeated_call_does_not_prove_that_earlier_call_did_nothing(
-    world: World,
+    harness: Harness,
 ) -> None:
     """An error of a repeated call does not prove that the earlier call did nothing."""
-    manager = over_one_store(world, bank())
+    manager = over_one_store(harness, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one
         await make_keyed_call(manager, OSError())

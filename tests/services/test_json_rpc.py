@@ -22,7 +22,7 @@ from moorage import (
     VendorRejected,
 )
 from moorage.domain.service.json_rpc import read_result, refusal_of
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 ODOO = JsonRpc("/jsonrpc")
 SERVICE = Service("odoo", base_url="https://odoo.example", retry=RetryPolicy(3, 0))
@@ -39,16 +39,16 @@ def error_response(code: object, **data: Any) -> Response:
 
 
 @sync_and_async
-async def test_call_is_sent_and_its_result_returned(world: World) -> None:
+async def test_call_is_sent_and_its_result_returned(harness: Harness) -> None:
     """A call sends the method and its parameters by POST, and returns the result unchanged."""
-    world.vendor.answers(answer(result=None), answer(result=[7]))
-    manager = world.manager(SERVICE)
+    harness.vendor.answers(answer(result=None), answer(result=[7]))
+    manager = harness.manager(SERVICE)
 
     assert await manager.perform("odoo", ODOO.call("touch", {"id": 3})) is None
     assert [7] == await manager.perform("odoo", ODOO.call("search", ["res.partner"], safe=True))
     bodies = [
         json.loads(bytes(request.request.body))  # type: ignore[arg-type]  # JSON is sent as bytes
-        for request in world.vendor.requests
+        for request in harness.vendor.requests
     ]
     assert [("touch", {"id": 3}), ("search", ["res.partner"])] == [
         (body["method"], body["params"]) for body in bodies
@@ -63,24 +63,24 @@ async def test_call_is_sent_and_its_result_returned(world: World) -> None:
 )
 @sync_and_async
 async def test_failed_call_is_repeated_if_that_is_harmless(
-    world: World, options: dict[str, Any], attempts: int
+    harness: Harness, options: dict[str, Any], attempts: int
 ) -> None:
     """A failure in the response body is retried only if the method is safe or repeatable."""
-    world.vendor.answers(error_response(-32000), answer(result=1))
-    manager = world.manager(SERVICE)
+    harness.vendor.answers(error_response(-32000), answer(result=1))
+    manager = harness.manager(SERVICE)
     if attempts == 1:
         with pytest.raises(VendorFailed):
             await manager.perform("odoo", ODOO.call("create", **options))
     else:
         assert 1 == await manager.perform("odoo", ODOO.call("create", **options))
-    assert attempts == len(world.vendor.requests)
+    assert attempts == len(harness.vendor.requests)
 
 
 @sync_and_async
-async def test_failed_call_with_a_key_has_an_unknown_outcome(world: World) -> None:
+async def test_failed_call_with_a_key_has_an_unknown_outcome(harness: Harness) -> None:
     """The outcome of a keyed call is unknown after a failure, and known after a rejection."""
-    world.vendor.answers(error_response(-32603), error_response(-32602))
-    manager = world.manager(SERVICE)
+    harness.vendor.answers(error_response(-32603), error_response(-32602))
+    manager = harness.manager(SERVICE)
     with pytest.raises(OutcomeUnknown):
         await manager.perform("odoo", ODOO.call("create"), idempotency_key="one")
     with pytest.raises(InvalidRequest):

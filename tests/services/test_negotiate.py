@@ -16,7 +16,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,33 +47,35 @@ class Tokens:
         return item
 
 
-def values(world: World) -> Sequence[str | None]:
+def values(harness: Harness) -> Sequence[str | None]:
     """Return the Authorization headers of all sent requests."""
-    return [requests.header("Authorization") for requests in world.vendor.requests]
+    return [requests.header("Authorization") for requests in harness.vendor.requests]
 
 
 @sync_and_async
-async def test_each_attempt_carries_a_new_token(world: World) -> None:
+async def test_each_attempt_carries_a_new_token(harness: Harness) -> None:
     """Each attempt gets a new token for the service's host, since a token is valid only once."""
-    world.vendor.answers(503, 200)
+    harness.vendor.answers(503, 200)
     tokens = Tokens(b"one", b"two")
 
-    await world.manager(BOOKS, negotiator=world.of_mode(tokens)).call("books", GET)
+    await harness.manager(BOOKS, negotiator=harness.of_mode(tokens)).call("books", GET)
 
-    assert [f"Negotiate {b64encode(token).decode()}" for token in (b"one", b"two")] == values(world)
+    assert [f"Negotiate {b64encode(token).decode()}" for token in (b"one", b"two")] == values(
+        harness
+    )
     assert ["books.example"] * 2 == tokens.hosts
 
 
 @sync_and_async
-async def test_refused_token_is_an_authentication_failure(world: World) -> None:
+async def test_refused_token_is_an_authentication_failure(harness: Harness) -> None:
     """If the service refuses a token, the call fails without asking for a second token."""
-    world.vendor.answers(401)
-    manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(b"one")))
+    harness.vendor.answers(401)
+    manager = harness.manager(BOOKS, negotiator=harness.of_mode(Tokens(b"one")))
 
     with pytest.raises(AuthenticationFailed):
         await manager.call("books", GET)
 
-    assert 1 == len(world.vendor.requests)
+    assert 1 == len(harness.vendor.requests)
 
 
 @pytest.mark.parametrize(
@@ -85,19 +87,19 @@ async def test_refused_token_is_an_authentication_failure(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
+async def test_call_without_a_token_is_not_sent(harness: Harness, item: Any, message: str) -> None:
     """If the negotiator fails, nothing is sent, and the error does not quote the failure."""
-    manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
+    manager = harness.manager(BOOKS, negotiator=harness.of_mode(Tokens(item)))
 
     with pytest.raises(CredentialNotFound, match=message) as excinfo:
         await manager.call("books", GET)
 
-    assert [] == world.vendor.requests
+    assert [] == harness.vendor.requests
     assert "pa55word" not in str(excinfo.value)
 
 
 @sync_and_async
-async def test_negotiator_without_a_token_method_is_refused(world: World) -> None:
+async def test_negotiator_without_a_token_method_is_refused(harness: Harness) -> None:
     """A negotiator without a `token` method is refused when the manager is created."""
     with pytest.raises(ConfigurationError, match="has no `token`"):
-        world.manager(BOOKS, negotiator=object())
+        harness.manager(BOOKS, negotiator=object())

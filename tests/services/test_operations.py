@@ -23,7 +23,7 @@ from moorage import (
     Service,
     VendorRejected,
 )
-from tests.support.modes import ASYNC, DISTANT, World, sync_and_async
+from tests.support.modes import ASYNC, DISTANT, Harness, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,14 +36,14 @@ UNREACHED = ConnectionRefusedError("password=hunter2")
 class Database:
     """A fake database that fails as configured, and records its attempts."""
 
-    def __init__(self, world: World, *failures: Exception) -> None:
+    def __init__(self, harness: Harness, *failures: Exception) -> None:
         self.attempts: list[OperationAttempt] = []
         self._failures = list(failures)
-        self._world = world
+        self._harness = harness
 
     async def execute(self, attempt: OperationAttempt) -> int:
         """Record the attempt, then raise the next error or return the number of attempts."""
-        await self._world.yield_to_tasks()
+        await self._harness.yield_to_tasks()
         self.attempts.append(attempt)
         if self._failures:
             raise self._failures.pop(0)
@@ -84,10 +84,10 @@ def database(**options: Any) -> Service:
 class Trial:
     """A manager, and a fake database that fails as configured."""
 
-    def __init__(self, world: World, *failures: Exception, **options: Any) -> None:
-        self.database = Database(world, *failures)
-        self._world = world
-        self._manager = world.watched(database(**options))
+    def __init__(self, harness: Harness, *failures: Exception, **options: Any) -> None:
+        self.database = Database(harness, *failures)
+        self._harness = harness
+        self._manager = harness.watched(database(**options))
         self.perform = self._manager.perform
         self.plain = self._manager.plain
 
@@ -97,18 +97,18 @@ class Trial:
 
 
 @sync_and_async
-async def test_result_is_returned(world: World) -> None:
+async def test_result_is_returned(harness: Harness) -> None:
     """An operation's result is returned; each attempt has a number and a time limit."""
-    trial = Trial(world, timeout=7.0)
+    trial = Trial(harness, timeout=7.0)
 
     assert 1 == await trial.perform("erp", trial.insert())
     assert [OperationAttempt(1, 7.0)] == trial.database.attempts
 
 
 @sync_and_async
-async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
+async def test_attempt_timeout_bounds_the_attempt(harness: Harness) -> None:
     """An attempt may take the service's attempt_timeout, or less if the call has less left."""
-    trial = Trial(world, timeout=7.0, attempt_timeout=3.0)
+    trial = Trial(harness, timeout=7.0, attempt_timeout=3.0)
     await trial.perform("erp", trial.insert())
     await trial.perform("erp", trial.insert(), timeout=2.0)
 
@@ -126,10 +126,10 @@ async def test_attempt_timeout_bounds_the_attempt(world: World) -> None:
 )
 @sync_and_async
 async def test_only_a_harmless_repeat_is_made(
-    world: World, failure: Exception, repeatable: bool, attempts: int
+    harness: Harness, failure: Exception, repeatable: bool, attempts: int
 ) -> None:
     """A write that may have happened is retried only if it is declared repeatable."""
-    trial = Trial(world, failure, failure, failure)
+    trial = Trial(harness, failure, failure, failure)
     with pytest.raises(ConnectorError) as excinfo:
         await trial.perform("erp", trial.insert(repeatable=repeatable))
 
@@ -142,10 +142,10 @@ async def test_only_a_harmless_repeat_is_made(
 
 
 @sync_and_async
-async def test_exception_that_is_not_converted_is_raised_unchanged(world: World) -> None:
+async def test_exception_that_is_not_converted_is_raised_unchanged(harness: Harness) -> None:
     """An exception that the operation does not convert is raised unchanged and not retried."""
     failure = KeyError("a defect")
-    trial = Trial(world, failure)
+    trial = Trial(harness, failure)
     with pytest.raises(KeyError) as excinfo:
         await trial.perform("erp", trial.insert())
 
@@ -154,41 +154,41 @@ async def test_exception_that_is_not_converted_is_raised_unchanged(world: World)
 
 
 @sync_and_async
-async def test_own_error_is_not_converted(world: World) -> None:
+async def test_own_error_is_not_converted(harness: Harness) -> None:
     """An error of moorage that an operation raises itself is not converted."""
     failure = ConnectionFailed("Nothing listens.", may_have_been_processed=False)
-    trial = Trial(world, failure)
+    trial = Trial(harness, failure)
 
     assert 2 == await trial.perform("erp", trial.insert())
 
 
 @sync_and_async
-async def test_events_name_the_operation(world: World) -> None:
+async def test_events_name_the_operation(harness: Harness) -> None:
     """Events have the operation's name and system, and the caller's idempotency key."""
-    trial = Trial(world)
+    trial = Trial(harness)
     await trial.perform("erp", trial.insert(), idempotency_key="order-1")
 
-    end_events = [event for event in world.events if type(event).__name__ == "CallFinished"]
+    end_events = [event for event in harness.events if type(event).__name__ == "CallFinished"]
     assert [("orders.insert", "postgresql", "erp", "order-1")] == [
         (end.operation, end.vendor, end.account, end.idempotency_key) for end in end_events
     ]
 
 
 @sync_and_async
-async def test_endpoint_of_the_same_name_applies(world: World) -> None:
+async def test_endpoint_of_the_same_name_applies(harness: Harness) -> None:
     """An endpoint's settings apply only to the operation of the same name."""
     endpoints = [Endpoint("orders.insert", limits=[RateLimitConfig(1)])]
-    trial = Trial(world, endpoints=endpoints)
+    trial = Trial(harness, endpoints=endpoints)
     for name in ("orders.insert", "orders.select", "orders.select", "orders.insert"):
         await trial.perform("erp", trial.insert(name=name))
 
-    assert [1.0] == world.sleeper.slept
+    assert [1.0] == harness.sleeper.slept
 
 
 @sync_and_async
-async def test_repeated_key_returns_first_result(world: World) -> None:
+async def test_repeated_key_returns_first_result(harness: Harness) -> None:
     """A repeated key returns the first result; another payload raises a conflict."""
-    trial = Trial(world)
+    trial = Trial(harness)
     results = [
         await trial.perform("erp", trial.insert(), idempotency_key="k", payload={"number": 1})
         for _ in range(2)
@@ -221,9 +221,9 @@ class InsertReturningPosition(Insert):
 
 
 @sync_and_async
-async def test_result_of_an_own_class_is_replayed(world: World) -> None:
+async def test_result_of_an_own_class_is_replayed(harness: Harness) -> None:
     """A repeated key returns a custom class's result if the operation can convert it."""
-    trial = Trial(world)
+    trial = Trial(harness)
 
     async def execute(attempt: OperationAttempt) -> UnstorableResult:
         return UnstorableResult(await trial.database.execute(attempt))
@@ -244,10 +244,10 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
 )
 @sync_and_async
 async def test_lost_keyed_write_is_retried_if_the_system_honours_keys(
-    world: World, options: dict[str, Any], repeatable: bool, attempts: int
+    harness: Harness, options: dict[str, Any], repeatable: bool, attempts: int
 ) -> None:
     """A lost keyed write is retried if it is repeatable or the system honours idempotency keys."""
-    trial = Trial(world, LOST_CONNECTION, **options)
+    trial = Trial(harness, LOST_CONNECTION, **options)
     insert = trial.insert(repeatable=repeatable)
     if attempts == 1:
         with pytest.raises(OutcomeUnknown):
@@ -264,11 +264,11 @@ async def test_lost_keyed_write_is_retried_if_the_system_honours_keys(
 @pytest.mark.parametrize("safe", [True, False])
 @sync_and_async
 async def test_rehearsal_performs_only_safe_operations(
-    world: World, safe: bool, key: str | None
+    harness: Harness, safe: bool, key: str | None
 ) -> None:
     """A rehearsal (`dry_run`) performs reads, and reports writes instead of performing them."""
-    manager = world.manager(database(), dry_run=True)
-    system = Database(world)
+    manager = harness.manager(database(), dry_run=True)
+    system = Database(harness)
     insert = Insert(manager.plain(system.execute), safe=safe)
     if safe and key is None:
         assert 1 == await manager.perform("erp", insert)
@@ -279,42 +279,42 @@ async def test_rehearsal_performs_only_safe_operations(
 
 
 @sync_and_async
-async def test_object_that_is_not_an_operation_is_refused(world: World) -> None:
+async def test_object_that_is_not_an_operation_is_refused(harness: Harness) -> None:
     """An object that is not an operation is refused; the error lists its missing members."""
-    manager = world.manager(database())
+    manager = harness.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
         await manager.perform("erp", object())
 
 
 @sync_and_async
-async def test_operation_of_the_wrong_mode_is_refused(world: World) -> None:
+async def test_operation_of_the_wrong_mode_is_refused(harness: Harness) -> None:
     """Synchronous calls refuse operations that return awaitables; asynchronous calls need those."""
 
     async def run_later(_: OperationAttempt) -> None:
         pass
 
-    manager = world.manager(database())
-    wrong_function = (lambda _: None) if world.is_awaited else run_later
+    manager = harness.manager(database())
+    wrong_function = (lambda _: None) if harness.is_awaited else run_later
     with pytest.raises(ConfigurationError):
         await manager.perform("erp", Insert(wrong_function))
 
 
 @sync_and_async
-async def test_operation_of_service_with_regions_is_refused(world: World) -> None:
+async def test_operation_of_service_with_regions_is_refused(harness: Harness) -> None:
     """An operation of a connector raises an error if its service is configured with regions."""
-    manager = world.manager(database(regions=[Region("eu", "https://eu.example")]))
+    manager = harness.manager(database(regions=[Region("eu", "https://eu.example")]))
     with pytest.raises(ConfigurationError, match="region"):
-        await manager.perform("erp", Trial(world).insert())
+        await manager.perform("erp", Trial(harness).insert())
 
 
 @pytest.mark.parametrize("mode", [ASYNC, DISTANT])
 def test_late_operation_is_cancelled(mode: str) -> None:
     """An asynchronous operation that exceeds its time is cancelled, and its outcome is unknown."""
-    world = World(mode)
+    harness = Harness(mode)
 
     async def body() -> None:
-        trial = Trial(world, attempt_timeout=1e-9)
-        gate = world.gate()
+        trial = Trial(harness, attempt_timeout=1e-9)
+        gate = harness.gate()
 
         async def wait(_: OperationAttempt) -> None:
             await gate.wait()
@@ -323,7 +323,7 @@ def test_late_operation_is_cancelled(mode: str) -> None:
             await trial.perform("erp", Insert(wait))
         assert excinfo.value.may_have_been_processed
 
-    world.drive(body())
+    harness.drive(body())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from moorage.domain.values.durations import SECOND
 from tests.support.modes import sync_and_async
 
 if TYPE_CHECKING:
-    from tests.support.modes import AwaitedManager, World
+    from tests.support.modes import AwaitedManager, Harness
 
 GET = Request.get("/rates")
 VAT = Service(
@@ -39,20 +39,20 @@ VAT = Service(
 )
 
 
-def manager_on_shared_store(world: World, **ports: Any) -> AwaitedManager:
+def manager_on_shared_store(harness: Harness, **ports: Any) -> AwaitedManager:
     """Return a manager that uses the test's shared store."""
-    return world.watched(VAT, state=world.of_mode(world.store), **ports)
+    return harness.watched(VAT, state=harness.of_mode(harness.store), **ports)
 
 
-def admissions(world: World) -> int:
+def admissions(harness: Harness) -> int:
     """Return the number of admission commands that the store received."""
-    return sum(isinstance(command, Admission) for command in world.store.commands)
+    return sum(isinstance(command, Admission) for command in harness.store.commands)
 
 
-async def manager_with_open_circuit(world: World) -> AwaitedManager:
+async def manager_with_open_circuit(harness: Harness) -> AwaitedManager:
     """Return a manager whose circuit has just opened."""
-    world.vendor.otherwise = 503
-    manager = manager_on_shared_store(world)
+    harness.vendor.otherwise = 503
+    manager = manager_on_shared_store(harness)
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
     return manager
@@ -66,26 +66,28 @@ async def refusal_of_call(manager: AwaitedManager) -> CircuitBreakerOpen:
 
 
 @sync_and_async
-async def test_process_asks_store_at_most_once_second_while_circuit_is_open(world: World) -> None:
+async def test_process_asks_store_at_most_once_second_while_circuit_is_open(
+    harness: Harness,
+) -> None:
     """While a circuit is open, a process asks the store at most once a second."""
-    manager = await manager_with_open_circuit(world)
-    before = admissions(world)
+    manager = await manager_with_open_circuit(harness)
+    before = admissions(harness)
 
     for _ in range(3):
         for _ in range(20):
             await refusal_of_call(manager)
-        world.clock.advance(1)
+        harness.clock.advance(1)
 
-    assert 3 == admissions(world) - before
-    assert 1 == len(world.vendor.requests)
+    assert 3 == admissions(harness) - before
+    assert 1 == len(harness.vendor.requests)
 
 
 @sync_and_async
-async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: World) -> None:
+async def test_remembered_refusal_has_time_at_which_circuit_half_opens(harness: Harness) -> None:
     """A remembered rejection has the time at which the circuit half-opens, whatever its age."""
-    manager = await manager_with_open_circuit(world)
+    manager = await manager_with_open_circuit(harness)
     first = await refusal_of_call(manager)
-    world.clock.advance(0.75)
+    harness.clock.advance(0.75)
     second = await refusal_of_call(manager)
 
     assert first.retry_at is not None
@@ -93,23 +95,23 @@ async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: Wo
 
 
 @sync_and_async
-async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
+async def test_remembered_circuit_is_probed_in_time(harness: Harness) -> None:
     """A remembered rejection does not delay the probe at the end of the circuit's open time."""
-    manager = await manager_with_open_circuit(world)
-    world.clock.advance(59.5)
+    manager = await manager_with_open_circuit(harness)
+    harness.clock.advance(59.5)
     await refusal_of_call(manager)
-    world.vendor.otherwise = 200
-    world.clock.advance(0.5)
+    harness.vendor.otherwise = 200
+    harness.clock.advance(0.5)
 
     assert 200 == (await manager.call("vat", GET)).status
 
 
 @sync_and_async
-async def test_own_process_obeys_a_person_at_once(world: World) -> None:
+async def test_own_process_obeys_a_person_at_once(harness: Harness) -> None:
     """If a person closes a circuit, the same manager's next call is admitted."""
-    manager = await manager_with_open_circuit(world)
+    manager = await manager_with_open_circuit(harness)
     await refusal_of_call(manager)
-    world.vendor.otherwise = 200
+    harness.vendor.otherwise = 200
     await manager.set_circuit("vat", CircuitState.CLOSED)
 
     assert 200 == (await manager.call("vat", GET)).status
@@ -117,44 +119,44 @@ async def test_own_process_obeys_a_person_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_later(
-    world: World,
+    harness: Harness,
 ) -> None:
     """If a person closes a circuit in another process, calls are admitted a second later."""
-    manager = await manager_with_open_circuit(world)
+    manager = await manager_with_open_circuit(harness)
     await refusal_of_call(manager)
-    world.vendor.otherwise = 200
-    await manager_on_shared_store(world).set_circuit("vat", CircuitState.CLOSED)
+    harness.vendor.otherwise = 200
+    await manager_on_shared_store(harness).set_circuit("vat", CircuitState.CLOSED)
     await refusal_of_call(manager)
-    world.clock.advance(1)
+    harness.clock.advance(1)
 
     assert 200 == (await manager.call("vat", GET)).status
 
 
 @sync_and_async
-async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
+async def test_circuit_opened_by_hand_is_remembered_as_such(harness: Harness) -> None:
     """If an operator opened the circuit, a remembered rejection says so."""
-    manager = manager_on_shared_store(world)
+    manager = manager_on_shared_store(harness)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-    before = admissions(world)
+    before = admissions(harness)
     messages = {(await refusal_of_call(manager)).message for _ in range(5)}
 
     assert {"The circuit breaker was opened by hand."} == messages
-    assert 1 == admissions(world) - before
+    assert 1 == admissions(harness) - before
 
 
 @sync_and_async
-async def test_half_open_circuit_is_not_remembered(world: World) -> None:
+async def test_half_open_circuit_is_not_remembered(harness: Harness) -> None:
     """A call that is refused during a probe does not delay the calls after the probe."""
-    manager = await manager_with_open_circuit(world)
-    world.clock.advance(60)
-    world.vendor.otherwise = 200
-    gate = world.gate()
-    world.vendor.answers(gate.answering(200))
+    manager = await manager_with_open_circuit(harness)
+    harness.clock.advance(60)
+    harness.vendor.otherwise = 200
+    gate = harness.gate()
+    harness.vendor.answers(gate.answering(200))
 
     async def call() -> None:
         await manager.call("vat", GET)
 
-    probe = world.start(call)
+    probe = harness.start(call)
     await gate.reached()
     error = await refusal_of_call(manager)
     gate.open()
@@ -166,7 +168,7 @@ async def test_half_open_circuit_is_not_remembered(world: World) -> None:
     assert 200 == (await manager.call("vat", GET)).status
 
 
-def limited_manager(world: World, **settings: Any) -> AwaitedManager:
+def limited_manager(harness: Harness, **settings: Any) -> AwaitedManager:
     """Return a manager of a service with a rate limit over the test's shared store."""
     options: dict[str, Any] = {
         "limits": RateLimitConfig(4, burst=2),
@@ -174,7 +176,7 @@ def limited_manager(world: World, **settings: Any) -> AwaitedManager:
         "circuit": None,
     }
     service = attrs.evolve(VAT, **(options | settings))
-    return world.watched(service, state=world.of_mode(world.store))
+    return harness.watched(service, state=harness.of_mode(harness.store))
 
 
 async def count_granted_calls(manager: AwaitedManager, calls: int, **options: Any) -> int:
@@ -189,102 +191,104 @@ async def count_granted_calls(manager: AwaitedManager, calls: int, **options: An
 
 @sync_and_async
 async def test_process_asks_store_again_only_when_next_token_is_available_after_refusal(
-    world: World,
+    harness: Harness,
 ) -> None:
     """After a rejection, a process asks the store again when the next token is available."""
-    manager = limited_manager(world)
+    manager = limited_manager(harness)
     assert 2 == await count_granted_calls(manager, 20)
-    assert 3 == admissions(world)
+    assert 3 == admissions(harness)
 
     for tokens in range(1, 5):
-        world.clock.advance(0.249)
+        harness.clock.advance(0.249)
         assert 0 == await count_granted_calls(manager, 20)
-        world.clock.advance(0.001)
+        harness.clock.advance(0.001)
         assert 1 == await count_granted_calls(manager, 20)
-        assert 3 + 2 * tokens == admissions(world)
+        assert 3 + 2 * tokens == admissions(harness)
 
 
 @sync_and_async
-async def test_processes_use_each_token_of_a_limit(world: World) -> None:
+async def test_processes_use_each_token_of_a_limit(harness: Harness) -> None:
     """Processes that remember rejections together use the whole limit, and never exceed it."""
-    managers = [limited_manager(world) for _ in range(5)]
+    managers = [limited_manager(harness) for _ in range(5)]
     grants = 0
     for _ in range(100):
         for manager in managers:
             grants += await count_granted_calls(manager, 1)
-        world.clock.advance(0.0625)
+        harness.clock.advance(0.0625)
 
     assert 2 + int(99 * 0.0625 * 4) == grants
 
 
 @sync_and_async
-async def test_remembered_refusal_has_time_at_which_next_token_is_available(world: World) -> None:
+async def test_remembered_refusal_has_time_at_which_next_token_is_available(
+    harness: Harness,
+) -> None:
     """A remembered rejection has the time at which the next token is available."""
-    manager = limited_manager(world)
+    manager = limited_manager(harness)
     await count_granted_calls(manager, 2)
     times = set()
     for _ in range(3):
         with pytest.raises(RateLimitExceeded) as excinfo:
             await manager.call("vat", GET)
         times.add(excinfo.value.retry_at)
-        world.clock.advance(0.0625)
+        harness.clock.advance(0.0625)
 
     assert 1 == len(times)
 
 
 @sync_and_async
 async def test_process_asks_store_again_after_second_even_if_next_token_is_hour_away(
-    world: World,
+    harness: Harness,
 ) -> None:
     """Even if the next token is an hour away, a process asks the store again after a second."""
-    manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
+    manager = limited_manager(harness, limits=RateLimitConfig.per_hour(1))
     await count_granted_calls(manager, 2)
-    before = admissions(world)
+    before = admissions(harness)
     for _ in range(3):
-        world.clock.advance(1)
+        harness.clock.advance(1)
         await count_granted_calls(manager, 10)
 
-    assert 3 == admissions(world) - before
+    assert 3 == admissions(harness) - before
 
 
 @sync_and_async
-async def test_call_that_can_wait_asks_the_store(world: World) -> None:
+async def test_call_that_can_wait_asks_the_store(harness: Harness) -> None:
     """A remembered rejection does not affect calls that can wait longer than the rejected call."""
-    manager = limited_manager(world, limits=RateLimitConfig(1), max_limit_wait=5)
+    manager = limited_manager(harness, limits=RateLimitConfig(1), max_limit_wait=5)
     assert 1 == await count_granted_calls(manager, 1)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.5)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.25)
-    assert 2 == admissions(world)
+    assert 2 == admissions(harness)
 
     assert 1 == await count_granted_calls(manager, 1)
 
 
 @sync_and_async
 async def test_remembered_refusal_applies_only_to_calls_with_same_limits_and_same_cost(
-    world: World,
+    harness: Harness,
 ) -> None:
     """A remembered rejection applies only to calls with the same limits and the same cost."""
     endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
-    manager = limited_manager(world, endpoints=endpoints)
+    manager = limited_manager(harness, endpoints=endpoints)
     await count_granted_calls(manager, 3)
-    before = admissions(world)
+    before = admissions(harness)
     for endpoint in ("heavy", "own", None):
         assert 0 == await count_granted_calls(manager, 1, endpoint=endpoint)
 
-    assert 3 == admissions(world) - before
+    assert 3 == admissions(harness) - before
     assert 1 == await count_granted_calls(manager, 1, tenant="a")
 
 
 @sync_and_async
 async def test_token_that_call_gives_back_is_at_once_available_to_same_manager_next_call(
-    world: World,
+    harness: Harness,
 ) -> None:
     """A token that a call returns can be used at once by the same manager's next call."""
-    manager = limited_manager(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
+    manager = limited_manager(harness, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
     assert 1 == await count_granted_calls(manager, 1)
     flows = manager.manager._flows
     gates = flows.plans.find("vat", None, None).gates
-    queued = world.store.memory.execute(Admission(gates, within=SECOND, lease=SECOND))
+    queued = harness.store.memory.execute(Admission(gates, within=SECOND, lease=SECOND))
     assert 0 == await count_granted_calls(manager, 1)
     for command in return_unused(gates, queued):
         flows.core.post(command)
@@ -293,14 +297,16 @@ async def test_token_that_call_gives_back_is_at_once_available_to_same_manager_n
 
 
 @sync_and_async
-async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(world: World) -> None:
+async def test_refusal_during_an_outage_is_remembered_until_the_next_probe(
+    harness: Harness,
+) -> None:
     """During an outage a process also remembers rejections, but only until the next probe."""
-    world.store.is_away = StorageUnavailable("it does not answer.")
-    manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
+    harness.store.is_away = StorageUnavailable("it does not answer.")
+    manager = limited_manager(harness, limits=RateLimitConfig.per_hour(1))
     assert 1 == await count_granted_calls(manager, 20)
-    assert 1 == admissions(world)
-    world.store.is_away = None
-    world.clock.advance(0.25)
+    assert 1 == admissions(harness)
+    harness.store.is_away = None
+    harness.clock.advance(0.25)
 
     assert 1 == await count_granted_calls(manager, 5)
-    assert 3 == admissions(world)
+    assert 3 == admissions(harness)

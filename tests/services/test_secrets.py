@@ -25,7 +25,7 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from tests.support.modes import World, sync_and_async
+from tests.support.modes import Harness, sync_and_async
 from tests.support.virtual_ports import PiecewiseBody
 
 # Repeats lines that other tests cover individually.
@@ -94,7 +94,9 @@ ANSWERS = [
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
 @pytest.mark.parametrize("key", [None, "k"])
 @sync_and_async
-async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: str | None) -> None:
+async def test_events_and_errors_show_no_secret(
+    harness: Harness, answer: Any, key: str | None
+) -> None:
     """Events and errors show no secret, for any response of the vendor."""
     service = Service(
         "bank",
@@ -109,8 +111,8 @@ async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: 
         max_limit_wait=0,
     )
     provider = Provider()
-    world.vendor.otherwise = answer
-    manager = world.watched(service, credentials=world.of_mode(provider))
+    harness.vendor.otherwise = answer
+    manager = harness.watched(service, credentials=harness.of_mode(provider))
 
     for _ in range(4):
         try:
@@ -118,16 +120,16 @@ async def test_events_and_errors_show_no_secret(world: World, answer: Any, key: 
             check_no_secret(response)
         except ConnectorError as error:
             check_no_secret(error)
-    for event in world.events:
+    for event in harness.events:
         check_no_secret(event)
 
 
 @sync_and_async
-async def test_broken_stream_shows_no_secret(world: World) -> None:
+async def test_broken_stream_shows_no_secret(harness: Harness) -> None:
     """The error of a broken stream contains no secret."""
-    world.vendor.answers(PiecewiseBody(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
+    harness.vendor.answers(PiecewiseBody(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
     service = Service("bank", base_url="https://bank.example", retry=None)
-    manager = world.watched(service)
+    manager = harness.watched(service)
 
     stream = await manager.stream("bank", REQUEST)
     check_no_secret(stream.answer)
@@ -135,39 +137,39 @@ async def test_broken_stream_shows_no_secret(world: World) -> None:
     with pytest.raises(ConnectorError) as excinfo:
         await stream.read()
 
-    for value in (excinfo.value, *world.events):
+    for value in (excinfo.value, *harness.events):
         check_no_secret(value)
 
 
 @sync_and_async
-async def test_failing_provider_shows_no_secret(world: World) -> None:
+async def test_failing_provider_shows_no_secret(harness: Harness) -> None:
     """The error of a failing credential provider contains no secret."""
     service = Service("bank", base_url="https://bank.example", needs_credentials=True)
     provider = Provider()
     provider.fails = True
-    manager = world.watched(service, credentials=world.of_mode(provider))
+    manager = harness.watched(service, credentials=harness.of_mode(provider))
 
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("bank", REQUEST)
 
-    for value in (excinfo.value, *world.events):
+    for value in (excinfo.value, *harness.events):
         check_no_secret(value)
 
 
 @sync_and_async
-async def test_failing_store_shows_no_secret(world: World) -> None:
+async def test_failing_store_shows_no_secret(harness: Harness) -> None:
     """If the store fails at any step, errors and events contain no secret."""
     service = Service("bank", base_url="https://bank.example", retry=None)
     for number in range(1, 4):
-        store = world.store
+        store = harness.store
         store.commands.clear()
         store.fails_at[number] = FOREIGN
-        manager = world.watched(service, state=world.of_mode(store))
+        manager = harness.watched(service, state=harness.of_mode(store))
         try:
             await manager.call("bank", REQUEST, idempotency_key=f"k{number}")
         except ConnectorError as error:
             check_no_secret(error)
-    for event in world.events:
+    for event in harness.events:
         check_no_secret(event)
 
 
@@ -184,9 +186,9 @@ def test_misplaced_secret_is_not_quoted(field: str) -> None:
 
 
 @sync_and_async
-async def test_function_arguments_are_not_quoted(world: World) -> None:
+async def test_function_arguments_are_not_quoted(harness: Harness) -> None:
     """The error of a refused function does not contain its arguments."""
-    manager = world.manager(Service("bank"))
+    manager = harness.manager(Service("bank"))
 
     def pay(_: str) -> int:
         return 1
@@ -194,8 +196,8 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
     async def pay_later(_: str) -> int:
         return 1
 
-    wrong_function: Any = pay if world.is_awaited else pay_later
-    if not world.is_awaited:
+    wrong_function: Any = pay if harness.is_awaited else pay_later
+    if not harness.is_awaited:
         wrong_function = lambda token: pay_later(token)  # noqa: E731, PLW0108 - disguised on purpose
     protected = manager.manager.protect("bank")(wrong_function)
     with pytest.raises(ConnectorError) as excinfo:
@@ -208,7 +210,7 @@ async def test_function_arguments_are_not_quoted(world: World) -> None:
     "kind", ["request_transforms", "response_transforms", "classify", "fallback"]
 )
 @sync_and_async
-async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
+async def test_result_of_a_hook_is_not_quoted(harness: Harness, kind: str) -> None:
     """The error for a hook's invalid result does not contain the result."""
 
     def return_wrong_result(_: str, *__: object) -> int:
@@ -222,18 +224,18 @@ async def test_result_of_a_hook_is_not_quoted(world: World, kind: str) -> None:
         retry=None,
         **{kind: hook},
     )
-    world.vendor.answers(503)
+    harness.vendor.answers(503)
 
     try:
-        check_no_secret(await world.manager(service).call("bank", REQUEST))
+        check_no_secret(await harness.manager(service).call("bank", REQUEST))
     except ConnectorError as error:
         check_no_secret(error)
 
 
 @sync_and_async
-async def test_custom_patterns_are_masked(world: World) -> None:
+async def test_custom_patterns_are_masked(harness: Harness) -> None:
     """Text that matches a service's own redaction patterns appears in no error or event."""
-    world.vendor.answers(
+    harness.vendor.answers(
         Response(400, {}, b'{"code": "K-cnry-answer", "message": "customer K-cnry-answer"}')
     )
     service = Service(
@@ -242,11 +244,11 @@ async def test_custom_patterns_are_masked(world: World) -> None:
         retry=None,
         redaction=Redaction(patterns=r"\bK-[\w-]+"),
     )
-    manager = world.watched(service)
+    manager = harness.watched(service)
 
     with pytest.raises(ConnectorError) as excinfo:
         await manager.call("bank", REQUEST)
 
     assert "customer ***" in str(excinfo.value)
-    for value in (excinfo.value, *world.events):
+    for value in (excinfo.value, *harness.events):
         check_no_secret(value)

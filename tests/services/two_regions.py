@@ -20,7 +20,7 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.modes import AwaitedManager, World
+    from tests.support.modes import AwaitedManager, Harness
     from tests.support.virtual_ports import SentRequest
 
 EU = Region("eu", "https://eu.example/v1")
@@ -46,12 +46,12 @@ def region_of(sent: SentRequest) -> str:
     return (urlsplit(sent.url).hostname or "").partition(".")[0]
 
 
-def regions_used(world: World) -> list[str]:
+def regions_used(harness: Harness) -> list[str]:
     """Return the regions that requests were sent to, in order."""
-    return [region_of(requests) for requests in world.vendor.requests]
+    return [region_of(requests) for requests in harness.vendor.requests]
 
 
-def answers(world: World, **by_region: Any) -> None:
+def answers(harness: Harness, **by_region: Any) -> None:
     """Set the responses of each region in order; after them, each response is 200."""
     queued_responses: dict[str, deque[Any]] = {
         name: deque(responses) for name, responses in by_region.items()
@@ -65,7 +65,7 @@ def answers(world: World, **by_region: Any) -> None:
             return copy.copy(responses)
         return await responses(sent) if inspect.isfunction(responses) else responses
 
-    world.vendor.otherwise = answer
+    harness.vendor.otherwise = answer
 
 
 async def open_circuits(manager: AwaitedManager, *names: str) -> None:

@@ -14,7 +14,7 @@ from moorage import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.modes import World
+    from tests.support.modes import Harness
 
 GET = Request.get("/rates")
 POST = Request.post("/orders", json={"number": 1})
@@ -27,9 +27,9 @@ def vat(**options: object) -> Service:
     return Service("vat", **value)  # type: ignore[arg-type]  # as each test says
 
 
-async def fail_calls(world: World, manager: object, times: int = 1) -> None:
+async def fail_calls(harness: Harness, manager: object, times: int = 1) -> None:
     """Make the given number of failing calls."""
     for _ in range(times):
-        world.vendor.answers(503)
+        harness.vendor.answers(503)
         with pytest.raises(VendorFailed):
             await manager.call("vat", GET)  # type: ignore[attr-defined]  # a manager of either mode

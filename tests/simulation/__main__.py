@@ -24,7 +24,7 @@ def chunk(first: int, *, is_spread: bool) -> tuple[int, list[str]]:
     for seed in range(first, first + CHUNK):
         try:
             schedule = simulate(seed, is_spread=is_spread)
-            steps += schedule.world.steps
+            steps += schedule.simulation.steps
             check(schedule)
         except LawBroken as error:
             violations.append(str(error).splitlines()[0])
@@ -40,7 +40,7 @@ def main() -> int:
     arguments.add_argument("--spread", action="store_true")
     options = arguments.parse_args()
     if options.seed is not None:
-        print("\n".join(simulate(options.seed, is_spread=options.spread).world.history))
+        print("\n".join(simulate(options.seed, is_spread=options.spread).simulation.history))
         return 0
     start_time = time.monotonic()
     firsts = range(options.first, options.first + options.schedules, CHUNK)

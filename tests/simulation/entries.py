@@ -24,7 +24,7 @@ from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.outbox import _digest as digest
 from moorage.services.entries.store import EntryStore
 from tests.simulation.scenario import LawBroken
-from tests.simulation.world import Faults, SchedulerStep, Worker, World
+from tests.simulation.simulator import Faults, SchedulerStep, Simulation, Worker
 from tests.support.manual_heartbeat import ManualHeartbeat
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class Transaction:
 
 @attrs.define
 class Outbox:
-    """A simulated outbox store that uses the world's clock and records every write."""
+    """A simulated outbox store that uses the simulation's clock and records every write."""
 
-    world: World
+    simulation: Simulation
     rows: dict[str, Entry] = attrs.field(factory=dict)
     open: list[Transaction] = attrs.field(factory=list)
     asked: dict[str, tuple[datetime, timedelta]] = attrs.field(factory=dict)
@@ -115,7 +115,7 @@ class Outbox:
 
     def now(self) -> datetime:
         """Return the store's time."""
-        return self.world.date(self.world.now)
+        return self.simulation.date(self.simulation.now)
 
     def holders(self, lane: str | None, transaction: Transaction) -> list[Transaction]:
         """Return all other open transactions that have written to this lane."""
@@ -232,13 +232,13 @@ def store_for(
     outbox: Outbox, worker: Worker, transaction: Transaction | None
 ) -> EntryStore[OutboxEntry]:
     """Return one process's outbox store, whose commands may fail or lose their replies."""
-    world = outbox.world
+    simulation = outbox.simulation
 
     async def ask_store(what: str, act: Any) -> Any:
-        if world.strikes("store_away"):
+        if simulation.strikes("store_away"):
             await SchedulerStep(f"{what}: store away", _raise_unavailable)
         answer = await SchedulerStep(what, act)
-        if world.strikes("answer_lost"):
+        if simulation.strikes("answer_lost"):
             await SchedulerStep(f"{what}: answer lost", _raise_unavailable)
         return answer
 
@@ -250,7 +250,7 @@ def store_for(
         assert transaction is not None
         attempt = partial(outbox.add_alone, entry, transaction)
         while (row := await ask_store("add", attempt)) is None:
-            worker.wakes = world.now + 1_000_000
+            worker.wakes = simulation.now + 1_000_000
             await SchedulerStep("waits for its lane", lambda: None)
         return row  # type: ignore[no-any-return]  # an entry, as `add` returns
 
@@ -258,7 +258,7 @@ def store_for(
         return await ask_store(f"find {query.id}", partial(outbox.find, worker.name, query))  # type: ignore[no-any-return]  # a page, as `find` returns
 
     async def remove(_: Any) -> int:
-        raise AssertionError("not part of this world")
+        raise AssertionError("not part of this simulation")
 
     return EntryStore(
         now=lambda: ask_store("now", note_time_heard),
@@ -293,10 +293,10 @@ def play_entries(seed: int) -> Outbox:
     """Simulate the outbox schedule of a seed, and return the outbox with its records."""
     generator = random.Random(seed * 7919 + 3)
     names = generator.sample(FAULTS, generator.randint(2, 4))
-    world = World(
+    simulation = Simulation(
         seed, Faults(**{name: generator.choice((5, 20, 60)) for name in sorted(names)}), None
     )
-    outbox = Outbox(world)
+    outbox = Outbox(simulation)
     for number in range(generator.randint(2, 3)):
         plans = [
             (
@@ -307,30 +307,30 @@ def play_entries(seed: int) -> Outbox:
             )
             for call in range(generator.randint(2, 4))
         ]
-        _start(world, f"host-{number}", generator.choice(SKEWS), _host(outbox, plans))
+        _start(simulation, f"host-{number}", generator.choice(SKEWS), _host(outbox, plans))
     for number in range(generator.randint(2, 3)):
         _start(
-            world,
+            simulation,
             f"worker-{number}",
             generator.choice(SKEWS),
             _worker(outbox, generator.randint(4, 9)),
         )
-    world.run(MOST_STEPS)
+    simulation.run(MOST_STEPS)
     # At the end, all faults stop, and a last worker executes the remaining entries.
-    world.faults = Faults()
-    world.now += 1_000_000_000
-    _start(world, "latecomer", 0, _worker(outbox, len(outbox.rows) + 1))
-    world.run(MOST_STEPS)
+    simulation.faults = Faults()
+    simulation.now += 1_000_000_000
+    _start(simulation, "latecomer", 0, _worker(outbox, len(outbox.rows) + 1))
+    simulation.run(MOST_STEPS)
     return outbox
 
 
-def _start(world: World, name: str, skew: int, flow: Any) -> None:
+def _start(simulation: Simulation, name: str, skew: int, flow: Any) -> None:
     worker: list[Worker] = []
 
     async def run(core: Core) -> None:
         await flow(core, worker[0])
 
-    worker.append(world.start(name, run))
+    worker.append(simulation.start(name, run))
     worker[0].skew = skew
 
 
@@ -338,13 +338,13 @@ def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | No
     """Return a process that enqueues calls, each in a transaction that stays open for a while."""
 
     async def run(core: Core, host: Worker) -> None:
-        world = outbox.world
+        simulation = outbox.simulation
         for key, lane, pause, wait in plans:
-            await core.sleep(world.dice.random() * 3)
+            await core.sleep(simulation.dice.random() * 3)
             transaction = Transaction(host)
             outbox.open.append(transaction)
             flows = flows_of(core, store_for(outbox, host, transaction))
-            is_written = world.dice.randrange(5) > 0
+            is_written = simulation.dice.randrange(5) > 0
 
             outbox.begin(key, wait or timedelta())
             try:
@@ -364,7 +364,7 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
     """Return a process that executes due calls, some of which the vendor refuses for a while."""
 
     async def run(core: Core, worker: Worker) -> None:
-        world = outbox.world
+        simulation = outbox.simulation
         hearts: list[EntryRenewals] = []
 
         async def beat(core: Core) -> None:
@@ -375,21 +375,21 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
                 if not worker.ended:
                     await hearts[0].round()
 
-        heartbeat = world.start(_renewer_of(worker.name), beat)
+        heartbeat = simulation.start(_renewer_of(worker.name), beat)
         while not hearts and not heartbeat.ended:
             await core.sleep(0.1)
         flows = flows_of(core, store_for(outbox, worker, None), *hearts)
 
         async def call(entry: OutboxEntry, *_: Any) -> None:
-            await core.sleep(world.dice.choice((0.1, 5.0, 40.0, 150.0)))
-            wish = world.dice.choice(WISHES)
-            if wish is not None and world.faults.kinds():
+            await core.sleep(simulation.dice.choice((0.1, 5.0, 40.0, 150.0)))
+            wish = simulation.dice.choice(WISHES)
+            if wish is not None and simulation.faults.kinds():
                 outbox.refuse(entry, wish)
                 time = core.utc() + timedelta(seconds=wish)
                 raise RateLimitExceeded("later.", retry_at=time, retryable=True)
 
         for _ in range(rounds):
-            await core.sleep(world.dice.random() * 10)
+            await core.sleep(simulation.dice.random() * 10)
             try:
                 await flows.deliver(call, NO_PAYMENTS, limit=2, utc=core.utc)
             except StorageUnavailable:
@@ -403,9 +403,9 @@ def check_entries(outbox: Outbox) -> None:
     for law in ENTRY_LAWS:
         violation = law(outbox)
         if violation:
-            world = outbox.world
-            history_text = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{history_text}")
+            simulation = outbox.simulation
+            history_text = "\n".join(simulation.history)
+            raise LawBroken(f"seed {simulation.seed}: {law.__name__}: {violation}\n{history_text}")
 
 
 def only_the_stores_clock_decides(outbox: Outbox) -> str | None:

@@ -21,7 +21,7 @@ from moorage.domain.resilience.admission import Admission, Answer, Gates
 from moorage.domain.resilience.gate_commands import Confirm, Pause
 from moorage.domain.resilience.token_leases import LEASE, TokenLease
 from moorage.domain.values.durations import SECOND
-from tests.simulation.world import START, Store
+from tests.simulation.simulator import START, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class _Request:
         return self.host.life != self.life
 
 
-class LeaseWorld:
+class LeaseSimulation:
     """One simulated run of the fleet, with its calls, messages and faults.
 
     Args:
@@ -242,24 +242,24 @@ class LeaseWorld:
         self._reply(request, partial(self._granted, request, wait, tickets))
 
 
-def broken_law(world: LeaseWorld) -> str | None:
+def broken_law(simulation: LeaseSimulation) -> str | None:
     """Return the broken law of a run as a sentence; None if it broke none."""
     latest = LEASE + _LONGEST_TRAVEL
     level = highest = 0.0
     last = START
-    for time in sorted(world.uses):
-        level = max(0.0, level - (time - last) * world.rate / SECOND) + 1
+    for time in sorted(simulation.uses):
+        level = max(0.0, level - (time - last) * simulation.rate / SECOND) + 1
         highest, last = max(highest, level), time
-    allowed = world.burst + world.rate * latest / SECOND
+    allowed = simulation.burst + simulation.rate * latest / SECOND
     if highest > allowed + 1e-6:
         return f"A window has {highest:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
-    for begin, end in world.pauses:
+    for begin, end in simulation.pauses:
         # Calls that began to wait before the pause may be served by tokens that were already
         # granted.
-        if any(begin + latest < time < end for time in world.uses):
+        if any(begin + latest < time < end for time in simulation.uses):
             return "A call was admitted during a pause."
-    for call, answers in world.answered.items():
-        expected = 0 if call in world.left else 1
+    for call, answers in simulation.answered.items():
+        expected = 0 if call in simulation.left else 1
         if answers != expected:
             return f"Call {call} has {answers} answers."
     return None

@@ -26,7 +26,7 @@ from moorage.services.entries.outbox import OutboxFlows
 from moorage.services.entries.processing import EntryProcessing
 from moorage.services.state import store_fallback
 from tests.simulation.entries import Outbox
-from tests.simulation.world import Shards
+from tests.simulation.simulator import Shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

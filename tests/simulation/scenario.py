@@ -20,7 +20,7 @@ from moorage.domain.service.settings import Service
 from moorage.domain.state.sharding import location_of
 from moorage.errors import ConnectorError
 from moorage.services.calling.steps import CallOperations
-from tests.simulation.world import START, Faults, Shards, Vendor, World
+from tests.simulation.simulator import START, Faults, Shards, Simulation, Vendor
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
@@ -68,7 +68,7 @@ class Grant:
 class CommandWitness:
     """An observer of each command that the store applies, and of each call."""
 
-    world: World
+    simulation: Simulation
     service: Service
     calls: list[CallRecord] = attrs.field(factory=list)
     grants: list[Grant] = attrs.field(factory=list)
@@ -117,7 +117,7 @@ class CommandWitness:
             case Pause():
                 self.pauses.append((now, now + command.pause, command.keys))
                 for key in command.keys:
-                    shift = self.world.store.state(key)[6]
+                    shift = self.simulation.store.state(key)[6]
                     self.shifts.setdefault(key, []).append((now, shift))
             case Report():
                 self._reported(who, command)
@@ -156,7 +156,7 @@ class CommandWitness:
 
     def _cut_short(self, who: str) -> bool:
         """Return whether a worker was cancelled before it knew the result of its attempt."""
-        time = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
+        time = next(worker.cancelled_at for worker in self.simulation.workers if worker.name == who)
         return time is not None and not time.startswith("Report")
 
     def _moved(self, command: Confirm) -> int:
@@ -191,13 +191,13 @@ class CommandWitness:
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
-            present_state = rule.present(self.world.store.state(key), now)
+            present_state = rule.present(self.simulation.store.state(key), now)
             due_at = self._due_time(key, ticket)
             if due_at >= present_state[0] and rule.earliest(present_state, ticket[2], now) > due_at:
                 self.kept_from.append(f"{key}: {present_state} after {ticket}")
 
     def _count_leases(self) -> None:
-        for key, state, now in self.world.store.placed(self.world.now):
+        for key, state, now in self.simulation.store.placed(self.simulation.now):
             if ":circuit:" in key:
                 live_leases = sum(end > now for _, end, _ in state[7].leases)
                 self.most_leases = max(self.most_leases, live_leases)
@@ -207,7 +207,7 @@ class CommandWitness:
 class Schedule:
     """One simulated run, with its random choices and its observations."""
 
-    world: World
+    simulation: Simulation
     witness: CommandWitness
     vendor: Vendor
     service: Service
@@ -329,13 +329,17 @@ def in_parts(limits: tuple[RateLimitConfig, ...], parts: int) -> tuple[RateLimit
     )
 
 
-def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Shards, Shards]:
-    """Return the store's shards before and after a change; some simulated worlds change nothing.
+def draw_shards(
+    simulation: Simulation, service: Service, dice: random.Random
+) -> tuple[Shards, Shards]:
+    """Return the store's shards before and after a change; some simulations change nothing.
 
     An added shard gets only keys, since limits that move begin anew. Shards with only keys have
     clocks that differ from the others'.
     """
-    plan = CallOperations(world.core(world.bystander()), [service]).plans.find("shop", None, None)
+    plan = CallOperations(simulation.core(simulation.bystander()), [service]).plans.find(
+        "shop", None, None
+    )
     guards = [
         key
         for part in plan.parts or (plan,)
@@ -356,7 +360,7 @@ def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Sh
         )
         new_shards = Shards((*old_shards.names, added), old_shards.names)
     for name in set(new_shards.names) - homes:
-        world.store.skews[name] = dice.choice((-3_600_000_000, 0, 2_000_000, 3_600_000_000))
+        simulation.store.skews[name] = dice.choice((-3_600_000_000, 0, 2_000_000, 3_600_000_000))
     return old_shards, new_shards
 
 
@@ -370,7 +374,7 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
     vendor = Vendor(remembers=generator.choice((0.0, 86_400.0)))
     profile = draw_profile(generator)
     faults = draw_faults(generator, profile.likely)
-    world = World(seed, faults, vendor)
+    simulation = Simulation(seed, faults, vendor)
     places = draw_regions(seed, vendor)
     service = Service(
         "shop",
@@ -386,16 +390,16 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
     spread_dice = random.Random(seed * 15_485_863 + 27)
     old_shards = new_shards = None
     if is_spread:
-        world.remembers = True
+        simulation.remembers = True
         service = attrs.evolve(
             service,
             limits=in_parts(profile.limits, spread_dice.choice((1, 2, 3))),
             max_limit_wait=spread_dice.choice((None, 0, 0.5)),
         )
-        old_shards, new_shards = draw_shards(world, service, spread_dice)
-    witness = CommandWitness(world, service)
-    world.store.watchers.append(witness.watch)
-    world.store.before.append(witness.before)
+        old_shards, new_shards = draw_shards(simulation, service, spread_dice)
+    witness = CommandWitness(simulation, service)
+    simulation.store.watchers.append(witness.watch)
+    simulation.store.before.append(witness.before)
     keys = [f"order-{number}" for number in range(generator.choice((1, 2, 4)))]
     names: list[str | None] = [None, *keys * profile.keyed]
     for number in range(workers or generator.randint(*profile.workers)):
@@ -408,13 +412,13 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
             for _ in range(generator.randint(*profile.calls))
         ]
         name = f"worker-{number}"
-        caller = _caller(world, witness, service, name, plans)
-        world.start(name, caller, new_shards if number % 2 else old_shards)
+        caller = _caller(simulation, witness, service, name, plans)
+        simulation.start(name, caller, new_shards if number % 2 else old_shards)
     if profile.outage is not None:
         vendor.down = True
-        world.start("repairer", _repairer(vendor, profile.outage))
-    world.start("latecomer", _late_caller(witness, service), new_shards)
-    world.run()
+        simulation.start("repairer", _repairer(vendor, profile.outage))
+    simulation.start("latecomer", _late_caller(witness, service), new_shards)
+    simulation.run()
     interrupting_faults = (
         "crash",
         "freeze",
@@ -425,7 +429,7 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
     )
     clean = not any(getattr(faults, name) for name in interrupting_faults)
     is_stepped = bool(faults.step_back or faults.step_forward)
-    return Schedule(world, witness, vendor, service, faults.kinds(), is_stepped, clean)
+    return Schedule(simulation, witness, vendor, service, faults.kinds(), is_stepped, clean)
 
 
 def _repairer(vendor: Vendor, after: float) -> Any:
@@ -440,10 +444,10 @@ def _late_caller(witness: CommandWitness, service: Service) -> Any:
     """Return a process that calls the service after all faults have ended."""
 
     async def call_after_faults(core: Core) -> None:
-        world = witness.world
+        simulation = witness.simulation
         await core.sleep(QUIET)
-        world.faults = Faults()
-        world.vendor.down = False
+        simulation.faults = Faults()
+        simulation.vendor.down = False
         flows = CallOperations(core, [service])
         for number in range(8):
             await core.sleep(700)
@@ -459,7 +463,7 @@ def _late_caller(witness: CommandWitness, service: Service) -> Any:
 
 
 def _caller(
-    world: World,
+    simulation: Simulation,
     witness: CommandWitness,
     service: Service,
     name: str,
@@ -469,7 +473,7 @@ def _caller(
         flows = CallOperations(core, [service])
         for key, amount, pause in plans:
             await core.sleep(pause)
-            called_record = CallRecord(name, key, amount, world.now, service.timeout)
+            called_record = CallRecord(name, key, amount, simulation.now, service.timeout)
             witness.calls.append(called_record)
             order: dict[str, Any] = {"key": key, "amount": amount}
             if key is None:
@@ -481,9 +485,9 @@ def _caller(
             except ConnectorError as error:
                 called_record.error = error
             except BaseException:
-                called_record.ended = world.now
+                called_record.ended = simulation.now
                 raise
-            called_record.ended = world.now
+            called_record.ended = simulation.now
         return "done"
 
     return make_calls
@@ -494,9 +498,9 @@ def check(schedule: Schedule) -> None:
     for law in LAWS:
         violation = law(schedule)
         if violation:
-            world = schedule.world
-            history_text = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{history_text}")
+            simulation = schedule.simulation
+            history_text = "\n".join(simulation.history)
+            raise LawBroken(f"seed {simulation.seed}: {law.__name__}: {violation}\n{history_text}")
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
@@ -599,7 +603,7 @@ def budget_bound(schedule: Schedule) -> str | None:
 
 def ends_by_deadline(schedule: Schedule) -> str | None:
     """Each call that was not interrupted ends by its deadline."""
-    frozen_workers = {worker.name for worker in schedule.world.workers if worker.frozen}
+    frozen_workers = {worker.name for worker in schedule.simulation.workers if worker.frozen}
     for called_record in schedule.witness.calls:
         if called_record.who in frozen_workers:
             continue
@@ -615,7 +619,7 @@ def nothing_leaked(schedule: Schedule) -> str | None:
     """After all calls have ended, no lease or claim is held, unless a process crashed."""
     if not schedule.clean:
         return None
-    for key, state, now in schedule.world.store.placed(schedule.world.now):
+    for key, state, now in schedule.simulation.store.placed(schedule.simulation.now):
         if ":circuit:" in key and any(end > now for _, end, _ in state[7].leases):
             return f"lease {state[7].leases}"
         if "}:key" in key and (state[2] == CLAIMED or (state[2] == SENT and state[6] > now)):
@@ -657,7 +661,7 @@ def nobody_is_kept_out(schedule: Schedule) -> str | None:
 
 def slow_is_not_away(schedule: Schedule) -> str | None:
     """While the shared store replies, however slowly, no process admits calls without it."""
-    lone_admissions = schedule.world.alone
+    lone_admissions = schedule.simulation.alone
     return f"let in alone: {lone_admissions}" if lone_admissions else None
 
 

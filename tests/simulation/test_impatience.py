@@ -17,7 +17,7 @@ from moorage.domain.resilience.gate_commands import GiveBack
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import SECOND
 from moorage.testing import AsyncVirtualSleeper, VirtualClock
-from tests.domain.state_world import NOON, World
+from tests.domain.state_store import NOON, StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,7 +61,7 @@ def simulate_callers(
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
     """Simulate callers that give up waiting for a limit; return each grant's time and cost."""
-    generator, world, departure_times = random.Random(2), World(), []
+    generator, store, departure_times = random.Random(2), StateStore(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
         limit_keys=[str(limit) for limit in range(len(limits))],
@@ -76,12 +76,12 @@ def simulate_callers(
     heapq.heapify(events)
     while events:
         time, number, tickets = heapq.heappop(events)
-        world.now = NOON + round(time * SECOND)
+        store.now = NOON + round(time * SECOND)
         if tickets is not None:
-            world.execute(GiveBack(gates, tickets))
+            store.execute(GiveBack(gates, tickets))
             continue
         cost, waits = generator.choice(costs), patience(generator)
-        answer, wait, _, tickets = world.execute(questions[cost])
+        answer, wait, _, tickets = store.execute(questions[cost])
         if answer is Answer.GO and wait > waits * SECOND:
             heapq.heappush(events, (time + waits, number, tickets))
         elif answer is Answer.GO:

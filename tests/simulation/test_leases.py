@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.domain.resilience import token_leases as leases
-from tests.simulation.leases import LeaseWorld, broken_law
+from tests.simulation.leases import LeaseSimulation, broken_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,9 @@ PATIENCE = 60
 
 def law_broken_by(seed: int) -> str | None:
     """Return the law that a schedule breaks."""
-    world = LeaseWorld(seed)
-    world.run()
-    return broken_law(world)
+    simulation = LeaseSimulation(seed)
+    simulation.run()
+    return broken_law(simulation)
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -32,12 +32,12 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
     """Whatever fails, no window has more calls than its limit, and each call is answered."""
     faults: set[str] = set()
     for seed in range(part, SCHEDULES, 4):
-        world = LeaseWorld(seed)
-        world.run()
+        simulation = LeaseSimulation(seed)
+        simulation.run()
 
-        assert broken_law(world) is None, f"seed {seed}"
-        assert world.uses
-        faults |= world.faults
+        assert broken_law(simulation) is None, f"seed {seed}"
+        assert simulation.uses
+        faults |= simulation.faults
     assert {"killed", "left", "lost", "paused"} == faults
 
 

@@ -44,9 +44,9 @@ def test_no_schedule_breaks_a_law(part: int) -> None:
         schedule = simulate(seed)
         check(schedule)
 
-        assert len(schedule.world.workers) >= 4
+        assert len(schedule.simulation.workers) >= 4
         assert schedule.kinds >= 2
-        assert schedule.world.steps >= 20
+        assert schedule.simulation.steps >= 20
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -57,7 +57,7 @@ def test_every_planted_bug_is_found(bug: PlantedBug) -> None:
             try:
                 check(simulate(seed))
             except AssertionError:
-                # A law was broken, or the simulated world did not end.
+                # A law was broken, or the simulation did not end.
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 
@@ -103,7 +103,7 @@ def test_planted_bugs_replace_what_exists() -> None:
 
 def test_seed_is_reproducible() -> None:
     """A simulation with the same seed repeats the same run exactly, with a readable history."""
-    first, second = simulate(7).world.history, simulate(7).world.history
+    first, second = simulate(7).simulation.history, simulate(7).simulation.history
 
     assert first == second
     assert any("Admission" in line for line in first)
@@ -135,7 +135,7 @@ def test_no_schedule_over_shards_breaks_a_law(part: int) -> None:
         schedule = simulate(seed, is_spread=True)
         check(schedule)
 
-        store = schedule.world.store
+        store = schedule.simulation.store
         spread_schedules += len(store.of_shard) > 2
         moved_keys += sum("moved" in state for _, state, _ in store.placed(0))
         schedules_in_parts += any(limit.parts > 1 for limit in schedule.service.limits)

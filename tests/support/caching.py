@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.cache.rules import Entries
-    from tests.support.modes import World
+    from tests.support.modes import Harness
     from tests.support.virtual_ports import SentRequest
 
 GET = Request.get("/rates")
@@ -49,9 +49,9 @@ def vat(**options: object) -> Service:
 class FaultyCache:
     """A cache in memory that tests can make unavailable, slow or corrupt."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.memory = MemoryCache(world.clock)
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self.memory = MemoryCache(harness.clock)
         self.asked: list[str] = []
         self.timeouts: list[float | None] = []
         self.fails: BaseException | None = None
@@ -60,9 +60,9 @@ class FaultyCache:
 
     async def _reach(self, verb: str, timeout: float | None) -> None:
         self.asked.append(verb)
-        await self._world.reach(f"before the cache is asked to {verb}")
+        await self._harness.reach(f"before the cache is asked to {verb}")
         self.timeouts.append(timeout)
-        self._world.clock.advance(self.slow)
+        self._harness.clock.advance(self.slow)
         if self.fails is not None:
             raise self.fails
 
@@ -92,26 +92,26 @@ class FaultyCache:
         self.memory.delete(key)
 
 
-def events_of(world: World, *kinds: type) -> list[Any]:
+def events_of(harness: Harness, *kinds: type) -> list[Any]:
     """Return the events of these classes."""
-    return [event for event in world.events if isinstance(event, kinds)]
+    return [event for event in harness.events if isinstance(event, kinds)]
 
 
-def count_requests(world: World) -> int:
+def count_requests(harness: Harness) -> int:
     """Return the number of requests to the vendor."""
-    return len(world.vendor.requests)
+    return len(harness.vendor.requests)
 
 
 class Provider:
     """A credential provider with a token for each tenant, renewed when it is refused."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self.number = 0
         self.missing = False
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        await self._world.yield_to_tasks()
+        await self._harness.yield_to_tasks()
         if self.missing:
             raise CredentialNotFound("none is stored.")
         return Credentials.bearer(f"{tenant}-{self.number}")

@@ -1,6 +1,6 @@
 """Runs the body of a service's test in every mode: synchronous, asynchronous and others.
 
-`@sync_and_async` runs an `async def` body with a `World` of each mode: in the synchronous one
+`@sync_and_async` runs an `async def` body with a `Harness` of each mode: in the synchronous one
 nothing suspends and background work runs in threads; in the asynchronous ones it runs in tasks of
 a loop, once over a store that never waits and once over one that does. Fakes are written once, as
 asynchronous, and made synchronous where such a port is needed. Time is virtual: a sleep moves the
@@ -51,13 +51,13 @@ MODES = (SYNC, ASYNC, DISTANT)
 
 
 def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
-    """Run a test's body in every mode; its first parameter is a `World` of the mode."""
+    """Run a test's body in every mode; its first parameter is a `Harness` of the mode."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
     @pytest.mark.parametrize("mode", MODES)
     def test(mode: str, **options: Any) -> None:
-        world = World(mode)
-        world.drive(body(world, **options))
+        harness = Harness(mode)
+        harness.drive(body(harness, **options))
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
@@ -66,7 +66,7 @@ def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     return test
 
 
-class World:
+class Harness:
     """The environment of a sync or async manager: stores, clock, vendor and events."""
 
     def __init__(self, mode: str) -> None:
@@ -147,11 +147,11 @@ class World:
     # --- what is called ---
 
     def of_mode(self, port: Any) -> Any:
-        """Return an asynchronous port converted to this world's mode."""
+        """Return an asynchronous port converted to this harness's mode."""
         return port if self.is_awaited else SyncPort(port)
 
     def manager(self, *services: Any, **ports: Any) -> AwaitedManager:
-        """Return a manager with this world's mode and ports, each of which can be replaced."""
+        """Return a manager with this harness's mode and ports, each of which can be replaced."""
         options: dict[str, Any] = {
             "http": self.of_mode(self.vendor),
             "state": self.state(),
@@ -172,7 +172,7 @@ class World:
         return self.manager(*services, observers=[self.events.append], **ports)
 
     def state(self) -> Any:
-        """Return this world's store, converted to its mode."""
+        """Return this harness's store, converted to its mode."""
         if self.mode == ASYNC:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_mode(self.store)
@@ -220,8 +220,8 @@ class _Suspension:
 class AwaitedManager:
     """A manager whose calls a test can await in both sync and async mode."""
 
-    def __init__(self, world: World, manager: Any) -> None:
-        self.world = world
+    def __init__(self, harness: Harness, manager: Any) -> None:
+        self.harness = harness
         self.manager = manager
 
     def __getattr__(self, name: str) -> Any:
@@ -229,23 +229,23 @@ class AwaitedManager:
 
         async def call_method(*args: Any, **kwargs: Any) -> Any:
             value = method(*args, **kwargs)
-            return await value if self.world.is_awaited else value
+            return await value if self.harness.is_awaited else value
 
         return call_method
 
     async def call_as_is(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a manager's method with unchanged arguments, and await its result if necessary."""
         value = getattr(self.manager, name)(*args, **kwargs)
-        return await value if self.world.is_awaited else value
+        return await value if self.harness.is_awaited else value
 
     async def run(self, service: str, function: Callable[[], Any], **options: Any) -> Any:
-        """Run an `async def` under the manager's protections, in this world's mode."""
+        """Run an `async def` under the manager's protections, in this harness's mode."""
         value = self.manager.run(service, self.plain(function), **options)
-        return await value if self.world.is_awaited else value
+        return await value if self.harness.is_awaited else value
 
     def plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function converted to this world's mode."""
-        if self.world.is_awaited:
+        """Return the function converted to this harness's mode."""
+        if self.harness.is_awaited:
             return function
 
         @functools.wraps(function)
@@ -258,34 +258,34 @@ class AwaitedManager:
     async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
         """Return a streamed response whose methods can be awaited in both sync and async mode."""
         value = self.manager.stream(*args, **kwargs)
-        return StreamedResponse(self.world, await value if self.world.is_awaited else value)
+        return StreamedResponse(self.harness, await value if self.harness.is_awaited else value)
 
 
 class StreamedResponse:
     """A streamed response whose methods can be awaited in both sync and async mode."""
 
-    def __init__(self, world: World, answer: Any) -> None:
-        self._world = world
+    def __init__(self, harness: Harness, answer: Any) -> None:
+        self._harness = harness
         self.answer = answer
 
     async def read(self) -> bytes:
         piece = self.answer.read()
-        return bytes(await piece if self._world.is_awaited else piece)
+        return bytes(await piece if self._harness.is_awaited else piece)
 
     async def all(self) -> list[bytes]:
-        if self._world.is_awaited:
+        if self._harness.is_awaited:
             return [piece async for piece in self.answer]
         return list(self.answer)
 
     async def __aenter__(self) -> Any:
-        if self._world.is_awaited:
+        if self._harness.is_awaited:
             await self.answer.__aenter__()
         else:
             self.answer.__enter__()
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        if self._world.is_awaited:
+        if self._harness.is_awaited:
             await self.answer.__aexit__(*details)
         else:
             self.answer.__exit__(*details)

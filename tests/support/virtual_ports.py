@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.state.commands import Command
     from tests.support.modes import (
-        World,
+        Harness,
     )
 
 
@@ -100,15 +100,15 @@ class SentRequest:
 class WorkGate:
     """A point at which calls or background work wait until the test lets them continue."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._reached = world.event()
-        self._opened = world.event()
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self._reached = harness.event()
+        self._opened = harness.event()
 
     async def wait(self) -> None:
         """Report that the gate was reached, and wait until it opens."""
         self._reached.set()
-        await self._world.wait(self._opened)
+        await self._harness.wait(self._opened)
 
     def answering(self, answer: object) -> Callable[[SentRequest], Awaitable[object]]:
         """Return a vendor's scripted response that arrives only when the gate opens."""
@@ -121,7 +121,7 @@ class WorkGate:
 
     async def reached(self) -> None:
         """Wait until a call or background work has reached the gate."""
-        await self._world.wait(self._reached)
+        await self._harness.wait(self._reached)
 
     def open(self) -> None:
         """Open the gate for all waiting calls."""
@@ -135,8 +135,8 @@ class Vendor:
     awaited and returns one of these.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self._answers: deque[Any] = deque()
         self.otherwise: Any = 200
         self.requests: list[SentRequest] = []
@@ -160,18 +160,18 @@ class Vendor:
             answer = PiecewiseBody(answer)
         elif isinstance(answer, Response):
             answer = PiecewiseBody(answer.status, answer.headers, answer.body)
-        answer.world = self._world
+        answer.harness = self._harness
         self.arrivals.append(answer)
-        return answer if self._world.is_awaited else SyncPort(answer)
+        return answer if self._harness.is_awaited else SyncPort(answer)
 
     async def _answer(self, request: Request, url: str, timeouts: Timeouts) -> Any:
-        await self._world.reach("before the request leaves")
-        sent_request = SentRequest(request, url, timeouts, self._world.clock.now)
+        await self._harness.reach("before the request leaves")
+        sent_request = SentRequest(request, url, timeouts, self._harness.clock.now)
         self.requests.append(sent_request)
         answer: Any = self._answers.popleft() if self._answers else self.otherwise
         if inspect.isfunction(answer):
             answer = await answer(sent_request)
-        await self._world.reach("before the answer arrives")
+        await self._harness.reach("before the answer arrives")
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -188,11 +188,11 @@ class PiecewiseBody:
         self.headers = Headers(headers)
         self.pieces: deque[Any] = deque(pieces)
         self.closed = 0
-        self.world: World | None = None
+        self.harness: Harness | None = None
 
     async def read(self) -> bytes:
-        if self.world is not None:
-            await self.world.reach("before a piece arrives")
+        if self.harness is not None:
+            await self.harness.reach("before a piece arrives")
         piece: Any = self.pieces.popleft() if self.pieces else b""
         if inspect.isfunction(piece):
             piece = await piece()
@@ -215,9 +215,9 @@ class Store:
     reach = "process"
     mixes_tags = True
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.memory = MemoryStorage(world.clock)
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self.memory = MemoryStorage(harness.clock)
         self.commands: list[Command[Any]] = []
         self.timeouts: list[Any] = []
         self.posted: list[Command[Any]] = []
@@ -229,7 +229,7 @@ class Store:
         self.meanwhile: Callable[[Command[Any]], Awaitable[None]] | None = None
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        await self._world.reach("before the store acts")
+        await self._harness.reach("before the store acts")
         self.timeouts.append(timeout)
         self.commands.append(command)
         trip = len(self.commands)
@@ -244,7 +244,7 @@ class Store:
         failure = self.lost_at.pop(trip, None)
         if failure is not None:
             raise failure
-        await self._world.reach("before the store's answer arrives")
+        await self._harness.reach("before the store's answer arrives")
         return answer
 
     def post(self, command: Command[Any], /) -> None:

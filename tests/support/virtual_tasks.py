@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from tests.support.modes import World
+    from tests.support.modes import Harness
 
 
 PATIENCE = 120.0
@@ -32,50 +32,50 @@ def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
 class Sleeper:
     """A sleeper that advances the clock instead of waiting."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self.slept: list[float] = []
         self.meanwhile: deque[Callable[[], Awaitable[None]]] = deque()
 
     async def sleep(self, seconds: float, /) -> None:
-        await self._world.reach("before sleeping")
+        await self._harness.reach("before sleeping")
         self.slept.append(seconds)
         if self.meanwhile:
             await self.meanwhile.popleft()()
-        self._world.clock.advance(seconds)
-        await self._world.reach("before waking")
-        await self._world.yield_to_tasks()
+        self._harness.clock.advance(seconds)
+        await self._harness.reach("before waking")
+        await self._harness.yield_to_tasks()
 
 
 class Locks:
     """Fake locks that admit callers in order of arrival."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self.inside: dict[str, set[int]] = {}
         self.waiting: dict[str, deque[tuple[int, Any]]] = {}
-        self.arrived = world.event()
+        self.arrived = harness.event()
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        await self._world.reach("before a place is taken")
+        await self._harness.reach("before a place is taken")
         inside_holders = self.inside.setdefault(name, set())
         if len(inside_holders) < slots:
             inside_holders.add(id(holder))
-            await self._world.reach("before it is known that a place is taken")
+            await self._harness.reach("before it is known that a place is taken")
             return True
         waiting_line = self.waiting.setdefault(name, deque())
         if timeout <= 0 or len(waiting_line) >= queue:
             return False
-        event = self._world.event()
+        event = self._harness.event()
         waiting_line.append((id(holder), event))
         self.arrived.set()
-        if self._world.impatient:
-            self._world.clock.advance(timeout)
+        if self._harness.impatient:
+            self._harness.clock.advance(timeout)
             waiting_line.remove((id(holder), event))
             return False
-        await self._world.wait(event)
+        await self._harness.wait(event)
         return True
 
     def release(self, name: str, holder: object, /) -> None:
@@ -93,19 +93,19 @@ class Locks:
 class Gather:
     """A fake Gather port; the test decides when the first step is too slow."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.too_long = world.event()
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self.too_long = harness.event()
         self.at_once = 0
         self.stagger = 0.0
         self.started: list[BackgroundWork] = []
 
     async def run_all(self, steps: Any, /, *, at_once: int) -> list[Any]:
         self.at_once = at_once
-        steps = [self._world.awaitable(step) for step in steps]
+        steps = [self._harness.awaitable(step) for step in steps]
         results: list[Any] = []
         for number in range(0, len(steps), at_once):
-            batch = [self._world.start(step) for step in steps[number : number + at_once]]
+            batch = [self._harness.start(step) for step in steps[number : number + at_once]]
             results += [await running_step.result() for running_step in batch]
         return results
 
@@ -116,9 +116,9 @@ class Gather:
             for step in steps:
                 self.too_long.clear()
                 running_steps.append(
-                    self._world.start(self._world.awaitable(step), self.too_long.set)
+                    self._harness.start(self._harness.awaitable(step), self.too_long.set)
                 )
-                await self._world.wait(self.too_long)
+                await self._harness.wait(self.too_long)
                 for value in running_steps:
                     if value.done() and good(await value.result()):
                         return await value.result()
@@ -132,11 +132,11 @@ class Gather:
 class BackgroundWork:
     """Background work in a thread or a task, depending on the mode."""
 
-    def __init__(self, world: World, flow: Any, after: Callable[[], None]) -> None:
-        self._world = world
+    def __init__(self, harness: Harness, flow: Any, after: Callable[[], None]) -> None:
+        self._harness = harness
         self._after = after
         self.ending: tuple[Any, BaseException | None] | None = None
-        if world.is_awaited:
+        if harness.is_awaited:
             self._task: Any = asyncio.ensure_future(self._run(flow))
         else:
             self._thread = threading.Thread(target=run_plain, args=(self._run(flow),), daemon=True)
@@ -155,12 +155,12 @@ class BackgroundWork:
 
     def cancel(self) -> None:
         """Do nothing, because a thread cannot be stopped."""
-        if self._world.is_awaited:
+        if self._harness.is_awaited:
             self._task.cancel()
 
     async def wait_until_over(self) -> None:
         """Wait until the work has ended, whether it succeeded or failed."""
-        if self._world.is_awaited:
+        if self._harness.is_awaited:
             await asyncio.wait([self._task], timeout=PATIENCE)
         else:
             self._thread.join(PATIENCE)

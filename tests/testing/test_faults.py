@@ -67,7 +67,7 @@ class _AsyncSleeper(_Sleeper):
         self.slept.append(seconds)
 
 
-class _World:
+class _Harness:
     """A fake vendor behind a network with faults."""
 
     def __init__(self, network: Callable[..., Any], sleeper: _Sleeper) -> None:
@@ -83,16 +83,16 @@ class _World:
         return len(self.vendor.requests)
 
 
-@pytest.fixture(params=["sync", "async"], name="world")
-def _world(request: pytest.FixtureRequest) -> _World:
+@pytest.fixture(params=["sync", "async"], name="harness")
+def _harness(request: pytest.FixtureRequest) -> _Harness:
     if request.param == "sync":
-        return _World(FaultNetwork, _Sleeper())
-    return _World(AsyncFaultNetwork, _AsyncSleeper())
+        return _Harness(FaultNetwork, _Sleeper())
+    return _Harness(AsyncFaultNetwork, _AsyncSleeper())
 
 
-def test_without_a_fault_nothing_is_changed(world: _World) -> None:
+def test_without_a_fault_nothing_is_changed(harness: _Harness) -> None:
     """Without a scheduled fault, or after the schedule's end, the vendor answers normally."""
-    network = world.network(None)
+    network = harness.network(None)
 
     answers = [await_if_needed(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
 
@@ -111,35 +111,39 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
     ],
 )
 def test_each_connection_fault_raises_error_that_real_client_can_raise(
-    world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
+    harness: _Harness,
+    fault: Fault,
+    kind: type[ConnectionFailed],
+    processed: int,
+    may_have_been: object,
 ) -> None:
     """Each connection fault raises an error that a real HTTP client can also raise."""
     with pytest.raises(ConnectionFailed) as info:
-        await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
+        await_if_needed(harness.network(fault).send(GET, URL, WITHIN_5))
 
     assert kind is type(info.value)
     assert may_have_been is info.value.may_have_been_processed
-    assert processed == world.processed
+    assert processed == harness.processed
 
 
-def test_lost_request_and_lost_answer_look_the_same(world: _World) -> None:
+def test_lost_request_and_lost_answer_look_the_same(harness: _Harness) -> None:
     """A lost request and a lost response raise equal errors."""
     messages: list[dict[str, Any]] = []
     for fault in (LostRequest(), LostAnswer()):
         with pytest.raises(ConnectionFailed) as info:
-            await_if_needed(world.network(fault).send(GET, URL, WITHIN_5))
+            await_if_needed(harness.network(fault).send(GET, URL, WITHIN_5))
         messages.append(vars(info.value))
 
     assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize("verb", ["send", "open"])
-def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
+def test_garbage_raises_vendor_failed(harness: _Harness, verb: str) -> None:
     """A response that is not HTTP raises VendorFailed, although the vendor has acted."""
     with pytest.raises(VendorFailed, match="not HTTP"):
-        await_if_needed(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
+        await_if_needed(getattr(harness.network(Garbage()), verb)(GET, URL, WITHIN_5))
 
-    assert 1 == world.processed
+    assert 1 == harness.processed
 
 
 @pytest.mark.parametrize(
@@ -154,10 +158,10 @@ def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
     ],
 )
 def test_busy_or_broken_vendor_answers(
-    world: _World, fault: Fault, status: int, retry_after: str | None
+    harness: _Harness, fault: Fault, status: int, retry_after: str | None
 ) -> None:
     """A busy or broken vendor does nothing; clients wait as long as its response requests."""
-    network = world.network(fault, fault)
+    network = harness.network(fault, fault)
 
     whole_response = await_if_needed(network.send(GET, URL, OPEN_ENDED))
     opened_stream = await_if_needed(network.open(GET, URL, OPEN_ENDED))
@@ -167,18 +171,18 @@ def test_busy_or_broken_vendor_answers(
         a.headers.get("retry-after") for a in (whole_response, opened_stream)
     ]
     assert b"" == await_if_needed(opened_stream.read())
-    assert 0 == world.processed
+    assert 0 == harness.processed
 
 
 @pytest.mark.parametrize("verb", ["send", "open"])
 @pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
 def test_late_response_before_the_timeout_is_returned(
-    world: _World, verb: str, timeouts: Timeouts
+    harness: _Harness, verb: str, timeouts: Timeouts
 ) -> None:
     """A response that is late, but before the timeout, is returned."""
-    answer = await_if_needed(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
+    answer = await_if_needed(getattr(harness.network(Delay(4.5)), verb)(GET, URL, timeouts))
 
-    assert (200, [4.5]) == (answer.status, world.sleeper.slept)
+    assert (200, [4.5]) == (answer.status, harness.sleeper.slept)
 
 
 @pytest.mark.parametrize(
@@ -190,18 +194,18 @@ def test_late_response_before_the_timeout_is_returned(
     ],
 )
 def test_client_stops_waiting_at_its_shortest_timeout(
-    world: _World, timeouts: Timeouts, waited: float
+    harness: _Harness, timeouts: Timeouts, waited: float
 ) -> None:
     """A client stops waiting for a late response after its shortest timeout."""
     with pytest.raises(AttemptTimeout, match=f"{waited}"):
-        await_if_needed(world.network(Delay(10)).open(GET, URL, timeouts))
+        await_if_needed(harness.network(Delay(10)).open(GET, URL, timeouts))
 
-    assert [waited] == world.sleeper.slept
+    assert [waited] == harness.sleeper.slept
 
 
-def test_body_is_cut_at_the_given_byte(world: _World) -> None:
+def test_body_is_cut_at_the_given_byte(harness: _Harness) -> None:
     """A response body is cut after the given number of bytes, and the connection is lost."""
-    incoming = await_if_needed(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
+    incoming = await_if_needed(harness.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
 
     assert (200, 0, b"123") == (
         incoming.status,
@@ -214,9 +218,11 @@ def test_body_is_cut_at_the_given_byte(world: _World) -> None:
         assert info.value.may_have_been_processed
 
 
-def test_body_shorter_than_the_scheduled_cut_also_ends_in_a_lost_connection(world: _World) -> None:
+def test_body_shorter_than_the_scheduled_cut_also_ends_in_a_lost_connection(
+    harness: _Harness,
+) -> None:
     """A response body that is shorter than the scheduled cut also ends with a lost connection."""
-    incoming = await_if_needed(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
+    incoming = await_if_needed(harness.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
     assert b"12345" == await_if_needed(incoming.read())
 
     with pytest.raises(ConnectionFailed, match="cut"):
@@ -252,13 +258,15 @@ class _Incoming:
         self._log.append("closed")
 
 
-def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
+def test_an_answer_that_is_lost_is_closed(harness: _Harness) -> None:
     """If a response is lost, the network closes it."""
     log: list[str] = []
-    wrapped_client: Any = _Client(ScriptedHttpClient(world.vendor), log)
-    if world.network_of is AsyncFaultNetwork:
-        wrapped_client = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
-    network = world.network_of(wrapped_client, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
+    wrapped_client: Any = _Client(ScriptedHttpClient(harness.vendor), log)
+    if harness.network_of is AsyncFaultNetwork:
+        wrapped_client = _AsyncClient(AsyncScriptedHttpClient(harness.vendor), log)
+    network = harness.network_of(
+        wrapped_client, FaultSchedule([LostAnswer()]), sleeper=harness.sleeper
+    )
 
     with pytest.raises(ConnectionFailed):
         await_if_needed(network.open(GET, URL, OPEN_ENDED))
@@ -266,12 +274,12 @@ def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
     assert ["closed"] == log
 
 
-def test_network_wraps_any_client(world: _World) -> None:
+def test_network_wraps_any_client(harness: _Harness) -> None:
     """The network accepts an HTTP client in place of a fake vendor, and closes it."""
-    client: Any = ScriptedHttpClient(world.vendor)
-    if world.network_of is AsyncFaultNetwork:
-        client = AsyncScriptedHttpClient(world.vendor)
-    network = world.network_of(client, FaultSchedule(), sleeper=world.sleeper)
+    client: Any = ScriptedHttpClient(harness.vendor)
+    if harness.network_of is AsyncFaultNetwork:
+        client = AsyncScriptedHttpClient(harness.vendor)
+    network = harness.network_of(client, FaultSchedule(), sleeper=harness.sleeper)
 
     answer = await_if_needed(network.send(GET, URL, OPEN_ENDED))
     await_if_needed(network.close())
@@ -306,7 +314,7 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
 # --- the whole pipeline through it -----------------------------------------------
 
 
-def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
+def _calls(harness: str, seed: int) -> tuple[list[str], list[float], str]:
     """Return the results, pauses and faults of fifty calls through a network with faults."""
     clock, vendor = VirtualClock(), FakeVendor(Response(200))
     faults = FaultSchedule.random(seed, {**dict.fromkeys(ALL, 0.07), Delay(40): 0.05})
@@ -314,7 +322,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
     ports: dict[str, Any] = {"clock": clock, "randomness": ScriptedRandomness([0.1, 0.7])}
     manager: SyncOrAsync
     sleeper: VirtualSleeper | AsyncVirtualSleeper
-    if world == "sync":
+    if harness == "sync":
         sleeper = VirtualSleeper(clock)
         network: SyncOrAsync = FaultNetwork(vendor, faults, sleeper=sleeper)
         manager = ConnectorManager([service], http=network, sleeper=sleeper, **ports)

@@ -42,7 +42,7 @@ from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.plivo import FIELDS, PlivoSandbox
 from moorage.vendors.sms.plivo import Plivo
 from tests.vendors.sms_subjects import Refs
-from tests.webhooks.world import Receiver
+from tests.webhooks.verifiers import Receiver
 
 TO = "+4915112345678"
 FROM = "+15005550006"

@@ -20,7 +20,7 @@ from moorage import WebhookRejected
 from moorage.domain.webhooks.presets import PRESETS
 from tests.webhooks.senders import BY_NAME, Sender
 from tests.webhooks.signing import FORM, SentWebhook
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,7 +36,7 @@ from moorage.hub.receiving import (
 )
 from tests.support.django_project import configure
 from tests.webhooks.senders import BY_NAME
-from tests.webhooks.world import Receiver
+from tests.webhooks.verifiers import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable

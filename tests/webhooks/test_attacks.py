@@ -26,7 +26,7 @@ from tests.webhooks.signing import (
     mac,
     stamp,
 )
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

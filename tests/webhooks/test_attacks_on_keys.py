@@ -22,7 +22,7 @@ from tests.webhooks.signing import (
     paypal,
     sns,
 )
-from tests.webhooks.world import NOW, Links, Receiver
+from tests.webhooks.verifiers import NOW, Links, Receiver
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """The order of the curve P-256."""

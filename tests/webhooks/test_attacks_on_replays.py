@@ -25,7 +25,7 @@ from tests.webhooks.signing import (
     mac,
     sns,
 )
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 GITHUB = BY_NAME["github"]
 

@@ -13,7 +13,7 @@ from tests.webhooks.signing import (
     paypal,
     stamp,
 )
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 STRIPE = BY_NAME["stripe"]
 

@@ -14,7 +14,7 @@ from moorage import InvalidData, WebhookRejected
 from tests.webhooks.own_schemes import own_scheme, signed_webhook
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import FORM, SECRET, SentWebhook, adyen_item, as_json, b64, mac
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from moorage import ConfigurationError, Request, Timeouts, VendorFailed, Webhook
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import CERT_PAYPAL, CERT_SNS, SentWebhook, as_json, b64, paypal, sns
-from tests.webhooks.world import IN_BOTH, NOW, Links, Receiver
+from tests.webhooks.verifiers import IN_BOTH, NOW, Links, Receiver
 
 GITHUB = BY_NAME["github"]
 STRIPE = BY_NAME["stripe"]

@@ -12,7 +12,7 @@ from moorage.domain.webhooks.public_keys import certified_key, fingerprint
 from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
 from tests.webhooks.signing import SECRET, mac
-from tests.webhooks.world import Receiver
+from tests.webhooks.verifiers import Receiver
 
 HEADER = "{header:X-Sig}"
 

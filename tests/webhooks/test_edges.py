@@ -27,7 +27,7 @@ from moorage.domain.webhooks.public_keys import certified_key, fingerprint, read
 from moorage.domain.webhooks.template import Template, TemplateValues, urls_by_port
 from moorage.domain.webhooks.tokens import read_token
 from tests.webhooks import keys
-from tests.webhooks.world import NOW
+from tests.webhooks.verifiers import NOW
 
 
 def delivery(body: bytes = b"", url: str | None = None) -> Delivery:

@@ -11,7 +11,7 @@ from moorage.domain.http.multipart import FormFile, multipart
 from moorage.domain.webhooks.form_parts import FormPart, form_parts
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import multipart_form
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 COMPLETE_FORM = multipart_form({"subject": "Grüße"})
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20)

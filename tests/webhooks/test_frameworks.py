@@ -24,7 +24,7 @@ from tests.webhooks.hosts import CHUNKED, ENDPOINT, SERVERS, Hosts
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import FORM, SECRET, SentWebhook, b64, mac, sns, versioned_sender
 from tests.webhooks.test_handshakes import CONFIRMATION
-from tests.webhooks.world import CONFIRM, NOW, Links
+from tests.webhooks.verifiers import CONFIRM, NOW, Links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -15,7 +15,7 @@ from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import ARN, SECRET, SentWebhook, as_json, mac, sns, versioned_sender
 from tests.webhooks.test_verifier import ChangingSecrets
-from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
+from tests.webhooks.verifiers import CONFIRM, IN_BOTH, NOW, Links, Receiver
 
 
 def signed_question(name: str, payload: object) -> SentWebhook:

@@ -13,7 +13,7 @@ import pytest
 from moorage import ConfigurationError, WebhookScheme
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import FORM, SECRET, URL, SentWebhook, stamp
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}
 

@@ -17,7 +17,7 @@ from moorage.domain.webhooks.replies import reply_to
 from tests.support.examples import examples
 from tests.webhooks.senders import BY_NAME, SENDERS, Sender
 from tests.webhooks.signing import HEX, SECRET, SentWebhook, adyen_item, as_json, b64, mac
-from tests.webhooks.world import IN_BOTH, NOW, Receiver
+from tests.webhooks.verifiers import IN_BOTH, NOW, Receiver
 from tools import presets
 
 # Excluded from coverage runs, because other tests cover these lines.

@@ -15,7 +15,7 @@ import pytest
 
 from moorage.domain.webhooks.presets import preset
 from tests.webhooks.signing import FORM, HEX
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 SLACK = (
     "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"

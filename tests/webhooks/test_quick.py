@@ -35,7 +35,7 @@ from tests.webhooks.fuzzing import mutations
 from tests.webhooks.keys import url64
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, b64, mac, millis, stamp
-from tests.webhooks.world import IN_BOTH, NOW, Receiver
+from tests.webhooks.verifiers import IN_BOTH, NOW, Receiver
 
 FAST_PRESETS = (
     "authorize-net", "checkout-com", "easypost", "github", "gitlab", "intercom", "mailersend",

@@ -28,7 +28,7 @@ from tests.webhooks.signing import (
     sns,
 )
 from tests.webhooks.test_handshakes import CONFIRMATION
-from tests.webhooks.world import NOW, Links, Receiver
+from tests.webhooks.verifiers import NOW, Links, Receiver
 
 if TYPE_CHECKING:
     from moorage import WebhookScheme

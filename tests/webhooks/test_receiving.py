@@ -13,7 +13,7 @@ import pytest
 from moorage import WebhookRejected
 from moorage.hub.receiving import LIMIT, from_asgi, from_wsgi
 from tests.webhooks.senders import BY_NAME
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,7 +17,7 @@ from moorage.testing import VirtualClock
 from tests.support.timed_store import TimedStorage
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, adyen_item, as_json, b64, mac
-from tests.webhooks.world import IN_BOTH, NOW, Receiver
+from tests.webhooks.verifiers import IN_BOTH, NOW, Receiver
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import Command

@@ -20,7 +20,7 @@ from tests.webhooks import keys
 from tests.webhooks.own_schemes import hex_signature, own_scheme, signed_webhook
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, as_json, b64, mac
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

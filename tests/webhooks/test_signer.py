@@ -11,7 +11,7 @@ from moorage import ConfigurationError, InvalidData, WebhookSigner
 from moorage.adapters.webhook_secrets import generate_webhook_secret
 from tests.webhooks import keys
 from tests.webhooks.signing import b64
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 
 def test_signed_webhooks_are_accepted() -> None:

@@ -11,7 +11,7 @@ import pytest
 from moorage import ConfigurationError, WebhookScheme
 from moorage.domain.webhooks.presets import PRESETS, preset
 from tests.webhooks.senders import BY_NAME
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 EVERY_PRESET = pytest.mark.parametrize("name", sorted(PRESETS))
 SHORT_PRESETS = (

@@ -13,7 +13,7 @@ from moorage.domain.webhooks.events import read_time
 from tests.webhooks.own_schemes import hex_signature, own_scheme, signed_webhook
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 
 def test_a_time_that_is_no_text_is_refused() -> None:

@@ -13,7 +13,7 @@ from moorage.domain.webhooks.presets import preset
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.signing import SECRET, SentWebhook, digest_claims, mac
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])

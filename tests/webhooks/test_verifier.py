@@ -38,7 +38,7 @@ from tests.webhooks.signing import (
     paypal,
     sns,
 )
-from tests.webhooks.world import NOW, Receiver
+from tests.webhooks.verifiers import NOW, Receiver
 
 GITHUB = BY_NAME["github"]
 STRIPE = BY_NAME["stripe"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from moorage import Bulkhead
 from moorage.domain.values.shared_property import shared_property
-from tests.parts.world import run_threads
+from tests.parts.ways_of_use import run_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator

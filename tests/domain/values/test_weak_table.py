@@ -8,7 +8,7 @@ import threading
 from weakref import ref
 
 from moorage.domain.values.weak_table import WeakTable
-from tests.parts.world import run_threads
+from tests.parts.ways_of_use import run_threads
 
 
 class _Ship:

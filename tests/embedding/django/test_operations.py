@@ -15,7 +15,7 @@ from moorage import CircuitState
 from moorage.hub.audit import AuditTrail
 from moorage.wiring.store_urls import open_audit
 from moorage_django import after_commit, hub
-from tests.dashboard.world import form_of
+from tests.dashboard.harness import form_of
 from tests.embedding.django.shop import Shop, open_shop, order
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from moorage.contracts.payments import Charge
 from moorage.dashboard import ALL_ACTS, READ_ONLY, Person
 from moorage.hub.audit import AuditTrail
 from moorage.wiring.store_urls import open_audit
-from tests.dashboard.world import form_of
+from tests.dashboard.harness import form_of
 from tests.embedding.flask.shop import Shop
 
 if TYPE_CHECKING:

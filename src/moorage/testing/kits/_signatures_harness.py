@@ -82,13 +82,13 @@ class Harness(RecordedHarness[SignaturesSubject]):
     logs_content = True
 
     @property
-    def world(self) -> SignaturesSandbox:
+    def signing_sandbox(self) -> SignaturesSandbox:
         """The sandbox, which shows the envelopes as signers see them."""
         return self.subject.sandbox
 
     def count(self) -> int:
         """Return the number of envelopes that were sent."""
-        return len(self.world.envelopes)
+        return len(self.signing_sandbox.envelopes)
 
     def fail(self, *answers: Any) -> None:
         """Answer the next requests that send an envelope with these responses."""

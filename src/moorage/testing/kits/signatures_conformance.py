@@ -89,12 +89,18 @@ async def an_envelope_is_sent(make: Open) -> None:
     async with make() as harness:
         receipt: SignatureReceipt = await harness("send", request())
         require(harness.count() == 1, "One envelope was not sent once.")
-        require(harness.world.emails == [ADA], f"The emails went to {harness.world.emails}.")
+        require(
+            harness.signing_sandbox.emails == [ADA],
+            f"The emails went to {harness.signing_sandbox.emails}.",
+        )
         require(receipt.status in _STARTED, f"A new envelope is {receipt.status}.")
         require(receipt.raw, "The result lacks the vendor's response.")
         require(receipt.ref.vendor == harness.subject.vendor.name, "The receipt names no vendor.")
         require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
-        require(receipt.ref.id in harness.world.envelopes, "The reference is of another envelope.")
+        require(
+            receipt.ref.id in harness.signing_sandbox.envelopes,
+            "The reference is of another envelope.",
+        )
         require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
         require(receipt.at is None or receipt.at.tzinfo, "The time has no zone.")
 
@@ -129,9 +135,11 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
         harness.fail(Lost())
         receipts = [await harness("send", request(), idempotency_key="k-1") for _ in range(2)]
         require(harness.count() == 1, "An envelope that was sent was sent again.")
-        require(harness.world.emails == [ADA], "A signer got two emails.")
+        require(harness.signing_sandbox.emails == [ADA], "A signer got two emails.")
         for receipt in receipts:
-            require(receipt.ref.id in harness.world.envelopes, "Another envelope was found.")
+            require(
+                receipt.ref.id in harness.signing_sandbox.envelopes, "Another envelope was found."
+            )
             require(receipt.status in _STARTED, f"A found envelope is {receipt.status}.")
         other_ref = await _send_request(harness, idempotency_key="k-2")
         require(
@@ -143,15 +151,15 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
 async def a_late_search_is_no_proof(make: Open) -> None:
     """If the vendor's search does not find an envelope yet, it is unknown and not sent again."""
     async with make() as harness:
-        harness.world.is_search_late = True
+        harness.signing_sandbox.is_search_late = True
         harness.fail(Lost())
         for _ in range(2):
             sending = harness("send", request(), idempotency_key="k-1")
             await harness.refused(OutcomeUnknown, sending, "A lost answer")
         require(harness.count() == 1, "An envelope that may have been sent was sent again.")
-        harness.world.is_search_late = False
+        harness.signing_sandbox.is_search_late = False
         ref = await _send_request(harness, idempotency_key="k-1")
-        require(ref.id in harness.world.envelopes, "The envelope was not found later.")
+        require(ref.id in harness.signing_sandbox.envelopes, "The envelope was not found later.")
         require(harness.count() == 1, "An envelope that may have been sent was sent again.")
 
 
@@ -191,14 +199,16 @@ async def signatures_are_followed(make: Open) -> None:
         expected = [SignerStatus.SENT, SignerStatus.WAITING]
         envelope = await _require_signers(harness, ref, expected)
         require(envelope.status is EnvelopeStatus.SENT, f"The envelope is {envelope.status}.")
-        require(harness.world.emails == [ADA], "The second signer got an email too early.")
-        harness.world.view(ref.id, ADA)
+        require(
+            harness.signing_sandbox.emails == [ADA], "The second signer got an email too early."
+        )
+        harness.signing_sandbox.view(ref.id, ADA)
         envelope = await _require_signers(harness, ref, [SignerStatus.VIEWED, SignerStatus.WAITING])
         require(
             envelope.status is not EnvelopeStatus.COMPLETED,
             "An envelope that was only viewed is completed.",
         )
-        harness.world.sign(ref.id, ADA)
+        harness.signing_sandbox.sign(ref.id, ADA)
         envelope = await _require_signers(harness, ref, [SignerStatus.SIGNED, SignerStatus.SENT])
         require(envelope.status is EnvelopeStatus.SENT, f"The envelope is {envelope.status}.")
         require(
@@ -206,7 +216,7 @@ async def signatures_are_followed(make: Open) -> None:
             "An envelope is reported as completed with one of two signatures.",
         )
         require(envelope.signers[0].signed_at is not None, "The time of a signature is lost.")
-        harness.world.sign(ref.id, GRACE)
+        harness.signing_sandbox.sign(ref.id, GRACE)
         envelope = await _require_signers(harness, ref, [SignerStatus.SIGNED, SignerStatus.SIGNED])
         require(
             envelope.status is EnvelopeStatus.COMPLETED,
@@ -230,7 +240,7 @@ async def a_refused_signature_has_its_reason(make: Open) -> None:
     """If a signer declines, the envelope is reported as declined, with the reason."""
     async with make() as harness:
         ref = await _send_request(harness)
-        harness.world.decline(ref.id, ADA, REASON)
+        harness.signing_sandbox.decline(ref.id, ADA, REASON)
         envelope: Envelope = await harness("get", ref)
         require(envelope.status is EnvelopeStatus.DECLINED, f"The envelope is {envelope.status}.")
         require(envelope.reason == REASON, "The reason for declining is lost.")
@@ -267,14 +277,18 @@ async def an_envelope_is_voided(make: Open) -> None:
             receipt: SignatureReceipt = await harness("void", str(ref), *arguments)
             require(receipt.ref == ref, "Another envelope was voided.")
             require(receipt.status in _VOID, f"A void envelope is {receipt.status}.")
-            is_void = harness.world.envelopes[ref.id].void_reason is not None
+            is_void = harness.signing_sandbox.envelopes[ref.id].void_reason is not None
             is_told = receipt.status is EnvelopeStatus.VOIDED
             require(is_void or not is_told, "An envelope is reported as void before it is void.")
             harness.subject.settle()
-        require(not harness.world.envelopes[ref.id].is_open, "A void envelope can be signed.")
-        require(harness.world.envelopes[other_ref.id].is_open, "Another envelope is void.")
+        require(
+            not harness.signing_sandbox.envelopes[ref.id].is_open, "A void envelope can be signed."
+        )
+        require(
+            harness.signing_sandbox.envelopes[other_ref.id].is_open, "Another envelope is void."
+        )
         if arguments:
-            reason = harness.world.envelopes[ref.id].void_reason
+            reason = harness.signing_sandbox.envelopes[ref.id].void_reason
             require(reason == REASON, "The reason for voiding is lost.")
         try:
             envelope: Envelope = await harness("get", ref)
@@ -293,12 +307,14 @@ async def a_completed_envelope_stays(make: Open) -> None:
     """Voiding a completed envelope is an error."""
     async with make() as harness:
         ref = await _send_request(harness)
-        harness.world.sign(ref.id, ADA)
+        harness.signing_sandbox.sign(ref.id, ADA)
         await harness.refused(
             VendorRejected | InvalidRequest, harness("void", ref), "Voiding a completed envelope"
         )
         harness.subject.settle()
-        require(harness.world.envelopes[ref.id].is_complete, "A completed envelope is void.")
+        require(
+            harness.signing_sandbox.envelopes[ref.id].is_complete, "A completed envelope is void."
+        )
 
 
 async def a_reminder_is_sent_once(make: Open) -> None:
@@ -310,10 +326,14 @@ async def a_reminder_is_sent_once(make: Open) -> None:
         for _ in range(2):
             receipt: SignatureReceipt = await harness("remind", ref, idempotency_key="k-1")
             require(receipt.ref == ref, "The receipt is about another envelope.")
-        require(harness.world.emails == [ADA, ADA], f"The emails went to {harness.world.emails}.")
+        require(
+            harness.signing_sandbox.emails == [ADA, ADA],
+            f"The emails went to {harness.signing_sandbox.emails}.",
+        )
         await harness("remind", ref, idempotency_key="k-2")
         require(
-            harness.world.emails == [ADA] * 3, "A second idempotency key sent no second reminder."
+            harness.signing_sandbox.emails == [ADA] * 3,
+            "A second idempotency key sent no second reminder.",
         )
 
 
@@ -323,7 +343,7 @@ async def a_link_belongs_to_its_signer(make: Open) -> None:
         if SignaturesCapability.EMBEDDED not in harness.capabilities:
             return
         ref = await _send_request(harness, signer(embedded=True))
-        require(harness.world.emails == [], "An embedded signer got an email.")
+        require(harness.signing_sandbox.emails == [], "An embedded signer got an email.")
         link: SigningLink = await harness.link(ref, ADA.upper())
         require(link.url.startswith("https://"), "The link is not a URL.")
         require(link.url not in repr(link), "A link is shown.")
@@ -396,7 +416,10 @@ async def options_arrive(make: Open) -> None:
         name, option = harness.subject.option
         extra = {harness.subject.vendor.name: {name: option}, "another": {"other_option": "1"}}
         ref: Ref = (await harness("send", request(extra=extra))).ref
-        require(harness.world.envelopes[ref.id].fields.get(name) == option, "An option is lost.")
+        require(
+            harness.signing_sandbox.envelopes[ref.id].fields.get(name) == option,
+            "An option is lost.",
+        )
         body = harness.sandbox.requests[-1].body
         require(b"other_option" not in body, "An extra option of another vendor was sent.")
 
@@ -431,7 +454,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
     """Each signed webhook is accepted, and gets the event type that its vendor state stands for."""
     async with make() as harness:
         ref = await _send_request(harness, signer(embedded=False))
-        harness.world.sign(ref.id, ADA)
+        harness.signing_sandbox.sign(ref.id, ADA)
         secret = harness.subject.webhook_secret
         verifier = harness.hub.webhooks(ACCOUNT, secrets=secret)
         for word, is_personal, expected in (
@@ -439,7 +462,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             ("a-new-word", False, "unknown"),
         ):
             email = ADA if is_personal else None
-            notice = harness.world.report(ref.id, word, url=_URL, email=email)
+            notice = harness.signing_sandbox.report(ref.id, word, url=_URL, email=email)
             webhook = verifier.verify(**notice.arguments())[0]
             events: tuple[SignatureEvent, ...] = harness.hub.events(ACCOUNT, webhook)
             require(len(events) == 1, f"{word} became {len(events)} events.")
@@ -451,7 +474,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(event.at is not None and event.at.tzinfo, "An event has no time.")
             require(event.raw and ADA not in repr(event), "An event shows a signer.")
         strange_verifier = harness.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
-        forged_event = harness.world.report(ref.id, harness.subject.events[0][0], url=_URL)
+        forged_event = harness.signing_sandbox.report(
+            ref.id, harness.subject.events[0][0], url=_URL
+        )
         try:
             strange_verifier.verify(**forged_event.arguments())
         except (WebhookRejected, AuthenticationFailed):

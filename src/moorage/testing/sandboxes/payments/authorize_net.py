@@ -85,7 +85,7 @@ class AuthorizeNetSandbox(Sandbox):
         """The sandbox's routes, by method and path."""
         return {"POST /xml/v1/request.api": self._execute}
 
-    # --- what the world does -----------------------------------------------
+    # --- events outside of the API -----------------------------------------
 
     def settle(self) -> None:
         """Settle the captured transactions and the refunds, in the batch of this day."""

@@ -84,7 +84,7 @@ class BraintreeSandbox(Sandbox):
         if _VERSION.fullmatch(request.headers.get("braintree-version") or "") is None:
             raise errors(None, "Invalid Braintree-Version.", "UNSUPPORTED_CLIENT")
 
-    # --- what the world does -----------------------------------------------
+    # --- events outside of the API -----------------------------------------
 
     def store(self, customer: str) -> str:
         """Store a customer's card in the vault, and return its id."""

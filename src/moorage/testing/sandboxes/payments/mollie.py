@@ -133,7 +133,7 @@ class MollieSandbox(base.Sandbox):
         """Return the response to a request that cannot be read."""
         return error(422, "Unprocessable Entity", problem)
 
-    # --- what the world does -----------------------------------------------
+    # --- events outside of the API -----------------------------------------
 
     def visit(self, where: str, status: str = "paid") -> None:
         """Act as the buyer on a checkout page, given by URL or payment id.

@@ -116,7 +116,7 @@ class SquareSandbox(base.Sandbox):
         """Return the response to a request that cannot be read."""
         return error(400, "INVALID_REQUEST_ERROR", "BAD_REQUEST", problem)
 
-    # --- what the world does -----------------------------------------------
+    # --- events outside of the API -----------------------------------------
 
     def settle(self, *, success: bool = True) -> None:
         """Complete or fail all pending refunds."""

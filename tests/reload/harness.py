@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage import Event
 
 
-class ReloadWorld:
+class ReloadHarness:
     """An HTTP client that replies with the request's URL once the test opens the client's gate.
 
     Attributes:
@@ -60,7 +60,7 @@ class ReloadWorld:
 
 
 class _SyncClient:
-    def __init__(self, town: ReloadWorld) -> None:
+    def __init__(self, town: ReloadHarness) -> None:
         self._town = town
 
     def send(self, request: Request, url: str, timeouts: Any) -> Response:
@@ -71,7 +71,7 @@ class _SyncClient:
 
 
 class _AsyncClient:
-    def __init__(self, town: ReloadWorld) -> None:
+    def __init__(self, town: ReloadHarness) -> None:
         self._town = town
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Response:

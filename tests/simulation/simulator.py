@@ -1,4 +1,4 @@
-"""A simulated world in which steps of several processes interleave, and any step can fail.
+"""A simulation in which steps of several processes interleave, and any step can fail.
 
 Workers run the real code, over ports that pass each step to one scheduler. The scheduler draws
 the next worker and the next fault from one seeded generator, so the same seed repeats the same run
@@ -6,8 +6,8 @@ exactly. Time is virtual, and advances only when the scheduler advances it.
 
 A crash stops a worker for ever; not even its `finally` blocks run. A cancellation is raised at the
 step for which the worker waits. The store may be down, lose its reply after it applied a command,
-or get the same command twice; its clock may step. In every other world, workers go on without a
-store that is down, each in its own memory. The vendor may be slow, process a request without
+or get the same command twice; its clock may step. In every other simulation, workers go on without
+a store that is down, each in its own memory. The vendor may be slow, process a request without
 responding, or respond without processing; only the vendor knows which requests had an effect.
 """
 
@@ -169,8 +169,8 @@ class Store:
         return answer
 
 
-class World:
-    """A simulated world: its scheduler, its random numbers, and the history of events."""
+class Simulation:
+    """A simulation: its scheduler, its random numbers, and the history of events."""
 
     def __init__(self, seed: int, faults: Faults, vendor: Any) -> None:
         self.seed = seed
@@ -349,7 +349,7 @@ class World:
             return self._tokens
 
         async def raise_unexpected(*_: Any, **__: Any) -> Any:
-            raise AssertionError("not part of this world")
+            raise AssertionError("not part of this simulation")
 
         async def settle(value: Any) -> Any:
             return value
@@ -478,17 +478,17 @@ class World:
 
 @attrs.frozen
 class SimulatedClock:
-    """A worker's local clock, which shows the time of the simulated world."""
+    """A worker's local clock, which shows the time of the simulation."""
 
-    world: World
+    simulation: Simulation
 
     def nanoseconds(self) -> int:
         """Return the simulated time in nanoseconds."""
-        return self.world.now * 1000
+        return self.simulation.now * 1000
 
     def utc(self) -> datetime:
         """Return the simulated time as a date."""
-        return datetime.fromtimestamp(self.world.now / 1e6, UTC)
+        return datetime.fromtimestamp(self.simulation.now / 1e6, UTC)
 
 
 def _with_memory(core: Core, next_probe: Callable[[Command[Any]], int | None]) -> Core:
@@ -525,57 +525,57 @@ class Vendor:
     down: bool = False
 
     async def send(
-        self, world: World, worker: Worker, request: Request, url: str, timeouts: Timeouts
+        self, simulation: Simulation, worker: Worker, request: Request, url: str, timeouts: Timeouts
     ) -> Response:
         """Send a request to the vendor, in steps that other workers may interleave with."""
-        limit = world.now + int((timeouts.total or 30.0) * 1e6)
+        limit = simulation.now + int((timeouts.total or 30.0) * 1e6)
         region = urlsplit(url).hostname or ""
         trouble = 0
-        if region == self.away and world.now < self.back_at:
-            trouble = world.dice.randrange(4)
-        if trouble == 1 or world.strikes("refuse"):
+        if region == self.away and simulation.now < self.back_at:
+            trouble = simulation.dice.randrange(4)
+        if trouble == 1 or simulation.strikes("refuse"):
             await SchedulerStep(f"{region} refuses the connection", _raise_refused)
         await SchedulerStep("request leaves", lambda: None)
         # The body of an order contains its name, so that effects can be distinguished even if the
         # vendor supports no keys.
         body = json.loads(request.body) if isinstance(request.body, bytes) else {}
         request_key = request.headers.get("Idempotency-Key")
-        duration = world.dice.choice((1_000, 20_000, 200_000))
-        if world.strikes("slow"):
-            duration = world.dice.choice((3_000_000, 40_000_000))
+        duration = simulation.dice.choice((1_000, 20_000, 200_000))
+        if simulation.strikes("slow"):
+            duration = simulation.dice.choice((3_000_000, 40_000_000))
         if trouble == 2:
             duration = 40_000_000
-        arrives = min(limit, world.now + duration // 2)
+        arrives = min(limit, simulation.now + duration // 2)
         worker.wakes = arrives
         await SchedulerStep("request travels", lambda: None)
         answer = await SchedulerStep(
             f"{region} hears {_name(body)}",
-            lambda: self._process(world, worker, region, body, request_key),
+            lambda: self._process(simulation, worker, region, body, request_key),
         )
-        if world.now + duration // 2 >= limit:
+        if simulation.now + duration // 2 >= limit:
             worker.wakes = limit
             await SchedulerStep("times out", _timed_out)
-        worker.wakes = world.now + duration // 2
-        if trouble == 3 or world.strikes("break_off"):
+        worker.wakes = simulation.now + duration // 2
+        if trouble == 3 or simulation.strikes("break_off"):
             await SchedulerStep("connection breaks off", _raise_broken_off)
         return await SchedulerStep("answer arrives", lambda: answer)  # type: ignore[no-any-return]  # a Response
 
     def _process(
         self,
-        world: World,
+        simulation: Simulation,
         worker: Worker,
         region: str,
         body: dict[str, Any],
         shown: str | None,
     ) -> Response:
-        now, order = world.now, body["key"]
+        now, order = simulation.now, body["key"]
         self.arrivals.append((now, worker.name))
-        if world.strikes("busy"):
+        if simulation.strikes("busy"):
             return Response(429, {"Retry-After": "2"})
         self.heard.setdefault(_name(body), set()).add(region)
         place = "" if self.everywhere else region
-        if self.down or world.strikes("fail"):
-            if world.dice.randrange(2):
+        if self.down or simulation.strikes("fail"):
+            if simulation.dice.randrange(2):
                 self._act(now, place, order, shown)
             return Response(503)
         number = self._act(now, place, order, shown)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class PoolWorld:
+class PoolHarness:
     """A connection pool whose callers open numbered connections; the test sets the pool's clock.
 
     Attributes:

@@ -52,7 +52,7 @@ from moorage.hub.outbox import Outbox
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
-from tests.contracts.unsettled_world import KeylessStripe
+from tests.contracts.unsettled_harness import KeylessStripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ class Trail:
         return None
 
 
-class World:
+class Harness:
     """A hub with a fake vendor, with log, inbox and outbox in memory, and a clock for tests."""
 
     def __init__(

@@ -19,7 +19,7 @@ NOON = 1_772_366_400_000_000
 """1 March 2026, 12:00 UTC, as a store counts time."""
 
 
-class World:
+class StateStore:
     """A state store: `now` is its time in microseconds."""
 
     def __init__(self, now: int = NOON) -> None:

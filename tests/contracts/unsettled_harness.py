@@ -68,7 +68,7 @@ class UnrepeatedStripe(Stripe):
     )
 
 
-class PaymentsWorld:
+class PaymentsHarness:
     """A fake Stripe server, a store and virtual time."""
 
     def __init__(self, kind: type[Stripe] = Stripe, **settings: Any) -> None:

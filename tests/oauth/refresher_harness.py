@@ -20,7 +20,7 @@ from moorage import (
     Response,
     RetryPolicy,
 )
-from tests.support.modes import AwaitedManager, World
+from tests.support.modes import AwaitedManager, Harness
 from tests.support.virtual_ports import START
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ PLAIN_RETRY = RetryPolicy(max_attempts=3, base_delay=1.0, jitter="none")
 class Vault:
     """A credential store that a test can make fail."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
         self.kept: dict[tuple[str, str | None], Any] = {}
         self.reads = 0
         self.failures: deque[Exception | None] = deque()
         self.is_away: Exception | None = None
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        await self._world.reach("before the vault is read")
+        await self._harness.reach("before the vault is read")
         self.reads += 1
         self._fail()
         try:
@@ -57,7 +57,7 @@ class Vault:
         return "refreshed", service, tenant, stale
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        await self._world.reach("before the vault is written")
+        await self._harness.reach("before the vault is written")
         self._fail(self.failures.popleft() if self.failures else None)
         self.kept[service, tenant] = new
 
@@ -105,35 +105,35 @@ def form_fields(body: Body) -> dict[str, str]:
     return dict(parse_qsl(body.decode()))
 
 
-class OAuthWorld:
-    """A test world with a credential store, in which token refreshers are created."""
+class OAuthHarness:
+    """A harness with a credential store, in which token refreshers are created."""
 
-    def __init__(self, world: World, stored: OAuthCredentials | None = None) -> None:
-        self.world = world
-        self.vendor = world.vendor
-        self.vault = Vault(world)
+    def __init__(self, harness: Harness, stored: OAuthCredentials | None = None) -> None:
+        self.harness = harness
+        self.vendor = harness.vendor
+        self.vault = Vault(harness)
         if stored is not None:
             self.vault.kept[OWNER] = stored
 
     def refresher(self, clients: Any = None, **options: Any) -> AwaitedManager:
         """Return a token refresher as a new process would create it."""
-        world = self.world
-        kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
+        harness = self.harness
+        kind: Any = AsyncOAuthTokenRefresher if harness.is_awaited else OAuthTokenRefresher
         fields: dict[str, Any] = {
-            "vault": world.of_mode(self.vault),
-            "storage": world.state(),
-            "http": world.of_mode(world.vendor),
+            "vault": harness.of_mode(self.vault),
+            "storage": harness.state(),
+            "http": harness.of_mode(harness.vendor),
             "retry": PLAIN_RETRY,
-            "clock": world.clock,
-            "sleeper": world.of_mode(world.sleeper),
-            "randomness": world.chance,
-            "locks": world.of_mode(world.locks),
-            "observers": [world.events.append],
+            "clock": harness.clock,
+            "sleeper": harness.of_mode(harness.sleeper),
+            "randomness": harness.chance,
+            "locks": harness.of_mode(harness.locks),
+            "observers": [harness.events.append],
             **options,
         }
         fields = {name: value for name, value in fields.items() if value is not None}
         return AwaitedManager(
-            world, kind({"crm": client()} if clients is None else clients, **fields)
+            harness, kind({"crm": client()} if clients is None else clients, **fields)
         )
 
     def token_requests(self) -> list[dict[str, str]]:
