@@ -21,9 +21,9 @@ import nats
 import pika
 import redis
 from connector_costs import RABBITMQ, server
-from measure import PROCESSOR, Block, Comparison, Contender, Read, Target, compare
+from measure import ELAPSED, PROCESSOR, Block, Comparison, Contender, Read, Target, compare
 from nats.js.api import ConsumerConfig, StreamConfig
-from pipeline_costs import BATCH, GROUP, reading_rows, run_pipeline
+from pipeline_costs import BATCH, GROUP, StoppingSink, reading_rows, run_pipeline
 from protocol_costs import NATS, REDIS
 from sql_costs import is_reachable
 
@@ -33,6 +33,7 @@ from moorage import (
     Kafka,
     Message,
     Nats,
+    Pipeline,
     RabbitMq,
     RedisStreams,
     Results,
@@ -44,7 +45,11 @@ from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from typing import TypeAlias
 
+    from moorage import SinkRecord
+
+    _NoteBatch: TypeAlias = Callable[[int], None]
     _Reading = Callable[[str, str], Coroutine[Any, Any, None]]
 
 PAYLOAD: Final = b"x" * 1024
@@ -270,6 +275,81 @@ def pipeline_kafka_start(rounds: int) -> Comparison:
         _fill_topics(servers)
         rows = _kafka_rows(lambda use: _start_block(servers, use), rounds)
     return Comparison("joining a group of Kafka, 500 records and leaving", rows)
+
+
+def pipeline_kafka_rate(rounds: int) -> Comparison:
+    """Measure the elapsed time for a further 1 KiB record of a Kafka topic, into an empty sink.
+
+    It begins when the first batch was used, and ends with the last record.
+    """
+    with server(_KAFKA) as port:
+        servers = f"127.0.0.1:{port}"
+        _fill_topics(servers)
+        rows = compare(
+            None,
+            [
+                Contender("confluent-kafka", _rate_block(servers, _note_batches_of_library)),
+                Contender("moorage", _rate_block(servers, _note_batches_of_moorage)),
+            ],
+            rounds=max(5, rounds // 4),
+            clock=ELAPSED,
+            block_seconds=0.0,
+            mirrored=True,
+        )
+    return Comparison("a further record from a topic of Kafka, as a rate", rows, READING)
+
+
+def _rate_block(
+    servers: str, read: Callable[[str, _NoteBatch], Coroutine[Any, Any, None]]
+) -> Block:
+    """Return a function that measures the time from the first batch of a topic to the last."""
+
+    def block(_: int, clock: Read) -> float:
+        batches: list[tuple[float, int]] = []
+        asyncio.run(read(servers, lambda size: batches.append((clock(), size))))
+        (begin, first_size), (end, _) = batches[0], batches[-1]
+        return (end - begin) / (_TOPICS["many"] - first_size)
+
+    return block
+
+
+async def _note_batches_of_library(servers: str, note: _NoteBatch) -> None:
+    """Read and commit a Kafka topic with the bare client of a new group, noting each batch."""
+
+    def consume() -> None:
+        records_left = _TOPICS["many"]
+        consumer = _consumer(servers, "many")
+        while records_left > 0:
+            messages = consumer.consume(BATCH, timeout=1.0)
+            _use_messages(messages, confluent_kafka.Message.value)
+            if messages:
+                records_left -= len(messages)
+                consumer.commit(asynchronous=True)
+                note(len(messages))
+        consumer.close()
+
+    await asyncio.to_thread(consume)
+
+
+class _NotingSink(StoppingSink):
+    """A sink that notes the size of each batch, and stops its pipeline after the last record."""
+
+    def __init__(self, records: int, note: _NoteBatch) -> None:
+        super().__init__(records)
+        self._note = note
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
+        """Count the records, and note their number."""
+        await super().process_batch(records)
+        self._note(len(records))
+
+
+async def _note_batches_of_moorage(servers: str, note: _NoteBatch) -> None:
+    """Read and commit a Kafka topic with a pipeline of a new group, noting each batch."""
+    source = KafkaSource(Kafka(servers=servers), ["many"], group=uuid4().hex)
+    sink = _NotingSink(_TOPICS["many"], note)
+    pipeline = sink.pipeline = Pipeline("bench", source, sink)
+    await pipeline.run()
 
 
 def _kafka_rows(block: Callable[[_Reading], Block], rounds: int) -> Any:
@@ -578,6 +658,7 @@ ALL = (
     *((pipeline_nats, publish_nats) if is_reachable(NATS) else ()),
     *((publish_redis,) if is_reachable(REDIS) else ()),
     pipeline_kafka,
+    pipeline_kafka_rate,
     pipeline_kafka_start,
     publish_kafka,
 )
