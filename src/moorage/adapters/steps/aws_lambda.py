@@ -138,7 +138,7 @@ class LambdaFunction:
                 raise ConfigurationError(
                     f"{str(value)[:80]!r} cannot be the {field} of a Lambda function.",
                     path=field,
-                    remedy="Give the {field} as Lambda shows it, such as 'monthly-report'.",
+                    remedy=f"Give the {field} as Lambda shows it, such as 'monthly-report'.",
                 )
         self._endpoint = settings.endpoint
         self._path = f"/2015-03-31/functions/{quote(name, safe='')}/invocations"
