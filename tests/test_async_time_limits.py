@@ -25,8 +25,8 @@ from moorage import (
     RetryPolicy,
     Service,
 )
-from moorage.runtime.bridge import run_now
-from moorage.runtime.bridge import within_async as within_later_until
+from moorage.runtime.flows import run_now
+from moorage.runtime.flows import within_async as within_later_until
 from moorage.services.calling.call import OutOfTimeError
 from tests.simulation.virtual_loop import run
 

@@ -17,7 +17,7 @@ from moorage.hub.internals import core_of
 from moorage.services.core.renewal import NoRenewals
 from moorage.wiring.renewing import claim_renewals, entry_renewals
 from tests.adapters.forked import run_in_forked_child
-from tests.support.intervening_thread import Meanwhile
+from tests.support.intervening_thread import InterveningThread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +171,7 @@ class StoreInUse:
     """A store that another thread begins to use while its properties are read."""
 
     def __init__(self) -> None:
-        self.other_thread = Meanwhile(self.read_renewals)
+        self.other_thread = InterveningThread(self.read_renewals)
         self.core: Any = core_of(ConnectorManager([SERVICE]))
 
     @property

@@ -34,7 +34,7 @@ from moorage.domain.observation.call_events import (
     CallFinished,
     CallStarted,
 )
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from tests.fast_path_settings import (
     ANSWERS,
     BASE,

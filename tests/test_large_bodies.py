@@ -18,7 +18,7 @@ from moorage import (
     Response,
     Service,
 )
-from moorage.runtime.bridge import in_thread
+from moorage.runtime.flows import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

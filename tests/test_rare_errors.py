@@ -12,7 +12,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.hub_configuration import path_of
 from moorage.contracts.routes import Route
 from moorage.hub.hub_runtime import _routes_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.testing.sandbox_scenarios import storage as scenarios
 from moorage.vendors.email.sendgrid import SendGrid

@@ -201,7 +201,7 @@ def test_version_loads_no_command(tmp_path: Path) -> None:
 
     assert {"moorage.cli"} <= set(modules)
     assert set() == modules_below(
-        {"attr", "cyclopts", "rich", "moorage.cli.frame", "moorage.cli.commands"}, modules
+        {"attr", "cyclopts", "rich", "moorage.cli.command_line", "moorage.cli.commands"}, modules
     )
 
 

@@ -331,7 +331,7 @@ class Price:
 
 
 @attrs.frozen(kw_only=True)
-class Shelf:
+class ExampleValue:
     """An example value that contains other values."""
 
     price: Price
@@ -341,8 +341,8 @@ class Shelf:
 
 
 PRICE = sdk.Reading(Price, amount=sdk.needed(sdk.text("amount"), "amount"))
-SHELF = sdk.Reading(
-    Shelf,
+VALUE_READING = sdk.Reading(
+    ExampleValue,
     price=sdk.nested("price", PRICE),
     label=sdk.nested("label", PRICE),
     things=sdk.each("things", THING),
@@ -355,7 +355,9 @@ def test_response_table_reads_nested_values() -> None:
     things = [{"id": "t1"}, {"state": "open"}, "no object"]
     price = {"amount": "1.50"}
 
-    shelf = SHELF.parse(REFS.ref, json_answer(price=price, label=price, things=things, scan="YQ=="))
+    shelf = VALUE_READING.parse(
+        REFS.ref, json_answer(price=price, label=price, things=things, scan="YQ==")
+    )
 
     assert (Price("1.50"), Price("1.50"), b"a") == (shelf.price, shelf.label, shelf.scan)
     assert [REFS.ref("t1")] == [thing.ref for thing in shelf.things]
@@ -366,7 +368,7 @@ def test_nested_values_may_be_missing(scan: object) -> None:
     """A nested value that is missing or refused is read as None, and a missing list as empty."""
     answer = json_answer(price={"amount": "1"}, label={"amount": "much"}, things={}, scan=scan)
 
-    assert Shelf(price=Price("1")) == SHELF.parse(REFS.ref, answer)
+    assert ExampleValue(price=Price("1")) == VALUE_READING.parse(REFS.ref, answer)
 
 
 def test_value_that_the_class_refuses_raises_error() -> None:
@@ -379,7 +381,7 @@ def test_value_that_the_class_refuses_raises_error() -> None:
 def test_response_without_a_required_nested_value_raises_error() -> None:
     """A response without a required nested value raises an error, which names the value."""
     with pytest.raises(sdk.VendorFailed, match="has no price"):
-        SHELF.parse(REFS.ref, json_answer(price={"amount": "much"}))
+        VALUE_READING.parse(REFS.ref, json_answer(price={"amount": "much"}))
 
 
 def test_operation_passes_all_arguments_to_the_function_for_its_body() -> None:

@@ -8,9 +8,9 @@ from inspect import Parameter
 from operator import getitem
 from typing import TYPE_CHECKING, Final
 
+from moorage.cli.command_line import PLAIN, build
 from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.exit_codes import CODES
-from moorage.cli.frame import PLAIN, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

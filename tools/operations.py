@@ -115,7 +115,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 {_command_lines(imports_at_run_time)}
 
 if TYPE_CHECKING:

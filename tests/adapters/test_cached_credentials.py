@@ -22,7 +22,7 @@ from moorage.errors import (
     CredentialNotFound,
     StorageUnavailable,
 )
-from moorage.runtime.bridge import as_async, run_now, within_sync
+from moorage.runtime.flows import as_async, run_now, within_sync
 from moorage.testing import VirtualClock
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of

@@ -23,7 +23,7 @@ from moorage.adapters.state._broker_channels import AsyncChannels
 from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.adapters.state.shards import AsyncShardedStorage
 from tests.parts.ways_of_use import run_threads
-from tests.support.intervening_thread import Meanwhile
+from tests.support.intervening_thread import InterveningThread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +119,7 @@ class FakeMongoClient:
 def test_mongo_client_that_is_made_during_close_is_closed() -> None:
     """If another thread closes a MongoDB connector during its first use, no client stays open."""
     connector = MongoConnector("mongodb://db.example/shop")
-    other_thread = Meanwhile(connector.close)
+    other_thread = InterveningThread(connector.close)
     client = FakeMongoClient()
 
     class Settings:

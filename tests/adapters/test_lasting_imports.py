@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.adapters.concurrency.lasting_imports import import_lastingly
-from tests.support.intervening_thread import Meanwhile
+from tests.support.intervening_thread import InterveningThread
 from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_main_thread_loads_libraries_itself() -> None:
 def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
     """A library that needs a lasting thread is loaded by a thread that does not end."""
     for _ in range(2):
-        thread = Meanwhile(lambda: import_lastingly(_MODULE))
+        thread = InterveningThread(lambda: import_lastingly(_MODULE))
         thread.start()
         thread.result()
     assert loading_thread().is_alive()
@@ -54,7 +54,7 @@ def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
 
 def test_missing_library_is_reported() -> None:
     """If a library is missing, the ImportError reaches the thread that requested the import."""
-    thread = Meanwhile(lambda: import_lastingly("a_missing_library_of_this_test"))
+    thread = InterveningThread(lambda: import_lastingly("a_missing_library_of_this_test"))
     thread.start()
     with pytest.raises(ImportError, match="a_missing_library"):
         thread.result()
@@ -69,7 +69,7 @@ def test_library_is_loaded_without_further_threads() -> None:
         import_lastingly(_MODULE)
         return threading.current_thread()
 
-    thread = Meanwhile(load)
+    thread = InterveningThread(load)
     thread.start()
     with no_new_threads():
         may_import.set()

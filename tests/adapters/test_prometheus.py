@@ -36,7 +36,7 @@ from moorage.adapters.observers.opentelemetry import OpenTelemetryObserver
 from moorage.adapters.observers.prometheus import OTHER, PrometheusObserver, exemplar_of
 from moorage.testing import FakeVendor, RecordingObserver, ScriptedHttpClient, VirtualClock
 from tests.adapters.observed import ANSWERS, CANARY, CREDENTIALS, OPENS_AT_ONCE, manager_of
-from tests.support.intervening_thread import Meanwhile
+from tests.support.intervening_thread import InterveningThread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -364,7 +364,7 @@ class RegistryInUse(CollectorRegistry):
 
     def __init__(self) -> None:
         super().__init__()
-        self.other_thread = Meanwhile(lambda: PrometheusObserver(self))
+        self.other_thread = InterveningThread(lambda: PrometheusObserver(self))
 
     def register(self, collector: Any) -> None:
         """Register a metric, after another thread has begun to make its observer."""

@@ -10,7 +10,7 @@ import pytest
 
 import moorage
 from moorage import vendor_sdk as sdk
-from moorage.config.of_classes import field_descriptions, table_of
+from moorage.config.class_tables import field_descriptions, table_of
 from moorage.config.problems import REPORTED, Report, key, path_below
 from moorage.config.shapes import (
     AnyOf,

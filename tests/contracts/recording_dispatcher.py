@@ -16,7 +16,7 @@ from moorage.contracts.payments import Charge, Money, PaymentQuery
 from moorage.contracts.shipping.parcels import Parcel
 from moorage.contracts.shipping.rates import RateRequest
 from moorage.contracts.storage import PutOptions, Upload
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 
 TIME = 7.5
 REF = Ref("some", "main", "thing", {})

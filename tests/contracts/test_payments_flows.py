@@ -22,7 +22,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.payments.events import completed_with
 from moorage.errors import InvalidData, OutcomeUnknown
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.payments import PaymentsFlows
 from tests.contracts.recording_dispatcher import (
     CHARGE,

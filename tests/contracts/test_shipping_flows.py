@@ -16,7 +16,7 @@ from moorage.contracts.shipping.rates import (
 )
 from moorage.contracts.shipping.shipments import Label, ShipmentRequest
 from moorage.errors import InvalidData, OutcomeUnknown, VendorRejected
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.shipping import ShippingFlows
 from tests.contracts.recording_dispatcher import (
     MONEY,

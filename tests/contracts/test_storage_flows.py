@@ -19,7 +19,7 @@ from moorage.contracts.storage import (
 )
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectionFailed, InvalidData
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.storage import StorageFlows
 from tests.contracts.recording_dispatcher import (
     REF,

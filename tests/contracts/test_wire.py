@@ -24,7 +24,7 @@ from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.routes import Account
 from moorage.contracts.vendor import Vendor
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.caller import MODES, PigeonHubs, result_of
 from tests.contracts.external_sms_vendor import PigeonServer, TextMessageVendor

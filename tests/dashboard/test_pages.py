@@ -25,7 +25,7 @@ from moorage.domain.observation.integration_log import IntegrationStatus, LogPag
 from moorage.domain.resilience.gate_commands import Pause
 from moorage.errors import OutcomeUnknown, StorageUnavailable
 from moorage.hub.internals import flows_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from tests.dashboard.harness import ANN, SECRET, VIEWER, WAIT, Harness, Visitor
 from tests.security.canaries import Canaries
 

@@ -9,7 +9,7 @@ from moorage.domain.resilience.budget import BudgetRule, RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule, Outcome
 from moorage.domain.resilience.gate_commands import Confirm, Report
 from moorage.domain.resilience.rate_limit import RateLimitConfig
-from tests.domain.circuit_line import LEASE
+from tests.domain.circuit_caller import LEASE
 from tests.domain.state_store import StateStore
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from moorage.domain.resilience.gate_commands import (
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, HOUR, SECOND
 from moorage.errors import InvalidData
-from tests.domain.circuit_line import LEASE
+from tests.domain.circuit_caller import LEASE
 from tests.domain.gate_caller import ONE_A_SECOND, THREE_A_SECOND, TRIPS, WIDE_LIMIT, Caller, gates
 
 if TYPE_CHECKING:

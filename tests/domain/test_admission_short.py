@@ -22,7 +22,7 @@ from moorage.domain.resilience.gate_commands import Pause, Report, SetCircuit
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
-from tests.domain.circuit_line import LEASE
+from tests.domain.circuit_caller import LEASE
 from tests.domain.gate_caller import THREE_A_SECOND, TRIPS, Caller, gates
 from tests.domain.state_store import StateStore, long_lists
 from tests.support.examples import examples

@@ -11,7 +11,7 @@ from moorage.domain.resilience.gate_commands import GiveBack, Pause, ReadCircuit
 from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
-from tests.domain.circuit_line import LEASE
+from tests.domain.circuit_caller import LEASE
 from tests.domain.gate_caller import ONE_A_SECOND, THREE_A_SECOND, TRIPS, WIDE_LIMIT, Caller, gates
 
 

@@ -32,7 +32,7 @@ from moorage.domain.cache.rules import (
 )
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request, Response
-from tests.domain.cache_world import (
+from tests.domain.cache_states import (
     CALLER,
     GET,
     HEAD,

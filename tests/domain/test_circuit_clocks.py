@@ -19,14 +19,14 @@ from moorage.domain.resilience.gate_commands import Confirm
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
-from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
+from tests.domain.circuit_caller import CLOSED, FORCED_OPEN, LEASE, OPEN, CircuitCaller
 from tests.domain.state_store import has_remedy
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
 def test_clock_step_back_keeps_the_open_time(back: int) -> None:
     """If the clock steps back, a circuit stays open for the same time, or up to 2 s longer."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.call()
     for _ in range(20):
         line.wait(1)
@@ -42,7 +42,7 @@ def test_clock_step_back_keeps_the_open_time(back: int) -> None:
 @pytest.mark.parametrize("ahead", [HOUR, 20 * HOUR])
 def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
     """After a clock step forward, an open circuit probes early, and ignores late reports."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.call()
     line.wait(60)
     old_permit = line.enter()
@@ -55,7 +55,7 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
 def test_window_survives_a_clock_step_back(back: int) -> None:
     """After a clock step back, the circuit still counts earlier calls for their full time."""
-    line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
+    line = CircuitCaller(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
         line.wait(2)
@@ -74,7 +74,7 @@ def test_window_survives_a_clock_step_back(back: int) -> None:
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 def test_lease_survives_a_clock_step_back(back: int) -> None:
     """A lost probe's lease lasts as long after a clock step back as before."""
-    line = Line(failures=1, open_for=10.0)
+    line = CircuitCaller(failures=1, open_for=10.0)
     line.call()
     line.wait(10)
     line.enter()
@@ -90,7 +90,7 @@ def test_lease_survives_a_clock_step_back(back: int) -> None:
 @pytest.mark.parametrize("wait, expected", [(9, OPEN), (10, None)])
 def test_failures_move_with_their_clock(back: int, wait: int, expected: object) -> None:
     """A circuit's remembered failures expire after the same time, even if the clock steps back."""
-    line = Line(failures=2, consecutive_failures=None, window=10.0)
+    line = CircuitCaller(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.store.now -= back
     line.call(Outcome.GOOD)
@@ -100,7 +100,7 @@ def test_failures_move_with_their_clock(back: int, wait: int, expected: object) 
 
 def test_a_slot_holds_any_number_of_calls() -> None:
     """Each slot of a circuit's window counts up to 2^32 calls."""
-    line = Line(failures=None, failure_rate=0.5)
+    line = CircuitCaller(failures=None, failure_rate=0.5)
     line.enter()
     seen_at, quiet_span, mode, gen, slot, _, base, record = line.store.cells["k"]
     line.store.cells["k"] = (seen_at, quiet_span, mode, gen, slot, 2**40, base, record)
@@ -185,7 +185,7 @@ def test_durations_may_be_timedeltas() -> None:
 @pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
 def test_state_of_an_idle_circuit_takes_250_bytes(span: int, most: int) -> None:
     """A circuit's state needs some 250 bytes without its key, and 500 more with a call window."""
-    line = Line()
+    line = CircuitCaller()
     for _ in range(300):
         line.store.now += span
         line.call(Outcome.GOOD)
@@ -205,7 +205,7 @@ def _size(value: object, seen: set[int]) -> int:
 
 def test_state_returned_as_plain_tuples_works() -> None:
     """A circuit state that a store returns as plain tuples works like the original."""
-    line = Line(failures=2)
+    line = CircuitCaller(failures=2)
     line.call()
     state = line.store.cells["k"]
     plain_state = (*state[:7], tuple(state[7]))
@@ -219,7 +219,7 @@ def test_state_returned_as_plain_tuples_works() -> None:
 def test_a_window_of_calls_is_kept_for_a_day() -> None:
     """A circuit's window of calls is kept for a day after the last call."""
     for wait, expected in ((59, 3), (60, 0)):
-        line = Line(failures=None, failure_rate=0.5, window_calls=10, window=60.0)
+        line = CircuitCaller(failures=None, failure_rate=0.5, window_calls=10, window=60.0)
         for _ in range(3):
             line.call(Outcome.GOOD)
         line.wait(DAY // SECOND + wait)
@@ -231,7 +231,7 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
     """A circuit's failure rate of less than one in a million is treated as one in a million."""
     rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
-        line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
+        line = CircuitCaller(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
         line.enter()
         seen_at, quiet_span, mode, gen, slot, _, base, record = line.store.cells["k"]
         line.store.cells["k"] = (seen_at, quiet_span, mode, gen, slot, calls, base, record)
@@ -241,7 +241,7 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
     """A probe that ends exactly at the end of its lease is too late."""
     for lead_time, expected in ((1, CLOSED), (0, None)):
-        line = Line(failures=1, open_for=10.0)
+        line = CircuitCaller(failures=1, open_for=10.0)
         line.call()
         line.wait(10)
         probe = line.enter()
@@ -264,7 +264,7 @@ def test_call_window_remembers_failures_for_a_day(
     config: dict[str, Any], reporters: str, wait: int, expected: object
 ) -> None:
     """A circuit that counts calls remembers a failure, and its process, for a day."""
-    line = Line(failures=None, window_calls=10, **config)
+    line = CircuitCaller(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
     line.store.now += wait
     assert expected is line.call(reporter=reporters[1])
@@ -274,7 +274,7 @@ def test_quorum_in_a_time_window_needs_recent_failures() -> None:
     """A quorum counts the failures in a time window, or of a day if the window counts calls."""
     share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
     for settings, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
-        line = Line(failures=None, consecutive_failures=None, **share, **settings)
+        line = CircuitCaller(failures=None, consecutive_failures=None, **share, **settings)
         line.call(reporter="a")
         line.wait(120)
         assert expected is line.call(reporter="b")
@@ -282,7 +282,9 @@ def test_quorum_in_a_time_window_needs_recent_failures() -> None:
 
 def test_failures_expire_with_their_slot() -> None:
     """A circuit's failures and slow responses expire together with their slot."""
-    line = Line(failures=None, failure_rate=0.9, slow_call=1.0, minimum_calls=9, window=10.0)
+    line = CircuitCaller(
+        failures=None, failure_rate=0.9, slow_call=1.0, minimum_calls=9, window=10.0
+    )
     line.call()
     line.call(Outcome.SLOW)
     line.wait(3)
@@ -298,7 +300,7 @@ def test_failures_expire_with_their_slot() -> None:
 
 def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
     """A caller that queued before the circuit opened must wait for the remaining open time."""
-    line = Line(failures=1, open_for=10.0)
+    line = CircuitCaller(failures=1, open_for=10.0)
     waiting, failing_permit = line.enter(), line.enter()
     line.leave(failing_permit)
     confirm = Confirm(line.gates, (), waiting)
@@ -317,7 +319,7 @@ def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
 
 def test_failure_is_forgotten_after_two_more_calls_with_window_of_one_call() -> None:
     """With a window of one call, a failure is forgotten after two more calls."""
-    line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
+    line = CircuitCaller(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
     line.call()
     for failures in (1, 0):
         line.call(Outcome.GOOD)

@@ -23,7 +23,15 @@ from moorage.domain.resilience.circuit import (
 from moorage.domain.resilience.gate_commands import ReadCircuit, Report, SetCircuit
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
-from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
+from tests.domain.circuit_caller import (
+    CLOSED,
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    LEASE,
+    OPEN,
+    CircuitCaller,
+)
 from tests.domain.state_store import StateStore
 from tests.support.examples import examples
 
@@ -482,7 +490,7 @@ TestCircuit.settings = settings(examples(150), stateful_step_count=60)
 
 def test_every_documented_transition_happens() -> None:
     """Each documented transition of the circuit happens in some run."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     seen_states: list[tuple[CircuitState, CircuitState]] = []
     now = CLOSED
 

@@ -14,13 +14,21 @@ from moorage.domain.resilience.circuit import (
 )
 from moorage.domain.values.durations import DAY, FOREVER, HOUR, SECOND
 from moorage.errors import ConfigurationError
-from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
+from tests.domain.circuit_caller import (
+    CLOSED,
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    LEASE,
+    OPEN,
+    CircuitCaller,
+)
 from tests.domain.state_store import NOON, has_remedy
 
 
 def test_open_time_grows_until_a_window_without_opening() -> None:
     """Each opening of a circuit lasts longer, up to a maximum, until a window without opening."""
-    line = Line(failures=1, window=20.0, open_for=10.0, open_growth=3.0, open_at_most=50.0)
+    line = CircuitCaller(failures=1, window=20.0, open_for=10.0, open_growth=3.0, open_at_most=50.0)
     line.call()
     times = []
     for _ in range(4):
@@ -39,7 +47,7 @@ def test_open_time_grows_until_a_window_without_opening() -> None:
 
 def test_growth_reset_survives_a_clock_step_back() -> None:
     """If the clock steps back, a circuit's growing open time is not reset early or late."""
-    line = Line(failures=1, window=20.0, open_for=10.0)
+    line = CircuitCaller(failures=1, window=20.0, open_for=10.0)
     line.call()
     line.wait(10)
     line.call(Outcome.GOOD)
@@ -59,7 +67,7 @@ def test_growth_reset_survives_a_clock_step_back() -> None:
 @pytest.mark.parametrize("growth, longest", [(1.01, 1.01**40), (100, 99.0), (100.0, 99.0), (1, 1)])
 def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
     """A circuit's open time grows to the cap, whether slowly or fast, without overflow."""
-    line = Line(failures=1, open_for=1.0, open_growth=growth, open_at_most=99.0)
+    line = CircuitCaller(failures=1, open_for=1.0, open_growth=growth, open_at_most=99.0)
     line.call()
     openings = 40 if growth < 2 else 400
     for _ in range(openings):
@@ -71,14 +79,14 @@ def test_open_time_grows_to_the_cap(growth: float, longest: float) -> None:
 
 def test_cap_below_the_open_time_is_ignored() -> None:
     """A circuit's first opening lasts as configured, even if the cap is lower."""
-    line = Line(failures=1, open_for=1_000.0)
+    line = CircuitCaller(failures=1, open_for=1_000.0)
     line.call()
     assert 1_000.0 == line.state.retry_after
 
 
 def test_half_open_circuit_refuses_calls_beyond_its_probes() -> None:
     """In a half-open circuit, further calls are refused until the lease of the first probe ends."""
-    line = Line(failures=1, probes=2)
+    line = CircuitCaller(failures=1, probes=2)
     line.call()
     line.wait(60)
     line.enter()
@@ -92,7 +100,7 @@ def test_half_open_circuit_refuses_calls_beyond_its_probes() -> None:
 
 def test_repeated_probe_request_counts_once() -> None:
     """A probe that repeats its request with the same token gets the same reply."""
-    line = Line(failures=1, probes=2)
+    line = CircuitCaller(failures=1, probes=2)
     line.call()
     line.wait(60)
     question = Admission(line.gates, within=0, lease=LEASE, token=7)
@@ -106,7 +114,7 @@ def test_repeated_probe_request_counts_once() -> None:
 
 def test_circuit_closes_after_enough_successes() -> None:
     """A half-open circuit closes only after the configured number of successful probes."""
-    line = Line(failures=1, successes=3)
+    line = CircuitCaller(failures=1, successes=3)
     line.call()
     line.wait(60)
     changes = [line.call(Outcome.GOOD) for _ in range(3)]
@@ -118,7 +126,7 @@ def test_probe_that_never_reports_frees_its_slot_when_its_lease_ends() -> None:
 
     The probe is not counted.
     """
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.call()
     line.wait(60)
     dead_permit = line.enter()
@@ -130,7 +138,7 @@ def test_probe_that_never_reports_frees_its_slot_when_its_lease_ends() -> None:
 
 def test_cancelled_probe_frees_its_slot_at_once() -> None:
     """A cancelled probe counts for nothing, and the next one may start at once."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.call()
     line.wait(60)
     assert line.leave(line.enter(), Outcome.NEUTRAL) is None
@@ -140,7 +148,7 @@ def test_cancelled_probe_frees_its_slot_at_once() -> None:
 
 def test_outcome_of_a_probe_from_an_earlier_open_period_is_ignored() -> None:
     """A probe from an earlier open period keeps its slot until it ends; its outcome is ignored."""
-    line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
+    line = CircuitCaller(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
     old_permit, probe = line.enter(), line.enter()
@@ -155,7 +163,7 @@ def test_outcome_of_a_probe_from_an_earlier_open_period_is_ignored() -> None:
 
 def test_state_outlives_its_leases() -> None:
     """A circuit state's time to live is at least as long as its longest lease."""
-    line = Line(failures=1, probes=2)
+    line = CircuitCaller(failures=1, probes=2)
     line.call()
     line.wait(60)
     question = Admission(line.gates, within=0, lease=3 * DAY)
@@ -172,7 +180,7 @@ def test_state_outlives_its_leases() -> None:
 
 def test_reset_circuit_expires_normally() -> None:
     """After a reset, a circuit's state expires once no running call can report any more."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.call()
     line.set(CLOSED)
     assert line.rule.keep_for == line.store.cells["k"][1] == 66 * SECOND + HOUR
@@ -180,7 +188,7 @@ def test_reset_circuit_expires_normally() -> None:
 
 def test_each_mode_change_begins_a_new_generation() -> None:
     """Each change of a circuit's mode begins a generation with a new number."""
-    line = Line(failures=1, open_for=1.0, open_at_most=1.0)
+    line = CircuitCaller(failures=1, open_for=1.0, open_at_most=1.0)
     gens = [line.enter()[0]]
     for _ in range(3):
         line.call()
@@ -197,7 +205,7 @@ def test_each_mode_change_begins_a_new_generation() -> None:
 
 def test_reports_of_an_earlier_generation_are_ignored() -> None:
     """Failures of calls that began before a circuit opened do not count after it."""
-    line = Line(failures=2, consecutive_failures=None)
+    line = CircuitCaller(failures=2, consecutive_failures=None)
     old_permits = [line.enter() for _ in range(6)]
     assert [None, OPEN] == [line.leave(permit) for permit in old_permits[:2]]
     line.wait(60)
@@ -209,7 +217,7 @@ def test_reports_of_an_earlier_generation_are_ignored() -> None:
 
 def test_permit_of_an_expired_state_is_ignored() -> None:
     """A permit that was granted under an expired circuit state changes nothing in the new state."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     old_permit = line.enter()
     line.wait(2 * 86_400)
     line.store.forget()
@@ -220,7 +228,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
 
 def test_failure_after_an_hour_still_counts() -> None:
     """A failure after an hour still counts if the circuit had no other call in that time."""
-    line = Line(failures=1, window=1.0)
+    line = CircuitCaller(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)
     line.store.forget()
@@ -229,7 +237,7 @@ def test_failure_after_an_hour_still_counts() -> None:
 
 def test_forced_open_lasts_until_reset() -> None:
     """A circuit that is forced open stays open for a hundred years; a reset clears its history."""
-    line = Line(failures=2, consecutive_failures=None)
+    line = CircuitCaller(failures=2, consecutive_failures=None)
     line.call()
     late_permit = line.enter()
     line.set(FORCED_OPEN)
@@ -244,7 +252,7 @@ def test_forced_open_lasts_until_reset() -> None:
 
 def test_disabled_circuit_admits_everything() -> None:
     """A disabled circuit counts nothing and never opens."""
-    line = Line(failures=1)
+    line = CircuitCaller(failures=1)
     line.set(DISABLED)
     assert [None] * 9 == [line.call() for _ in range(9)]
     assert (DISABLED, 0) == (line.state.state, line.state.calls)
@@ -261,7 +269,7 @@ def test_only_manual_states_can_be_set(mode: Any) -> None:
 
 def test_shadow_circuit_refuses_nothing() -> None:
     """In shadow mode the circuit changes and is reported as usual, and every call is admitted."""
-    line = Line(failures=1, probes=1, shadow=True)
+    line = CircuitCaller(failures=1, probes=1, shadow=True)
     assert OPEN is line.call()
     assert (Answer.GO, 0, None) == line.ask()
     line.wait(60)

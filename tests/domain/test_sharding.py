@@ -15,7 +15,7 @@ from moorage.domain.idempotency.claims import (
     release_claim,
     store_answer,
 )
-from moorage.domain.idempotency.leaving import MARK_LASTS, ExecuteOnFormerShard
+from moorage.domain.idempotency.former_shard import MARK_LASTS, ExecuteOnFormerShard
 from moorage.domain.state.keys import own_key, state_key
 from moorage.domain.state.sharding import location_of
 from moorage.domain.values.durations import DAY, SECOND

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.domain.resilience.waiting import SHORT, Line
+from moorage.domain.resilience.waiting import SHORT, CallerQueue
 from tests.support.examples import examples
 
 SLOT = 10 * SHORT
@@ -16,14 +16,14 @@ acts = st.lists(
 )
 
 
-def slot_time_of(line: Line, number: int) -> int:
+def slot_time_of(line: CallerQueue, number: int) -> int:
     """Return the time of the slot that a caller has in the queue."""
     return line.turns[line.numbers.index(number)][0]
 
 
-def line_of(*due_times: int, asleep: bool = True) -> Line:
+def line_of(*due_times: int, asleep: bool = True) -> CallerQueue:
     """Return a queue of sleeping callers with the numbers 1, 2 and so on."""
-    line = Line()
+    line = CallerQueue()
     for number, due_at in enumerate(due_times, 1):
         line = line.joined((due_at, number, ()))
     for number in range(1, len(due_times) + 1) if asleep else ():
@@ -35,7 +35,7 @@ def line_of(*due_times: int, asleep: bool = True) -> Line:
 @given(acts)
 def test_each_waiting_caller_is_admitted_in_a_slot_of_its_own(walk: list[tuple[str, int]]) -> None:
     """Each waiting caller is admitted by its promised time, in a slot that only it uses."""
-    line, now, number = Line(), 0, 0
+    line, now, number = CallerQueue(), 0, 0
     promised_times: dict[int, int] = {}
     wakes: dict[int, tuple[int, bool]] = {}
     free_slots: set[int] = set()

@@ -12,8 +12,8 @@ import pytest
 from moorage import Credentials, Endpoint, Region, Service
 from moorage.config import read_configuration
 from moorage.exporting import describe_requests, openapi, postman
+from moorage.exporting.described_requests import variable
 from moorage.exporting.hiding import ValueHiding
-from moorage.exporting.sent import variable
 from moorage.exporting.shapes import shape_of
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.installed_vendors import vendor_names

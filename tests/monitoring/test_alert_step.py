@@ -42,7 +42,7 @@ def rule(**fields: Any) -> AlertRule:
     return AlertRule(**options)
 
 
-class Line:
+class Evaluations:
     """Alert evaluations at one-minute intervals, and the alerts that they sent."""
 
     def __init__(self, *rules: AlertRule) -> None:
@@ -75,7 +75,7 @@ FIRING, STILL, RECOVERED = Change.FIRING, Change.STILL_FIRING, Change.RECOVERED
 
 def test_alert_fires_and_recovers() -> None:
     """An alert is sent once when it fires, and once when it recovers."""
-    line = Line(rule())
+    line = Evaluations(rule())
 
     assert [] == line.evaluate_values(vat=0.5)
     assert [("vat", FIRING)] == line.evaluate_values(vat=0.6)
@@ -86,7 +86,7 @@ def test_alert_fires_and_recovers() -> None:
 
 def test_alert_is_held_before_it_fires() -> None:
     """A peak shorter than the rule's hold time sends no alert."""
-    line = Line(rule(hold=120))
+    line = Evaluations(rule(hold=120))
 
     assert [] == line.evaluate_values(vat=0.6)
     assert AlertStage.PENDING is line.alerts[0].stage
@@ -96,7 +96,7 @@ def test_alert_is_held_before_it_fires() -> None:
 
 def test_metric_between_firing_and_clearing_threshold_changes_nothing() -> None:
     """A metric between the firing and the clearing threshold changes nothing."""
-    line = Line(rule(clear=0.2))
+    line = Evaluations(rule(clear=0.2))
 
     reported_changes = [line.evaluate_values(vat=value) for value in (0.3, 0.6, 0.3, 0.6, 0.2, 0.3)]
     assert [[], [("vat", FIRING)], [], [], [("vat", RECOVERED)], []] == reported_changes
@@ -104,7 +104,7 @@ def test_metric_between_firing_and_clearing_threshold_changes_nothing() -> None:
 
 def test_rule_can_fire_when_a_metric_falls_below_its_threshold() -> None:
     """A rule can fire when a metric falls below its threshold."""
-    line = Line(rule(when="calls", above=None, below=10, clear=20))
+    line = Evaluations(rule(when="calls", above=None, below=10, clear=20))
 
     reported_changes = [line.evaluate_values(vat=value) for value in (10, 9, 15, 20)]
     assert [[], [("vat", FIRING)], [], [("vat", RECOVERED)]] == reported_changes
@@ -112,7 +112,7 @@ def test_rule_can_fire_when_a_metric_falls_below_its_threshold() -> None:
 
 def test_active_alert_is_sent_again_after_the_repeat_interval() -> None:
     """An alert that stays active is sent again after the repeat interval."""
-    line = Line(rule(repeat=120), rule(name="quiet", repeat=0))
+    line = Evaluations(rule(repeat=120), rule(name="quiet", repeat=0))
 
     report_counts = [len(line.evaluate_values(vat=0.6)) for _ in range(5)]
     assert [2, 0, 1, 0, 1] == report_counts
@@ -121,7 +121,7 @@ def test_active_alert_is_sent_again_after_the_repeat_interval() -> None:
 
 def test_during_silence_no_alert_is_sent() -> None:
     """No alert is sent during a silence; a change during the silence is sent afterwards."""
-    line = Line(rule(repeat=0))
+    line = Evaluations(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
     assert [("bank", FIRING)] == line.evaluate_values(vat=0.6, bank=0.6)
@@ -139,7 +139,7 @@ def test_during_silence_no_alert_is_sent() -> None:
 
 def test_silence_of_another_rule_does_not_affect_an_alert() -> None:
     """A silence of another rule or subject does not affect an alert."""
-    line = Line(rule())
+    line = Evaluations(rule())
     silence_end = NOW + 60 * MINUTE
     line.silences = (
         Silence(until=silence_end, reason="x", rule="other"),
@@ -151,7 +151,7 @@ def test_silence_of_another_rule_does_not_affect_an_alert() -> None:
 
 def test_alert_stays_active_while_its_metric_is_missing() -> None:
     """If no new values arrive, an alert stays active; if its subject is removed, it recovers."""
-    line = Line(rule())
+    line = Evaluations(rule())
     line.evaluate_values(vat=0.6)
 
     assert [] == line.take({})
@@ -161,7 +161,7 @@ def test_alert_stays_active_while_its_metric_is_missing() -> None:
 
 def test_alerts_of_a_removed_rule_are_dropped_without_notification() -> None:
     """Alerts of a removed rule are dropped without a notification."""
-    line = Line(rule())
+    line = Evaluations(rule())
     line.evaluate_values(vat=0.6)
     line.rules = ()
 
@@ -170,7 +170,7 @@ def test_alerts_of_a_removed_rule_are_dropped_without_notification() -> None:
 
 def test_alerts_of_one_group_with_same_channels_share_one_notification() -> None:
     """Alerts of one group with the same channels share one notification."""
-    line = Line(
+    line = Evaluations(
         rule(name="a", group="money", severity="critical"),
         rule(name="b", group="money"),
         rule(name="c"),
@@ -210,7 +210,9 @@ def test_alert_rules_hold_in_any_history(
     silent_for: int,
 ) -> None:
     """In any history, firing and recovery alternate, and repeats and silences follow the rule."""
-    line = Line(rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g"))
+    line = Evaluations(
+        rule(hold=60 * hold, repeat=repeat, clear=clear), rule(name="two", group="g")
+    )
     last_changes: dict[tuple[str, str], tuple[Change, datetime]] = {}
     silence = Silence(until=NOW + (silent_from + silent_for) * MINUTE, reason="x", rule="failing")
     for number, values in enumerate(steps):

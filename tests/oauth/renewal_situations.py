@@ -12,7 +12,7 @@ from moorage import (
     OAuthCredentials,
 )
 from moorage.domain.idempotency.claims import Claim, MarkSent
-from moorage.domain.oauth.question import claim_key
+from moorage.domain.oauth.token_renewal import claim_key
 from tests.oauth.refresher_harness import OWNER, TOKENS, client, token
 
 if TYPE_CHECKING:

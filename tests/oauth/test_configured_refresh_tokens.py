@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import OAuthCredentials, RefreshToken, Secret, TokenExchange
-from moorage.domain.oauth.question import TokenQuestion
+from moorage.domain.oauth.token_renewal import TokenQuestion
 from tests.oauth.refresher_harness import (
     OWNER,
     OAuthHarness,

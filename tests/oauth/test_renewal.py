@@ -22,7 +22,7 @@ from moorage import (
     VendorFailed,
 )
 from moorage.domain.idempotency.claims import Claim, MarkSent, Resolve
-from moorage.domain.oauth.question import claim_key
+from moorage.domain.oauth.token_renewal import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.refresher_harness import (
     OWNER,

@@ -32,7 +32,7 @@ from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.domain.idempotency.claims import Claim, MarkSent, abandon_claim
-from moorage.domain.oauth.question import GRANT, claim_key
+from moorage.domain.oauth.token_renewal import GRANT, claim_key
 from tests.parts.ways_of_use import AsyncSleeper, Clock
 from tests.support.authorization_faults import failing_answer, lost_answer, succeeding_with_error
 from tests.support.authorization_server import AuthorizationServer

@@ -568,6 +568,6 @@ def _service_at(url: str) -> dict[str, Any]:
 
 
 def _run_now(flow: Any) -> Any:
-    from moorage.runtime.bridge import run_now  # noqa: PLC0415 - of this test alone
+    from moorage.runtime.flows import run_now  # noqa: PLC0415 - of this test alone
 
     return run_now(flow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.domain.idempotency import claims as idempotency
-from moorage.domain.idempotency import leaving
+from moorage.domain.idempotency import former_shard
 from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, Verdict
 from moorage.domain.resilience import rate_limit, retry
 from moorage.domain.resilience.admission import Admission, Answer
@@ -424,7 +424,7 @@ def listed_entries_are_claimed_without_check(patch: Any) -> None:
 @shard_bug
 def keys_move_while_they_matter(patch: Any) -> None:
     """Plant the bug: a key leaves its former shard although it may have had an effect there."""
-    patch(leaving, "_may_have_effect", lambda *_: False)
+    patch(former_shard, "_may_have_effect", lambda *_: False)
 
 
 @shard_bug
@@ -441,7 +441,7 @@ def former_shards_are_forgotten(patch: Any) -> None:
 @shard_bug
 def moved_keys_stay_readable(patch: Any) -> None:
     """Plant the bug: a process that does not know a new shard claims a key that has moved there."""
-    patch(leaving, "_mark_left", lambda *_: None)
+    patch(former_shard, "_mark_left", lambda *_: None)
 
 
 @shard_bug

@@ -25,7 +25,7 @@ import attrs
 
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.http.requests import Request, Response, Timeouts
-from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
+from moorage.domain.idempotency.former_shard import ExecuteOnFormerShard
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.state.sharding import Location, location_of
 from moorage.domain.values.durations import FOREVER

@@ -34,7 +34,7 @@ from moorage.domain.steps.step import run_name
 from moorage.testing import MockPlatform
 from moorage.wiring.step_secrets import referenced_secret
 from tests.adapters.forked import run_in_forked_child
-from tests.support.intervening_thread import Meanwhile
+from tests.support.intervening_thread import InterveningThread
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def test_added_metadata_gives_a_new_result() -> None:
 def test_threads_share_connector_that_both_need_first() -> None:
     """If two threads need a new connector at the same time, its factory is called once."""
     steps = managed_steps()
-    other_thread = Meanwhile(lambda: steps.get("mock"))
+    other_thread = InterveningThread(lambda: steps.get("mock"))
     platforms: list[MockPlatform] = []
 
     def factory() -> MockPlatform:

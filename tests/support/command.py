@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.cli import main
-from moorage.cli.frame import run
+from moorage.cli.command_line import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

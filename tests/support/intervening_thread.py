@@ -14,7 +14,7 @@ _BRIEF: Final = 0.2
 PATIENCE: Final = 60.0
 
 
-class Meanwhile:
+class InterveningThread:
     """Runs a function once in a second thread, between two steps of the first thread.
 
     Args:

@@ -347,7 +347,7 @@ def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
     ],
 )
 def test_codes_of_events_have_statuses(shop: Shop, codes: str, status: TrackingStatus) -> None:
-    """Each event code in La Poste's documentation gives its event the corresponding status."""
+    """Each listed event code of La Poste gives its event the corresponding status."""
     events = [{"code": code, "date": "2023-02-17T14:41:00+01:00"} for code in codes.split()]
     shop.sandbox.fail(reply({"shipment": {**DELIVERED["shipment"], "event": events}}))
     tracking = shop.shipping.track("EW112720413FR", "colissimo")

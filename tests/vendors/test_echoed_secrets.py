@@ -16,7 +16,7 @@ from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http.log_content import LogContent, LoggedCalls
 from moorage.domain.http.response import Response
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.fakes.http import ScriptedIncoming
 from moorage.testing.fakes.observer import RecordingObserver

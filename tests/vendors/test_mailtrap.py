@@ -39,7 +39,7 @@ KINDS: list[tuple[str, EmailStatus, bool | None, str]] = [
     ("unsubscribe", EmailStatus.UNSUBSCRIBED, None, "email.unsubscribed"),
     ("teleport", EmailStatus.UNKNOWN, None, "teleport"),
 ]
-"""The event types of Mailtrap's documentation, and one that it does not have."""
+"""The listed event types of Mailtrap, and one that is not listed."""
 
 
 def webhook_event(kind: str, **fields: Any) -> dict[str, Any]:

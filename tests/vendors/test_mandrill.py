@@ -45,7 +45,7 @@ KINDS = [
     ("reject", EmailStatus.REJECTED, None, "email.rejected"),
     ("teleport", EmailStatus.UNKNOWN, None, "teleport"),
 ]
-"""The event types of Mandrill's documentation, and one that it does not have."""
+"""The listed event types of Mandrill, and one that is not listed."""
 MIME = (
     "From: Ada <ada@example.com>\r\nTo: orders@shop.example\r\nSubject: Order\r\n"
     "Message-Id: <m1@example.com>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nTwo, please."

@@ -11,7 +11,7 @@ import pytest
 from moorage import Hub
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.routes import Account, Route
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.fakes.http import ScriptedIncoming, as_bytes
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY

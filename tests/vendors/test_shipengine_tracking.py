@@ -117,7 +117,7 @@ def test_carrier_has_shipengines_name(shop: SandboxHub) -> None:
 def test_detail_of_an_exception_has_a_status(
     shop: SandboxHub, words: str, status: TrackingStatus
 ) -> None:
-    """Each detail code in ShipEngine's documentation gives its event the corresponding status."""
+    """Each listed detail code of ShipEngine gives its event the corresponding status."""
     statuses = {}
     for word in words.split():
         answer = {"status_code": "EX", "status_detail_code": word, "events": []}

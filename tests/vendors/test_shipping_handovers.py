@@ -56,7 +56,7 @@ MANIFESTS = {"easypost": "/v2/scan_forms", "shipengine": "/v1/manifests", "shipp
 JUNK = [b"{}", b"[]", b"null", b"", b"<html>", b'{"id": {}, "pickup_id": [], "object_id": {}}']
 
 
-class Line(SandboxHttpClient):
+class PlannedClient(SandboxHttpClient):
     """An HTTP client that returns planned responses in order, for expected methods and paths."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -87,7 +87,7 @@ class SandboxHub:
         else:
             self.sandbox = ShippoSandbox()
             vendor = Shippo(credentials=self.sandbox.token)
-        self.line = Line(self.sandbox)
+        self.line = PlannedClient(self.sandbox)
         account = Account(name, vendor, settings={"retry": None, "circuit": None})
         self.hub = Hub([account], http=self.line)
         self.shipping = self.hub.shipping()

@@ -43,7 +43,7 @@ KINDS: Final = [
     ("spam", EmailStatus.COMPLAINED, None, "email.complained"),
     ("teleported", EmailStatus.UNKNOWN, None, "teleported"),
 ]
-"""The statuses of Unisender Go's documentation, and one that it does not have."""
+"""The listed statuses of Unisender Go, and one that is not listed."""
 
 
 def body_of(message: Any, **options: Any) -> dict[str, Any]:

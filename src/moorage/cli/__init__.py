@@ -4,7 +4,8 @@ A command is a function of plain, typed parameters in its own module, which retu
 `CommandResult`. `moorage.cli.command_table` lists it by its import path, so that it is imported
 only when it runs, and by the first sentence of its docstring.
 A parameter annotated as `Context` receives the options that all commands share. Errors are raised;
-`moorage.cli.frame` prints them as one sentence and exits with a code of `moorage.cli.exit_codes`.
+`moorage.cli.command_line` prints them as one sentence and exits with a code of
+`moorage.cli.exit_codes`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
         print(version("moorage"))
         return 0
     try:
-        from moorage.cli.frame import run  # noqa: PLC0415 - needs optional packages
+        from moorage.cli.command_line import run  # noqa: PLC0415 - needs optional packages
     except ImportError as error:
         if error.name not in _NEEDED_MODULES:
             raise

@@ -15,7 +15,7 @@ from moorage.domain.resilience.circuit import CircuitBreakerConfig, CircuitRule
 from moorage.domain.resilience.gate_commands import ReadCircuit
 from moorage.domain.state.keys import own_key, state_key
 from moorage.errors import ConnectorError, Problem
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.core_assembly import sync_core
 from moorage.wiring.ports import Ports

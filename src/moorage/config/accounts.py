@@ -14,7 +14,7 @@ from moorage.config.problems import (
     quote_value,
     similar_word,
 )
-from moorage.config.stand_ins import report_common_problems
+from moorage.config.trial_values import report_common_problems
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account, Route, missing_costs
@@ -109,7 +109,7 @@ class Accounts:
             created_accounts.extend(trial_accounts.accounts.values())
 
         attempt(table, Report())
-        variants = self._report.stand_ins.get(path, ())
+        variants = self._report.trial_values.get(path, ())
         is_mistaken = report_common_problems(
             self._report, path, [partial(attempt, variant) for variant in variants]
         )
@@ -290,7 +290,7 @@ def services(
         if isinstance(service, Service):
             (valid_services if is_clear else doubtful_services).append(service)
         if not is_clear:
-            variants = report.stand_ins.get(path, ())
+            variants = report.trial_values.get(path, ())
             report_common_problems(
                 report, path, [partial(_service, name, path, variant) for variant in variants]
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from moorage.config.of_classes import table_of
+from moorage.config.class_tables import table_of
 from moorage.config.shapes import Function, ListOf, NamedTable, SecretText, Table
 from moorage.domain.monitoring.alert_settings import AlertSettings, ChannelSettings
 from moorage.domain.monitoring.alerts import AlertRule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import summary, table_of
+from moorage.config.class_tables import summary, table_of
 from moorage.config.problems import REPORTED, ReportedProblem, key, path_below, similar_word
 from moorage.config.shapes import Field, Flag, ListOf, NamedTable, Number, Table, TableByKind, Text
 from moorage.domain.service.settings import Service

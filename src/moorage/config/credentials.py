@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import field_descriptions, table_of
+from moorage.config.class_tables import field_descriptions, table_of
 from moorage.config.shapes import (
     AnyOf,
     AnyValue,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.config.of_classes import table_of
+from moorage.config.class_tables import table_of
 from moorage.config.shapes import DateTimeShape, Field, Function, ListOf, NamedTable, Text
 from moorage.domain.monitoring.health import Expiry, HealthPolicy
 from moorage.domain.monitoring.probes import Probe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import field_descriptions, table_of
+from moorage.config.class_tables import field_descriptions, table_of
 from moorage.config.problems import REPORTED, ReportedProblem
 from moorage.config.shapes import Address, Field, Flag, ListOf, Number, SecretText, Table, Text
 from moorage.domain.http.outgoing import OutgoingGuard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from moorage.config.of_classes import table_of
+from moorage.config.class_tables import table_of
 from moorage.config.shapes import ListOf, OneOf
 from moorage.domain.monitoring.objectives import Objective
 from moorage.domain.observation.figures import DIMENSIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from moorage.config.of_classes import table_of
+from moorage.config.class_tables import table_of
 from moorage.config.shapes import Function, ListOf
 from moorage.domain.values.frozen_values import field, frozen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.of_classes import summary, table_of
+from moorage.config.class_tables import summary, table_of
 from moorage.config.pipeline_kinds import sink_kind, sink_kind_names, source_kind, source_kind_names
 from moorage.config.pipeline_options import (
     FunctionSinkOptions,

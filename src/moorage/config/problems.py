@@ -58,7 +58,7 @@ class Report:
         self.problems: list[Problem] = []
         self._noted = set[Problem]()
         self.lines: Callable[[], Mapping[str, int]] = dict[str, int]
-        self.stand_ins: dict[str, tuple[dict[str, Any], ...]] = {}
+        self.trial_values: dict[str, tuple[dict[str, Any], ...]] = {}
         """By the path of a table: it with other values in place of those that are wrong."""
         self._absent: set[str] = set()
         self._around_absent: set[str] = set()

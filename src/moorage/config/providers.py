@@ -10,7 +10,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.config.of_classes import table_of
+from moorage.config.class_tables import table_of
 from moorage.config.shapes import Field, OneOf, Table, TableByKind
 from moorage.domain.auth.credential_tables import is_credential, read_credentials
 from moorage.domain.http.urls import validate_private_url

@@ -36,7 +36,7 @@ from moorage.config.shapes import (
     Text,
     TimeOfDay,
 )
-from moorage.config.stand_ins import report_common_problems, stand_ins
+from moorage.config.trial_values import report_common_problems, trial_values
 from moorage.domain.auth.credential_codec import secret_of
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.secrets.secret import Secret
@@ -156,14 +156,14 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
         name for name in fields if not report.has_no_problem(path_below(path, key(name)))
     )
     if table.make is None:
-        report.stand_ins[path] = stand_ins(table, fields, mistaken_names, read)
+        report.trial_values[path] = trial_values(table, fields, mistaken_names, read)
         return {name: value for name, value in fields.items() if value is not REPORTED}
     if report.has_no_problem(path):
         return report.make_or_report(partial(table.make, **fields), path, value)
     make_value: Callable[..., Any] = table.make
     tries = [
         partial(_make_instance, make_value, variant, path)
-        for variant in stand_ins(table, fields, mistaken_names, read)
+        for variant in trial_values(table, fields, mistaken_names, read)
     ]
     report_common_problems(report, path, tries)
     return REPORTED

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import errors
+from moorage.config.class_tables import field_descriptions, summary, table_of
 from moorage.config.connectors import CONNECTORS
 from moorage.config.credentials import CREDENTIALS
 from moorage.config.http import HTTP
 from moorage.config.observers import OBSERVERS
-from moorage.config.of_classes import field_descriptions, summary, table_of
 from moorage.config.providers import PROVIDERS
 from moorage.config.shapes import (
     Address,

@@ -20,7 +20,7 @@ from moorage.errors import InvalidData
 from moorage.hub.audit import AuditTrail
 from moorage.hub.internals import core_of, flows_of
 from moorage.hub.service_status import service_statuses
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.done_payments import done_payments
 from moorage.services.monitoring.unknown_calls import unknown_calls
 

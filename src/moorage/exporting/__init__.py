@@ -12,11 +12,11 @@ configuration; in their places there are variables without values.
 
 from __future__ import annotations
 
+from moorage.exporting.described_requests import DescribedRequest, Description, Slot
 from moorage.exporting.describing import describe_requests
 from moorage.exporting.monitoring import grafana_dashboard, prometheus_rules
 from moorage.exporting.openapi import openapi
 from moorage.exporting.postman import postman
-from moorage.exporting.sent import DescribedRequest, Description, Slot
 
 __all__ = [
     "DescribedRequest",

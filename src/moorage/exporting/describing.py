@@ -13,10 +13,7 @@ from moorage.contracts.email_address import EmailAddress
 from moorage.domain.auth.methods import AuthMethod, Credentials
 from moorage.domain.secrets.sensitive import is_secret_segment, is_sensitive
 from moorage.errors import ConfigurationError
-from moorage.exporting.hiding import ValueHiding, texts_of
-from moorage.exporting.paths import path_of
-from moorage.exporting.recording import recorded_exchanges
-from moorage.exporting.sent import (
+from moorage.exporting.described_requests import (
     DescribedRequest,
     Description,
     Slot,
@@ -24,6 +21,9 @@ from moorage.exporting.sent import (
     variable,
     variable_in_braces,
 )
+from moorage.exporting.hiding import ValueHiding, texts_of
+from moorage.exporting.paths import path_of
+from moorage.exporting.recording import recorded_exchanges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import Account
     from moorage.contracts.vendor import Vendor
     from moorage.domain.service.settings import Endpoint, Service
+    from moorage.exporting.described_requests import Pairs
     from moorage.exporting.recording import Exchange
-    from moorage.exporting.sent import Pairs
 
 _COMPUTED_METHODS: Final = frozenset(
     {

@@ -13,14 +13,14 @@ import attrs
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.exporting.sent import variable, variable_in_braces
+from moorage.exporting.described_requests import variable, variable_in_braces
 from moorage.testing.fakes.http import as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from moorage.domain.http.requests import Request
-    from moorage.exporting.sent import Pairs
+    from moorage.exporting.described_requests import Pairs
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MIN_LENGTH: Final = 4

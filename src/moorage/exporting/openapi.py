@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.exporting.sent import Slot, variable
+from moorage.exporting.described_requests import Slot, variable
 from moorage.exporting.shapes import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from moorage.exporting.sent import DescribedRequest, Description
+    from moorage.exporting.described_requests import DescribedRequest, Description
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _IGNORED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})

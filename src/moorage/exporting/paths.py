@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from moorage.exporting.sent import Slot, variable
+from moorage.exporting.described_requests import Slot, variable
 from moorage.testing.sandbox_scenarios.storage import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moorage.exporting.sent import Path
+    from moorage.exporting.described_requests import Path
 
 _BRACED_NAME: Final = re.compile(r"\{(\w+)(\*?)\}")
 

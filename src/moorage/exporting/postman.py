@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.exporting.sent import Slot, variable_in_braces
+from moorage.exporting.described_requests import Slot, variable_in_braces
 
 if TYPE_CHECKING:
-    from moorage.exporting.sent import DescribedRequest, Description, Pairs
+    from moorage.exporting.described_requests import DescribedRequest, Description, Pairs
 
 _SCHEMA: Final = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 _FORM: Final = "application/x-www-form-urlencoded"

@@ -13,7 +13,7 @@ import attrs
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.errors import ConnectorError
 from moorage.hub.hub import Hub
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.fakes.http import ScriptedIncoming, with_whole_body
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY

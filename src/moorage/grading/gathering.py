@@ -22,7 +22,7 @@ from moorage.exporting.recording import recorded_exchanges
 from moorage.grading.evidence import Evidence, Outcome
 from moorage.grading.sources import modules_of
 from moorage.hub.hub import Hub
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.fakes.clock import VirtualClock, VirtualSleeper
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY

@@ -27,7 +27,7 @@ from moorage.errors import (
 )
 from moorage.hub.internals import core_of
 from moorage.ports.platform import AsyncEndWaiter
-from moorage.runtime.bridge import run_later
+from moorage.runtime.flows import run_later
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from moorage.domain.monitoring.alerts import (
 )
 from moorage.hub.alert_flows import AlertFlows, AlertRound
 from moorage.hub.health import AsyncHealthMonitor, HealthMonitor
-from moorage.runtime.bridge import as_async, async_method, blocking_method, documented_by
+from moorage.runtime.flows import as_async, async_method, blocking_method, documented_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -29,7 +29,7 @@ from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
-from moorage.runtime.bridge import documented_by, guarded_port
+from moorage.runtime.flows import documented_by, guarded_port
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.core.foreign_errors import audit_failure
 

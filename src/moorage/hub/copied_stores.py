@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.entries.queue import EntryQuery
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.environment_guard import EnvironmentGuard
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports

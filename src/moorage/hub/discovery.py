@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import seconds
-from moorage.runtime.bridge import documented_by, run_now
+from moorage.runtime.flows import documented_by, run_now
 from moorage.services.oauth.discovery import discover_metadata
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.ports import Ports

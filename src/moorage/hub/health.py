@@ -32,7 +32,7 @@ from moorage.errors import ConfigurationError
 from moorage.hub.certificates import certificate_expiries
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.hub.internals import core_of, flows_of, ports_of
-from moorage.runtime.bridge import async_method, blocking_method, run_now, step_async, step_sync
+from moorage.runtime.flows import async_method, blocking_method, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.monitoring.health import HealthFlows, HealthSources
 

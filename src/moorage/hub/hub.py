@@ -11,7 +11,7 @@ from moorage.hub.contract_methods import AsyncContractMethods, ContractMethods
 from moorage.hub.hub_base import HubBase
 from moorage.hub.hub_runtime import HubClasses
 from moorage.hub.manager import AsyncConnectorManager, ConnectorManager
-from moorage.runtime.bridge import documented_by, run_now, step_async, step_sync
+from moorage.runtime.flows import documented_by, run_now, step_async, step_sync
 from moorage.runtime.signatures import with_arguments_of
 
 if TYPE_CHECKING:

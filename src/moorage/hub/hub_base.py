@@ -18,7 +18,7 @@ from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
 from moorage.hub.internals import core_of, ports_of, use_flows
 from moorage.hub.origin import Origin
-from moorage.runtime.bridge import guarded_port
+from moorage.runtime.flows import guarded_port
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
 from moorage.services.core.foreign_errors import audit_failure

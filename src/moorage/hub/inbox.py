@@ -16,7 +16,7 @@ from moorage.domain.values.uncopyable import Uncopyable
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import as_async, async_method, blocking_method
+from moorage.runtime.flows import as_async, async_method, blocking_method
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.inbox import HandledWebhooks, InboxFlows, Senders
 from moorage.services.entries.processing import ProcessedEntry

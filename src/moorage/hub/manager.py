@@ -13,7 +13,8 @@ from moorage.domain.values.names import name_of
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.runtime import fast_path_async, fast_path_sync
-from moorage.runtime.bridge import (
+from moorage.runtime.fast_path import may_send_keyed
+from moorage.runtime.flows import (
     as_step,
     async_method,
     blocking_method,
@@ -24,7 +25,6 @@ from moorage.runtime.bridge import (
     step_sync,
     with_signature_of,
 )
-from moorage.runtime.fast_path import may_send_keyed
 from moorage.runtime.signatures import with_arguments_of, with_keywords
 from moorage.services.calling.call import value_of
 from moorage.services.calling.steps import CallOperations

@@ -24,7 +24,7 @@ from moorage.domain.values.text import with_article
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import as_async, async_method, blocking_method, documented_by, run_now
+from moorage.runtime.flows import as_async, async_method, blocking_method, documented_by, run_now
 from moorage.runtime.signatures import with_arguments_of
 from moorage.services.entries.outbox import REQUEST, DeliveredCalls, OutboxFlows
 from moorage.services.entries.processing import Concurrency, ProcessedEntry

@@ -17,7 +17,7 @@ from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
-from moorage.runtime.bridge import documented_by
+from moorage.runtime.flows import documented_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

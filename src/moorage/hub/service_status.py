@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from moorage.domain.monitoring.alert_book import ReadAlerts
 from moorage.hub.internals import flows_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.monitoring.service_status import (
     BudgetStatus,
     LimitStatus,

@@ -73,7 +73,7 @@ from moorage.hub._step_hooks_async import call_hook_async
 from moorage.hub._step_log_writer_async import AsyncLogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
-from moorage.runtime.bridge import run_later
+from moorage.runtime.flows import run_later
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 from moorage.wiring.step_secrets import referenced_secret
 

@@ -73,7 +73,7 @@ from moorage.hub._step_hooks_sync import call_hook_sync
 from moorage.hub._step_log_writer_sync import LogWriter
 from moorage.hub.internals import core_of, ports_of
 from moorage.parts.idempotency import Idempotency
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 from moorage.wiring.step_secrets import referenced_secret
 

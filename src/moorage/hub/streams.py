@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 
 if TYPE_CHECKING:
     from types import TracebackType

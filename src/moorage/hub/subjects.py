@@ -8,7 +8,7 @@ from moorage.domain.entries.queue import EntryQuery
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.functions import check_store_kind
-from moorage.runtime.bridge import as_async, async_method, blocking_method
+from moorage.runtime.flows import as_async, async_method, blocking_method
 from moorage.services.subjects import (
     ErasedSubject,
     SubjectCredentialStore,

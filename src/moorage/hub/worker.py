@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.adapters.concurrency.termination import stop_signals
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
-from moorage.runtime.bridge import as_async, run_now, settle_async, settle_sync
+from moorage.runtime.flows import as_async, run_now, settle_async, settle_sync
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable, Sized

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import InvalidData
-from moorage.runtime.bridge import documented_by, run_now
+from moorage.runtime.flows import documented_by, run_now
 from moorage.services.contracts.inference import InferenceFlows
 
 if TYPE_CHECKING:

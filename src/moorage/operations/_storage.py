@@ -27,7 +27,7 @@ from moorage.operations._object_files import (
     folder_prefix,
     pages_of,
 )
-from moorage.runtime.bridge import documented_by, run_now, with_signature_of
+from moorage.runtime.flows import documented_by, run_now, with_signature_of
 from moorage.services.contracts.storage import StorageFlows
 
 if TYPE_CHECKING:

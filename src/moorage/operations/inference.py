@@ -13,7 +13,7 @@ from moorage.operations._inference import (
     GenerationStream,
     InferenceMethods,
 )
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.inference import InferenceFlows
 from moorage.services.contracts.live_configuration import CurrentOperations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.domain.values.uncopyable import Uncopyable
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.payments import PaymentsFlows
 

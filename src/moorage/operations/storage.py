@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.storage import DEFAULT_OPTIONS
 from moorage.operations._storage import AsyncDownload, AsyncStorageMethods, Download, StorageMethods
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.storage import StorageFlows
 

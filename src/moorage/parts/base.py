@@ -13,7 +13,7 @@ from moorage.domain.values.functions import check_callable
 from moorage.domain.values.shared_property import shared_property
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import is_async
+from moorage.runtime.flows import is_async
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import admission_function
 from moorage.wiring.core_assembly import async_core, sync_core

@@ -10,7 +10,7 @@ from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import BulkheadFull
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,7 +18,7 @@ from moorage.domain.state.keys import checked_name, key_prefix_of
 from moorage.errors import StorageUnavailable
 from moorage.parts.failed_results import FailedResultError, result_check
 from moorage.parts.guard import Guard
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     NOT_PLAIN,
     can_be_awaited,
     is_async,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.values.functions import check_plain
-from moorage.runtime.bridge import can_be_awaited, not_awaitable_error, refuse_awaitable
+from moorage.runtime.flows import can_be_awaited, not_awaitable_error, refuse_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from moorage.domain.values.functions import not_callable_error
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part, decorate_function
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     NOT_PLAIN,
     can_be_awaited,
     is_async,

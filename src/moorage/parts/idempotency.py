@@ -17,7 +17,7 @@ from moorage.domain.values.functions import check_callable, check_plain
 from moorage.domain.values.plain import copy_function
 from moorage.errors import ConnectorError
 from moorage.parts.base import Part, decorate_function
-from moorage.runtime.bridge import is_async, run_now, step_async, step_sync
+from moorage.runtime.flows import is_async, run_now, step_async, step_sync
 from moorage.services.calling.answers import seal_answer
 from moorage.services.calling.attempts import attempt
 from moorage.services.calling.call import value_of

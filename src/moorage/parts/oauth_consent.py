@@ -15,7 +15,7 @@ from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.oauth.consent import ConsentFlows
 from moorage.services.oauth.server_requests import RequestLimits
 from moorage.wiring.core_assembly import async_core, sync_core

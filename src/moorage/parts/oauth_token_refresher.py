@@ -18,14 +18,14 @@ from moorage.adapters.credentials.memory import (
 )
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.freshness import EarlyRenewal
-from moorage.domain.oauth.question import slow_renewal_error
+from moorage.domain.oauth.token_renewal import slow_renewal_error
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, LocalFailure
 from moorage.parts.base import Part
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     as_async,
     documented_by,
     guarded_async,

@@ -19,7 +19,7 @@ from moorage.errors import ConfigurationError
 from moorage.parts.base import CENTURY
 from moorage.parts.guard import Guard
 from moorage.parts.leases import Leases
-from moorage.runtime.bridge import can_be_awaited, not_awaitable_error, run_now
+from moorage.runtime.flows import can_be_awaited, not_awaitable_error, run_now
 from moorage.services.calling.admission import be_admitted, execute_for_parts, refusal, withdraw
 
 if TYPE_CHECKING:

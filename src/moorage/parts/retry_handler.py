@@ -16,7 +16,7 @@ from moorage.domain.values.functions import not_callable_error
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorate_function
 from moorage.parts.failed_results import FailedResultError, result_check
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     can_be_awaited,
     is_async,
     not_awaitable_error,

@@ -22,7 +22,7 @@ from moorage.domain.webhooks.scheme import WebhookScheme
 from moorage.domain.webhooks.verification import acceptable_for
 from moorage.errors import ConfigurationError
 from moorage.parts.base import Part
-from moorage.runtime.bridge import as_async, guarded_async, guarded_port, run_now
+from moorage.runtime.flows import as_async, guarded_async, guarded_port, run_now
 from moorage.services.core.foreign_errors import credential_read_failure
 from moorage.services.webhooks.verifier import Endpoint, WebhookReceiver, keys_for
 from moorage.wiring.installed_vendors import webhook_scheme

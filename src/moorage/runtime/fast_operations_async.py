@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.service.operation import AnswerReader
 from moorage.runtime import fast_path_async
-from moorage.runtime.bridge import run_later, value_async
 from moorage.runtime.fast_path import admit_first_attempt, has_lost_time, request_admission
+from moorage.runtime.flows import run_later, value_async
 from moorage.runtime.operation_steps import first_attempt, judged_error, operation_async
 from moorage.services.calling.call import signatures, value_of
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from moorage.domain.service.operation import AnswerReader
 from moorage.runtime import fast_path_sync
-from moorage.runtime.bridge import run_now, value_sync
 from moorage.runtime.fast_path import admit_first_attempt, has_lost_time, request_admission
+from moorage.runtime.flows import run_now, value_sync
 from moorage.runtime.operation_steps import first_attempt, judged_error, operation_sync
 from moorage.services.calling.call import signatures, value_of
 

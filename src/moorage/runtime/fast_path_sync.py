@@ -20,7 +20,6 @@ from moorage.domain.resilience.classify import is_json_as_promised
 from moorage.domain.resilience.interruptions import handler_traceback, is_interruption
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
-from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     admission_flow,
     admit_first_attempt,
@@ -38,6 +37,7 @@ from moorage.runtime.fast_path import (
     request_admission,
     time_limits,
 )
+from moorage.runtime.flows import plain_sync, run_now, step_sync, value_sync
 from moorage.services.calling.call import Call, OutOfTimeError, value_of
 from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
 from moorage.services.calling.idempotency import claim_at_once, local_owners, store_at_once

@@ -9,7 +9,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.service.operation import HttpOperation, OperationAttempt
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     can_be_awaited,
     not_awaitable_error,
     refuse_awaitable,

@@ -31,7 +31,7 @@ from moorage.contracts.declaration import Effect, Target
 from moorage.contracts.ref import Ref
 from moorage.domain.values.money import Money
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.fixture import SandboxFixture

@@ -20,7 +20,7 @@ from moorage.errors import (
     InvalidData,
     StorageUnavailable,
 )
-from moorage.runtime.bridge import as_async, is_async, run_now
+from moorage.runtime.flows import as_async, is_async, run_now
 from moorage.scim.attributes import ATTRIBUTES, CORE, checked_content, is_storable
 from moorage.scim.documents import (
     LARGEST_PAGE,

@@ -12,7 +12,7 @@ from moorage.domain.values.durations import count
 from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.functions import with_timeout
 from moorage.domain.values.plain import copy_function
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     as_async,
     gathered_sync,
     guarded_async,

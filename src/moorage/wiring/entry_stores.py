@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import as_async, guarded_async, guarded_port
+from moorage.runtime.flows import as_async, guarded_async, guarded_port
 from moorage.services.entries.store import EntryStore, lost_command_error
 from moorage.wiring.ports import check_verb
 

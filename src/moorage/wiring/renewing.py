@@ -10,7 +10,7 @@ from moorage.adapters.concurrency.forking import ForkSafeLock, in_child
 from moorage.domain.entries.renewal import ENTRY_LEASE
 from moorage.domain.idempotency.claims import RENEWAL
 from moorage.domain.values.durations import SECOND
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.core.renewal import EntryRenewals, NoRenewals, Renewals
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from moorage.domain.state.keys import REGISTER, class_of
 from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     blocking_function,
     command_as_async,
     guarded_async,

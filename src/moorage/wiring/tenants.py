@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import as_async, guarded_async, guarded_port
+from moorage.runtime.flows import as_async, guarded_async, guarded_port
 from moorage.services.core.foreign_errors import tenants_failure
 from moorage.wiring.ports import check_verb
 

@@ -351,7 +351,7 @@ def test_asynchronous_websocket_connector_refuses_second_open_event_loop(server:
 
     async def use_connector() -> None:
         await second.open(30.0)
-        await (await second.line.session(30.0)).close()
+        await (await second.connection.session(30.0)).close()
 
     for _ in range(2):
         asyncio.run(use_connector())
@@ -444,8 +444,8 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
 
     async def use_connector() -> tuple[int, int]:
         async with AsyncWebSocketConnector(server.url) as connector:
-            inherited = await connector.line.session(30.0)
-            connector.line.restart_after_fork()  # as in a child process
+            inherited = await connector.connection.session(30.0)
+            connector.connection.restart_after_fork()  # as in a child process
             assert 0 == connector.statistics().size
             await connector.open(30.0)
             assert inherited.is_open

@@ -96,7 +96,7 @@ class Harness:
 
     def session(self, connector: Any) -> Any:
         """Return the open connection of a connector."""
-        opening = connector.line.session(60.0)
+        opening = connector.connection.session(60.0)
         return connector.run(opening) if self.loop is None else self.finish(opening)
 
     def receive(self, subscription: Any, number: int) -> list[Any]:

@@ -15,9 +15,9 @@ from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.transport import Tls
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.oauth.grants import JwtBearer, TokenExchange
-from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.server import AuthorizationServer as Server
 from moorage.domain.oauth.server import well_known
+from moorage.domain.oauth.token_renewal import TokenQuestion
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.dpop import proof

@@ -12,7 +12,7 @@ import pytest
 
 from moorage import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
 from moorage.domain.oauth.grants import JwtBearer, RefreshToken
-from moorage.domain.oauth.question import TokenQuestion
+from moorage.domain.oauth.token_renewal import TokenQuestion
 from moorage.domain.oauth.token_request import token_request, wanted_scope
 from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtSigning

@@ -32,7 +32,7 @@ from moorage.domain.observation.integration_log import (
     USABLE_STATUSES,
 )
 from moorage.domain.observation.log_pages import read_page
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage_django.errors import translating_errors
 from moorage_django.fields import WordField
 from moorage_django.models import Call

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from moorage.adapters.entries._verbs import AsyncEntryOperations, EntryOperations
-from moorage.adapters.tables._host import HostTables, Lend
+from moorage.adapters.tables._host import HostTables, TransactionRunner
 from moorage.adapters.tables._statements import EntrySql, table_name
 from moorage.adapters.tables._table import EntryTable
 from moorage.domain.entries.inbox import InboxEntry
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 E = TypeVar("E", bound=Entry)
 
-__all__ = ("AsyncHostInbox", "AsyncHostOutbox", "HostInbox", "HostOutbox", "Lend")
+__all__ = ("AsyncHostInbox", "AsyncHostOutbox", "HostInbox", "HostOutbox", "TransactionRunner")
 
 PREFIX: Final = "moorage_"
 
@@ -42,9 +42,9 @@ class _HostEntries(EntryOperations[E]):
     def __init__(
         self,
         database: str,
-        lend: Lend,
+        lend: TransactionRunner,
         *,
-        lend_to_add: Lend | None = None,
+        lend_to_add: TransactionRunner | None = None,
         prefix: str = PREFIX,
         schema: str | None = None,
         mark: str | None = None,

@@ -8,7 +8,7 @@ from moorage.adapters.logs._rows import COLUMNS
 from moorage.adapters.logs._table import LogSql
 from moorage.adapters.logs._table_log import PREFIX, TABLE, TableLog
 from moorage.adapters.logs.queue import MAX_BYTES
-from moorage.adapters.tables._host import HostTables, Lend
+from moorage.adapters.tables._host import HostTables, TransactionRunner
 from moorage.adapters.tables._statements import table_name
 from moorage.domain.secrets.frames import without_arguments_in_errors
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import timedelta
 
-__all__ = ("HostIntegrationLogger", "Lend")
+__all__ = ("HostIntegrationLogger", "TransactionRunner")
 
 
 class HostIntegrationLogger(TableLog):
@@ -42,7 +42,7 @@ class HostIntegrationLogger(TableLog):
     def __init__(
         self,
         database: str,
-        lend: Lend,
+        lend: TransactionRunner,
         where: str,
         *,
         columns: Collection[str] = COLUMNS,

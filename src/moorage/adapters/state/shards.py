@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
-from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
+from moorage.domain.idempotency.former_shard import ExecuteOnFormerShard
 from moorage.domain.resilience.interruptions import dropped_errors, is_interruption
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sharding import Location, location_of

@@ -18,7 +18,7 @@ A = TypeVar("A")
 _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
-class Lend(Protocol):
+class TransactionRunner(Protocol):
     """A function of the application that passes an open transaction's connection to a callback.
 
     The transaction ends with the call, unless the host had begun it before. Errors of the database
@@ -37,7 +37,7 @@ class HostTables:
         mark: the placeholder of a value in a statement; by default that of the usual drivers.
     """
 
-    def __init__(self, database: str, lend: Lend, mark: str | None) -> None:
+    def __init__(self, database: str, lend: TransactionRunner, mark: str | None) -> None:
         if database not in _KINDS:
             raise ConfigurationError(
                 f"The database {database!r} is unknown.",
@@ -57,7 +57,7 @@ class HostTables:
             return run_now(work(self._run_separately))
         return self.join(self._lend, work)
 
-    def join(self, lend: Lend, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
+    def join(self, lend: TransactionRunner, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
         """Run a function on one of the application's connections."""
         return lend(lambda connection: run_now(work(HostConnection(connection, self._placeholder))))
 

@@ -9,7 +9,7 @@ from moorage.domain.connectors.websocket_failures import reply_timeout
 
 if TYPE_CHECKING:
     from moorage.adapters.concurrency.background import Background
-    from moorage.adapters.websocket._line import Line
+    from moorage.adapters.websocket._server_connection import ServerConnection
     from moorage.adapters.websocket._session import Session
     from moorage.domain.service.messages import Arrival
 
@@ -26,18 +26,18 @@ class ThreadRequest:
 
     __slots__ = (
         "_arrival",
+        "_connection",
         "_error",
         "_is_done",
         "_is_given_up",
         "_is_over",
-        "_line",
         "_session",
         "_written",
         "must_wait",
     )
 
-    def __init__(self, line: Line, written: tuple[str, str | bytes]) -> None:
-        self._line = line
+    def __init__(self, connection: ServerConnection, written: tuple[str, str | bytes]) -> None:
+        self._connection = connection
         self._written = written
         self._session: Session | None = None
         self._arrival: Arrival | None = None
@@ -93,7 +93,7 @@ class ThreadRequest:
             return
         identity, message = self._written
         try:
-            session = self._session = self._line.open_session()
+            session = self._session = self._connection.open_session()
             is_sent = session is not None and session.begin_request(identity, message, self)
         except Exception as error:  # noqa: BLE001 - raised in the calling thread
             self.set_exception(error)

@@ -35,7 +35,7 @@ from moorage.errors import ConfigurationError, ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from moorage.adapters.websocket._line import Line
+    from moorage.adapters.websocket._server_connection import ServerConnection
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.connectors.pool_statistics import PoolStatistics
     from moorage.domain.http.transport import Tls
@@ -100,13 +100,13 @@ class _RequestAttempt:
 
     def __init__(
         self,
-        line: Line,
+        connection: ServerConnection,
         payload: Any,
         *,
         written: tuple[str, str | bytes] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.line = line
+        self.connection = connection
         self._payload = payload
         self._written = written
         self._options = options
@@ -123,19 +123,21 @@ class _RequestAttempt:
         written to check the payload.
         """
         prepared_message, self._written = self._written, None
-        return self.line.write(self._payload) if prepared_message is None else prepared_message
+        return (
+            self.connection.write(self._payload) if prepared_message is None else prepared_message
+        )
 
     async def attempt(self, timeout: float) -> Any:
         """Make one attempt, with a deadline shortly before the caller's."""
         limit = _shortened_timeout(timeout)
         if self._options is not None:
-            subscription = AsyncSubscription(self.line, self._payload, **self._options)
+            subscription = AsyncSubscription(self.connection, self._payload, **self._options)
             await subscription.begin(limit)
             return subscription
-        session = self.line.open_session()
+        session = self.connection.open_session()
         if session is None:
             end = monotonic() + limit
-            session = await self.line.session(limit)
+            session = await self.connection.session(limit)
             limit = max(0.0, end - monotonic())
         prepared_message = self.message()
         bound = start_task_timeout(limit)
@@ -197,7 +199,7 @@ class _Connector(Uncopyable):
             **_tls_settings(place, tls),
             **(options or {}),
         }
-        self.line = _library()(
+        self.connection = _library()(
             place,
             self._codec,
             headers=headers or {},
@@ -217,7 +219,7 @@ class _Connector(Uncopyable):
     def versions(self) -> ConnectorVersions:
         """The version of the library, and the server's software once connected."""
         return ConnectorVersions(
-            library=f"websockets {version('websockets')}", server=self.line.server
+            library=f"websockets {version('websockets')}", server=self.connection.server
         )
 
     @property
@@ -238,7 +240,7 @@ class _Connector(Uncopyable):
 
     def statistics(self) -> PoolStatistics:
         """Return the statistics of the connection, without waiting."""
-        return self.line.statistics()
+        return self.connection.statistics()
 
     def _named(self, arguments: Mapping[str, Any]) -> Any:
         make: Any = self
@@ -247,14 +249,14 @@ class _Connector(Uncopyable):
         )
 
     def _request(self, kind: Any, payload: Any, name: str, *, safe: bool, repeatable: bool) -> Any:
-        work = _RequestAttempt(self.line, payload, written=self.line.write(payload))
+        work = _RequestAttempt(self.connection, payload, written=self.connection.write(payload))
         return kind(self, work, name, safe=safe, repeatable=repeatable or safe)
 
     def _subscription(self, kind: Any, payload: Any, name: str, options: dict[str, Any]) -> Any:
         self._codec.subscription("0", payload, options["after"])
         return kind(
             self,
-            _RequestAttempt(self.line, payload, options=options),
+            _RequestAttempt(self.connection, payload, options=options),
             name,
             safe=True,
             repeatable=True,
@@ -269,7 +271,7 @@ class _Connector(Uncopyable):
     async def _health(self, timeout: float) -> ConnectorHealth:
         started_at = monotonic()
         try:
-            session = await self.line.session(timeout)
+            session = await self.connection.session(timeout)
             async with asyncio.timeout(max(0.0, started_at + timeout - monotonic())):
                 await session.ping()
         except (ConnectorError, TimeoutError) as error:
@@ -359,7 +361,7 @@ class WebSocketConnector(_Connector):
 
     def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
         """Open the connection, so that configuration errors appear early."""
-        self.run(self.line.session(timeout))
+        self.run(self.connection.session(timeout))
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the server; a failure is part of the result, not raised."""
@@ -368,7 +370,7 @@ class WebSocketConnector(_Connector):
 
     def close(self) -> None:
         """Close the connection, within twice the closing timeout."""
-        self.run(self.line.close())
+        self.run(self.connection.close())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the background event loop of the connection."""
@@ -378,7 +380,7 @@ class WebSocketConnector(_Connector):
         """Make one attempt of an operation, in the calling thread if possible."""
         end = monotonic() + timeout
         if work.is_request:
-            request = ThreadRequest(self.line, work.message())
+            request = ThreadRequest(self.connection, work.message())
             result = request.perform(self._background, _shortened_timeout(timeout))
             if not request.must_wait:
                 return result
@@ -452,7 +454,7 @@ class AsyncWebSocketConnector(_Connector):
 
     async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
         """Open the connection, so that configuration errors appear early."""
-        await self.line.session(timeout)
+        await self.connection.session(timeout)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the server; a failure is part of the result, not raised."""
@@ -460,7 +462,7 @@ class AsyncWebSocketConnector(_Connector):
 
     async def close(self) -> None:
         """Close the connection, within twice the closing timeout."""
-        await self.line.close()
+        await self.connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -469,17 +471,17 @@ class AsyncWebSocketConnector(_Connector):
         await self.close()
 
 
-def _library() -> type[Line]:
+def _library() -> type[ServerConnection]:
     """Import and return the class that uses the library `websockets`."""
     try:
-        from moorage.adapters.websocket._line import Line  # noqa: PLC0415 - imports websockets
+        from moorage.adapters.websocket._server_connection import ServerConnection  # noqa: PLC0415 - imports websockets
     except ImportError as error:
         raise ConfigurationError(
             "WebSocket connections need the library websockets, which is not installed.",
             path="kind",
             remedy=install("websockets"),
         ) from error
-    return Line
+    return ServerConnection
 
 
 def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:

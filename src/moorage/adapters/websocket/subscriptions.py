@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from moorage.adapters.concurrency.background import Background
-    from moorage.adapters.websocket._line import Line
+    from moorage.adapters.websocket._server_connection import ServerConnection
     from moorage.adapters.websocket._session import Session
     from moorage.domain.service.messages import Arrival
     from moorage.ports.message_codec import MessageCodec
@@ -36,14 +36,14 @@ class AsyncSubscription:
 
     def __init__(
         self,
-        line: Line,
+        connection: ServerConnection,
         payload: Any,
         *,
         after: str | None,
         position_of: Callable[[Any], str | None] | None,
         gaps: bool,
     ) -> None:
-        self._line = line
+        self._connection = connection
         self._payload = payload
         self._position = after
         self._position_of = position_of
@@ -51,7 +51,7 @@ class AsyncSubscription:
         self._has_position = True
         self._session: Session | None = None
         self._identity = ""
-        self._inbox = Inbox(line.buffer_bytes)
+        self._inbox = Inbox(connection.buffer_bytes)
         self._is_over = False
 
     @property
@@ -62,11 +62,11 @@ class AsyncSubscription:
     async def begin(self, timeout: float) -> None:
         """Subscribe on the open connection, within `timeout` seconds."""
         end = monotonic() + timeout
-        codec: MessageCodec = self._line.codec
-        session = await self._line.session(timeout)
-        identity = self._line.next_id()
+        codec: MessageCodec = self._connection.codec
+        session = await self._connection.session(timeout)
+        identity = self._connection.next_id()
         message = codec.subscription(identity, self._payload, self._position)
-        inbox = Inbox(self._line.buffer_bytes)
+        inbox = Inbox(self._connection.buffer_bytes)
         try:
             async with asyncio.timeout(max(0.0, end - monotonic())):
                 await session.subscribe(identity, message, inbox)
@@ -101,7 +101,7 @@ class AsyncSubscription:
         session, self._session = self._session, None
         if session is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._line.close_timeout):
+                async with asyncio.timeout(self._connection.close_timeout):
                     await session.unsubscribe(self._identity)
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -150,7 +150,7 @@ class AsyncSubscription:
                 may_have_been_processed=False,
                 remedy="Give `position_of`, or `gaps=True` if missing messages do not matter.",
             )
-        policy = self._line.policy
+        policy = self._connection.policy
         until = monotonic() + policy.patience
         failures = 0
         while True:

@@ -25,7 +25,7 @@ from moorage.errors import (
     ConnectorError,
 )
 from moorage.hub.internals import core_of, flows_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

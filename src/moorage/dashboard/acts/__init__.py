@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from moorage.dashboard.acts.act import Act, ActContext, checked_reason
+from moorage.dashboard.acts.action_kinds import Act, ActContext, checked_reason
 from moorage.dashboard.acts.entries import ENTRY_ACTS
 from moorage.dashboard.acts.pauses import PAUSE_ACTS
 from moorage.dashboard.acts.payments import PAYMENT_ACTS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.dashboard.acts.act import Act
+from moorage.dashboard.acts.action_kinds import Act
 from moorage.dashboard.people import Group
 from moorage.dashboard.reading import OUTBOX
 from moorage.domain.entries.queue import EntryQuery, EntryState
@@ -16,7 +16,7 @@ from moorage.errors import ConnectorError, InvalidData
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.dashboard.acts.act import ActContext
+    from moorage.dashboard.acts.action_kinds import ActContext
 
 BATCH: Final = 500
 """Entries that one confirmation changes at most."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.dashboard.acts.act import Act
+from moorage.dashboard.acts.action_kinds import Act
 from moorage.dashboard.acts.entries import permission_for_box
 from moorage.domain.entries.pauses import scope_of
 
 if TYPE_CHECKING:
-    from moorage.dashboard.acts.act import ActContext
+    from moorage.dashboard.acts.action_kinds import ActContext
 
 
 def _scope(context: ActContext) -> dict[str, str | None]:

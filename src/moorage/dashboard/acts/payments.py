@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import KIND, SettledAs
-from moorage.dashboard.acts.act import Act, always_permit
+from moorage.dashboard.acts.action_kinds import Act, always_permit
 from moorage.dashboard.payment_words import (
     id_label,
     name_of,
@@ -21,7 +21,7 @@ from moorage.dashboard.people import Group
 from moorage.domain.idempotency.approval import Proposal, Propose
 from moorage.errors import InvalidData
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import UnsettledPayment
-    from moorage.dashboard.acts.act import ActContext
+    from moorage.dashboard.acts.action_kinds import ActContext
 
 _PROPOSALS: Final = 400
 """Characters of a proposal's reason that are stored."""

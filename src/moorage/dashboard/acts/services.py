@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.dashboard.acts.act import Act, always_permit
+from moorage.dashboard.acts.action_kinds import Act, always_permit
 from moorage.dashboard.people import Group
 from moorage.domain.resilience.circuit import CircuitState
 from moorage.hub.internals import core_of
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.calling.manual_operations import ManualAct, perform_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.dashboard.acts.act import ActContext
+    from moorage.dashboard.acts.action_kinds import ActContext
 
 
 def _owner(context: ActContext) -> str:

@@ -22,9 +22,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from moorage.domain.http.response import Response
 from moorage.domain.oauth.pending import PendingConsent
-from moorage.domain.oauth.question import renewal_error
 from moorage.domain.oauth.server import checked_url
 from moorage.domain.oauth.token_answer import Refusal, Refused, read_refused_answer
+from moorage.domain.oauth.token_renewal import renewal_error
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.dpop import thumbprint
 from moorage.domain.values.kinds import checked_kind

@@ -24,7 +24,7 @@ SHORT: Final = 10_000_000
 """Nanoseconds; a caller with a shorter wait does not check whether it has moved up."""
 
 
-class Line(NamedTuple):
+class CallerQueue(NamedTuple):
     """A queue of callers, with the time at which each caller may go on.
 
     Times are in nanoseconds.
@@ -34,16 +34,16 @@ class Line(NamedTuple):
     turns: tuple[Turn, ...] = ()
     wakes: tuple[int, ...] = ()
 
-    def joined(self, turn: Turn) -> Line:
+    def joined(self, turn: Turn) -> CallerQueue:
         """Return the queue with one more caller, who may go on at this time."""
         place = bisect_left(self.turns, turn)
-        return Line(
+        return CallerQueue(
             _added_last(self.numbers, place, turn[1]),
             _added_last(self.turns, place, turn),
             _added_last(self.wakes, place, turn[0]),
         )
 
-    def with_wait(self, number: int, now: int) -> tuple[Line, int, bool]:
+    def with_wait(self, number: int, now: int) -> tuple[CallerQueue, int, bool]:
         """Return the queue, the seconds that a caller sleeps, and whether it may go on then.
 
         A caller that is not the first wakes up after a sixth of its time, or at the grant of the
@@ -56,14 +56,14 @@ class Line(NamedTuple):
         if sleep_time < SHORT:
             sleep_time = time_left
         wakes = (*self.wakes[:place], now + sleep_time, *self.wakes[place + 1 :])
-        return Line(self.numbers, self.turns, wakes), sleep_time, sleep_time == time_left
+        return CallerQueue(self.numbers, self.turns, wakes), sleep_time, sleep_time == time_left
 
-    def without_admitted(self, number: int) -> tuple[Line, Turn]:
+    def without_admitted(self, number: int) -> tuple[CallerQueue, Turn]:
         """Return the queue without a caller that proceeds now, and the time that it had."""
         place = self.numbers.index(number)
         return self._without_caller(place, place), self.turns[place]
 
-    def without_caller(self, number: int) -> tuple[Line, Turn]:
+    def without_caller(self, number: int) -> tuple[CallerQueue, Turn]:
         """Return the queue without a caller that stops waiting, and the time that becomes free."""
         place = last_place = self.numbers.index(number)
         while (
@@ -73,8 +73,8 @@ class Line(NamedTuple):
             last_place += 1
         return self._without_caller(place, last_place), self.turns[last_place]
 
-    def _without_caller(self, place: int, turn: int) -> Line:
-        return Line(
+    def _without_caller(self, place: int, turn: int) -> CallerQueue:
+        return CallerQueue(
             _without_item(self.numbers, place),
             _without_item(self.turns, turn),
             _without_item(self.wakes, place),

@@ -22,7 +22,7 @@ _DEVIANT_CHARACTERS: Final = frozenset("ßς\u200c\u200d")
 """Characters that Python's IDNA 2003 converts to other letters, unlike IDNA 2008."""
 _BUSINESS: Final = late_pattern(r"[0-9]{4}:\S+")
 """The electronic address of a business, such as 0208:0123456789."""
-_DEVICE: Final = late_pattern(r"(?:token:|topic:|https://)[^\s]+")
+_CASE_SENSITIVE_RECIPIENT: Final = late_pattern(r"(?:token:|topic:|https://)[^\s]+")
 """The token of a device, a topic, or the endpoint of a browser; upper and lower case differ."""
 _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
@@ -63,7 +63,7 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
 def _is_pattern(pattern: object) -> bool:
     if not isinstance(pattern, str):
         return False
-    forms = _NUMBER, _BUSINESS, _DEVICE, _DOMAIN, _PERSON
+    forms = _NUMBER, _BUSINESS, _CASE_SENSITIVE_RECIPIENT, _DOMAIN, _PERSON
     is_recognised = any(form.fullmatch(pattern) for form in forms)
     return is_recognised and _is_foldable(pattern)
 
@@ -125,7 +125,7 @@ class Safety:
 
 def _normal_address(text: str) -> str:
     """Return an address in lower case with an ASCII domain; a device or a topic as it is."""
-    if _DEVICE.fullmatch(text):
+    if _CASE_SENSITIVE_RECIPIENT.fullmatch(text):
         return text
     person, at, place = text.strip().lower().rpartition("@")
     if not place.isascii() and _DEVIANT_CHARACTERS.isdisjoint(place):
@@ -149,7 +149,11 @@ def _is_same_or_begins(recipient: str, pattern: str) -> bool:
 
 def _is_allowed_recipient(recipient: str, pattern: str) -> bool:
     person, _, place = recipient.rpartition("@")
-    if any(form.match(item) for form in (_BUSINESS, _DEVICE) for item in (recipient, pattern)):
+    if any(
+        form.match(item)
+        for form in (_BUSINESS, _CASE_SENSITIVE_RECIPIENT)
+        for item in (recipient, pattern)
+    ):
         return _is_same_or_begins(recipient, pattern)
     if pattern.startswith("+"):
         return not person and _is_same_or_begins(recipient, pattern)

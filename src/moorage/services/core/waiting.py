@@ -6,7 +6,7 @@ import itertools
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.domain.resilience.waiting import Line
+from moorage.domain.resilience.waiting import CallerQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ class Waiters:
     def restart_after_fork(self) -> None:
         """Forget all waiting callers in a forked child: they wait in its parent process."""
         self._lock = self._make()
-        self._lines: dict[_Key, Line] = {}
+        self._lines: dict[_Key, CallerQueue] = {}
         self._waiters: dict[int, Waiter] = {}
 
     def add_caller(self, question: Admission, tickets: tuple[Ticket, ...], due: int) -> Waiter:
@@ -97,7 +97,7 @@ class Waiters:
         if waiter is None:
             return tickets
         with self._lock:
-            line = self._lines.get(waiter.key, Line())
+            line = self._lines.get(waiter.key, CallerQueue())
             if waiter.number not in line.numbers:
                 return waiter.turn[2]
             line, next_turn = line.without_caller(waiter.number)
@@ -106,10 +106,10 @@ class Waiters:
 
     def _add(self, waiter: Waiter) -> None:
         with self._lock:
-            line = self._lines.get(waiter.key, Line())
+            line = self._lines.get(waiter.key, CallerQueue())
             self._lines[waiter.key] = line.joined(waiter.turn)
 
-    def _put(self, key: _Key, line: Line) -> None:
+    def _put(self, key: _Key, line: CallerQueue) -> None:
         if line.numbers:
             self._lines[key] = line
         else:

@@ -19,7 +19,6 @@ from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.oauth.consent import exchange_parameters, no_token_error
 from moorage.domain.oauth.device import DeviceConsent, PollingPace, polling_parameters, read_device
 from moorage.domain.oauth.id_token import id_token_problem
-from moorage.domain.oauth.question import is_lost, renewal_error
 from moorage.domain.oauth.revocation import (
     not_revoked_error,
     read_revocation,
@@ -27,6 +26,7 @@ from moorage.domain.oauth.revocation import (
     token_to_revoke,
 )
 from moorage.domain.oauth.token_answer import Granted, Refused, read_token
+from moorage.domain.oauth.token_renewal import is_lost, renewal_error
 from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.values.kinds import checked_kind

@@ -37,7 +37,8 @@ from moorage.domain.idempotency.claims import (
 )
 from moorage.domain.oauth.client import ClientAuthentication
 from moorage.domain.oauth.grants import Consent, TokenExchange
-from moorage.domain.oauth.question import (
+from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
+from moorage.domain.oauth.token_renewal import (
     FIRST_USE,
     GRANT,
     LATER_USE,
@@ -51,7 +52,6 @@ from moorage.domain.oauth.question import (
     single_use_token,
     slow_renewal_error,
 )
-from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.oauth.token_store_names import tenant_of
 from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.freshness import EarlyRenewal
-    from moorage.domain.oauth.question import TokenUse
+    from moorage.domain.oauth.token_renewal import TokenUse
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.domain.secrets.secret import Secret
     from moorage.services.core.core import Core, Flow

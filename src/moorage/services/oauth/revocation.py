@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.idempotency.claims import Claim, Resolve, Verdict, release_claim, store_answer
-from moorage.domain.oauth.question import (
+from moorage.domain.oauth.revocation import as_expired, no_client_error
+from moorage.domain.oauth.token_renewal import (
     FIRST_USE,
     GRANT,
     LATER_USE,
@@ -26,7 +27,6 @@ from moorage.domain.oauth.question import (
     single_use_token,
     slow_renewal_error,
 )
-from moorage.domain.oauth.revocation import as_expired, no_client_error
 from moorage.errors import ConnectorError, CredentialNotFound
 from moorage.services.core.core import seconds_left
 from moorage.services.oauth.consent import revoke_token
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.idempotency.claims import Settle
     from moorage.domain.oauth.client import OAuthClient
-    from moorage.domain.oauth.question import TokenUse
+    from moorage.domain.oauth.token_renewal import TokenUse
     from moorage.services.core.core import Core, Flow
     from moorage.services.oauth.renewal import Owner, RenewalTimeLimits, Vault
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.http.requests import Response, Timeouts
-from moorage.domain.oauth.question import is_lost
 from moorage.domain.oauth.token_answer import LARGEST, Refusal, Refused
+from moorage.domain.oauth.token_renewal import is_lost
 from moorage.domain.oauth.token_request import token_request
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy

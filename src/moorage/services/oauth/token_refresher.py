@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.oauth.freshness import Freshness
-from moorage.domain.oauth.question import slow_renewal_error
 from moorage.domain.oauth.revocation import no_client_error
+from moorage.domain.oauth.token_renewal import slow_renewal_error
 from moorage.domain.oauth.token_store_names import tenant_of
 from moorage.domain.observation.events import TokenNotRenewed
 from moorage.domain.secrets.frames import without_frames

@@ -37,7 +37,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Response
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.cassettes._exchange_file import (
     Exchange,
     RecordedRequest,

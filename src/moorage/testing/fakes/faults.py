@@ -42,7 +42,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds, share
 from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
-from moorage.runtime.bridge import as_async, run_now
+from moorage.runtime.flows import as_async, run_now
 from moorage.testing.fakes.http import (
     AsyncScriptedHttpClient,
     AsyncScriptedIncoming,

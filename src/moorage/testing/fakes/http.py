@@ -30,7 +30,7 @@ from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import BodyStream, Request, Response
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

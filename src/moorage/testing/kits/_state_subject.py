@@ -9,7 +9,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.durations import SECOND
-from moorage.runtime.bridge import as_async, run_now
+from moorage.runtime.flows import as_async, run_now
 from moorage.testing.kits._state_commands import is_tuple, new_key, read_command
 from moorage.testing.kits.checks import run_concurrently
 

@@ -56,7 +56,7 @@ from moorage.domain.resilience.rate_limit import RateLimitConfig
 from moorage.domain.values.durations import DAY, SECOND
 from moorage.errors import ConfigurationError, InvalidData, StateUnavailable, StorageUnavailable
 from moorage.ports.state import AsyncStateStorage, StateStorage
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.kits._state_bound_checks import (
     a_full_store_keeps_unexpired_states,
     a_full_store_makes_room,

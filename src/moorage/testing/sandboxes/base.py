@@ -31,7 +31,7 @@ import attrs
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, InvalidData
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.testing.fakes.http import (
     AsyncScriptedIncoming,
     ScriptedIncoming,

@@ -78,7 +78,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
         if is_authorization:
             changes = _authorization_changes(event, money, code)
         elif event.vendor_type in {*_MOVES, _VOID}:
-            changes = _move_changes(event, ref, money, make)
+            changes = _payment_changes(event, ref, money, make)
     return (
         PaymentEvent(
             id=event.id,
@@ -125,7 +125,9 @@ def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[Payme
     return events_of(event, dispute_event(dispute, taken=is_taken, reference=reference))
 
 
-def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
+def _payment_changes(
+    event: WebhookEvent, payment: Ref, money: Money, make: MakeRef
+) -> dict[str, Any]:
     """Payment changes by a capture, refund or void; a look-up request if totals are missing."""
     body = as_answer(event.data)
     code = body.text("response_code") or ""

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from moorage import Consent, OAuthCredentials, Secret, TokenExchange
-from moorage.domain.oauth.question import (
+from moorage.domain.oauth.token_answer import Refusal, Refused
+from moorage.domain.oauth.token_renewal import (
     TokenQuestion,
     TokenUse,
     claim_key,
@@ -16,7 +17,6 @@ from moorage.domain.oauth.question import (
     renewal_error,
     slow_renewal_error,
 )
-from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.signing.context import SigningContext
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
 from tests.domain.oauth.test_client import client

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from moorage import cli
 from moorage.cli import exit_codes
 from moorage.cli.answer import CommandResult, Table
+from moorage.cli.command_line import run
 from moorage.cli.command_table import COMMANDS, GROUPS
-from moorage.cli.frame import run
 from moorage.cli.streams import as_json
 from moorage.domain.values.installation import install
 from moorage.errors import ConnectionFailed, InvalidData, OutcomeUnknown

@@ -23,7 +23,7 @@ CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitState
 LEASE = 30 * SECOND
 
 
-class Line:
+class CircuitCaller:
     """A test wrapper of a circuit breaker, with a short method for each command."""
 
     def __init__(self, **config: Any) -> None:

@@ -19,7 +19,7 @@ from moorage import (
 )
 from moorage.domain.idempotency.claims import Withdraw
 from moorage.domain.service.plan import Plan
-from moorage.runtime.bridge import (
+from moorage.runtime.flows import (
     SuspendedError,
     as_async,
     as_step,

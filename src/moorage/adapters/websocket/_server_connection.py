@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _UNAUTHORIZED = 401
 
 
-class Line:
+class ServerConnection:
     """The connection to one WebSocket server in one event loop.
 
     Attributes:
@@ -80,7 +80,7 @@ class Line:
         self._created = self._reused = self._waiting = 0
         self.server: str | None = None
         self.is_closed = False
-        in_child(self, lambda line: line.restart_after_fork())
+        in_child(self, lambda connection: connection.restart_after_fork())
 
     def next_id(self) -> str:
         """Return a message id that is unique in this connector."""

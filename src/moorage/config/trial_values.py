@@ -32,7 +32,7 @@ _TRIAL_VALUES: Final = (
 """The values that are tried for a shape without choices."""
 
 
-def stand_ins(
+def trial_values(
     table: Table, fields: Mapping[str, Any], mistaken_names: Collection[str], read: Read
 ) -> tuple[dict[str, Any], ...]:
     """Return variants of the table with all combinations of trial values for its wrong fields.
