@@ -11,7 +11,7 @@ from moorage.domain.idempotency.tenant_records import (
     CountRecords,
     Reservation,
     Reserve,
-    ReturnPlaces,
+    ReturnSlots,
     extra_record_count,
     for_existing_record,
     has_room_again,
@@ -127,12 +127,12 @@ def test_returned_slot_is_free_again() -> None:
     store = StateStore()
     answer = reserve(store, bound=1)
 
-    store.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    store.execute(ReturnSlots("acme", number=1, end=answer.end))
     assert 0 == slots_used(store)
     assert 1 == reserve(store, bound=1).granted
 
     store.now += 2 * DAY
-    store.execute(ReturnPlaces("acme", number=1, end=answer.end))
+    store.execute(ReturnSlots("acme", number=1, end=answer.end))
     assert 0 == slots_used(store)
 
 

@@ -165,7 +165,7 @@ async def test_retries_of_a_key_count_once(harness: Harness) -> None:
 async def test_retries_at_the_bound_count_once_in_a_while(harness: Harness) -> None:
     """At the maximum, repeats of a freed idempotency key add at most one record in each period."""
     manager = harness.manager(key_aware_bank(), records_per_tenant=1)
-    # The place beyond the limit replaces the place within it; its own end is not known.
+    # The slot beyond the limit replaces the slot within it; its own end is not known.
     for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
         harness.clock.advance(wait)
         harness.vendor.answers(Response(503))

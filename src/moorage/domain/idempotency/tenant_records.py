@@ -1,19 +1,19 @@
 """Limits how many idempotency records each tenant may have in a store that tenants share.
 
-A place is room for one record within the bound, and is reserved before a claim makes a new record.
-All reservations of a tenant are one state: the number of places by the time at which their records
+A slot is room for one record within the bound, and is reserved before a claim makes a new record.
+All reservations of a tenant are one state: the number of slots by the time at which their records
 have certainly expired. So counting never reads the records, and works in every store.
 
 Laws:
 
-1. A place is counted until its record has expired, and longer by at most 1/16 of the record's life.
-   A record that is claimed again takes another place, since its life begins again.
+1. A slot is counted until its record has expired, and longer by at most 1/16 of the record's life.
+   A record that is claimed again takes another slot, since its life begins again.
 2. No reservation exceeds the bound, except a forced one: it is for an existing record, which can
    always be claimed.
-3. Several places may be reserved together, so that few claims change the state: at most 1/512 of
-   the free places, and only one near the bound.
+3. Several slots may be reserved together, so that few claims change the state: at most 1/512 of
+   the free slots, and only one near the bound.
 4. The state has a bounded number of end times, however many services and lifetimes there are.
-5. A place has 4,096 bytes for the answer in its record. A larger answer takes further places when
+5. A slot has 4,096 bytes for the answer in its record. A larger answer takes further slots when
    it is stored, even beyond the bound, since its effect has happened. So the bound is also one of
    space.
 """
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 _STEPS: Final = 32
-"""The least number of steps in a record's life, by which the ends of its places are rounded."""
+"""The least number of steps in a record's life, by which the ends of its slots are rounded."""
 
 _LARGEST_SHARE: Final = 512
-"""The part of the free places that one reservation may take at most."""
+"""The part of the free slots that one reservation may take at most."""
 
 _MOST_ENDS: Final = 256
 """The maximum number of different end times in a state."""
 
 _ANSWER_BYTES: Final = 4_096
-"""The bytes of a stored result that fit into one place."""
+"""The bytes of a stored result that fit into one slot."""
 
 MOST_AT_ONCE: Final = 256
-"""The maximum number of places that one caller reserves at once."""
+"""The maximum number of slots that one caller reserves at once."""
 
 
 def records_key(tenant: str) -> str:
@@ -81,14 +81,14 @@ def extra_record_count(answer: tuple[object, ...]) -> int:
 
 
 class Reservation(NamedTuple):
-    """The store's reply to a request to reserve places for a tenant's new records.
+    """The store's reply to a request to reserve slots for a tenant's new records.
 
     Attributes:
-        granted: the number of places that the caller has now; 0 if the tenant is at its bound.
-        used: the number of places in use, including this reservation.
-        lasts: microseconds within which a granted place may be used for a claim.
-        end: the time at which the places end, as `ReturnPlaces` needs it.
-        wait: microseconds until the next places end; 0 if there are none.
+        granted: the number of slots that the caller has now; 0 if the tenant is at its bound.
+        used: the number of slots in use, including this reservation.
+        lasts: microseconds within which a granted slot may be used for a claim.
+        end: the time at which the slots end, as `ReturnSlots` needs it.
+        wait: microseconds until the next slots end; 0 if there are none.
     """
 
     granted: int
@@ -99,18 +99,18 @@ class Reservation(NamedTuple):
 
 
 class Reserve:
-    """The command that reserves places for new records of one tenant.
+    """The command that reserves slots for new records of one tenant.
 
     Args:
         tenant: the tenant.
         bound: the maximum number of its records.
-        number: the number of places that the caller would like.
+        number: the number of slots that the caller would like.
         life: the longest life of a record in microseconds, from its claim on.
-        forced: whether to reserve the places beyond the bound if necessary, for an existing record.
+        forced: whether to reserve the slots beyond the bound if necessary, for an existing record.
     """
 
     __slots__ = ("bound", "forced", "keys", "life", "number")
-    # A repeated command reserves places twice. The unused places expire like all others.
+    # A repeated command reserves slots twice. The unused slots expire like all others.
     once = False
     durable = True
 
@@ -125,30 +125,30 @@ class Reserve:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Reservation]:
-        """Return the state with the newly reserved places, and the `Reservation`."""
-        time, places_by_end = _reservation_ends(states[0], now)
-        record_count = sum(places_by_end.values())
-        free_places = self.bound - record_count
-        granted_places = (
-            min(self.number, max(1, free_places // _LARGEST_SHARE)) if free_places > 0 else 0
+        """Return the state with the newly reserved slots, and the `Reservation`."""
+        time, slots_by_end = _reservation_ends(states[0], now)
+        record_count = sum(slots_by_end.values())
+        free_slots = self.bound - record_count
+        granted_slots = (
+            min(self.number, max(1, free_slots // _LARGEST_SHARE)) if free_slots > 0 else 0
         )
         if self.forced:
-            granted_places = self.number
+            granted_slots = self.number
         step = rounding_step(self.life)
         end = -(-(time + step + self.life) // step) * step
-        wait = min(places_by_end) - time if places_by_end else 0
-        answer = Reservation(granted_places, record_count + granted_places, step, end, wait)
-        if not granted_places:
+        wait = min(slots_by_end) - time if slots_by_end else 0
+        answer = Reservation(granted_slots, record_count + granted_slots, step, end, wait)
+        if not granted_slots:
             return with_times_moved_back(_RULES, states, now), answer
-        places_by_end[end] = places_by_end.get(end, 0) + granted_places
-        return (_state(time, places_by_end),), answer
+        slots_by_end[end] = slots_by_end.get(end, 0) + granted_slots
+        return (_state(time, slots_by_end),), answer
 
 
-class ReturnPlaces:
-    """The command that returns reserved places for which no record was made."""
+class ReturnSlots:
+    """The command that returns reserved slots for which no record was made."""
 
     __slots__ = ("end", "keys", "number")
-    # A repeated command would also return other callers' places.
+    # A repeated command would also return other callers' slots.
     once = True
     durable = True
 
@@ -159,16 +159,16 @@ class ReturnPlaces:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without these reserved places, if they have not expired."""
-        time, places_by_end = _reservation_ends(states[0], now)
-        if self.end not in places_by_end:
+        """Return the state without these reserved slots, if they have not expired."""
+        time, slots_by_end = _reservation_ends(states[0], now)
+        if self.end not in slots_by_end:
             return states, None
-        places_by_end[self.end] = max(0, places_by_end[self.end] - self.number)
-        return (_state(time, places_by_end),), None
+        slots_by_end[self.end] = max(0, slots_by_end[self.end] - self.number)
+        return (_state(time, slots_by_end),), None
 
 
 class CountRecords:
-    """The command that counts the places for records that a tenant uses."""
+    """The command that counts the slots for records that a tenant uses."""
 
     __slots__ = ("keys",)
     once = False
@@ -179,9 +179,9 @@ class CountRecords:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """Return the number of places for records that are in use."""
-        _, places_by_end = _reservation_ends(states[0], now)
-        return states, sum(places_by_end.values())
+        """Return the number of slots for records that are in use."""
+        _, slots_by_end = _reservation_ends(states[0], now)
+        return states, sum(slots_by_end.values())
 
 
 class ClaimExisting(Claim):
@@ -230,15 +230,15 @@ class _Reservations:
     @staticmethod
     def present(state: State | None, now: int) -> State | None:
         """Return the reservations that are valid now; None if all have expired."""
-        time, places_by_end = _reservation_ends(state, now)
-        return _state(time, places_by_end) if places_by_end else None
+        time, slots_by_end = _reservation_ends(state, now)
+        return _state(time, slots_by_end) if slots_by_end else None
 
 
 _RULES: Final = (_Reservations(),)
 
 
 def _reservation_ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
-    """Return the current time, and the numbers of reserved places by their expiry times."""
+    """Return the current time, and the numbers of reserved slots by their expiry times."""
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state
@@ -253,9 +253,9 @@ def _state(time: int, ends: dict[int, int]) -> State:
     sorted_ends = sorted(end for end, number in ends.items() if number)
     excess_count = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess_count:
-        # The earliest places expire last, so that no place expires before its record.
-        merged_places = sum(ends[end] for end in sorted_ends[: excess_count + 1])
+        # The earliest slots expire last, so that no slot expires before its record.
+        merged_slots = sum(ends[end] for end in sorted_ends[: excess_count + 1])
         sorted_ends = sorted_ends[excess_count:]
-        ends = {**ends, sorted_ends[0]: merged_places}
+        ends = {**ends, sorted_ends[0]: merged_slots}
     last_end = sorted_ends[-1] if sorted_ends else time
     return time, max(1, last_end - time), tuple((end, ends[end]) for end in sorted_ends)

@@ -2,15 +2,15 @@
 
 Laws:
 
-1. A claim that may make a new record of a tenant first needs a place, which is room for one record
-   within the tenant's bound. Without a place it is refused before anything is sent.
+1. A claim that may make a new record of a tenant first needs a slot, which is room for one record
+   within the tenant's bound. Without a slot it is refused before anything is sent.
 2. A key whose record exists can be claimed and settled even if the tenant is at its bound.
 3. One tenant's bound never delays another tenant's claim.
-4. A process reserves places in advance, more at once the faster it uses them, and returns those
-   that it did not use in time. Places of a process that dies expire when records made at that time
+4. A process reserves slots in advance, more at once the faster it uses them, and returns those
+   that it did not use in time. Slots of a process that dies expire when records made at that time
    would expire.
 5. A process counts a key's record once, however often the key is claimed again, as long as it
-   remembers the record's place. So retries and replays do not bring a tenant to its bound.
+   remembers the record's slot. So retries and replays do not bring a tenant to its bound.
 6. A large answer is counted after it is stored, and never delays the call that got it.
 """
 
@@ -27,7 +27,7 @@ from moorage.domain.idempotency.tenant_records import (
     MOST_AT_ONCE,
     Reservation,
     Reserve,
-    ReturnPlaces,
+    ReturnSlots,
     extra_record_count,
     for_existing_record,
     has_room_again,
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _MAX_STOCKS: Final = 4_096
-"""The maximum number of tenants and lifetimes whose places a process keeps in advance."""
+"""The maximum number of tenants and lifetimes whose slots a process keeps in advance."""
 
 _MAX_TAKEN: Final = 8_192
-"""The maximum number of keys whose places a process remembers."""
+"""The maximum number of keys whose slots a process remembers."""
 
 _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
 """The verdicts after which the lifetime of a key's record begins, for the first time or again."""
@@ -65,13 +65,13 @@ class NewRecord(Enum):
     """A new record is not allowed; without a record, the verdict is `ABSENT`."""
 
 
-class _ReservedPlace(NamedTuple):
+class _ReservedSlot(NamedTuple):
     """A reserved slot within a tenant's limit: the right to create one record.
 
     Attributes:
-        until: the time after which no claim uses the place, by the local clock.
-        life: the longest life of a record that uses the place, in microseconds.
-        end: the time at which the place expires in the store; 0 if unknown.
+        until: the time after which no claim uses the slot, by the local clock.
+        life: the longest life of a record that uses the slot, in microseconds.
+        end: the time at which the slot expires in the store; 0 if unknown.
     """
 
     until: int
@@ -85,7 +85,7 @@ class _Refusal(NamedTuple):
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
         used: the number of records in use.
-        next_end: the time at which the next places expire.
+        next_end: the time at which the next slots expire.
     """
 
     ask_again_at: int
@@ -97,15 +97,15 @@ class _Stock:
     """The slots that are reserved for a tenant's records with the same lifetime.
 
     Attributes:
-        places: the places; each thread takes one at a time.
-        number: the number of places to reserve next.
+        slots: the slots; each thread takes one at a time.
+        number: the number of slots to reserve next.
         refusal: the store's last rejection of a reservation.
     """
 
-    __slots__ = ("number", "places", "refusal")
+    __slots__ = ("number", "refusal", "slots")
 
     def __init__(self) -> None:
-        self.places: deque[_ReservedPlace] = deque()
+        self.slots: deque[_ReservedSlot] = deque()
         self.number = 1
         self.refusal = _Refusal(0, 0, 0)
 
@@ -144,7 +144,7 @@ class TenantRecords:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self._stocks: OrderedDict[tuple[str, int], _Stock] = OrderedDict()
-        self._taken_by: OrderedDict[str, _ReservedPlace] = OrderedDict()
+        self._taken_by: OrderedDict[str, _ReservedSlot] = OrderedDict()
         self._warned: set[str] = set()
 
     def restart_after_fork(self) -> None:
@@ -157,7 +157,7 @@ class TenantRecords:
         """Claim an idempotency key of a tenant, within the limit on its records.
 
         Raises:
-            TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
+            TenantRecordsExhausted: the key is new, and the tenant has no slot for its record.
             StorageUnavailable: the store of the key is unreachable; or the key is new, and the
                 store of the count is unreachable.
         """
@@ -165,17 +165,17 @@ class TenantRecords:
         if claim.new is NewRecord.NEVER:
             return await self._claim_uncounted(claim, for_existing_record(command))
         claim_result: ClaimResult
-        if self._has_reserved_place(claim):
+        if self._has_reserved_slot(claim):
             claim_result = await core.execute(command, claim.time_left())
             return claim_result
         stock = self._reserved_stock(claim)
-        place, failure = None, None
+        slot, failure = None, None
         try:
-            place = await self._reserve_place(claim, stock)
+            slot = await self._reserve_slot(claim, stock)
         except StorageUnavailable as error:
-            # The key and the count may be on different nodes, and an existing key needs no place.
+            # The key and the count may be on different nodes, and an existing key needs no slot.
             failure = error
-        if place is None:
+        if slot is None:
             if claim.new is NewRecord.ALWAYS:
                 return await self._claim_uncounted(claim, command)
             claim_result = await self._claim_uncounted(claim, for_existing_record(command))
@@ -185,24 +185,24 @@ class TenantRecords:
         try:
             claim_result = await core.execute(command, claim.time_left())
         except BaseException:
-            # The store may have created the record, and a repeat of the call needs no second place.
-            self._store_reservation(claim, place, is_record_made=False)
+            # The store may have created the record, and a repeat of the call needs no second slot.
+            self._store_reservation(claim, slot, is_record_made=False)
             raise
         if claim_result.verdict in _NEWLY_RECORDED:
-            self._store_reservation(claim, place, is_record_made=True)
+            self._store_reservation(claim, slot, is_record_made=True)
         else:
-            stock.places.append(place)
+            stock.slots.append(slot)
         return claim_result
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
         """Claim a key without reserving a slot; count its record if its lifetime begins now."""
         core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
-        if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
+        if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_slot(claim):
             end_nanoseconds = core.nanoseconds() + rounding_step(lifetime) * 1000
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=lifetime, forced=True))
             self._store_reservation(
-                claim, _ReservedPlace(end_nanoseconds, lifetime), is_record_made=True
+                claim, _ReservedSlot(end_nanoseconds, lifetime), is_record_made=True
             )
         return claim_result
 
@@ -222,39 +222,39 @@ class TenantRecords:
             lifetime = rounded_life(ttl)
             core.post(Reserve(tenant, bound=self.bound, number=number, life=lifetime, forced=True))
 
-    def _has_reserved_place(self, claim: CountedClaim) -> bool:
+    def _has_reserved_slot(self, claim: CountedClaim) -> bool:
         """Return whether this process reserved the slot of this idempotency key's record."""
-        place = self._taken_by.get(claim.command.keys[0])
-        if place is None or claim.core.nanoseconds() >= place.until:
+        slot = self._taken_by.get(claim.command.keys[0])
+        if slot is None or claim.core.nanoseconds() >= slot.until:
             return False
-        return claim.life <= place.life
+        return claim.life <= slot.life
 
     def _store_reservation(
-        self, claim: CountedClaim, place: _ReservedPlace, *, is_record_made: bool
+        self, claim: CountedClaim, slot: _ReservedSlot, *, is_record_made: bool
     ) -> None:
         """Store the slot of a key's record, and release the slot of the key's earlier record.
 
         Args:
             claim: the claim.
-            place: the slot.
+            slot: the slot.
             is_record_made: True if the record was certainly made, so that an earlier record of the
                 key has ended.
         """
         key = claim.command.keys[0]
-        earlier_place = self._taken_by.pop(key, None)
-        self._taken_by[key] = place
+        earlier_slot = self._taken_by.pop(key, None)
+        self._taken_by[key] = slot
         while len(self._taken_by) > _MAX_TAKEN:
             self._taken_by.popitem(last=False)
-        if is_record_made and earlier_place is not None and earlier_place.end:
-            _give_back(claim.core, claim.tenant, Counter((earlier_place.end,)))
+        if is_record_made and earlier_slot is not None and earlier_slot.end:
+            _give_back(claim.core, claim.tenant, Counter((earlier_slot.end,)))
 
-    async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:
+    async def _reserve_slot(self, claim: CountedClaim, stock: _Stock) -> _ReservedSlot | None:
         """Return a slot for a new record; None if the tenant has reached its limit."""
         core, tenant = claim.core, claim.tenant
         now = core.nanoseconds()
-        place = self._take_place(core, tenant, stock, now)
-        if place is not None or now < stock.refusal.ask_again_at:
-            return place
+        slot = self._take_slot(core, tenant, stock, now)
+        if slot is not None or now < stock.refusal.ask_again_at:
+            return slot
         number = stock.number
         command = Reserve(tenant, bound=self.bound, number=number, life=claim.life)
         answer: Reservation = await core.execute(command, claim.time_left())
@@ -265,29 +265,27 @@ class TenantRecords:
             stock.refusal = _Refusal(now + pause * 1000, answer.used, now + answer.wait * 1000)
             return None
         stock.number = min(2 * number, MOST_AT_ONCE)
-        place = _ReservedPlace(now + answer.lasts * 1000, claim.life, answer.end)
-        stock.places.extend([place] * (answer.granted - 1))
-        return place
+        slot = _ReservedSlot(now + answer.lasts * 1000, claim.life, answer.end)
+        stock.slots.extend([slot] * (answer.granted - 1))
+        return slot
 
-    def _take_place(
-        self, core: Core, tenant: str, stock: _Stock, now: int
-    ) -> _ReservedPlace | None:
+    def _take_slot(self, core: Core, tenant: str, stock: _Stock, now: int) -> _ReservedSlot | None:
         """Take a reserved slot and return it; give expired slots back to the store."""
         unused: Counter[int] = Counter()
-        taken_place = None
+        taken_slot = None
         try:
-            while taken_place is None:
-                place = stock.places.popleft()
-                if now < place.until:
-                    taken_place = place
+            while taken_slot is None:
+                slot = stock.slots.popleft()
+                if now < slot.until:
+                    taken_slot = slot
                 else:
-                    unused[place.end] += 1
+                    unused[slot.end] += 1
         except IndexError:
             pass  # another thread may have taken the last one
         if unused:
             stock.number = 1
             _give_back(core, tenant, unused)
-        return taken_place
+        return taken_slot
 
     def _reserved_stock(self, claim: CountedClaim) -> _Stock:
         """Return the slots reserved for a tenant's records with this lifetime."""
@@ -303,9 +301,9 @@ class TenantRecords:
             (old_tenant, _), old_stock = self._stocks.popitem(last=False)
             unused: Counter[int] = Counter()
             with suppress(IndexError):
-                # One by one, because another thread may be taking places at the same time.
+                # One by one, because another thread may be taking slots at the same time.
                 while True:
-                    unused[old_stock.places.popleft().end] += 1
+                    unused[old_stock.slots.popleft().end] += 1
             _give_back(claim.core, old_tenant, unused)
         return stock
 
@@ -342,7 +340,7 @@ class TenantRecords:
         )
 
 
-def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
+def _give_back(core: Core, tenant: str, slots: Counter[int]) -> None:
     """Give reserved slots back to the store, so that other processes can use the slots."""
-    for end, number in places.items():
-        core.post(ReturnPlaces(tenant, number=number, end=end))
+    for end, number in slots.items():
+        core.post(ReturnSlots(tenant, number=number, end=end))
