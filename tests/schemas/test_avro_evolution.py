@@ -18,6 +18,9 @@ from moorage.domain.schemas.schema import CompleteSchema, Schema
 from tests.schemas.avro_samples import changed_schema, data, samples, schemas
 from tests.support.examples import examples
 
+DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}
+"""An Avro schema of decimal numbers."""
+
 
 def avro_schema(schema: Any, *parts: tuple[str, Any]) -> CompleteSchema:
     """Return an Avro schema with its references."""
@@ -89,6 +92,11 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
     "reader, writer, expected",
     [
         ("int", "string", ["The reader expects int; the writer has string."]),
+        ("bytes", "string", []),
+        ("string", "bytes", []),
+        ({"type": "array", "items": ["null", "string"]}, {"type": "array", "items": "bytes"}, []),
+        ("string", DECIMAL, ["Only the writer's type is a decimal number."]),
+        (DECIMAL, "string", ["Only the reader's type is a decimal number."]),
         (
             record_schema({"name": "a", "type": "int"}),
             record_schema(),

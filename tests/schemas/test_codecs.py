@@ -57,6 +57,17 @@ class TestAvro:
         data = avro.encode({"id": 7, "total": Decimal("1.50")})
         assert {"id": 7, "note": None, "total": Decimal("1.50")} == avro.decode(data)
 
+    def test_strings_and_bytes_are_read_as_each_other(self) -> None:
+        """Data of Avro strings are read as bytes in UTF-8, and such bytes as strings."""
+        text, data = "Grüße", "Grüße".encode()
+        for kind, value, other_kind, expected in (
+            ("string", text, "bytes", data),
+            ("bytes", data, "string", text),
+        ):
+            encoded = codec(kind, "avro").encode(value)
+            reader = CompleteSchema(Schema(f'["null", "{other_kind}"]', "avro"))
+            assert expected == codec(kind, "avro", reader=reader).decode(encoded)
+
     def test_values_follow_the_reader(self) -> None:
         """With a reader schema, decoded values have that schema's fields and defaults."""
         writer = {"type": "record", "name": "Order", "fields": [{"name": "id", "type": "int"}]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from moorage import InvalidData
@@ -106,6 +106,207 @@ def test_schema_without_references_is_compatible_with_itself(schema: Any) -> Non
     assert [] == problems(schema, schema)
 
 
+DRAFTS = {
+    4: "http://json-schema.org/draft-04/schema#",
+    6: "http://json-schema.org/draft-06/schema",
+    7: "http://json-schema.org/draft-07/schema#",
+    2019: "https://json-schema.org/draft/2019-09/schema",
+    2020: "https://json-schema.org/draft/2020-12/schema",
+}
+"""The value of `$schema` for each draft, by its number."""
+
+
+def in_draft(draft: int, **rules: Any) -> dict[str, Any]:
+    """Return a schema that names its draft."""
+    return {"$schema": DRAFTS[draft], **rules}
+
+
+def _rule_of_draft(draw: st.DrawFn, draft: int, depth: int) -> dict[str, Any]:
+    """Return keywords that mean different things, or nothing, in other drafts."""
+
+    def parts() -> list[Any]:
+        return [_schema_of_draft(draw, draft, depth - 1) for _ in range(draw(st.integers(1, 2)))]
+
+    keyword = draw(
+        st.sampled_from([
+            "type", "const", "exclusiveMinimum", "items", "prefixItems", "additionalItems",
+            "contains", "propertyNames", "anyOf", "oneOf", "allOf", "properties", "$defs",
+            "definitions",
+        ])
+    )  # fmt: skip
+    match keyword:
+        case "type":
+            return {keyword: draw(TYPES)}
+        case "const":
+            return {keyword: draw(VALUES)}
+        case "exclusiveMinimum":
+            number = draw(NUMBERS)
+            early_rules = {"minimum": number, keyword: draw(st.booleans())}
+            return early_rules if draft == 4 else {keyword: number}
+        case "items":
+            return {keyword: parts()[0] if draft == 2020 or draw(st.booleans()) else parts()}
+        case "prefixItems" | "anyOf" | "oneOf" | "allOf":
+            return {keyword: parts()}
+        case "properties":
+            return {keyword: dict(zip("ab", parts(), strict=False))}
+        case "$defs" | "definitions":
+            return {keyword: {"x": parts()[0]}, "$ref": f"#/{keyword}/x"}
+        case _:
+            return {keyword: parts()[0]}
+
+
+def _schema_of_draft(draw: st.DrawFn, draft: int, depth: int) -> dict[str, Any]:
+    """Return a schema without `$schema`; a reference in it may be broken."""
+    if depth == 0:
+        return {"type": draw(TYPES)}
+    rules: dict[str, Any] = {}
+    for _ in range(draw(st.integers(1, 3))):
+        rules |= _rule_of_draft(draw, draft, depth)
+    return rules
+
+
+@st.composite
+def _pairs_of_drafts(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Return a writer's and a reader's schema in one draft or two, often with the same text."""
+    numbers = st.sampled_from(list(DRAFTS))
+    draft, other_draft = draw(numbers), draw(numbers)
+    writer = _schema_of_draft(draw, draft, depth=2)
+    reader = writer if draw(st.booleans()) else _schema_of_draft(draw, other_draft, depth=2)
+    return in_draft(draft, **writer), in_draft(other_draft, **reader)
+
+
+@examples(400)
+@given(_pairs_of_drafts(), st.data())
+def test_reader_accepts_documents_of_writer_of_another_draft(
+    pair: tuple[Any, Any], drawn: st.DataObject
+) -> None:
+    """If no incompatibility is found, the reader accepts each document, whatever the drafts."""
+    writer, reader = pair
+    try:
+        valid = jsonschema_rs.validator_for(writer)
+        accepts = jsonschema_rs.validator_for(reader)
+    except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError):
+        reject()
+    assume(not problems(reader, writer))
+    for value in drawn.draw(st.lists(VALUES | st.just(1.0), min_size=1, max_size=30)):
+        assert accepts.is_valid(value) or not valid.is_valid(value), value
+
+
+def _object(name: str, **rules: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": {"$ref": f"#/{name}/x"}}, name: {"x": rules}}
+
+
+@pytest.mark.parametrize(
+    "reader, writer",
+    [
+        (
+            in_draft(2020, exclusiveMinimum=1),
+            in_draft(4, type="number", minimum=1, exclusiveMinimum=True),
+        ),
+        (
+            in_draft(4, minimum=1, exclusiveMinimum=True),
+            in_draft(7, type="number", exclusiveMinimum=1),
+        ),
+        (
+            in_draft(4, maximum=1, exclusiveMaximum=False),
+            in_draft(2019, type="number", exclusiveMaximum=1),
+        ),
+        (
+            in_draft(2020, **_object("$defs", type="string")),
+            in_draft(7, **_object("definitions", type="string")),
+        ),
+        (
+            in_draft(2020, prefixItems=[{"type": "string"}], items=False),
+            in_draft(7, type="array", items=[{"type": "string"}], additionalItems=False),
+        ),
+        (
+            in_draft(7, items=[{"type": "string"}], additionalItems=False),
+            in_draft(2020, type="array", prefixItems=[{"type": "string"}], items=False),
+        ),
+        (
+            {"items": [{"type": "string"}]},
+            in_draft(2020, type="array", prefixItems=[{"type": "string"}]),
+        ),
+        (in_draft(2019, prefixItems=[{"type": "string"}]), in_draft(2020, type="array")),
+        (in_draft(7, additionalItems=False), in_draft(7, type="array")),
+        (in_draft(4, const=5), in_draft(4, type="string")),
+        (in_draft(6, **{"if": True, "then": False}), in_draft(7, type="string")),
+        (in_draft(2020, pattern="a"), in_draft(7, type="string", pattern="a")),
+        (
+            in_draft(7, properties={"a": {"$ref": "#", "minLength": 5}}),
+            in_draft(7, type="object"),
+        ),
+        (in_draft(4, type="integer"), in_draft(4, type="integer", minimum=0)),
+        (
+            in_draft(7, properties={"a": {"id": "about", "type": "string"}}),
+            in_draft(7, type="object", properties={"a": {"type": "string"}}),
+        ),
+    ],
+)
+def test_equal_rules_of_different_drafts_are_compatible(reader: Any, writer: Any) -> None:
+    """Rules that drafts write in different ways are compared by their meaning."""
+    assert [] == problems(reader, writer)
+
+
+NEWER = "The reader allows only certain values, but the writer also allows others."
+SMALL = "The reader does not allow small numbers that the writer may write."
+WHOLE = (
+    "In draft 4, the reader's integers do not include numbers such as 1.0, which the writer may"
+    " write."
+)
+
+
+@pytest.mark.parametrize(
+    "reader, writer, expected",
+    [
+        (in_draft(7, const=5), in_draft(4, type="number", const=5), NEWER),
+        (
+            in_draft(2020, exclusiveMinimum=1),
+            in_draft(4, type="number", minimum=1, exclusiveMinimum=False),
+            SMALL,
+        ),
+        (in_draft(4, type="integer"), in_draft(7, type="integer"), WHOLE),
+        (in_draft(4, type="integer"), in_draft(4, enum=[1]), WHOLE),
+        (
+            in_draft(7, contains={"type": "string"}),
+            in_draft(6, type="array", contains={"type": "string"}),
+            "The compatibility check cannot judge the rule 'contains'.",
+        ),
+        (
+            in_draft(7, propertyNames={"const": "a"}),
+            in_draft(6, type="object", propertyNames={"const": "a"}),
+            "The compatibility check cannot judge the rule 'propertyNames'.",
+        ),
+        (
+            in_draft(4, properties={"a": {"id": "inner", "type": "string"}}),
+            in_draft(4, type="object"),
+            "a: The compatibility check cannot judge the reference 'inner'.",
+        ),
+        (
+            {"$schema": "https://example.com/own", "type": "string"},
+            in_draft(4, type="string"),
+            "The compatibility check cannot judge the draft 'https://example.com/own'.",
+        ),
+    ],
+)
+def test_rules_that_differ_between_drafts_are_reported(
+    reader: Any, writer: Any, expected: str
+) -> None:
+    """Rules with one text and different meanings in two drafts are not taken for the same."""
+    assert [expected] == problems(reader, writer)
+
+
+def test_referenced_document_has_a_draft_of_its_own() -> None:
+    """A referenced document is read in its own draft, not in that of the document around it."""
+    number = in_draft(4, type="number", minimum=1, exclusiveMinimum=True)
+    branch = {"$ref": "number"}
+    writer = complete_schema(in_draft(2020, anyOf=[branch, {"type": "null"}]), number=number)
+    reader = complete_schema({"type": ["number", "null"], "exclusiveMinimum": 1})
+    assert not read_incompatibilities(reader, writer)
+    narrow_reader = complete_schema({"type": ["number", "null"], "exclusiveMinimum": 2})
+    assert [SMALL] == [problem.problem for problem in read_incompatibilities(narrow_reader, writer)]
+
+
 ORDER: dict[str, Any] = {
     "type": "object",
     "properties": {"id": {"type": "integer"}, "note": {"type": "string"}},
@@ -176,9 +377,25 @@ def _order(**changes: Any) -> dict[str, Any]:
         ),
         (
             {"items": {"type": "integer"}},
-            {"type": "array", "prefixItems": [True]},
-            ["The compatibility check cannot judge the rule 'items' of a list."],
+            {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
+            [
+                (
+                    "[0]: The writer may write values of the type string, which the reader does"
+                    " not accept."
+                )
+            ],
         ),
+        (
+            {"prefixItems": [True], "items": False},
+            {"type": "array", "prefixItems": [True, False]},
+            [],
+        ),
+        (
+            {"prefixItems": [{"type": "string"}], "items": False},
+            {"type": "array", "prefixItems": [{"type": "string"}]},
+            ["[]: The reader does not allow any value here."],
+        ),
+        ({"prefixItems": [False]}, {"type": "array", "maxItems": 0}, []),
         ({"items": {"type": "integer"}}, {"type": "array", "maxItems": 0}, []),
         ({"type": "array"}, {"type": "array", "prefixItems": [True]}, []),
         ({"oneOf": [{"type": "null"}, {"type": "string"}]}, {"type": "string"}, []),
@@ -356,15 +573,20 @@ def test_nested_parts_are_compared_once() -> None:
     assert [] == problems(reader, {"type": "string"})
 
 
-@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
-def test_schema_with_too_many_combinations_is_reported(keyword: str) -> None:
+@pytest.mark.parametrize(
+    "keyword, part",
+    [
+        ("allOf", "so many combinations of alternatives"),
+        ("anyOf", "so many combinations of alternatives"),
+        ("oneOf", "the rule 'oneOf'"),
+    ],
+)
+def test_schema_with_too_many_combinations_is_reported(keyword: str, part: str) -> None:
     """Schemas with too many combinations of alternatives are reported, not compared for ever."""
     reader = doubling_schema(keyword, 30, {"type": "string"})
     writer = doubling_schema(keyword, 30, {"type": "integer"})
     [problem] = read_incompatibilities(complete_schema(reader), complete_schema(writer))
-    assert "The compatibility check cannot judge so many combinations of alternatives." == str(
-        problem
-    )
+    assert f"The compatibility check cannot judge {part}." == str(problem)
     assert not problem.is_certain
 
 

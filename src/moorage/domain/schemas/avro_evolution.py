@@ -2,7 +2,8 @@
 
 Laws:
 
-1. If no incompatibility is found, the reader reads each record of the writer.
+1. If no incompatibility is found, the reader reads each record of the writer; bytes that it reads
+   as a string must be UTF-8.
 2. A reader's union reads what one of its branches reads.
 """
 
@@ -63,11 +64,11 @@ class _Resolution:
             return self.union(reader, writer, path)
         if reader.kind != writer.kind:
             if (writer.kind, reader.kind) in _PROMOTIONS:
-                return []
+                return self.decimal(reader, writer, path)
             kinds = f"The reader expects {_title(reader)}; the writer has {_title(writer)}."
             return [Incompatibility(path, kinds)]
-        if reader.decimal != writer.decimal:
-            return [Incompatibility(path, "The decimal numbers differ in precision or scale.")]
+        if problems := self.decimal(reader, writer, path):
+            return problems
         if reader.name and not _names_match(reader, writer):
             problem = (
                 f"The name {writer.name!r} of the writer is not the reader's name or one"
@@ -84,6 +85,14 @@ class _Resolution:
                 return []
         problem = f"No branch of the reader's union can read {_title(writer)} of the writer."
         return [Incompatibility(path, problem)]
+
+    def decimal(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
+        if reader.decimal == writer.decimal:
+            return []
+        if reader.decimal is None or writer.decimal is None:
+            side = "writer" if reader.decimal is None else "reader"
+            return [Incompatibility(path, f"Only the {side}'s type is a decimal number.")]
+        return [Incompatibility(path, "The decimal numbers differ in precision or scale.")]
 
     def content(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
         if reader.items is not None and writer.items is not None:

@@ -6,7 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from moorage.domain.values.frozen_values import frozen
+from moorage.domain.schemas.json_drafts import (
+    LATEST,
+    JsonDraft,
+    JsonPart,
+    draft_of,
+    part_of_latest_draft,
+)
+from moorage.domain.schemas.json_rules_per_value import objects
 from moorage.domain.values.json_text import is_list, is_object, refuse_constant
 from moorage.errors import InvalidData
 
@@ -18,23 +25,40 @@ if TYPE_CHECKING:
 _MOST_REFERENCES: Final = 100
 """The maximum number of references that are followed to one part."""
 
-_NOT_RULES: Final = frozenset({
+NOT_RULES: Final = frozenset({
     "$comment", "$defs", "$schema", "default", "definitions", "description", "examples", "title",
 })  # fmt: skip
-"""Keywords that may be next to a reference, because they are not rules."""
+"""Keywords of JSON Schema that are not rules, so that they may be next to a reference."""
 
 
-@frozen
 class JsonDocuments:
     """The documents of a JSON Schema.
 
-    Attributes:
+    Args:
         root: the schema itself.
         others: the documents that it references, by their names.
     """
 
-    root: Any
-    others: Mapping[str, Any]
+    def __init__(self, root: Any, others: Mapping[str, Any]) -> None:
+        self.root = root
+        self._others = others
+        self._parts: dict[int, JsonPart] = {}
+        documents = [root, *others.values()]
+        drafts = [draft_of(document) for document in documents]
+        self._drafts = {
+            id(part): draft or LATEST
+            for document, draft in zip(documents, drafts, strict=True)
+            for part in objects(document)
+        }
+        self.unknown_draft: str | None = next(
+            (
+                str(document["$schema"])
+                for document, draft in zip(documents, drafts, strict=True)
+                if draft is None
+            ),
+            None,
+        )
+        """The value of `$schema` that names no known draft, if a document has one."""
 
     @classmethod
     def of(cls, complete: CompleteSchema) -> JsonDocuments:
@@ -49,13 +73,19 @@ class JsonDocuments:
     def follow_references(self, part: Any) -> tuple[Any, str | None]:
         """Follow references to the final schema part; also return a broken reference, if any.
 
-        The second value is None if all references were followed.
+        The part has the keywords of the latest draft. The second value is None if all references
+        were followed.
         """
         for _ in range(_MOST_REFERENCES):
-            if not is_object(part) or "$ref" not in part:
-                return part, self._base_id(part)
+            if isinstance(part, JsonPart) or not is_object(part):
+                return part, None
+            draft = self._drafts[id(part)]
+            if "$ref" not in part:
+                return self._part(part, draft), self._base_id(part, draft)
             reference = part["$ref"]
-            if not isinstance(reference, str) or part.keys() - {"$ref"} - _NOT_RULES:
+            # Up to draft 7, all other keywords next to a reference are ignored.
+            has_rules = draft > JsonDraft.DRAFT_7 and part.keys() - {"$ref"} - NOT_RULES
+            if not isinstance(reference, str) or has_rules:
                 return part, str(reference)
             target = self._target(reference)
             if target is None:
@@ -63,15 +93,22 @@ class JsonDocuments:
             part = target
         return part, str(part["$ref"])
 
-    def _base_id(self, part: Any) -> str | None:
+    def _part(self, part: dict[str, Any], draft: JsonDraft) -> JsonPart:
+        # A part stays the same object, because comparisons remember parts by `id`.
+        if id(part) not in self._parts:
+            self._parts[id(part)] = part_of_latest_draft(part, draft)
+        return self._parts[id(part)]
+
+    def _base_id(self, part: dict[str, Any], draft: JsonDraft) -> str | None:
         """Return the `$id` of a part, which changes the meaning of its references, or None."""
-        if not is_object(part) or part is self.root or "$id" not in part:
+        keyword = "id" if draft is JsonDraft.DRAFT_4 else "$id"
+        if part is self.root or keyword not in part:
             return None
-        return None if part in self.others.values() else str(part["$id"])
+        return None if part in self._others.values() else str(part[keyword])
 
     def _target(self, reference: str) -> Any:
         document, _, fragment = reference.partition("#")
-        part = self.others.get(document) if document else self.root
+        part = self._others.get(document) if document else self.root
         # References inside another document would start there.
         if document and (fragment or "$ref" in json.dumps(part)):
             return None

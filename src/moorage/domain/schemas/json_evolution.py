@@ -1,9 +1,10 @@
 """The comparison of JSON Schemas: whether a reader accepts each document of a writer.
 
 The rules judge `type`, `enum`, `const`, limits of numbers, lengths and counts, `properties`,
-`required`, `additionalProperties`, `items`, `uniqueItems`, `allOf`, `anyOf`, `oneOf` whose branches
-differ in their types, and `$ref`. They judge any other rule of a reader only if the writer has the
-same rule. The keyword `format` is ignored.
+`required`, `additionalProperties`, `items`, `prefixItems`, `uniqueItems`, `allOf`, `anyOf`, `oneOf`
+whose branches differ in their types, and `$ref`. They judge any other rule of a reader only if the
+writer has the same rule. The keyword `format` is ignored. Each document is read in the draft of
+JSON Schema that it names.
 
 Law: if no incompatibility is found, each document that is valid for the writer is valid for the
 reader.
@@ -16,7 +17,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.schemas.evolution import Incompatibility
-from moorage.domain.schemas.json_documents import JsonDocuments
+from moorage.domain.schemas.json_documents import NOT_RULES, JsonDocuments
+from moorage.domain.schemas.json_drafts import LATEST, JsonPart
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData
 
@@ -40,11 +42,13 @@ _EQUAL_RULES: Final = frozenset(
 )
 """Rules that can be judged only if the writer has the same."""
 
+_RULES_WITHOUT_PARTS: Final = frozenset({"multipleOf", "pattern"})
+"""Rules that mean the same in all drafts, because they contain no schemas."""
+
 _DEPENDENT_KEYWORDS: Final = frozenset({
     "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef",
-    "additionalItems", "contains", "dependencies", "dependentRequired", "dependentSchemas",
-    "else", "if", "maxContains", "minContains", "prefixItems", "then", "unevaluatedItems",
-    "unevaluatedProperties",
+    "contains", "dependencies", "dependentRequired", "dependentSchemas", "else", "if",
+    "maxContains", "minContains", "then", "unevaluatedItems", "unevaluatedProperties",
 })  # fmt: skip
 """Rules whose meaning depends on others, so that they are never judged alone."""
 
@@ -55,9 +59,7 @@ _NARROWING_RULES: Final = _DEPENDENT_KEYWORDS | _EQUAL_RULES | {"allOf", "const"
 
 _DEPENDENT_RULES: Final = (
     {"additionalProperties", "patternProperties", "properties"},
-    {"additionalItems", "items", "prefixItems"},
-    {"exclusiveMinimum", "minimum"},
-    {"exclusiveMaximum", "maximum"},
+    {"items", "prefixItems"},
     {"contains", "maxContains", "minContains"},
     {"else", "if", "then"},
 )
@@ -98,6 +100,9 @@ def json_incompatibilities(
         InvalidData: one of the documents is not JSON, or not a schema.
     """
     readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
+    for draft in (readers.unknown_draft, writers.unknown_draft):
+        if draft is not None:
+            return (_uncheckable_change("", f"the draft {draft[:80]!r}"),)
     try:
         problems = _Comparison(readers, writers, {}, _ComparisonState()).compare(
             readers.root, writers.root, ""
@@ -169,7 +174,9 @@ class _Comparison:
         self._compared[pair] = reader, writer
         if reader is False:
             return [Incompatibility(path, "The reader does not allow any value here.")]
-        return self._compare_branches(reader, {} if writer is True else writer, path)
+        return self._compare_branches(
+            reader, JsonPart({}, LATEST) if writer is True else writer, path
+        )
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
         """Return whether the reader's part certainly accepts all values of the writer's part."""
@@ -184,19 +191,20 @@ class _Comparison:
         return True
 
     def _compare_branches(
-        self, reader: dict[str, Any], writer: dict[str, Any], path: str
+        self, reader: JsonPart, writer: JsonPart, path: str
     ) -> list[Incompatibility]:
         """Compare the reader's schema with each alternative of the writer's, such as in `anyOf`."""
-        if _is_same(reader, writer):
+        if reader.draft is writer.draft and _is_same(reader, writer):
             return []
         for keyword in ("anyOf", "oneOf"):
             branches = writer.get(keyword)
             if is_list(branches):
-                other_fields = {
+                rest = {
                     name: value
                     for name, value in writer.items()
                     if name not in {keyword, "unevaluatedItems", "unevaluatedProperties"}
                 }
+                other_fields = JsonPart(rest, writer.draft)
                 if self.fits(reader, other_fields, path):
                     return []
                 narrowed_branches = [
@@ -212,27 +220,31 @@ class _Comparison:
         is_vague = bool(_NARROWING_RULES & writer.keys())
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
-    def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
+    def _branch_with_rest(self, rest: JsonPart, branch: Any) -> Any:
         """Return a schema that allows each value that an alternative and the rest allow.
 
         Where both have rules that depend on each other, those of the alternative are left out.
         """
-        branch, _ = self._writers.follow_references(branch)
-        if not is_object(branch):
-            return rest if branch is True else branch
+        target, broken_reference = self._writers.follow_references(branch)
+        if target is True:
+            return rest
+        if broken_reference is not None or not isinstance(target, JsonPart):
+            return branch
+        if not rest.keys() - NOT_RULES:
+            return target
+        if target.draft is not rest.draft:
+            return JsonPart({**rest, "allOf": [target, *rest.get("allOf", ())]}, rest.draft)
         replaced_rules = {
             name for names in _DEPENDENT_RULES if names & rest.keys() for name in names
         }
-        kept_rules = {name: rule for name, rule in branch.items() if name not in replaced_rules}
-        return {**kept_rules, **rest}
+        kept_rules = {name: rule for name, rule in target.items() if name not in replaced_rules}
+        return JsonPart({**kept_rules, **rest}, rest.draft)
 
-    def _rules(
-        self, reader: dict[str, Any], writer: dict[str, Any], path: str
-    ) -> Iterator[Incompatibility]:
+    def _rules(self, reader: JsonPart, writer: JsonPart, path: str) -> Iterator[Incompatibility]:
         """Yield the rules of the reader's part that values of the writer's part may break."""
         types = _types(writer)
         for keyword in sorted((_DEPENDENT_KEYWORDS | _EQUAL_RULES) & reader.keys()):
-            if keyword in _DEPENDENT_KEYWORDS or not _is_same(reader[keyword], writer.get(keyword)):
+            if keyword in _DEPENDENT_KEYWORDS or not _is_same_rule(keyword, reader, writer):
                 yield _uncheckable_change(path, f"the rule {keyword!r}")
         extra_types = types - _declared_types(reader)
         if extra_types:
@@ -242,6 +254,17 @@ class _Comparison:
                 f"The writer may write values of the type {names},"
                 " which the reader does not accept.",
             )
+        if (
+            "integer" in types
+            and "number" not in extra_types
+            and reader.refuses_whole_floats
+            and not writer.refuses_whole_floats
+        ):
+            problem = (
+                "In draft 4, the reader's integers do not include numbers such as 1.0, which the"
+                " writer may write."
+            )
+            yield Incompatibility(path, problem)
         yield from _values(reader, writer, path)
         yield from self._parts(reader, writer, path)
         if types & {"integer", "number"}:
@@ -254,14 +277,12 @@ class _Comparison:
         if "object" in types:
             yield from self._properties(reader, writer, path)
 
-    def _parts(
-        self, reader: dict[str, Any], writer: dict[str, Any], path: str
-    ) -> Iterator[Incompatibility]:
+    def _parts(self, reader: JsonPart, writer: JsonPart, path: str) -> Iterator[Incompatibility]:
         for part in reader.get("allOf", ()):
             yield from self.compare(part, writer, path)
         for keyword in ("anyOf", "oneOf"):
             branches = reader.get(keyword)
-            if not is_list(branches) or _is_same(branches, writer.get(keyword)):
+            if not is_list(branches) or _is_same_rule(keyword, reader, writer):
                 continue
             is_clear = keyword == "anyOf" or self._differ_in_type(branches)
             if not is_clear or not any(self.fits(branch, writer, path) for branch in branches):
@@ -285,13 +306,17 @@ class _Comparison:
             yield Incompatibility(
                 path, "The reader does not allow duplicate items, but the writer does."
             )
-        items, written_schema = reader.get("items", True), writer.get("items", True)
-        if is_list(items) or is_list(written_schema) or "prefixItems" in writer:
-            if items is not True:
-                yield _uncheckable_change(path, "the rule 'items' of a list")
-            return
-        if writer.get("maxItems", 1) != 0:
-            yield from self.compare(items, written_schema, f"{path}[]")
+        first_parts, first_written = reader.get("prefixItems", []), writer.get("prefixItems", [])
+        other_items, other_written = reader.get("items", True), writer.get("items", True)
+        most, first_count = writer.get("maxItems", inf), max(len(first_parts), len(first_written))
+        for number in range(first_count):
+            part = first_parts[number] if number < len(first_parts) else other_items
+            written_part = first_written[number] if number < len(first_written) else other_written
+            if number >= most or written_part is False:
+                return
+            yield from self.compare(part, written_part, f"{path}[{number}]")
+        if first_count < most:
+            yield from self.compare(other_items, other_written, f"{path}[]")
 
     def _properties(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
@@ -391,12 +416,10 @@ def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
 def _bounds(
     part: dict[str, Any], inclusive: str, exclusive: str, no_bound: float, sign: int
 ) -> list[tuple[float, int]]:
-    plain_bound, excluded_bound = part.get(inclusive, no_bound), part.get(exclusive, no_bound)
-    if isinstance(
-        excluded_bound, bool
-    ):  # In draft 4, a boolean says that the other bound is exclusive.
-        return [(plain_bound, sign if excluded_bound else 0)]
-    return [(plain_bound, 0), (excluded_bound, sign if exclusive in part else 0)]
+    return [
+        (part.get(inclusive, no_bound), 0),
+        (part.get(exclusive, no_bound), sign if exclusive in part else 0),
+    ]
 
 
 def _size(
@@ -412,8 +435,14 @@ def _size(
         )
 
 
+def _is_same_rule(keyword: str, part: JsonPart, other: JsonPart) -> bool:
+    """Return whether a rule of one part is equal in the other, and means the same there."""
+    is_one_draft = part.draft is other.draft or keyword in _RULES_WITHOUT_PARTS
+    return is_one_draft and _is_same(part.get(keyword), other.get(keyword))
+
+
 def _is_same(part: Any, other: Any) -> bool:
-    """Return whether two schema parts are equal and mean the same in both schemas."""
+    """Return whether two schema parts are equal and have no references to different parts."""
     return _canonical(part) == _canonical(other) and not _has_reference(part)
 
 
