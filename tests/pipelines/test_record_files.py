@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import os
+import sys
+from contextlib import suppress
+from itertools import count
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,7 @@ from moorage.wiring.store_urls import aopen_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import FrameType
 
     from moorage import SourceRecord
 
@@ -86,6 +91,66 @@ def test_replaced_file_is_read_to_its_end(tmp_path: Path) -> None:
     _append(path, "5\n")
     assert [b"2", b"3", b"4", b"5"] == _payloads(_all_records(file, first.offset))
     assert [b"5"] == _payloads(_all_records(file))
+
+
+def _rotate(path: Path) -> None:
+    """Rotate the file and its predecessors, and write a record to a new file."""
+    for number in (2, 1):
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}.{number}").rename(f"{path}.{number + 1}")
+    path.rename(f"{path}.1")
+    _append(path, "new\n")
+
+
+def _read_with_rotation(file: RecordFile, path: Path, position: Any, line: int) -> Any:
+    """Read the next records, and rotate the files before the n-th line that the source runs.
+
+    Return the records, and True if the files were rotated.
+    """
+    source = inspect.getfile(RecordFile)
+    lines = iter(range(line))
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != source or is_rotated:
+            return None
+        if event == "line" and next(lines, None) is None:
+            is_rotated.append(True)
+            _rotate(path)
+        return trace
+
+    is_rotated: list[bool] = []
+    previous_trace = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return file.after(position), bool(is_rotated)
+    finally:
+        sys.settrace(previous_trace)
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 2])
+def test_file_that_is_rotated_while_it_is_read_loses_no_record(
+    tmp_path: Path, rotations: int
+) -> None:
+    """If files are rotated at any moment of a read, each record is read once, in order."""
+    for line in count():
+        folder = tmp_path / str(line)
+        folder.mkdir()
+        path = folder / "orders.jsonl"
+        file = RecordFile(path, size=4)
+        _append(path, "1\n2\n")
+        [first, *_] = file.after(None) or []
+        expected = [b"2"]
+        for _ in range(rotations):
+            _rotate(path)
+            expected.append(b"new")
+
+        records, is_rotated = _read_with_rotation(file, path, first.offset, line)
+        last = records[-1].offset if records else first.offset
+        result = _payloads(records) + _payloads(_all_records(file, last))
+
+        assert [*expected, *[b"new"] * is_rotated] == result
+        if not is_rotated:
+            return
 
 
 def test_lost_file_is_an_error(tmp_path: Path) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 from zlib import crc32
 
 from moorage.domain.pipelines.records import SourceRecord
@@ -14,8 +18,7 @@ from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import ConfigurationError, InvalidData, LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from typing import Literal, TypeAlias
 
     from moorage.domain.pipelines.records import Offset
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 _FIELD: Final = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|[\r\n]*\Z)')
 """A field of a CSV row, quoted or not, and the comma or end of the row after it."""
+
+_MOST_ATTEMPTS: Final = 10
+"""The number of times that files are looked for while another program renames them."""
 
 _LONGEST_END: Final = 4_096
 """The bytes at the end of a record that identify it in the file."""
@@ -53,14 +59,26 @@ class _Position(NamedTuple):
         end = record[-_LONGEST_END:]
         return self._replace(offset=offset, end=f"{len(end)}-{crc32(end):08x}")
 
-    def is_in(self, path: Path) -> bool:
-        """Return whether a file still has the same bytes before the position."""
+    def is_in(self, file: BinaryIO) -> bool:
+        """Return whether an open file still has the same bytes before the position."""
         size, _, checksum = self.end.partition("-")
-        with path.open("rb") as file:
-            if file.seek(0, io.SEEK_END) < self.offset:
-                return False
-            file.seek(self.offset - int(size or 0))
-            return not checksum or f"{crc32(file.read(int(size))):08x}" == checksum
+        if file.seek(0, io.SEEK_END) < self.offset:
+            return False
+        file.seek(self.offset - int(size or 0))
+        return not checksum or f"{crc32(file.read(int(size))):08x}" == checksum
+
+
+class _ListedFile(NamedTuple):
+    """A file and the facts about it when the folder was listed."""
+
+    path: Path
+    id: str
+    size: int
+    changed_at: int
+
+
+class _RenamedFileError(Exception):
+    """Raised when files are renamed while they are being found, so that they must be found anew."""
 
 
 @with_careful_constructor
@@ -113,69 +131,88 @@ class RecordFile:
             ) from None
 
     def _records_after(self, position: Offset | None) -> list[SourceRecord] | None:
+        for _ in range(_MOST_ATTEMPTS):
+            with suppress(_RenamedFileError):
+                return self._next_records(position)
+        raise StorageUnavailable(
+            f"The file {self._path.name} was replaced again and again while it was read.",
+            remedy="Check the program that rotates the file.",
+        )
+
+    def _next_records(self, position: Offset | None) -> list[SourceRecord] | None:
+        end = None if self._is_complete else []
         try:
-            current = _file_id(self._path)
+            current = self._path.open("rb")
         except FileNotFoundError:
             if self._is_complete or position is not None:
                 raise
             return []
-        place = _Position(0, 0, current) if position is None else _read_position(position)
-        path = self._path if place.file == current else self._renamed(place)
-        while True:
-            if not place.is_in(path):
-                place = _Position(place.generation + 1, 0, place.file)
-            successor = self._successor(path, place.file)
-            is_ended = self._is_complete if successor is None else successor.stat().st_size > 0
-            records = self._read(path, place, is_ended=is_ended)
-            if records:
-                return records
-            if successor is None or not is_ended:
-                return None if self._is_complete else []
-            path = successor
-            place = _Position(place.generation + 1, 0, _file_id(path))
+        # From here on, a file is known by what is open, because its path may lead to another one.
+        with current:
+            current_id = _file_id(os.fstat(current.fileno()))
+            place = _Position(0, 0, current_id) if position is None else _read_position(position)
+            if place.file == current_id:
+                place = _checked_position(place, current)
+                return self._read(current, place, is_ended=self._is_complete) or end
+        files = self._files()
+        ids = [file.id for file in files]
+        if place.file not in ids:
+            raise LocalFailure(
+                f"The file {self._path.name} was replaced, and the previous file was deleted or"
+                " renamed.",
+                remedy=f"Rename the previous file so that its name begins with {self._path.name},"
+                " or set a new name for the source to begin with the current file.",
+            )
+        unread_files = files[ids.index(place.file) :]
+        for listed, successor in zip_longest(unread_files, unread_files[1:]):
+            if listed.id != place.file:
+                place = _Position(place.generation + 1, 0, listed.id)
+            is_ended = self._is_complete if successor is None else successor.size > 0
+            with _opened(listed) as file:
+                place = _checked_position(place, file)
+                records = self._read(file, place, is_ended=is_ended)
+            if records or not is_ended:
+                return records or end
+        return end
 
-    def _renamed(self, place: _Position) -> Path:
-        for path in self._files():
-            if _file_id(path) == place.file:
-                return path
-        raise LocalFailure(
-            f"The file {self._path.name} was replaced, and the previous file was deleted or"
-            " renamed.",
-            remedy=f"Rename the previous file so that its name begins with {self._path.name},"
-            " or set a new name for the source to begin with the current file.",
-        )
+    def _files(self) -> list[_ListedFile]:
+        """Return the file and its rotated predecessors, oldest first.
 
-    def _files(self) -> list[Path]:
-        """Return the file and its rotated predecessors, oldest first."""
-        other_files = [
+        Raises:
+            _RenamedFileError: a file was renamed meanwhile.
+        """
+        files = self._listed_files()
+        # A listing in which a file is renamed may lack it, so that its records would be lost.
+        if [file[:2] for file in files] != [file[:2] for file in self._listed_files()]:
+            raise _RenamedFileError
+        return files
+
+    def _listed_files(self) -> list[_ListedFile]:
+        other_paths = [
             path
             for path in self._path.parent.iterdir()
             if path.name.startswith(self._path.name) and path != self._path
         ]
-        return [*sorted(other_files, key=lambda path: path.stat().st_mtime_ns), self._path]
+        try:
+            *other_files, current = [_listed(path) for path in (*other_paths, self._path)]
+        except FileNotFoundError:
+            raise _RenamedFileError from None
+        return [*sorted(other_files, key=attrgetter("changed_at")), current]
 
-    def _successor(self, path: Path, file: str) -> Path | None:
-        """Return the file that replaced a rotated one; None for the current file."""
-        if path == self._path:
-            return None
-        files = self._files()
-        return files[[_file_id(other) for other in files].index(file) + 1]
-
-    def _read(self, path: Path, place: _Position, *, is_ended: bool) -> list[SourceRecord]:
-        with path.open("rb") as file:
-            columns: list[str] = []
-            if self._is_csv:
-                header = self._complete_part(file, 0, is_ended=is_ended)
-                first = next(self._record_lines(header), b"")
-                if not first:
-                    return []
-                columns = self._columns(first)
-                place = place._replace(offset=max(place.offset, len(first)))
-            while data := self._complete_part(file, place.offset, is_ended=is_ended):
-                records = self._records(data, columns, place)
-                if records:
-                    return records
-                place = place._replace(offset=place.offset + len(data))
+    def _read(self, file: BinaryIO, place: _Position, *, is_ended: bool) -> list[SourceRecord]:
+        columns: list[str] = []
+        if self._is_csv:
+            header = self._complete_part(file, 0, is_ended=is_ended)
+            first = next(self._record_lines(header), b"")
+            if not first:
+                return []
+            columns = self._columns(first)
+            place = place._replace(offset=max(place.offset, len(first)))
+        while data := self._complete_part(file, place.offset, is_ended=is_ended):
+            records = self._records(data, columns, place)
+            if records:
+                return records
+            place = place._replace(offset=place.offset + len(data))
         return []
 
     def _records(self, data: bytes, columns: list[str], place: _Position) -> list[SourceRecord]:
@@ -291,10 +328,37 @@ def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
     return SourceRecord.of_json(dict(zip(columns, rows[0], strict=True)), offset=offset)
 
 
-def _file_id(path: Path) -> str:
+def _file_id(status: os.stat_result) -> str:
     # Only the inode number: all files are in one folder, and its device number may change at a
     # reboot.
-    return str(path.stat().st_ino)
+    return str(status.st_ino)
+
+
+def _listed(path: Path) -> _ListedFile:
+    status = path.stat()
+    return _ListedFile(path, _file_id(status), status.st_size, status.st_mtime_ns)
+
+
+@contextmanager
+def _opened(listed: _ListedFile) -> Generator[BinaryIO]:
+    """Open a listed file.
+
+    Raises:
+        _RenamedFileError: its path leads to another file, or to none.
+    """
+    try:
+        file = listed.path.open("rb")
+    except FileNotFoundError:
+        raise _RenamedFileError from None
+    with file:
+        if _file_id(os.fstat(file.fileno())) != listed.id:
+            raise _RenamedFileError
+        yield file
+
+
+def _checked_position(place: _Position, file: BinaryIO) -> _Position:
+    """Return a position, or the beginning of its file if the file was emptied or overwritten."""
+    return place if place.is_in(file) else _Position(place.generation + 1, 0, place.file)
 
 
 def _read_position(position: Offset) -> _Position:
