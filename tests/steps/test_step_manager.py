@@ -100,6 +100,30 @@ def test_connector_of_replaced_factory_is_closed_with_the_others() -> None:
     assert [first_platform, second_platform] == closed_platforms
 
 
+def test_factory_that_is_registered_meanwhile_makes_the_connector() -> None:
+    """If a factory is registered while an earlier one makes a connector, the later one is used."""
+    closed_platforms: list[object] = []
+
+    class ClosingPlatform(MockPlatform):
+        def close(self) -> None:
+            closed_platforms.append(self)
+
+    first_platform, second_platform = ClosingPlatform(), ClosingPlatform()
+    manager = ConnectorManager([Service("steps")])
+    second = StepConnector(second_platform, manager)
+
+    with StepManager(manager) as steps:
+
+        def slow_factory() -> MockPlatform:
+            steps.register("my-cluster", lambda: second)
+            return first_platform
+
+        steps.register("my-cluster", slow_factory)
+        assert second is steps.get("my-cluster")
+        assert second is steps.get("my-cluster")
+    assert [first_platform, second_platform] == closed_platforms
+
+
 def test_step_without_a_type_runs_on_the_platform_of_its_image() -> None:
     """A step without a type runs on the only platform; if there are several, its image decides."""
     steps = managed_steps()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -101,18 +100,21 @@ class StepManager(Uncopyable):
         with self._lock.current:
             creation_lock = self._making.setdefault(connector_type, ForkSafeLock())
         with creation_lock.current:
-            with self._lock.current:
-                connector = self._connectors.get(connector_type)
-                if connector is not None:
-                    self._statistics.hits += 1
-                    return connector
-                load_installed = partial(self._installed, connector_type)
-                factory = self._factories.get(connector_type, load_installed)
-            connector = factory()
-            with self._lock.current:
-                self._connectors[connector_type] = connector
-                self._statistics.made += 1
-        return connector
+            while True:
+                with self._lock.current:
+                    connector = self._connectors.get(connector_type)
+                    if connector is not None:
+                        self._statistics.hits += 1
+                        return connector
+                    factory = self._factories.get(connector_type)
+                connector = self._installed(connector_type) if factory is None else factory()
+                with self._lock.current:
+                    self._statistics.made += 1
+                    if self._factories.get(connector_type) is factory:
+                        self._connectors[connector_type] = connector
+                        return connector
+                    # Another factory was registered while this one made its connector.
+                    self._replaced_connectors.append(connector)
 
     def define(self, step: Step) -> None:
         """Add a step that `run` finds by its name, in place of an earlier step of that name."""
