@@ -221,6 +221,33 @@ async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -
     assert ["dead.jsonl"] == _names_in(tmp_path)
 
 
+async def test_letters_in_flight_can_be_committed_after_the_source_is_opened_again(
+    tmp_path: Path,
+) -> None:
+    """If a source is opened again, its letters in flight stay its own, and no letter is repeated."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    for record in make_records(3, keys=1):
+        await file.add(letter(record))
+
+    async def ignore_revoked(_: object) -> None:
+        """Do nothing: this test revokes no records."""
+
+    source = DeadLetterSource(file)
+    await source.open(ignore_revoked)
+    limits = PollLimits(1, 1, 0.0)
+    records = [*(await source.poll(limits) or [])]
+    await source.open(ignore_revoked)
+    with pytest.raises(LocalFailure, match="is replaying dead letters"):
+        file.drop([])
+    await source.commit(records)
+    while more_records := await source.poll(limits):
+        records += more_records
+    await source.close()
+
+    assert 3 == len({record.payload for record in records}) == len(records)
+    assert 2 == len(file.letters())
+
+
 async def test_commit_does_not_rewrite_the_file(tmp_path: Path) -> None:
     """However many letters are replayed, the file is rewritten once, at the end of the replay."""
     path = tmp_path / "dead.jsonl"

@@ -253,15 +253,19 @@ class DeadLetterSource:
         self._records: list[SinkRecord] = []
         self._ids: dict[int, str] = {}
         self._replay = ExitStack()
+        self._is_open = False
 
     async def open(self, _: Revocation, /) -> None:
-        """Read the dead letters from the file.
+        """Read the dead letters from the file, unless the source is open already.
 
         Raises:
             LocalFailure: another source is replaying letters of the file.
         """
-        await self.close()
+        if self._is_open:
+            # The letters in flight can still be committed, and the others are still to be read.
+            return
         self._journal = self._replay.enter_context(self._file.replaying())
+        self._is_open = True
         letters = [
             (name, letter.record)
             for name, letter in self._file.letters()
@@ -300,4 +304,5 @@ class DeadLetterSource:
 
     async def close(self) -> None:
         """Remove the processed letters, and allow other sources to replay the remaining letters."""
+        self._is_open = False
         await to_thread(self._replay.close)
