@@ -28,6 +28,7 @@ from moorage import (
     PaymentDeclined,
     Request,
     Response,
+    StorageUnavailable,
     VendorFailed,
     VendorRejected,
 )
@@ -463,6 +464,41 @@ def test_cached_tokens_that_another_process_renewed_are_not_renewed_again() -> N
     ):
         assert one.bank().accounts(ref) == other.bank().accounts(ref)
 
+    assert 1 == refresh_count(sandbox)
+
+
+class _InterruptedStore(MemoryCredentialProvider):
+    """A store of credentials whose next write is interrupted."""
+
+    interruption: BaseException | None = None
+
+    def rotate(
+        self, service: str, tenant: str | None, credentials: Credentials | OAuthCredentials
+    ) -> None:
+        """Store credentials, or raise the interruption once."""
+        if self.interruption is not None:
+            interruption, self.interruption = self.interruption, None
+            raise interruption
+        super().rotate(service, tenant, credentials)
+
+
+@pytest.mark.parametrize(
+    "interruption", [KeyboardInterrupt(), StorageUnavailable("The store is down.")], ids=repr
+)
+def test_new_token_is_stored_later_if_its_caller_was_interrupted(
+    interruption: BaseException,
+) -> None:
+    """If storing a new token is interrupted, the next renewal stores it and requests no other."""
+    sandbox, store = OpenBankingUkSandbox(), _InterruptedStore()
+    sandbox.lifetime = 1
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.lifetime = 3_600
+    store.interruption = interruption
+    with pytest.raises(type(interruption)):
+        bank.accounts(ref)
+
+    assert 2 == len(bank.accounts(ref))
     assert 1 == refresh_count(sandbox)
 
 

@@ -7,7 +7,9 @@ Laws:
 2. A new token is stored before the claim is settled. A caller whose cached token is older than that
    reads the store, and does not send the refresh token again.
 3. The claim is renewed while its holder lives. If the renewal fails or its holder dies, the next
-   caller renews the token.
+   caller renews the token. A caller that has lost its claim does not send the refresh token.
+4. A new token that could not be stored, because its caller was cancelled or the store failed, stays
+   in this process. The next renewal of the process stores it, and requests no other.
 """
 
 from __future__ import annotations
@@ -76,7 +78,12 @@ async def renewed_credentials(
         verdict, fence, wait, _ = await core.execute(claim, time_left)
         if verdict is Verdict.RUN:
             held = HeldClaim(key, fence, ttl=_REMEMBERED, until=started_at + lease * 1000)
-            return await _renewed_under_claim(core, wire, consent, stale, renew, held=held)
+            is_over, credentials = await _renewed_under_claim(
+                core, wire, consent, stale, renew, held=held, seconds_left=seconds_left
+            )
+            if is_over:
+                return credentials
+            continue
         if verdict is Verdict.REPLAY:
             name = consent_name(wire.account, consent)
             stored: Credentials | OAuthCredentials = await core.refresh_credentials(
@@ -97,18 +104,30 @@ async def _renewed_under_claim(
     renew: Callable[[], Awaitable[OAuthCredentials]],
     *,
     held: HeldClaim,
-) -> Credentials | OAuthCredentials | None:
-    """Return the credentials stored meanwhile, or request and store new ones."""
+    seconds_left: Callable[[], float | None],
+) -> tuple[bool, Credentials | OAuthCredentials | None]:
+    """Return the credentials stored meanwhile, or request and store new ones.
+
+    The first value is False if the claim was lost before the refresh token was sent.
+    """
     settlement = release_claim(held.key, held.fence, ttl=held.ttl)
+    token_owner = consent_name(wire.account, consent), wire.tenant
     core.renewals.keep(held)
     try:
         stored = await wire.consent_credentials(consent)
         if stored != stale:
-            return stored
-        new = await renew()
+            core.unstored_tokens.pop(token_owner, None)
+            return True, stored
+        replaced, new = core.unstored_tokens.get(token_owner, (None, None))
+        if new is None or replaced != stale:
+            if not await core.renewals.holds(held, seconds_left()):
+                return False, None
+            new = await renew()
+            core.unstored_tokens[token_owner] = stale, new
         await wire.store_consent_credentials(consent, new)
+        core.unstored_tokens.pop(token_owner, None)
         settlement = store_answer(held.key, held.fence, None, ttl=held.ttl)
-        return new
+        return True, new
     finally:
         core.renewals.stop_renewing(held)
         core.post(settlement)

@@ -18,7 +18,7 @@ from moorage.services.core.renewal import NoRenewals
 from moorage.services.core.waiting import Waiters
 
 if TYPE_CHECKING:
-    from moorage.domain.auth.methods import Credentials
+    from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.auth.sent_values import SecretLearner
     from moorage.domain.connectors.pool_statistics import PoolSource
     from moorage.domain.http.requests import Request, Response, Timeouts
@@ -93,7 +93,9 @@ class Core:
     cannot decide immediately whether a slot is free. `settle` receives the result of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
         independent copy of a user's value. `cache` stores HTTP responses. `store_credentials`
-    stores the credentials of a consent; None if the credential provider cannot store any. `nonces`
+    stores the credentials of a consent; None if the credential provider cannot store any.
+    `unstored_tokens` are new tokens of consents that could not be stored yet, each with the token
+    that it replaces, by the name and the tenant of the consent. `nonces`
     are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
     token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
@@ -139,6 +141,9 @@ class Core:
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
     store_credentials: Callable[[str, str | None, Any], Flow[None]] | None = None
+    unstored_tokens: dict[tuple[str, str | None], tuple[OAuthCredentials, OAuthCredentials]] = (
+        Factory(dict)
+    )
     negotiate: Callable[[str], Flow[bytes]]
     settle: Callable[[Any], Flow[Any]]
     within: Callable[[Awaitable[Any], float], Flow[Any]]
