@@ -144,10 +144,12 @@ class MemorySource:
         if not self._waiting:
             if not self._is_endless:
                 return None
-            self._more.clear()
             try:
                 async with asyncio.timeout(limits.wait):
-                    await self._more.wait()
+                    # A release or a revocation may wake the poll although nothing is left to read.
+                    while not self._waiting:
+                        self._more.clear()
+                        await self._more.wait()
             except TimeoutError:
                 return []
         records: list[SinkRecord] = []
