@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from threading import Thread
+from threading import enumerate as all_threads
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -355,6 +358,30 @@ def test_stream_read_to_its_end_without_with_block_returns_its_connection(
     answers = harness.run(read(stream)) if harness.is_async else list(stream)
     assert count == len(answers)
     assert 0 == harness.connector.statistics().active
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_dropped_stream_returns_its_connection(harness: Harness, *, is_closed: bool) -> None:
+    """A stream that a program drops before its end is ended, also if the connector is closed."""
+    stream = harness.perform(harness.connector.stream(COUNT, {"answers": 1_000}))
+    if is_closed:
+        harness.run(harness.connector.close())
+    assert 1 == harness.connector.statistics().active
+    del stream
+    gc.collect()
+
+    def is_returned() -> bool:
+        if harness.is_async:
+            harness.run(asyncio.sleep(0))
+        return harness.connector.statistics().active == 0
+
+    def stream_threads() -> list[Thread]:
+        return [thread for thread in all_threads() if thread.name == "moorage-grpc-stream"]
+
+    wait_until(is_returned, "the end of the stream")
+    wait_until(lambda: not stream_threads(), "the end of its thread")
+    if is_closed:
+        wait_until(lambda: harness.connector.connectivity == "idle", "a closed connection")
 
 
 def test_server_that_reports_not_serving_is_unavailable(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
 
 import grpc
 import grpc.aio
@@ -14,13 +16,17 @@ from moorage.adapters.grpc._requests import interrupted_requests_error
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 library: Final = grpc.aio
 EndOfStream: Final = StopAsyncIteration
 ITERATORS: Final = (AsyncIterator, Iterator)
 BROKEN_OFF: Final = (grpc.RpcError, asyncio.CancelledError, TimeoutError)
 """The exceptions of a call that ended before its time."""
+
+
+_leaving: Final[set[asyncio.Future[None]]] = set()
+"""The tasks that end dropped streams; the event loop itself keeps only weak references."""
 
 
 class Scope:
@@ -172,6 +178,38 @@ class Messages:
     def close(self) -> None:
         """End the gRPC call."""
         self._call.cancel()
+
+
+def end_when_dropped(
+    stream: object, messages: Messages, leave: Callable[[], Coroutine[Any, Any, None]]
+) -> finalize[..., Any]:
+    """Return a finaliser that ends the call of a stream which is collected before its end.
+
+    Args:
+        stream: the stream.
+        messages: its messages.
+        leave: tells the connector that the call has ended.
+    """
+    finaliser = finalize(stream, _end_in_loop, asyncio.get_running_loop(), messages, leave)
+    finaliser.atexit = False
+    return finaliser
+
+
+def _end_in_loop(
+    loop: asyncio.AbstractEventLoop,
+    messages: Messages,
+    leave: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    # Python collects objects in any thread; the call belongs to its event loop.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_end, messages, leave)
+
+
+def _end(messages: Messages, leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    messages.close()
+    task = asyncio.ensure_future(leave())
+    _leaving.add(task)
+    task.add_done_callback(_leaving.discard)
 
 
 async def with_metadata(

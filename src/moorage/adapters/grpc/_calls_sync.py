@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from math import inf
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
 
 import grpc
 
@@ -154,7 +156,8 @@ class Messages:
 
     def __init__(self, call: Any) -> None:
         self._call = call
-        self._ended = Event()
+        # A finaliser may put an item at any moment, even while this thread puts one.
+        self._ends: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._until = inf
         self._is_overdue = False
         self._patience: float | None = None
@@ -183,21 +186,48 @@ class Messages:
             self._until = inf
             if is_over:
                 # Otherwise the thread would outlive a stream that was read to its end.
-                self._ended.set()
+                self._ends.put(None)
         return message
 
     def close(self) -> None:
         """End the gRPC call."""
-        self._ended.set()
+        self._ends.put(None)
         self._call.cancel()
+
+    def drop(self, leave: Callable[[], object]) -> None:
+        """Make the thread end the gRPC call and then call `leave`."""
+        self._ends.put(leave)
 
     def _watch(self) -> None:
         patience = self._patience or 0.0
-        while not self._ended.wait(max(0.0, min(patience, self._until - monotonic()))):
-            if self._until <= monotonic():
-                self._is_overdue = True
-                self._call.cancel()
+        while True:
+            try:
+                leave = self._ends.get(timeout=max(0.0, min(patience, self._until - monotonic())))
+            except Empty:
+                if self._until <= monotonic():
+                    self._is_overdue = True
+                    self._call.cancel()
+                    return
+            else:
+                if leave is not None:
+                    self._call.cancel()
+                    leave()
                 return
+
+
+def end_when_dropped(
+    stream: object, messages: Messages, leave: Callable[[], object]
+) -> finalize[..., Any]:
+    """Return a finaliser that ends the call of a stream which is collected before its end.
+
+    Args:
+        stream: the stream.
+        messages: its messages.
+        leave: tells the connector that the call has ended.
+    """
+    finaliser = finalize(stream, messages.drop, leave)
+    finaliser.atexit = False
+    return finaliser
 
 
 def with_metadata(send: Any, request: Any, timeout: float, metadata: Any) -> tuple[bytes, Any, Any]:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from moorage.adapters.grpc import _calls_sync as calls
 from moorage.adapters.grpc._calls_sync import BROKEN_OFF, EndOfStream, is_cancelled
 from moorage.adapters.grpc._error_conversion import answer_of, call_error_of
 from moorage.adapters.grpc._requests import interrupted_requests_error
@@ -23,7 +25,8 @@ A = TypeVar("A")
 class GrpcStream(Generic[A]):
     """The responses of a call: an iterator, and a context manager that ends the call.
 
-    The protections of the service applied until the first answer.
+    The protections of the service applied until the first answer. A stream that the program drops
+    without ending it ends when Python collects it.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class GrpcStream(Generic[A]):
         self._patience = 0.0
         self._first: list[A] = []
         self._is_ended = False
+        leave = partial(connector.leave, holder)
+        self._dropping = calls.end_when_dropped(self, messages, leave)
 
     def begin(self, patience: float) -> None:
         """Wait for the first response, or for the end of an empty stream."""
@@ -51,6 +56,7 @@ class GrpcStream(Generic[A]):
         except EndOfStream:
             self.close()
         except BaseException:
+            self._dropping.detach()
             self._messages.close()
             raise
 
@@ -81,6 +87,7 @@ class GrpcStream(Generic[A]):
     def close(self) -> None:
         """End the gRPC call."""
         self._is_ended = True
+        self._dropping.detach()
         self._first.clear()
         self._messages.close()
         self._connector.leave(self._holder)
