@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -399,6 +400,27 @@ def test_each_worker_is_listed_with_its_own_state() -> None:
     assert ({"first": "failed", "second": "running"}, 0) == (states, status.code)
     command("stream", "pause", "shop", "--reason", "move")
     assert 2 == command("stream", "status").out.count("paused")
+
+
+@pytest.mark.parametrize(
+    "state, shown_workers",
+    [("running", ["new"]), ("stopped", ["new", "failed", "lost"])],
+)
+def test_worker_that_ended_long_ago_is_left_out_while_another_runs(
+    state: str, shown_workers: list[str]
+) -> None:
+    """A failure of a worker that ended long ago is shown only while no worker runs."""
+    storage, key = open_storage("sqlite:///state.db"), control_key("shop")
+    states: Any = (None,)
+    long_ago = int((time.time() - 3_600) * 1e6)
+    for name, old_state in (("lost", "running"), ("failed", "failed")):
+        long_ago += 1_000_000
+        states, _ = ReportWorker(key, name, {"state": old_state}).apply(states, long_ago)
+    storage.execute(StorePipelineState(key, states[0]))
+    storage.execute(ReportWorker(key, "new", {"state": state}))
+    storage.close()
+    assert shown_workers == [row["worker"] for row in workers("shop")]
+    assert 0 == command("stream", "status").code
 
 
 def test_worker_that_stopped_reporting_is_silent() -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _SILENT_SECONDS: Final = 30.0
 """Seconds after the last report of a running worker, when it is presumed dead."""
 
+_SHOWN_SECONDS: Final = 600.0
+"""Seconds for which a worker that has ended is shown, while another worker runs."""
+
 _END_STATES: Final = frozenset({PipelineState.STOPPED.value, PipelineState.FAILED.value})
 _NUMBERS: Final = ("received", "processed", "dead_letters", "retried", "records_in_flight")
 _CURRENT_NUMBERS: Final = (*_NUMBERS, "lag")
@@ -86,7 +89,8 @@ def status(*names: str, context: Context) -> CommandResult:
     """Show the state and the numbers of pipelines; exit with 1 if one needs a person.
 
     The workers report to the store of the configuration. A pipeline needs a person if it failed,
-    or if none of its workers has reported for half a minute although the last has not ended.
+    or if none of its workers has reported for half a minute although the last has not ended. While
+    a worker runs, those that ended more than ten minutes ago are left out.
 
     Args:
         names: the pipelines; by default all of them.
@@ -254,7 +258,7 @@ def _row(name: str, current: PipelineStatus) -> dict[str, Any]:
                 "silent": _is_silent(report),
                 **report.fields,
             }
-            for report in current.workers
+            for report in _shown_workers(current.workers)
         ],
     }
 
@@ -278,6 +282,20 @@ def _state(current: PipelineStatus) -> str:
         return "never run"
     last_report = current.workers[0]
     return "silent" if _is_silent(last_report) else str(last_report.fields["state"])
+
+
+def _shown_workers(reports: Sequence[WorkerReport]) -> list[WorkerReport]:
+    """Return the reports to show: all, or without those of workers that ended long ago."""
+    is_active = any(map(_is_active, reports))
+    return [
+        report
+        for report in reports
+        if not is_active or _is_active(report) or report.age <= _SHOWN_SECONDS
+    ]
+
+
+def _is_active(report: WorkerReport) -> bool:
+    return not _is_silent(report) and report.fields["state"] not in _END_STATES
 
 
 def _is_silent(report: WorkerReport) -> bool:
