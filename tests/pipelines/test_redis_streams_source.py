@@ -198,6 +198,28 @@ async def test_abandoned_and_released_entries_go_to_other_consumers(
     await second.close()
 
 
+async def test_entries_of_another_consumer_are_neither_extended_nor_released(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """A consumer that was paused for too long does not touch entries that another one has taken."""
+    await publish(private_server, *(Message(str(number)) for number in range(3)))
+    paused, other = source(private_server, consumer="paused"), source(private_server)
+    await paused.open(fail_on_revocation)
+    records = await paused.poll(MANY)
+    taken = [record.offset for record in records[:2]]
+    server.xclaim("orders", "workers", other.consumer, 0, taken, idle=1_000_000)
+
+    await paused.extend(records)
+    await paused.release(records[1:])
+
+    entries = server.xpending_range("orders", "workers", "-", "+", 10)
+    owners = [entry["consumer"].decode() for entry in entries]
+    assert [other.consumer, other.consumer, "paused"] == owners
+    assert [True, True, True] == [entry["time_since_delivered"] >= 60_000 for entry in entries]
+    assert entries[2]["time_since_delivered"] < 1_000_000
+    await paused.close()
+
+
 async def test_abandoned_entry_after_many_open_entries_goes_to_another_consumer(
     private_server: PrivateRedis, server: Any
 ) -> None:

@@ -5,6 +5,7 @@ Laws:
 1. An entry is acknowledged only by `commit`. Until then it is delivered again: to the consumer with
    the same name when it opens, and to any other consumer if nobody has extended it for some time.
 2. A poll uses a connection of its own, so that other commands need not wait for it.
+3. An entry that another consumer has taken over meanwhile is neither extended nor released.
 """
 
 from __future__ import annotations
@@ -57,6 +58,24 @@ _TEMPORARY_ERRORS: Final = (
 
 _FIRST_POSITION: Final = "0-0"
 """The position from which Redis examines unacknowledged entries, and to which it returns."""
+
+_CLAIM_AGAIN: Final = """
+for number = 4, #ARGV do
+    local id = ARGV[number]
+    local owned = redis.pcall('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])
+    if owned.err then return owned end
+    if #owned > 0 then
+        local words = {KEYS[1], ARGV[1], ARGV[2], 0, id, 'IDLE', ARGV[3], 'JUSTID'}
+        local claimed = redis.pcall('XCLAIM', unpack(words))
+        if claimed.err then return claimed end
+    end
+end
+return 0
+"""
+"""A script that sets the idle time of the entries that still belong to a consumer.
+
+XCLAIM alone would take an entry from whichever consumer has it.
+"""
 
 _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
@@ -224,16 +243,16 @@ class RedisStreamsSource:
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
         """Make entries available to other group members immediately."""
-        await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
+        await self._set_idle_time(records, int(self._claim_after * 1000))
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         """Extend the lease of entries, so that no other group member takes them over."""
-        await self._claim_anew(records)
+        await self._set_idle_time(records, 0)
 
-    async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
+    async def _set_idle_time(self, records: Sequence[SinkRecord], milliseconds: int) -> None:
         for stream, ids in _by_stream(records):
-            words = ["XCLAIM", stream, self.group, self.consumer, "0"]
-            await self._request(self._acknowledging_link, words, [*ids, *options, "JUSTID"])
+            words = ["EVAL", _CLAIM_AGAIN, "1", stream, self.group, self.consumer]
+            await self._request(self._acknowledging_link, [*words, str(milliseconds)], ids)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Set the consumer group's position in a stream to just after an entry."""
