@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import Hub, Outbox, Request, WebhookInbox
+from moorage import AsyncWebhookInbox, Hub, Outbox, Request, WebhookInbox
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
-from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
+from moorage.adapters.entries.sqlite import AsyncSqliteInbox, SqliteInbox, SqliteOutbox
 from moorage.cli import main
 from moorage.cli.host import Host
 from moorage.cli.places import opened_store
@@ -27,6 +28,7 @@ from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
 from moorage.testing.sandboxes.base import Lost
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
+from tests.pipelines.webhook_worker import delivery, open_hub
 from tests.support.registered_charge import registered_charge
 from tests.support.waiting import wait_until
 
@@ -268,6 +270,48 @@ def test_module_attribute_names_the_outbox_of_a_program(
         assert refusal["path"] == "--app"
     app_and_store = ("--app", "shop_of_mine:outbox", "--store", "sqlite:///other.db")
     assert run(capsys, "outbox", "list", *app_and_store, code=2)["path"] == "--store"
+
+
+ASYNC_PROGRAM = """
+import asyncio
+import os
+import signal
+
+from moorage import AsyncWebhookInbox
+from moorage.adapters.entries.sqlite import AsyncSqliteInbox
+from tests.pipelines.webhook_worker import open_hub
+
+inbox = AsyncWebhookInbox(open_hub(), AsyncSqliteInbox("calls.db", create=True))
+
+@inbox.on("webhook")
+async def heard(event, entry):
+    assert asyncio.get_running_loop().is_running()
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("options", [["--once"], []], ids=["once", "until a signal"])
+def test_inbox_of_an_asynchronous_program_is_handled(
+    capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """`moorage inbox run` handles the webhooks of an AsyncWebhookInbox in an event loop."""
+    Path("moorage.toml").touch()
+    # Python keeps modules, so each case needs one of its own.
+    module = f"async_shop_{len(options)}"
+    Path(f"{module}.py").write_text(ASYNC_PROGRAM)
+
+    async def receive() -> None:
+        async with open_hub() as hub:
+            inbox = AsyncWebhookInbox(hub, AsyncSqliteInbox("calls.db", create=True))
+            await inbox.receive("stripe", **delivery("evt_1"))
+
+    asyncio.run(receive())
+    app = ["--app", f"{module}:inbox"]
+    assert main(["inbox", "run", *app, *options]) == 0
+    *_, counts = capsys.readouterr().out.splitlines()
+    assert "1 done, 0 later, 0 dead, 0 unknown" == counts
+    refusal = run(capsys, "inbox", "list", *app, code=2)
+    assert "is an AsyncWebhookInbox, but this command needs a WebhookInbox." in refusal["message"]
 
 
 def test_app_has_precedence_over_the_variable(

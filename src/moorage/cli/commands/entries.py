@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,9 +19,15 @@ from moorage.config.importing import import_object
 from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
-from moorage.hub.inbox import EntryQuery, EntryState, HandledWebhooks, WebhookInbox
+from moorage.hub.inbox import (
+    AsyncWebhookInbox,
+    EntryQuery,
+    EntryState,
+    HandledWebhooks,
+    WebhookInbox,
+)
 from moorage.hub.outbox import DeliveredCalls, Outbox
-from moorage.hub.worker import at_times, stopping, work
+from moorage.hub.worker import at_times, awork, stopping, work
 from moorage.wiring.store_urls import open_inbox, open_outbox
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ _SETTLE_INTERVAL: Final = 60.0
 """Seconds between two runs of settling payments."""
 _SETTLE_BATCH: Final = 10
 _COUNTS: Final = ("done", "later", "dead", "unknown")
+_RUNNING: Final = "The worker is running. Press Ctrl-C or send SIGTERM to stop it."
 _COLUMNS: Final = ("id", "target", "operation", "tenant", "state", "attempts", "due", "error")
 
 _OUTBOX_VARIABLE: Final = "MOORAGE_OUTBOX"
@@ -142,23 +150,24 @@ def run_inbox(
     """Handle the webhooks that are due, until SIGTERM or Ctrl-C.
 
     Args:
-        app: the WebhookInbox of your program with your handlers, such as shop.app:inbox.
+        app: the WebhookInbox or AsyncWebhookInbox of your program with your handlers, such as
+            shop.app:inbox.
         once: handle at most `limit` due webhooks, then end.
         pause: seconds to wait when nothing is due.
         limit: the maximum number of webhooks per batch.
         context: the options that all commands share.
     """
-    if app is None and not host_object(context, WebhookInbox):
+    inbox = _app_object(context, app, WebhookInbox, AsyncWebhookInbox)
+    if inbox is None:
         raise ConfigurationError(
             "No handlers are given for the webhooks, so the webhooks would be lost.",
             path="--app",
             remedy="Pass the WebhookInbox of your program that has the handlers, such as"
             " --app shop.app:inbox.",
         )
-    with opened_inbox(context, InboxPlace(app=app)) as inbox:
-        return _process(
-            lambda stop: inbox.handle(limit=limit, stop=stop), context, pause, once=once
-        )
+    if isinstance(inbox, AsyncWebhookInbox):
+        return asyncio.run(_handle_in_loop(inbox, context, pause, limit, once=once))
+    return _process(lambda stop: inbox.handle(limit=limit, stop=stop), context, pause, once=once)
 
 
 def list_outbox(
@@ -320,26 +329,27 @@ def _uses_app(place: OutboxPlace | InboxPlace, variable: str) -> bool:
     )
 
 
-def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
+def _app_object(context: Context, app: str | None, *kinds: type[Any]) -> Any:
     """Return the object that --app names, or else the host's object; None if there is neither."""
     if app is None:
-        return host_object(context, kind)
+        return host_object(context, *kinds)
     import_from_working_folder()
     target = import_object(app, "--app", "Pass a module and a name in it, such as shop.app:outbox")
-    if not isinstance(target, kind):
+    if not isinstance(target, kinds):
+        names = " or ".join(with_article(kind.__name__) for kind in kinds)
         raise ConfigurationError(
             f"The object {app!r} is {with_article(type(target).__name__)}, but this command needs"
-            f" {with_article(kind.__name__)}.",
+            f" {names}.",
             path="--app",
-            remedy=f"Name {with_article(kind.__name__)}.",
+            remedy=f"Name {names}.",
         )
     return target
 
 
-def host_object(context: Context, kind: type[Any]) -> Any:
-    """Return the host program's store of this class, if it has one."""
+def host_object(context: Context, *kinds: type[Any]) -> Any:
+    """Return the host program's store of one of these classes, if it has one."""
     return next(
-        (store for store in context.host_stores().values() if isinstance(store, kind)), None
+        (store for store in context.host_stores().values() if isinstance(store, kinds)), None
     )
 
 
@@ -356,39 +366,76 @@ def _process(
     settle: Callable[[], Sequence[SettledPayment]] | None = None,
 ) -> CommandResult:
     """Settle payments and process entries; return the counts of both."""
-    counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
-    if settle is not None:
-        counts["settled"] = 0
-
-    def print_outcome(outcome: Sized) -> None:
-        if not isinstance(outcome, (HandledWebhooks, DeliveredCalls)):
-            counts["settled"] += len(outcome)
-            return
-        for name in _COUNTS:
-            counts[name] += getattr(outcome, name)
-
-    def report_outage(error: StorageUnavailable) -> None:
-        context.print_progress(f"Waiting: {error}")
-
+    outcomes = _Outcomes(context, settles=settle is not None)
     with stopping() as stop:
         steps: list[Callable[[], Sized]] = [] if settle is None else [settle]
         steps.append(lambda: process_batch(stop))
         if once:
             for step in steps:
-                print_outcome(step())
+                outcomes.count(step())
         else:
-            context.print_progress(
-                "The worker is running. Press Ctrl-C or send SIGTERM to stop it."
-            )
+            context.print_progress(_RUNNING)
             work(
                 *steps,
                 stop=stop,
                 pause=pause,
-                on_result=print_outcome,
-                on_outage=report_outage,
+                on_result=outcomes.count,
+                on_outage=outcomes.report_outage,
                 idle=idle,
             )
-    return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])
+    return outcomes.result()
+
+
+async def _handle_in_loop(
+    inbox: AsyncWebhookInbox, context: Context, pause: float, limit: int, *, once: bool
+) -> CommandResult:
+    """Handle webhooks in this event loop; return the counts."""
+    outcomes = _Outcomes(context, settles=False)
+    with stopping() as stop:
+        if once:
+            outcomes.count(await inbox.handle(limit=limit, stop=stop))
+        else:
+            context.print_progress(_RUNNING)
+            await awork(
+                lambda: inbox.handle(limit=limit, stop=stop),
+                stop=stop,
+                pause=pause,
+                on_result=outcomes.count,
+                on_outage=outcomes.report_outage,
+            )
+    return outcomes.result()
+
+
+class _Outcomes:
+    """The counts of a worker, and its messages about outages.
+
+    Args:
+        context: the options that all commands share.
+        settles: whether the worker also settles payments.
+    """
+
+    def __init__(self, context: Context, *, settles: bool) -> None:
+        self._context = context
+        self._counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
+        if settles:
+            self._counts["settled"] = 0
+
+    def count(self, outcome: Sized) -> None:
+        """Add the results of one step."""
+        if not isinstance(outcome, (HandledWebhooks, DeliveredCalls)):
+            self._counts["settled"] += len(outcome)
+            return
+        for name in _COUNTS:
+            self._counts[name] += getattr(outcome, name)
+
+    def report_outage(self, error: StorageUnavailable) -> None:
+        """Print that the worker waits for its store."""
+        self._context.print_progress(f"Waiting: {error}")
+
+    def result(self) -> CommandResult:
+        """Return the counts as the command's result."""
+        text = ", ".join(f"{count} {name}" for name, count in self._counts.items())
+        return CommandResult(self._counts, [text])
 
 
 def _list_entries(box: Any, selection: Selection) -> CommandResult:
