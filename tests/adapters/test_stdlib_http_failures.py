@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from moorage.adapters.http.connections._resolve import connected_socket
 from moorage.adapters.http.stdlib._exchange import Exchange
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
+from moorage.adapters.mail.smtp import SmtpTransport
+from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import BodyStream, Request, Timeouts
 from moorage.domain.http.transport import DangerouslyUnverified, Tls
 from moorage.errors import (
@@ -25,6 +28,7 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.kits._http_harness import harness
+from moorage.vendors.email.smtp import Smtp
 from tests.adapters.http_modes import GET, LONG, POST, SHORT_TIMEOUT, Make, with_both_clients
 from tests.support.signals_while_waiting import interrupt_while_waiting
 
@@ -159,6 +163,29 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> FakeResolver:
 def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
     """Return the addresses of these servers in the format that a name lookup returns."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
+
+
+def test_name_of_a_mail_server_is_resolved_within_the_timeout(names: FakeResolver) -> None:
+    """A look-up that hangs does not hold up an email for longer than the step's timeout."""
+    released = Event()
+    names.addresses_by_name["mail.example"] = lambda: released.wait(60) and []
+    vendor = Smtp(host="mail.example", step_timeout=0.1)
+    transport = SmtpTransport(vendor, ssl.create_default_context())
+    credentials = Credentials.basic("shop", "a-password-of-this-test")
+    try:
+        with pytest.raises(ConnectionFailed, match="TimeoutError"):
+            transport.deliver(credentials, {}, b"")
+        assert not released.is_set()
+    finally:
+        released.set()
+
+
+def test_connection_tries_each_address_of_a_name(names: FakeResolver) -> None:
+    """A socket is connected to the first address of a name that accepts the connection."""
+    with VendorServer(port="refusing") as broken_server, VendorServer() as vendor:
+        names.addresses_by_name["vendor.example"] = addresses(broken_server, vendor)
+        with connected_socket(("vendor.example", 81), 30.0) as connection:
+            assert vendor.address == connection.getpeername()
 
 
 @pytest.mark.parametrize("port", ["refusing", "ignoring"])

@@ -224,7 +224,7 @@ async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -
 async def test_letters_in_flight_can_be_committed_after_the_source_is_opened_again(
     tmp_path: Path,
 ) -> None:
-    """If a source is opened again, its letters in flight stay its own, and no letter is repeated."""
+    """If a source is opened again, letters in flight stay its own, and no letter is repeated."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     for record in make_records(3, keys=1):
         await file.add(letter(record))

@@ -373,7 +373,7 @@ def test_dropped_stream_returns_its_connection(harness: Harness, *, is_closed: b
     def is_returned() -> bool:
         if harness.is_async:
             harness.run(asyncio.sleep(0))
-        return harness.connector.statistics().active == 0
+        return bool(harness.connector.statistics().active == 0)
 
     def stream_threads() -> list[Thread]:
         return [thread for thread in all_threads() if thread.name == "moorage-grpc-stream"]

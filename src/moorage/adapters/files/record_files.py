@@ -140,7 +140,7 @@ class RecordFile:
         )
 
     def _next_records(self, position: Offset | None) -> list[SourceRecord] | None:
-        end = None if self._is_complete else []
+        end: list[SourceRecord] | None = None if self._is_complete else []
         try:
             current = self._path.open("rb")
         except FileNotFoundError:

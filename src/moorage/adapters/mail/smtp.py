@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.pooled_threads import to_thread
+from moorage.adapters.http.connections._resolve import connected_socket
 from moorage.adapters.http.connections._wire import reason_of, resource_error
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.auth.sent_values import SentCredentials
@@ -47,6 +48,17 @@ _ACCEPTED_CODES: Final = frozenset({250, 251, 252})
 _FIRST_PERMANENT_CODE: Final = 500
 _REDACTION: Final = Redaction()
 _MAX_LENGTH: Final = 300
+
+
+class _Server(smtplib.SMTP):
+    """A connection to a mail server, whose name is resolved within the timeout too."""
+
+    def _get_socket(self, host: str, port: int, timeout: float | None) -> Any:
+        return connected_socket((host, port), timeout)
+
+
+class _TlsServer(smtplib.SMTP_SSL, _Server):
+    """A connection to a mail server that is encrypted from its beginning."""
 
 
 class SmtpTransport:
@@ -131,8 +143,8 @@ class SmtpTransport:
     def _open_connection(self) -> smtplib.SMTP:
         host, port, timeout = self._vendor.host, self._vendor.port, self._vendor.step_timeout
         if self._vendor.security == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=timeout, context=self._context)
-        return smtplib.SMTP(host, port, timeout=timeout)
+            return _TlsServer(host, port, timeout=timeout, context=self._context)
+        return _Server(host, port, timeout=timeout)
 
     def _log_in(self, server: smtplib.SMTP, credentials: Credentials | OAuthCredentials) -> None:
         try:

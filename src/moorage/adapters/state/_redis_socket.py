@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import cache
-from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.asyncio.connection import Connection as AsyncConnection
 from redis.connection import Connection
 
-from moorage.adapters.http.connections._resolve import Lookup, numeric_addresses
+from moorage.adapters.http.connections._resolve import addresses_until, seconds_until
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Address
@@ -53,7 +52,7 @@ class TimedSocket:
 
     def _bound(self) -> None:
         if self._waits:
-            self._socket.settimeout(_time_left(self.until - monotonic()))
+            self._socket.settimeout(seconds_until(self.until))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -66,11 +65,16 @@ class _TimedTcpConnection(Connection):
 
     def _connect(self) -> socket.socket:
         """Try the addresses one after another, each for an equal share of the remaining time."""
-        addresses = _addresses(self.host, self.port, self.socket_type, self.until)
+        addresses = [
+            address
+            for address in addresses_until(self.host, self.port, self.until)
+            if self.socket_type in (0, address[0])
+        ]
         failure: OSError = OSError("the host name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._connect_to_address(address, (self.until - monotonic()) / attempts_left)
+                share = seconds_until(self.until) / attempts_left
+                return self._connect_to_address(address, share)
             except OSError as error:
                 failure = error
         raise failure
@@ -85,38 +89,14 @@ class _TimedTcpConnection(Connection):
                 options: Any = self.socket_keepalive_options
                 for option, value in options.items():
                     new_socket.setsockopt(socket.IPPROTO_TCP, option, value)
-            new_socket.settimeout(_time_left(seconds))
+            new_socket.settimeout(seconds)
             new_socket.connect(socket_address)
             # A TLS handshake uses this timeout for all its steps together.
-            new_socket.settimeout(_time_left(self.until - monotonic()))
+            new_socket.settimeout(seconds_until(self.until))
         except BaseException:
             new_socket.close()
             raise
         return new_socket
-
-
-def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:
-    """Return the addresses of a host; raise an error if the look-up takes too long."""
-    addresses = numeric_addresses(host, port)
-    if not addresses:
-        lookup = Lookup(host, port, int)
-        lookup.begin()
-        lookup.join(_time_left(until - monotonic()))
-        if lookup.is_alive():
-            raise TimeoutError
-        addresses = lookup.addresses()
-    return [address for address in addresses if family in (0, address[0])]
-
-
-def _time_left(seconds: float) -> float:
-    """Return the seconds left for a step, at most as many as a socket accepts as its timeout.
-
-    Raises:
-        TimeoutError: no time is left.
-    """
-    if seconds <= 0:
-        raise TimeoutError
-    return min(seconds, TIMEOUT_MAX)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from moorage.adapters.http.connections._resolve import connected_socket
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
@@ -167,7 +167,7 @@ def _check_connection(base: str, timeout: float) -> None:
     parts = urlsplit(base)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     try:
-        with socket.create_connection(
+        with connected_socket(
             (host, parts.port or (443 if is_secure else 80)), timeout
         ) as connection:
             if is_secure:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from threading import Thread
+from threading import TIMEOUT_MAX, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from moorage.adapters.concurrency.thread_start import start_thread
@@ -54,6 +55,63 @@ def numeric_addresses(host: str, port: int) -> list[Address]:
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)
     return []
+
+
+def addresses_until(host: str, port: int, until: float) -> list[Address]:
+    """Return the addresses of a host, before a time of `monotonic()`.
+
+    Raises:
+        TimeoutError: the name was not resolved in time.
+        OSError, ValueError: the name does not exist, or is not valid.
+    """
+    if addresses := numeric_addresses(host, port):
+        return addresses
+    lookup = Lookup(host, port, int)
+    lookup.begin()
+    lookup.join(seconds_until(until))
+    if lookup.is_alive():
+        raise TimeoutError
+    return lookup.addresses()
+
+
+def connected_socket(address: tuple[str, int], timeout: float | None) -> socket.socket:
+    """Connect as `socket.create_connection` does, but resolve the name within the timeout too.
+
+    Each address has an equal share of the time that is left.
+
+    Raises:
+        TimeoutError: there was no connection in time.
+        OSError: the host has no address, or refuses the connection.
+    """
+    if timeout is None:
+        return socket.create_connection(address, timeout)
+    until = monotonic() + timeout
+    addresses = addresses_until(*address, until)
+    failure: OSError = OSError("the host name has no address")
+    for attempts_left, (*_, socket_address) in zip(
+        range(len(addresses), 0, -1), addresses, strict=True
+    ):
+        share = seconds_until(until) / attempts_left
+        try:
+            connection = socket.create_connection(socket_address[:2], share)
+        except OSError as error:
+            failure = error
+        else:
+            connection.settimeout(timeout)
+            return connection
+    raise failure
+
+
+def seconds_until(until: float) -> float:
+    """Return the seconds until a time of `monotonic()`, at most as many as a socket accepts.
+
+    Raises:
+        TimeoutError: no time is left.
+    """
+    seconds = until - monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return min(seconds, TIMEOUT_MAX)
 
 
 class Lookup(Thread):
