@@ -158,7 +158,7 @@ def _bank(node: Node, path: str) -> Bic | None:
 
 def _entry(node: Node) -> StatementEntry:
     amount = _signed_amount(node, _needed_amount(node, "Amt"))
-    word = node.text("Sts/Cd", "Sts/Prtry", "Sts")
+    code = node.text("Sts/Cd", "Sts/Prtry", "Sts")
     text = node.text("AddtlNtryInf") or ""
     details = [
         item
@@ -169,8 +169,8 @@ def _entry(node: Node) -> StatementEntry:
     reversal = node.flag("RvslInd")
     return StatementEntry(
         amount=amount,
-        status=EntryStatus.UNKNOWN if word is None else _STATUSES.get(word, EntryStatus.UNKNOWN),
-        status_word=word,
+        status=EntryStatus.UNKNOWN if code is None else _STATUSES.get(code, EntryStatus.UNKNOWN),
+        status_word=code,
         booked_on=node.day("BookgDt/Dt", "BookgDt/DtTm"),
         value_on=node.day("ValDt/Dt", "ValDt/DtTm"),
         bank_reference=node.text("AcctSvcrRef"),
@@ -238,8 +238,8 @@ def _transaction(item: _Details, total: Money, count: int, *, reversal: bool) ->
 
 
 def _details(node: Node) -> _Details:
-    word = node.text("CdtDbtInd")
-    if word not in {None, "CRDT", "DBIT"}:
+    direction = node.text("CdtDbtInd")
+    if direction not in {None, "CRDT", "DBIT"}:
         node.wrong("CdtDbtInd", "is neither CRDT nor DBIT")
     end_to_end_id = node.text("Refs/EndToEndId")
     remittance = node.node("RmtInf") or node
@@ -266,7 +266,7 @@ def _details(node: Node) -> _Details:
     return _Details(
         transaction=transaction,
         amount=node.amount("Amt") or node.amount("AmtDtls/TxAmt/Amt"),
-        credit=None if word is None else word == "CRDT",
+        credit=None if direction is None else direction == "CRDT",
         debtor=_party(node, "Dbtr"),
         creditor=_party(node, "Cdtr"),
         message_id=node.text("Refs/MsgId"),

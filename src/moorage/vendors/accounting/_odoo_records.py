@@ -161,17 +161,17 @@ def journal_values(journal: Journal) -> dict[str, Any]:
 def read_move(ref: sdk.MakeRef, item: sdk.Answer) -> InvoiceRecord:
     """Return the invoice or bill in a record of Odoo."""
     kind = _KINDS.get(item.text("move_type") or "")
-    word, payments = item.text("state") or "", item.text("payment_state") or ""
-    state = _STATES.get(word, InvoiceState.UNKNOWN)
-    if word == "posted":
+    vendor_state, payments = item.text("state") or "", item.text("payment_state") or ""
+    state = _STATES.get(vendor_state, InvoiceState.UNKNOWN)
+    if vendor_state == "posted":
         state = _PAYMENT_STATES.get(payments, InvoiceState.UNKNOWN)
-        word = payments
+        vendor_state = payments
     currency = item.text("currency_id.1")
     return InvoiceRecord(
         ref=ref(item.text("id") or "", type=INVOICE if kind is None else INVOICE_TYPES[kind]),
         kind=kind,
         state=state,
-        vendor_state=word or None,
+        vendor_state=vendor_state or None,
         number=_number(item),
         total=sdk.as_money(item.value("amount_total"), currency),
         due_amount=sdk.as_money(item.value("amount_residual"), currency),
@@ -182,11 +182,11 @@ def read_move(ref: sdk.MakeRef, item: sdk.Answer) -> InvoiceRecord:
 
 def read_entry(ref: sdk.MakeRef, item: sdk.Answer) -> JournalRecord:
     """Return the journal entry in a record of Odoo."""
-    word = item.text("state")
+    vendor_state = item.text("state")
     return JournalRecord(
         ref=ref(item.text("id") or "", type=JOURNAL),
-        state=_JOURNAL_STATES.get(word or "", JournalState.UNKNOWN),
-        vendor_state=word,
+        state=_JOURNAL_STATES.get(vendor_state or "", JournalState.UNKNOWN),
+        vendor_state=vendor_state,
         number=_number(item),
         raw=item.raw,
     )

@@ -221,11 +221,11 @@ def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
     """The journal entry in a response."""
     item = first_of(response, "ManualJournals")
     id_ = sdk.required(item.text("ManualJournalID"), response, "ManualJournalID")
-    word = item.text("Status")
+    vendor_state = item.text("Status")
     return JournalRecord(
         ref=wire.ref(id_, type=JOURNAL),
-        state=_JOURNAL_STATES.get(word or "", JournalState.UNKNOWN),
-        vendor_state=word,
+        state=_JOURNAL_STATES.get(vendor_state or "", JournalState.UNKNOWN),
+        vendor_state=vendor_state,
         raw=item.raw,
     )
 

@@ -59,15 +59,15 @@ _SIGNS: Final = {"Credit": 1, "Debit": -1}
 def read_consent(ref: Ref, response: Response, now: datetime) -> BankConsent:
     """The consent in a response; a granted one whose period is over is reported as expired."""
     data = sdk.read_answer(response).object("Data")
-    word = sdk.required(data.text("Status"), response, "Data.Status")
-    status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
+    vendor_status = sdk.required(data.text("Status"), response, "Data.Status")
+    status = CONSENTS.get(vendor_status, ConsentStatus.UNKNOWN)
     end = data.time("ExpirationDateTime")
     if status is ConsentStatus.GRANTED and end is not None and end <= now:
         status = ConsentStatus.EXPIRED
     return BankConsent(
         ref=ref,
         status=status,
-        vendor_status=word,
+        vendor_status=vendor_status,
         valid_until=maybe_day(data.text("ExpirationDateTime")),
         raw=sdk.read_answer(response).raw,
     )

@@ -153,9 +153,9 @@ def _encode(content: bytes) -> bytes:
 
 def _read(ref: Ref, response: Response, words: Mapping[str, BankPaymentStatus]) -> BankPayment:
     answer = sdk.read_answer(response)
-    word = sdk.required(answer.text("Data.Status"), response, "Data.Status")
-    status = words.get(word, BankPaymentStatus.UNKNOWN)
-    return BankPayment(ref=ref, status=status, vendor_status=word, raw=answer.raw)
+    vendor_status = sdk.required(answer.text("Data.Status"), response, "Data.Status")
+    status = words.get(vendor_status, BankPaymentStatus.UNKNOWN)
+    return BankPayment(ref=ref, status=status, vendor_status=vendor_status, raw=answer.raw)
 
 
 def _stated_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def read_link(ref: Ref, answer: Answer, response: Response, now: datetime) -> Ba
     status = ConsentStatus.EXPIRED if expiration <= now else ConsentStatus.PENDING
     if sessions and all(session.time("finished_at") for session in sessions):
         status = ConsentStatus.REFUSED
-    word = sessions[-1].text("exit.metadata.status") if sessions else None
-    return BankConsent(ref=ref, status=status, vendor_status=word, raw=answer.raw)
+    vendor_status = sessions[-1].text("exit.metadata.status") if sessions else None
+    return BankConsent(ref=ref, status=status, vendor_status=vendor_status, raw=answer.raw)
 
 
 def read_item(ref: Ref, response: Response) -> BankConsent:

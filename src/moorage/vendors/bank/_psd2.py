@@ -64,10 +64,10 @@ def read_balances(response: sdk.Response) -> tuple[CurrentBalance, ...]:
 
 
 def _balance(item: sdk.Answer, response: sdk.Response) -> CurrentBalance:
-    word = item.text("balanceType")
+    balance_type = item.text("balanceType")
     return CurrentBalance(
-        kind=BALANCES.get(word or "", BalanceKind.UNKNOWN),
-        vendor_kind=word,
+        kind=BALANCES.get(balance_type or "", BalanceKind.UNKNOWN),
+        vendor_kind=balance_type,
         amount=_amount(item, "balanceAmount", response),
         day=maybe_day(item.text("referenceDate")),
         at=item.time("lastChangeDateTime"),

@@ -238,22 +238,24 @@ class BerlinGroup(sdk.ApiVendor):
         }
 
     def _consent(self, ref: Ref, answer: Answer, response: Response) -> BankConsent:
-        word = sdk.required(answer.text("consentStatus"), response, "consentStatus")
+        vendor_status = sdk.required(answer.text("consentStatus"), response, "consentStatus")
         return BankConsent(
             ref=ref,
-            status=CONSENTS.get(word, ConsentStatus.UNKNOWN),
-            vendor_status=word,
+            status=CONSENTS.get(vendor_status, ConsentStatus.UNKNOWN),
+            vendor_status=vendor_status,
             link=answer.text("_links.scaRedirect.href"),
             valid_until=maybe_day(answer.text("validUntil")),
             raw=answer.raw,
         )
 
     def _payment(self, ref: Ref, answer: Answer, response: Response) -> BankPayment:
-        word = sdk.required(answer.text("transactionStatus"), response, "transactionStatus")
+        vendor_status = sdk.required(
+            answer.text("transactionStatus"), response, "transactionStatus"
+        )
         return BankPayment(
             ref=ref,
-            status=PAYMENTS.get(word, BankPaymentStatus.UNKNOWN),
-            vendor_status=word,
+            status=PAYMENTS.get(vendor_status, BankPaymentStatus.UNKNOWN),
+            vendor_status=vendor_status,
             link=answer.text("_links.scaRedirect.href"),
             raw=answer.raw,
         )

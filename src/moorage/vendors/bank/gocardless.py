@@ -271,12 +271,12 @@ def _read_id(response: sdk.Response) -> str:
 def _read_consent(ref: sdk.MakeRef, response: sdk.Response) -> BankConsent:
     answer: sdk.Answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("id"), response, "id")
-    word = sdk.required(answer.text("status"), response, "status")
-    status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
+    vendor_status = sdk.required(answer.text("status"), response, "status")
+    status = CONSENTS.get(vendor_status, ConsentStatus.UNKNOWN)
     return BankConsent(
         ref=ref(id_),
         status=status,
-        vendor_status=word,
+        vendor_status=vendor_status,
         link=answer.text("link") if status is ConsentStatus.PENDING else None,
         raw=answer.raw,
     )

@@ -74,15 +74,17 @@ def _sent_invoice(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
     )
     transmission = next(transmissions, None)
     is_sent = fields.flag("sentOverPeppol") is True
-    word = fields.text("deliveryStatus") if is_sent else None
+    vendor_status = fields.text("deliveryStatus") if is_sent else None
     status = EinvoiceStatus.DELIVERED if is_sent else EinvoiceStatus.UNKNOWN
     reason = None
     if transmission is not None:
-        word = transmission.text("status")
+        vendor_status = transmission.text("status")
         reason = transmission.text("failure.message") or transmission.text("failure.category")
-    if word is not None or transmission is not None:
-        status = _STATES.get(word or "", EinvoiceStatus.UNKNOWN)
-    return SentInvoice(ref=ref, status=status, vendor_status=word, reason=reason, raw=fields.raw)
+    if vendor_status is not None or transmission is not None:
+        status = _STATES.get(vendor_status or "", EinvoiceStatus.UNKNOWN)
+    return SentInvoice(
+        ref=ref, status=status, vendor_status=vendor_status, reason=reason, raw=fields.raw
+    )
 
 
 def _fields(response: sdk.Response) -> sdk.Answer:

@@ -194,14 +194,14 @@ class Storecove(sdk.ApiVendor):
                     ),
                 )
             case "document_submission" if sent_guid:
-                word = fields.text("event")
+                event_type = fields.text("event")
                 return (
                     EinvoiceEvent(
                         id=event.id,
                         type=EinvoiceEventType.STATUS,
                         ref=ref(sent_guid),
-                        status=_STATUSES.get(word or "", EinvoiceStatus.UNKNOWN),
-                        vendor_status=word,
+                        status=_STATUSES.get(event_type or "", EinvoiceStatus.UNKNOWN),
+                        vendor_status=event_type,
                         reason=fields.text("details"),
                         raw=fields.raw,
                     ),

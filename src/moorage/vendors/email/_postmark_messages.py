@@ -27,8 +27,8 @@ def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
     fields = sdk.read_answer(response)
     if fields.text("MessageID") != ref.id:
         raise sdk.malformed(response, "MessageID")
-    word = fields.text("Status")
-    status = _STATUSES.get(word or "", EmailStatus.UNKNOWN)
+    vendor_status = fields.text("Status")
+    status = _STATUSES.get(vendor_status or "", EmailStatus.UNKNOWN)
     states = {email.lower(): status for email in fields.texts("Recipients")}
     times: dict[str, str] = {}
     for event in fields.objects("MessageEvents"):
@@ -40,7 +40,7 @@ def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
     return EmailReceipt(
         ref=ref,
         status=kinds[0] if len(kinds) == 1 else status,
-        vendor_status=word,
+        vendor_status=vendor_status,
         recipients=tuple(
             RecipientOutcome(email=email, status=state) for email, state in states.items()
         ),

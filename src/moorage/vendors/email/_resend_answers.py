@@ -110,13 +110,13 @@ def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
     fields = sdk.read_answer(response)
     if fields.text("id") != ref.id:
         raise sdk.malformed(response, "id")
-    word = fields.text("last_event")
-    status = _EVENTS.get(f"email.{word}", EmailStatus.UNKNOWN)
+    last_event = fields.text("last_event")
+    status = _EVENTS.get(f"email.{last_event}", EmailStatus.UNKNOWN)
     people = [bare_address(text) or text for text in fields.texts("to")]
     return EmailReceipt(
         ref=ref,
         status=status,
-        vendor_status=word,
+        vendor_status=last_event,
         recipients=tuple(RecipientOutcome(email=email, status=status) for email in people),
         raw=fields.raw,
     )

@@ -121,10 +121,10 @@ def charged_payment(
         response: the response.
     """
     transaction = read_transaction(response)
-    word = transaction.text("responseCode") or ""
+    response_code = transaction.text("responseCode") or ""
     amount = charge.amount
     states = {APPROVED: done, _HELD: PaymentState.PENDING, **_STATES}
-    state = states.get(word, PaymentState.UNKNOWN)
+    state = states.get(response_code, PaymentState.UNKNOWN)
     is_known = state is not PaymentState.UNKNOWN
     captured_amount = amount if state is PaymentState.CAPTURED else amount * 0
     held = amount if state in {PaymentState.AUTHORIZED, PaymentState.CAPTURED} else amount * 0
@@ -132,7 +132,7 @@ def charged_payment(
     return Payment(
         ref=payment_ref(wire.ref, transaction_id(transaction) or "", amount),
         state=state,
-        vendor_state=word,
+        vendor_state=response_code,
         amount=amount,
         authorized=held if is_known else None,
         captured=captured_amount if is_known else None,
@@ -219,13 +219,13 @@ def new_refund(
 ) -> Refund:
     """Parse the response to a refund."""
     transaction = read_transaction(response)
-    word = transaction.text("responseCode") or ""
+    response_code = transaction.text("responseCode") or ""
     states = {APPROVED: MoveState.PENDING, _HELD: MoveState.PENDING, **_REFUNDS}
     return Refund(
         ref=payment_ref(wire.ref, transaction_id(transaction) or "", amount),
         payment=payment,
-        state=states.get(word, MoveState.UNKNOWN),
-        vendor_state=word,
+        state=states.get(response_code, MoveState.UNKNOWN),
+        vendor_state=response_code,
         amount=amount,
         raw=sdk.read_answer(response).raw,
     )

@@ -50,15 +50,15 @@ async def tracking_of_forgotten(
 
 def _tracking(number: str, response: sdk.Response) -> Tracking:
     shipment = sdk.read_answer(response).object("shipments.0")
-    word = sdk.required(
+    status_code = sdk.required(
         shipment.text("status.statusCode"), response, "shipments.0.status.statusCode"
     )
     events = in_order(_event(item) for item in shipment.objects("events"))
     return Tracking(
         number=number,
         carrier=CARRIER,
-        status=_status(word),
-        vendor_status=word,
+        status=_status(status_code),
+        vendor_status=status_code,
         events=events,
         estimated_delivery=shipment.time("estimatedTimeOfDelivery"),
         delivered_at=arrival(events),
@@ -68,11 +68,11 @@ def _tracking(number: str, response: sdk.Response) -> Tracking:
 
 
 def _event(item: sdk.Answer) -> TrackingEvent:
-    word = item.text("statusCode")
+    status_code = item.text("statusCode")
     address = item.object("location.address")
     return TrackingEvent(
-        status=_status(word),
-        vendor_status=word,
+        status=_status(status_code),
+        vendor_status=status_code,
         at=item.time("timestamp"),
         text=item.text("description") or item.text("status"),
         # DHL states no region.

@@ -92,7 +92,7 @@ def is_unheard_of(tracking: Tracking) -> bool:
 def read_tracking(track: sdk.Answer, number: str) -> Tracking:
     """Parse the progress of a parcel."""
     latest_answer = track.object("latestStatusDetail")
-    word = latest_answer.text("code") or track.text("error.code")
+    status_code = latest_answer.text("code") or track.text("error.code")
     times = {
         dated_event.text("type"): dated_event.time("dateTime")
         for dated_event in track.objects("dateAndTimes")
@@ -102,8 +102,8 @@ def read_tracking(track: sdk.Answer, number: str) -> Tracking:
     return Tracking(
         number=tracking_number(track) or number,
         carrier=CARRIER,
-        status=_status(word),
-        vendor_status=word,
+        status=_status(status_code),
+        vendor_status=status_code,
         code=latest_answer.text("ancillaryDetails.0.reason"),
         events=events,
         estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
@@ -119,11 +119,11 @@ def _status(word: str | None) -> TrackingStatus:
 
 
 def _event(body: sdk.Answer) -> TrackingEvent:
-    word = body.text("derivedStatusCode") or body.text("eventType")
+    status_code = body.text("derivedStatusCode") or body.text("eventType")
     descriptions = [body.text("eventDescription"), body.text("exceptionDescription")]
     return TrackingEvent(
-        status=_status(word),
-        vendor_status=word,
+        status=_status(status_code),
+        vendor_status=status_code,
         code=body.text("exceptionCode") or body.text("eventType"),
         at=body.time("date"),
         text=": ".join(text for text in descriptions if text) or None,

@@ -182,11 +182,13 @@ def read_cancel(ref: Ref, response: Response) -> CancelResult:
     """
     body = read_answer(response)
     # The description begins the name with a capital; the programs of others read a small letter.
-    word = required(body.text("result") or body.text("Result"), response, "result")
-    if word == _SCANNED:
-        raise refusal(VendorRejected, "GLS", response, word, "The parcel was scanned already.")
-    state = _CANCELLATIONS.get(word, CancelState.UNKNOWN)
-    return CancelResult(ref=ref, state=state, vendor_status=word, raw=body.raw)
+    vendor_result = required(body.text("result") or body.text("Result"), response, "result")
+    if vendor_result == _SCANNED:
+        raise refusal(
+            VendorRejected, "GLS", response, vendor_result, "The parcel was scanned already."
+        )
+    state = _CANCELLATIONS.get(vendor_result, CancelState.UNKNOWN)
+    return CancelResult(ref=ref, state=state, vendor_status=vendor_result, raw=body.raw)
 
 
 def read_track(response: Response, number: str) -> Tracking:
@@ -196,8 +198,8 @@ def read_track(response: Response, number: str) -> Tracking:
     """
     body = read_answer(response)
     parcel = body.object("parcels.0")
-    word = required(parcel.text("status"), response, "status")
-    status = _STATUSES.get(word, TrackingStatus.UNKNOWN)
+    vendor_status = required(parcel.text("status"), response, "status")
+    status = _STATUSES.get(vendor_status, TrackingStatus.UNKNOWN)
     # The newest event comes first.
     newest_events = list(parcel.objects("events"))
     is_delivered = status is TrackingStatus.DELIVERED
@@ -205,7 +207,7 @@ def read_track(response: Response, number: str) -> Tracking:
         number=number,
         carrier=CARRIER,
         status=status,
-        vendor_status=word,
+        vendor_status=vendor_status,
         code=newest_events[0].text("code") if newest_events else None,
         events=in_order(map(_event, reversed(newest_events))),
         delivered_at=parcel.time("statusDateTime") if is_delivered else None,

@@ -138,17 +138,17 @@ def read_order(ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer) -> 
     id_ = sdk.required(answer.text("orderId"), response, "orderId")
     if not sdk.is_list(answer.value("orderItems")):
         raise sdk.malformed(response, "orderItems")
-    word = answer.text("fulfillment.fulfillmentStatus") or ""
+    vendor_status = answer.text("fulfillment.fulfillmentStatus") or ""
     proceeds = answer.object("proceeds")
     total = money_at(proceeds, "grandTotal")
     discount = _subtotal(proceeds, "DISCOUNT")
     return ShopOrder(
         ref=ref(id_, currency=None if total is None else total.currency),
         number=id_,
-        state=_STATES.get(word, OrderState.UNKNOWN),
-        payment=_payment(answer, word),
-        fulfilment=_FULFILMENTS.get(word, OrderFulfilment.UNKNOWN),
-        vendor_status=word,
+        state=_STATES.get(vendor_status, OrderState.UNKNOWN),
+        payment=_payment(answer, vendor_status),
+        fulfilment=_FULFILMENTS.get(vendor_status, OrderFulfilment.UNKNOWN),
+        vendor_status=vendor_status,
         lines=tuple(_line(item, response) for item in answer.objects("orderItems")),
         total=total,
         buyer_total=None,
@@ -189,10 +189,10 @@ class OrderParcels:
         Raises:
             VendorRejected: the order is not ready, cancelled, shipped, or shipped by Amazon.
         """
-        word = self.answer.text("fulfillment.fulfillmentStatus") or ""
-        if word not in _SHIPPABLE:
-            text = f"An order with the status {word or 'unknown'} cannot be shipped."
-            raise not_possible(VENDOR, self.response, word, text)
+        vendor_status = self.answer.text("fulfillment.fulfillmentStatus") or ""
+        if vendor_status not in _SHIPPABLE:
+            text = f"An order with the status {vendor_status or 'unknown'} cannot be shipped."
+            raise not_possible(VENDOR, self.response, vendor_status, text)
         shipper = self.answer.text("fulfillment.fulfilledBy")
         if shipper not in {None, _SHIPPED_BY_SELLER}:
             raise not_possible(
@@ -283,14 +283,19 @@ def check_accepted(response: sdk.Response) -> sdk.Answer:
         VendorFailed: the response states neither acceptance nor rejection.
     """
     answer = sdk.read_answer(response)
-    word = answer.text("status")
-    if word == "INVALID":
+    vendor_status = answer.text("status")
+    if vendor_status == "INVALID":
         issues = [it for it in answer.objects("issues") if it.text("severity") == "ERROR"]
         issue = next(iter(issues), sdk.Answer({}))
         text = sdk.masked_words(issue.text("message"))
         raise sdk.refusal(
-            sdk.VendorRejected, VENDOR, response, issue.text("code") or word, text, otherwise=word
+            sdk.VendorRejected,
+            VENDOR,
+            response,
+            issue.text("code") or vendor_status,
+            text,
+            otherwise=vendor_status,
         )
-    if word != "ACCEPTED":
+    if vendor_status != "ACCEPTED":
         raise sdk.malformed(response, "status ACCEPTED or INVALID")
     return answer

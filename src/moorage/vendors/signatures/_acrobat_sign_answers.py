@@ -173,11 +173,11 @@ def read_list(name: str, response: Response) -> tuple[Answer, ...]:
 
 def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatus:
     """The state of an agreement; if it is cancelled, with the reason in the last event."""
-    word = agreement.text("status") or ""
-    if word == CANCELLED:
+    vendor_status = agreement.text("status") or ""
+    if vendor_status == CANCELLED:
         ends = [ENDS[type_] for event in events if (type_ := event.text("type") or "") in ENDS]
         return ends[-1] if ends else EnvelopeStatus.UNKNOWN
-    return STATUSES.get(word, EnvelopeStatus.UNKNOWN)
+    return STATUSES.get(vendor_status, EnvelopeStatus.UNKNOWN)
 
 
 def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:

@@ -127,12 +127,12 @@ def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt 
 
 
 def _signer_state(answer: Answer) -> SignerState:
-    word = answer.text("status")
+    vendor_status = answer.text("status")
     return SignerState(
         email=answer.text("email"),
         name=answer.text("name"),
-        status=SIGNER_STATUSES.get((word or "").lower(), SignerStatus.UNKNOWN),
-        vendor_status=word,
+        status=SIGNER_STATUSES.get((vendor_status or "").lower(), SignerStatus.UNKNOWN),
+        vendor_status=vendor_status,
         viewed_at=answer.time("deliveredDateTime"),
         signed_at=answer.time("signedDateTime"),
         reason=answer.text("declinedReason"),

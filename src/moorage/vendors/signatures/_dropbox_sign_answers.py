@@ -196,9 +196,9 @@ def signature_id(envelope: Envelope, email: str) -> str | None:
 def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SignatureEvent, ...]:
     """The event in a webhook; empty if it is not about a request."""
     answer = sdk.as_answer(event.payload)
-    word = answer.text("event.event_type")
+    event_type = answer.text("event.event_type")
     id_ = answer.text("signature_request.signature_request_id")
-    if word is None or id_ is None:
+    if event_type is None or id_ is None:
         return ()
     signature = answer.text("event.event_metadata.related_signature_id")
     signer = next(
@@ -213,8 +213,8 @@ def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SignatureEve
         SignatureEvent(
             id=event.id,
             ref=ref(id_),
-            type=EVENTS.get(word, SignatureEventType.UNKNOWN),
-            vendor_type=word,
+            type=EVENTS.get(event_type, SignatureEventType.UNKNOWN),
+            vendor_type=event_type,
             signer=signer,
             at=answer.time("event.event_time"),
             raw=answer.raw,

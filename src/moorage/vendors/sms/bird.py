@@ -238,8 +238,10 @@ class Bird(sdk.ApiVendor):
         except sdk.VendorRejected as refusal:
             if refusal.status != _NOT_FOUND:
                 raise
-            word = refusal.vendor_code
-            return Verification(ref=ref, status=VerificationStatus.ENDED, vendor_status=word)
+            refusal_code = refusal.vendor_code
+            return Verification(
+                ref=ref, status=VerificationStatus.ENDED, vendor_status=refusal_code
+            )
         state = fields.object("verification")
         status = _VERIFICATIONS.get(state.text("status") or "", VerificationStatus.UNKNOWN)
         if (status is VerificationStatus.APPROVED) != bool(fields.flag("success")):

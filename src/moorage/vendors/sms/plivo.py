@@ -253,10 +253,12 @@ class Plivo(sdk.ApiVendor):
                 raise
             return refused(ref, refusal, VerificationStatus.ENDED)
         check_same_number(session.text("recipient"), to, "Plivo")
-        word = session.text("status")
-        if word in _ENDED_SESSIONS:
+        vendor_status = session.text("status")
+        if vendor_status in _ENDED_SESSIONS:
             status = VerificationStatus.ENDED
-            return Verification(ref=ref, status=status, vendor_status=word, raw=session.raw)
+            return Verification(
+                ref=ref, status=status, vendor_status=vendor_status, raw=session.raw
+            )
         try:
             fields = await self.post_check(wire, ref, code=code)
         except sdk.InvalidRequest as refusal:

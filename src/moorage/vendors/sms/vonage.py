@@ -305,6 +305,6 @@ class Vonage(sdk.ApiVendor):
             if refusal.vendor_code != _WRONG_CODE:
                 raise
             return refused(ref, refusal, VerificationStatus.PENDING)
-        word = fields.text("status")
-        status = _VERIFICATIONS.get(word or "", VerificationStatus.UNKNOWN)
-        return Verification(ref=ref, status=status, vendor_status=word, raw=fields.raw)
+        vendor_status = fields.text("status")
+        status = _VERIFICATIONS.get(vendor_status or "", VerificationStatus.UNKNOWN)
+        return Verification(ref=ref, status=status, vendor_status=vendor_status, raw=fields.raw)
