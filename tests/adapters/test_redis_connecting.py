@@ -16,7 +16,6 @@ import redis
 
 from moorage import StorageUnavailable
 from moorage.adapters.http.connections import _resolve as _http_resolve
-from moorage.adapters.state import _redis_socket
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.testing.kits._state_commands import new_key
 from tests.adapters.redis_modes import MODES, Count, SyncStore
@@ -73,8 +72,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> AdvancingClock:
 
     monkeypatch.setattr(socket, "socket", Socket)
     monkeypatch.setattr("moorage.adapters.state.redis.time", clock)
-    for module in ("_redis_socket", "_redis_pool"):
-        monkeypatch.setattr(f"moorage.adapters.state.{module}.monotonic", clock.monotonic)
+    for module in ("state._redis_socket", "state._redis_pool", "http.connections._resolve"):
+        monkeypatch.setattr(f"moorage.adapters.{module}.monotonic", clock.monotonic)
     return clock
 
 
@@ -170,7 +169,6 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
         raise socket.gaierror(socket.EAI_AGAIN, host)
 
     monkeypatch.setattr(_http_resolve, "numeric_addresses", lambda *_: [])
-    monkeypatch.setattr(_redis_socket, "numeric_addresses", lambda *_: [])
     monkeypatch.setattr(_http_resolve, "_look_up", look_up)
     try:
         with (
