@@ -13,6 +13,7 @@ from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
+    InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     Request,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 TO = "+4915112345678"
 FROM = "+15005550006"
+LATER = timedelta(hours=1)
 SANDBOX = TwilioSandbox()
 VENDOR = Twilio(account_sid=SANDBOX.account_sid, sender=FROM)
 REFS: Any = Refs("twilio")
@@ -127,6 +129,27 @@ def test_time_is_sent_in_utc() -> None:
 
     assert ["2031-05-06T12:00:00Z"] == sent_form["SendAt"]
     assert ["fixed"] == sent_form["ScheduleType"]
+
+
+def test_scheduled_message_needs_a_messaging_service() -> None:
+    """A message to be sent later without a messaging service is refused before it is sent."""
+    sandbox = TwilioSandbox()
+    message = SmsMessage(to=TO, text="Hi", sender=FROM, send_at=datetime.now(UTC) + LATER)
+
+    with pytest.raises(InvalidData, match="messaging service") as refusal:
+        texts(sandbox).send(message)
+
+    assert ("sender_pool", []) == (refusal.value.field, sandbox.requests)
+
+
+def test_scheduled_message_may_name_its_service_and_its_sender() -> None:
+    """The messaging service of a scheduled message may be an option of Twilio beside a sender."""
+    send_time, options = datetime.now(UTC) + LATER, {"twilio": {"MessagingServiceSid": "MG1"}}
+    receipt = texts(TwilioSandbox()).send(
+        SmsMessage(to=TO, text="Hi", sender=FROM, send_at=send_time, extra=options)
+    )
+
+    assert SmsStatus.SCHEDULED is receipt.status
 
 
 @pytest.mark.parametrize(

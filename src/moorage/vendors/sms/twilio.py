@@ -106,6 +106,17 @@ def template_form(vendor: Twilio, message: TemplateMessage) -> dict[str, Any]:
     }
 
 
+def check_message(message: SmsMessage) -> None:
+    """Refuse to schedule a message without a messaging service: Twilio would send it at once."""
+    has_service = message.sender_pool or "MessagingServiceSid" in message.extra.get("twilio", {})
+    if message.send_at is not None and not has_service:
+        raise sdk.InvalidData(
+            "Twilio schedules only messages of a messaging service, and this one names none.",
+            field="sender_pool",
+            remedy="Set `sender_pool` to the SID of a messaging service, or leave out `send_at`.",
+        )
+
+
 def check_template(message: TemplateMessage) -> None:
     """Refuse a template that is not named by its SID, which Twilio would not find."""
     if _TEMPLATE.fullmatch(message.template) is None:
@@ -262,7 +273,10 @@ class Twilio(sdk.ApiVendor):
         return needed_option(self.verify_service, "verify_service", "Twilio", meaning)
 
     send = sdk.post(
-        "/2010-04-01/Accounts/{account_sid}/Messages.json", form=message_form, reads=_RECEIPT
+        "/2010-04-01/Accounts/{account_sid}/Messages.json",
+        form=message_form,
+        check=check_message,
+        reads=_RECEIPT,
     )
     send_template = sdk.post(
         "/2010-04-01/Accounts/{account_sid}/Messages.json",
