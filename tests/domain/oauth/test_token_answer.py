@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from moorage import AuthorizationServer, OAuthCredentials, Request, Response, Secret
 from moorage.domain.auth.methods import authorise
+from moorage.domain.oauth.question import renewal_error
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.signing.context import SigningContext
 from tests.domain.oauth.test_client import P256, TOKENS, client
@@ -21,6 +22,7 @@ from tests.domain.oauth.test_client import P256, TOKENS, client
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONTEXT = SigningContext(NOON, "n-1")
 CLIENT = client(scope="read write")
+UNREADABLE = "HTTP 200 without a readable JSON object"
 HELD_TOKENS = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
 
 
@@ -165,6 +167,29 @@ def test_token_type_default_and_case(kind: object, expected: str) -> None:
     assert expected == granted_credentials(token_type=kind).token_type
 
 
+@pytest.mark.parametrize(
+    "lifetime, problem",
+    [
+        ("Infinity", UNREADABLE),
+        ("-Infinity", UNREADABLE),
+        ("NaN", UNREADABLE),
+        ("1e400", "expires_in is not a finite number"),
+    ],
+)
+def test_token_with_an_endless_lifetime_is_refused(lifetime: str, problem: str) -> None:
+    """A token whose lifetime is not a finite number is not used."""
+    body = f'{{"access_token": "new", "expires_in": {lifetime}}}'
+    response = Response(200, {"Content-Type": "application/json"}, body.encode())
+    result = read_token(response, CLIENT, NOON, held=HELD_TOKENS)
+
+    assert isinstance(result, Refused)
+    assert (Refusal.LOST, problem) == (result.why, result.code)
+    error, _ = renewal_error("bank", result)
+    assert (
+        f"The authorisation server's response has no usable token ({problem})." == error.message
+    )
+
+
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
 def test_only_a_dpop_token_carries_the_key_of_the_client(kind: str) -> None:
     """Only a token of type DPoP carries the client's key."""
@@ -250,7 +275,7 @@ def test_unreadable_success_is_lost() -> None:
     for body in (b"", b"<html>", b"\xff", b"{" * 100_000):
         result = read_token(Response(200, {}, body), CLIENT, NOON)
         assert isinstance(result, Refused)
-        assert (Refusal.LOST, "HTTP 200") == (result.why, result.code)
+        assert (Refusal.LOST, UNREADABLE) == (result.why, result.code)
 
 
 def test_token_error_carries_the_demanded_nonce() -> None:

@@ -114,7 +114,6 @@ def test_response_that_may_hide_a_granted_token_counts_as_lost(
     "reason, retryable, remedy",
     [
         (Refusal.LATER, True, "Try again later."),
-        (Refusal.LOST, True, "Try again later."),
         (
             Refusal.WRONG,
             False,
@@ -135,6 +134,14 @@ def test_error_for_a_failed_renewal_quotes_the_server(
 
     assert "The authorisation server refused a token (c: d)." == error.message
     assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)
+
+
+def test_answer_without_a_token_is_no_refusal() -> None:
+    """The error for an answer that has no usable token does not call the answer a refusal."""
+    error, _ = renewal_error("crm", Refused(why=Refusal.LOST, code="unreadable answer"))
+
+    expected = "The authorisation server's response has no usable token (unreadable answer)."
+    assert (expected, True, "Try again later.") == (error.message, error.retryable, error.remedy)
 
 
 def test_unreachable_server_error() -> None:

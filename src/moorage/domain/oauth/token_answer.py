@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -139,13 +140,13 @@ def read_token(
         return read_refused_answer(response, members or {}, asked_at, hidden)
     own_names = client.server.own_names
     members = {**members, **{name: members.get(own_name) for name, own_name in own_names.items()}}
-    access = members.get("access_token")
-    if isinstance(access, str):
+    access, problem = members.get("access_token"), "unreadable answer"
+    if members.get("expires_in") == inf:
+        problem = "expires_in is not a finite number"
+    elif isinstance(access, str):
         with suppress(InvalidData):
             return _read_grant(Secret(access), members, client, asked_at, held)
-    return Refused(
-        why=Refusal.LOST, code="unreadable answer", refresh_token=_refresh_token(members)
-    )
+    return Refused(why=Refusal.LOST, code=problem, refresh_token=_refresh_token(members))
 
 
 def read_refusal(
@@ -193,7 +194,7 @@ def read_refused_answer(
     elif status >= 500 or status in _BUSY_STATUSES or code in _RETRYABLE_ERRORS:
         refusal = Refusal.LATER
     elif is_success(status) and "error" not in members:
-        refusal = Refusal.LOST
+        refusal, code = Refusal.LOST, f"HTTP {status} without a readable JSON object"
     wait = retry_after(response.headers, asked_at)
     return Refused(
         why=refusal, code=code, said=description, wait=cap_wait(wait), vendor_wait=wait, nonce=nonce

@@ -117,8 +117,9 @@ def renewal_error(
         )
         return failed_error, None
     is_temporary = answer.why in {Refusal.LATER, Refusal.LOST}
+    problem = "'s response has no usable token" if is_lost(answer) else " refused a token"
     failed_error = CredentialRefreshFailed(
-        f"The authorisation server refused a token ({answer.words}).",
+        f"The authorisation server{problem} ({answer.words}).",
         service=service,
         retryable=is_temporary,
         remedy="Try again later."
