@@ -254,7 +254,7 @@ def test_open_circuit_bar_reaches_the_last_attempt(tmp_path: Path) -> None:
 
 
 def test_unwritable_report_is_an_error(tmp_path: Path) -> None:
-    """A report path that cannot be written raises a ConfigurationError."""
+    """A report path that is no longer writable at the end raises a ConfigurationError."""
     (tmp_path / "file").write_text("in the way")
     narrator = new_narrator(
         tmp_path,

@@ -39,11 +39,13 @@ def test_json_output_contains_no_narration(
     assert "1. An order" in captured.err
 
 
-@pytest.mark.untraced
-def test_unwritable_demo_report_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("page", ["file/day.html", "."])
+def test_unwritable_demo_report_is_an_error_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], page: str
 ) -> None:
-    """If the demo's report cannot be written, the error names its path."""
+    """If the demo's report cannot be written, the demo does not start."""
     (tmp_path / "file").write_text("in the way")
-    assert 2 == main(["demo", "--report", str(tmp_path / "file" / "day.html")])
-    assert "cannot be written" in capsys.readouterr().err
+    assert 2 == main(["demo", "--report", str(tmp_path / page)])
+    captured = capsys.readouterr()
+    assert "cannot be written" in captured.err
+    assert "1. An order" not in captured.out

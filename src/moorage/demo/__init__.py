@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage.demo.local_vendors import LocalNetwork, Vendors
-from moorage.demo.report import write_report
+from moorage.demo.report import check_report, write_report
 from moorage.demo.story import DemoStory, verdict
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ def run_demo(report: Path = REPORT, *, show: Callable[[str], object] | None = No
     Args:
         report: the path of the report; its folder is created if missing.
         show: called with the report's URL at the end, such as `webbrowser.open`.
+
+    Raises:
+        ConfigurationError: the report cannot be written; then the demo does not start.
     """
+    check_report(report)
     if isinstance(sys.stdout, TextIOWrapper):  # the terminal's encoding may lack some characters
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]  # half annotated in typeshed
     start_time = time.monotonic()

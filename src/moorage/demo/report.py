@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from moorage.domain.observation.events import CircuitChanged
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -57,20 +58,37 @@ td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
 """
 
 
-def write_report(path: Path, narrator: Narrator, contradictions: Sequence[str]) -> None:
-    """Write the report, creating its folder if needed.
+def check_report(path: Path) -> None:
+    """Create the folder of the report, and check that the report can be written there.
 
     Raises:
         ConfigurationError: the report cannot be written there.
     """
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+
+
+def write_report(path: Path, narrator: Narrator, contradictions: Sequence[str]) -> None:
+    """Write the report.
+
+    Raises:
+        ConfigurationError: the report cannot be written there.
+    """
+    with _writing(path):
         path.write_text(page(narrator, contradictions), "utf-8")
+
+
+@contextmanager
+def _writing(path: Path) -> Generator[None]:
+    try:
+        yield
     except OSError as error:
-        problem = f"The report cannot be written to {path} ({error.strerror})."
-    else:
-        return
-    raise ConfigurationError(problem, path="report", remedy="Name a file that can be written.")
+        raise ConfigurationError(
+            f"The report cannot be written to {path} ({error.strerror}).",
+            path="report",
+            remedy="Name a file that can be written.",
+        ) from error
 
 
 def page(narrator: Narrator, contradictions: Sequence[str]) -> str:
