@@ -144,6 +144,17 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
     assert money != other
 
 
+def test_sum_starts_with_an_amount() -> None:
+    """A sum starts with an amount; one that starts with the number 0 says so."""
+    amounts: list[Any] = [Money("1.10", "EUR"), Money("2.20", "EUR")]
+    assert Money("3.30", "EUR") == sum(amounts, Money(0, "EUR"))
+    assert Money(0, "EUR") == sum([], Money(0, "EUR"))
+    with pytest.raises(InvalidData, match="int and EUR cannot be combined") as excinfo:
+        sum(amounts)
+    assert "currency" == excinfo.value.field
+    assert "Start a sum with an amount: sum(amounts, Money(0, 'EUR'))." == excinfo.value.remedy
+
+
 @given(monies, st.decimals(-1000, 1000, places=6), st.integers(1, 6))
 def test_decimal_context_of_the_host_does_not_affect_money(
     money: Money, factor: Decimal, precision: int

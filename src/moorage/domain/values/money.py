@@ -18,6 +18,7 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Never, NoReturn
 
 _CURRENCIES_BY_EXPONENT = {
     0: """
@@ -74,7 +75,8 @@ class Money:
     """An amount of money in a currency, positive or negative.
 
     Two are equal when amount and currency are; they can be added, subtracted and compared only in
-    the same currency.
+    the same currency. A sum of several starts with an amount, because a sum of none has a currency
+    too: `sum(amounts, Money(0, "EUR"))`.
 
     Attributes:
         minor: the amount in minor units, such as cents.
@@ -164,6 +166,13 @@ class Money:
 
     def __add__(self, other: Money) -> Money:
         return Money.from_minor(self.minor + self._comparable(other), self.currency)
+
+    def __radd__(self, other: Never) -> NoReturn:
+        raise InvalidData(
+            f"{type(other).__name__} and {self.currency} cannot be combined.",
+            field="currency",
+            remedy=f"Start a sum with an amount: sum(amounts, Money(0, {self.currency!r})).",
+        )
 
     def __sub__(self, other: Money) -> Money:
         return Money.from_minor(self.minor - self._comparable(other), self.currency)
