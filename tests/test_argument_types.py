@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from moorage import (
+    AsyncHub,
     CachePolicy,
     CircuitState,
     ClientCredentials,
@@ -25,6 +27,8 @@ from moorage import (
     Service,
     WebhookVerifier,
 )
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.hub.copied_stores import arearm, owner, rearm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +51,12 @@ CALLS: Final[dict[str, Callable[[Any], object]]] = {
     "CachePolicy": lambda value: CachePolicy(varies_by=value),
     "OutgoingGuard": lambda value: OutgoingGuard(ports=value),
     "Hub": lambda value: Hub(accounts=value),
+    "Hub, routes": lambda value: Hub([], routes=value),
+    "Hub, services": lambda value: Hub([], services=value),
+    "Hub, safety": lambda value: Hub([], safety=value),
+    "Hub, transports": lambda value: Hub([], transports=value),
+    "Hub, environment_id": lambda value: Hub([], environment_id=value),
+    "rearm": lambda value: rearm(MemoryStorage(), value),
     "RetryHandler": lambda value: RetryHandler(clock=value),
     "set_circuit": lambda value: ConnectorManager([Service("vat")]).set_circuit("vat", value),
     "circuit_state": lambda value: ConnectorManager([Service("vat")]).circuit_state(
@@ -83,6 +93,28 @@ def test_unknown_and_missing_arguments_are_type_errors() -> None:
         Credentials.basic("ann")  # type: ignore[call-arg]  # that is what is wrong
     with pytest.raises(TypeError, match="colour"):
         CachePolicy(colour="red")  # type: ignore[call-arg]  # that is what is wrong
+
+
+@pytest.mark.parametrize(
+    "name", ["accounts", "routes", "services", "safety", "transports", "environment_id"]
+)
+@pytest.mark.parametrize("kind", [Hub, AsyncHub])
+def test_hub_names_an_argument_of_a_wrong_type(kind: Any, name: str) -> None:
+    """A hub refuses an argument of a wrong type when it is created, and names the argument."""
+    with pytest.raises(InvalidData, match=f"{name} must be") as refusal:
+        kind(**{"accounts": [], name: 5})
+    assert name == refusal.value.field
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a\nb"])
+def test_rearming_needs_the_name_of_an_environment(name: Any) -> None:
+    """Rearming a store without the name of an environment is refused, and writes nothing."""
+    memory = MemoryStorage()
+    with pytest.raises(InvalidData, match="environment_id must be"):
+        rearm(memory, name)
+    with pytest.raises(InvalidData, match="environment_id must be"):
+        asyncio.run(arearm(AsyncMemoryStorage(memory), name))
+    assert owner(memory) is None
 
 
 def test_refusal_names_the_argument() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import moorage.config
-from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
+from moorage import Account, ConfigurationError, CopiedStore, InvalidData, UnsupportedByVendor
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.hub_configuration import path_of
 from moorage.contracts.routes import Route
@@ -53,12 +53,13 @@ def test_routes_of_other_accounts_are_dropped() -> None:
 
 
 def test_environment_without_a_name() -> None:
-    """Rearming without an environment name is refused, and the error names the store's owner."""
+    """An environment without a name cannot be rearmed, nor use the store of another."""
     core = sync_core(Ports(state=MemoryStorage())).core
     run_now(EnvironmentGuard(core, "production").check())
     guard = EnvironmentGuard(core, None)
 
-    assert "production" == run_now(guard.rearm())
+    with pytest.raises(InvalidData, match="environment_id"):
+        run_now(guard.rearm())
     with pytest.raises(CopiedStore):
         run_now(guard.check())
 

@@ -441,7 +441,7 @@ async def test_records_are_readable_by_every_release(is_async: bool) -> None:
     assert {f"{{:moorage}}:fence:{name}" for name in names} == set(requests)
     with pytest.raises(InvalidData) as excinfo:
         await result_of(arm(storage, ""))
-    assert "environment" == excinfo.value.field
+    assert "environment_id" == excinfo.value.field
 
 
 @contextmanager

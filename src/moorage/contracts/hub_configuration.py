@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from moorage.contracts.routes import Account, Route
+from moorage.contracts.validators import are_all, as_tuple, is_a
 from moorage.domain.service.safety import Safety
+from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from moorage.contracts.routes import Account, Route
-    from moorage.domain.service.settings import Service
 
 
 class Changes(NamedTuple):
@@ -21,18 +21,6 @@ class Changes(NamedTuple):
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
-
-
-def _accounts(value: Iterable[Account]) -> tuple[Account, ...]:
-    return tuple(value)
-
-
-def _routes(value: Iterable[Route]) -> tuple[Route, ...]:
-    return tuple(value)
-
-
-def _services(value: Iterable[Service]) -> tuple[Service, ...]:
-    return tuple(value)
 
 
 @frozen(kw_only=True)
@@ -46,10 +34,14 @@ class HubConfiguration:
         safety: limits on effects outside, such as rehearsal or a list of allowed recipients.
     """
 
-    accounts: tuple[Account, ...] = field(default=(), converter=_accounts)
-    routes: tuple[Route, ...] = field(default=(), converter=_routes)
-    services: tuple[Service, ...] = field(default=(), converter=_services)
-    safety: Safety = field(factory=Safety)
+    accounts: tuple[Account, ...] = field(
+        default=(), converter=as_tuple, validator=are_all(Account)
+    )
+    routes: tuple[Route, ...] = field(default=(), converter=as_tuple, validator=are_all(Route))
+    services: tuple[Service, ...] = field(
+        default=(), converter=as_tuple, validator=are_all(Service)
+    )
+    safety: Safety = field(factory=Safety, validator=is_a(Safety))
 
     def changes(self, later: HubConfiguration) -> Changes:
         """Compare with a later configuration; the result has paths of settings, but no values."""

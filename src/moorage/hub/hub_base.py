@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -13,6 +14,7 @@ from moorage.contracts.routes import RoutingRequest
 from moorage.domain.observation.events import Reloaded, ReloadFailed
 from moorage.domain.service.safety import Safety
 from moorage.domain.values.durations import seconds
+from moorage.domain.values.kinds import checked_kind
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
@@ -26,7 +28,7 @@ from moorage.wiring.defaults import memory_storage
 from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from moorage.contracts.hub_configuration import Changes
@@ -87,7 +89,7 @@ class HubBase(Uncopyable):
         self._audit: AuditTrail | None = ports.get("audit")
         self._runtime = HubRuntime(
             self._classes,
-            transports=transports or {},
+            transports=checked_kind(transports or {}, Mapping, "transports"),
             vault=tokens,
             ports=ports,
             environment=environment_id,

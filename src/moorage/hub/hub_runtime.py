@@ -91,7 +91,8 @@ class HubRuntime:
         self._making = ForkSafeLock()
         self.manager: Any = classes.manager((), **ports)
         if environment is not None:
-            guard_calls(self.manager, EnvironmentGuard(core_of(self.manager), environment or None))
+            name = None if environment == "" else environment
+            guard_calls(self.manager, EnvironmentGuard(core_of(self.manager), name))
 
     def dispatcher(
         self, configuration: HubConfiguration, before: Dispatcher | None = None

@@ -38,9 +38,14 @@ class EnvironmentGuard:
 
     Attributes:
         passed: True once the store is known to belong here.
+
+    Raises:
+        InvalidData: `environment` is not a name.
     """
 
     def __init__(self, core: Core, environment: str | None) -> None:
+        if environment is not None:
+            checked_name(environment, "environment_id")
         self._core = core
         self._environment = environment
         self.passed = False
@@ -73,10 +78,14 @@ class EnvironmentGuard:
         self.passed = True
 
     async def rearm(self) -> str | None:
-        """Allow this environment to use the store; return the name of its first owner."""
+        """Allow this environment to use the store; return the name of its first owner.
+
+        Raises:
+            InvalidData: this environment has no name.
+        """
+        environment = checked_name(self._environment, "environment_id")
         owner = await self._claimed_owner(None)
-        if self._environment is not None:
-            await self._written_value(_permission_key(self._environment), self._environment, None)
+        await self._written_value(_permission_key(environment), environment, None)
         return owner
 
     async def owner(self) -> str | None:
@@ -104,8 +113,7 @@ class EnvironmentGuard:
     async def _claimed_owner(self, until: int | None) -> str | None:
         if self._environment is None:
             return await self._read(_OWNER, until)
-        environment = checked_name(self._environment, "environment")
-        return await self._written_value(_OWNER, environment, until)
+        return await self._written_value(_OWNER, self._environment, until)
 
     async def _has_permission(self, until: int | None) -> bool:
         if self._environment is None:

@@ -185,9 +185,7 @@ def test_token_with_an_endless_lifetime_is_refused(lifetime: str, problem: str) 
     assert isinstance(result, Refused)
     assert (Refusal.LOST, problem) == (result.why, result.code)
     error, _ = renewal_error("bank", result)
-    assert (
-        f"The authorisation server's response has no usable token ({problem})." == error.message
-    )
+    assert f"The authorisation server's response has no usable token ({problem})." == error.message
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
