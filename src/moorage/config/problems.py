@@ -22,6 +22,10 @@ Made = TypeVar("Made")
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
+_LONG_RUN: Final = late_pattern(r"[A-Za-z0-9]{16,}")
+_NUMBERED_WORD: Final = late_pattern(r"[A-Za-z]+[0-9]{0,4}")
+_CASE_CHANGE: Final = late_pattern(r"[a-z](?=[A-Z])|[A-Z](?=[a-z])")
+_SHOWN_LENGTH: Final = 4
 _MAX_LENGTH: Final = 80
 _MAX_SUGGESTIONS: Final = 1_000
 """The number of different unknown words of a configuration that are compared with known words."""
@@ -192,10 +196,35 @@ class Report:
 def located_error(
     problems: Iterable[Problem], source: str | None, lines: Mapping[str, int]
 ) -> ConfigurationError:
-    """Return one error for these problems, with the file's name and each problem's line."""
+    """Return one error for these problems, with the file's name and each problem's line.
+
+    Names that look like secrets are cut off, because somebody may have pasted one as a name.
+    """
     return ConfigurationError.of(
-        [_problem_with_line(problem, lines) for problem in problems], source=source
+        [_without_secrets(_problem_with_line(problem, lines)) for problem in problems],
+        source=source,
     )
+
+
+def _without_secrets(problem: Problem) -> Problem:
+    return problem._replace(
+        path=_hide_secrets(problem.path),
+        found=_hide_secrets(problem.found),
+        remedy=_hide_secrets(problem.remedy),
+    )
+
+
+def _hide_secrets(text: str) -> str:
+    """Cut off each long run of letters and digits that looks like a secret and not like a name."""
+    return _LONG_RUN.sub(
+        lambda run: f"{run[0][:_SHOWN_LENGTH]}…" if _is_random(run[0]) else run[0], text
+    )
+
+
+def _is_random(run: str) -> bool:
+    if _NUMBERED_WORD.fullmatch(run) is None:
+        return True
+    return len(_CASE_CHANGE.findall(run)) > len(run) / 3
 
 
 def _problem_with_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
