@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from moorage.domain.resilience.rate_limit import Calendar, RateLimitConfig
 from moorage.domain.service.settings import Service
-
-_BUDGET: Final = "budget"
+from moorage.domain.values.names import BUDGET_SERVICE
 
 
 def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[str, Service]:
@@ -28,4 +25,4 @@ def token_budget(name: str, *, daily: int | None, monthly: int | None) -> dict[s
     ]
     if not limits:
         return {}
-    return {_BUDGET: Service(name, limits=tuple(limits), circuit=None, retry=None)}
+    return {BUDGET_SERVICE: Service(name, limits=tuple(limits), circuit=None, retry=None)}

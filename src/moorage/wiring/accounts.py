@@ -10,9 +10,8 @@ from moorage.contracts.effects import check_keys, check_vendor, moves_money
 from moorage.domain.secrets.contained import secrets_in
 from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import evolve, fields_of
-from moorage.domain.values.names import service_name
+from moorage.domain.values.names import BUDGET_SERVICE, service_name
 from moorage.errors import ConfigurationError
-from moorage.services.contracts.token_budget import BUDGET
 from moorage.wiring.installed_vendors import installed_entry_points, load_entry_point
 from moorage.wiring.wrong_options import made_of
 
@@ -129,7 +128,7 @@ def _with_account_settings(service: Service, account: Account, service_key: str)
         check_vendor(type(account.vendor))
         check_keys(account.vendor, service)
         name = service_name(account.name, service_key)
-        return evolve(service, name=name, **({} if service_key == BUDGET else settings))
+        return evolve(service, name=name, **({} if service_key == BUDGET_SERVICE else settings))
     except ConfigurationError as error:
         error.path = f"{account_path(account)}.{error.path}"
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,6 +18,10 @@ def name_of(function: object) -> str:
         return name_of(function.func)
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
+
+
+BUDGET_SERVICE: Final = "budget"
+"""The name, at an account, of the service in whose limits the account's tokens are counted."""
 
 
 def service_name(account: str, to: str) -> str:

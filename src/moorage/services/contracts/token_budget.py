@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from moorage.services.calling.streaming import Stream
     from moorage.services.core.core import Core
 
-BUDGET: Final = "budget"
-"""The name of the service in whose limits the tokens of an account are counted."""
-
 _TOKENS_POSITION: Final = 2
 """The position of the number of tokens in a ticket."""
 

@@ -12,7 +12,7 @@ from moorage.domain.auth.sent_values import SentCredentials, new_recent_credenti
 from moorage.domain.idempotency.claims import AS_USUAL, AllowedActions, KeyUse
 from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.frozen_values import evolve
-from moorage.domain.values.names import consent_name, service_name
+from moorage.domain.values.names import BUDGET_SERVICE, consent_name, service_name
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
@@ -25,7 +25,7 @@ from moorage.errors import (
 from moorage.services.calling.call import value_of
 from moorage.services.calling.rehearsal import held_back_error, shown_path
 from moorage.services.contracts.batches import result_of
-from moorage.services.contracts.token_budget import BUDGET, BudgetedAttempts, MeteredStream
+from moorage.services.contracts.token_budget import BudgetedAttempts, MeteredStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -294,7 +294,7 @@ class VendorWire:
         Raises:
             RateLimitExceeded: the budget does not have the `most` tokens that the request may use.
         """
-        name = service_name(self.account, BUDGET)
+        name = service_name(self.account, BUDGET_SERVICE)
         if name not in self._calling.plans.services:
             return await self.send(request, parse=parse, key=key, reads=reads)  # type: ignore[no-any-return]  # the result of `parse`
         plan = self._calling.plans.find(name, self.tenant, None)
@@ -320,7 +320,7 @@ class VendorWire:
         Raises:
             RateLimitExceeded: the budget does not have the `most` tokens that the request may use.
         """
-        name = service_name(self.account, BUDGET)
+        name = service_name(self.account, BUDGET_SERVICE)
         if name not in self._calling.plans.services:
             return MeteredStream(await self._open(request), None)
         plan = self._calling.plans.find(name, self.tenant, None)
