@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from moorage.contracts.email import TemplateRef
 from moorage.contracts.email_bulk import fill_placeholders
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.errors import VendorRejected
@@ -161,6 +162,52 @@ class _UnfilledAmpVendor(SendGrid):
         return await SendGrid.send_bulk(self, wire, changed_bulk, key=key)
 
 
+class _LosesTemplateDataVendor(SendGrid):
+    """A faulty vendor that sends a template without its values."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        template = message.template and TemplateRef(message.template.id)
+        changed_message = attrs.evolve(message, template=template)
+        return await SendGrid.send_transactional(self, wire, changed_message, key=key)
+
+
+class _FlattensTemplateDataVendor(SendGrid):
+    """A faulty vendor that loses the nested values of a template."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        template = message.template
+        if template is not None:
+            data = {name: value for name, value in template.data.items() if isinstance(value, str)}
+            message = attrs.evolve(message, template=TemplateRef(template.id, data))
+        return await SendGrid.send_transactional(self, wire, message, key=key)
+
+
+class _LosesOwnDataVendor(SendGrid):
+    """A faulty vendor that loses the values of single recipients of a bulk."""
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        recipients = [attrs.evolve(recipient, data={}) for recipient in bulk.recipients]
+        changed_bulk = attrs.evolve(bulk, recipients=recipients)
+        return await SendGrid.send_bulk(self, wire, changed_bulk, key=key)
+
+
+class _LosesSharedDataVendor(SendGrid):
+    """A faulty vendor that loses the values that all recipients of a bulk share."""
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        template = bulk.base.template and TemplateRef(bulk.base.template.id)
+        changed_bulk = attrs.evolve(bulk, base=attrs.evolve(bulk.base, template=template))
+        return await SendGrid.send_bulk(self, wire, changed_bulk, key=key)
+
+
 class _LocalTimeAsUtcVendor(_ChangedEmailVendor):
     """A faulty vendor that sends a local time as UTC."""
 
@@ -227,11 +274,11 @@ def _harness(vendor: type[Resend]) -> kit.EmailHarness:
     )
 
 
-def _sendgrid_harness(vendor: type[SendGrid]) -> kit.EmailHarness:
+def _sendgrid_harness(vendor: type[SendGrid], mode: str = "Async") -> kit.EmailHarness:
     sandbox = SendGridSandbox()
-    with sendgrid_harnesses("Async") as make:
+    with sendgrid_harnesses(mode) as make:
         usual_harness = make()
-    sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
+    sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode=mode)
     return attrs.evolve(
         usual_harness, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox
     )
@@ -296,3 +343,21 @@ def test_check_fails_for_lost_or_mixed_up_amp_content(wrong: type[SendGrid], sen
     """An email vendor that loses or mixes up AMP content fails the check of AMP content."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS["amp_content_arrives"](lambda: _sendgrid_harness(wrong)))
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        (_LosesTemplateDataVendor, "A value of the template is lost: q17x"),
+        (_FlattensTemplateDataVendor, "A value of the template is lost: lines"),
+        (_LosesOwnDataVendor, "A value of a recipient of a bulk is lost"),
+        (_LosesSharedDataVendor, "A value that all recipients of a bulk share is lost"),
+    ],
+)
+def test_check_fails_for_lost_values_of_a_template(wrong: type[SendGrid], sentence: str) -> None:
+    """An email vendor that loses values of a template fails the check, in sync and async mode."""
+    sync_checks = {name_of(check): check for check in kit.CHECKS}
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(CHECKS["template_data_arrive"](lambda: _sendgrid_harness(wrong)))
+    with pytest.raises(AssertionError, match=sentence):
+        sync_checks["template_data_arrive"](lambda: _sendgrid_harness(wrong, ""))

@@ -16,6 +16,7 @@ from moorage.contracts.shipping import (
     ShipmentState,
     ShippingCapability,
     TrackingStatus,
+    WeightUnit,
 )
 from moorage.contracts.shipping.duties import declared_goods
 from moorage.domain.values.money import Money
@@ -284,6 +285,49 @@ class WrongInsuranceCurrencyVendor(Shippo):
 
 
 @attrs.frozen(kw_only=True)
+class OtherUnitVendor(EasyPost):
+    """A faulty vendor that sends weights in kilograms as if they were in pounds."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Request rates for parcels whose unit of weight was mistaken."""
+        units = {WeightUnit.KILOGRAM: WeightUnit.POUND}
+        parcels = [
+            attrs.evolve(parcel, weight_unit=units.get(parcel.weight_unit, parcel.weight_unit))
+            for parcel in request.parcels
+        ]
+        return await super().get_rates(wire, attrs.evolve(request, parcels=parcels), key=key)
+
+
+@attrs.frozen(kw_only=True)
+class SwappedUnitWordsVendor(Shippo):
+    """A faulty vendor that names kilograms as pounds, and pounds as kilograms."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Request rates for parcels whose units of weight were swapped."""
+        units = {WeightUnit.KILOGRAM: WeightUnit.POUND, WeightUnit.POUND: WeightUnit.KILOGRAM}
+        parcels = [
+            attrs.evolve(parcel, weight_unit=units.get(parcel.weight_unit, parcel.weight_unit))
+            for parcel in request.parcels
+        ]
+        return await super().get_rates(wire, attrs.evolve(request, parcels=parcels), key=key)
+
+
+@attrs.frozen(kw_only=True)
+class OneWayVendor(EasyPost):
+    """A faulty vendor that sends a customer's return like a shipment to the customer."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Request rates for the way to the customer."""
+        return await super().get_rates(wire, attrs.evolve(request, is_return=False), key=key)
+
+
+@attrs.frozen(kw_only=True)
 class KeylessRatesVendor(EasyPost):
     """A faulty vendor that requests rates without sending the idempotency key."""
 
@@ -435,6 +479,9 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_dhl_express(OtherInvoiceVendor), "an_invoice_is_sent_electronically"),
         (as_easypost(WrongGoodsCurrencyVendor), "money_keeps_its_currency"),
         (as_shippo(WrongInsuranceCurrencyVendor), "money_keeps_its_currency"),
+        (as_easypost(OtherUnitVendor), "a_weight_keeps_its_unit"),
+        (as_shippo(SwappedUnitWordsVendor), "a_weight_keeps_its_unit"),
+        (as_easypost(OneWayVendor), "a_return_goes_back"),
         (as_easypost(KeylessRatesVendor), "a_repeat_requests_no_new_rates"),
         (as_shippo(FirstParcelVendor), "each_parcel_has_a_label"),
         (as_shippo(KeylessLabelsVendor), "a_key_buys_once"),

@@ -72,6 +72,7 @@ def sendgrid_harnesses(mode: str) -> Generator[Make]:
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
+            template="d-welcome",
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -42,6 +43,7 @@ def easypost() -> ShippingSubject:
     """Return an EasyPost test subject with a new sandbox."""
     sandbox = EasyPostSandbox()
     return ShippingSubject(
+        weight_unit=WeightUnit.OUNCE,
         vendor=EasyPost(credentials=sandbox.api_key),
         sandbox=sandbox,
         sold=lambda: sum(

@@ -31,6 +31,7 @@ def brevo_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
         throttled = reply({"message": "Too many requests."}, 429)
         custom = brevo_vendor(sandbox)
         return EmailHarness(
+            template="7",
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="xkeysib-wrong"), sandbox, mode=mode),

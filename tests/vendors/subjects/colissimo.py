@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorRejected
 from moorage.testing.kits.shipping_conformance import ShippingSubject
 from moorage.testing.sandboxes.base import reply
@@ -24,6 +25,7 @@ def colissimo() -> ShippingSubject:
     """Return a Colissimo test subject with a new sandbox."""
     sandbox = ColissimoSandbox()
     return ShippingSubject(
+        weight_unit=WeightUnit.KILOGRAM,
         vendor=Colissimo(credentials=sandbox.api_key, tracking_key=sandbox.tracking_key),
         sandbox=sandbox,
         sold=lambda: len(sandbox.shipments),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorRejected
 from moorage.testing.kits.shipping_conformance import ShippingSubject
 from moorage.testing.sandboxes.base import reply
@@ -28,6 +29,7 @@ def dpd() -> ShippingSubject:
     """Return a DPD test subject with a new sandbox."""
     sandbox = DpdSandbox()
     return ShippingSubject(
+        weight_unit=WeightUnit.GRAM,
         vendor=Dpd(
             login=sandbox.login,
             credentials=sandbox.password,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
 from moorage.testing.kits.shipping_conformance import ShippingSubject
 from moorage.testing.sandboxes.base import reply
@@ -38,6 +39,7 @@ def gls() -> ShippingSubject:
     errors = [{"code": "VALIDATION", "message": "It is refused."}]
     quota = "policies.ratelimit.QuotaViolation"
     return ShippingSubject(
+        weight_unit=WeightUnit.KILOGRAM,
         vendor=gls_vendor(sandbox),
         sandbox=sandbox,
         sold=lambda: len(sandbox.shipments),

@@ -37,6 +37,7 @@ def mailjet_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
         throttled = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
         custom = mailjet_vendor(sandbox)
         return EmailHarness(
+            template="7",
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -37,6 +37,7 @@ def mailtrap_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
         throttled = reply({"success": False, "errors": ["Rate limit exceeded"]}, 429)
         custom = mailtrap_vendor(sandbox)
         return EmailHarness(
+            template=sandbox.templates[0],
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorRejected
 from moorage.testing.kits.shipping_conformance import ShippingSubject
 from moorage.testing.sandboxes.base import reply
@@ -16,6 +17,7 @@ def royalmail() -> ShippingSubject:
     failure = {"errorCode": 53, "errorMessage": "The service is unavailable.", "fields": []}
     failed = {"createdOrders": [], "failedOrders": [{"order": {}, "errors": [failure]}]}
     return ShippingSubject(
+        weight_unit=WeightUnit.GRAM,
         vendor=RoyalMail(credentials=sandbox.api_key),
         sandbox=sandbox,
         sold=lambda: sandbox.sold,

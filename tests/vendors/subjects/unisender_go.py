@@ -37,6 +37,7 @@ def unisender_go_harnesses(mode: str) -> Generator[Callable[[], EmailHarness]]:
         sandbox = UnisenderGoSandbox()
         custom = unisender_go_vendor(sandbox)
         return EmailHarness(
+            template=sandbox.templates[0],
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moorage.contracts.shipping import WeightUnit
 from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -40,6 +41,7 @@ def usps() -> ShippingSubject:
     """Return a USPS test subject with a new sandbox."""
     sandbox = UspsSandbox()
     return ShippingSubject(
+        weight_unit=WeightUnit.POUND,
         vendor=usps_vendor(sandbox),
         sandbox=sandbox,
         sold=lambda: len(sandbox.labels),

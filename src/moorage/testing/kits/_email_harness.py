@@ -35,6 +35,7 @@ class EmailHarness:
         many: number of recipients of a large bulk.
         odd_name: a recipient's name that headers must quote, without a comma if the vendor refuses
             commas.
+        template: the vendor's id of a template that the sandbox has, for a vendor with templates.
         sandbox: the vendor's sandbox, whose requests are checked; None if the vendor sends none, as
             a mail server's does.
     """
@@ -50,6 +51,7 @@ class EmailHarness:
     sandbox: Sandbox | None
     many: int = 10_000
     odd_name: str = "Lovelace, Ada"
+    template: str = "welcome"
 
     @property
     def vendor(self) -> Any:

@@ -8,11 +8,11 @@ from email.policy import default
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email import Attachment, EmailCapability
+from moorage.contracts.email import Attachment, EmailCapability, TemplateRef
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.email_outcomes import EmailStatus, StatisticsQuery
 from moorage.contracts.email_unsubscribe import Unsubscribe
-from moorage.errors import VendorRejected
+from moorage.errors import InvalidData, VendorRejected
 from moorage.testing.kits._email_harness import (
     EmailHarness,
     Factory,
@@ -217,6 +217,41 @@ async def amp_content_arrives(factory: Factory) -> None:
         require(is_filled, "The AMP content of a bulk is not that of its recipient.")
 
 
+async def template_data_arrive(factory: Factory) -> None:
+    """Check that a template's values are sent, and each bulk recipient gets those of its own.
+
+    A vendor may refuse a value that is not a text before it sends anything.
+    """
+    harness = factory()
+    if EmailCapability.TEMPLATES not in harness.vendor.capabilities:
+        return
+    email, bare = harness.hub.email(), {"subject": "", "text": None}
+    flat, nested = {"name": "q17x", "price": "p35x"}, {"lines": [{"article": "t8x"}]}
+    template = TemplateRef(harness.template, flat | nested)
+    error = await raised_error_of(email.send_transactional(message(**bare, template=template)))
+    words = ("q17x", "price", "p35x", "lines", "article", "t8x")
+    if error is not None:
+        require(isinstance(error, InvalidData), f"A message with a template ended with {error!r}.")
+        template, words = TemplateRef(harness.template, flat), words[:3]
+        await email.send_transactional(message(**bare, template=template))
+    (mail,) = harness.delivered
+    require(harness.template in sent_text(mail), "The template is not sent.")
+    for word in words:
+        require(word in sent_text(mail), f"A value of the template is lost: {word}.")
+    recipients = [
+        BulkRecipient(to=f"person{number}@example.com", data={"name": f"r{number}x"})
+        for number in range(3)
+    ]
+    bulk = BulkMessage(base=message(to=(), **bare, template=template), recipients=recipients)
+    results = await email.send_bulk(bulk)
+    require(all(result.ok for result in results), f"The results are {results!r}.")
+    texts = {mail.to[0]: sent_text(mail) for mail in harness.delivered[1:]}
+    for number, recipient in enumerate(recipients):
+        text = texts[recipient.to[0].email]
+        require(f"r{number}x" in text, "A value of a recipient of a bulk is lost.")
+        require("p35x" in text, "A value that all recipients of a bulk share is lost.")
+
+
 def _lines(text: str | None) -> list[str]:
     return [line.rstrip() for line in (text or "").strip().splitlines()]
 
@@ -415,6 +450,7 @@ REQUESTS: Final = (
     each_recipient_is_addressed,
     each_text_is_sent_as_written,
     amp_content_arrives,
+    template_data_arrive,
     a_time_of_sending_arrives,
     a_scheduled_message_can_be_cancelled,
     a_message_can_be_looked_up,

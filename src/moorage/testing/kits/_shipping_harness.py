@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage.contracts.ref import Ref
-    from moorage.contracts.shipping import RateResult, Shipment
+    from moorage.contracts.shipping import RateResult, Shipment, WeightUnit
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.testing.sandboxes.base import Notice, Sandbox
@@ -80,6 +80,7 @@ class ShippingSubject:
         report: makes the webhook about the tracking of a parcel; takes the parcel's number, and a
             URL.
         service: a service that the vendor sells, in our words; None if the vendor quotes rates.
+        weight_unit: the unit of the weights in requests; None if the requests name their units.
         paperless: bytes of a purchase whose invoice goes to customs electronically; None if the
             vendor cannot send it so.
         no_rates: a postal code to which no carrier delivers.
@@ -101,6 +102,7 @@ class ShippingSubject:
     wrong_secret: str = attrs.field(default="another secret, also long enough", repr=False)
     report: Callable[[str, str], Notice] | None = None
     service: str | None = None
+    weight_unit: WeightUnit | None = None
     paperless: bytes | None = None
     no_rates: str = "00000"
     no_label: str = "00001"

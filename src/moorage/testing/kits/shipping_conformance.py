@@ -45,6 +45,7 @@ from moorage.testing.kits._shipping_harness import (
     async_harness,
     sync_harness,
 )
+from moorage.testing.kits._shipping_measures import MEASURES
 from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
 
@@ -302,6 +303,7 @@ _ALL_CHECKS: Final = (
     *REQUESTS,
     *HANDOVERS,
     *DUTIES,
+    *MEASURES,
     unsupported_features_are_refused,
     declared_capabilities_work,
     a_parcel_is_tracked,
