@@ -722,8 +722,9 @@ class TopicNotFound(VendorRejected):
 class VendorFailed(_ErrorWithAnswer):
     """The vendor failed (5xx), or its answer is malformed or too large.
 
-    `is_well_formed` is True if the answer is complete, but differs from the description of the API.
-    A retry would get the same answer, so there is none, and the circuit counts no failure.
+    `is_well_formed` is True if the answer is a complete JSON document, but lacks what a success
+    contains, or differs from the description of the API. A retry would get the same answer, so
+    there is none, and the circuit counts no failure.
     """
 
     retryable = True

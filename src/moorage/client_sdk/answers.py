@@ -40,16 +40,15 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
                 response=response,
                 remedy="Use the value that you have, or repeat the call without the condition.",
             )
-        problem, is_well_formed = "is not JSON", False
+        problem = "is not JSON"
         try:
             value = exact_json(response.body) if response.body.strip() else None
             return read_value(kind, value, *limits, checks=checks)
         except InvalidData as error:
             problem = f"does not fit the description of the API: {error.message.rstrip('.')}"
-            is_well_formed = bool(response.body.strip())
         except (RecursionError, ValueError):
             pass
-        raise unreadable_answer_error(response, problem=problem, is_well_formed=is_well_formed)
+        raise unreadable_answer_error(response, problem=problem)
 
     return read
 

@@ -165,21 +165,29 @@ def unreadable_answer_error(
     missing: str | None = None,
     *,
     problem: str = "does not match the vendor's own description",
-    is_well_formed: bool = False,
 ) -> VendorFailed:
     """Return the error for a successful response that cannot be read, or lacks a required field.
 
-    `is_well_formed` says that the response is complete, and only differs from a description of it.
+    A response that is a JSON document arrived completely, so it is well formed, and only differs
+    from its description. XML is no such proof: the HTML page of a proxy may be XML too.
     """
     description = problem if missing is None else f"has no {missing}"
     return VendorFailed(
         f"The answer (HTTP {response.status}) {description}.",
-        is_well_formed=is_well_formed,
+        is_well_formed=_is_json_document(response),
         status=response.status,
         response=response,
         retryable=False,
         remedy="Look up the operation at the vendor before you repeat it, and inform the vendor.",
     )
+
+
+def _is_json_document(response: Response) -> bool:
+    try:
+        response.json()
+    except InvalidData:
+        return False
+    return True
 
 
 def as_unreadable(exception: Exception, response: Response) -> ConnectorError:
