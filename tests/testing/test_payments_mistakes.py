@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import pytest
@@ -13,6 +14,7 @@ from moorage.contracts.payments import (
     MoveState,
     Page,
     PaymentState,
+    PayoutItemKind,
     StoredMeans,
     StoredState,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         Payment,
         PaymentEvent,
         PaymentLink,
+        Payout,
         PayoutItem,
         Refund,
     )
@@ -41,10 +44,19 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
 
 
+Value = TypeVar("Value")
+
+
 def as_captured(payment: Payment, *states: PaymentState) -> Payment:
     """Return the payment, changed to captured if its state is in the given list."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
+
+
+def shifted(value: Value, name: str) -> Value:
+    """Return a result of a vendor with one of its times shifted by five hours."""
+    changes: dict[str, Any] = {name: getattr(value, name) + timedelta(hours=5)}
+    return attrs.evolve(value, **changes)  # type: ignore[type-var]  # a class of attrs
 
 
 @attrs.frozen(kw_only=True)
@@ -197,9 +209,97 @@ class GrossPayoutsVendor(Stripe):
         return Page(tuple(attrs.evolve(item, net=item.gross) for item in page.items), page.next)
 
 
+@attrs.frozen(kw_only=True)
+class NetIsGrossVendor(Stripe):
+    """A faulty vendor that reports the amounts of transactions without their fees."""
+
+    async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
+        """List the transactions with their net amounts as gross amounts."""
+        page = await Stripe.payout_items(self, wire, ref, after=after)
+        return Page(tuple(attrs.evolve(item, gross=item.net) for item in page.items), page.next)
+
+
+@attrs.frozen(kw_only=True)
+class EveryTransactionIsPaymentVendor(Stripe):
+    """A faulty vendor that reports every transaction of a payout as a payment."""
+
+    async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
+        """List the transactions, each as a payment."""
+        page = await Stripe.payout_items(self, wire, ref, after=after)
+        kind = PayoutItemKind.PAYMENT
+        return Page(tuple(attrs.evolve(item, kind=kind) for item in page.items), page.next)
+
+
+@attrs.frozen(kw_only=True)
+class LocalTransactionTimesVendor(Stripe):
+    """A faulty vendor that reads the times of transactions as local times of another zone."""
+
+    async def payout_items(self, wire: Wire, ref: Any, /, *, after: Any) -> Page[PayoutItem]:
+        """List the transactions with shifted times."""
+        page = await Stripe.payout_items(self, wire, ref, after=after)
+        return Page(tuple(shifted(item, "at") for item in page.items), page.next)
+
+
+@attrs.frozen(kw_only=True)
+class RepeatedPayoutsVendor(Stripe):
+    """A faulty vendor that lists a payout twice."""
+
+    async def payouts(self, *options: Any, **keywords: Any) -> Page[Payout]:
+        """List the payouts, and the first one again."""
+        page = await Stripe.payouts(self, *options, **keywords)
+        return Page((*page.items, *page.items[:1]), page.next)
+
+
+@attrs.frozen(kw_only=True)
+class LocalArrivalsVendor(Stripe):
+    """A faulty vendor that shifts the expected time of a payout's arrival."""
+
+    async def payouts(self, *options: Any, **keywords: Any) -> Page[Payout]:
+        """List the payouts with shifted times of arrival."""
+        page = await Stripe.payouts(self, *options, **keywords)
+        return Page(tuple(shifted(item, "arrives") for item in page.items), page.next)
+
+
+@attrs.frozen(kw_only=True)
+class LocalTimesVendor(Stripe):
+    """A faulty vendor that reads the time of a charge as a local time of another zone."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge, and shift the time of the payment."""
+        return shifted(await Stripe.charge(self, wire, charge, key=key), "created_at")
+
+
+@attrs.frozen(kw_only=True)
+class ZonelessTimesVendor(Stripe):
+    """A faulty vendor whose times of payments have no zone."""
+
+    async def get(self, wire: Wire, ref: Any, /) -> Payment:
+        """Look up the payment, and drop the zone of its time."""
+        payment = await Stripe.get(self, wire, ref)
+        time = payment.created_at
+        return attrs.evolve(payment, created_at=time and time.replace(tzinfo=None))
+
+
+@attrs.frozen(kw_only=True)
+class LocalRefundTimesVendor(Stripe):
+    """A faulty vendor that reads the time of a refund as a local time of another zone."""
+
+    async def refund(self, *options: Any, **keywords: Any) -> Refund:
+        """Refund, and shift the time of the refund."""
+        return shifted(await Stripe.refund(self, *options, **keywords), "at")
+
+
 @pytest.mark.parametrize(
     "kind, check",
     [
+        (NetIsGrossVendor, "transactions_explain_a_payout"),
+        (EveryTransactionIsPaymentVendor, "transactions_explain_a_payout"),
+        (LocalTransactionTimesVendor, "transactions_explain_a_payout"),
+        (RepeatedPayoutsVendor, "transactions_explain_a_payout"),
+        (LocalArrivalsVendor, "times_are_those_of_the_vendor"),
+        (LocalTimesVendor, "times_are_those_of_the_vendor"),
+        (ZonelessTimesVendor, "times_are_those_of_the_vendor"),
+        (LocalRefundTimesVendor, "times_are_those_of_the_vendor"),
         (EveryMethodIsStoredVendor, "an_unknown_state_of_a_stored_method_is_unknown"),
         (FakeRemovalVendor, "means_are_stored_and_removed"),
         (NewKeyPerLinkVendor, "links_are_created_once"),

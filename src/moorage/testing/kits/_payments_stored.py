@@ -12,6 +12,7 @@ from moorage.contracts.payments import (
     LinkState,
     Money,
     PaymentsCapability,
+    PayoutItemKind,
     StoredState,
     StoreRequest,
     unexplained_amount,
@@ -21,6 +22,7 @@ from moorage.contracts.ref import Ref
 from moorage.errors import ConnectionFailed, InvalidData, VendorFailed
 from moorage.testing.kits._contract_harness import with_body
 from moorage.testing.kits._payments_harness import EUROS, FIRST, Harness
+from moorage.testing.kits._payments_times import check_times
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost
 
@@ -152,7 +154,10 @@ async def links_are_created_once(make: Open) -> None:
 
 
 async def transactions_explain_a_payout(make: Open) -> None:
-    """A payout's transactions name their payments and add up to its amount."""
+    """A payout is listed once; its transactions name their payments and add up to its amount.
+
+    Each transaction has the kind of what it is, and its own amounts add up too.
+    """
     async with make() as harness:
         if PaymentsCapability.PAYOUT_ITEMS not in harness.capabilities:
             return
@@ -169,6 +174,7 @@ async def transactions_explain_a_payout(make: Open) -> None:
             harness.subject.pay_out()
         payouts = (await harness("payouts")).items
         require(payouts, "The list of payouts does not contain the payout.")
+        require(len({item.ref for item in payouts}) == len(payouts), "A payout is listed twice.")
         payout = payouts[0]
         items, next_page = [], None
         while True:
@@ -181,6 +187,20 @@ async def transactions_explain_a_payout(make: Open) -> None:
         paid_ids = {item.payment.id for item in items if item.payment is not None}
         require({payment.ref.id for payment in payments} <= paid_ids, "A payment is not named.")
         require(any(item.fee is not None and item.fee.minor > 0 for item in items), "No fee.")
+        for item in items:
+            check_times(item)
+            amounts = (item.gross, item.fee, item.net)
+            is_complete = None not in amounts
+            require(
+                not is_complete or item.gross - item.fee == item.net,
+                f"The amounts of a transaction do not add up: {amounts}.",
+            )
+        kinds = [item.kind for item in items]
+        require(
+            kinds.count(PayoutItemKind.PAYMENT) == len(payments),
+            f"{len(payments)} payments were paid out as {kinds}.",
+        )
+        require(PayoutItemKind.REFUND in kinds, f"A refund was paid out as one of {kinds}.")
         harness.sandbox.fail(AlteredAnswer(partial(with_body, b"[]")))
         broken_call = harness(
             "payout_items", Ref(harness.subject.vendor.name, FIRST, payout.ref.id)

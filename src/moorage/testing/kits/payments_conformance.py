@@ -62,6 +62,7 @@ from moorage.testing.kits._payments_refusals import REFUSALS
 from moorage.testing.kits._payments_requests import REQUESTS
 from moorage.testing.kits._payments_stored import STORED
 from moorage.testing.kits._payments_subscriptions import SUBSCRIPTIONS
+from moorage.testing.kits._payments_times import TIMES
 from moorage.testing.kits.checks import in_thread, require
 from moorage.testing.sandboxes.base import (
     AlteredAnswer,
@@ -534,6 +535,7 @@ _ALL_CHECKS: Final = (
     *DISPUTES,
     *PAYEES,
     *SUBSCRIPTIONS,
+    *TIMES,
     another_account_takes_over,
     a_possible_payment_stays_at_its_account,
     *REFUSALS,
