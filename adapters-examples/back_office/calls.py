@@ -14,14 +14,17 @@ import attrs
 from back_office.documents import contract, electronic_invoice
 from moorage import ConfigurationError
 from moorage.contracts.bank import ConsentRequest, Money, OpenItem, TransactionQuery, match
+from moorage.contracts.inference import FinishReason, GenerationRequest
 from moorage.contracts.shops import OrderQuery
 from moorage.errors import (
     ConnectorError,
     ConsentRequired,
     IdempotencyInProgress,
     InvalidData,
+    RateLimitExceeded,
     VendorRejected,
 )
+from moorage.hub.service_status import service_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -37,6 +40,7 @@ UNSENT: Final = ("open", "not_sent")
 ENDED: Final = (
     *("refused", "failed", "declined", "expired", "voided", "revoked", "suspended"),
     *("in_use", "not_in_use", "not_checked"),
+    *("drafted", "no_draft", "no_tokens"),
 )
 """The final states, after which a document may be sent again as a new row with a new key."""
 
@@ -59,14 +63,29 @@ TEXTS: Final = {
     "voided": "It was voided.",
     "revoked": "The consent was revoked.",
     "suspended": "The bank has stopped the access. Please connect the account again.",
+    "no_draft": "No draft was written. You can try again.",
+    "no_tokens": "Too few of today's tokens are left for a draft. Please try again tomorrow, or"
+    " with a shorter message.",
     "not_checked": "The register did not answer. Charge VAT, or check the number again later.",
 }
 """The text that people see, by the state."""
 
 
+INSTRUCTIONS: Final = (
+    "You work in the office of {company}, which sells lamps and chairs. Draft a short and polite"
+    " reply to the customer's message. Promise nothing: a person checks your draft before it is"
+    " sent."
+)
+"""The instructions for the model that drafts replies."""
+LONGEST_MESSAGE: Final = 2_000
+"""The number of characters of a customer's message that the model reads."""
+_LONGEST_DRAFT: Final = 400
+"""The most tokens that the model may write for a draft."""
+
+
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The state of a sent document, or of a consent.
+    """The state of a sent document, of a consent or of a draft.
 
     Attributes:
         state: a word of the contract, or "open", "unknown" or "not_sent".
@@ -161,6 +180,36 @@ def check_vat_number(hub: Hub, slug: str, number: str) -> Outcome:
     sentence = f"{check.number} is in use by {check.name or 'a business'}."
     proof = f" Proof {check.proof} of {check.checked_at:%Y-%m-%d}." if check.proof else ""
     return Outcome(state="in_use", message=sentence + proof)
+
+
+def draft_reply(hub: Hub, key: str, company: Any, message: str) -> Outcome:
+    """Return a language model's draft of a reply to a message, once per idempotency key."""
+    request = GenerationRequest(
+        message[:LONGEST_MESSAGE],
+        instructions=INSTRUCTIONS.format(company=company.name),
+        max_tokens=_LONGEST_DRAFT,
+    )
+    try:
+        answer = hub.inference(company.slug).generate(request, idempotency_key=key)
+    except RateLimitExceeded as error:
+        return _outcome_of_state("no_draft" if error.by_vendor else "no_tokens")
+    except ConnectorError:
+        return _outcome_of_state("no_draft")
+    if answer.finish is not FinishReason.COMPLETE:
+        return _outcome_of_state("no_draft")
+    # PostgreSQL stores no NUL.
+    return Outcome(state="drafted", message=answer.text.replace("\0", ""))
+
+
+def tokens_left(hub: Hub, slug: str) -> int | None:
+    """Return how many of today's tokens are left; None without a budget, or if it is not known."""
+    budgets = tuple(f"{account}.budget" for account in accounts(hub, "inference", slug))
+    try:
+        statuses = service_statuses(hub, slug, budgets)
+    except ConnectorError:
+        return None
+    amounts = [limit.left for status in statuses for limit in status.limits]
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:

@@ -18,6 +18,7 @@ from moorage.testing.sandboxes.base import Lost, SlowAnswer
 from moorage.testing.sandboxes.einvoices.recommand import RecommandSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
+from moorage.testing.sandboxes.inference.anthropic import AnthropicSandbox
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
@@ -95,7 +96,7 @@ class VendorSandboxes:
 
     Attributes:
         stripe, mollie, easypost, shippo, postmark, sendgrid, recommand, berlin_group, woocommerce,
-            docusign, vies: the sandboxes.
+            docusign, vies, anthropic: the sandboxes.
         behaviours: the faults of each vendor, by the vendor's name.
         control_page: the page on which a person causes faults and acts as a buyer or signer.
         environment: the variables that the ERP's configuration refers to: each vendor's URL and
@@ -118,11 +119,12 @@ class VendorSandboxes:
         self.woocommerce = WooCommerceSandbox()
         self.docusign = DocusignSandbox()
         self.vies = ViesSandbox()
+        self.anthropic = AnthropicSandbox()
         self.behaviours: dict[str, VendorBehaviour] = {
             name: VendorBehaviour(getattr(self, name))
             for name in (
                 *("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid"),
-                *("recommand", "berlin_group", "woocommerce", "docusign", "vies"),
+                *("recommand", "berlin_group", "woocommerce", "docusign", "vies", "anthropic"),
             )
         }
         self._webhooks = webhooks
@@ -205,6 +207,7 @@ class VendorSandboxes:
             "WOOCOMMERCE_SECRET": self.woocommerce.consumer_secret,
             "WOOCOMMERCE_WEBHOOK_SECRET": self.woocommerce.webhook_secret,
             "ERP_VAT_NUMBER": "DE136695976",
+            "ANTHROPIC_KEY": self.anthropic.api_key,
             "DOCUSIGN_TOKEN": self.docusign.token,
             "DOCUSIGN_ACCOUNT": self.docusign.account_id,
             "DOCUSIGN_WEBHOOK_SECRET": self.docusign.connect_key,

@@ -36,6 +36,18 @@ def check_vat_number(customer: Customer, number: str) -> None:
         row.store_outcome(calls.check_vat_number(hub(), customer.company.slug, number))
 
 
+def draft_reply(company: Company, message: str) -> None:
+    """Store a language model's draft of a reply to a customer's message."""
+    row = SentDocument.begin(company, "inference", "message")
+    if row is not None:
+        row.store_outcome(calls.draft_reply(hub(), row.key, company, message))
+
+
+def tokens_left(company: Company) -> int | None:
+    """Return how many of today's tokens are left; None if it is not known."""
+    return calls.tokens_left(hub(), company.slug)
+
+
 def connect_bank(company: Company, ip_address: str | None) -> str:
     """Ask the bank account's owner for consent; return the URL where the owner continues."""
     row = SentDocument.begin(company, "bank", "account")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from back_office.calls import LONGEST_MESSAGE
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -132,6 +133,33 @@ def import_orders(request: HttpRequest, slug: str) -> HttpResponse:
     """Import the shop's changed orders."""
     back_office.import_orders(get_object_or_404(Company, slug=slug))
     return redirect_to(f"/{slug}/orders/")
+
+
+@require_GET
+@transaction.non_atomic_requests
+def messages(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the last draft of a reply, a form for the next message, and the tokens that are left."""
+    company = get_object_or_404(Company, slug=slug)
+    context = {
+        "company": company,
+        "connected": back_office.is_connected(company, "inference"),
+        "draft": SentDocument.last(company, "inference", "message"),
+        "tokens_left": back_office.tokens_left(company),
+        "longest": LONGEST_MESSAGE,
+        "here": "messages",
+    }
+    return render(request, "messages.html", context)
+
+
+@require_POST
+@transaction.non_atomic_requests
+def draft_reply(request: HttpRequest, slug: str) -> HttpResponse:
+    """Draft a reply to the customer's message that somebody entered."""
+    company = get_object_or_404(Company, slug=slug)
+    message = request.POST.get("message", "").strip()
+    if message:
+        back_office.draft_reply(company, message)
+    return redirect_to(f"/{slug}/messages/")
 
 
 def _customer(slug: str, key: int) -> Customer:

@@ -38,6 +38,8 @@ urlpatterns = [
     path("<slug:slug>/bank/read", office.read_account),
     path("<slug:slug>/orders/", office.orders),
     path("<slug:slug>/orders/import", office.import_orders),
+    path("<slug:slug>/messages/", office.messages),
+    path("<slug:slug>/messages/draft", office.draft_reply),
 ]
 
 handler404 = views.not_found_page

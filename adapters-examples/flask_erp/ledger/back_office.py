@@ -42,6 +42,19 @@ def check_vat_number(customer: Customer, number: str) -> None:
         row.store_outcome(calls.check_vat_number(moorage.hub, slug, number))
 
 
+def draft_reply(company: Company, message: str) -> None:
+    """Store a language model's draft of a reply to a customer's message."""
+    row = SentDocument.begin(company.slug, "inference", "message")
+    if row is not None:
+        row.store_outcome(calls.draft_reply(moorage.hub, row.key, company, message))
+
+
+def tokens_left(slug: str) -> int | None:
+    """Return how many of today's tokens are left; None if it is not known."""
+    session.commit()
+    return calls.tokens_left(moorage.hub, slug)
+
+
 def connect_bank(company: Company, ip_address: str | None) -> str:
     """Ask the bank account's owner for consent; return the URL where the owner continues."""
     row = SentDocument.begin(company.slug, "bank", "account")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from back_office.calls import LONGEST_MESSAGE
 from flask import Response, abort, render_template, request
 from sqlalchemy import select
 
@@ -119,6 +120,29 @@ def import_orders(slug: str) -> BaseResponse:
     """Import the shop's changed orders."""
     back_office.import_orders(company_of(slug))
     return redirect_to(f"/{slug}/orders/")
+
+
+@pages.get("/<slug>/messages/")
+def messages(slug: str) -> str:
+    """Show the last draft of a reply, a form for the next message, and the tokens that are left."""
+    context = {
+        "company": company_of(slug),
+        "connected": back_office.is_connected(slug, "inference"),
+        "draft": SentDocument.last(slug, "inference", "message"),
+        "tokens_left": back_office.tokens_left(slug),
+        "longest": LONGEST_MESSAGE,
+        "here": "messages",
+    }
+    return render_template("messages.html", **context)
+
+
+@pages.post("/<slug>/messages/draft")
+def draft_reply(slug: str) -> BaseResponse:
+    """Draft a reply to the customer's message that somebody entered."""
+    company, message = company_of(slug), request.form.get("message", "").strip()
+    if message:
+        back_office.draft_reply(company, message)
+    return redirect_to(f"/{slug}/messages/")
 
 
 def _customer(slug: str, key: int) -> Customer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +133,43 @@ def imports_orders_once(shop: RunningErp) -> None:
     assert "no bank" in shop.buyer.get("/globex/bank/").text
 
 
+def drafts_replies_within_the_budget(shop: RunningErp) -> None:
+    """A reply is drafted once for two clicks; without a model or tokens, the page says so."""
+    models = shop.vendors.anthropic
+
+    def draft(message: str) -> Page:
+        form = shop.buyer.get("/globex/messages/").form("/messages/draft")
+        return shop.buyer.post(form, {**form.fields, "message": message})
+
+    def tokens_left(page: Page) -> int:
+        shown = re.search(r"Tokens left today: (\d+)\.", page.text)
+        assert shown is not None, page.text
+        return int(shown[1])
+
+    assert 20_000 == tokens_left(shop.buyer.get("/globex/messages/"))
+    first = draft("Where is my <lamp>?")
+    assert "You wrote: Where is my <lamp>?" in first.text
+    assert 20_000 - 100 < tokens_left(first) < 20_000
+    assert 20_000 == tokens_left(shop.buyer.get("/acme/messages/"))
+
+    models.fail(Lost())
+    assert "You wrote: And my chair?" in draft("And my chair?").text
+    assert tokens_left(shop.buyer.get("/globex/messages/")) < 20_000 - 400
+    assert "No draft was written." in draft("Please refuse this.").text
+    shop.vendors.behaviours["anthropic"].set_fault("busy")
+    assert "No draft was written." in draft("Hello?").text
+    shop.vendors.behaviours["anthropic"].set_fault("none")
+
+    page = first
+    while "Too few of today's tokens are left" not in page.text:
+        assert tokens_left(page) > 2_000
+        page = draft("x" * 1_990)
+    assert tokens_left(page) < 3_000
+    request_count = len(models.requests)
+    assert "Too few of today's tokens are left" in draft("x" * 1_990).text
+    assert request_count == len(models.requests)
+
+
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_each_erp_processes_documents_and_orders_once(name: str, tmp_path: Path) -> None:
     """Each ERP processes invoices, contracts, payments and orders once, even if repeated."""
@@ -143,6 +181,7 @@ def test_each_erp_processes_documents_and_orders_once(name: str, tmp_path: Path)
             checks_a_vat_number,
             matches_the_bank_account,
             imports_orders_once,
+            drafts_replies_within_the_budget,
         ):
             way(shop)
         assert {200} == {page.status for page in shop.buyer.seen}

@@ -119,6 +119,7 @@ def on_a_phone(shop: RunningErp, window: Browser, save_picture: Callable[[str], 
     pages = (
         *("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/"),
         *("acme/invoices/A-1003/", "acme/customers/2/", "acme/bank/", "acme/orders/"),
+        "acme/messages/",
     )
     for width, dark in ((360, False), (320, True)):
         window.look(width=width, height=740, dark=dark)
