@@ -104,8 +104,8 @@ def _roundings(weight: Decimal, unit: WeightUnit, to: WeightUnit) -> set[Decimal
     roundings = [
         convert_measure(weight, unit, to, decimals=decimals) for decimals in range(_MOST_DECIMALS)
     ]
-    kept = {value for value in roundings if value <= exact * _LARGEST_ROUNDING}
-    return {value.normalize() for value in (*kept, exact)}
+    close_values = {value for value in roundings if value <= exact * _LARGEST_ROUNDING}
+    return {value.normalize() for value in (*close_values, exact)}
 
 
 MEASURES: Final = (a_weight_keeps_its_unit, a_return_goes_back)
