@@ -56,7 +56,7 @@ def as_captured(payment: Payment, *states: PaymentState) -> Payment:
 def shifted(value: Value, name: str) -> Value:
     """Return a result of a vendor with one of its times shifted by five hours."""
     changes: dict[str, Any] = {name: getattr(value, name) + timedelta(hours=5)}
-    return attrs.evolve(value, **changes)  # type: ignore[type-var]  # a class of attrs
+    return attrs.evolve(value, **changes)  # type: ignore[misc]  # a class of attrs
 
 
 @attrs.frozen(kw_only=True)

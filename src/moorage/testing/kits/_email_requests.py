@@ -229,7 +229,7 @@ async def template_data_arrive(factory: Factory) -> None:
     flat, nested = {"name": "q17x", "price": "p35x"}, {"lines": [{"article": "t8x"}]}
     template = TemplateRef(harness.template, flat | nested)
     error = await raised_error_of(email.send_transactional(message(**bare, template=template)))
-    words = ("q17x", "price", "p35x", "lines", "article", "t8x")
+    words: tuple[str, ...] = ("q17x", "price", "p35x", "lines", "article", "t8x")
     if error is not None:
         require(isinstance(error, InvalidData), f"A message with a template ended with {error!r}.")
         template, words = TemplateRef(harness.template, flat), words[:3]
