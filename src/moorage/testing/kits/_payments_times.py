@@ -54,9 +54,10 @@ def check_times(result: Any) -> None:
 
     The time at which a state was current may come from the headers of the response.
     """
-    kind = type(result).__name__.lower()
+    result_class: type[Any] = type(result)
+    kind = result_class.__name__.lower()
     stated = list(_times_in(result.raw))
-    for field in attrs.fields(type(result)):
+    for field in attrs.fields(result_class):
         time = getattr(result, field.name)
         if isinstance(time, datetime):
             require(time.tzinfo is not None, f"The {field.name} of a {kind} has no zone.")
