@@ -54,7 +54,7 @@ def check_times(result: Any) -> None:
 
     The time at which a state was current may come from the headers of the response.
     """
-    result_class: type[Any] = type(result)
+    result_class: type[Any] = type(result)  # pyright: ignore[reportUnknownVariableType]  # a result of any class
     kind = result_class.__name__.lower()
     stated = list(_times_in(result.raw))
     for field in attrs.fields(result_class):
