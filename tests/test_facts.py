@@ -38,6 +38,7 @@ class Sparks(Vendor):
         if answer.status > 499:
             raise VendorFailed("Sparks failed.", field="id")
         check_zip(wire.zip, "sender")
+        check_currency("SparksPay", wire.currency)
         read_zip(answer, "postalCode")
         needed(text("createdAt"), "time")
         wire.url.rstrip("#")
@@ -48,6 +49,10 @@ class Sparks(Vendor):
 def check_zip(code, field):
     if code is None:
         raise InvalidData("The address has no ZIP code.", field=field)
+
+def check_currency(vendor, currency):
+    if currency is None:
+        raise InvalidData(f"{vendor} needs a currency.", field="currency")
 
 def read_zip(answer, field):
     return answer.text(field)

@@ -45,8 +45,8 @@ _NOT_FACTS: Final = frozenset(
 """Functions whose literal arguments name something of moorage's or Python's."""
 _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
-_LABEL: Final = "field"
-"""The parameter of a function that takes the name of a field for messages."""
+_LABELS: Final = frozenset({"field", "vendor"})
+"""The parameters of functions that take the name of a field or of a vendor for messages."""
 _LABEL_ARGUMENTS: Final = {"needed": 1, "Service": 0}
 """For a function, the position of an argument that is a name of moorage's, or for messages."""
 _STRIPPING: Final = frozenset({"lstrip", "rstrip", "strip"})
@@ -95,10 +95,10 @@ def _neighbours(folder: Path) -> tuple[ast.Module, ...]:
 
 
 def _label_positions(tree: ast.AST) -> dict[str, set[int]]:
-    """Return the positions of each function's parameter `field`, unless it names a field to read.
+    """Return the positions of each function's parameters of `_LABELS`, unless it reads by them.
 
-    A function reads by it that passes it to a method, as in `answer.text(field)`, or to a function
-    of the same module that does.
+    A function reads by a parameter that passes it to a method, as in `answer.text(field)`, or to a
+    function of the same module that does.
     """
     functions = {
         node.name: node
@@ -114,7 +114,7 @@ def _label_positions(tree: ast.AST) -> dict[str, set[int]]:
         name: {
             position
             for position, parameter in enumerate(function.args.args)
-            if parameter.arg == _LABEL and name not in readers
+            if parameter.arg in _LABELS and name not in readers
         }
         for name, function in functions.items()
     }
@@ -131,7 +131,7 @@ def _is_read_by(function: ast.AST, readers: set[str]) -> bool:
                 pass
             case _:
                 continue
-        if any(isinstance(value, ast.Name) and value.id == _LABEL for value in values):
+        if any(isinstance(value, ast.Name) and value.id in _LABELS for value in values):
             return True
     return False
 
