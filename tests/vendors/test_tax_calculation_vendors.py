@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 import moorage
+from moorage.contracts.address import Address
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.tax_calculation import ReversedAmount, TaxLine, TaxReversal
@@ -303,6 +304,17 @@ def test_lost_sale_is_refused_if_another_sale_has_its_id() -> None:
     assert ["INV-2041"] == list(sandbox.orders)
 
 
+def test_sale_with_another_discount_is_no_record_of_this_sale() -> None:
+    """An order at TaxJar whose line has a discount is not the record of a sale without it."""
+    hub, sandbox = hub_of(taxjar)
+    with hub:
+        calculation = hub.tax().calculate(sale())
+        hub.tax().record(calculation, idempotency_key="k1")
+        sandbox.orders["INV-2041"]["line_items"][0]["discount"] = "1.0"
+        with pytest.raises(VendorRejected):
+            hub.tax().record(calculation, idempotency_key="k2")
+
+
 def test_the_repeat_of_a_recorded_sale_is_the_same_record() -> None:
     """Recording the same sale under another key returns the existing record."""
     hub, sandbox = hub_of(taxjar)
@@ -419,6 +431,53 @@ def test_avalara_reverses_the_invoice_that_it_read(fields: dict[str, Any]) -> No
     assert [("1", -100, "PS081282", -7.75)] == [
         (line["number"], line["amount"], line["taxCode"], line["taxOverride"]["taxAmount"])
         for line in body["lines"]
+    ]
+
+
+def test_credit_note_at_avalara_repeats_the_fields_of_its_invoice() -> None:
+    """A credit note has the buyer, the exemption and the addresses of its invoice."""
+    hub, sandbox = hub_of(avalara)
+    place = Address(
+        line1="Am Kai 1",
+        line2="Hof 2",
+        line3="Etage 3",
+        city="Hamburg",
+        region="HH",
+        postal_code="20457",
+        country="DE",
+    )
+    fields = {"vat_number": "DE136695976", "exemption": "government", "ship_from": place}
+    expected = {
+        "businessIdentificationNo": "DE136695976",
+        "entityUseCode": "A",
+        "addresses": {
+            "shipFrom": {
+                "line1": "Am Kai 1",
+                "line2": "Hof 2",
+                "line3": "Etage 3",
+                "city": "Hamburg",
+                "region": "HH",
+                "postalCode": "20457",
+                "country": "DE",
+            },
+            "shipTo": {
+                "line1": "63 W Main St",
+                "city": "Ramsey",
+                "region": "NJ",
+                "postalCode": "07446",
+                "country": "US",
+            },
+        },
+    }
+    with hub:
+        record = hub.tax().record(hub.tax().calculate(sale(**fields)), idempotency_key="k")
+        invoice = sandbox.requests[-1].json()
+        reversal = TaxReversal(reference="CN-1", day=datetime.now(UTC).date())
+        hub.tax().reverse(record.ref, reversal, idempotency_key="r")
+    note = sandbox.requests[-1].json()
+
+    assert [expected, expected] == [
+        {name: body[name] for name in expected} for body in (invoice, note)
     ]
 
 
