@@ -237,6 +237,7 @@ def test_invalid_key_is_failed_authentication(status: int) -> None:
         (500, "application_error", VendorFailed),
         (503, "service_unavailable", VendorFailed),
         (401, "something_new", AuthenticationFailed),
+        (500, "internal_server_error", VendorFailed),
         (429, "something_new", RateLimitExceeded),
         (502, "something_new", VendorFailed),
         (418, "something_new", VendorRejected),
