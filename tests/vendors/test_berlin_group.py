@@ -273,6 +273,20 @@ def test_link_to_the_next_page_is_followed(link: str) -> None:
     assert "c-1" == second.headers.get("consent-id")
 
 
+def test_base_url_may_end_with_a_slash() -> None:
+    """A slash at the end of the base URL changes nothing about a link to the next page."""
+    sandbox = BerlinGroupSandbox()
+    link = f"{BASE}/v1/accounts/a%2F1/transactions?pageIndex=1"
+    sandbox.fail(page(link=link), page())
+    bank = hub(sandbox, base_url=f"{BASE_URL}/").bank()
+
+    bank.transactions(ACCOUNT, after=bank.transactions(ACCOUNT).next)
+
+    assert [f"{BASE}/v1/accounts/a%2F1/transactions"] * 2 == [
+        request.path for request in sandbox.requests
+    ]
+
+
 @pytest.mark.parametrize(
     "link",
     [

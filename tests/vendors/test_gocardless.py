@@ -74,6 +74,16 @@ def test_requests_of_a_consent() -> None:
     other = GoCardlessSandbox()
     hub(other).bank().start_consent(REQUEST, idempotency_key="k-1")
     assert reference == other.requests[1].json()["reference"]
+    assert 90 == other.requests[0].json()["max_historical_days"]
+
+
+def test_days_of_history_are_limited() -> None:
+    """An agreement covers between 1 and 730 days of history."""
+    for days in (1, 730):
+        assert days == GoCardless(history_days=days).history_days
+    for days in (0, 731):
+        with pytest.raises(ConfigurationError, match="history_days"):
+            GoCardless(history_days=days)
 
 
 def test_token_is_requested_once() -> None:

@@ -80,8 +80,19 @@ def test_request_of_a_link() -> None:
         "hosted_link": {"completion_redirect_uri": RETURN_URL},
         "webhook": "https://a.example",
     } == body
+    assert {"days_requested": 90} == other_body["transactions"]
     assert (user, "en") == (other_body["user"], other_body["language"])
     assert {consent.ref.id: RETURN_URL} == sandbox.return_urls
+
+
+def test_days_of_history_are_limited() -> None:
+    """Plaid takes between 1 and 730 days of history."""
+    options = {"client_id": "c", "client_name": "Harbour", "countries": "DE"}
+    for days in (1, 730):
+        assert days == Plaid(**options, history_days=days).history_days
+    for days in (0, 731):
+        with pytest.raises(ConfigurationError, match="history_days"):
+            Plaid(**options, history_days=days)
 
 
 def test_key_of_a_consent_belongs_to_its_tenant() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from moorage.contracts.bank import AccountTransaction, Money, maybe_bic, maybe_iban
 from moorage.testing.sandboxes.base import reply
-from moorage.vendors.bank._psd2 import BALANCES, read_page, stable_uuid
+from moorage.vendors.bank._psd2 import read_balances, read_page, stable_uuid
 
 EURO: Final = {"currency": "EUR", "amount": "1"}
 
@@ -130,7 +130,7 @@ def test_invalid_iban_or_bic_is_none() -> None:
 
 def test_kinds_of_balances() -> None:
     """Each balance type of the standard has a kind in the contract."""
-    assert {
+    kinds = {
         "closingBooked": "booked",
         "interimBooked": "booked",
         "interimAvailable": "available",
@@ -138,7 +138,14 @@ def test_kinds_of_balances() -> None:
         "expected": "expected",
         "openingBooked": "opening",
         "forwardAvailable": "forward",
-    } == BALANCES
+        "nonInvoiced": "unknown",
+    }
+
+    balances = read_balances(
+        reply({"balances": [{"balanceAmount": EURO, "balanceType": word} for word in kinds]})
+    )
+
+    assert kinds == {item.vendor_kind: item.kind for item in balances}
 
 
 def test_transaction_without_a_code() -> None:
