@@ -213,6 +213,27 @@ def test_last_day_of_each_month_is_day_31_of_graph() -> None:
 
 
 @pytest.mark.parametrize(
+    "rule, part",
+    [
+        ("FREQ=DAILY;BYDAY=MO", "BYDAY with FREQ=DAILY"),
+        ("FREQ=DAILY;BYMONTHDAY=1", "BYMONTHDAY with FREQ=DAILY"),
+        ("FREQ=DAILY;BYMONTH=1", "BYMONTH with FREQ=DAILY"),
+        ("FREQ=WEEKLY;BYMONTH=1", "BYMONTH with FREQ=WEEKLY"),
+        ("FREQ=MONTHLY;BYMONTH=1", "BYMONTH with FREQ=MONTHLY"),
+        ("FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=1", "BYMONTHDAY with FREQ=MONTHLY"),
+        ("FREQ=MONTHLY;BYMONTHDAY=2;BYSETPOS=1", "BYSETPOS with FREQ=MONTHLY"),
+        ("FREQ=MONTHLY;BYMONTHDAY=1,15", "several values of BYMONTHDAY"),
+        ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1,2", "several values of BYSETPOS"),
+        ("FREQ=YEARLY;BYMONTH=1,2", "several values of BYMONTH"),
+    ],
+)
+def test_refused_rule_names_its_unknown_part(rule: str, part: str) -> None:
+    """The refusal of a rule names the part that Graph does not have."""
+    with pytest.raises(InvalidData, match=f"recurrences with {part}[.]"):
+        recurrence(rule)
+
+
+@pytest.mark.parametrize(
     "rule, start",
     [
         ("FREQ=MONTHLY", date(2026, 1, 31)),

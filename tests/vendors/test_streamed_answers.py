@@ -160,8 +160,10 @@ def test_block_of_anthropic_without_a_start_is_malformed() -> None:
     events = MessageEvents()
     events.read(event_of(MESSAGE_EVENTS[0]))
 
-    with pytest.raises(VendorFailed, match="content_block_start"):
+    with pytest.raises(VendorFailed, match="content_block_start") as excinfo:
         events.read(event_of({**MESSAGE_EVENTS[7], "index": 0}))
+
+    assert 200 == excinfo.value.status
 
 
 @pytest.mark.parametrize(
