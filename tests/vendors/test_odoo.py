@@ -20,6 +20,7 @@ from moorage import (
     InvalidRequest,
     Money,
     OutcomeUnknown,
+    RateLimitExceeded,
     VendorFailed,
     VendorRejected,
 )
@@ -402,6 +403,24 @@ def test_exception_of_odoo_decides_the_error(names: str, kind: type[ConnectorErr
     assert [(kind, name) for name in names.split()] == [
         (type(error), error.vendor_code) for error in errors
     ]
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (401, AuthenticationFailed),
+        (403, AuthenticationFailed),
+        (429, RateLimitExceeded),
+        (404, VendorFailed),
+    ],
+)
+def test_status_decides_the_error_of_an_unknown_exception(
+    status: int, kind: type[ConnectorError]
+) -> None:
+    """An error without a known exception, as a proxy before Odoo sends it, has its status' class."""
+    answer = reply({"error": {"code": status, "message": "No."}}, status)
+
+    assert kind is type(classify(Request.post("/jsonrpc"), answer))
 
 
 @pytest.mark.parametrize(
