@@ -417,7 +417,7 @@ def test_exception_of_odoo_decides_the_error(names: str, kind: type[ConnectorErr
 def test_status_decides_the_error_of_an_unknown_exception(
     status: int, kind: type[ConnectorError]
 ) -> None:
-    """An error without a known exception, as a proxy before Odoo sends it, has its status' class."""
+    """An error without a known exception, as from a proxy, has the class of its status."""
     answer = reply({"error": {"code": status, "message": "No."}}, status)
 
     assert kind is type(classify(Request.post("/jsonrpc"), answer))

@@ -87,7 +87,7 @@ def test_request_of_a_link() -> None:
 
 def test_days_of_history_are_limited() -> None:
     """Plaid takes between 1 and 730 days of history."""
-    options = {"client_id": "c", "client_name": "Harbour", "countries": "DE"}
+    options: dict[str, Any] = {"client_id": "c", "client_name": "H", "countries": "DE"}
     for days in (1, 730):
         assert days == Plaid(**options, history_days=days).history_days
     for days in (0, 731):
