@@ -99,6 +99,20 @@ def test_headers_of_openai_name_organisation_and_project() -> None:
     assert "openai-project" not in usual_headers
 
 
+def test_request_for_a_stream_has_the_vendors_options() -> None:
+    """A request for an answer in pieces asks OpenAI for the usage, which other vendors send."""
+    for subject, options in (
+        (anthropic(), {"stream": True}),
+        (mistral(), {"stream": True}),
+        (openai(), {"stream": True, "stream_options": {"include_usage": True}}),
+    ):
+        with hub_of(subject) as hub, hub.inference().stream(GenerationRequest("Hello")) as answer:
+            assert "You wrote: Hello" == answer.finish().text
+
+        body = subject.sandbox.requests[-1].json()
+        assert options == {name: body[name] for name in body if name.startswith("stream")}
+
+
 def test_embeddings_name_model_and_dimensions() -> None:
     """A request for vectors has the account's model or the caller's, and the vectors' length."""
     expected = {"openai": "dimensions", "mistral": "output_dimension"}
