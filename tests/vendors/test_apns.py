@@ -136,6 +136,17 @@ def test_id_follows_from_the_key() -> None:
     assert 3 == len({first, *others})
 
 
+def test_receipt_has_status_and_id_of_a_notification() -> None:
+    """The raw receipt has the status and the id, which Apple sends as a header."""
+    sandbox = ApnsSandbox()
+    sandbox.register(TOKEN)
+    account = Account("push", vendor_at(sandbox), settings={"retry": None})
+    with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
+        receipt = hub.push().send(PushMessage(to=TOKEN, title="T"))
+
+    assert {"status": 200, "apns-id": receipt.ref.id} == receipt.raw
+
+
 def test_token_changes_once_in_a_period() -> None:
     """A provider token is used for 40 minutes; then a new one is made."""
     key = Secret(ApnsSandbox().private_key)
@@ -274,18 +285,18 @@ def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    "options, problem",
     [
-        {"private_key": "no key"},
-        {"key_id": "short"},
-        {"team_id": "ten-letter"},
-        {"topic": "com example"},
-        {"topic": 7},
+        ({"private_key": "no key"}, "not a signing key from Apple"),
+        ({"key_id": "short"}, "not the id of a key, which has ten capital letters and digits"),
+        ({"team_id": "ten-letter"}, "not the id of a team, which has ten capital letters"),
+        ({"topic": "com example"}, "not the bundle id of an app"),
+        ({"topic": 7}, "not the bundle id of an app"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+def test_wrong_options_are_refused(options: dict[str, Any], problem: str) -> None:
     """A wrong key, id or bundle id is refused when the account is created; the error names it."""
-    with pytest.raises(ConfigurationError) as excinfo:
+    with pytest.raises(ConfigurationError, match=problem) as excinfo:
         vendor_at(ApnsSandbox(), **options)
 
     assert next(iter(options)) == excinfo.value.path
