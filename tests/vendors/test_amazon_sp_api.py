@@ -405,6 +405,8 @@ def test_requests_of_stock_and_price() -> None:
     assert {f"PATCH {path}"} == {
         f"{sent_request.method} {sent_request.path}" for sent_request in sandbox.requests
     }
+    query = (("includedData", "issues"), ("marketplaceIds", MARKETPLACE))
+    assert {query} == {tuple(sorted(request.query)) for request in sandbox.requests}
     bodies = [request.json() for request in sandbox.requests]
     stock = {"fulfillment_channel_code": "DEFAULT", "quantity": 7}
     patch = {"op": "merge", "path": "/attributes/fulfillment_availability", "value": [stock]}
