@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+from hashlib import sha256
+from hmac import digest
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from moorage import (
@@ -281,3 +285,17 @@ def test_another_library_decrypts_what_is_sent() -> None:
     assert content == http_ece.decrypt(
         body, private_key=browser, auth_secret=decode_base64url(AUTH), version="aes128gcm"
     )
+
+
+def test_key_pair_of_a_notification_is_below_the_order_of_its_curve() -> None:
+    """A notification's key pair and salt are derived by HKDF, and reduced by the order of P-256."""
+    order = 115792089210356248762697446949407573529996955224135760342422259061068512044369
+    parts = b"".join(sha256(part).digest() for part in (b"a", b"b"))
+    seed = digest(b"secret", parts, "sha256")
+    content = HKDF(SHA256(), 64, salt=b"", info=b"moorage web push").derive(seed)
+
+    sender = Sender.derived(Secret("secret"), b"a", b"b")
+
+    assert content[:16] == sender.salt
+    number = int.from_bytes(content[16:], "big") % (order - 1) + 1
+    assert number == sender.key.private_numbers().private_value
