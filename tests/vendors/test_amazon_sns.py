@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import attrs
 import pytest
 
+import moorage
 from moorage import (
     AuthenticationFailed,
+    ConfigurationError,
     ConnectorError,
     InvalidData,
     InvalidRequest,
@@ -124,6 +127,27 @@ def test_account_has_a_type_and_a_sender() -> None:
         "AWS.SNS.SMS.SMSType": ("String", "Promotional"),
         "AWS.SNS.SMS.SenderID": ("String", "ACME"),
     } == attributes(form_fields)
+
+
+@pytest.mark.parametrize(
+    "word, is_known", [("Promotional", True), ("Transactional", True), ("promotional", False)]
+)
+def test_configured_message_type_is_one_of_amazons_words(word: str, is_known: bool) -> None:
+    """A configuration names one of the two message types of Amazon SNS, with its capital."""
+    sandbox = AmazonSnsSandbox()
+    options = {
+        "region": sandbox.region,
+        "access_key_id": sandbox.access_key_id,
+        "credentials": sandbox.secret_access_key,
+        "message_type": word,
+    }
+    configuration = {"sms": {"vendor": "amazon_sns"}, "vendors": {"amazon_sns": options}}
+    expectation = (
+        nullcontext() if is_known else pytest.raises(ConfigurationError, match="message_type")
+    )
+
+    with expectation, moorage.open(configuration, http=SandboxHttpClient(sandbox)):
+        pass
 
 
 def test_fields_of_a_receipt() -> None:

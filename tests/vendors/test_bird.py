@@ -324,6 +324,14 @@ def test_unknown_category_is_refused(category: Any) -> None:
     assert "category" == excinfo.value.path
 
 
+@pytest.mark.parametrize("category", ["transactional", "marketing", "authentication", "service"])
+def test_category_of_an_account_is_sent(category: str) -> None:
+    """Each of Bird's categories may be set for an account, and is sent with its messages."""
+    vendor = Bird(region="eu1", sender="Acme", category=category)
+
+    assert category == message_body(vendor, SmsMessage(to="+4915112345678", text="Hi"))["category"]
+
+
 def test_region_decides_the_url() -> None:
     """The region decides Bird's URL, and an account without a key uses the credential provider."""
     service = VENDOR.services()[""]
