@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -215,6 +216,27 @@ def test_address_at_hmrc_has_six_lines() -> None:
         result = hub.tax().check_vat_number("GB553557881")
 
     assert "L1\nL2\nL3\nL4\nL5\nSW1A 1AA" == result.address
+
+
+@pytest.mark.parametrize(
+    "number, answered_number, is_same",
+    [
+        ("GB553557881123", "553557881", True),
+        ("GB553557881", "553557881123", True),
+        ("GB553557881", "553557882", False),
+        ("GB553557881", "553557880881", False),
+    ],
+)
+def test_first_nine_digits_at_hmrc_name_the_business(
+    number: str, answered_number: str, is_same: bool
+) -> None:
+    """Numbers of two parts of a business, which differ in three further digits, are of one."""
+    sandbox = HmrcSandbox()
+    vendor = Hmrc(client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    expectation = nullcontext() if is_same else pytest.raises(VendorFailed, match="vatNumber")
+    with Hub([Account("hmrc", vendor)], http=SandboxHttpClient(sandbox)) as hub, expectation:
+        sandbox.fail(tax_subjects.hmrc_answer(answered_number))
+        assert hub.tax().check_vat_number(number).valid
 
 
 @pytest.mark.parametrize("fields", [{"number": "GBGD001"}, {"requester": "GBHA599"}])
