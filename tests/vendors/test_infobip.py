@@ -730,6 +730,24 @@ def test_sandbox_refuses_invalid_requests() -> None:
     assert {"b-1": "PAUSED"} == sandbox.bulks
 
 
+@pytest.mark.parametrize(
+    "state, word",
+    [
+        ({"groupName": "DELIVERED", "name": "DELIVERED_TO_HANDSET"}, "DELIVERED_TO_HANDSET"),
+        ({"groupName": "DELIVERED"}, "DELIVERED"),
+    ],
+)
+def test_log_has_the_word_of_the_status_or_of_its_group(state: dict[str, str], word: str) -> None:
+    """The status in a log has Infobip's word, or else the word of its group."""
+    sandbox = InfobipSandbox()
+    sms = hub(sandbox).sms()
+    ref = sms.send(SmsMessage(to=TO, text="Hello")).ref
+    sandbox.fail(reply({"results": [{"messageId": ref.id, "status": state}]}))
+
+    receipt = sms.get(ref)
+    assert (SmsStatus.DELIVERED, word) == (receipt.status, receipt.vendor_status)
+
+
 def test_log_of_another_message_is_refused() -> None:
     """If Infobip returns the log of a message other than the requested one, the call fails."""
     sandbox = InfobipSandbox()

@@ -14,7 +14,7 @@ from moorage.contracts.verification import VerificationRequest, VerificationStat
 from moorage.testing import RecordingObserver
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
-from moorage.vendors.sms._verification import CodeMaskingClassifier
+from moorage.vendors.sms._verification import CodeMaskingClassifier, check_same_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -357,3 +357,19 @@ def test_expired_code_has_ended(vendor: str, tmp_path: Path) -> None:
     code = sandbox.verifications.codes[TO]
 
     assert ENDED is hub.sms().check_verification(ref, code, to=TO).status
+
+
+@pytest.mark.parametrize("stated", [None, TO, TO[1:]])
+@pytest.mark.parametrize("to", [TO, TO[1:]])
+def test_number_of_a_code_may_lack_its_plus_sign(stated: str | None, to: str) -> None:
+    """A vendor may state the number of a code with or without a plus sign, or not at all."""
+    check_same_number(stated, to, "Vendor")
+
+
+@pytest.mark.parametrize("stated", [OTHER_NUMBER, OTHER_NUMBER[1:], ""])
+def test_number_that_differs_from_that_of_a_code_is_refused(stated: str) -> None:
+    """A code that was sent to another number does not verify this one."""
+    with pytest.raises(VendorRejected, match="Vendor checked a code") as excinfo:
+        check_same_number(stated, TO, "Vendor")
+
+    assert "other_number" == excinfo.value.vendor_code
