@@ -381,6 +381,12 @@ def test_refusal_to_void_is_error() -> None:
         with pytest.raises(VendorRejected):
             hub.signatures().void(ref)
         assert sandbox.requests[-1].method == "PUT"
+        refusal = {"errorCode": "ENVELOPE_CANNOT_VOID_INVALID_STATE", "message": "Void."}
+        sandbox.fail(reply(refusal, 400), reply({"envelopeId": ref.id, "status": "completed"}))
+        with pytest.raises(VendorRejected):
+            hub.signatures().void(ref)
+        sandbox.fail(reply(refusal, 400), reply({"envelopeId": ref.id, "status": "voided"}))
+        assert EnvelopeStatus.VOIDED is hub.signatures().void(ref).status
         refused_envelope = {"envelopeId": ref.id, "errorDetails": {"errorCode": "A"}}
         for answer in (refused_envelope, {"envelopeId": "2"}):
             sandbox.fail(reply(answer))
