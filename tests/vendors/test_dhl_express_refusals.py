@@ -65,6 +65,24 @@ def test_error_keeps_its_code(body: object, code: str | None, words: str | None)
     assert (InvalidRequest, code, words) == (type(error), error.vendor_code, error.vendor_message)
 
 
+@pytest.mark.parametrize("code", ["996", "1001", "1004"])
+def test_shipment_without_a_product_has_no_rates(shop: SandboxHub, code: str) -> None:
+    """A refusal for want of a product is an empty list of rates, with DHL's message."""
+    shop.sandbox.fail(reply({"detail": f"{code}: No product."}, 404))
+
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert ((), [code]) == (result.rates, [message.code for message in result.messages])
+
+
+def test_another_refusal_of_rates_is_an_error(shop: SandboxHub) -> None:
+    """A refusal for another reason than a missing product is raised."""
+    shop.sandbox.fail(reply({"detail": "998: No time."}, 400))
+
+    with pytest.raises(InvalidRequest):
+        shop.shipping.get_rates(REQUEST)
+
+
 def test_other_errors_are_classified_by_status() -> None:
     """A DHL error without JSON is classified by its status."""
     assert None is classify(Request.get("/rates"), Response(502, body=b"<html>"))
