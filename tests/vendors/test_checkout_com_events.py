@@ -69,6 +69,18 @@ def test_capture_event_has_the_totals() -> None:
     assert not event.ask
 
 
+def test_refund_event_has_its_state() -> None:
+    """The event of a refund contains the refund, which has succeeded."""
+    (event,) = events_of("payment_refunded")
+
+    assert event.refund is not None
+    assert ("act_1", MoveState.SUCCEEDED, EUROS) == (
+        event.refund.ref.id,
+        event.refund.state,
+        event.refund.amount,
+    )
+
+
 def test_totals_are_in_the_currency_of_the_payment() -> None:
     """A webhook's totals and capture are read in the payment's currency, such as yen."""
     balances = {**BALANCES, "total_authorized": 500, "total_captured": 500, "total_refunded": 1}
