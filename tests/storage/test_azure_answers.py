@@ -90,6 +90,26 @@ def test_azure_error_code_or_status_decides_the_error_class(
     assert answer.status == excinfo.value.status
 
 
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        ("BlobArchived", "rehydrate the blob"),
+        ("BlobBeingRehydrated", "until the blob is back from the archive"),
+        ("ContainerBeingDeleted", "until Azure has deleted the container"),
+        ("ContainerNotFound", "create the container"),
+        ("InvalidBlockList", "Start the upload again"),
+        ("SnapshotsPresent", "delete the blob's snapshots"),
+    ],
+)
+def test_azure_error_code_decides_the_remedy(
+    blob_sandbox: AzureBlobSandbox, files: Storage, code: str, words: str
+) -> None:
+    """The error tells what to do about a refusal that a program can end."""
+    blob_sandbox.fail(azure_refusal(code, 409))
+    with pytest.raises(VendorRejected, match=words):
+        files.download("a")
+
+
 def test_error_has_only_first_line_of_azure_message(
     blob_sandbox: AzureBlobSandbox, files: Storage
 ) -> None:
