@@ -201,7 +201,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
     assert "app-1" == content(sandbox.requests[0])["app_uuid"]
 
 
-def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
+def test_too_many_twilio_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
     """Too many codes for one number raise a rejection, not the account's rate-limit error."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
