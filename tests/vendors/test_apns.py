@@ -144,6 +144,7 @@ def test_receipt_has_status_and_id_of_a_notification() -> None:
     with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
         receipt = hub.push().send(PushMessage(to=TOKEN, title="T"))
 
+    assert receipt.ref is not None
     assert {"status": 200, "apns-id": receipt.ref.id} == receipt.raw
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -70,9 +70,10 @@ CHOICES: Final[dict[str, dict[str, tuple[object, ...]]]] = {
 @pytest.mark.parametrize("vendor", vendor_names())
 def test_option_has_its_words_and_default(vendor: str) -> None:
     """Each option with fixed words has the default and the words that are listed for it."""
+    kind: Any = vendor_class(vendor)
     options = {
         field.name: (field.default, *field.metadata["choices"])
-        for field in attrs.fields(vendor_class(vendor))
+        for field in attrs.fields(kind)
         if "choices" in field.metadata
     }
 
