@@ -310,7 +310,7 @@ def test_sale_with_another_discount_is_no_record_of_this_sale() -> None:
     with hub:
         calculation = hub.tax().calculate(sale())
         hub.tax().record(calculation, idempotency_key="k1")
-        sandbox.orders["INV-2041"]["line_items"][0]["discount"] = "1.0"
+        sandbox.orders["INV-2041"]["line_items"][1]["discount"] = "1.0"
         with pytest.raises(VendorRejected):
             hub.tax().record(calculation, idempotency_key="k2")
 
