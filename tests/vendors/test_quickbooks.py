@@ -276,6 +276,17 @@ def test_queries_go_on_while_pages_are_full(hub: Hub, sandbox: QuickBooksSandbox
         hub.accounting().accounts()
 
 
+def test_records_of_all_pages_are_read(hub: Hub, sandbox: QuickBooksSandbox) -> None:
+    """A second page with other ids than the first page is read."""
+    rows = [{"Id": str(number), "Name": "x"} for number in range(1_001)]
+    sandbox.fail(
+        reply({"QueryResponse": {"Account": rows[:1_000]}}),
+        reply({"QueryResponse": {"Account": rows[1_000:]}}),
+    )
+
+    assert 1_001 == len(hub.accounting().accounts())
+
+
 def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """A query whose second page repeats the first page raises an error."""
     rows = [{"Id": str(number), "Name": "x"} for number in range(1_000)]
