@@ -122,6 +122,19 @@ def test_consent_asks_for_accounts_balances_and_transactions() -> None:
     assert first.headers[name] == second.headers[name]
 
 
+def test_read_requests_ask_for_json() -> None:
+    """A request for accounts has an id of its own, and asks for JSON."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    for _ in range(2):
+        bank.accounts(finished(sandbox, bank).ref)
+
+    headers = [request.headers for request in sandbox.requests if request.method == "GET"]
+    assert {"application/json"} == {item["accept"] for item in headers}
+    ids = [item["x-fapi-interaction-id"] for item in headers]
+    assert len(set(ids)) == len(ids) > 1
+
+
 def test_link_has_a_signed_request_object() -> None:
     """The link repeats some parameters of a signed request object."""
     sandbox = OpenBankingUkSandbox()
