@@ -199,6 +199,32 @@ def test_address_that_fedex_cannot_resolve_or_deliver_to_is_not_valid(
     assert (verdict is AddressVerdict.INVALID) is bool(checked_result.messages)
 
 
+@pytest.mark.parametrize(
+    "word, is_residential",
+    [("RESIDENTIAL", True), ("BUSINESS", False), ("MIXED", None), ("UNKNOWN", None)],
+)
+def test_classification_tells_whether_an_address_is_residential(
+    shop: SandboxHub, word: str, *, is_residential: bool | None
+) -> None:
+    """FedEx classifies an address; a mixed or unknown one is neither residential nor not."""
+    shop.wire.planned[RESOLVE_ADDRESS] = [
+        address_response(
+            streetLinesToken=["179 N HARBOR DR"],
+            city="REDONDO BEACH",
+            stateOrProvinceCode="CA",
+            countryCode="US",
+            parsedPostalCode={"base": "90277"},
+            classification=word,
+            attributes={"Resolved": "true"},
+        ),
+        fedex_response(),
+    ]
+    suggested = shop.shipping.validate_address(RECIPIENT).suggested
+
+    assert suggested is not None
+    assert is_residential is suggested.residential
+
+
 def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
     """The suggested address has FedEx's street and postcode, and the name that was given."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}

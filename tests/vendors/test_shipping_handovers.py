@@ -212,6 +212,8 @@ def test_pickup_is_read(shop: SandboxHub) -> None:
         scheduled.latest and scheduled.latest.hour,
     )
     assert {"easypost": Money("0.00", "USD")}.get(shop.name) == scheduled.cost
+    words = {"easypost": "scheduled", "shipengine": "scheduled", "shippo": "CONFIRMED"}
+    assert words[shop.name] == scheduled.vendor_status
 
 
 def test_pickup_that_no_carrier_makes_is_refused(shop: SandboxHub) -> None:
@@ -289,6 +291,19 @@ def test_lost_manifest_is_found_on_a_later_page() -> None:
     created = shop.manifest(shipment)
 
     assert created.ref.id == [*shop.sandbox.manifests][-1]
+    searches = [dict(request.query) for request in shop.sandbox.requests if request.method == "GET"]
+    assert {"page": "2", "results": "100"} in searches
+
+
+def test_errors_of_a_manifest_at_shippo_are_its_messages() -> None:
+    """A manifest that Shippo could not create has state failed, with Shippo's texts."""
+    shop = SandboxHub("shippo")
+    manifest = {"object_id": "m-1", "status": "ERROR", "errors": ["No labels.", "No date."]}
+    shop.line.planned = [("GET /manifests", reply(manifest))]
+    result = shop.shipping.get_manifest("shippo:shippo:m-1")
+
+    assert (ManifestState.FAILED, "ERROR") == (result.state, result.vendor_status)
+    assert ["No labels.", "No date."] == [message.text for message in result.messages]
 
 
 @pytest.mark.parametrize("body", JUNK)
