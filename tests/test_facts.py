@@ -41,6 +41,7 @@ class Sparks(Vendor):
         check_currency("SparksPay", wire.currency)
         read_zip(answer, "postalCode")
         needed(text("createdAt"), "time")
+        refusal(kind, "SparksPay", response)
         wire.url.rstrip("#")
         quote(wire.id, safe=":")
         Service("files", timeout=9.0)

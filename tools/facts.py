@@ -47,7 +47,7 @@ _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
 _LABELS: Final = frozenset({"field", "vendor"})
 """The parameters of functions that take the name of a field or of a vendor for messages."""
-_LABEL_ARGUMENTS: Final = {"needed": 1, "Service": 0}
+_LABEL_ARGUMENTS: Final = {"needed": 1, "refusal": 1, "Service": 0}
 """For a function, the position of an argument that is a name of moorage's, or for messages."""
 _STRIPPING: Final = frozenset({"lstrip", "rstrip", "strip"})
 _SENTENCE: Final = re.compile(r".+\s.+\.", re.DOTALL)
