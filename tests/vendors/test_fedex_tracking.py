@@ -219,10 +219,10 @@ def test_classification_tells_whether_an_address_is_residential(
         ),
         fedex_response(),
     ]
-    suggested = shop.shipping.validate_address(RECIPIENT).suggested
+    suggested_address = shop.shipping.validate_address(RECIPIENT).suggested
 
-    assert suggested is not None
-    assert is_residential is suggested.residential
+    assert suggested_address is not None
+    assert is_residential is suggested_address.residential
 
 
 def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
