@@ -363,7 +363,12 @@ def _example(kind: Any) -> str | None:
         item = _example(item_type)
         return item and f"[{item}]"
     if attrs.has(kind) and kind not in _SENT_EXPRESSIONS:
-        members = ((item.name, _example(item.type)) for item in fields_of(kind) if item.required)
+        members = (
+            # A vendor states the id of a record, from which the reference is made.
+            ("id", '"1"') if item.type is Ref else (item.name, _example(item.type))
+            for item in fields_of(kind)
+            if item.required
+        )
         return "{" + ", ".join(f'"{name}": {value}' for name, value in members if value) + "}"
     return f'"{_first_word(kind)}"' if is_word(kind) else _EXAMPLES.get(kind)
 
