@@ -50,6 +50,7 @@ ADDRESSES: Final[dict[str, dict[str, str]]] = {
     "google_calendar": {"": "https://www.googleapis.com"},
     "google_workspace": {"": "https://admin.googleapis.com"},
     "hmrc": {"": "https://api.service.hmrc.gov.uk"},
+    "hubspot": {"": "https://api.hubapi.com"},
     "ksef": {"": "https://api.ksef.mf.gov.pl/v2"},
     "mailersend": {"": "https://api.mailersend.com"},
     "mailgun": {"": "https://api.mailgun.net"},
@@ -163,6 +164,7 @@ VERSIONS: Final[dict[str, str]] = {
     "google_calendar": "v3",
     "google_workspace": "directory_v1",
     "hmrc": "2.0",
+    "hubspot": "v3",
     "infobip": "3",
     "ksef": "v2",
     "mailersend": "v1",
@@ -233,7 +235,7 @@ HEADERS: Final[dict[str, dict[str, str]]] = {
 
 _OWN_SCHEMES: Final = """
     acrobat_sign adyen authorize_net braintree brevo checkout_com docusign dropbox_sign
-    easypost infobip mailersend mailgun mailjet mailtrap mandrill mercado_pago
+    easypost hubspot infobip mailersend mailgun mailjet mailtrap mandrill mercado_pago
     messagemedia paypal paystack plivo postal postmark razorpay sendgrid shipengine
     shippo shopify sinch slack sparkpost square stripe telegram telnyx twilio
     unisender_go vonage woocommerce xero

@@ -239,6 +239,7 @@ CAPABILITIES: Final[dict[str, dict[str, str]]] = {
         "embeddings": "mistral openai",
         "streams": "all",
     },
+    "crm": {"match_email": "hubspot", "deal_people": "hubspot"},
 }
 """For each contract, the vendors that have each capability: their names, or all but these names."""
 

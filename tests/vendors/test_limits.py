@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage.contracts import chat, email, people
+from moorage.contracts import chat, crm, email, people
 from moorage.contracts.accounting import BookInvoice, BookInvoiceLine
 from moorage.contracts.accounting import invoices as accounting
 from moorage.contracts.shipping import ShippingCapability
@@ -63,9 +63,14 @@ def _check_email(name: str, size: int, limits: Mapping[str, int]) -> None:
     email.check_fits(message, size if name == "recipients" else 1, limits)
 
 
+def _check_note(_: str, size: int, limits: Mapping[str, int]) -> None:
+    crm.check_fits(crm.CrmNote(text="a" * size, at=dt.datetime.now(dt.UTC)), limits)
+
+
 CHECKS: dict[str, Callable[[str, int, Mapping[str, int]], None]] = {
     "accounting": _check_invoice,
     "chat": _check_chat,
+    "crm": _check_note,
     "email": _check_email,
     "people": _check_people,
     "signatures": _check_signatures,
@@ -84,6 +89,7 @@ CHECKS: dict[str, Callable[[str, int, Mapping[str, int]], None]] = {
         ("dropbox_sign", "subject", 255),
         ("dropbox_sign", "message", 5_000),
         ("entra", "external_id", 16),
+        ("hubspot", "note", 65_536),
         ("quickbooks", "invoice_number", 21),
         ("xero", "invoice_number", 255),
         ("amazon_ses", "recipients", 50),
@@ -174,6 +180,7 @@ LIMITS: dict[str, dict[str, int]] = {
     "gls": {"parcels": 1},
     "gocardless_payments": {"metadata": 3, "page": 500},
     "google_calendar": {"addresses": 50},
+    "hubspot": {"note": 65_536},
     "infobip": {"reference": 4_000},
     "ksef": {"document_bytes": 1_000_000},
     "local_files": {"delete": 1_000, "parts": 10_000},

@@ -36,6 +36,7 @@ PINGED = (
     *("woocommerce", "ebay", "amazon_sp_api"),
     *("avalara", "stripe_tax", "taxjar"),
     *("anthropic", "mistral", "openai"),
+    "hubspot",
 )
 WITH_TOKENS = ("amazon_sp_api",)
 """Vendors whose accounts get tokens themselves; here they have one of the sandbox."""
@@ -90,6 +91,7 @@ TARGETS: Final = {
     "anthropic": "/v1/models",
     "mistral": "/v1/models",
     "openai": "/models",
+    "hubspot": "/crm/v3/objects/contacts?limit=1",
     "vies": "/check-status",
 }
 """The path and query of each ping, for the account of the sandbox."""

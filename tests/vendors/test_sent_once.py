@@ -33,6 +33,8 @@ READERS: Final = {"brreg", "ecb", "hmrc", "nbp", "norges_bank", "vies"}
 NAMES: Final = [name for name in vendor_names() if name not in WITHOUT_HTTP]
 SENT_AGAIN: Final = {
     ("entra", "create"),
+    ("hubspot", "save_deal"),
+    ("hubspot", "save_person"),
     ("paypal", "void"),
     ("stripe", "cancel_subscription"),
 }

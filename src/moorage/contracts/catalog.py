@@ -31,6 +31,7 @@ CONTRACTS: Final[Mapping[str, str]] = {
     "shops": "Shops",
     "signatures": "Signatures",
     "inference": "Language models",
+    "crm": "Customers",
 }
 """The title of each contract, by its name in configurations."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AsyncBank,
         AsyncCalendars,
         AsyncChat,
+        AsyncCrm,
         AsyncCurrencies,
         AsyncEinvoices,
         AsyncEmail,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Bank,
         Calendars,
         Chat,
+        Crm,
         Currencies,
         Einvoices,
         Email,
@@ -122,6 +124,10 @@ class ContractMethods:
         """Return the tenant's operations on language models; `subject` is the person concerned."""
         return operations.Inference(self._live.about(subject), tenant)
 
+    def crm(self, tenant: str | None = None, *, subject: str | None = None) -> Crm:
+        """Return the tenant's operations on customers; `subject` is the person concerned."""
+        return operations.Crm(self._live.about(subject), tenant)
+
 
 class AsyncContractMethods:
     """The methods of an asynchronous hub that return the operations of its contracts."""
@@ -201,3 +207,7 @@ class AsyncContractMethods:
     def inference(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncInference:
         """Return the tenant's operations on language models; `subject` is the person concerned."""
         return operations.AsyncInference(self._live.about(subject), tenant)
+
+    def crm(self, tenant: str | None = None, *, subject: str | None = None) -> AsyncCrm:
+        """Return the tenant's operations on customers; `subject` is the person concerned."""
+        return operations.AsyncCrm(self._live.about(subject), tenant)

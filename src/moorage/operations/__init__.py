@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from moorage.operations.calendars import Calendars as Calendars
     from moorage.operations.chat import AsyncChat as AsyncChat
     from moorage.operations.chat import Chat as Chat
+    from moorage.operations.crm import AsyncCrm as AsyncCrm
+    from moorage.operations.crm import Crm as Crm
     from moorage.operations.currencies import AsyncCurrencies as AsyncCurrencies
     from moorage.operations.currencies import Currencies as Currencies
     from moorage.operations.einvoices import AsyncEinvoices as AsyncEinvoices
@@ -54,6 +56,7 @@ _CONTRACTS: Final = (
     "Bank",
     "Calendars",
     "Chat",
+    "Crm",
     "Currencies",
     "Einvoices",
     "Email",

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import connector_conformance as connector_conformance
     from moorage.testing.kits import contract_conformance as contract_conformance
     from moorage.testing.kits import credentials_conformance as credentials_conformance
+    from moorage.testing.kits import crm_conformance as crm_conformance
     from moorage.testing.kits import currencies_conformance as currencies_conformance
     from moorage.testing.kits import einvoices_conformance as einvoices_conformance
     from moorage.testing.kits import email_conformance as email_conformance
@@ -172,6 +173,7 @@ _MODULES: Final = {
     "clock_conformance": "kits",
     "connector_conformance": "kits",
     "credentials_conformance": "kits",
+    "crm_conformance": "kits",
     "currencies_conformance": "kits",
     "einvoices_conformance": "kits",
     "email_conformance": "kits",

@@ -44,6 +44,7 @@ VENDOR_CLASSES: Final = {
     "google_calendar": "calendars.google_calendar:GoogleCalendar",
     "google_workspace": "people.google_workspace:GoogleWorkspace",
     "hmrc": "tax.hmrc:Hmrc",
+    "hubspot": "crm.hubspot:HubSpot",
     "infobip": "sms.infobip:Infobip",
     "ksef": "einvoices.ksef:Ksef",
     "local_files": "storage.local_files:LocalFiles",

@@ -1,0 +1,1 @@
+"""The vendors of customer relationship management."""
