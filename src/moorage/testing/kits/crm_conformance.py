@@ -346,8 +346,8 @@ async def companies_are_found(make: Open) -> None:
                 CrmCompanyQuery(reference=f"C {number}/{name}"),
             ):
                 page = await harness("find_companies", query)
-                found = [company.ref for company in page.items]
-                require(found == [ref], f"{query} finds {len(found)} companies.")
+                refs_found = [company.ref for company in page.items]
+                require(refs_found == [ref], f"{query} finds {len(refs_found)} companies.")
         for query in (CrmCompanyQuery(name="Nobody Ltd"), CrmCompanyQuery(reference="C-9")):
             page = await harness("find_companies", query)
             require(page.items == () and page.next is None, f"{query} finds a company.")
@@ -368,14 +368,17 @@ async def lists_have_all_records(make: Open) -> None:
             ("find_companies", companies, ()),
             ("find_companies", companies, (named,)),
         ):
-            found: list[Ref] = []
+            listed_refs: list[Ref] = []
             page = await harness(operation, *arguments)
-            found += [item.ref for item in page.items]
-            while page.next is not None and len(found) <= len(refs):
+            listed_refs += [item.ref for item in page.items]
+            while page.next is not None and len(listed_refs) <= len(refs):
                 after = Ref.parse(str(page.next))
                 page = await harness(operation, *arguments, after=after)
-                found += [item.ref for item in page.items]
-            require(sorted(map(str, found)) == sorted(map(str, refs)), f"{operation}: {found}.")
+                listed_refs += [item.ref for item in page.items]
+            require(
+                sorted(map(str, listed_refs)) == sorted(map(str, refs)),
+                f"{operation}: {listed_refs}.",
+            )
 
 
 async def references_belong_to_their_records(make: Open) -> None:

@@ -173,8 +173,8 @@ class HubSpot(sdk.ApiVendor):
         """Get the company with an id of yours, search for a name, or list companies."""
         if query.reference is not None:
             request = self._reading(COMPANY, query.reference, self.reference_property)
-            found = await found_or_none(wire.send(request))
-            return CrmCompanyPage(items=() if found is None else (self._company(wire, found),))
+            answer = await found_or_none(wire.send(request))
+            return CrmCompanyPage(items=() if answer is None else (self._company(wire, answer),))
         if query.name is None:
             response = await wire.send(self._listing(COMPANY, after))
         else:
