@@ -82,11 +82,11 @@ def check_type(ref: Ref, *types: str, name: str = "ref") -> Ref:
     """
     if ref.other("type") in {None, *types}:
         return ref
-    wanted = " or ".join(types)
+    names = " or ".join(types)
     raise InvalidData(
-        f"The {name} is not the reference of a {wanted}.",
+        f"The {name} is not the reference of a {names}.",
         field=name,
-        remedy=f"Pass the `ref` of a {wanted} that this CRM returned.",
+        remedy=f"Pass the `ref` of a {names} that this CRM returned.",
     )
 
 

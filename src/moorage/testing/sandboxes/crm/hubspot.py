@@ -239,11 +239,11 @@ class HubSpotSandbox(CrmSandbox):
         links: list[str] = []
         for link in body.get("associations", []):
             for spec in link["types"]:
-                wanted_type = _NOTE_LINKS.get(spec["associationTypeId"])
+                linked_type = _NOTE_LINKS.get(spec["associationTypeId"])
                 record = self.objects.get(link["to"]["id"])
                 if record is None:
                     raise _missing()
-                if kind != "notes" or record["type"] != wanted_type:
+                if kind != "notes" or record["type"] != linked_type:
                     message = "One or more associations are not valid."
                     raise _error(400, "VALIDATION_ERROR", message)
                 links.append(link["to"]["id"])
