@@ -162,6 +162,7 @@ SUBJECTS: Final = (
     _contract("bank", "Bank accounts and files", "bank-accounts"),
     _contract("calendars", "Calendars", "calendars"),
     _contract("chat", "Chat", "chat"),
+    _contract("crm", "Customers", "customers"),
     _contract("currencies", "Exchange rates", "currencies"),
     _contract("einvoices", "Delivery of electronic invoices", "einvoices"),
     _contract("email", "Mail", "email", "adapters/mail"),
