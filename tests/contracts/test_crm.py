@@ -55,7 +55,7 @@ DEAL: Final[dict[str, Any]] = {
         (lambda: Deal(**{**DEAL, "stage": " "}), "stage"),
         (lambda: Deal(**DEAL, amount="1.00"), "amount"),  # type: ignore[arg-type]  # on purpose
         (lambda: Deal(**DEAL, person=COMPANY), "person"),
-        (lambda: Deal(**DEAL, company="hubspot:sales:1?type=person"), "company"),  # type: ignore[arg-type]  # converted
+        (lambda: Deal(**DEAL, company="hubspot:sales:1?type=person"), "company"),
         (lambda: CrmNote(text=" ", at=AT), "text"),
         (lambda: CrmNote(text="Paid.", at=AT.replace(tzinfo=None)), "at"),
         (lambda: CrmNote(text="Paid.", at=date(2031, 5, 6)), "at"),  # type: ignore[arg-type]  # on purpose
@@ -75,7 +75,7 @@ def test_values_that_no_vendor_could_save_are_refused(
 
 def test_text_of_a_reference_becomes_a_reference() -> None:
     """References may be given as text, as an application stores them."""
-    deal = Deal(**DEAL, company=str(COMPANY), person=str(PERSON))  # type: ignore[arg-type]  # converted
+    deal = Deal(**DEAL, company=str(COMPANY), person=str(PERSON))
 
     assert (COMPANY, PERSON) == (deal.company, deal.person)
 

@@ -24,18 +24,24 @@ if TYPE_CHECKING:
 
 def ada(**fields: Any) -> CrmPerson:
     """Return a person to save."""
-    defaults = {"given_name": "Ada", "reference": "C-1815", "email": "ada@example.com"}
-    return CrmPerson(**{"family_name": "Lovelace", **defaults, **fields})
+    defaults: dict[str, Any] = {
+        "family_name": "Lovelace",
+        "given_name": "Ada",
+        "reference": "C-1815",
+        "email": "ada@example.com",
+    }
+    return CrmPerson(**{**defaults, **fields})
 
 
 def harbour(**fields: Any) -> CrmCompany:
     """Return a company to save."""
-    return CrmCompany(**{"name": "Harbour Ltd", "reference": "C-1042", **fields})
+    defaults: dict[str, Any] = {"name": "Harbour Ltd", "reference": "C-1042"}
+    return CrmCompany(**{**defaults, **fields})
 
 
 def offer(stage: str, **fields: Any) -> Deal:
     """Return a deal to save, at this stage."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "name": "100 buoys",
         "reference": "O-7",
         "closes_on": date(2031, 6, 30),
