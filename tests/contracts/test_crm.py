@@ -39,6 +39,11 @@ DEAL: Final[dict[str, Any]] = {
 }
 
 
+def deal(**fields: Any) -> Deal:
+    """Return a deal with these fields, and with valid values of all others that it needs."""
+    return Deal(**{**DEAL, **fields})
+
+
 @pytest.mark.parametrize(
     "make, field",
     [
@@ -51,11 +56,11 @@ DEAL: Final[dict[str, Any]] = {
         (lambda: CrmPerson(family_name="King", reference="C-1", company=PERSON), "company"),
         (lambda: CrmCompany(name="", reference="C-1"), "name"),
         (lambda: CrmCompany(name="Harbour", reference=""), "reference"),
-        (lambda: Deal(**{**DEAL, "closes_on": AT}), "closes_on"),
-        (lambda: Deal(**{**DEAL, "stage": " "}), "stage"),
-        (lambda: Deal(**DEAL, amount="1.00"), "amount"),  # type: ignore[arg-type]  # on purpose
-        (lambda: Deal(**DEAL, person=COMPANY), "person"),
-        (lambda: Deal(**DEAL, company="hubspot:sales:1?type=person"), "company"),
+        (lambda: deal(closes_on=AT), "closes_on"),
+        (lambda: deal(stage=" "), "stage"),
+        (lambda: deal(amount="1.00"), "amount"),
+        (lambda: deal(person=COMPANY), "person"),
+        (lambda: deal(company="hubspot:sales:1?type=person"), "company"),
         (lambda: CrmNote(text=" ", at=AT), "text"),
         (lambda: CrmNote(text="Paid.", at=AT.replace(tzinfo=None)), "at"),
         (lambda: CrmNote(text="Paid.", at=date(2031, 5, 6)), "at"),  # type: ignore[arg-type]  # on purpose
@@ -75,9 +80,9 @@ def test_values_that_no_vendor_could_save_are_refused(
 
 def test_text_of_a_reference_becomes_a_reference() -> None:
     """References may be given as text, as an application stores them."""
-    deal = Deal(**DEAL, company=str(COMPANY), person=str(PERSON))
+    saved_deal = deal(company=str(COMPANY), person=str(PERSON))
 
-    assert (COMPANY, PERSON) == (deal.company, deal.person)
+    assert (COMPANY, PERSON) == (saved_deal.company, saved_deal.person)
 
 
 def test_reference_without_a_type_is_accepted() -> None:
@@ -94,8 +99,8 @@ def test_capabilities_follow_from_the_fields() -> None:
 
     assert {CrmCapability.MATCH_EMAIL} == by_email.needs
     assert frozenset() == by_reference.needs
-    assert {CrmCapability.DEAL_PEOPLE} == Deal(**DEAL, person=PERSON).needs
-    assert frozenset() == Deal(**DEAL, company=COMPANY, amount=Money(1, "EUR")).needs
+    assert {CrmCapability.DEAL_PEOPLE} == deal(person=PERSON).needs
+    assert frozenset() == deal(company=COMPANY, amount=Money(1, "EUR")).needs
 
 
 def test_note_without_a_limit_fits() -> None:

@@ -42,12 +42,13 @@ def harbour(**fields: Any) -> CrmCompany:
 def offer(stage: str, **fields: Any) -> Deal:
     """Return a deal to save, at this stage."""
     defaults: dict[str, Any] = {
+        "stage": stage,
         "name": "100 buoys",
         "reference": "O-7",
         "closes_on": date(2031, 6, 30),
         "amount": Money("1499.90", "EUR"),
     }
-    return Deal(**{"stage": stage, **defaults, **fields})
+    return Deal(**{**defaults, **fields})
 
 
 def paid(text: str = "Paid.") -> CrmNote:
