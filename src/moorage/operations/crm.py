@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.crm import CrmContract
 from moorage.domain.values.uncopyable import Uncopyable
-from moorage.runtime.bridge import run_now
+from moorage.runtime.flows import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
 
