@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from moorage import AuthorizationServer, OAuthCredentials, Request, Response, Secret
 from moorage.domain.auth.methods import authorise
-from moorage.domain.oauth.question import renewal_error
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
+from moorage.domain.oauth.token_renewal import renewal_error
 from moorage.domain.signing.context import SigningContext
 from tests.domain.oauth.test_client import P256, TOKENS, client
 
