@@ -143,8 +143,12 @@ def test_refused_message_alone_is_certainly_not_stored(
     rabbit: Callable[..., Harness], broker: Broker
 ) -> None:
     """If RabbitMQ refuses a message that is alone on its channel, the error names the reason."""
+    harness = rabbit(broker.url)
+    message = OutgoingMessage(broker.queue, Message(b"1", headers={"CC": "x"}))
+    with open_connection(harness, broker.url) as link:
+        [result] = harness.finish(link.publish_batch([message], PATIENCE))
     with pytest.raises(InvalidRequest, match="its form is invalid"):
-        rabbit(broker.url).publish(broker.queue, Message(b"1", headers={"CC": "x"}))
+        result.unwrap()
 
 
 def test_returned_batch_whose_messages_share_an_id(
@@ -350,10 +354,32 @@ def test_topic_or_header_name_that_amqp_cannot_encode_is_refused(
     harness = rabbit(broker.url)
     with pytest.raises(InvalidData, match="400 bytes"):
         harness.publisher.publish("é" * 200, Message(b"1"))
-    with pytest.raises(InvalidData, match="does not accept a header"):
-        harness.publisher.publish(broker.queue, Message(b"1", headers={"é": "1"}))
-    assert harness.publish(broker.queue, Message(b"2", id="i" * 255))
+    for name in ("é", "CC", "BCC"):
+        with pytest.raises(InvalidData, match="does not accept a header"):
+            harness.publisher.publish(broker.queue, Message(b"1", headers={name: "1"}))
+    assert harness.publish(broker.queue, Message(b"2", id="i" * 255, headers={"cc": "1"}))
     assert broker.payloads() == [b"2"]
+
+
+def test_headers_that_do_not_fit_into_a_frame_are_refused(
+    rabbit: Callable[..., Harness], broker: Broker
+) -> None:
+    """Headers above the limit of the connection are refused, and the connection stays open."""
+    harness = rabbit(broker.url)
+    largest = Message(b"1", headers={"h": "v" * 131_000})
+    for message in (
+        Message(b"2", headers={"h": b"v" * 131_072}),
+        Message(b"2", headers={f"h{number}": "v" for number in range(20_000)}),
+        Message(b"2", key="k" * 131_072),
+    ):
+        with pytest.raises(InvalidData, match="bytes, but RabbitMQ accepts at most 131,072") as one:
+            harness.publish(broker.queue, message)
+        with pytest.raises(InvalidData, match="131,072") as several:
+            harness.publish_batch(broker.queue, [largest, message])
+        assert ["headers"] * 2 == [excinfo.value.field for excinfo in (one, several)]
+    assert harness.publish(broker.queue, largest)
+    assert harness.publisher.statistics().created == 1
+    assert broker.payloads() == [b"1"]
 
 
 def test_tls_is_verified(rabbit: Callable[..., Harness], private_server: PrivateRabbitMq) -> None:

@@ -15,7 +15,13 @@ import aio_pika
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
 from moorage.adapters.messages._rabbitmq_transport import BoundedConnection
-from moorage.adapters.messages.rabbitmq import EXCHANGE_RULES, OF_CHANNEL, RULES, connecting_error
+from moorage.adapters.messages.rabbitmq import (
+    EXCHANGE_RULES,
+    OF_CHANNEL,
+    RULES,
+    check_properties,
+    connecting_error,
+)
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
@@ -108,6 +114,7 @@ class AioPikaLink:
         transport = connection.transport.connection
         properties: dict[str, Any] = transport.server_properties or {}
         self.version: str | None = f"RabbitMQ {properties.get('version', '')}".strip()
+        self._longest_frame: int = transport.connection_tune.frame_max
         # aiormq waits silently while RabbitMQ blocks the connection; no other event reports it.
         self._unblocked: Any = getattr(transport, "_Connection__connection_unblocked", None)
 
@@ -137,6 +144,7 @@ class AioPikaLink:
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
         """Publish a message, and wait until the broker has confirmed it."""
+        check_properties((item,), self._longest_frame)
         async with asyncio.timeout(timeout):
             return await self._publish(item)
 
@@ -202,6 +210,7 @@ class AioPikaLink:
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
+        check_properties(items, self._longest_frame)
         ids = [item.id for item in items if item.id is not None]
         # A message that repeats an earlier id waits for the earlier message; the order stays the
         # same.

@@ -25,6 +25,7 @@ from moorage.adapters.messages.rabbitmq import (
     EXCHANGE_RULES,
     OF_CHANNEL,
     RULES,
+    check_properties,
     connecting_error,
 )
 from moorage.adapters.trust import context_for
@@ -156,6 +157,7 @@ class PikaLink:
             raise publish_error(PublishFault.UNSENT, RULES)
         if self._is_blocked:
             raise publish_error(PublishFault.BLOCKED, RULES)
+        check_properties(items, self._connection.params.frame_max)
         tags = [self._send(item) for item in items]
         remaining_fault: PublishFault | None = None
         try:

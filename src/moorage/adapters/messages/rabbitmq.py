@@ -17,20 +17,24 @@ from moorage.adapters.messages.broker_settings import (
 )
 from moorage.domain.connectors.link_pool import PoolConfig
 from moorage.domain.connectors.server_address import AddressForm, tls_of
-from moorage.domain.messages.broker_rules import BrokerRules
+from moorage.domain.messages.broker_rules import BrokerRules, headers_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.secrets.options import checked_options
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.values.durations import is_count, is_seconds, plain_seconds
 from moorage.domain.values.field_checks import is_filled
 from moorage.domain.values.patterns import late_pattern
+from moorage.errors import InvalidData
 from moorage.ports.connector import KindSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from moorage.adapters.messages._rabbitmq_async import AioPikaLink
     from moorage.adapters.messages._rabbitmq_sync import PikaLink
     from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
     from moorage.domain.connectors.server_address import ServerAddress
+    from moorage.domain.messages.message import OutgoingMessage
     from moorage.errors import ConnectorError
 
 RULES: Final = BrokerRules(
@@ -41,7 +45,9 @@ RULES: Final = BrokerRules(
     topic_pattern=late_pattern(r"[^\0]+"),
     longest_name=255,
     largest=128 * 1024 * 1024,
-    header_name=late_pattern(r"[ -~]{1,255}"),
+    # RabbitMQ takes lists of further routing keys from the headers CC and BCC, and closes the channel
+    # if they are not lists.
+    header_name=late_pattern(r"(?!B?CC\Z)[ -~]{1,255}"),
     header_value=late_pattern(r"[^\0]*"),
     has_keys=False,
 )
@@ -60,6 +66,12 @@ OF_CHANNEL: Final = frozenset(
     }
 )
 """Failures with which RabbitMQ closes a channel, with all messages on it that are unconfirmed."""
+
+_HEADER_SIZE: Final = 6
+"""The bytes of a header in a frame besides its name and its value."""
+
+_FRAME_SIZE: Final = 64
+"""The bytes of a frame with a message's properties besides their texts, at most."""
 
 _FORM: Final = AddressForm(
     title="RabbitMQ",
@@ -162,6 +174,35 @@ class RabbitMq(BrokerSettings):
         """Return the error for an exception of pika or aio-pika; None for any other."""
         fault = rabbitmq_fault(error)
         return None if fault is None else publish_error(fault, RULES)
+
+
+def check_properties(items: Iterable[OutgoingMessage], longest_frame: int) -> None:
+    """Refuse messages whose properties do not fit into one frame; the server would disconnect.
+
+    Args:
+        items: the messages.
+        longest_frame: the maximum bytes of a frame on this connection; 0 for no limit.
+
+    Raises:
+        InvalidData: the id, the content type, the key and the headers of a message are too large
+            together.
+    """
+    for item in items:
+        message = item.message
+        if not longest_frame or not (message.headers or message.key):
+            continue
+        size = _FRAME_SIZE + len((message.content_type or "").encode()) + len(item.id or "")
+        for name, value in headers_of(message, RULES):
+            content = value.encode() if isinstance(value, str) else value
+            size += _HEADER_SIZE + len(name) + len(content)
+        if size > longest_frame:
+            raise InvalidData(
+                f"The headers of the message need {size:,} bytes, but RabbitMQ accepts at most"
+                f" {longest_frame:,} on this connection.",
+                field="headers",
+                remedy="Move large headers and a large key into the payload, or raise frame_max of"
+                " RabbitMQ.",
+            )
 
 
 def connecting_error(error: BaseException) -> ConnectorError | None:
