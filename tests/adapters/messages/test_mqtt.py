@@ -152,15 +152,25 @@ def test_header_that_cannot_be_sent(mqtt: Callable[..., Harness], headers: dict[
     assert excinfo.value.field == "headers"
 
 
+def test_key_that_cannot_be_sent(mqtt: Callable[..., Harness]) -> None:
+    """A key that is longer than an MQTT text is refused before anything is sent."""
+    harness = mqtt("mqtt://mqtt.example")
+    with pytest.raises(InvalidData, match="65,536 bytes, but MQTT accepts at most") as excinfo:
+        harness.publisher.publish("orders", Message(b"1", key="k" * 65_536))
+    assert excinfo.value.field == "key"
+
+
 def test_longest_header_arrives_unchanged(
     mqtt: Callable[..., Harness], broker: PrivateMosquitto, subscriber: Subscriber
 ) -> None:
     """A header whose name and value have the greatest allowed length arrives unchanged."""
     harness = mqtt(broker.url)
-    harness.publish("t", Message(b"1", headers={"h" * 65_535: "v" * 65_535}))
+    longest = Message(b"1", headers={"h" * 65_535: "v" * 65_535}, key="k" * 65_535)
+    harness.publish("t", longest)
     [message] = subscriber.messages()
     assert [(len(name), len(value)) for name, value in message.properties.UserProperty] == [
-        (65_535, 65_535)
+        (65_535, 65_535),
+        (len("moorage-key"), 65_535),
     ]
 
 

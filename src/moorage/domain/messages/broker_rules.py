@@ -55,8 +55,8 @@ class BrokerRules:
         has_headers: whether messages can have headers. If not, they have no ids either, and no keys
             unless the broker has a place for them.
         most_headers: the maximum number of headers; None if there is no bound.
-        longest_header: the maximum number of bytes of a header's name or value; None if there is no
-            bound.
+        longest_header: the maximum number of bytes of a header's name or value, also of the header
+            with a key; None if there is no bound.
         header_name: the pattern of a header's name.
         header_value: the pattern of a string in a header.
         binary_headers: whether headers may be bytes.
@@ -210,6 +210,13 @@ def _check_bareness(message: Message, rules: BrokerRules) -> None:
 
 def _check_key(key: bytes, rules: BrokerRules) -> None:
     """Refuse a key that cannot be sent as the text of a header."""
+    if rules.longest_header is not None and len(key) > rules.longest_header:
+        raise InvalidData(
+            f"The key has {len(key):,} bytes, but {rules.title} accepts at most"
+            f" {rules.longest_header:,}.",
+            field="key",
+            remedy="Use a shorter key, such as a digest of this one.",
+        )
     text = key.decode("utf-8", "replace")
     if text.encode() != key or rules.header_value.fullmatch(text) is None:
         raise InvalidData(
