@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -162,6 +163,33 @@ async def test_message_of_another_program_is_read(server: PrivateNats, stream: s
         record.attributes,
         record.identity,
     )
+    await reader.close()
+
+
+async def test_messages_with_unreadable_headers_are_read(server: PrivateNats, stream: str) -> None:
+    """Messages whose headers nats-py cannot parse are read once, like those after them."""
+    blocks = [
+        b"NATS/1.0",
+        b"NATS/1.0 \xff\xff\xff\r\n\r\n",
+        b"NATS/1.0 503\r\n\r\n",
+        b"NATS/1.0\r\nStatus: 503\r\n\r\n",
+        b"NATS/1.0\r\nname: value\r\n\r\n",
+    ]
+    lines = [b'CONNECT {"verbose": false, "headers": true}']
+    for number, block in enumerate(blocks):
+        size = len(block)
+        lines += [f"HPUB {stream} {size} {size + 1}".encode(), block + str(number).encode()]
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"\r\n".join([*lines, b"PING", b""]))
+        answer = b""
+        while not answer.endswith(b"PONG\r\n"):
+            answer += connection.recv(65_536)
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    records = await read_count(reader, len(blocks))
+    assert ["0", "1", "2", "3", "4"] == texts(records)
+    assert (("name", "value"),) == records[-1].attributes
+    await reader.commit(records)
     await reader.close()
 
 

@@ -1,9 +1,9 @@
 """A nats-py client for one connection, which never reconnects and buffers nothing.
 
-nats-py has no public way to do six things, for which this class replaces methods of its own: to
+nats-py has no public way to do seven things, for which this class replaces methods of its own: to
 try one server and report why it failed, to insist on TLS, to give up waiting for a ping's answer,
-to notice at once that the connection has ended, to drop it without waiting, and to end a cancelled
-opening.
+to notice at once that the connection has ended, to drop it without waiting, to end a cancelled
+opening, and to receive a message whose headers cannot be parsed.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ class NatsClient(Client):
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        # Otherwise nats-py would drop the connection whenever such a message is delivered, so that
+        # no later message of the consumer could be read.
+        try:
+            return await super()._process_headers(headers)
+        except (IndexError, ValueError):
+            return None
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
         self._on_end()
