@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moorage import ConfigurationError, ConnectorManager, OutcomeUnknown, Service
+from moorage import ConfigurationError, ConnectorManager, OutcomeUnknown, Secret, Service
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.result import StepOutcome
 from moorage.domain.steps.runs import RunPhase, RunSpec
@@ -123,12 +123,16 @@ def test_limit_ends_a_step_whose_starter_was_killed(tmp_path: Path) -> None:
 
 
 def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
-    """If a step's supervisor is killed, the step's outcome is unknown, and it is not repeated."""
+    """If a step's supervisor is killed, the step's outcome is unknown, and it is not repeated.
+
+    Its secrets are removed.
+    """
     counter, platform = tmp_path / "counter", LocalPlatform(tmp_path / "runs")
     manager = ConnectorManager([Service("steps")])
     connector = StepConnector(platform, manager)
     step = Step("job", ["sh", "-c", f"echo $$ >> {counter}; exec sleep 1000"])
-    spec = RunSpec(name=run_name("steps", None, "k"), step=step)
+    secrets = {"TOKEN": Secret("tok_4f1c")}
+    spec = RunSpec(name=run_name("steps", None, "k"), step=step, secrets=secrets)
     pid = platform.start(spec, 30.0).metadata["pid"]
     wait_until(counter.exists)
     wait_until(lambda: counter.read_text().endswith("\n"))
@@ -139,6 +143,7 @@ def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
         with pytest.raises(OutcomeUnknown):
             connector.execute_step(step, idempotency_key="k")
 
+    assert [] == list((tmp_path / "runs").rglob("TOKEN"))
     wait_until(lambda: not is_alive(int(counter.read_text())))
     assert 1 == len(counter.read_text().split())
 

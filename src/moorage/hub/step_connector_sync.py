@@ -16,7 +16,7 @@ Laws:
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -78,7 +78,7 @@ from moorage.services.calling.manual_operations import ManualAct, perform_record
 from moorage.wiring.step_secrets import referenced_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from moorage.domain.secrets.value_mask import Masker
     from moorage.domain.service.operation import OperationAttempt
@@ -267,8 +267,9 @@ class StepConnector:
             )
             if reused_result is None:
                 followed_run, status = self._follow(start, spec, values, writer, patience)
-                result = self._stored_result(spec, followed_run, status, mask, patience)
-                self._cache.store_result(step, tenant, result)
+                with _after_start():
+                    result = self._stored_result(spec, followed_run, status, mask, patience)
+                    self._cache.store_result(step, tenant, result)
             else:
                 start()
                 result, status = reused_result, None
@@ -561,10 +562,11 @@ class StepConnector:
         try:
             lease.keep()
             start()
-            followed_run = FollowedRun(secrets, writer.positions())
-            status = self._reader.read_to_end(
-                spec.name, followed_run, writer, lease, spec, patience=patience
-            )
+            with _after_start():
+                followed_run = FollowedRun(secrets, writer.positions())
+                status = self._reader.read_to_end(
+                    spec.name, followed_run, writer, lease, spec, patience=patience
+                )
         finally:
             lease.release()
         return followed_run, status
@@ -740,6 +742,16 @@ class _Start:
             may_have_been_processed=True,
             retryable=False,
         )
+
+
+@contextmanager
+def _after_start() -> Generator[None]:
+    """State in the errors of a block that the step may have run."""
+    try:
+        yield
+    except ConnectorError as error:
+        error.may_have_been_processed = True
+        raise
 
 
 def _unknown_end(spec: RunSpec) -> OutcomeUnknown:

@@ -45,8 +45,8 @@ RULES: Final = BrokerRules(
     topic_pattern=late_pattern(r"[^\0]+"),
     longest_name=255,
     largest=128 * 1024 * 1024,
-    # RabbitMQ takes lists of further routing keys from the headers CC and BCC, and closes the channel
-    # if they are not lists.
+    # The headers CC and BCC contain lists of routing keys. RabbitMQ closes the channel if they are
+    # texts.
     header_name=late_pattern(r"(?!B?CC\Z)[ -~]{1,255}"),
     header_value=late_pattern(r"[^\0]*"),
     has_keys=False,

@@ -166,7 +166,11 @@ class _Runs:
         status = self.status(self.folder)
         if status is None or status["phase"] != "running":
             return
-        (self.folder / "stop.new").write_text(str(self.request["grace"]))
+        # The file has its space on the disk since the run began.
+        number = os.open(self.folder / "stop.new", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(number, "w") as file:
+            file.write(json.dumps({"grace": self.request["grace"]}))
+            file.truncate()
         (self.folder / "stop.new").replace(self.folder / "stop")
         with _lock(self.folder, is_shared=True) as lock:
             # The supervisor still holds the lock, so the process id still belongs to it.
@@ -220,6 +224,9 @@ class _Runs:
             phase = "ended"
         elif started is None:
             phase = "starting"
+        elif phase == "lost":
+            # The supervisor could not remove the secrets of the step.
+            shutil.rmtree(folder / "secrets", ignore_errors=True)
         description = _facts(folder / "step.json") or {}
         return {
             "name": folder.name,

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,8 @@ _SUBREAPER = 36
 _CANNOT_RUN = 126
 _NOT_FOUND = 127
 _TURN = 0.2
+_FACTS_SIZE = 200
+"""The bytes of a file with a run's data, which are reserved before the data is known."""
 
 
 def main() -> None:
@@ -55,12 +58,21 @@ class _Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_SUBREAPER, 1, 0, 0, 0)
-        self.write_secrets()
-        # Written before the fork: without an exit code, this file tells that the step may have
-        # begun.
-        self.record("started", {"pid": os.getpid(), "at": time.time()})
-        start_time = time.monotonic()
-        self.child = os.fork()
+        try:
+            self.write_secrets()
+            # The step may fill the disk, and its end must be recorded nevertheless. Others write to
+            # the second file to stop the step.
+            self.write_facts("exit.new", {})
+            self.write_facts("stop.new", {})
+            # Written before the fork: without an exit code, this file tells that the step may have
+            # begun.
+            self.record("started", {"pid": os.getpid(), "at": time.time()})
+            start_time = time.monotonic()
+            self.child = os.fork()
+        except OSError:
+            self.remove_secrets()
+            (self.folder / "started").unlink(missing_ok=True)
+            raise
         if self.child == 0:
             self.become_step(libc)
         os.write(1, b"1")
@@ -120,7 +132,7 @@ class _Supervisor:
             info = signal.sigtimedwait(self.signals, min(_TURN, max(0.01, until - now)))
             stop = self.folder / "stop"
             if info is not None and info.si_signo == signal.SIGTERM and stop.exists():
-                self.ask_to_end("stopped", float(stop.read_text() or 0))
+                self.ask_to_end("stopped", json.loads(stop.read_text())["grace"])
             self.reap()
 
     def ask_to_end(self, reason: str, grace: float) -> None:
@@ -162,27 +174,28 @@ class _Supervisor:
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, value in self.task["secrets"].items():
-            file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.write(file, bytes.fromhex(value))
-            os.close(file)
+            number = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(number, "wb") as file:
+                file.write(bytes.fromhex(value))
             self.task["environment"][f"{name}_FILE"] = str(folder / name)
         self.task["secrets"] = None
 
     def remove_secrets(self) -> None:
         """Remove the secrets' files."""
-        folder = self.folder / "secrets"
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+        shutil.rmtree(self.folder / "secrets", ignore_errors=True)
 
     def record(self, name: str, facts: dict[str, Any]) -> None:
         """Write a run's data to a file atomically, so that the file is always complete."""
-        new_file = self.folder / f"{name}.new"
-        with new_file.open("w") as file:
-            json.dump(facts, file)
+        self.write_facts(f"{name}.new", facts)
+        (self.folder / f"{name}.new").replace(self.folder / name)
+
+    def write_facts(self, name: str, facts: dict[str, Any]) -> None:
+        """Write data to a file, over its former content, and return once the data is on disk."""
+        number = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(number, "w") as file:
+            file.write(json.dumps(facts).ljust(_FACTS_SIZE))
             file.flush()
-            os.fsync(file.fileno())
-        new_file.replace(self.folder / name)
+            os.fsync(number)
 
 
 def _descendants(root: int) -> list[int]:

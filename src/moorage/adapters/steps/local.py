@@ -170,8 +170,7 @@ class LocalPlatform:
             status = self._status(folder)
             if status is None or status.phase is not RunPhase.RUNNING:
                 return
-            (folder / "stop.new").write_text(str(grace))
-            (folder / "stop.new").replace(folder / "stop")
+            _write_stop(folder, grace)
             with _lock(folder, is_shared=True) as lock:
                 # The supervisor still holds the lock, so the process id still belongs to it.
                 if lock is None:
@@ -283,6 +282,9 @@ class LocalPlatform:
         phase = _phase(
             is_held=is_held, has_begun=start_facts is not None, has_ended=end is not None
         )
+        if phase is RunPhase.LOST:
+            # The supervisor could not remove the secrets of the step.
+            shutil.rmtree(folder / "secrets", ignore_errors=True)
         return RunStatus(
             name=folder.name,
             phase=phase,
@@ -306,6 +308,15 @@ def _content(work: Path, path: str, limit: int) -> bytes | None:
     if not is_inside or not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
         return None
     return file.read_bytes()
+
+
+def _write_stop(folder: Path, grace: float) -> None:
+    """Ask for a run's end in a file that has its space on the disk since the run began."""
+    number = os.open(folder / "stop.new", os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(number, "w") as file:
+        file.write(json.dumps({"grace": grace}))
+        file.truncate()
+    (folder / "stop.new").replace(folder / "stop")
 
 
 def _phase(*, is_held: bool, has_begun: bool, has_ended: bool) -> RunPhase:
