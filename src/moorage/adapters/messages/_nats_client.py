@@ -111,10 +111,12 @@ class NatsClient(Client):
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
         # Otherwise nats-py would drop the connection whenever such a message is delivered, so that
         # no later message of the consumer could be read.
+        base: Any = super()  # nats-py declares no type for the headers
         try:
-            return await super()._process_headers(headers)
+            fields: dict[str, str] | None = await base._process_headers(headers)  # noqa: SLF001 - the replaced method
         except (IndexError, ValueError):
             return None
+        return fields
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
         self._on_end()

@@ -92,31 +92,29 @@ class Core:
     the functions that take and release a slot of a bulkhead without waiting; None if the locks
     cannot decide immediately whether a slot is free. `settle` receives the result of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
-        independent copy of a user's value. `cache` stores HTTP responses. `store_credentials`
-    stores the credentials of a consent; None if the credential provider cannot store any.
+    independent copy of a user's value. `cache` stores HTTP responses. `store_credentials` stores
+    the credentials of a consent; None if the credential provider cannot store any.
     `unstored_tokens` are new tokens of consents that could not be stored yet, each with the token
-    that it replaces, by the name and the tenant of the consent. `nonces`
-    are the values that servers
-    require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
-    token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
-    `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
-    limit, and `concurrency_limits` the limits of adaptive bulkheads. `learn` receives the
-    credential of each attempt, if the HTTP client logs what it sends.
-    `reporter` names the process, anew in a forked child. `observers` is true if there are any, and
-    `notify` passes an event to them; `observes_starts`, `observes_attempts` and `observes_ends` are
-    true if some observer may want `CallStarted`, or a success's `AttemptFinished` or
-    `CallFinished`, and `observes_attempt_starts` if one may want `AttemptStarted`. `listeners`
-    returns the observers of a call that starts now, as long as it succeeds; `notify_observers`
-    passes an event to some observers and `notify_success` the end of a call, and of its only
-    attempt, to its listeners. `traced` adds the headers of tracing observers to a request whose
-    attempt begins, and `trace_headers` returns them for an operation; both are None if there are no
-    such observers. `watch_pools` gives the observers of connection pools a source of their numbers,
-    and `watch_pipeline` those of pipelines another pipeline. `wall` is `utc` as nanoseconds since
-    the Unix epoch. `late_id` makes the correlation id of a call that started at a given time, in
+    that it replaces, by the name and the tenant of the consent. `nonces` are the values that
+    servers require in proofs of possession, and `digests` their Digest challenges. `negotiate`
+    makes a token for a host, for Negotiate. `refreshes` are renewals whose credential was not
+    accepted yet. `renewals` keep claims from expiring. `waiters` are the callers of this process
+    that wait for a limit, and `concurrency_limits` the limits of adaptive bulkheads. `learn`
+    receives the credential of each attempt, if the HTTP client logs what it sends. `reporter` names
+    the process, anew in a forked child. `observers` is true if there are any, and `notify` passes
+    an event to them; `observes_starts`, `observes_attempts` and `observes_ends` are true if some
+    observer may want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
+    `observes_attempt_starts` if one may want `AttemptStarted`. `listeners` returns the observers of
+    a call that starts now, as long as it succeeds; `notify_observers` passes an event to some
+    observers and `notify_success` the end of a call, and of its only attempt, to its listeners.
+    `traced` adds the headers of tracing observers to a request whose attempt begins, and
+    `trace_headers` returns them for an operation; both are None if there are no such observers.
+    `watch_pools` gives the observers of connection pools a source of their numbers, and
+    `watch_pipeline` those of pipelines another pipeline. `wall` is `utc` as nanoseconds since the
+    Unix epoch. `late_id` makes the correlation id of a call that started at a given time, in
     milliseconds since then, when the id is first read; None if `new_id` has to make it at the
-    start.
-    `stores_content` is true if there is an integration log, which stores the requests and responses
-    of some services. `audit` records a manual action; None if there is no audit trail.
+    start. `stores_content` is true if there is an integration log, which stores the requests and
+    responses of some services. `audit` records a manual action; None if there is no audit trail.
     `run_computation` runs a long computation without blocking an event loop. `tenant_records`
     bounds the idempotency records of each tenant; None if nothing bounds them.
     """
@@ -142,7 +140,7 @@ class Core:
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
     store_credentials: Callable[[str, str | None, Any], Flow[None]] | None = None
     unstored_tokens: dict[tuple[str, str | None], tuple[OAuthCredentials, OAuthCredentials]] = (
-        Factory(dict)
+        field(factory=dict)
     )
     negotiate: Callable[[str], Flow[bytes]]
     settle: Callable[[Any], Flow[Any]]
