@@ -82,41 +82,75 @@ async def _run_directly(work: Callable[[], R]) -> R:
 class Core:
     """The ports of one manager, in one form for synchronous and asynchronous operations.
 
-    `execute` and `ask` receive the seconds left until the caller's deadline, or None without one;
-    `waits` is true if the store may make its callers wait at all. `ask` is `execute` if the store
-    never makes its callers wait, so that there is nothing to await; otherwise None. `prepare`
-    returns a faster `ask` for the admissions of one plan; None if the store has none. With
-    `separate_keys`, idempotency keys are in another store or on another node than circuits and
-    limits, and no command may combine them. With `compares_bytes`, the store of the keys is this
-    process's memory, and may hold the bytes from which a fingerprint is computed. `slots` returns
-    the functions that take and release a slot of a bulkhead without waiting; None if the locks
-    cannot decide immediately whether a slot is free. `settle` receives the result of a user's
-    function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
-    independent copy of a user's value. `cache` stores HTTP responses. `store_credentials` stores
-    the credentials of a consent; None if the credential provider cannot store any.
-    `unstored_tokens` are new tokens of consents that could not be stored yet, each with the token
-    that it replaces, by the name and the tenant of the consent. `nonces` are the values that
-    servers require in proofs of possession, and `digests` their Digest challenges. `negotiate`
-    makes a token for a host, for Negotiate. `refreshes` are renewals whose credential was not
-    accepted yet. `renewals` keep claims from expiring. `waiters` are the callers of this process
-    that wait for a limit, and `concurrency_limits` the limits of adaptive bulkheads. `learn`
-    receives the credential of each attempt, if the HTTP client logs what it sends. `reporter` names
-    the process, anew in a forked child. `observers` is true if there are any, and `notify` passes
-    an event to them; `observes_starts`, `observes_attempts` and `observes_ends` are true if some
-    observer may want `CallStarted`, or a success's `AttemptFinished` or `CallFinished`, and
-    `observes_attempt_starts` if one may want `AttemptStarted`. `listeners` returns the observers of
-    a call that starts now, as long as it succeeds; `notify_observers` passes an event to some
-    observers and `notify_success` the end of a call, and of its only attempt, to its listeners.
-    `traced` adds the headers of tracing observers to a request whose attempt begins, and
-    `trace_headers` returns them for an operation; both are None if there are no such observers.
-    `watch_pools` gives the observers of connection pools a source of their numbers, and
-    `watch_pipeline` those of pipelines another pipeline. `wall` is `utc` as nanoseconds since the
-    Unix epoch. `late_id` makes the correlation id of a call that started at a given time, in
-    milliseconds since then, when the id is first read; None if `new_id` has to make it at the
-    start. `stores_content` is true if there is an integration log, which stores the requests and
-    responses of some services. `audit` records a manual action; None if there is no audit trail.
-    `run_computation` runs a long computation without blocking an event loop. `tenant_records`
-    bounds the idempotency records of each tenant; None if nothing bounds them.
+    Attributes:
+        execute: runs a command in the store, with the seconds left until the caller's deadline, or
+            None without one.
+        separate_keys: whether idempotency keys are in another store or on another node than
+            circuits and limits, so that no command may combine them.
+        compares_bytes: whether the store of the keys is this process's memory, which may hold the
+            bytes from which a fingerprint is computed.
+        waits: whether the store may make its callers wait.
+        ask: `execute` if the store never makes its callers wait; otherwise None.
+        prepare: returns a faster `ask` for the admissions of one plan; None if the store has none.
+        post: runs a command whose answer is not needed, without waiting for it.
+        send: sends a request and returns the whole response.
+        open: sends a request and returns the response with its body still to be read.
+        learn: receives the credential of each attempt, if the HTTP client logs what it sends.
+        sleep: waits for some seconds.
+        acquire: waits for a slot of a lock or bulkhead; returns whether the caller got one.
+        slots: returns the functions that take and release a slot of a bulkhead without waiting;
+            None if the locks cannot decide immediately whether a slot is free.
+        release: gives a slot of a lock or bulkhead back.
+        run_all: runs several steps at once and returns their results.
+        first: starts steps one after another, and returns the first good result.
+        cache: stores HTTP responses.
+        get_credentials: returns the current credentials of a service and a tenant.
+        refresh_credentials: returns credentials that replace those that the vendor refused.
+        store_credentials: stores the credentials of a consent; None if the credential provider
+            cannot store any.
+        unstored_tokens: new tokens of consents that could not be stored yet, each with the token
+            that it replaces, by the name and the tenant of the consent.
+        negotiate: makes a token for a host, for Negotiate.
+        settle: receives the result of a user's function: the async manager awaits an awaitable,
+            the sync one refuses it.
+        within: waits for an awaitable for a limited number of seconds.
+        copy: makes an independent copy of a user's value.
+        run_computation: runs a long computation without blocking an event loop.
+        nanoseconds: reads the local clock.
+        utc: reads the wall clock.
+        wall: reads the wall clock as nanoseconds since the Unix epoch.
+        new_id: makes a correlation id.
+        late_id: makes the correlation id of a call that started at a given time, in milliseconds
+            since the Unix epoch, when the id is first read; None if `new_id` has to make it at the
+            start.
+        fraction: draws a random number between 0 and 1.
+        token: draws a number that identifies the owner of a lease or of a claim.
+        observers: true if there are observers.
+        notify: passes an event to all observers.
+        notify_observers: passes an event to some observers.
+        notify_success: passes the end of a call and of its only attempt to its listeners.
+        listeners: returns the observers of a call that starts now, as long as it succeeds.
+        traced: adds the headers of tracing observers to a request whose attempt begins; None if
+            there are no such observers.
+        trace_headers: returns these headers for an operation; None if there are no such observers.
+        watch_pools: gives the observers of connection pools a source of their numbers.
+        watch_pipeline: gives the observers of pipelines another pipeline.
+        observes_attempt_starts: whether an observer may want `AttemptStarted`.
+        observes_starts: whether an observer may want `CallStarted`.
+        observes_attempts: whether an observer may want a success's `AttemptFinished`.
+        observes_ends: whether an observer may want a success's `CallFinished`.
+        stores_content: whether an integration log stores the requests and responses of some
+            services.
+        cipher: encrypts what is stored; None if nothing is encrypted.
+        audit: records a manual action; None if there is no audit trail.
+        nonces: the values that servers require in proofs of possession.
+        digests: the Digest challenges of servers.
+        refreshes: renewals whose credential was not accepted yet.
+        renewals: keep claims from expiring.
+        waiters: the callers of this process that wait for a limit.
+        concurrency_limits: the limits of adaptive bulkheads.
+        tenant_records: bounds the idempotency records of each tenant; None if nothing bounds them.
+        reporter: names the process, anew in a forked child.
     """
 
     execute: Callable[[Command[Any], float | None], Flow[Any]]
