@@ -40,14 +40,26 @@ class CallStarted(Event):
 class CallFinished(Event):
     """A call has ended.
 
-    `error` is the name of the error's class, None after a success; `status` the last HTTP status.
-    `replayed` means that a repeated key got the stored response, and `cached` that the response
-    came from the cache. `internal` means that the error comes from this program or its machine, not
-    from the service. `subject` is the person whose data the call was about. `outcome` is the
-    outcome of this call's own attempts: for a replayed or cached response the vendor did nothing.
-    `error_message` is the error's message and the vendor's message, without secrets. `method` and
-    `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call belongs to,
-    from the caller's OpenTelemetry context or from the request's header `traceparent`.
+    Attributes:
+        started_at: the time at which the call began.
+        duration: the seconds that it took.
+        attempts: the number of its attempts.
+        error: the name of the error's class; None after a success.
+        status: the last HTTP status; None if there was no response.
+        vendor_code: the error code of the vendor.
+        replayed: whether a repeated idempotency key got the stored response.
+        cached: whether the response came from the cache.
+        fallback: whether the caller got the value of the fallback.
+        cancelled: whether the caller cancelled the call, or closed its stream early.
+        internal: whether the error comes from this program or its machine, not from the service.
+        subject: the person whose data the call was about.
+        outcome: the outcome of this call's own attempts: for a replayed or cached response the
+            vendor did nothing.
+        error_message: the error's message and the vendor's message, without secrets.
+        method: as in `AttemptStarted`.
+        route: as in `AttemptStarted`.
+        trace_id: the id of the trace that the call belongs to, from the caller's OpenTelemetry
+            context or from the request's header `traceparent`.
     """
 
     started_at: datetime
@@ -101,11 +113,18 @@ class AttemptStarted(Event):
 
 @frozen(kw_only=True)
 class AttemptFinished(Event):
-    """One attempt has ended; `slow` is true if it exceeded the circuit's `slow_call`.
+    """One attempt has ended.
 
-    `bytes_in` is the size of the response's body, if it was read, and `outcome` the outcome at the
-    vendor. `vendor_code` is the error code of the foreign system, such as an SQLSTATE. The
-    remaining attributes are those of `AttemptStarted`.
+    The attributes that are not listed here are those of `AttemptStarted`.
+
+    Attributes:
+        duration: the seconds that the attempt took.
+        error: the name of the error's class; None after a success.
+        status: the HTTP status; None if there was no response.
+        slow: whether the attempt took longer than the circuit's `slow_call`.
+        bytes_in: the size of the response's body, if it was read.
+        outcome: the outcome at the vendor.
+        vendor_code: the error code of the foreign system, such as an SQLSTATE.
     """
 
     attempt: int
