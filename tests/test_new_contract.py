@@ -31,7 +31,7 @@ CHANGED_FILES: Final[dict[str, Callable[[str], str]]] = {
     "pyproject.toml": lambda text: text.replace(
         '[project.entry-points."moorage.vendors"]\n',
         '[project.entry-points."moorage.vendors"]\nquill = "moorage.vendors.letters.quill:Quill"\n',
-    ).replace('"email | payments |', '"email | letters | payments |'),
+    ).replace(" | inference | payments ", " | inference | letters | payments "),
     "docs/navigation.yml": lambda text: re.sub(
         r"^( *)- Shipping: reference/shipping.md\n",
         r"\g<0>\1- Letters: reference/letters.md\n",
