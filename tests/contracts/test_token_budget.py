@@ -353,7 +353,7 @@ def retrying_hub(sandbox: OpenAISandbox, tokens: int, store: Any = None) -> Hub:
     [
         (Lost(), True),
         (Response(500), True),
-        (reply({}), True),
+        (Response(200, body=b"<html>"), True),
         (Response(429, {"Retry-After": "0"}), False),
     ],
     ids=["lost", "server error", "unreadable", "refused"],

@@ -332,7 +332,7 @@ def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:
         platform.runs(9.0)
     assert "t0ken" not in f"{excinfo.value!r}"
     cloud.queued = [json_response({"jobs": [7]})]
-    with pytest.raises(VendorFailed, match="cannot be read"):
+    with pytest.raises(VendorFailed, match="moorage cannot read"):
         platform.runs(9.0)
     cloud.queued = [ConnectionFailed("no such host", may_have_been_processed=True)]
     machine = cloud.platform()

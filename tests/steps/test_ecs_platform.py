@@ -289,8 +289,8 @@ def test_log_waits_for_the_last_lines(cloud: FakeEcs) -> None:
         (Response(503, {}, b"<html>"), VendorFailed, "503"),
         (json_response({"__type": "ClientException", "message": "no"}, 400), InvalidRequest, "no"),
         (json_response([], 404), VendorRejected, "404"),
-        (Response(200, {}, b"no json"), VendorFailed, "without JSON"),
-        (json_response({"other": 1}), VendorFailed, "cannot be read"),
+        (Response(200, {}, b"no json"), VendorFailed, "that is not JSON"),
+        (json_response({"other": 1}), VendorFailed, "moorage cannot read"),
     ],
 )
 def test_failures_are_typed(

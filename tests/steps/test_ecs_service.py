@@ -124,7 +124,7 @@ def test_missing_service_is_named() -> None:
     vendor = FakeVendor([json_response({"services": []}), *[json_response({"service": {}})] * 2])
     with pytest.raises(VendorRejected, match="'web'"):
         manager().perform("ecs", service(vendor).state("d-2"))
-    with pytest.raises(VendorFailed, match="cannot be read"):
+    with pytest.raises(VendorFailed, match="moorage cannot read"):
         manager().perform("ecs", service(vendor).deploy())
     assert service(vendor).deploy().translate_error(ValueError()) is None
 

@@ -449,7 +449,7 @@ def test_app_without_installation_is_explained(
     settings = as_app(harness, app_key, [])
     server.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
 
-    with pytest.raises(CredentialRefreshFailed, match="issues no token") as failed:
+    with pytest.raises(CredentialRefreshFailed, match="issued no token") as failed:
         GitHubPlatform(settings).status("none", 10.0)
 
     assert "installation_id" in failed.value.remedy

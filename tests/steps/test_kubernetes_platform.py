@@ -479,7 +479,7 @@ def test_answer_of_another_program_is_a_failure_of_the_vendor(
         "check_access": lambda: platform.check_access(10.0),
     }
     api.failures = [(200, {}, content)]
-    with pytest.raises(VendorFailed, match="cannot be read"):
+    with pytest.raises(VendorFailed, match="moorage cannot read"):
         acts[method]()
 
 

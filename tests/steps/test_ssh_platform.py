@@ -242,7 +242,7 @@ def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:
     chatty = tmp_path / "chatty"
     chatty.write_text("#!/bin/sh\nexec yes\n")
     chatty.chmod(0o700)
-    with pytest.raises(ConnectionFailed, match="text that is not moorage's"):
+    with pytest.raises(ConnectionFailed, match="text of another program"):
         SshPlatform("far.example", program=str(chatty)).runs(30.0)
 
     assert not late_excinfo.value.may_have_been_processed

@@ -230,8 +230,8 @@ class _NewIsOldCache(AsyncMemoryCache):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.a_new_cache_is_empty, _HoldingEveryKeyCache, "0 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _FakeStoreCache, "3 answers are to be found"),
+        (kit.a_new_cache_is_empty, _HoldingEveryKeyCache, "0 answers were stored"),
+        (kit.cached_responses_come_back_unchanged, _FakeStoreCache, "3 answers were stored"),
         (
             kit.cached_responses_come_back_unchanged,
             _RefusingCache,
@@ -240,18 +240,18 @@ class _NewIsOldCache(AsyncMemoryCache):
         (
             kit.cached_responses_come_back_unchanged,
             _DropsReasonPhraseCache,
-            "3 answers are to be found",
+            "3 answers were stored",
         ),
-        (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers were stored"),
         (kit.cached_responses_come_back_unchanged, _DamagedCache, "cannot be read: InvalidData"),
         (kit.cached_responses_come_back_unchanged, _NewIsOldCache, "An answer is 10000.0"),
-        (kit.keys_are_separate, _IgnoresKeyCaseCache, "1 answers are to be found"),
+        (kit.keys_are_separate, _IgnoresKeyCaseCache, "1 answers were stored"),
         (
             kit.storing_replaces_earlier_responses,
             _AddsInsteadOfReplacingCache,
-            "1 answers are to be found",
+            "1 answers were stored",
         ),
-        (kit.a_removed_response_is_gone, _NeverRemovesCache, "0 answers are to be found"),
+        (kit.a_removed_response_is_gone, _NeverRemovesCache, "0 answers were stored"),
         (
             kit.a_response_requested_before_removal_is_not_stored,
             _ForgetsRemovalsCache,
@@ -280,7 +280,7 @@ class _NewIsOldCache(AsyncMemoryCache):
             _ExpiresTooLateCache,
             "A response was cached longer than its lifetime",
         ),
-        (kit.cached_responses_expire, _ExpiresAtOnceCache, "1 answers are to be found"),
+        (kit.cached_responses_expire, _ExpiresAtOnceCache, "1 answers were stored"),
     ],
 )
 def test_check_fails_for_a_faulty_cache(

@@ -210,7 +210,7 @@ def test_duplicate_of_something_else_is_unknown(shop: SandboxHub, *, is_named: b
     other_payment = shop.pay()
     fields = {"transId": other_payment.ref.id} if is_named else {}
     shop.sandbox.fail(unsuccessful("11", fields))
-    with pytest.raises(OutcomeUnknown, match="equal to an earlier one"):
+    with pytest.raises(OutcomeUnknown, match="duplicate of an earlier request"):
         shop.payments.charge(order(), idempotency_key="k")
 
     assert 1 == len(shop.sandbox.transactions)
