@@ -285,7 +285,7 @@ def test_log_waits_for_the_last_lines(cloud: FakeEcs) -> None:
     [
         (json_response({"__type": "a#ThrottlingException"}, 400), RateLimitExceeded, "Throttling"),
         (Response(429, {"Retry-After": "7"}, b"slow\x1b"), RateLimitExceeded, "slow "),
-        (json_response({"__type": "AccessDeniedException"}, 400), AuthenticationFailed, "permit"),
+        (json_response({"__type": "AccessDeniedException"}, 400), AuthenticationFailed, "refused"),
         (Response(503, {}, b"<html>"), VendorFailed, "503"),
         (json_response({"__type": "ClientException", "message": "no"}, 400), InvalidRequest, "no"),
         (json_response([], 404), VendorRejected, "404"),
