@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 from threading import Event, Thread
 from time import monotonic
@@ -213,14 +214,19 @@ class LeaksObjectsConnector(Ledger):
 
 
 class LeaksBytesConnector(Ledger):
-    """A faulty connector with a buffer that grows with each operation."""
+    """A faulty connector that keeps memory of its own for each operation.
+
+    The memory is no part of Python's heap, where a buffer may find room that earlier tests left.
+    """
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
         super().__init__(address, password)
-        self.buffer = bytearray()
+        self.buffers: list[mmap.mmap] = []
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        self.buffer += b"a" * 200_000
+        buffer = mmap.mmap(-1, 200_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        buffer.write(b"a" * 200_000)
+        self.buffers.append(buffer)
         return super().send(line, operation, timeout)
 
 

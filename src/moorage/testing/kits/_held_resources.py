@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import sys
 import threading
 from pathlib import Path
@@ -14,8 +15,12 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_STATM: Final = Path("/proc/self/statm")
-_PAGE: Final = 4096
+_STATUS: Final = Path("/proc/self/status")
+_OWN_MEMORY: Final = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s*(\d+) kB$", re.MULTILINE)
+"""The memory that a process has written, also if the system has moved it to a disk.
+
+Pages of programs and libraries are left out, because the system takes them back at any time.
+"""
 _clear_caches: Final = cast(
     "Callable[[], object]",
     getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", gc.collect),
@@ -52,7 +57,7 @@ class ProcessMemory:
 
     Attributes:
         objects: the number of blocks that Python has allocated.
-        bytes: the bytes that are in physical memory; 0 if the system does not state them.
+        bytes: the bytes that the process has written; 0 if the system does not state them.
     """
 
     objects: int
@@ -83,7 +88,8 @@ def memory_after(forget: Callable[[], object] | None) -> ProcessMemory:
         forget()
     gc.collect()
     _clear_caches()
+    status = _STATUS.read_text() if _STATUS.exists() else ""
     return ProcessMemory(
         objects=sys.getallocatedblocks(),
-        bytes=int(_STATM.read_text().split()[1]) * _PAGE if _STATM.exists() else 0,
+        bytes=sum(map(int, _OWN_MEMORY.findall(status))) * 1024,
     )
