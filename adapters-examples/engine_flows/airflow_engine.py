@@ -33,7 +33,7 @@ class CloseOrder(BaseOperator):
         self.amount = amount
         self.token = token
 
-    def execute(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002 - of a trigger
+    def execute(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002 - Airflow passes it after a wait
         """Perform all parts of the flow.
 
         While the flow waits, Airflow's triggerer holds it, not a worker.

@@ -75,14 +75,9 @@ def signed_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 def bank(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a company's bank account, and the invoices that its transactions pay."""
     company = get_object_or_404(Company, slug=slug)
-    context = {
-        "company": company,
-        "connected": back_office.is_connected(company, "bank"),
-        "consent": SentDocument.last(company, "bank", "account"),
-        "lines": BankLine.objects.filter(company=company).order_by("-day", "line_id"),
-        "here": "bank",
-    }
-    return render(request, "bank.html", context)
+    consent = SentDocument.last(company, "bank", "account")
+    lines = BankLine.objects.filter(company=company).order_by("-day", "line_id")
+    return _page(request, company, "bank", "bank", consent=consent, lines=lines)
 
 
 @require_POST
@@ -118,13 +113,8 @@ def read_account(request: HttpRequest, slug: str) -> HttpResponse:
 def orders(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the shop's orders."""
     company = get_object_or_404(Company, slug=slug)
-    context = {
-        "company": company,
-        "connected": back_office.is_connected(company, "shops"),
-        "orders": Order.objects.filter(company=company).order_by("number"),
-        "here": "orders",
-    }
-    return render(request, "orders.html", context)
+    orders = Order.objects.filter(company=company).order_by("number")
+    return _page(request, company, "orders", "shops", orders=orders)
 
 
 @require_POST
@@ -140,15 +130,15 @@ def import_orders(request: HttpRequest, slug: str) -> HttpResponse:
 def messages(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the last draft of a reply, a form for the next message, and the tokens that are left."""
     company = get_object_or_404(Company, slug=slug)
-    context = {
-        "company": company,
-        "connected": back_office.is_connected(company, "inference"),
-        "draft": SentDocument.last(company, "inference", "message"),
-        "tokens_left": back_office.tokens_left(company),
-        "longest": LONGEST_MESSAGE,
-        "here": "messages",
-    }
-    return render(request, "messages.html", context)
+    return _page(
+        request,
+        company,
+        "messages",
+        "inference",
+        draft=SentDocument.last(company, "inference", "message"),
+        tokens_left=back_office.tokens_left(company),
+        longest=LONGEST_MESSAGE,
+    )
 
 
 @require_POST
@@ -160,6 +150,15 @@ def draft_reply(request: HttpRequest, slug: str) -> HttpResponse:
     if message:
         back_office.draft_reply(company, message)
     return redirect_to(f"/{slug}/messages/")
+
+
+def _page(
+    request: HttpRequest, company: Company, name: str, contract: str, **context: object
+) -> HttpResponse:
+    """Show a page of the back office, which needs a vendor of a contract."""
+    is_connected = back_office.is_connected(company, contract)
+    common = {"company": company, "connected": is_connected, "here": name}
+    return render(request, f"{name}.html", {**common, **context})
 
 
 def _customer(slug: str, key: int) -> Customer:

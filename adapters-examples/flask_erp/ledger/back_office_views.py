@@ -66,15 +66,11 @@ def signed_contract(slug: str, key: int) -> Response:
 @pages.get("/<slug>/bank/")
 def bank(slug: str) -> str:
     """Show a company's bank account, and the invoices that its transactions pay."""
-    lines = select(BankLine).filter_by(company_slug=slug)
-    context = {
-        "company": company_of(slug),
-        "connected": back_office.is_connected(slug, "bank"),
-        "consent": SentDocument.last(slug, "bank", "account"),
-        "lines": session.scalars(lines.order_by(BankLine.day.desc(), BankLine.line_id)).all(),
-        "here": "bank",
-    }
-    return render_template("bank.html", **context)
+    lines_query = select(BankLine).filter_by(company_slug=slug)
+    lines_query = lines_query.order_by(BankLine.day.desc(), BankLine.line_id)
+    consent = SentDocument.last(slug, "bank", "account")
+    lines = session.scalars(lines_query).all()
+    return _page(slug, "bank", "bank", consent=consent, lines=lines)
 
 
 @pages.post("/<slug>/bank/connect")
@@ -106,13 +102,7 @@ def read_account(slug: str) -> BaseResponse:
 def orders(slug: str) -> str:
     """Show the shop's orders."""
     orders_query = select(Order).filter_by(company_slug=slug).order_by(Order.number)
-    context = {
-        "company": company_of(slug),
-        "connected": back_office.is_connected(slug, "shops"),
-        "orders": session.scalars(orders_query).all(),
-        "here": "orders",
-    }
-    return render_template("orders.html", **context)
+    return _page(slug, "orders", "shops", orders=session.scalars(orders_query).all())
 
 
 @pages.post("/<slug>/orders/import")
@@ -125,15 +115,14 @@ def import_orders(slug: str) -> BaseResponse:
 @pages.get("/<slug>/messages/")
 def messages(slug: str) -> str:
     """Show the last draft of a reply, a form for the next message, and the tokens that are left."""
-    context = {
-        "company": company_of(slug),
-        "connected": back_office.is_connected(slug, "inference"),
-        "draft": SentDocument.last(slug, "inference", "message"),
-        "tokens_left": back_office.tokens_left(slug),
-        "longest": LONGEST_MESSAGE,
-        "here": "messages",
-    }
-    return render_template("messages.html", **context)
+    return _page(
+        slug,
+        "messages",
+        "inference",
+        draft=SentDocument.last(slug, "inference", "message"),
+        tokens_left=back_office.tokens_left(slug),
+        longest=LONGEST_MESSAGE,
+    )
 
 
 @pages.post("/<slug>/messages/draft")
@@ -147,3 +136,10 @@ def draft_reply(slug: str) -> BaseResponse:
 
 def _customer(slug: str, key: int) -> Customer:
     return session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
+
+
+def _page(slug: str, name: str, contract: str, **context: object) -> str:
+    """Show a page of the back office, which needs a vendor of a contract."""
+    company, is_connected = company_of(slug), back_office.is_connected(slug, contract)
+    common = {"company": company, "connected": is_connected, "here": name}
+    return render_template(f"{name}.html", **common, **context)
