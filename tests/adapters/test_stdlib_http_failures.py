@@ -181,7 +181,7 @@ def test_name_of_a_mail_server_is_resolved_within_the_timeout(names: FakeResolve
 
 
 def test_connection_tries_each_address_of_a_name(names: FakeResolver) -> None:
-    """A socket is connected to the first address of a name that accepts the connection."""
+    """If the first address of a host refuses the connection, the next address is tried."""
     with VendorServer(port="refusing") as broken_server, VendorServer() as vendor:
         names.addresses_by_name["vendor.example"] = addresses(broken_server, vendor)
         with connected_socket(("vendor.example", 81), 30.0) as connection:

@@ -60,7 +60,7 @@ class _Position(NamedTuple):
         return self._replace(offset=offset, end=f"{len(end)}-{crc32(end):08x}")
 
     def is_in(self, file: BinaryIO) -> bool:
-        """Return whether an open file still has the same bytes before the position."""
+        """Return whether the bytes before the position are still those that were read there."""
         size, _, checksum = self.end.partition("-")
         if file.seek(0, io.SEEK_END) < self.offset:
             return False

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 from moorage.domain.schemas.json_drafts import (
     LATEST,
     JsonDraft,
-    JsonPart,
+    Subschema,
     draft_of,
-    part_of_latest_draft,
+    in_latest_draft,
 )
 from moorage.domain.schemas.json_rules_per_value import objects
 from moorage.domain.values.json_text import is_list, is_object, refuse_constant
@@ -42,7 +42,7 @@ class JsonDocuments:
     def __init__(self, root: Any, others: Mapping[str, Any]) -> None:
         self.root = root
         self._others = others
-        self._parts: dict[int, JsonPart] = {}
+        self._parts: dict[int, Subschema] = {}
         documents = [root, *others.values()]
         drafts = [draft_of(document) for document in documents]
         self._drafts = {
@@ -77,7 +77,7 @@ class JsonDocuments:
         were followed.
         """
         for _ in range(_MOST_REFERENCES):
-            if isinstance(part, JsonPart) or not is_object(part):
+            if isinstance(part, Subschema) or not is_object(part):
                 return part, None
             draft = self._drafts[id(part)]
             if "$ref" not in part:
@@ -93,10 +93,10 @@ class JsonDocuments:
             part = target
         return part, str(part["$ref"])
 
-    def _part(self, part: dict[str, Any], draft: JsonDraft) -> JsonPart:
+    def _part(self, part: dict[str, Any], draft: JsonDraft) -> Subschema:
         # A part stays the same object, because comparisons remember parts by `id`.
         if id(part) not in self._parts:
-            self._parts[id(part)] = part_of_latest_draft(part, draft)
+            self._parts[id(part)] = in_latest_draft(part, draft)
         return self._parts[id(part)]
 
     def _base_id(self, part: dict[str, Any], draft: JsonDraft) -> str | None:

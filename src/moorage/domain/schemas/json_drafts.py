@@ -1,10 +1,10 @@
-"""The drafts of JSON Schema, and the parts of a schema in the keywords of the latest draft.
+"""The drafts of JSON Schema, and the translation of a subschema to the latest draft.
 
 Laws:
 
-1. A part in the keywords of the latest draft allows the same values as it does in its own draft,
-   except integers that are written like 1.0: draft 4 does not accept them.
-2. A keyword that the part's draft does not define is not a rule, so it is left out.
+1. A translated subschema allows the same values as the original, except integers that are written
+   like 1.0: draft 4 does not accept them.
+2. A keyword that the original's draft does not define is not a rule, so it is left out.
 3. A schema without a draft follows the latest one. Forms that only earlier drafts define, such as a
    list in `items`, are understood in each draft.
 """
@@ -57,12 +57,14 @@ _ABOLISHED: Final = frozenset({"$recursiveAnchor", "$recursiveRef"})
 """Keywords that the latest draft does not define any more."""
 
 
-class JsonPart(dict[str, Any]):
-    """A part of a schema in the keywords of the latest draft; its own parts stay as written.
+class Subschema(dict[str, Any]):
+    """A subschema whose keywords are those of the latest draft.
+
+    The subschemas inside it are not translated.
 
     Args:
         rules: the keywords and their values.
-        draft: the draft in which the part, and the parts inside it, are written.
+        draft: the draft in which the original, and the subschemas inside it, are written.
     """
 
     def __init__(self, rules: dict[str, Any], draft: JsonDraft) -> None:
@@ -71,7 +73,7 @@ class JsonPart(dict[str, Any]):
 
     @property
     def refuses_whole_floats(self) -> bool:
-        """True if the type "integer" of this part excludes numbers such as 1.0."""
+        """True if the type "integer" of this subschema excludes numbers such as 1.0."""
         types = self.get("type")
         names = [types] if isinstance(types, str) else types or ()
         return self.draft is JsonDraft.DRAFT_4 and "integer" in names and "number" not in names
@@ -85,16 +87,16 @@ def draft_of(document: Any) -> JsonDraft | None:
     return _DRAFTS.get(str(name).removesuffix("#").partition("://")[2])
 
 
-def part_of_latest_draft(part: dict[str, Any], draft: JsonDraft) -> JsonPart:
-    """Return a part of a schema in the keywords of the latest draft.
+def in_latest_draft(original: dict[str, Any], draft: JsonDraft) -> Subschema:
+    """Return a subschema with the keywords of the latest draft.
 
     Args:
-        part: the part, in its own keywords.
+        original: the subschema as it is written.
         draft: the draft in which it is written.
     """
     rules = {
         name: value
-        for name, value in part.items()
+        for name, value in original.items()
         if _FIRST_DRAFTS.get(name, draft) <= draft and not (draft is LATEST and name in _ABOLISHED)
     }
     for bound, exclusive in ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"):
@@ -107,4 +109,4 @@ def part_of_latest_draft(part: dict[str, Any], draft: JsonDraft) -> JsonPart:
     if is_list(rules.get("items")):
         rules["prefixItems"] = rules["items"]
         rules["items"] = remaining_items
-    return JsonPart(rules, draft)
+    return Subschema(rules, draft)

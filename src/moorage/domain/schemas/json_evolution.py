@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.schemas.evolution import Incompatibility
 from moorage.domain.schemas.json_documents import NOT_RULES, JsonDocuments
-from moorage.domain.schemas.json_drafts import LATEST, JsonPart
+from moorage.domain.schemas.json_drafts import LATEST, Subschema
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData
 
@@ -175,7 +175,7 @@ class _Comparison:
         if reader is False:
             return [Incompatibility(path, "The reader does not allow any value here.")]
         return self._compare_branches(
-            reader, JsonPart({}, LATEST) if writer is True else writer, path
+            reader, Subschema({}, LATEST) if writer is True else writer, path
         )
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
@@ -191,7 +191,7 @@ class _Comparison:
         return True
 
     def _compare_branches(
-        self, reader: JsonPart, writer: JsonPart, path: str
+        self, reader: Subschema, writer: Subschema, path: str
     ) -> list[Incompatibility]:
         """Compare the reader's schema with each alternative of the writer's, such as in `anyOf`."""
         if reader.draft is writer.draft and _is_same(reader, writer):
@@ -204,7 +204,7 @@ class _Comparison:
                     for name, value in writer.items()
                     if name not in {keyword, "unevaluatedItems", "unevaluatedProperties"}
                 }
-                other_fields = JsonPart(rest, writer.draft)
+                other_fields = Subschema(rest, writer.draft)
                 if self.fits(reader, other_fields, path):
                     return []
                 narrowed_branches = [
@@ -220,7 +220,7 @@ class _Comparison:
         is_vague = bool(_NARROWING_RULES & writer.keys())
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
-    def _branch_with_rest(self, rest: JsonPart, branch: Any) -> Any:
+    def _branch_with_rest(self, rest: Subschema, branch: Any) -> Any:
         """Return a schema that allows each value that an alternative and the rest allow.
 
         Where both have rules that depend on each other, those of the alternative are left out.
@@ -228,19 +228,19 @@ class _Comparison:
         target, broken_reference = self._writers.follow_references(branch)
         if target is True:
             return rest
-        if broken_reference is not None or not isinstance(target, JsonPart):
+        if broken_reference is not None or not isinstance(target, Subschema):
             return branch
         if not rest.keys() - NOT_RULES:
             return target
         if target.draft is not rest.draft:
-            return JsonPart({**rest, "allOf": [target, *rest.get("allOf", ())]}, rest.draft)
+            return Subschema({**rest, "allOf": [target, *rest.get("allOf", ())]}, rest.draft)
         replaced_rules = {
             name for names in _DEPENDENT_RULES if names & rest.keys() for name in names
         }
         kept_rules = {name: rule for name, rule in target.items() if name not in replaced_rules}
-        return JsonPart({**kept_rules, **rest}, rest.draft)
+        return Subschema({**kept_rules, **rest}, rest.draft)
 
-    def _rules(self, reader: JsonPart, writer: JsonPart, path: str) -> Iterator[Incompatibility]:
+    def _rules(self, reader: Subschema, writer: Subschema, path: str) -> Iterator[Incompatibility]:
         """Yield the rules of the reader's part that values of the writer's part may break."""
         types = _types(writer)
         for keyword in sorted((_DEPENDENT_KEYWORDS | _EQUAL_RULES) & reader.keys()):
@@ -277,7 +277,7 @@ class _Comparison:
         if "object" in types:
             yield from self._properties(reader, writer, path)
 
-    def _parts(self, reader: JsonPart, writer: JsonPart, path: str) -> Iterator[Incompatibility]:
+    def _parts(self, reader: Subschema, writer: Subschema, path: str) -> Iterator[Incompatibility]:
         for part in reader.get("allOf", ()):
             yield from self.compare(part, writer, path)
         for keyword in ("anyOf", "oneOf"):
@@ -435,7 +435,7 @@ def _size(
         )
 
 
-def _is_same_rule(keyword: str, part: JsonPart, other: JsonPart) -> bool:
+def _is_same_rule(keyword: str, part: Subschema, other: Subschema) -> bool:
     """Return whether a rule of one part is equal in the other, and means the same there."""
     is_one_draft = part.draft is other.draft or keyword in _RULES_WITHOUT_PARTS
     return is_one_draft and _is_same(part.get(keyword), other.get(keyword))
