@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tools.trials import Verdict, differs, verdict
+from tools.trials import Verdict, differs, run_items, verdict
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,35 @@ def test_planted_mistake_that_breaks_an_import_counts_as_caught() -> None:
         differs(lambda: ["b"], ["a"]),
         differs(lambda: ["a"], ["a"]),
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_collected_tests_run_in_their_order(request: pytest.FixtureRequest, count: int) -> None:
+    """Each test of a list runs once, with the test after it; an empty list runs no test.
+
+    With one vendor, no test is left besides those for all vendors.
+    """
+    runs: list[tuple[object, object]] = []
+
+    class Protocol:
+        """A pytest plugin that notes the tests to run."""
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(self, item: pytest.Item, nextitem: object) -> bool:
+            """Note a test, and run nothing."""
+            runs.append((item, nextitem))
+            return True
+
+    items = [
+        pytest.Function.from_parent(request.node.parent, name=f"t{number}", callobj=lambda: None)
+        for number in range(count)
+    ]
+    plugins = request.config.pluginmanager
+    plugin = Protocol()
+    plugins.register(plugin)
+    try:
+        run_items(items)
+    finally:
+        plugins.unregister(plugin)
+
+    assert runs == list(zip(items, [*items[1:], None][:count], strict=True))

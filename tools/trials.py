@@ -22,6 +22,7 @@ from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, FunctionType
@@ -211,7 +212,7 @@ def fork(work: Callable[[], int], *, bounded: bool = True) -> int:
 
 def run_items(items: Sequence[pytest.Item]) -> None:
     """Run collected tests in this order."""
-    for item, next_item in zip(items, [*items[1:], None], strict=True):
+    for item, next_item in zip_longest(items, items[1:]):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
 
 
