@@ -256,6 +256,29 @@ def test_keys_of_tools_are_accepted() -> None:
             WebPush(private_key=key, contact=contact)
 
 
+@pytest.mark.parametrize(
+    "contact, is_accepted",
+    [
+        ("mailto:push@erp.example", True),
+        ("https://erp.example/team", True),
+        ("push@erp.example", False),
+        ("mailto:push", False),
+        ("http://erp.example/team", False),
+        ("https://", False),
+        ("https://erp.example/our team", False),
+    ],
+)
+def test_contact_is_a_mailto_or_https_address(contact: str, is_accepted: bool) -> None:
+    """A push service reaches the site at a mailto: or an https:// address, and at no other."""
+    key = WebPushSandbox().private_key
+    if is_accepted:
+        assert contact == WebPush(private_key=key, contact=contact).contact
+    else:
+        with pytest.raises(ConfigurationError) as excinfo:
+            WebPush(private_key=key, contact=contact)
+        assert "contact" == excinfo.value.path
+
+
 def test_subscription_is_read_from_a_browsers_json() -> None:
     """A subscription is read from the browser's JSON; a damaged subscription is refused."""
     keys = {"p256dh": POINT, "auth": AUTH}
