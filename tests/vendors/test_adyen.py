@@ -238,13 +238,22 @@ def test_refusal_may_come_later(shop: SandboxHub) -> None:
     )
 
 
-def test_error_for_wrong_card_has_no_reference(shop: SandboxHub) -> None:
+@pytest.mark.parametrize(
+    "code, message, reason",
+    [
+        ("101", "Invalid card number", DeclineReason.INCORRECT_NUMBER),
+        ("103", "CVC is not the right length", DeclineReason.INCORRECT_CVC),
+    ],
+)
+def test_error_for_wrong_card_has_no_reference(
+    shop: SandboxHub, code: str, message: str, reason: DeclineReason
+) -> None:
     """The error for a wrong card has no reference, since Adyen has created no payment."""
-    body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
+    body = {"status": 422, "errorCode": code, "message": message}
     shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(charge(), idempotency_key="k-1")
-    assert (DeclineReason.INCORRECT_NUMBER, "101", None) == (
+    assert (reason, code, None) == (
         excinfo.value.reason,
         excinfo.value.vendor_code,
         excinfo.value.payment,

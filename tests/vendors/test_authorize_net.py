@@ -222,9 +222,9 @@ def test_source_may_begin_with_the_descriptor_of_its_nonce(shop: SandboxHub) -> 
                 ("postal_code", 21),
             )
         ),
-        (
-            {"shipping_address": Address(country="DE", name=f"{'x' * 51} Byron")},
-            "shipping_address.name",
+        *(
+            ({"shipping_address": Address(country="DE", name=name)}, "shipping_address.name")
+            for name in (f"{'x' * 51} Byron", f"Ada {'x' * 51}")
         ),
     ],
 )

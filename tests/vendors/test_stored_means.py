@@ -9,8 +9,8 @@ import pytest
 from moorage.contracts.payments import Customer, StoredState, StoreRequest
 from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
-from moorage.errors import InvalidData, PaymentDeclined, VendorFailed
-from moorage.testing.sandboxes.base import reply
+from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
+from moorage.testing.sandboxes.base import Lost, reply
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._adyen_stored import removed
 from moorage.vendors.payments._adyen_stored import stored_of as adyen_stored_of
@@ -126,6 +126,19 @@ def test_removal_has_an_empty_answer(read: Any) -> None:
     assert StoredState.REMOVED is read(ref("1"), "ada-1", Response(204)).state
     with pytest.raises(VendorFailed):
         read(ref("1"), "ada-1", Response(200, body=b"<html></html>"))
+
+
+@pytest.mark.parametrize("response", [Response(404), reply({"errorCode": "803"}, 422)])
+def test_repeated_removal_at_adyen_finds_nothing_more(response: Response) -> None:
+    """Status 404 or code 803 proves a removal only if the response to an earlier one was lost."""
+    shop = adyen_account.SandboxHub()
+    stored = Ref("adyen", "shop", "1", {"customer": "ada-1"})
+    shop.sandbox.fail(Lost(), response, response)
+
+    removed_means = shop.payments.remove_means(stored, idempotency_key="1")
+    assert StoredState.REMOVED is removed_means.state
+    with pytest.raises(VendorRejected):
+        shop.payments.remove_means(stored, idempotency_key="2")
 
 
 def test_adyen_stored_methods_are_read_only_from_a_list() -> None:
