@@ -104,6 +104,8 @@ def test_amount_of_mollie_that_is_not_exact_in_its_currency_is_read_as_none(valu
     "fields, reason, code",
     [
         ({"details": {"failureReason": "invalid_cvv"}}, DeclineReason.INCORRECT_CVC, "invalid_cvv"),
+        ({"details": {"bankReasonCode": "AC01"}}, DeclineReason.INCORRECT_NUMBER, "AC01"),
+        ({"details": {"bankReasonCode": "AC04"}}, DeclineReason.ACCOUNT_CLOSED, "AC04"),
         ({"details": {"bankReasonCode": "AM04"}}, DeclineReason.INSUFFICIENT_FUNDS, "AM04"),
         ({"statusReason": {"code": "odd", "message": "Odd."}}, DeclineReason.OTHER, "odd"),
         ({}, DeclineReason.OTHER, "failed"),

@@ -402,6 +402,28 @@ def test_mollie_charge_is_not_reported_before_it_is_over() -> None:
 
 
 @pytest.mark.parametrize(
+    "unit, count, text",
+    [
+        ("day", 365, "365 days"),
+        ("week", 52, "52 weeks"),
+        ("month", 12, "12 months"),
+        ("year", 1, "12 months"),
+    ],
+)
+def test_mollie_charges_at_least_once_a_year(unit: str, count: int, text: str) -> None:
+    """The longest interval that Mollie accepts is a year; a longer one is refused unsent."""
+    shop = SandboxHub(mollie)
+    shop.subscribe(interval=BillingInterval(unit, count))
+    assert text == shop.sandbox.requests[-1].json()["interval"]
+
+    sent_requests = list(shop.sandbox.requests)
+    with pytest.raises(InvalidData) as excinfo:
+        shop.subscribe(interval=BillingInterval(unit, count + 1))
+    assert "interval" == excinfo.value.field
+    assert sent_requests == shop.sandbox.requests
+
+
+@pytest.mark.parametrize(
     "fields, field",
     [({"source": "creditcard"}, "source"), ({"interval": BillingInterval("week", 53)}, "interval")],
 )
