@@ -573,6 +573,23 @@ def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
     )
 
 
+@pytest.mark.parametrize("unit, count", [("day", 365), ("week", 52), ("month", 12), ("year", 1)])
+def test_paypal_charges_at_least_once_a_year(unit: str, count: int) -> None:
+    """The longest interval that PayPal accepts is a year; a longer one is refused unsent."""
+    shop = ConsentShop(paypal)
+    shop.subscribe(interval=BillingInterval(unit, count))
+    [plan] = [body for path, body in shop.bodies() if path == "/v1/billing/plans"]
+    assert {"interval_unit": unit.upper(), "interval_count": count} == (
+        plan["billing_cycles"][0]["frequency"]
+    )
+
+    sent_requests = list(shop.sandbox.requests)
+    with pytest.raises(InvalidData) as excinfo:
+        shop.subscribe(interval=BillingInterval(unit, count + 1))
+    assert "interval" == excinfo.value.field
+    assert sent_requests == shop.sandbox.requests
+
+
 def test_paypal_needs_a_return_url() -> None:
     """Without a URL to which the buyer returns, nothing is sent to PayPal."""
     shop = ConsentShop(paypal)

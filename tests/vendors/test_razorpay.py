@@ -282,6 +282,21 @@ def test_pending_payment_is_not_made_again(shop: SandboxHub) -> None:
     assert PaymentState.PENDING is payment.state
 
 
+def test_failed_attempts_of_an_order_are_not_its_payment(shop: SandboxHub) -> None:
+    """After a lost response, the order's payment is the attempt that did not fail."""
+
+    def after_a_failure(response: Response) -> Response:
+        body = response.json()
+        failed = {**body["items"][0], "id": "pay_failed", "status": "failed", "captured": False}
+        return reply({**body, "count": 2, "items": [failed, *body["items"]]})
+
+    shop.sandbox.fail(None, Lost(), AlteredAnswer(after_a_failure))
+    payment = shop.payments.charge(order(), idempotency_key="k")
+
+    assert [payment.ref.id] == [*shop.sandbox.payments]
+    assert PaymentState.CAPTURED is payment.state
+
+
 def test_lost_answer_is_looked_up_before_a_retry() -> None:
     """After a lost response the order's payments are read, and nothing is charged again."""
     shop = SandboxHub(retried=True)
