@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
 
@@ -101,6 +102,33 @@ def https_server(
     finally:
         server.shutdown()
         server.server_close()
+        thread.join()
+
+
+@contextmanager
+def sending_server(certificate: Path, key: Path, parts: Iterator[bytes]) -> Generator[str]:
+    """Yield the URL of an HTTPS server that sends a response in parts until the client leaves."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def serve() -> None:
+        plain_socket, _ = listener.accept()
+        with context.wrap_socket(plain_socket, server_side=True) as channel:
+            channel.recv(65536)
+            channel.settimeout(0.05)
+            try:
+                for part in parts:
+                    channel.sendall(part)
+                    with suppress(TimeoutError):
+                        channel.recv(1)
+                        return
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
 
 

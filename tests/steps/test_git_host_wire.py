@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import socket
-import ssl
 import zipfile
-from contextlib import contextmanager, suppress
-from threading import Thread
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +28,7 @@ from moorage import (
 from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi
 from moorage.adapters.steps.github import _archived_file
 from moorage.testing.fakes.http_tls import certificate_files
-from tests.steps.git_host_harness import Message, Reply, https_server
+from tests.steps.git_host_harness import Message, Reply, https_server, sending_server
 from tests.steps.github_harness import github
 
 if TYPE_CHECKING:
@@ -77,28 +74,8 @@ def api_at(url: str, files: Files) -> GitHostApi:
 @contextmanager
 def sending_api(files: Files, parts: Iterator[bytes]) -> Generator[GitHostApi]:
     """Yield the API client of a host that sends a response in parts until the client leaves."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
-
-    def serve() -> None:
-        plain_socket, _ = listener.accept()
-        with context.wrap_socket(plain_socket, server_side=True) as channel:
-            channel.recv(65536)
-            channel.settimeout(0.05)
-            try:
-                for part in parts:
-                    channel.sendall(part)
-                    with suppress(TimeoutError):
-                        channel.recv(1)
-                        return
-            except OSError:
-                return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = Thread(target=serve)
-        thread.start()
-        yield api_at(f"https://127.0.0.1:{listener.getsockname()[1]}", files)
-        thread.join()
+    with sending_server(*files, parts) as url:
+        yield api_at(url, files)
 
 
 def endless(head: bytes, part: bytes) -> Iterator[bytes]:
@@ -133,7 +110,15 @@ def test_cut_response_counts_as_a_lost_connection(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["https://[bad/", "https://h:99999/", "http://127.0.0.1/x", "https://h:x/", "//["]
+    "place",
+    [
+        "https://[bad/",
+        "https://127.0.0.1/a b",
+        "https://h:99999/",
+        "http://127.0.0.1/x",
+        "https://h:x/",
+        "//[",
+    ],
 )
 def test_unreadable_redirect_is_an_error(files: Files, place: str) -> None:
     """A redirect to anything but an https URL is refused."""

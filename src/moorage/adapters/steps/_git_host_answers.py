@@ -21,7 +21,8 @@ from moorage.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from email.message import Message
+
+    from moorage.domain.http.headers import Headers
 
 K = TypeVar("K")
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ class Answer(NamedTuple):
     """A git host's answer: status, headers, body, and the host's time."""
 
     status: int
-    headers: Message
+    headers: Headers
     data: bytes
     now: datetime
 
@@ -116,7 +117,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetime:
+def _end_of_pause(now: datetime, pause: str | None, headers: Headers) -> datetime:
     seconds = _number(pause)
     if seconds is not None:
         return now + timedelta(seconds=seconds)

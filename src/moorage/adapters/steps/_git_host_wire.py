@@ -1,31 +1,27 @@
-"""Sends requests to a git host's API, each over a separate connection."""
+"""Sends requests to a git host's API."""
 
 from __future__ import annotations
 
-import http.client
-import io
 import json
 import ssl
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
+from moorage.adapters.http.connections._request import locate
+from moorage.adapters.http.connections._tls import http_context
 from moorage.adapters.steps._git_host_answers import Answer, host_time, refusal
-from moorage.domain.secrets.frames import without_frames
+from moorage.adapters.steps._https_client import HttpsClient
+from moorage.domain.http.transport import Tls
+from moorage.domain.http.urls import origin_of
 from moorage.domain.secrets.value_mask import mask_error, value_mask
 from moorage.domain.values.field_checks import in_range
-from moorage.errors import (
-    AttemptTimeout,
-    ConfigurationError,
-    ConnectionFailed,
-    ConnectorError,
-    VendorFailed,
-)
+from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator, Mapping
 
+    from moorage.domain.http.urls import Origin
     from moorage.domain.secrets.secret import Secret
 
 LARGEST_ANSWER: Final = 128 * 1024 * 1024
@@ -99,7 +95,7 @@ class GitHostApi:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         origin = _origin(url)
-        if origin is None or "@" in url:
+        if origin is None:
             raise ConfigurationError(
                 f"The URL of {name}'s API is not an https:// URL, or contains a user name.",
                 path="api",
@@ -112,15 +108,16 @@ class GitHostApi:
         self._headers = {"Accept": "application/json", "User-Agent": "moorage", **(headers or {})}
         self._unchanged: dict[str, tuple[str, Answer]] = {}
         try:
-            self._tls = ssl.create_default_context()
+            context = http_context(Tls())
             if ca_file is not None:
-                self._tls.load_verify_locations(ca_file)
+                context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
                 f"The certificates of {name} cannot be read ({type(error).__name__}).",
                 path="ca_file",
                 remedy="Give a file in PEM format that this user may read.",
             ) from None
+        self._http = HttpsClient(name, context, LARGEST_ANSWER)
 
     def ask(
         self,
@@ -229,7 +226,7 @@ class GitHostApi:
             url = _url_at(url, answer.headers.get("Location", ""))
             if _origin(url) is None:
                 raise VendorFailed(
-                    f"{self.name} redirects to a URL that does not begin with https://."
+                    f"{self.name} redirects to an address that is not a valid https:// URL."
                 )
             time_left = max(0.1, deadline - monotonic())
             answer = self._send("GET", url, {"User-Agent": "moorage"}, time_left)
@@ -264,93 +261,22 @@ class GitHostApi:
         secret: Secret | None = None,
     ) -> Answer:
         """Send one request, and return its answer with any status."""
-        parts = urlsplit(url)
-        target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-        connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port or 443, timeout=max(0.1, timeout), context=self._tls
-        )
-        deadline = monotonic() + max(0.1, timeout)
-        problem: ConnectorError
-        is_connected = False
-        try:
-            connection.connect()
-            is_connected = True
-            connection.request(method, target, content, dict(headers))
-            response_socket = cast("socket.socket", _AnswerReader(connection.sock, deadline))
-            with http.client.HTTPResponse(response_socket, method=method) as response:
-                response.begin()
-                data = response.read(LARGEST_ANSWER + 1)
-                now = host_time(response.headers.get("Date"))
-                if len(data) <= LARGEST_ANSWER:
-                    if response.length:
-                        raise http.client.IncompleteRead(data, response.length)
-                    return Answer(response.status, response.headers, data, now)
-            problem = VendorFailed(
-                f"{self.name} sent a response of more than {LARGEST_ANSWER:,} bytes.",
-                retryable=False,
-            )
-        except TimeoutError:
-            problem = AttemptTimeout(
-                f"{self.name} did not answer in time.", may_have_been_processed=is_connected
-            )
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            problem = ConnectionFailed(
-                f"{self.name} at {parts.hostname} cannot be reached ({type(error).__name__}).",
-                may_have_been_processed=is_connected,
-                remedy="Check the URL of the API, its certificate and `ca_file`, and the network.",
-            )
-        finally:
-            connection.close()
-        if secret is not None:
-            mask_error(problem, value_mask([secret.reveal_bytes()]))
-        problem.__context__ = None
-        raise without_frames(problem)
-
-
-class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until a deadline, however slowly the other side sends."""
-
-    def __init__(self, channel: socket.socket, deadline: float) -> None:
-        self._channel = channel
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        """Return True, because the socket can be read."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read available bytes, or wait for some."""
-        time_left = self._deadline - monotonic()
-        if time_left <= 0:
-            raise TimeoutError
-        self._channel.settimeout(time_left)
-        return self._channel.recv_into(buffer)
-
-
-class _AnswerReader:
-    """A socket for `http.client`, from which a response is read until a deadline."""
-
-    def __init__(self, channel: socket.socket, deadline: float) -> None:
-        self._reader = _DeadlineReader(channel, deadline)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return the answer as a file object."""
-        return io.BufferedReader(self._reader)
+        response = self._http.send(method, url, headers, timeout, content=content, secret=secret)
+        now = host_time(response.header("Date"))
+        return Answer(response.status, response.headers, response.body, now)
 
 
 def _url_at(url: str, place: str) -> str:
+    """Return the URL to which a redirect leads; "" if it is not valid."""
     try:
-        return urljoin(url, place)
-    except ValueError:
+        target = urljoin(url, place)
+        locate(target)
+    except (ValueError, InvalidData):
         return ""
+    return target
 
 
-def _origin(url: str) -> tuple[str, int] | None:
-    """Return the host and port of an https URL; None for other URLs."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 443
-    except ValueError:
-        return None
-    host = parts.hostname
-    return None if parts.scheme != "https" or host is None else (host, port)
+def _origin(url: str) -> Origin | None:
+    """Return the origin of an https URL; None for other URLs."""
+    origin = origin_of(url)
+    return None if origin is None or origin[0] != "https" else origin

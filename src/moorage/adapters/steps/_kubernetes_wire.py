@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from moorage.adapters.http.connections._tls import http_context
+from moorage.adapters.steps._https_client import HttpsClient
+from moorage.domain.http.transport import Tls
+from moorage.domain.http.urls import origin_of, validate_base_url
 from moorage.domain.resilience.vendor_hints import parse_retry_after
+from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.value_mask import mask_error, value_mask
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import (
-    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
-    ConnectionFailed,
     ConnectorError,
+    InvalidData,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
@@ -30,11 +34,18 @@ _LARGEST_ANSWER: Final = 64 * 1024 * 1024
 _PIECE_BYTES: Final = 16 * 1024
 """The number of bytes at which a container runtime cuts a line into pieces."""
 
+_SETTINGS: Final = {
+    "tls.authorities": "ca_file",
+    "tls.certificate": "certificate_file",
+    "tls.key": "certificate_file",
+}
+"""The settings of a platform, by the paths of the TLS settings that are made of them."""
+
 _STAMP: Final = late_pattern(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
 
 
 class Cluster:
-    """Sends requests to a cluster's API, each over its own connection.
+    """Sends requests to a cluster's API.
 
     Args:
         server: the URL of the API, with https.
@@ -46,26 +57,16 @@ class Cluster:
     def __init__(
         self, server: str, ca_file: str | None, token_file: str | None, certificate_file: str | None
     ) -> None:
-        parts = urlsplit(server)
-        if parts.scheme != "https" or parts.hostname is None or parts.username is not None:
-            raise ConfigurationError(
-                "The server of a Kubernetes platform is not a URL with https.",
-                path="server",
-                remedy="Give the URL of the API, such as 'https://10.0.0.1:6443'.",
-            )
-        self._host, self._port = parts.hostname, parts.port or 443
-        self._root = parts.path.rstrip("/")
+        self._server = _checked_server(server)
         self._token_file = token_file
+        tls = Tls(authorities=ca_file, certificate=certificate_file)
         try:
-            self._tls = ssl.create_default_context(cafile=ca_file)
-            if certificate_file is not None:
-                self._tls.load_cert_chain(certificate_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(
-                f"A certificate of the cluster cannot be read ({type(error).__name__}).",
-                path="ca_file",
-                remedy="Give files in PEM format that this user may read.",
+            context = http_context(tls)
+        except ConfigurationError as error:
+            raise ConfigurationError.of(
+                [problem._replace(path=_SETTINGS[problem.path]) for problem in error.problems]
             ) from None
+        self._http = HttpsClient("the Kubernetes API", context, _LARGEST_ANSWER)
 
     def ask(
         self,
@@ -76,50 +77,48 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         allowed: frozenset[int] = frozenset(),
+        cuts_answer: bool = False,
     ) -> tuple[int, bytes]:
         """Send a request, and return the answer's status and body.
+
+        Args:
+            method: the method.
+            path: the path below the URL of the API.
+            timeout: the time limit in seconds.
+            query: the parameters of the URL.
+            body: a value that is sent as JSON.
+            allowed: statuses of 300 and above that are not errors.
+            cuts_answer: whether only the beginning of a very long answer, such as a log, is read.
 
         Raises:
             ConnectorError: the API cannot be reached, or refuses the request.
         """
         headers = {"Accept": "application/json, */*"}
+        secret = None
         if self._token_file is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
+            secret = Secret(self._token())
+            headers["Authorization"] = f"Bearer {secret.reveal()}"
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             is_patch = method == "PATCH"
             headers["Content-Type"] = f"application/{'merge-patch+' if is_patch else ''}json"
-        target = f"{self._root}{path}{'?' + urlencode(query) if query else ''}"
-        connection = http.client.HTTPSConnection(
-            self._host, self._port, timeout=max(0.1, timeout), context=self._tls
+        answer = self._http.send(
+            method,
+            f"{self._server}{path}{'?' + urlencode(query) if query else ''}",
+            headers,
+            timeout,
+            content=content,
+            secret=secret,
+            cuts_answer=cuts_answer,
         )
-        is_connected = False
-        try:
-            connection.connect()
-            is_connected = True
-            connection.request(method, target, content, headers)
-            with connection.getresponse() as answer:
-                data, pause = answer.read(_LARGEST_ANSWER), answer.headers.get("Retry-After")
-                if answer.length:
-                    raise http.client.IncompleteRead(data, answer.length)
-        except TimeoutError:
-            raise AttemptTimeout(
-                "The Kubernetes API did not answer in time.", may_have_been_processed=is_connected
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionFailed(
-                f"The Kubernetes API at {self._host}, port {self._port}, cannot be reached"
-                f" ({type(error).__name__}).",
-                may_have_been_processed=is_connected,
-                remedy="Check the server's URL, its certificate and `ca_file`, and the network.",
-            ) from None
-        finally:
-            connection.close()
         # The API itself never redirects; a proxy in front of it may redirect to its login page.
         if answer.status >= 300 and answer.status not in allowed:
-            raise refusal(answer.status, data, pause)
-        return answer.status, data
+            error = refusal(answer.status, answer.body, answer.header("Retry-After"))
+            if secret is not None:
+                mask_error(error, value_mask([secret.reveal_bytes()]))
+            raise error
+        return answer.status, answer.body
 
     def _token(self) -> str:
         try:
@@ -138,6 +137,19 @@ class Cluster:
                 remedy="Give the file of a service account's token, which is one line of ASCII.",
             )
         return token
+
+
+def _checked_server(server: str) -> str:
+    """Return the URL of a cluster's API without slashes at its end, after checking it."""
+    with suppress(InvalidData):
+        origin = origin_of(validate_base_url(server))
+        if origin is not None and origin[0] == "https":
+            return server.rstrip("/")
+    raise ConfigurationError(
+        "The server of a Kubernetes platform is not a URL with https.",
+        path="server",
+        remedy="Give the URL of the API, such as 'https://10.0.0.1:6443'.",
+    )
 
 
 def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorError:

@@ -365,7 +365,9 @@ class KubernetesPlatform:
         if since:
             query["sinceTime"] = since
         path = f"{self._core}/pods/{pod['metadata']['name']}/log"
-        code, content = self._cluster.ask("GET", path, timeout, query=query, allowed=_NO_LOG)
+        code, content = self._cluster.ask(
+            "GET", path, timeout, query=query, allowed=_NO_LOG, cuts_answer=True
+        )
         if code in _NO_LOG:
             # The container has not started, or never will.
             return LogChunk(b"", position, is_over)
