@@ -282,7 +282,7 @@ def test_result_contains_only_the_end_of_a_long_output() -> None:
     """A result contains only the end of a long output."""
     tail = OutputTail()
     for number in range(20_000):
-        tail.add(LogLine("stdout", number, b"line %d" % number))
+        tail.add([LogLine("stdout", number, b"line %d" % number)])
 
     assert TAIL == len(tail.text())
     assert tail.is_cut

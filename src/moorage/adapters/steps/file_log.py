@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from moorage.domain.steps.runs import STREAMS
 
 if TYPE_CHECKING:
     import os
@@ -15,13 +14,17 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import LogStream
 
 _PART: Final = 1024 * 1024
+_STREAM: Final = itemgetter(0)
+_DATA: Final = itemgetter(2)
+_IS_WHOLE: Final = itemgetter(3)
 
 
 class FileLog:
     """Keeps a step's output in a folder, in the files stdout.log and stderr.log.
 
-    If the program was killed, the next one continues after the last complete line. One process may
-    write at a time.
+    If the program was killed, the next one continues after the last complete line. For that it
+    counts the lines in the files, so nothing may rotate or shorten them before the step has ended.
+    One process may write at a time.
 
     Args:
         folder: the folder; it is created if it does not exist.
@@ -50,12 +53,18 @@ class FileLog:
 
     def write(self, lines: Sequence[LogLine], /) -> None:
         """Append lines to the files."""
-        for stream in STREAMS:
-            parts = [
-                line.data + b"\n" if line.is_whole else line.data
-                for line in lines
-                if line.stream == stream
-            ]
-            if parts:
-                with self.path(stream).open("ab") as file:
-                    file.write(b"".join(parts))
+        streams = {*map(_STREAM, lines)}
+        for stream in streams:
+            own_lines = lines
+            if len(streams) > 1:
+                own_lines = [line for line in lines if line.stream == stream]
+            with self.path(stream).open("ab") as file:
+                file.write(_bytes_of(own_lines))
+
+
+def _bytes_of(lines: Sequence[LogLine]) -> bytes:
+    """Return the bytes of lines with their line breaks."""
+    # Almost always all lines are whole, and there may be millions of them.
+    if all(map(_IS_WHOLE, lines)):
+        return b"\n".join(map(_DATA, lines)) + b"\n"
+    return b"".join([line.data + b"\n" if line.is_whole else line.data for line in lines])

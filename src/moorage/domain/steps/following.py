@@ -51,9 +51,10 @@ class FollowedRun:
         if chunk.is_last:
             self.ended.add(stream)
             lines += self._readers[stream].finish()
-        for line in lines:
-            self._tails[stream].add(line)
+        self._tails[stream].add(lines)
         position = self._positions.get(stream, 0)
+        if lines and lines[0].number > position:
+            return lines
         return [line for line in lines if line.number > position]
 
     def rest(self, result: ExecutionResult) -> list[LogLine] | None:

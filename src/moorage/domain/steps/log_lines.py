@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
+from itertools import count, repeat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.secrets.stream_mask import StreamMask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from moorage.domain.steps.runs import LogStream
 
@@ -39,6 +41,11 @@ class LogLine(NamedTuple):
     def text(self) -> str:
         """The line as text; bytes that are not UTF-8 are replaced."""
         return self.data.removesuffix(b"\r").decode("utf-8", "replace")
+
+
+_new_line: Final[Callable[[tuple[LogStream, int, bytes, bool]], LogLine]] = partial(
+    tuple.__new__, LogLine
+)
 
 
 class LineReader:
@@ -74,13 +81,15 @@ class LineReader:
         return lines
 
     def _lines(self, data: bytes) -> list[LogLine]:
-        lines: list[LogLine] = []
-        *ended_lines, partial_line = data.split(b"\n")
-        for part in ended_lines:
-            text = b"".join([*self._rest, part]) if self._rest else part
-            lines.append(LogLine(self._stream, self._number, text))
+        ended_lines = data.split(b"\n")
+        partial_line = ended_lines.pop()
+        if self._rest and ended_lines:
+            ended_lines[0] = b"".join([*self._rest, ended_lines[0]])
             self._rest, self._size = [], 0
-            self._number += 1
+        # A program may write millions of short lines, so no Python code runs for each of them.
+        fields = zip(repeat(self._stream), count(self._number), ended_lines, repeat(True))
+        lines = list(map(_new_line, fields))
+        self._number += len(lines)
         if partial_line:
             self._rest.append(partial_line)
             self._size += len(partial_line)
@@ -103,10 +112,21 @@ class OutputTail:
         self._size = 0
         self.is_cut = False
 
-    def add(self, line: LogLine) -> None:
-        """Add a line of the output."""
-        part = line.data[-TAIL:] + (b"\n" if line.is_whole else b"")
-        self.is_cut = self.is_cut or len(line.data) > TAIL
+    def add(self, lines: Sequence[LogLine]) -> None:
+        """Add lines of the output."""
+        parts: list[bytes] = []
+        size = 0
+        for line in reversed(lines):
+            if size >= TAIL:
+                self.is_cut = True
+                break
+            part = line.data + b"\n" if line.is_whole else line.data
+            parts.append(part)
+            size += len(part)
+        if not parts:
+            return
+        part = b"".join(reversed(parts))[-TAIL:]
+        self.is_cut = self.is_cut or size > TAIL
         self._parts.append(part)
         self._size += len(part)
         while self._size - len(self._parts[0]) >= TAIL:
