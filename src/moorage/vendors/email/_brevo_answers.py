@@ -174,6 +174,6 @@ def _time_of(fields: Answer) -> datetime | None:
 
 def _metadata_of(text: str | None) -> dict[str, str]:
     try:
-        return texts_of(json.loads(text or "{}"))
+        return texts_of(json.loads(text)) if text else {}
     except (ValueError, RecursionError):
         return {}
