@@ -510,6 +510,7 @@ def test_received_message_in_fields_is_incomplete() -> None:
         message.references,
     )
     assert (False, True) == (message.is_complete, message.is_automatic)
+    assert ("date", "Sun, 01 Mar 2026 12:00:00 +0000") in message.headers
     assert datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC) == message.at
     whole_message = mail_hub.email().get_received(message.ref)
     assert ("Order", "Two, please.", True, message.at) == (

@@ -19,7 +19,7 @@ from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
-from moorage.vendors.email._received import check_result, ids_shown, yes_or_no
+from moorage.vendors.email._received import check_result, ids_shown, received_file, yes_or_no
 from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
@@ -519,3 +519,18 @@ def test_result_of_a_sender_check(words: str, result: CheckResult) -> None:
 def test_flag_of_a_header_is_yes_or_no(word: str, flag: bool | None) -> None:
     """The word before the first comma of a header is yes or no, in any case; None otherwise."""
     assert flag is yes_or_no(word)
+
+
+@pytest.mark.parametrize(
+    "stated_type, media_type",
+    [
+        ("application/pdf", "application/pdf"),
+        ('Text/Plain; charset="utf-8"', "text/plain"),
+        ("text/csv ;header=present", "text/csv"),
+        ("", "application/octet-stream"),
+        (None, "application/octet-stream"),
+    ],
+)
+def test_file_has_media_type_without_parameters(stated_type: str | None, media_type: str) -> None:
+    """The media type of a file is written in lower case, without its parameters."""
+    assert media_type == received_file(b"1", "a.bin", stated_type).content_type
