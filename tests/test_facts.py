@@ -44,6 +44,7 @@ class Sparks(Vendor):
         refusal(kind, "SparksPay", response)
         wire.url.rstrip("#")
         quote(wire.id, safe=":")
+        wire.ref("position", order=wire.ref(answer.text("orderId")))
         Service("files", timeout=9.0)
         return Request.post(f"/v1/{self.token}/send", json={"dry": False, "by": "Sparks"})
 
@@ -90,6 +91,7 @@ def test_fact_mutants_change_each_fact_once() -> None:
         ("text", '"createdAt"', "'createdAtx'"),
         ("text", '"#"', "'x'"),
         ("text", '":"', "''"),
+        ("text", '"orderId"', "'orderIdx'"),
         ("number", "9.0", "18.0"),
         ("text", "/v1/", "/v1/x"),
         ("text", "/send", "/sendx"),

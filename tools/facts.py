@@ -176,15 +176,13 @@ class _FactEdits(SourceEdits):
                     return False
                 case ast.Call() if child is not parent.func and self._has_no_facts(parent):
                     return False
-                case ast.Call() if (
-                    position := _LABEL_ARGUMENTS.get(self._function_name(parent))
-                ) is not None and parent.args[position : position + 1] == [child]:
-                    return False
-                case ast.Call(func=ast.Name(id=name)) if any(
-                    parent.args[position : position + 1] == [child]
-                    for position in self._labels.get(name, ())
+                case ast.Call(args=arguments) if any(
+                    arguments[position : position + 1] == [child]
+                    for position in self._label_positions(parent)
                 ):
                     return False
+                case ast.Call(func=ast.Attribute(attr="ref"), args=[key, *_]) if key is node:
+                    return False  # an id of moorage's own, such as of a position in a list
                 case (
                     ast.AnnAssign(target=ast.Name(id=name))
                     | ast.Assign(targets=[ast.Name(id=name)])
@@ -200,6 +198,12 @@ class _FactEdits(SourceEdits):
     def _has_no_facts(self, call: ast.Call) -> bool:
         name = self._function_name(call)
         return name in _NOT_FACTS or name in _ERRORS or name.endswith("Error")
+
+    def _label_positions(self, call: ast.Call) -> set[int]:
+        """Return the positions of arguments that are names of moorage's, or for messages."""
+        name = self._function_name(call)
+        positions = self._labels.get(name, set()) if isinstance(call.func, ast.Name) else set()
+        return positions | {_LABEL_ARGUMENTS[name]} if name in _LABEL_ARGUMENTS else positions
 
     def _function_name(self, call: ast.Call) -> str:
         return self.text(call.func).split(".")[-1]
