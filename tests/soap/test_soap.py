@@ -128,7 +128,7 @@ def test_values_of_every_xml_schema_type_are_sent_to_server_and_returned_unchang
         ({"weight": "heavy"}, "order.weight", "number"),
         ({"note": ["a", "\x00"]}, "order.note.1", "character"),
         ({"note": ["a"] * 4}, "order.note", "schema"),
-        ({"note": [object()]}, "order.note.0", "text"),
+        ({"note": [object()]}, "order.note.0", "string"),
         ({"colour": "red"}, "order.colour", "does not exist"),
     ],
 )
