@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -217,7 +217,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
     calls: list[Any] = metafunc._calls  # noqa: SLF001 - nothing public drops cases before pytest makes items of them
     test = metafunc.definition.nodeid
     by_id = {f"{test}[{call.id}]": call for call in calls}
-    chosen = chosen_cases(by_id, seed, draw, is_long=test in long_tests())
+    chosen = chosen_cases(by_id, seed, draw, is_long=test in long_tests(draw.lists))
     calls[:] = [call for case, call in by_id.items() if case in chosen]
 
 
@@ -225,13 +225,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the cases of long tests that `--cases` does not choose.
 
-    This hook runs first, so that pytest and its plugins order only the chosen cases.
+    This hook runs first, so that pytest and its plugins order only the chosen cases. If a run of
+    some tests would have no case of the long ones among them, it has all of these.
     """
     if (drawn := _draw_of_run(config)) is None:
         return
     draw, seed = drawn
-    long_items = [item.nodeid for item in items if item.nodeid.partition("[")[0] in long_tests()]
-    excluded = set(long_items).difference(chosen_long_cases(long_items, seed, draw))
+    is_long = long_tests(draw.lists).__contains__
+    long_items = [item.nodeid for item in items if is_long(item.nodeid.partition("[")[0])]
+    chosen = chosen_long_cases(long_items, seed, draw)
+    if not chosen and not _is_whole_run(config):
+        return
+    excluded = set(long_items).difference(chosen)
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid in excluded])
     items[:] = [item for item in items if item.nodeid not in excluded]
 
@@ -240,6 +245,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_auto_num_workers() -> int:
     """Start four workers more than there are cores, because long tests mostly wait."""
     return (os.cpu_count() or 1) + 4
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Note the processor time before a test, for its report."""
+    item.stash[_BEGIN] = _processor_seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Add the processor time of a test and of its processes to a report of `--junitxml`."""
+    try:
+        return (yield)
+    finally:
+        spent = _processor_seconds() - item.stash[_BEGIN]
+        item.user_properties.append(("processor_seconds", f"{spent:.3f}"))
+
+
+_BEGIN: Final = pytest.StashKey[float]()
+
+
+def _processor_seconds() -> float:
+    """Return the processor time that this process and its ended children have taken."""
+    return sum(os.times()[:4])
 
 
 # With coverage, only each fifth example of a property runs, because the others repeat the same

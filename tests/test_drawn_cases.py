@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, chosen_long_cases, long_tests
+from tools.long_tests import busy_tests, processor_seconds, seconds, shared_modules
 from tools.long_tests import long_tests as listed
-from tools.long_tests import seconds, shared_modules
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -64,10 +64,17 @@ def test_few_long_cases_are_drawn() -> None:
     long_ids = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long_ids) for n in range(1, 4)] + MANY
 
-    selected_cases = _chosen_cases(cases, 1, long_ids) - set(MANY)
-    assert len(selected_cases) == 1 + 27 // 3
+    numbers = [len(_chosen_cases(cases, seed, long_ids) - set(MANY)) for seed in range(90)]
+    assert round(sum(numbers) / 90) == 28 // 3
     assert set(cases) == set().union(*(_chosen_cases(cases, seed, long_ids) for seed in range(200)))
-    assert {"tests/test_a.py::test_1"} == _chosen_cases(["tests/test_a.py::test_1"], 1, long_ids)
+
+
+def test_choice_of_long_tests_does_not_depend_on_other_tests() -> None:
+    """Each worker chooses the same cases of a long test, although it collects other tests too."""
+    long_ids = {f"tests/test_a.py::test_{n}" for n in range(40)}
+    chosen = _chosen_cases(long_ids, 1, long_ids, ONE)
+    assert chosen
+    assert chosen == {case for case in long_ids if _chosen_cases([case], 1, long_ids, ONE)}
 
 
 def test_one_case_of_each_test_is_drawn() -> None:
@@ -79,7 +86,7 @@ def test_one_case_of_each_test_is_drawn() -> None:
     drawn = _chosen_cases(cases, 1, long_ids, ONE)
     assert 1 == len(drawn.intersection(pair))
     assert 1 + 102 // 24 == len(drawn.intersection(MANY))
-    assert 1 + 18 // 9 == len(drawn & long_ids)
+    assert len(drawn & long_ids) < 8
     assert set(cases) == set().union(
         *(_chosen_cases(cases, seed, long_ids, ONE) for seed in range(300))
     )
@@ -100,9 +107,9 @@ def test_both_modes_are_drawn() -> None:
 
 
 def test_long_tests_exist() -> None:
-    """Each test in the list of long tests is in its file."""
+    """Each test in the lists of long and of busy tests is in its file."""
     missing = []
-    for test in sorted(long_tests()):
+    for test in sorted(long_tests(ONE.lists)):
         path, _, name = test.partition("::")
         name = name.partition("::")[0]
         if not re.search(
@@ -123,6 +130,18 @@ def test_long_tests_are_listed_from_a_report() -> None:
     times = seconds(report)
     assert ["tests/a/test_b.py::test_long", "tests/a/test_c.py::TestC::runTest"] == listed(times)
     assert ["tests/a/test_c.py", "tests/a/test_b.py"] == shared_modules(times)
+
+
+def test_busy_tests_are_listed_by_processor_time() -> None:
+    """Tests that take much processor time are listed, as are those that the report lacks."""
+    case = """<testcase classname="tests.a.test_b" name="{}" time="90"><properties>
+        <property name="processor_seconds" value="{}" /></properties></testcase>"""
+    report = "".join((case.format("test_busy[1]", 9.5), case.format("test_waits", 0.001)))
+    times = processor_seconds(f"<testsuites>{report}</testsuites>")
+    listed_tests = ["tests/a/test_b.py::test_waits", "tests/test_c.py::test_not_run"]
+    assert ["tests/a/test_b.py::test_busy", "tests/test_c.py::test_not_run"] == busy_tests(
+        times, listed_tests
+    )
 
 
 def test_tests_that_share_a_slow_fixture_are_long() -> None:

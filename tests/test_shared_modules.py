@@ -131,7 +131,7 @@ def test_each_module_is_collected() -> None:
         assert len(collecting) == 1
         assert collects_share(collecting[0], 5)
     assert [worker for worker in range(5) if collects_share(worker, 5)] == [0, 1, 2]
-    assert all(is_collected("tests/test_site.py", worker, 5) for worker in range(5))
+    assert all(is_collected("tests/test_pages.py", worker, 5) for worker in range(5))
 
 
 def test_shared_modules_exist() -> None:

@@ -23,28 +23,38 @@ class Draw(NamedTuple):
         covers: the parameters each of which is in a chosen case, unless the test is a long one.
             None stands for all that several cases of a test share, such as each vendor and each
             check of a conformance kit.
+        lists: the generated lists of tests that count as long tests.
     """
 
     least: int
     share: int
     long_share: int
     covers: Container[str] | None
+    lists: tuple[str, ...] = ("long_tests.txt",)
 
 
 DRAWS: Final = {
     "some": Draw(least=2, share=12, long_share=1, covers=None),
     "few": Draw(least=2, share=12, long_share=3, covers=None),
-    "one": Draw(least=1, share=24, long_share=9, covers=("sync", "async")),
+    "one": Draw(
+        least=1,
+        share=24,
+        long_share=9,
+        covers=("sync", "async"),
+        lists=("long_tests.txt", "busy_tests.txt"),
+    ),
 }
 """The draws by the names that `--cases` accepts."""
 
-_LONG_TESTS = Path(__file__).parent.with_name("long_tests.txt")
+_LISTS: Final = Path(__file__).parents[1]
 
 
 @cache
-def long_tests() -> frozenset[str]:
-    """Return the ids of the slowest tests, without their parameters."""
-    return frozenset(_LONG_TESTS.read_text(encoding="utf-8").split())
+def long_tests(lists: tuple[str, ...]) -> frozenset[str]:
+    """Return the ids of the tests in generated lists, without their parameters."""
+    return frozenset(
+        test for name in lists for test in (_LISTS / name).read_text(encoding="utf-8").split()
+    )
 
 
 def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) -> set[str]:
@@ -66,13 +76,19 @@ def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) 
 
 
 def chosen_long_cases(cases: Iterable[str], seed: int, draw: Draw) -> set[str]:
-    """Return those of the chosen cases of all long tests that this run tries."""
-    ordered_ids = _ordered_by_chance(cases, seed)
-    return set(ordered_ids[: 1 + max(0, len(ordered_ids) - 1) // draw.long_share])
+    """Return those of the chosen cases of long tests that this run tries.
+
+    The choice of a case does not depend on the others, because workers collect different tests.
+    """
+    return {case for case in cases if _chance(case, seed) % draw.long_share == 0}
 
 
 def _ordered_by_chance(cases: Iterable[str], seed: int) -> list[str]:
-    return sorted(cases, key=lambda case: (crc32(f"{seed}::{case}".encode()), case))
+    return sorted(cases, key=lambda case: (_chance(case, seed), case))
+
+
+def _chance(case: str, seed: int) -> int:
+    return crc32(f"{seed}::{case}".encode())
 
 
 def _parameters(case: str) -> frozenset[str]:
