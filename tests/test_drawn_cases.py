@@ -65,7 +65,7 @@ def test_few_long_cases_are_drawn() -> None:
     cases = [f"{test}[{n}]" for test in sorted(long_ids) for n in range(1, 4)] + MANY
 
     numbers = [len(_chosen_cases(cases, seed, long_ids) - set(MANY)) for seed in range(90)]
-    assert round(sum(numbers) / 90) == 28 // 3
+    assert 8 < sum(numbers) / 90 < 11
     assert set(cases) == set().union(*(_chosen_cases(cases, seed, long_ids) for seed in range(200)))
 
 
