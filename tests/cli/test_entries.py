@@ -310,8 +310,34 @@ def test_inbox_of_an_asynchronous_program_is_handled(
     assert main(["inbox", "run", *app, *options]) == 0
     *_, counts = capsys.readouterr().out.splitlines()
     assert "1 done, 0 later, 0 dead, 0 unknown" == counts
-    refusal = run(capsys, "inbox", "list", *app, code=2)
-    assert "is an AsyncWebhookInbox, but this command needs a WebhookInbox." in refusal["message"]
+
+
+def test_webhooks_of_an_asynchronous_program_are_listed_and_changed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All commands for the inbox take an AsyncWebhookInbox, as they take a WebhookInbox."""
+    Path("moorage.toml").touch()
+    Path("async_shop_listed.py").write_text(ASYNC_PROGRAM)
+
+    async def receive() -> None:
+        async with open_hub() as hub:
+            inbox = AsyncWebhookInbox(hub, AsyncSqliteInbox("calls.db", create=True))
+            await inbox.receive("stripe", **delivery("evt_1"))
+
+    asyncio.run(receive())
+    app = ["--app", "async_shop_listed:inbox"]
+    (entry,) = run(capsys, "inbox", "list", *app)["entries"]
+    assert ("waiting", False) == (entry["state"], entry["paused"])
+    assert run(capsys, "inbox", "list", "--stuck", *app)["entries"] == []
+    run(capsys, "inbox", "pause", "--reason", "test", *app)
+    rows = run(capsys, "inbox", "list", *app)["entries"]
+    assert {row["id"]: row["paused"] for row in rows}[entry["id"]]
+    assert run(capsys, "inbox", "resume", *app)["resumed"]
+    (dropped,) = run(capsys, "inbox", "drop", entry["id"], *app)["entries"]
+    assert "dropped" == dropped["state"]
+    (replayed,) = run(capsys, "inbox", "replay", entry["id"], *app)["entries"]
+    assert (entry["id"], "waiting") == (replayed["id"], replayed["state"])
+    assert run(capsys, "inbox", "replay", "none", *app, code=1)["field"] == "id"
 
 
 def test_app_has_precedence_over_the_variable(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence, Sized
 
     from moorage.contracts.payments import SettledPayment
+    from moorage.domain.entries.inbox import InboxEntry
+    from moorage.domain.entries.pauses import Pause
     from moorage.domain.entries.queue import Entry, EntryPage
     from moorage.errors import StorageUnavailable
     from moorage.hub.hub import Hub
@@ -74,7 +76,8 @@ class InboxPlace:
 
     Attributes:
         store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
-        app: a WebhookInbox of your program instead of a URL, such as shop.app:inbox.
+        app: a WebhookInbox or AsyncWebhookInbox of your program instead of a URL, such as
+            shop.app:inbox.
     """
 
     store: InboxUrl = None
@@ -200,7 +203,7 @@ def list_inbox(
         selection: the entries of the page.
         context: the options that all commands share.
     """
-    with opened_inbox(context, place) as inbox:
+    with managed_inbox(context, place) as inbox:
         return _list_entries(inbox, selection)
 
 
@@ -224,7 +227,7 @@ def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> Com
         place: the inbox.
         context: the options that all commands share.
     """
-    with opened_inbox(context, place) as inbox:
+    with managed_inbox(context, place) as inbox:
         return _change_entries(inbox, inbox.replay, ids)
 
 
@@ -248,7 +251,7 @@ def drop_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> Comma
         place: the inbox.
         context: the options that all commands share.
     """
-    with opened_inbox(context, place) as inbox:
+    with managed_inbox(context, place) as inbox:
         return _change_entries(inbox, inbox.drop, ids)
 
 
@@ -298,6 +301,67 @@ def opened_inbox(
         storage = stack.enter_context(_open_store(open_inbox, place.store))
         hub = stack.enter_context(opened_hub(context)) if hub is None else hub
         yield WebhookInbox(hub, storage, cipher=context.cipher())
+
+
+class InboxInLoop:
+    """An asynchronous inbox whose entries a synchronous program lists and changes.
+
+    Args:
+        inbox: the inbox.
+        runner: the event loop in which the inbox is used.
+    """
+
+    def __init__(self, inbox: AsyncWebhookInbox, runner: asyncio.Runner) -> None:
+        self._inbox = inbox
+        self._runner = runner
+
+    def find(self, query: EntryQuery) -> EntryPage[InboxEntry]:
+        """Return a page of the webhooks that match a query."""
+        return self._runner.run(self._inbox.find(query))
+
+    def stuck(self, *, limit: int, after: str | None) -> EntryPage[InboxEntry]:
+        """Return a page of the webhooks that need a person."""
+        return self._runner.run(self._inbox.stuck(limit=limit, after=after))
+
+    def replay(self, id: str) -> InboxEntry:
+        """Queue a webhook again."""
+        return self._runner.run(self._inbox.replay(id))
+
+    def drop(self, id: str) -> InboxEntry:
+        """Cancel a webhook."""
+        return self._runner.run(self._inbox.drop(id))
+
+    def pauses(self) -> Sequence[Pause]:
+        """Return all pauses."""
+        return self._runner.run(self._inbox.pauses())
+
+    def pause(self, target: str | None, **options: Any) -> Pause:
+        """Stop all workers from handling some webhooks."""
+        return self._runner.run(self._inbox.pause(target, **options))
+
+    def resume(self, target: str | None, **options: Any) -> bool:
+        """End a pause, and return whether there was one."""
+        return self._runner.run(self._inbox.resume(target, **options))
+
+
+@contextmanager
+def managed_inbox(context: Context, place: InboxPlace) -> Generator[WebhookInbox | InboxInLoop]:
+    """Yield an inbox whose webhooks a command lists or changes; it may be asynchronous.
+
+    Args:
+        context: the global options.
+        place: the place of the inbox.
+    """
+    uses_app = _uses_app(place, _INBOX_VARIABLE)
+    inbox = _app_object(context, place.app, WebhookInbox, AsyncWebhookInbox) if uses_app else None
+    if inbox is None:
+        with opened_inbox(context, place) as opened:
+            yield opened
+    elif isinstance(inbox, AsyncWebhookInbox):
+        with asyncio.Runner() as runner:
+            yield InboxInLoop(inbox, runner)
+    else:
+        yield inbox
 
 
 @contextmanager
@@ -485,7 +549,7 @@ def _cells(row: dict[str, Any], columns: Sequence[str]) -> list[Any]:
 
 
 def _change_entries(
-    box: Outbox | WebhookInbox, change: Callable[[str], Entry], ids: tuple[str, ...]
+    box: Outbox | WebhookInbox | InboxInLoop, change: Callable[[str], Entry], ids: tuple[str, ...]
 ) -> CommandResult:
     """Change entries one after another, and return those that were changed.
 

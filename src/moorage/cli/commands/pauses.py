@@ -8,7 +8,7 @@ import attrs
 from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult
-from moorage.cli.commands.entries import InboxPlace, OutboxPlace, opened_inbox, opened_outbox
+from moorage.cli.commands.entries import InboxPlace, OutboxPlace, managed_inbox, opened_outbox
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
 from moorage.domain.entries.pauses import scope_of
@@ -76,7 +76,7 @@ def pause_inbox(
         place: the inbox.
         context: the options that all commands share.
     """
-    with opened_inbox(context, place) as inbox:
+    with managed_inbox(context, place) as inbox:
         return _pause_result(inbox.pause(target, **_scope_fields(scope), reason=reason))
 
 
@@ -120,7 +120,7 @@ def resume_inbox(
         place: the inbox.
         context: the options that all commands share.
     """
-    with opened_inbox(context, place) as inbox:
+    with managed_inbox(context, place) as inbox:
         return _resume_result(inbox, target, scope, reason)
 
 
