@@ -303,7 +303,10 @@ def test_unread_refusal_that_repeats_the_code_keeps_its_meaning(
     request = moorage.Request.post("/", form=[("Code", "918273")])
     error = CodeMaskingClassifier(lambda *_: None)(request, reply({"message": "918273"}, status))
 
+    assert error is not None
     assert (VendorFailed if is_open else VendorRejected) is type(error)
+    assert error.response is not None
+    assert {"message": "***"} == error.response.json()
 
 
 def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
@@ -316,6 +319,21 @@ def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
     error = excinfo.value
     assert error.response is not None
     assert "918273" not in f"{error}{error!r}{error.vendor_message}{error.response.body!r}"
+
+
+def test_plivo_session_has_its_message_and_may_be_unknown(tmp_path: Path) -> None:
+    """A started session at Plivo has the text of its response; an unknown session has ended."""
+    sandbox, hub = hub_of("plivo", tmp_path)
+    sandbox.fail(reply({"session_uuid": "ID", "message": "Session initiated"}, 202))
+    started = hub.sms().start_verification(VerificationRequest(to=TO))
+    assert ("ID", PENDING, "Session initiated") == (
+        started.ref.id,
+        started.status,
+        started.vendor_status,
+    )
+
+    sandbox.fail(reply({"error": "Session not found"}, 404))
+    assert ENDED is hub.sms().check_verification(started.ref, "1234", to=TO).status
 
 
 def test_plivo_takes_no_code_for_a_session_that_is_over(tmp_path: Path) -> None:

@@ -238,6 +238,7 @@ def test_twilio_look_up_of_invalid_number_returns_reasons() -> None:
         (401, 20003, AuthenticationFailed),
         (403, 99999, AuthenticationFailed),
         (400, 20003, AuthenticationFailed),
+        *((429, code, RateLimitExceeded) for code in (20003, 20005, 20006, 20008)),
         (404, 20404, VendorRejected),
         (201, 20404, None),
         (500, 20500, None),
