@@ -177,6 +177,17 @@ def test_request_for_a_label(shop: Shop) -> None:
     )
 
 
+@pytest.mark.parametrize("country, code", [("CA", "QC"), ("US", "QC"), ("DE", None), ("FR", None)])
+def test_only_addresses_in_north_america_have_a_state(
+    shop: Shop, country: str, code: str | None
+) -> None:
+    """The code of a state or province is sent for Canada and the United States alone."""
+    shop.buy(recipient=attrs.evolve(RECIPIENT, country=country, region="QC"))
+    [body] = shop.bodies()
+
+    assert code == body["letter"]["addressee"]["address"].get("stateOrProvinceCode")
+
+
 def test_options_and_the_format_of_the_account() -> None:
     """A ZPL label has the account's format; the parcel's reference and extra options are sent."""
     shop = Shop(zebra_format="ZPL_10x10_300dpi")

@@ -301,6 +301,15 @@ def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
     ]
 
 
+def test_label_of_a_reference_without_a_format_is_pdf(shop: Shop) -> None:
+    """A label is retrieved as PDF if its reference does not state another format."""
+    ref = shop.buy().ref
+    bare_ref = attrs.evolve(ref, related={"shipment": ref.other("shipment")})
+
+    assert LabelFormat.PDF is shop.shipping.get_label(bare_ref).format
+    assert (("LabelPrintFormat", "PDF"),) == shop.sent("label")[0].query
+
+
 def test_label_request_contains_the_customer_numbers() -> None:
     """A request for a label also contains the customer's numbers."""
     shop = Shop(customer_id="123456789")
@@ -318,6 +327,21 @@ def test_retrieval_without_a_label(shop: Shop) -> None:
     shop.lose(reply({}))
 
     assert () == shop.shipping.get_shipment(ref).labels
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+def test_refusal_has_code_and_text(shop: Shop, *, is_list: bool) -> None:
+    """A refusal has DPD's code and text, from an object or from the first object of a list."""
+    ref = shop.buy().ref
+    problem = {"errorCode": "LABEL_2", "errorMessage": "No such paper", "errorOrigin": "BU-API"}
+    shop.lose(reply([problem] if is_list else problem, 400))
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.shipping.get_label(ref)
+
+    assert ("LABEL_2", "No such paper") == (
+        excinfo.value.vendor_code,
+        excinfo.value.vendor_message,
+    )
 
 
 def test_unknown_parcel_is_refused(shop: Shop) -> None:
