@@ -464,6 +464,19 @@ def test_key_without_the_api_is_refused(shop: Shop) -> None:
     assert "5f2d1c7b9e8a4f60b3d2c1a0987e6f54" not in f"{excinfo.value!r}{vars(excinfo.value)!r}"
 
 
+def test_refusal_has_code_and_text_of_its_fault(shop: Shop) -> None:
+    """An error response with a fault raises an error with the fault's code and text."""
+    fault = {"faultCode": "B-1", "explanationText": "The weight is missing", "paramValues": []}
+    shop.sandbox.fail(reply({"compositeFault": {"faults": [fault]}, "message": "No."}, 400))
+    with pytest.raises(InvalidRequest) as excinfo:
+        shop.buy()
+
+    assert ("B-1", "The weight is missing") == (
+        excinfo.value.vendor_code,
+        excinfo.value.vendor_message,
+    )
+
+
 def test_refusal_without_a_fault_has_its_message(shop: Shop) -> None:
     """An error response without a fault code raises an error with PostNord's general message."""
     shop.sandbox.fail(reply({"message": "Query parameter missing"}, 400))

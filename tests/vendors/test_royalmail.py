@@ -380,6 +380,16 @@ def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
         shipment.tracking_numbers,
         shipment.service,
     )
+    assert {"code": "OrderNotFound", "message": "The order does not exist."} == shipment.raw
+
+
+def test_label_is_fetched_without_a_label_for_returns(shop: Shop) -> None:
+    """A label is fetched again as the postage label, without a label for returns."""
+    shop.shipping.get_label(shop.buy().ref)
+
+    assert {"documentType": "postageLabel", "includeReturnsLabel": "false"} == dict(
+        shop.sandbox.requests[-1].query
+    )
 
 
 def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
