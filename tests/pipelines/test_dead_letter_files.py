@@ -6,9 +6,11 @@ import asyncio
 import fcntl
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from moorage.testing import MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -85,6 +88,58 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
         assert (3 if size == len(content) - 1 else 2) == len(file.letters())
     path.write_bytes(b'[]\n{"payload": 1}\n' + content.replace(b'"orders"', b"1", 1) + content)
     assert 2 == len(file.letters())
+
+
+@contextmanager
+def limited_files(size: int) -> Generator[None]:
+    """Forbid files of this process to grow beyond a size, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_letter_that_does_not_fit_leaves_no_part(tmp_path: Path) -> None:
+    """A letter that a full disk cannot take leaves the file as it was; later, writing goes on."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    await file.add(letter())
+    content = path.read_bytes()
+    with limited_files(len(content) + 100):
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await file.add(letter())
+            assert content == path.read_bytes()
+    await file.add(letter())
+    assert 2 == len(file.letters())
+    assert 2 == len(path.read_bytes().splitlines())
+
+
+async def test_torn_line_takes_no_space(tmp_path: Path) -> None:
+    """A line cut off by a crash is gone after the next letter, and after letters are dropped."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    await file.add(letter())
+    with path.open("ab") as torn_file:
+        torn_file.write(path.read_bytes()[:200])
+    await file.add(letter())
+    assert 2 == len(path.read_bytes().splitlines())
+    with path.open("ab") as torn_file:
+        torn_file.write(path.read_bytes()[:200])
+    file.drop([name for name, _ in file.letters()])
+    assert b"" == path.read_bytes()
+
+
+async def test_torn_journal_repeats_no_letter(tmp_path: Path) -> None:
+    """If a crash cut off the last line of a journal, the next replay still removes its letters."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    await file.add(letter(SinkRecord(b"{}", topic="orders", offset=5)))
+    (tmp_path / "dead.jsonl.replay").write_bytes(b"0a1b")
+    sink = MemorySink()
+    await Pipeline("orders", DeadLetterSource(file), sink, dead_letters=file).run()
+    assert (1, []) == (len(sink.values), file.letters())
 
 
 async def test_dropped_letters_are_gone(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Dead letters in a file of JSON Lines.
 
 A dead letter is on disk before its record is settled. A crash may leave an incomplete last line,
-which readers skip: the record of that letter is delivered again. The next letter begins on a line
-of its own.
+which readers skip: the record of that letter is delivered again. The next letter takes the place of
+this line. If the disk is full, the part of a letter that was written is removed again.
 
 While a source replays the letters of a file, it locks a second file beside it, so that no other
 source processes the same letters and nobody drops them. There it writes the ids of the letters that
@@ -13,7 +13,7 @@ or after a crash whoever locks the second file next, these letters are removed f
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from os.path import samestat
 from pathlib import Path
 from secrets import token_hex
@@ -21,7 +21,12 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.files.whole_files import WholeFile, copy_access
-from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
+from moorage.domain.pipelines.letter_lines import (
+    letter_of,
+    line_of,
+    lines_without,
+    size_without_torn_line,
+)
 from moorage.errors import ConfigurationError, LocalFailure, StorageUnavailable, UnsupportedByVendor
 
 if TYPE_CHECKING:
@@ -49,7 +54,8 @@ def _locked(path: Path, *, wait: bool = True) -> Generator[IO[bytes]]:
         ) from None
     while True:
         number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(number, "r+b") as file:
+        # Without a buffer, since closing the file would write the bytes that did not fit once more.
+        with os.fdopen(number, "r+b", buffering=0) as file:
             flock(file, LOCK_EX if wait else LOCK_EX | LOCK_NB)
             if _is_current(path, os.fstat(number)):
                 yield file
@@ -62,6 +68,24 @@ def _is_current(path: Path, status: os.stat_result) -> bool:
         return samestat(path.stat(), status)
     except FileNotFoundError:
         return False
+
+
+def _append(file: IO[bytes], data: bytes) -> None:
+    """Append bytes to a file, and return once they are on disk; after an error nothing is added.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    size = file.seek(0, os.SEEK_END)
+    remaining_bytes = memoryview(data)
+    try:
+        while remaining_bytes:
+            remaining_bytes = remaining_bytes[file.write(remaining_bytes) :]
+        os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            file.truncate(size)
+        raise
 
 
 class ReplayJournal:
@@ -78,9 +102,7 @@ class ReplayJournal:
 
     def add(self, ids: Iterable[str]) -> None:
         """Append dead letters' ids, and return once they are on disk."""
-        self._file.seek(0, os.SEEK_END)
-        self._file.write("".join(f"{name}\n" for name in ids).encode())
-        self._flush()
+        _append(self._file, "".join(f"{name}\n" for name in ids).encode())
 
     def ids(self) -> frozenset[str]:
         """Return all ids in the journal."""
@@ -88,12 +110,8 @@ class ReplayJournal:
         return _complete_lines(self._file.read())
 
     def clear(self) -> None:
-        """Remove all ids from the journal."""
+        """Remove all ids from the journal, and an incomplete last line."""
         self._file.truncate(0)
-        self._flush()
-
-    def _flush(self) -> None:
-        self._file.flush()
         os.fsync(self._file.fileno())
 
 
@@ -190,12 +208,14 @@ class DeadLetterFile:
             done_ids = journal.ids()
         if done_ids:
             self._remove(done_ids)
-            with self._translating_errors():
-                journal.clear()
+        with self._translating_errors():
+            journal.clear()
 
     def _remove(self, ids: frozenset[str]) -> None:
         with self._translating_errors(), _locked(self._path) as file:
-            lines = lines_without(file.read().splitlines(keepends=True), ids)
+            content = file.read()
+            content = content[: size_without_torn_line(content)]
+            lines = lines_without(content.splitlines(keepends=True), ids)
             with WholeFile(self._path) as whole_file:
                 whole_file.write(b"".join(lines))
                 whole_file.keep()
@@ -217,10 +237,12 @@ class DeadLetterFile:
         with self._translating_errors(), _locked(self._path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 1))
-            is_torn = size > 0 and file.read(1) != b"\n"
-            file.write(b"\n" + line if is_torn else line)
-            file.flush()
-            os.fsync(file.fileno())
+            if size > 0 and file.read(1) != b"\n":
+                file.seek(0)
+                whole_size = size_without_torn_line(file.read())
+                file.truncate(whole_size)
+                line = b"\n" + line if whole_size == size else line
+            _append(file, line)
 
     @contextmanager
     def _translating_errors(self) -> Generator[None]:

@@ -80,6 +80,17 @@ def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
     return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 
+def size_without_torn_line(content: bytes) -> int:
+    """Return the size of a file's content without a last line that a crash cut off.
+
+    A last line of another kind, such as a note that somebody has added, counts as whole.
+    """
+    start = content.rfind(b"\n") + 1
+    last_line = content[start:]
+    is_torn = last_line.startswith(b"{") and letter_of(last_line) is None
+    return start if is_torn else len(content)
+
+
 def _header(value: str | bytes) -> str | dict[str, str]:
     return value if isinstance(value, str) else {"base64": _base64(value)}
 
