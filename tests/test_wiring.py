@@ -14,12 +14,14 @@ import pytest
 
 from moorage import (
     AsyncConnectorManager,
+    AsyncHub,
     ConfigurationError,
     ConnectorManager,
     CredentialRefreshFailed,
     Credentials,
     DangerouslyUnverified,
     Endpoint,
+    Hub,
     LocalFailure,
     Request,
     Response,
@@ -28,11 +30,15 @@ from moorage import (
     TlsUnverified,
 )
 from moorage.adapters.concurrency.forking import restart_in_child
+from moorage.adapters.credentials.memory import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.testing import VendorServer
 from moorage.wiring.core_assembly import async_core, sync_core
 from moorage.wiring.defaults import LazyAdapter
-from moorage.wiring.ports import Ports
+from moorage.wiring.ports import PORT_DEFAULTS, Ports
 from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import run_in_forked_child
 from tests.support.caching import FaultyCache
@@ -101,6 +107,47 @@ def test_object_without_the_method_is_refused(manager_class: Any, name: str) -> 
         manager_class([SERVICE], **{name: object()})
 
     assert name == excinfo.value.path
+
+
+ARGUMENTS = [
+    *(
+        (kind, name)
+        for kind in (ConnectorManager, AsyncConnectorManager)
+        for name in ("dry_run", *PORT_DEFAULTS)
+    ),
+    *((kind, name) for kind in (Hub, AsyncHub) for name in ("tokens", *PORT_DEFAULTS)),
+]
+
+
+@pytest.mark.parametrize("kind, name", ARGUMENTS)
+@pytest.mark.parametrize(
+    "value", [5.5, "x", b"x", [1], {"a": 1}, object()], ids=lambda value: type(value).__name__
+)
+def test_argument_of_a_wrong_type_is_named(kind: Any, name: str, value: object) -> None:
+    """A value of a wrong type for any port is refused by the constructor, with the port's name."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        kind([], **{name: value})
+
+    assert name == excinfo.value.path
+
+
+@pytest.mark.parametrize(
+    "kind, store", [(Hub, AsyncMemoryCredentialProvider), (AsyncHub, MemoryCredentialProvider)]
+)
+def test_store_of_tokens_of_the_other_mode_is_refused(kind: Any, store: Any) -> None:
+    """A hub refuses a store of tokens that it could not call."""
+    with pytest.raises(ConfigurationError, match="synchronous") as excinfo:
+        kind([], tokens=store())
+
+    assert "tokens" == excinfo.value.path
+
+
+def test_transport_of_a_wrong_type_is_named() -> None:
+    """The error for a transport that is no object names its account."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        Hub([], transports={"mail": 5})
+
+    assert "transports.mail" == excinfo.value.path
 
 
 class AsyncLog:

@@ -25,6 +25,7 @@ from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
 from moorage.services.core.foreign_errors import audit_failure
 from moorage.wiring.defaults import memory_storage
+from moorage.wiring.ports import check_object, check_tokens
 from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
@@ -81,20 +82,25 @@ class HubBase(Uncopyable):
             accounts=accounts, routes=routes, services=services, safety=safety or Safety()
         )
         self._configuration = configuration
-        self._claims = (
-            ports.get("claims") or ports.get("state") or memory_storage(ports.get("clock"))
-        )
+        transports = checked_kind(transports or {}, Mapping, "transports")
+        for name, transport in transports.items():
+            check_object(transport, f"transports.{name}")
+        check_tokens(tokens, is_async=self._classes.name != "")
         self._http = ports.get("http")
         self._clock = ports.get("clock")
         self._audit: AuditTrail | None = ports.get("audit")
         self._runtime = HubRuntime(
             self._classes,
-            transports=checked_kind(transports or {}, Mapping, "transports"),
+            transports=transports,
             vault=tokens,
             ports=ports,
             environment=environment_id,
         )
         self.manager: Any = self._runtime.manager
+        # The manager has checked these ports.
+        self._claims = (
+            ports.get("claims") or ports.get("state") or memory_storage(ports.get("clock"))
+        )
         self._live = LiveConfiguration(self._runtime.dispatcher(configuration))
         use_flows(self.manager, self._live.dispatcher.calling, dry_run=configuration.safety.dry_run)
         self._origin: Origin | None = None

@@ -10,6 +10,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.functions import check_callable
 from moorage.domain.values.names import name_of
+from moorage.domain.values.text import with_article
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.runtime import fast_path_async, fast_path_sync
@@ -101,6 +102,12 @@ class _Manager(Uncopyable):
     ) -> None:
         _check_names(options)
         dry_run = options.pop("dry_run", False)
+        if not isinstance(dry_run, bool):
+            raise ConfigurationError(
+                f"dry_run cannot be {with_article(type(dry_run).__name__)}.",
+                path="dry_run",
+                remedy="Pass True or False.",
+            )
         self._ports = Ports(**options)  # pyright: ignore[reportArgumentType]  # `dry_run` was removed
         self._wired = build(self._ports)
         self._send = self._wired.send

@@ -128,6 +128,9 @@ _AWAITED_METHODS: Final = {
 }
 """The methods that an asynchronous manager awaits. Only the first must exist from the start."""
 
+_TOKEN_METHODS: Final = ("get", "has", "refresh", "rotate")
+"""The methods of a credential provider that stores OAuth tokens."""
+
 _PLAIN_METHODS: Final = {
     "state": ("post",),
     "claims": ("post",),
@@ -140,6 +143,18 @@ _PLAIN_METHODS: Final = {
     "randomness": ("fraction", "token"),
 }
 """The methods that no manager awaits."""
+
+
+_PLAIN_TYPES: Final = frozenset({bool, int, float, str, bytes, list, tuple, dict, set, frozenset})
+"""The types of values that implement no port, although some have a method of the same name."""
+
+
+def check_tokens(tokens: object, *, is_async: bool) -> None:
+    """Refuse a store of OAuth tokens that is no credential provider, or one of the other mode."""
+    if tokens is not None:
+        for verb in _TOKEN_METHODS:
+            check_verb(tokens, "tokens", verb)
+            _check_async(tokens, "tokens", verb, is_async=is_async)
 
 
 def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
@@ -171,8 +186,23 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
             )
 
 
+def check_object(port: object, name: str) -> None:
+    """Raise an error if a port is a number, a text or a collection."""
+    if type(port) in _PLAIN_TYPES:
+        raise ConfigurationError(
+            f"{name} cannot be {with_article(type(port).__name__)}.",
+            path=name,
+            remedy=_remedy(name),
+        )
+
+
+def _remedy(name: str) -> str:
+    return f"Pass an object with the methods that moorage.ports describes for {name}."
+
+
 def check_verb(port: object, name: str, verb: str) -> None:
     """Raise an error if a port lacks a required method, or is a class and not an object."""
+    check_object(port, name)
     if isinstance(port, type) and inspect.isfunction(inspect.getattr_static(port, verb, None)):
         raise ConfigurationError(
             f"{port.__name__} is a class.",
@@ -183,7 +213,7 @@ def check_verb(port: object, name: str, verb: str) -> None:
         raise ConfigurationError(
             f"{type(port).__name__} has no `{verb}`.",
             path=name,
-            remedy=f"Pass an object with the methods that moorage.ports describes for {name}.",
+            remedy=_remedy(name),
         )
 
 
