@@ -16,7 +16,6 @@ import aio_pika
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
 from moorage.adapters.messages._rabbitmq_transport import BoundedConnection
 from moorage.adapters.messages.rabbitmq import (
-    EXCHANGE_RULES,
     OF_CHANNEL,
     RULES,
     check_properties,
@@ -25,7 +24,11 @@ from moorage.adapters.messages.rabbitmq import (
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
-from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.messages.publish_failures import (
+    PublishFault,
+    publish_error,
+    shared_refusal_error,
+)
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
@@ -184,27 +187,29 @@ class AioPikaLink:
         except TimeoutError:
             raise
         except Exception as error:
-            fault = self._fault(error)
+            fault = rabbitmq_fault(error)
+            is_shared = self._is_shared(fault)
             self._in_flight -= 1
             if fault is None:
                 raise
-            failure = self._error(fault, item)
+            failure = self._settings.refusal(fault, item)
+            if is_shared:
+                failure = shared_refusal_error(failure, RULES)
         else:
             self._in_flight -= 1
             return self._receipt(item)
         raise failure
 
-    def _fault(self, error: Exception) -> PublishFault | None:
-        """Return the fault of a message: LOST if another message may have caused the error.
+    def _is_shared(self, fault: PublishFault | None) -> bool:
+        """Return whether another message may have caused the fault of a message.
 
         If RabbitMQ refuses one message, it closes the channel, and each unconfirmed message gets
         the same error. A message whose caller has stopped waiting counts as unconfirmed, too.
         """
-        fault = rabbitmq_fault(error)
         if fault not in OF_CHANNEL or not self._channel.is_closed:
-            return fault
+            return False
         self._has_lost_messages = self._has_lost_messages or self._in_flight > 1
-        return PublishFault.LOST if self._has_lost_messages else fault
+        return self._has_lost_messages
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
@@ -263,11 +268,6 @@ class AioPikaLink:
             id=item.id,
             stream=self._settings.exchange or None,
         )
-
-    def _error(self, fault: PublishFault, item: OutgoingMessage) -> ConnectorError:
-        if fault is PublishFault.TOPIC:
-            return publish_error(fault, EXCHANGE_RULES, self._settings.exchange)
-        return publish_error(fault, RULES, item.topic)
 
     def _properties(self, item: OutgoingMessage) -> aio_pika.Message:
         message = item.message

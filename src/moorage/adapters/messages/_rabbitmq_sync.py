@@ -22,7 +22,6 @@ from pika.spec import FRAME_END_SIZE, FRAME_HEADER_SIZE, FRAME_MAX_SIZE, Basic
 
 from moorage.adapters.messages._rabbitmq_faults import rabbitmq_fault
 from moorage.adapters.messages.rabbitmq import (
-    EXCHANGE_RULES,
     OF_CHANNEL,
     RULES,
     check_properties,
@@ -31,7 +30,11 @@ from moorage.adapters.messages.rabbitmq import (
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
 from moorage.domain.messages.message import PublishReceipt
-from moorage.domain.messages.publish_failures import PublishFault, publish_error
+from moorage.domain.messages.publish_failures import (
+    PublishFault,
+    publish_error,
+    shared_refusal_error,
+)
 from moorage.domain.resilience.interruptions import dropped_errors
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.result import Result
@@ -160,16 +163,17 @@ class PikaLink:
         check_properties(items, self._connection.params.frame_max)
         tags = [self._send(item) for item in items]
         remaining_fault: PublishFault | None = None
+        is_shared = False
         try:
             self._run_loop_until(lambda: not self._unconfirmed, until)
         except TimeoutError:
             remaining_fault = PublishFault.TIMEOUT
         except (OSError, AMQPError) as error:
             remaining_fault = rabbitmq_fault(error)
-            if remaining_fault in OF_CHANNEL and len(self._unconfirmed) > 1:
-                remaining_fault = PublishFault.LOST
+            is_shared = remaining_fault in OF_CHANNEL and len(self._unconfirmed) > 1
         results = [
-            self._result(item, tag, remaining_fault) for item, tag in zip(items, tags, strict=True)
+            self._result(item, tag, remaining_fault, is_shared=is_shared)
+            for item, tag in zip(items, tags, strict=True)
         ]
         self._faults.clear()
         if self._unconfirmed:
@@ -258,16 +262,24 @@ class PikaLink:
         connection.until = inf
 
     def _result(
-        self, item: OutgoingMessage, tag: int, rest: PublishFault | None
+        self, item: OutgoingMessage, tag: int, rest: PublishFault | None, *, is_shared: bool
     ) -> Result[PublishReceipt]:
+        """Return the result of a message.
+
+        Args:
+            item: the message.
+            tag: its number on the channel.
+            rest: the fault of the messages that were not confirmed.
+            is_shared: whether this fault is that of one of several messages.
+        """
         fault = self._faults.get(tag)
         if fault is None and tag in self._unconfirmed:
             fault = rest
-        if fault is PublishFault.TOPIC:
-            exchange = self._settings.exchange
-            return Result(error=publish_error(fault, EXCHANGE_RULES, exchange))
+        else:
+            is_shared = False
         if fault is not None:
-            return Result(error=publish_error(fault, RULES, item.topic))
+            error = self._settings.refusal(fault, item)
+            return Result(error=shared_refusal_error(error, RULES) if is_shared else error)
         return Result(
             PublishReceipt(
                 broker=RULES.system,

@@ -170,6 +170,12 @@ class RabbitMq(BrokerSettings):
 
         return AsyncSharedLink(partial(connect_aio_pika, self))
 
+    def refusal(self, fault: PublishFault, item: OutgoingMessage) -> ConnectorError:
+        """Return the error for a fault of a message that was sent to this broker."""
+        if fault is PublishFault.TOPIC:
+            return publish_error(fault, EXCHANGE_RULES, self.exchange)
+        return publish_error(fault, RULES, item.topic)
+
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of pika or aio-pika; None for any other."""
         fault = rabbitmq_fault(error)

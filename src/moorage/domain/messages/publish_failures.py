@@ -214,6 +214,20 @@ def publish_error(
     )
 
 
+def shared_refusal_error(refusal: ConnectorError, rules: BrokerRules) -> ConnectorError:
+    """Return the error for a message that may be the one that a broker refused, or be stored.
+
+    Args:
+        refusal: the error of a message that was certainly refused in this way.
+        rules: the rules of the broker, which have its name.
+    """
+    return ConnectionFailed(
+        f"{rules.title} refused this message or another one that was not acknowledged yet, so this"
+        f" message may be stored. {refusal.message}",
+        remedy=refusal.remedy,
+    )
+
+
 def check_repeat(rules: BrokerRules, seconds: float) -> None:
     """Refuse to repeat a possibly stored message if the broker may have forgotten its id.
 
