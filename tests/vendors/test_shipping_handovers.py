@@ -415,18 +415,16 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
 def test_lost_manifest_is_searched_once() -> None:
     """After a lost response, ShipEngine is asked once for these labels' manifests."""
     shop = SandboxHub("shipengine")
-    shipment = shop.buy_label_of_order()
+    refs = [shop.buy_label_of_order(number) for number in ("1", "2")]
     shop.line.planned = [("POST /v1/manifests", Lost())]
-    shop.manifest(shipment)
-    searches = [
+    shop.manifest(*refs)
+    [search] = [
         request
         for request in shop.sandbox.requests
         if (request.method, request.path) == ("GET", "/v1/manifests")
     ]
 
-    assert [{"label_ids": shipment.id, "page_size": "100"}] == [
-        dict(request.query) for request in searches
-    ]
+    assert {"label_ids": f"{refs[0].id},{refs[1].id}", "page_size": "100"} == dict(search.query)
 
 
 @pytest.mark.parametrize("name", ["shipengine", "shippo"])
