@@ -689,11 +689,23 @@ def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Res
         shop.payments.payments(PaymentQuery())
 
 
-def test_error_response_may_have_an_http_status(shop: SandboxHub) -> None:
-    """An error response of Braintree may also have an HTTP status such as 401."""
-    shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, 401))
-    with pytest.raises(AuthenticationFailed):
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (400, InvalidRequest),
+        (401, AuthenticationFailed),
+        (403, AuthenticationFailed),
+        (429, RateLimitExceeded),
+    ],
+)
+def test_error_response_may_have_an_http_status(
+    shop: SandboxHub, status: int, kind: type[ConnectorError]
+) -> None:
+    """An error response of Braintree may also have an HTTP status, which decides the error."""
+    shop.sandbox.fail(reply({"errors": [{"message": "No."}]}, status))
+    with pytest.raises(kind) as excinfo:
         shop.pay()
+    assert kind is type(excinfo.value)
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,18 @@ def test_idempotency_key_is_remembered_for_a_time(vendor: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "vendor", sorted(name for name in vendor_names() if "payments" in vendor_class(name).kinds)
+)
+def test_payment_is_in_the_vendors_list_after_a_time(vendor: str) -> None:
+    """A payment is listed within an hour, at PayPal within three, at Authorize.Net within a day."""
+    times = {"authorize_net": 24 * HOUR, "paypal": 3 * HOUR}
+    payments: Any = vendor_class(vendor)
+
+    assert times.get(vendor, HOUR) == payments.listed_within
+    assert (vendor not in {"authorize_net", "paystack"}) is payments.states_refunds
+
+
+@pytest.mark.parametrize(
     "vendor, piece_size", [("fsspec", 4 * 1024 * 1024), ("local_files", 1024 * 1024)]
 )
 def test_files_are_read_in_pieces(vendor: str, piece_size: int) -> None:
