@@ -198,10 +198,12 @@ def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
 
     assert [result.ref.id] == [*shop.sandbox.labels]
-    assert (("rate_id", rate.ref.id), "desc") == (
-        shop.sandbox.requests[-2].query[0],
-        dict(shop.sandbox.requests[-2].query)["sort_dir"],
-    )
+    assert {
+        "rate_id": rate.ref.id,
+        "page_size": "100",
+        "sort_by": "created_at",
+        "sort_dir": "desc",
+    } == dict(shop.sandbox.requests[-2].query)
 
 
 @pytest.mark.parametrize(

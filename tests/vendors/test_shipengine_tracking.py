@@ -127,6 +127,16 @@ def test_detail_of_an_exception_has_a_status(
     assert dict.fromkeys(words.split(), status) == statuses
 
 
+def test_only_a_delivered_parcel_has_a_delivery_time(shop: SandboxHub) -> None:
+    """ShipEngine's delivery date is the delivery time if the parcel is delivered."""
+    date = {"actual_delivery_date": "2030-01-05T10:00:00Z", "events": []}
+    shop.sandbox.fail(*(reply({"status_code": word, **date}) for word in ("DE", "IT")))
+
+    assert [datetime(2030, 1, 5, 10, tzinfo=UTC), None] == [
+        shop.shipping.track("1", "ups").delivered_at for _ in range(2)
+    ]
+
+
 def test_shipengine_tracking_without_times_or_places_is_read_as_far_as_possible(
     shop: SandboxHub,
 ) -> None:

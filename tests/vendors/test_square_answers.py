@@ -12,6 +12,7 @@ from moorage.contracts.payments import (
     DisputeState,
     MeansOfPayment,
     Money,
+    MoveState,
     PaymentQuery,
     PaymentState,
     PayoutState,
@@ -164,6 +165,14 @@ def test_square_response_without_id_or_state_is_read_as_none(
 ) -> None:
     """A Square response that lacks an id or a state is read as None."""
     assert reader(ref, as_answer(message)) is None
+
+
+def test_refund_of_square_with_a_new_status_has_an_unknown_state() -> None:
+    """A refund with a status that moorage does not know is unknown, and keeps the status."""
+    refund = refund_of(ref, as_answer({"id": "r1", "status": "PONDERED"}))
+
+    assert refund is not None
+    assert (MoveState.UNKNOWN, "PONDERED") == (refund.state, refund.vendor_state)
 
 
 def payment(**fields: Any) -> Payment:

@@ -391,6 +391,15 @@ def test_error_without_details_has_its_title() -> None:
     assert ("160100", "Invalid Mailing Date") == (error.vendor_code, error.vendor_message)
 
 
+def test_error_of_usps_may_have_only_its_own_code_and_message() -> None:
+    """An error of USPS without a list of errors has the code and the message of the whole."""
+    body = {"error": {"code": "400", "message": "The request is invalid."}}
+    error = classify(Request.post("/"), reply(body, 400))
+
+    assert isinstance(error, InvalidRequest)
+    assert ("400", "The request is invalid.") == (error.vendor_code, error.vendor_message)
+
+
 def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
     """If there is a company name, a person's name of one word is sent as the last name."""
     fields = party(attrs.evolve(SENDER, name="Plato"), "sender")
