@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from itertools import product
 from math import inf
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from paho.mqtt.client import Client, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from moorage import (
     AsyncConnectorManager,
@@ -169,6 +174,72 @@ async def test_messages_wait_for_a_worker_that_is_away(
     assert ["2", "3"] == texts(repeated)
     assert {2} == {record.deliveries for record in repeated}
     await reader.close()
+
+
+@pytest.mark.parametrize("group", [None, "billing"])
+@pytest.mark.parametrize("removed", ["old", "old/+", "old/#", "+/old/eu"])
+async def test_subscription_to_a_removed_topic_ends(
+    broker: PrivateMosquitto, topic: str, removed: str, group: str | None
+) -> None:
+    """The first message of a topic that the source does not have any more ends its subscription."""
+    kept_topic = f"{topic}/kept/+"
+    name = {"old": "old", "+/old/eu": "any/old/eu"}.get(removed, "old/eu")
+    options = {"client_id": topic, "group": group}
+    reader = await open_source(broker, kept_topic, f"{topic}/{removed}", **options)
+    await reader.close()
+    reader = await open_source(broker, kept_topic, **options)
+    await publish(broker, f"{topic}/{name}", [Message(b"1")])
+    records = await read_count(reader, 1)
+    await reader.commit(records)
+    # The broker has processed the requests of a connection when it answers a ping.
+    await reader.close()
+    await publish(broker, f"{topic}/{name}", [Message(b"2")])
+    await publish(broker, f"{topic}/kept/eu", [Message(b"3")])
+    reader = await open_source(broker, kept_topic, **options)
+    assert ["1", "3"] == texts([*records, *await read_count(reader, 1)])
+    await reader.close()
+
+
+async def test_message_of_a_renamed_topic_ends_no_subscription() -> None:
+    """A broker may rename topics, so a message that names the current subscription ends none."""
+    settings, subscription = (
+        Mqtt(url=Secret("mqtt://127.0.0.1")),
+        MqttSubscription(filters=("a/#",), qos=1, prefetch=5, expiry=NEVER),
+    )
+    session = MqttSession(settings, "client", subscription)
+    session.receive(connack())
+    session.memory.outgoing.clear()
+    properties: Any = Properties
+    own, foreign = properties(PacketTypes.PUBLISH), properties(PacketTypes.PUBLISH)
+    own.SubscriptionIdentifier = subscription.identifier
+    foreign.SubscriptionIdentifier = subscription.identifier % 1000 + 1
+    session.end_removed_subscriptions(
+        [("b/x", SimpleNamespace(properties=own)), ("a/x", SimpleNamespace(properties=foreign))]
+    )
+    assert not session.memory.outgoing
+    session.end_removed_subscriptions([("c/x", SimpleNamespace(properties=foreign))])
+    assert b"c/+" in session.memory.outgoing
+
+
+@given(
+    levels=st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=4),
+    is_system=st.booleans(),
+)
+def test_possible_filters_are_those_that_match(levels: list[str], *, is_system: bool) -> None:
+    """Each filter by which a topic can come is tried, and no other filter."""
+    topic = "/".join(["$SYS", *levels] if is_system else levels)
+    subscription = MqttSubscription(filters=("kept",), qos=1, prefetch=1, expiry=NEVER)
+    names = subscription.possible_filters(topic)
+    parts = sorted({*topic.split("/"), "+"})
+    every_filter = [
+        "/".join(choice[:-1] if choice[-1] == "-" else choice)
+        for size in range(len(topic.split("/")) + 1)
+        for choice in product(*[parts] * size, ["#", "-"])
+        if choice != ("-",)
+    ]
+    expected = {name for name in every_filter if name and topic_matches_sub(name, topic)}
+    assert expected == {*names}
+    assert len(names) == len(expected)
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:

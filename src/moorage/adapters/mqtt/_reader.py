@@ -168,6 +168,8 @@ class MqttReader:
         try:
             while True:
                 if len(self._buffer) < self._most:
+                    # Requests that end subscriptions wait there.
+                    await link.flush(monotonic() + _TIMEOUT)
                     await link.receive(inf)
                     self._collect()
                     self._arrived.set()
@@ -191,6 +193,7 @@ class MqttReader:
             return
         messages = list(new_messages)
         new_messages.clear()
+        self._link.session.end_removed_subscriptions(messages)
         begin = self._count + 1
         self._count += len(messages)
         offsets = [f"{self._name}-{number}" for number in range(begin, self._count + 1)]

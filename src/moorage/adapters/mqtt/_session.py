@@ -33,12 +33,20 @@ from moorage.domain.messages.mqtt import (
 from moorage.domain.messages.publish_failures import PublishFault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from moorage.adapters.mqtt.kind import Mqtt
     from moorage.domain.messages.message import OutgoingMessage
     from moorage.domain.messages.mqtt_subscriptions import MqttSubscription
 
 _LARGEST_INCOMING: Final = 65_536
 """The bytes of a packet of the broker at most; no packet that a publisher gets is as large."""
+
+_MOST_JUDGED: Final = 10_000
+"""The number of topics of which the session knows that it need not look at them again."""
+
+_FILTERS_AT_ONCE: Final = 8
+"""The number of filters in one request; AWS IoT Core accepts no more."""
 
 _QOS_EXACTLY_ONCE: Final = 2
 _PUBACK: Final = Struct("!BBH")
@@ -219,6 +227,8 @@ class MqttSession:
         self.acknowledged: dict[int, Acknowledgement] = {}
         self.messages: deque[tuple[str, Any]] = deque()
         self.granted: list[int] | None = None
+        self._subscription = subscription
+        self._judged_topics: set[str] = set()
         self._largest = _LARGEST_INCOMING if subscription is None else LARGEST_PACKET
         self._is_v5 = settings.version is MqttVersion.V5
         options: dict[str, Any] = {"client_id": client_id, "protocol": _VERSIONS[settings.version]}
@@ -269,7 +279,36 @@ class MqttSession:
             # The broker sends a retained message only with a new subscription.
             options = SubscribeOptions(qos=subscription.qos, retainHandling=1)
             topic_filters = [(item, options) for item in filters]
-        self._client.subscribe(topic_filters)
+        properties = None
+        if self.limits.identifies:
+            properties = _properties(PacketTypes.SUBSCRIBE)
+            properties.SubscriptionIdentifier = subscription.identifier
+        self._client.subscribe(topic_filters, properties=properties)
+
+    def end_removed_subscriptions(self, messages: Iterable[tuple[str, Any]]) -> None:
+        """Buffer requests to end the subscriptions that the source does not have any more.
+
+        A client cannot list the subscriptions of its session. But a message that belongs to none of
+        the current ones tells that there is another one, of which only the filter is not known.
+
+        Args:
+            messages: the messages that have arrived: the topic of each, and the message.
+        """
+        subscription = self._subscription
+        if subscription is None or not self.limits.identifies:
+            return
+        for topic, message in messages:
+            if topic in self._judged_topics:
+                continue
+            if len(self._judged_topics) >= _MOST_JUDGED:
+                self._judged_topics.clear()
+            self._judged_topics.add(topic)
+            identifiers = getattr(message.properties, "SubscriptionIdentifier", ())
+            # A broker that renames topics sends messages of topics that match no filter.
+            if subscription.identifier not in identifiers and not subscription.matches(topic):
+                names = subscription.possible_filters(topic)
+                for start in range(0, len(names), _FILTERS_AT_ONCE):
+                    self._client.unsubscribe(names[start : start + _FILTERS_AT_ONCE])
 
     def acknowledge(self, number: int, qos: int) -> None:
         """Buffer the acknowledgement of a received message."""
@@ -344,6 +383,8 @@ class MqttSession:
             largest_packet=getattr(properties, "MaximumPacketSize", limits.largest_packet),
             highest_qos=getattr(properties, "MaximumQoS", limits.highest_qos),
             retains=bool(getattr(properties, "RetainAvailable", 1)),
+            identifies=self._is_v5
+            and bool(getattr(properties, "SubscriptionIdentifierAvailable", 1)),
             keepalive=getattr(properties, "ServerKeepAlive", None),
         )
 

@@ -5,8 +5,9 @@ Laws:
 1. A message of QoS 1 or 2 is acknowledged only after `commit`. Messages that are not acknowledged
    when the connection ends are delivered again to the client with the same id.
 2. The broker keeps the session of a client that is away, with the messages that arrive meanwhile.
-3. A topic stays subscribed in the session after it was removed from the source's list, because the
-   source never ends a subscription: a client cannot list those that a session has.
+3. A topic that was removed from the source's list stays subscribed in the session, because a client
+   cannot list the subscriptions of a session. With MQTT 5 the first message that belongs to no
+   current subscription ends those that could have brought it. With MQTT 3.1.1 nothing ends them.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class MqttSource:
     MQTT gives messages neither positions nor ids, and a client cannot give a message back: the
     broker delivers it again when the client with the same id returns. A message that is published
     without an id gets a new `identity` with each delivery. A message that is published with QoS 0
-    is not acknowledged, and is lost with the worker. After you remove a topic, change `client_id`
-    too: the session of a client id keeps its subscription to the topic.
+    is not acknowledged, and is lost with the worker. After you remove a topic, its subscription
+    ends with the first message that still arrives; with MQTT 3.1.1, change `client_id` too.
 
     Args:
         settings: the broker.

@@ -78,6 +78,7 @@ class MqttLimits:
         largest_packet: the maximum number of bytes of a packet.
         highest_qos: the highest quality of service.
         retains: whether the broker retains messages.
+        identifies: whether the broker tells to which subscription a message belongs.
         keepalive: the seconds after which the broker gives up a silent client; None if it accepts
             the client's value.
     """
@@ -86,6 +87,7 @@ class MqttLimits:
     largest_packet: int = LARGEST_PACKET
     highest_qos: int = 2
     retains: bool = True
+    identifies: bool = False
     keepalive: int | None = None
 
     def refusal(self, *, qos: int, retain: bool) -> ConfigurationError | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 import attrs
 
@@ -14,7 +16,7 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from moorage.errors import ConnectorError
 
@@ -23,6 +25,9 @@ NEVER: Final = 2**32 - 1
 
 _FILTER: Final = late_pattern(r"(?!\$share/)(?:(?:[^+#/\x00]*|\+)/)*(?:[^+#/\x00]*|\+|#)")
 _GROUP: Final = late_pattern(r"[^+#/\x00]{1,100}")
+_SHARED: Final = late_pattern(r"\$share/[^/]*/")
+_LARGEST_IDENTIFIER: Final = 268_435_455
+_MOST_FILTERS: Final = 200
 _FIRST_FAILURE: Final = 0x80
 _TAKEN_OVER_CODE: Final = 0x8E
 _NOT_AUTHORIZED: Final = 0x87
@@ -43,6 +48,32 @@ class MqttSubscription:
     qos: int
     prefetch: int
     expiry: int
+
+    @property
+    def identifier(self) -> int:
+        """The number that a broker with MQTT 5 attaches to messages of these filters."""
+        return crc32("\0".join(self.filters).encode()) % _LARGEST_IDENTIFIER + 1
+
+    def matches(self, topic: str) -> bool:
+        """Return whether a topic belongs to one of the filters."""
+        start = len(self._prefix)
+        return any(filters_overlap(topic, name[start:]) for name in self.filters)
+
+    def possible_filters(self, topic: str) -> list[str]:
+        """Return the filters with which an earlier client could have subscribed to a topic.
+
+        The filters with the fewest wildcards come first; filters with very many are left out.
+        """
+        names = [name for name in _filters_of(topic) if name and name not in self.filters]
+        if self._prefix:
+            names += [f"{self._prefix}{name}" for name in names]
+        return names
+
+    @property
+    def _prefix(self) -> str:
+        """The beginning of each filter that names the group of subscribers; "" without one."""
+        match = _SHARED.match(self.filters[0])
+        return "" if match is None else match[0]
 
     def refusal(self, codes: Sequence[int]) -> ConnectorError | None:
         """Return the error if the broker refused the subscription; None if it was accepted."""
@@ -121,6 +152,22 @@ def filters_overlap(first: str, second: str) -> bool:
         if pair[0] != pair[1] and ("+" not in pair or is_system):
             return False
     return longer_levels[len(shorter_levels) :] in ([], ["#"])
+
+
+def _filters_of(topic: str) -> Iterator[str]:
+    """Yield filters that match a topic, at most `_MOST_FILTERS`."""
+    levels = topic.split("/")
+    # A wildcard in the first level does not match the topics of the broker itself.
+    first = 1 if topic.startswith("$") else 0
+    beginnings = [(levels, "")]
+    beginnings += [(levels[:size], "#") for size in range(len(levels), first - 1, -1)]
+    variants = (
+        "/".join([*("+" if place in places else level for place, level in enumerate(part)), *end])
+        for wildcards in range(len(levels) + 1)
+        for part, end in beginnings
+        for places in combinations(range(first, len(part)), wildcards)
+    )
+    return islice(variants, _MOST_FILTERS)
 
 
 def record_fields(
