@@ -20,6 +20,7 @@ from moorage.adapters.messages.rabbitmq import (
     RULES,
     check_properties,
     connecting_error,
+    sending_error,
 )
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
@@ -192,7 +193,7 @@ class AioPikaLink:
             self._in_flight -= 1
             if fault is None:
                 raise
-            failure = self._settings.refusal(fault, item)
+            failure = sending_error(fault, self._settings, item)
             if is_shared:
                 failure = shared_refusal_error(failure, RULES)
         else:

@@ -26,6 +26,7 @@ from moorage.adapters.messages.rabbitmq import (
     RULES,
     check_properties,
     connecting_error,
+    sending_error,
 )
 from moorage.adapters.trust import context_for
 from moorage.domain.messages.broker_rules import headers_of
@@ -278,7 +279,7 @@ class PikaLink:
         else:
             is_shared = False
         if fault is not None:
-            error = self._settings.refusal(fault, item)
+            error = sending_error(fault, self._settings, item)
             return Result(error=shared_refusal_error(error, RULES) if is_shared else error)
         return Result(
             PublishReceipt(

@@ -170,16 +170,17 @@ class RabbitMq(BrokerSettings):
 
         return AsyncSharedLink(partial(connect_aio_pika, self))
 
-    def refusal(self, fault: PublishFault, item: OutgoingMessage) -> ConnectorError:
-        """Return the error for a fault of a message that was sent to this broker."""
-        if fault is PublishFault.TOPIC:
-            return publish_error(fault, EXCHANGE_RULES, self.exchange)
-        return publish_error(fault, RULES, item.topic)
-
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of pika or aio-pika; None for any other."""
         fault = rabbitmq_fault(error)
         return None if fault is None else publish_error(fault, RULES)
+
+
+def sending_error(fault: PublishFault, settings: RabbitMq, item: OutgoingMessage) -> ConnectorError:
+    """Return the error for a fault of a message that was sent to a broker."""
+    if fault is PublishFault.TOPIC:
+        return publish_error(fault, EXCHANGE_RULES, settings.exchange)
+    return publish_error(fault, RULES, item.topic)
 
 
 def check_properties(items: Iterable[OutgoingMessage], longest_frame: int) -> None:
