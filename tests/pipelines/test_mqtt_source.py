@@ -210,11 +210,11 @@ async def test_message_of_a_renamed_topic_ends_no_subscription() -> None:
     session.receive(connack())
     session.memory.outgoing.clear()
     properties: Any = Properties
-    own, foreign = properties(PacketTypes.PUBLISH), properties(PacketTypes.PUBLISH)
-    own.SubscriptionIdentifier = subscription.identifier
+    current, foreign = properties(PacketTypes.PUBLISH), properties(PacketTypes.PUBLISH)
+    current.SubscriptionIdentifier = subscription.identifier
     foreign.SubscriptionIdentifier = subscription.identifier % 1000 + 1
     session.end_removed_subscriptions(
-        [("b/x", SimpleNamespace(properties=own)), ("a/x", SimpleNamespace(properties=foreign))]
+        [("b/x", SimpleNamespace(properties=current)), ("a/x", SimpleNamespace(properties=foreign))]
     )
     assert not session.memory.outgoing
     session.end_removed_subscriptions([("c/x", SimpleNamespace(properties=foreign))])
