@@ -303,8 +303,7 @@ def test_unread_refusal_that_repeats_the_code_keeps_its_meaning(
     request = moorage.Request.post("/", form=[("Code", "918273")])
     error = CodeMaskingClassifier(lambda *_: None)(request, reply({"message": "918273"}, status))
 
-    assert error is not None
-    assert (VendorFailed if is_open else VendorRejected) is type(error)
+    assert isinstance(error, VendorFailed if is_open else VendorRejected)
     assert error.response is not None
     assert {"message": "***"} == error.response.json()
 

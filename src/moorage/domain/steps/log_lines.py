@@ -8,9 +8,10 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.secrets.stream_mask import StreamMask
+from moorage.domain.values.named_tuples import new_tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from moorage.domain.steps.runs import LogStream
 
@@ -41,11 +42,6 @@ class LogLine(NamedTuple):
     def text(self) -> str:
         """The line as text; bytes that are not UTF-8 are replaced."""
         return self.data.removesuffix(b"\r").decode("utf-8", "replace")
-
-
-_new_line: Final[Callable[[tuple[LogStream, int, bytes, bool]], LogLine]] = partial(
-    tuple.__new__, LogLine
-)
 
 
 class LineReader:
@@ -88,7 +84,7 @@ class LineReader:
             self._rest, self._size = [], 0
         # A program may write millions of short lines, so no Python code runs for each of them.
         fields = zip(repeat(self._stream), count(self._number), ended_lines, repeat(True))
-        lines = list(map(_new_line, fields))
+        lines = list(map(partial(new_tuple, LogLine), fields))
         self._number += len(lines)
         if partial_line:
             self._rest.append(partial_line)
