@@ -288,7 +288,7 @@ def test_address_that_somebody_added_is_blocked() -> None:
 
 
 def test_removal_whose_answer_is_lost_has_succeeded() -> None:
-    """An entry that is gone when its deletion is repeated counts as removed."""
+    """An entry counts as removed if a repeated deletion does not find it any more."""
     sandbox, mail_hub = scaleway_hub()
     sandbox.suppressions[ADA] = "mailbox_full"
     entries = {"blocklists": [{"id": "b-1", "email": ADA}, {"id": "b-2", "email": "x@example.com"}]}

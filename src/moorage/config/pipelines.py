@@ -201,7 +201,7 @@ PIPELINES: Final = NamedTable(_PIPELINE)
 
 @frozen(kw_only=True)
 class PipelineSettings:
-    """A pipeline that a configuration names.
+    """A pipeline that a configuration defines.
 
     Attributes:
         name: the pipeline's name.

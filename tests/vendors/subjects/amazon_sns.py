@@ -1,4 +1,4 @@
-"""Test subject of Amazon SNS for the conformance kit of SMS vendors."""
+"""The vendor Amazon SNS, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

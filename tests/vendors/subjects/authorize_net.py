@@ -1,4 +1,4 @@
-"""Test subject of Authorize.Net for the conformance kit of payment vendors."""
+"""The vendor Authorize.Net, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

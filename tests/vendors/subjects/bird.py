@@ -1,4 +1,4 @@
-"""Test subject of Bird for the conformance kit of SMS vendors."""
+"""The vendor Bird, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Braintree for the conformance kit of payment vendors."""
+"""The vendor Braintree, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

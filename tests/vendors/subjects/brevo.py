@@ -1,4 +1,4 @@
-"""Test subject of Brevo for the conformance kit of email vendors."""
+"""The vendor Brevo, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Checkout.com for the conformance kit of payment vendors."""
+"""The vendor Checkout.com, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Colissimo for the conformance kit of shipping vendors."""
+"""The vendor Colissimo, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

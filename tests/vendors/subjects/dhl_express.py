@@ -1,4 +1,4 @@
-"""Test subject of DHL Express for the conformance kit of shipping vendors."""
+"""The vendor DHL Express, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

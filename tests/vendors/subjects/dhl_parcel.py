@@ -1,4 +1,4 @@
-"""Test subject of DHL Parcel for the conformance kit of shipping vendors."""
+"""The vendor DHL Parcel, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

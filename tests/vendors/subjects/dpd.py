@@ -1,4 +1,4 @@
-"""Test subject of DPD for the conformance kit of shipping vendors."""
+"""The vendor DPD, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of FedEx for the conformance kit of shipping vendors."""
+"""The vendor FedEx, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of GLS for the conformance kit of shipping vendors."""
+"""The vendor GLS, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of GoCardless for the conformance kit of payment vendors."""
+"""The vendor GoCardless, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Infobip for the conformance kit of SMS vendors."""
+"""The vendor Infobip, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of MailerSend for the conformance kit of email vendors."""
+"""The vendor MailerSend, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

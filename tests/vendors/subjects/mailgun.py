@@ -1,4 +1,4 @@
-"""Test subject of Mailgun for the conformance kit of email vendors."""
+"""The vendor Mailgun, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

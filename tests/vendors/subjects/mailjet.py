@@ -1,4 +1,4 @@
-"""Test subject of Mailjet for the conformance kit of email vendors."""
+"""The vendor Mailjet, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

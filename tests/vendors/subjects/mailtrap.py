@@ -1,4 +1,4 @@
-"""Test subject of Mailtrap for the conformance kit of email vendors."""
+"""The vendor Mailtrap, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Mandrill for the conformance kit of email vendors."""
+"""The vendor Mandrill, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

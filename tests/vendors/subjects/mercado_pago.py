@@ -1,4 +1,4 @@
-"""Test subject of Mercado Pago for the conformance kit of payment vendors."""
+"""The vendor Mercado Pago, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of MessageMedia for the conformance kit of SMS vendors."""
+"""The vendor MessageMedia, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Mollie for the conformance kit of payment vendors."""
+"""The vendor Mollie, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of PayPal for the conformance kit of payment vendors."""
+"""The vendor PayPal, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Paystack for the conformance kit of payment vendors."""
+"""The vendor Paystack, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

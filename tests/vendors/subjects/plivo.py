@@ -1,4 +1,4 @@
-"""Test subject of Plivo for the conformance kit of SMS vendors."""
+"""The vendor Plivo, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Postal for the conformance kit of email vendors."""
+"""The vendor Postal, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Postmark for the conformance kit of email vendors."""
+"""The vendor Postmark, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

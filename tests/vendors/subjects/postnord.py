@@ -1,4 +1,4 @@
-"""Test subject of PostNord for the conformance kit of shipping vendors."""
+"""The vendor PostNord, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Razorpay for the conformance kit of payment vendors."""
+"""The vendor Razorpay, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Resend for the conformance kit of email vendors."""
+"""The vendor Resend, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

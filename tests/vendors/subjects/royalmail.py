@@ -1,4 +1,4 @@
-"""Test subject of Royal Mail for the conformance kit of shipping vendors."""
+"""The vendor Royal Mail, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Scaleway for the conformance kit of email vendors."""
+"""The vendor Scaleway, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of ShipEngine for the conformance kit of shipping vendors."""
+"""The vendor ShipEngine, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

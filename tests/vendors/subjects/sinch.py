@@ -1,4 +1,4 @@
-"""Test subject of Sinch for the conformance kit of SMS vendors."""
+"""The vendor Sinch, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

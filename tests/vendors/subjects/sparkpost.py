@@ -1,4 +1,4 @@
-"""Test subject of SparkPost for the conformance kit of email vendors."""
+"""The vendor SparkPost, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test subject of Square for the conformance kit of payment vendors."""
+"""The vendor Square, set up for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

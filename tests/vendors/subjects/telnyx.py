@@ -1,4 +1,4 @@
-"""Test subject of Telnyx for the conformance kit of SMS vendors."""
+"""The vendor Telnyx, set up for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

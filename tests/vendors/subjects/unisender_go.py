@@ -1,4 +1,4 @@
-"""Test subject of Unisender Go for the conformance kit of email vendors."""
+"""The vendor Unisender Go, set up for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

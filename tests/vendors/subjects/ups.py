@@ -1,4 +1,4 @@
-"""Test subject of UPS for the conformance kit of shipping vendors."""
+"""The vendor UPS, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

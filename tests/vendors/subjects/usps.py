@@ -1,4 +1,4 @@
-"""Test subject of USPS for the conformance kit of shipping vendors."""
+"""The vendor USPS, set up for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

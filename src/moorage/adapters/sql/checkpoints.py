@@ -139,7 +139,7 @@ class SqlCheckpoints:
             ) from error
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store the positions reached in a source; never move back a position that the sink stored.
+        """Store the positions reached in a source, but none behind a position that the sink stored.
 
         Raises:
             LocalFailure: a later owner began.

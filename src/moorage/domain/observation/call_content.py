@@ -97,7 +97,7 @@ class CallContent:
         raise TypeError("The content of a call cannot be pickled.")
 
     def includes(self, *, failed: bool) -> bool:
-        """Return whether the log stores the content of a successful or failed call."""
+        """Return whether the log stores the content of a call with this outcome."""
         return self._rules.includes(failed=failed)
 
     def receive(self, response: Response) -> None:

@@ -1,4 +1,4 @@
-"""The cursor of WooCommerce's order list: a second, and the orders of that second already read."""
+"""The cursor of WooCommerce's order list: a time in seconds, and the read orders of that time."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def _check(
         if not personalization["to"] or len(set(emails)) < len(emails):
             raise _refusal(
                 400,
-                "Each personalization needs a to, and each address may occur only once",
+                "Each personalization needs a `to`, and no address may occur in it twice",
                 f"personalizations.{number}",
             )
         for email in emails:
