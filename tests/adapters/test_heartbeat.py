@@ -67,6 +67,11 @@ def have_ended(threads: set[threading.Thread]) -> bool:
     return not any(thread.is_alive() for thread in threads)
 
 
+def test_thread_that_has_ended_already_was_available() -> None:
+    """A heartbeat whose thread does its work and ends at once is available."""
+    assert all(Heartbeat(int, lambda: False, 0.0).is_available() for _ in range(300))
+
+
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
 def test_thread_works_until_no_work_is_left(error: Exception | None) -> None:
     """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""

@@ -62,23 +62,22 @@ class Heartbeat:
         self._thread: Thread | None = None
 
     def is_available(self) -> bool:
-        """Start the thread, unless it is running, and return whether it runs.
+        """Start the thread, unless it is running; return False if it cannot run.
 
         Otherwise a caller would learn too late that this process can start no more threads.
         """
-        self.wake()
-        return self._thread is not None and not self._stopped
+        return self.wake() and not self._stopped
 
-    def wake(self) -> None:
-        """Start the thread, unless it is running."""
+    def wake(self) -> bool:
+        """Start the thread, unless it is running; return False if it cannot be started."""
         if self._thread is not None:
-            return
+            return True
         with self._lock:
             if self._thread is None:
                 try:
                     thread = Thread(target=self._loop, name=self._name, daemon=True)
                 except RuntimeError:
-                    return  # a subinterpreter may not have daemon threads
+                    return False  # a subinterpreter may not have daemon threads
                 _at_exit()
                 _running_heartbeats[self] = None
                 # Set before the start, because the thread may end before the next line runs.
@@ -89,6 +88,9 @@ class Heartbeat:
                     # No thread can be started, because the interpreter is ending, or because the
                     # process has as many threads as it may have.
                     self._thread = None
+                    return False
+        # The thread may have done all of its work and ended already.
+        return True
 
     def hurry(self) -> None:
         """End the current waiting time now; if the job is running, skip the next waiting time."""
