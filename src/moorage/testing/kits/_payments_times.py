@@ -31,7 +31,10 @@ async def times_are_those_of_the_vendor(make: Open) -> None:
         refund: Refund = await harness("refund", payment.ref, part, idempotency_key="r-1")
         harness.subject.happen()
         charged_payment = await harness("charge", harness.order(), idempotency_key="k-2")
-        results: list[Any] = [payment, charged_payment, refund]
+        results: list[Any] = [charged_payment, refund]
+        # Without a look-up, the fields of a settled payment come from several responses.
+        if PaymentsCapability.LOOK_UP in harness.capabilities:
+            results.append(payment)
         if PaymentsCapability.LOOK_UP_REFUND in harness.capabilities:
             results.append(await harness("get_refund", refund.ref))
         if harness.subject.dispute is not None:
