@@ -179,11 +179,19 @@ class SerialSource(TopicSource):
 class ImpatientSource(TopicSource):
     """A faulty source that ends a waiting poll as soon as records are committed."""
 
+    waiting_poll: asyncio.Task[list[SinkRecord] | None] | None = None
+
+    async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
+        self.waiting_poll = asyncio.ensure_future(super().poll(limits))
+        await asyncio.wait([self.waiting_poll])
+        return [] if self.waiting_poll.cancelled() else self.waiting_poll.result()
+
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         await super().commit(records)
-        self._more.set()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        if self.waiting_poll is not None:
+            self.waiting_poll.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
 
 
 class ReleasesAllSource(ReleasingSource):
