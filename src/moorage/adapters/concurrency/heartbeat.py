@@ -66,9 +66,13 @@ class Heartbeat:
 
         Otherwise a caller would learn too late that this process can start no more threads.
         """
-        return self.wake() and not self._stopped
+        return self._start() and not self._stopped
 
-    def wake(self) -> bool:
+    def wake(self) -> None:
+        """Start the thread, unless it is running."""
+        self._start()
+
+    def _start(self) -> bool:
         """Start the thread, unless it is running; return False if it cannot be started."""
         if self._thread is not None:
             return True
