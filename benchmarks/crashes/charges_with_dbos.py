@@ -1,7 +1,7 @@
 """DBOS over PostgreSQL in the crash matrix: a program that requests a charge, and a worker."""
 
+import signal
 import sys
-import time
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 from shared import DATABASE, charge, order
@@ -30,6 +30,6 @@ if __name__ == "__main__":
         DBOS(config=config)
         DBOS.launch()
         DBOS.register_queue("orders")
-        while sys.argv[1] == "worker":
-            time.sleep(1)  # DBOS works in its own threads until the harness kills this process
+        if sys.argv[1] == "worker":
+            signal.pause()  # DBOS works in its own threads until the harness kills this process
         DBOS.destroy()
