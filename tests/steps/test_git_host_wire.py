@@ -27,7 +27,6 @@ from moorage import (
 )
 from moorage.adapters.steps._git_host_wire import FixedAccess, GitHostApi
 from moorage.adapters.steps.github import _archived_file
-from moorage.testing.fakes.http_tls import certificate_files
 from tests.steps.git_host_harness import Message, Reply, https_server, sending_server
 from tests.steps.github_harness import github
 
@@ -40,12 +39,6 @@ if TYPE_CHECKING:
 
 TOKEN = Secret("Bearer ghp_27182818284590452353602874713526")
 Files = tuple["Path", "Path"]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Yield the paths of a certificate and its key."""
-    return certificate_files(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

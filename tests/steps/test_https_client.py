@@ -17,7 +17,6 @@ from moorage import (
 )
 from moorage.adapters.steps._https_client import HttpsClient
 from moorage.adapters.steps._kubernetes_wire import Cluster
-from moorage.testing.fakes.http_tls import certificate_files
 from tests.steps.git_host_harness import Message, Reply, https_server, sending_server
 
 if TYPE_CHECKING:
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 Files = tuple["Path", "Path"]
 LIMIT = 1000
 SECRET = Secret("tok-16180339887498948482")
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Yield the paths of a certificate and its key."""
-    return certificate_files(tmp_path_factory.mktemp("tls"))
 
 
 def client(files: Files) -> HttpsClient:

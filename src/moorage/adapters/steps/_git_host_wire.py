@@ -21,6 +21,7 @@ from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from moorage.domain.http.response import Response
     from moorage.domain.http.urls import Origin
     from moorage.domain.secrets.secret import Secret
 
@@ -164,7 +165,7 @@ class GitHostApi:
             name, value = access.header(self, deadline - monotonic())
             cached_answer = self._unchanged.get(url) if method == "GET" else None
             conditions = {} if cached_answer is None else {"If-None-Match": cached_answer[0]}
-            answer = self._send(
+            response = self._http.send(
                 method,
                 url,
                 {**fields, **conditions, name: value.reveal()},
@@ -172,6 +173,7 @@ class GitHostApi:
                 content=content,
                 secret=value,
             )
+            answer = _answer_of(response)
             if answer.status == _UNAUTHORIZED and not is_last and access.renew(value):
                 continue
             if answer.status == _UNCHANGED_STATUS and cached_answer is not None:
@@ -229,7 +231,7 @@ class GitHostApi:
                     f"{self.name} redirects to an address that is not a valid https:// URL."
                 )
             time_left = max(0.1, deadline - monotonic())
-            answer = self._send("GET", url, {"User-Agent": "moorage"}, time_left)
+            answer = _answer_of(self._http.send("GET", url, {"User-Agent": "moorage"}, time_left))
             if answer.status >= 400 and answer.status not in allowed:
                 # The text may contain the signed URL.
                 raise VendorFailed(
@@ -250,20 +252,11 @@ class GitHostApi:
                 self._unchanged.pop(next(iter(self._unchanged)), None)
             self._unchanged[url] = tag, answer
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeout: float,
-        *,
-        content: bytes | None = None,
-        secret: Secret | None = None,
-    ) -> Answer:
-        """Send one request, and return its answer with any status."""
-        response = self._http.send(method, url, headers, timeout, content=content, secret=secret)
-        now = host_time(response.header("Date"))
-        return Answer(response.status, response.headers, response.body, now)
+
+def _answer_of(response: Response) -> Answer:
+    return Answer(
+        response.status, response.headers, response.body, host_time(response.header("Date"))
+    )
 
 
 def _url_at(url: str, place: str) -> str:
