@@ -54,7 +54,7 @@ def test_collected_tests_run_in_their_order(request: pytest.FixtureRequest, coun
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtest_protocol(self, item: pytest.Item, nextitem: object) -> bool:
-            """Note a test, and run nothing."""
+            """Record a test instead of running it."""
             runs.append((item, nextitem))
             return True
 

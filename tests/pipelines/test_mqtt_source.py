@@ -226,7 +226,7 @@ async def test_message_of_a_renamed_topic_ends_no_subscription() -> None:
     is_system=st.booleans(),
 )
 def test_possible_filters_are_those_that_match(levels: list[str], *, is_system: bool) -> None:
-    """Each filter by which a topic can come is tried, and no other filter."""
+    """The filters returned for a topic are exactly those that match the topic."""
     topic = "/".join(["$SYS", *levels] if is_system else levels)
     subscription = MqttSubscription(filters=("kept",), qos=1, prefetch=1, expiry=NEVER)
     names = subscription.possible_filters(topic)

@@ -73,7 +73,7 @@ class RecordsInFlight:
         return admitted_runs
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Drop the records of revoked partitions; mark the others as begun and return them."""
+        """Mark records as begun and return them, but put back those of revoked partitions."""
         begun_runs = list(filterfalse(is_done, runs))
         revoked_partitions = self._revoking
         if revoked_partitions:

@@ -129,7 +129,7 @@ _AWAITED_METHODS: Final = {
 """The methods that an asynchronous manager awaits. Only the first must exist from the start."""
 
 _TOKEN_METHODS: Final = ("get", "has", "refresh", "rotate")
-"""The methods of a credential provider that stores OAuth tokens."""
+"""The methods that an object passed as `tokens`, a store of OAuth tokens, must have."""
 
 _PLAIN_METHODS: Final = {
     "state": ("post",),

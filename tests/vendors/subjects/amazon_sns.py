@@ -1,4 +1,4 @@
-"""The vendor Amazon SNS, set up for the conformance kit of SMS vendors."""
+"""Prepares Amazon SNS and its sandbox for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Authorize.Net, set up for the conformance kit of payment vendors."""
+"""Prepares Authorize.Net and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Bird, set up for the conformance kit of SMS vendors."""
+"""Prepares Bird and its sandbox for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Brevo, set up for the conformance kit of email vendors."""
+"""Prepares Brevo and its sandbox for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

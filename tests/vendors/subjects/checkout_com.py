@@ -1,4 +1,4 @@
-"""The vendor Checkout.com, set up for the conformance kit of payment vendors."""
+"""Prepares Checkout.com and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor DHL Express, set up for the conformance kit of shipping vendors."""
+"""Prepares DHL Express and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor DHL Parcel, set up for the conformance kit of shipping vendors."""
+"""Prepares DHL Parcel and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

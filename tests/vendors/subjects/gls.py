@@ -1,4 +1,4 @@
-"""The vendor GLS, set up for the conformance kit of shipping vendors."""
+"""Prepares GLS and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor GoCardless, set up for the conformance kit of payment vendors."""
+"""Prepares GoCardless and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

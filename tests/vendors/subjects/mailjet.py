@@ -1,4 +1,4 @@
-"""The vendor Mailjet, set up for the conformance kit of email vendors."""
+"""Prepares Mailjet and its sandbox for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Mailtrap, set up for the conformance kit of email vendors."""
+"""Prepares Mailtrap and its sandbox for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

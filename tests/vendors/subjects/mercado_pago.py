@@ -1,4 +1,4 @@
-"""The vendor Mercado Pago, set up for the conformance kit of payment vendors."""
+"""Prepares Mercado Pago and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

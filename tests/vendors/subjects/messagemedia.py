@@ -1,4 +1,4 @@
-"""The vendor MessageMedia, set up for the conformance kit of SMS vendors."""
+"""Prepares MessageMedia and its sandbox for the conformance kit of SMS vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor PayPal, set up for the conformance kit of payment vendors."""
+"""Prepares PayPal and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Paystack, set up for the conformance kit of payment vendors."""
+"""Prepares Paystack and its sandbox for the conformance kit of payment vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Royal Mail, set up for the conformance kit of shipping vendors."""
+"""Prepares Royal Mail and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

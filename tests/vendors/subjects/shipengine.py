@@ -1,4 +1,4 @@
-"""The vendor ShipEngine, set up for the conformance kit of shipping vendors."""
+"""Prepares ShipEngine and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor SparkPost, set up for the conformance kit of email vendors."""
+"""Prepares SparkPost and its sandbox for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor Unisender Go, set up for the conformance kit of email vendors."""
+"""Prepares Unisender Go and its sandbox for the conformance kit of email vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vendor USPS, set up for the conformance kit of shipping vendors."""
+"""Prepares USPS and its sandbox for the conformance kit of shipping vendors."""
 
 from __future__ import annotations
 

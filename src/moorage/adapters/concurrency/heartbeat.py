@@ -62,7 +62,7 @@ class Heartbeat:
         self._thread: Thread | None = None
 
     def is_available(self) -> bool:
-        """Start the thread, unless it is running; return False if it cannot run.
+        """Return whether the thread can run, after starting it if it does not run yet.
 
         Otherwise a caller would learn too late that this process can start no more threads.
         """
@@ -73,7 +73,7 @@ class Heartbeat:
         self._start()
 
     def _start(self) -> bool:
-        """Start the thread, unless it is running; return False if it cannot be started."""
+        """Start the thread if it does not run yet; return False if that is not possible."""
         if self._thread is not None:
             return True
         with self._lock:

@@ -71,7 +71,7 @@ class MqttSubscription:
 
     @property
     def _prefix(self) -> str:
-        """The beginning of each filter that names the group of subscribers; "" without one."""
+        """The beginning `$share/GROUP/` of the filters of a group of subscribers; otherwise ""."""
         match = _SHARED.match(self.filters[0])
         return "" if match is None else match[0]
 
